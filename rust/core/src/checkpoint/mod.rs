@@ -1,0 +1,224 @@
+//! One model's weights on disk: a file, or shards with an index. Headers are read, never tensors.
+//!
+//! [`Checkpoint::open`] checks everything that a header can promise. What it accepts needs no
+//! further check of names, shapes or offsets; that the files stay as they were is asked for with
+//! [`Checkpoint::verify_unchanged`].
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+pub mod dtype;
+mod folder;
+mod foreign;
+pub mod header;
+pub mod index;
+mod json;
+
+pub use dtype::{Dtype, DtypeClass};
+pub use header::{Header, Tensor};
+
+use crate::error::quote;
+use crate::{Error, Result};
+
+/// One file of a checkpoint, as it was when its header was read. No descriptor is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// The path to open.
+    pub path: PathBuf,
+    /// The name relative to the folder of the checkpoint, with `/` between its parts.
+    pub name: String,
+    /// The length of the file in bytes.
+    pub bytes: u64,
+    /// The byte offset where the tensor data begins.
+    pub data_start: u64,
+    /// The time of the last modification in nanoseconds since 1970, where the system tells it.
+    pub modified_ns: Option<i128>,
+    /// The entries of `__metadata__`.
+    pub metadata: Vec<(String, String)>,
+}
+
+impl Shard {
+    /// Checks that the file still has the length and modification time it was opened with.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Changed`] if not, or if the file is gone; [`Error::Io`] if it can not be asked.
+    pub fn verify_unchanged(&self) -> Result<()> {
+        let changed = |message: String| {
+            Err(Error::Changed { path: self.path.clone(), tensor: None, offset: None, message })
+        };
+        let stat = match fs::metadata(&self.path) {
+            Ok(stat) => stat,
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                return changed("the file was removed after it was opened".into());
+            }
+            Err(e) => return Err(Error::io(&self.path, "look up", e)),
+        };
+        if stat.len() != self.bytes {
+            return changed(format!(
+                "the file had {} bytes when it was opened and now has {}",
+                self.bytes,
+                stat.len()
+            ));
+        }
+        if modified_ns(&stat) != self.modified_ns {
+            return changed("the file was written to after it was opened".into());
+        }
+        Ok(())
+    }
+}
+
+/// A checkpoint whose headers are read and checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The path it was opened by.
+    pub path: PathBuf,
+    /// The index, if the checkpoint has one.
+    pub index: Option<PathBuf>,
+    /// The files, sorted by name.
+    pub shards: Vec<Shard>,
+    /// The tensors of all files, sorted by name, each name once.
+    pub tensors: Vec<Tensor>,
+}
+
+impl Checkpoint {
+    /// Opens a safetensors file, an index, or a folder that holds an index or safetensors files.
+    ///
+    /// A folder with an index is what the index says; files beside it that it does not name are
+    /// not part of the checkpoint. A folder without one is all its `.safetensors` files together,
+    /// hidden files excepted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotACheckpoint`] if nothing at `path` can be opened, [`Error::Format`] if a file
+    /// is invalid or the files contradict each other, [`Error::Io`] if the system refuses.
+    pub fn open(path: &Path) -> Result<Self> {
+        let stat = fs::metadata(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => {
+                let message = match fs::read_link(path) {
+                    Ok(target) => format!(
+                        "this is a symbolic link to {}, which does not exist",
+                        quote(&target.to_string_lossy())
+                    ),
+                    Err(_) => "there is no such file or folder".to_owned(),
+                };
+                Error::NotACheckpoint { path: path.to_owned(), message }
+            }
+            _ => Error::io(path, "open", error),
+        })?;
+        let is_json =
+            path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+        if stat.is_dir() {
+            match folder::survey(path)? {
+                folder::Layout::Index(name) => {
+                    Self::open_index(path, &folder::resolve(path, path, &name)?)
+                }
+                folder::Layout::Files(names) => Self::open_files(path, &names),
+            }
+        } else if stat.is_file() && is_json {
+            Self::open_index(path, path)
+        } else {
+            let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+            let (shard, tensors) = Shard::open(path.to_owned(), name, 0)?;
+            Self::assemble(path, None, vec![shard], tensors)
+        }
+    }
+
+    /// The position in `tensors` of the tensor called `name`.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.tensors.binary_search_by(|tensor| tensor.name.as_str().cmp(name)).ok()
+    }
+
+    /// Checks that every file still is as it was when it was opened; see
+    /// [`Shard::verify_unchanged`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the first file that fails.
+    pub fn verify_unchanged(&self) -> Result<()> {
+        self.shards.iter().try_for_each(Shard::verify_unchanged)
+    }
+
+    fn open_index(path: &Path, index_path: &Path) -> Result<Self> {
+        let index = index::read(index_path)?;
+        let folder = match index_path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        // All shards are looked for first: a missing one is reported before anything is read.
+        let paths = index
+            .shards
+            .iter()
+            .map(|name| folder::resolve(index_path, folder, name))
+            .collect::<Result<Vec<_>>>()?;
+        let (shards, tensors) = open_shards(paths.into_iter().zip(index.shards.iter().cloned()))?;
+        let checkpoint = Self::assemble(path, Some(index_path), shards, tensors)?;
+        index::compare(index_path, &index, &checkpoint.tensors)?;
+        Ok(checkpoint)
+    }
+
+    fn open_files(path: &Path, names: &[String]) -> Result<Self> {
+        let paths = names
+            .iter()
+            .map(|name| folder::resolve(path, path, name))
+            .collect::<Result<Vec<_>>>()?;
+        let (shards, tensors) = open_shards(paths.into_iter().zip(names.iter().cloned()))?;
+        Self::assemble(path, None, shards, tensors)
+    }
+
+    /// Puts the tensors of all shards in order. A name in two shards is an error.
+    fn assemble(
+        path: &Path,
+        index: Option<&Path>,
+        shards: Vec<Shard>,
+        mut tensors: Vec<Tensor>,
+    ) -> Result<Self> {
+        tensors.sort_by(|a, b| a.name.cmp(&b.name).then(a.shard.cmp(&b.shard)));
+        if let Some([first, second]) = tensors.windows(2).find(|pair| pair[0].name == pair[1].name)
+        {
+            let (first_shard, second_shard) = (&shards[first.shard], &shards[second.shard]);
+            let message = format!(
+                "shard {} holds a tensor of this name too, at byte {}: only one can be meant",
+                quote(&first_shard.name),
+                first.begin
+            );
+            let at = Some(second.begin);
+            return Err(Error::format(&second_shard.path, Some(&second.name), at, message));
+        }
+        Ok(Self { path: path.to_owned(), index: index.map(Path::to_owned), shards, tensors })
+    }
+}
+
+impl Shard {
+    /// Reads the header of the file at `path`, which is number `shard` of its checkpoint.
+    fn open(path: PathBuf, name: String, shard: usize) -> Result<(Self, Vec<Tensor>)> {
+        let (header, stat) = header::read_with_stat(&path, shard)?;
+        let Header { tensors, metadata, data_start } = header;
+        let modified_ns = modified_ns(&stat);
+        Ok((Self { path, name, bytes: stat.len(), data_start, modified_ns, metadata }, tensors))
+    }
+}
+
+fn open_shards(
+    files: impl Iterator<Item = (PathBuf, String)>,
+) -> Result<(Vec<Shard>, Vec<Tensor>)> {
+    let mut shards = Vec::new();
+    let mut tensors = Vec::new();
+    for (path, name) in files {
+        let (shard, mut found) = Shard::open(path, name, shards.len())?;
+        shards.push(shard);
+        tensors.append(&mut found);
+    }
+    Ok((shards, tensors))
+}
+
+/// The modification time of `stat` in nanoseconds since 1970; earlier times are negative.
+fn modified_ns(stat: &fs::Metadata) -> Option<i128> {
+    let time = stat.modified().ok()?;
+    Some(match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => after.as_nanos() as i128,
+        Err(before) => -(before.duration().as_nanos() as i128),
+    })
+}

@@ -1,0 +1,423 @@
+//! One suite for every level: the scalar definition against exact arithmetic, and every other level
+//! bit for bit against the scalar definition.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Runs `test` at every level; one that this CPU lacks is said to be skipped.
+fn at_every_level(test: impl Fn(Level)) {
+    for name in Level::NAMES {
+        match Level::named(name) {
+            Ok(level) => test(level),
+            Err(reason) => println!("skipped: {reason}"),
+        }
+    }
+}
+
+/// A stream of pseudo-random words (SplitMix64, Steele et al. 2014).
+fn words(mut state: u64) -> impl FnMut() -> u64 {
+    move || {
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+}
+
+const NUMERIC: [Dtype; 15] = [
+    Dtype::Bf16,
+    Dtype::F16,
+    Dtype::F32,
+    Dtype::F64,
+    Dtype::F8E4m3,
+    Dtype::F8E5m2,
+    Dtype::F8E8m0,
+    Dtype::I8,
+    Dtype::U8,
+    Dtype::I16,
+    Dtype::U16,
+    Dtype::I32,
+    Dtype::U32,
+    Dtype::I64,
+    Dtype::U64,
+];
+
+/// Weights of a base with relatives of it: normal-looking numbers, in any dtype.
+fn relatives(dtype: Dtype, columns: usize, length: usize, seed: u64) -> Vec<Vec<u8>> {
+    let mut next = words(seed);
+    let mut uniform = move || (next() >> 11) as f64 / (1u64 << 53) as f64 - 0.5;
+    let base: Vec<f64> = (0..length).map(|_| uniform() * 0.2).collect();
+    let scale = if Rounding::of(dtype).is_some() { 1.0 } else { 500.0 };
+    (0..columns)
+        .map(|column| {
+            let width = (dtype.bits() / 8) as usize;
+            let mut bytes = Vec::with_capacity(length * width);
+            for value in &base {
+                let moved = if column > 0 && uniform() < 0.4 { uniform() * 0.01 } else { 0.0 };
+                let mut value = (value + moved) * scale;
+                if scale > 1.0 {
+                    value = value.abs().round();
+                } else if dtype == Dtype::F8E8m0 {
+                    value = binade(value, 1e-6);
+                }
+                let bits = encode(dtype, value).expect("a value of the dtype");
+                bytes.extend_from_slice(&bits.to_le_bytes()[..width]);
+            }
+            bytes
+        })
+        .collect()
+}
+
+fn binade(value: f64, floor: f64) -> f64 {
+    widen::binade(value, floor)
+}
+
+fn columns<'a>(dtype: Dtype, bytes: &'a [Vec<u8>]) -> Vec<Column<'a>> {
+    bytes.iter().map(|bytes| Column { dtype, bytes }).collect()
+}
+
+fn assert_same_bits(level: Level, columns: &[Column<'_>]) {
+    let definition = scalar::chunk(columns);
+    let result = level.chunk(columns);
+    let bits = |chunk: &Chunk| chunk.gram.map(f64::to_bits);
+    let name = level.name();
+    assert_eq!(bits(&result), bits(&definition), "{name}: the Gram matrix of {columns:?}");
+    assert_eq!(result.energy.to_bits(), definition.energy.to_bits(), "{name}: energy");
+    assert_eq!(result.counts, definition.counts, "{name}: counts");
+}
+
+/// An exact sum of float64 (Shewchuk 1997): non-overlapping parts, smallest first.
+#[derive(Default)]
+struct Exact(Vec<f64>);
+
+impl Exact {
+    fn add(&mut self, mut x: f64) {
+        let mut kept = Vec::with_capacity(self.0.len() + 1);
+        for &part in &self.0 {
+            let (big, small) = if x.abs() >= part.abs() { (x, part) } else { (part, x) };
+            let sum = big + small;
+            let rest = small - (sum - big);
+            if rest != 0.0 {
+                kept.push(rest);
+            }
+            x = sum;
+        }
+        kept.push(x);
+        self.0 = kept;
+    }
+
+    /// Adds a * b without error.
+    fn add_product(&mut self, a: f64, b: f64) {
+        let product = a * b;
+        self.add(product);
+        self.add(a.mul_add(b, -product));
+    }
+
+    fn value(&self) -> f64 {
+        self.0.iter().sum()
+    }
+}
+
+/// Asserts the error bound of the module page against exact sums of exact products. `exact` says
+/// that displacements have no rounding error.
+fn assert_error_bound(columns: &[Column<'_>]) {
+    let count = columns.len();
+    let result = scalar::chunk(columns);
+    let x: Vec<Vec<f64>> = columns
+        .iter()
+        .enumerate()
+        .map(|(i, column)| {
+            let displaced = |k| scalar::element(column, k) - scalar::element(&columns[0], k);
+            (0..column.len())
+                .map(|k| if i == 0 { scalar::element(column, k) } else { displaced(k) })
+                .collect()
+        })
+        .collect();
+    let exact = |i: usize, j: usize| {
+        let mut sum = Exact::default();
+        for (&a, &b) in x[i].iter().zip(&x[j]) {
+            sum.add_product(a, b);
+        }
+        sum.value()
+    };
+    let norms: Vec<f64> = (0..count).map(|i| exact(i, i).sqrt()).collect();
+    for i in 0..count {
+        for j in i..count {
+            let error = (result.gram[pair(count, i, j)] - exact(i, j)).abs();
+            let bound = (8192.0 + 6.0) * f64::EPSILON / 2.0 * norms[i] * norms[j];
+            assert!(error <= bound, "entry {i} {j}: error {error:e} above {bound:e}");
+        }
+    }
+}
+
+#[test]
+fn every_level_has_the_scalar_bits_for_every_dtype() {
+    at_every_level(|level| {
+        for dtype in NUMERIC {
+            let bytes = relatives(dtype, 3, 1000, 1);
+            assert_same_bits(level, &columns(dtype, &bytes));
+        }
+    });
+}
+
+#[test]
+fn every_level_has_the_scalar_bits_for_every_number_of_columns() {
+    at_every_level(|level| {
+        for count in 2..=MAX_COLUMNS {
+            let bytes = relatives(Dtype::Bf16, count, 777, count as u64);
+            assert_same_bits(level, &columns(Dtype::Bf16, &bytes));
+        }
+    });
+}
+
+#[test]
+fn every_level_has_the_scalar_bits_at_every_length_around_its_vectors() {
+    at_every_level(|level| {
+        for dtype in [Dtype::Bf16, Dtype::F16, Dtype::F32, Dtype::F8E4m3] {
+            for length in (0..70).chain([255, 256, 257, 271, 272, 511, 513, 1023, 1025]) {
+                let bytes = relatives(dtype, 4, length, length as u64);
+                assert_same_bits(level, &columns(dtype, &bytes));
+            }
+        }
+    });
+}
+
+#[test]
+fn every_level_has_the_scalar_bits_at_odd_offsets() {
+    at_every_level(|level| {
+        for dtype in [Dtype::Bf16, Dtype::F16, Dtype::F32, Dtype::F64] {
+            for offset in 0..9 {
+                let shifted: Vec<Vec<u8>> = relatives(dtype, 3, 300, 5)
+                    .into_iter()
+                    .enumerate()
+                    .map(|(i, bytes)| [vec![0xFF; offset * (i + 1)], bytes].concat())
+                    .collect();
+                let columns: Vec<_> = shifted
+                    .iter()
+                    .enumerate()
+                    .map(|(i, bytes)| Column { dtype, bytes: &bytes[offset * (i + 1)..] })
+                    .collect();
+                assert_same_bits(level, &columns);
+            }
+        }
+    });
+}
+
+#[test]
+fn every_level_has_the_scalar_bits_for_a_full_chunk() {
+    at_every_level(|level| {
+        let bytes = relatives(Dtype::Bf16, 3, CHUNK, 9);
+        assert_same_bits(level, &columns(Dtype::Bf16, &bytes));
+    });
+}
+
+#[test]
+fn every_bit_pattern_of_two_bytes_is_decoded_alike() {
+    // All 65,536 patterns, NaN, infinities and denormals among them, against a shifted copy.
+    let patterns: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
+    let mut shifted = patterns.clone();
+    shifted.rotate_left(2 * 777);
+    at_every_level(|level| {
+        for dtype in [Dtype::Bf16, Dtype::F16, Dtype::F8E4m3, Dtype::F8E5m2] {
+            let length = CHUNK.min(patterns.len() * 8 / dtype.bits() as usize);
+            let bytes = length * dtype.bits() as usize / 8;
+            let columns = [&patterns, &shifted].map(|all| Column { dtype, bytes: &all[..bytes] });
+            assert_same_bits(level, &columns);
+        }
+    });
+}
+
+#[test]
+fn mixed_dtypes_have_the_scalar_bits() {
+    let dtypes = [Dtype::Bf16, Dtype::F32, Dtype::F16, Dtype::F64, Dtype::F8E4m3];
+    at_every_level(|level| {
+        for child in dtypes {
+            let bytes: Vec<_> =
+                dtypes.iter().map(|&dtype| relatives(dtype, 1, 530, 3).remove(0)).collect();
+            let mut columns: Vec<_> =
+                dtypes.iter().zip(&bytes).map(|(&dtype, bytes)| Column { dtype, bytes }).collect();
+            let last = relatives(child, 1, 530, 3).remove(0);
+            columns.push(Column { dtype: child, bytes: &last });
+            assert_same_bits(level, &columns);
+        }
+    });
+}
+
+#[test]
+fn an_element_that_is_not_finite_takes_no_part_and_is_counted() {
+    let clean = relatives(Dtype::F32, 3, 400, 2);
+    let mut spoiled = clean.clone();
+    let mut zeroed = clean.clone();
+    for (column, k, value) in [(0, 3, f32::NAN), (1, 77, f32::INFINITY), (2, 399, -f32::NAN)] {
+        spoiled[column][4 * k..4 * k + 4].copy_from_slice(&value.to_le_bytes());
+        for bytes in &mut zeroed {
+            bytes[4 * k..4 * k + 4].fill(0);
+        }
+    }
+    at_every_level(|level| {
+        assert_same_bits(level, &columns(Dtype::F32, &spoiled));
+        let with = level.chunk(&columns(Dtype::F32, &spoiled));
+        let without = level.chunk(&columns(Dtype::F32, &zeroed));
+        assert_eq!(with.gram.map(f64::to_bits), without.gram.map(f64::to_bits));
+        assert_eq!(with.counts.excluded, 3);
+        assert_eq!(with.counts.nan[..3], [1, 0, 1]);
+        assert_eq!(with.counts.inf[..3], [0, 1, 0]);
+    });
+}
+
+#[test]
+fn products_that_would_overflow_are_excluded_not_infinite() {
+    let big = [1.0_f64, 2.0_f64.powi(499), 2.0_f64.powi(500), -1e300, 3.0];
+    let base: Vec<u8> = [1.0_f64; 5].iter().flat_map(|x| x.to_le_bytes()).collect();
+    let child: Vec<u8> = big.iter().flat_map(|x| x.to_le_bytes()).collect();
+    at_every_level(|level| {
+        let bytes = [base.clone(), child.clone()];
+        let columns = columns(Dtype::F64, &bytes);
+        assert_same_bits(level, &columns);
+        let result = level.chunk(&columns);
+        assert_eq!((result.counts.excluded, result.counts.inf[1]), (2, 2));
+        assert!(result.gram.iter().all(|entry| entry.is_finite()));
+    });
+}
+
+#[test]
+fn the_definition_is_within_its_bound_of_exact_arithmetic() {
+    for dtype in [Dtype::Bf16, Dtype::F16, Dtype::F32] {
+        let bytes = relatives(dtype, 4, 20_000, 8);
+        assert_error_bound(&columns(dtype, &bytes));
+    }
+    // A constant repeats one rounding error in every step: the worst case of a running sum.
+    let constant = |value: f32| value.to_le_bytes().repeat(CHUNK);
+    let bytes = [constant(0.1), constant(0.100_000_1), constant(0.099_999_97)];
+    assert_error_bound(&columns(Dtype::F32, &bytes));
+    // Magnitudes that alternate over 30 binades.
+    let ragged = |seed: u64| -> Vec<u8> {
+        let mut next = words(seed);
+        (0..5000)
+            .flat_map(|_| {
+                let bits = next();
+                let value = (bits >> 40) as f32 * 2.0_f32.powi((bits % 30) as i32 - 40);
+                (if bits & 64 == 0 { value } else { -value }).to_le_bytes()
+            })
+            .collect()
+    };
+    assert_error_bound(&columns(Dtype::F32, &[ragged(1), ragged(2), ragged(3)]));
+}
+
+#[test]
+fn counts_say_what_differs() {
+    let bf16 = |values: [f32; 6]| -> Vec<u8> {
+        values.iter().flat_map(|x| ((x.to_bits() >> 16) as u16).to_le_bytes()).collect()
+    };
+    let base = bf16([1.0, 1.0, 2.0, 2.0, 0.0, 4.0]);
+    let parent = bf16([1.0, 1.5, 2.0, 3.0, -0.0, 4.0]);
+    let child = bf16([1.0, 1.5, 2.5, 2.0, 0.0, 4.0]);
+    at_every_level(|level| {
+        let bytes = [base.clone(), parent.clone(), child.clone()];
+        let counts = level.chunk(&columns(Dtype::Bf16, &bytes)).counts;
+        assert_eq!((counts.moved, counts.stray), (3, 1));
+        assert_eq!(counts.equal[..2], [4, 3]);
+        assert_eq!(counts.histogram[1][0], 4, "1.0, 2.0, 4.0 and the two zeros do not move");
+        assert_eq!(counts.histogram[1].iter().sum::<u64>(), 6);
+    });
+}
+
+#[test]
+fn equality_across_dtypes_is_that_of_the_cast() {
+    let values = [1.0_f32, 1.001, 70000.0, 1e-8, -0.0, f32::NAN];
+    let base: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let cast: Vec<u8> = values
+        .iter()
+        .flat_map(|&x| (encode(Dtype::F16, f64::from(x)).expect("a float") as u16).to_le_bytes())
+        .collect();
+    at_every_level(|level| {
+        let columns = [
+            Column { dtype: Dtype::F32, bytes: &base },
+            Column { dtype: Dtype::F16, bytes: &cast },
+        ];
+        assert_eq!(level.chunk(&columns).counts.equal[0], 6);
+    });
+}
+
+#[test]
+fn rounding_energy_is_the_sum_of_squared_units_in_the_last_place() {
+    // 1.5 and 3.0 in bf16 have last places of 2^-7 and 2^-6.
+    let bytes = [vec![0xC0, 0x3F, 0x40, 0x40], vec![0xC0, 0x3F, 0x40, 0x40]];
+    at_every_level(|level| {
+        let energy = level.chunk(&columns(Dtype::Bf16, &bytes)).energy;
+        assert_eq!(energy, (2.0_f64.powi(-14) + 2.0_f64.powi(-12)) / 12.0);
+        let integers = [vec![1, 2, 3], vec![1, 2, 4]];
+        assert_eq!(level.chunk(&columns(Dtype::I8, &integers)).energy, 3.0 / 12.0);
+    });
+}
+
+#[test]
+fn bins_are_as_documented() {
+    let cases = [
+        (0.0, 0),
+        (0.4, 1),
+        (0.5, 2),
+        (1.4, 2),
+        (1.5, 3),
+        (32.4, 33),
+        (32.5, 34),
+        (63.0, 34),
+        (64.0, 35),
+        (1e300, BINS - 1),
+        (f64::INFINITY, BINS - 1),
+    ];
+    for (ratio, expected) in cases {
+        assert_eq!(bin(ratio), expected, "{ratio}");
+    }
+}
+
+#[test]
+fn decoding_and_encoding_are_inverse_for_every_code() {
+    for dtype in NUMERIC.into_iter().filter(|dtype| dtype.bits() <= 16) {
+        let width = (dtype.bits() / 8) as usize;
+        for code in 0..1_u64 << dtype.bits() {
+            let value = decode(dtype, &code.to_le_bytes()[..width]);
+            if !value.is_nan() {
+                assert_eq!(encode(dtype, value), Some(code), "{dtype:?} {code:#x} {value}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn narrowing_is_the_nearest_code_with_ties_to_even(value in any::<f32>()) {
+        let value = f64::from(value);
+        for (dtype, largest) in [(Dtype::Bf16, f64::MAX), (Dtype::F16, 65519.0), (Dtype::F8E5m2, 61439.0),
+            (Dtype::F8E4m3, 463.0)] {
+            if value.is_nan() || value.abs() > largest {
+                continue;
+            }
+            let width = (dtype.bits() / 8) as usize;
+            let code = encode(dtype, value).expect("a float");
+            let back = |code: u64| decode(dtype, &code.to_le_bytes()[..width]);
+            let error = (back(code) - value).abs();
+            for neighbour in [code.wrapping_sub(1), code + 1] {
+                if neighbour < 1 << dtype.bits() && (neighbour ^ code) >> (dtype.bits() - 1) == 0 {
+                    let other = (back(neighbour) - value).abs();
+                    prop_assert!(other.is_nan() || error < other || (error == other && code % 2 == 0));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn any_bytes_give_the_scalar_bits(
+        seed in any::<u64>(), length in 0_usize..600, count in 2..=MAX_COLUMNS, dtype in 0..NUMERIC.len(),
+    ) {
+        let dtype = NUMERIC[dtype];
+        let mut next = words(seed);
+        let width = (dtype.bits() / 8) as usize;
+        let bytes: Vec<Vec<u8>> = (0..count)
+            .map(|_| (0..length * width).map(|_| next() as u8).collect())
+            .collect();
+        at_every_level(|level| assert_same_bits(level, &columns(dtype, &bytes)));
+    }
+}

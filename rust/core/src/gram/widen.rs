@@ -1,0 +1,223 @@
+//! Exact decoding of every numeric dtype to float64, and the rounding back.
+
+use crate::checkpoint::dtype::Dtype;
+
+/// Magnitudes from here on are decoded as infinite, so that no square overflows.
+const F64_LIMIT: f64 = f64::from_bits((1023 + 500) << 52);
+
+/// One element, exactly.
+///
+/// `bytes` holds one little-endian element of a numeric dtype. A value that float64 can not hold
+/// exactly (an integer beyond 2^53 with low bits set), or whose square would overflow (float64 from
+/// 2^500), comes back as an infinity of its sign: it is counted and excluded, never rounded.
+/// Dtypes without arithmetic come back as NaN; a plan refuses them before any byte is read.
+///
+/// ```
+/// use parentage_core::{checkpoint::dtype::Dtype, gram::decode};
+/// assert_eq!(decode(Dtype::Bf16, &[0xC0, 0x3F]), 1.5);
+/// assert_eq!(decode(Dtype::F8E4m3, &[0x7E]), 448.0);
+/// assert_eq!(decode(Dtype::I64, &i64::MAX.to_le_bytes()), f64::INFINITY);
+/// ```
+#[inline]
+pub fn decode(dtype: Dtype, bytes: &[u8]) -> f64 {
+    match dtype {
+        Dtype::Bf16 => f64::from(f32::from_bits(u32::from(le16(bytes)) << 16)),
+        Dtype::F16 => small_float(u64::from(le16(bytes)), 5, 10, true),
+        Dtype::F32 => f64::from(f32::from_bits(le32(bytes))),
+        Dtype::F64 => {
+            let value = f64::from_bits(le64(bytes));
+            if value.abs() >= F64_LIMIT { f64::INFINITY.copysign(value) } else { value }
+        }
+        Dtype::F8E4m3 => match bytes[0] {
+            0x7F | 0xFF => f64::NAN,
+            bits => small_float(u64::from(bits), 4, 3, false),
+        },
+        Dtype::F8E5m2 => small_float(u64::from(bytes[0]), 5, 2, true),
+        Dtype::F8E8m0 => match bytes[0] {
+            0xFF => f64::NAN,
+            exponent => power_of_two(i64::from(exponent) - 127),
+        },
+        Dtype::I8 => f64::from(bytes[0] as i8),
+        Dtype::U8 => f64::from(bytes[0]),
+        Dtype::I16 => f64::from(le16(bytes) as i16),
+        Dtype::U16 => f64::from(le16(bytes)),
+        Dtype::I32 => f64::from(le32(bytes) as i32),
+        Dtype::U32 => f64::from(le32(bytes)),
+        Dtype::I64 => {
+            let value = le64(bytes) as i64;
+            let exact = (value as f64) as i128 == i128::from(value);
+            if exact { value as f64 } else { f64::INFINITY.copysign(value as f64) }
+        }
+        Dtype::U64 => {
+            let value = le64(bytes);
+            let exact = (value as f64) as u128 == u128::from(value);
+            if exact { value as f64 } else { f64::INFINITY }
+        }
+        _ => f64::NAN,
+    }
+}
+
+/// The bits of `value` cast to `dtype`, as torch and numpy cast: round to nearest, ties to even,
+/// through float32 for the dtypes narrower than that.
+///
+/// `None` where the cast is no rounding: a fraction or an overflow to an integer dtype, anything
+/// that is no power of two to F8_E8M0, and dtypes without arithmetic.
+///
+/// ```
+/// use parentage_core::{checkpoint::dtype::Dtype, gram::encode};
+/// assert_eq!(encode(Dtype::Bf16, 1.0 + 1.0 / 256.0), Some(0x3F80)); // a tie goes to even
+/// assert_eq!(encode(Dtype::F16, 70000.0), Some(0x7C00)); // infinity
+/// assert_eq!(encode(Dtype::I8, 1.5), None);
+/// ```
+pub fn encode(dtype: Dtype, value: f64) -> Option<u64> {
+    let narrow = f64::from(value as f32);
+    let integer = |low: f64, high: f64, mask: u64| {
+        let fits = value.fract() == 0.0 && value >= low && value <= high;
+        fits.then_some(value as i64 as u64 & mask)
+    };
+    match dtype {
+        Dtype::F64 => Some(value.to_bits()),
+        Dtype::F32 => Some(u64::from((value as f32).to_bits())),
+        Dtype::Bf16 => Some(small_float_bits(narrow, 8, 7, Overflow::Infinity)),
+        Dtype::F16 => Some(small_float_bits(narrow, 5, 10, Overflow::Infinity)),
+        Dtype::F8E5m2 => Some(small_float_bits(narrow, 5, 2, Overflow::Infinity)),
+        Dtype::F8E4m3 => Some(small_float_bits(narrow, 4, 3, Overflow::Nan)),
+        Dtype::F8E8m0 if value.is_nan() => Some(0xFF),
+        Dtype::F8E8m0 => (0..0xFF).find(|&bits| decode(dtype, &[bits as u8]) == value),
+        Dtype::I8 => integer(-128.0, 127.0, 0xFF),
+        Dtype::U8 => integer(0.0, 255.0, 0xFF),
+        Dtype::I16 => integer(-32768.0, 32767.0, 0xFFFF),
+        Dtype::U16 => integer(0.0, 65535.0, 0xFFFF),
+        Dtype::I32 => integer(f64::from(i32::MIN), f64::from(i32::MAX), 0xFFFF_FFFF),
+        Dtype::U32 => integer(0.0, f64::from(u32::MAX), 0xFFFF_FFFF),
+        Dtype::I64 => integer(-9007199254740992.0, 9007199254740992.0, u64::MAX),
+        Dtype::U64 => integer(0.0, 9007199254740992.0, u64::MAX),
+        _ => None,
+    }
+}
+
+/// How coarse a dtype is: what its rounding energy is computed from.
+///
+/// ```text
+/// ulp(c) = 2^(max(floor(log2 |c|), lowest) - mantissa)
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rounding {
+    /// Stored bits of the significand.
+    pub mantissa: i32,
+    /// Exponent of the smallest normal number.
+    pub lowest: i32,
+}
+
+impl Rounding {
+    /// The rounding of a floating-point dtype; `None` for integers, whose last place is 1.
+    pub fn of(dtype: Dtype) -> Option<Self> {
+        let (mantissa, lowest) = match dtype {
+            Dtype::Bf16 => (7, -126),
+            Dtype::F16 => (10, -14),
+            Dtype::F32 => (23, -126),
+            Dtype::F64 => (52, -1022),
+            Dtype::F8E4m3 => (3, -6),
+            Dtype::F8E5m2 => (2, -14),
+            Dtype::F8E8m0 => (0, -127),
+            _ => return None,
+        };
+        Some(Self { mantissa, lowest })
+    }
+
+    /// The smallest power of two that [`binade`] may return.
+    pub(super) fn floor(self) -> f64 {
+        power_of_two(i64::from(self.lowest))
+    }
+
+    /// The rounding energy that a sum of squared binades stands for.
+    pub(super) fn energy(self, squares: f64) -> f64 {
+        squares * power_of_two(-2 * i64::from(self.mantissa)) / 12.0
+    }
+
+    /// One unit in the last place of the dtype at `value`.
+    pub(super) fn ulp(self, value: f64) -> f64 {
+        binade(value, self.floor()) * power_of_two(-i64::from(self.mantissa))
+    }
+}
+
+/// The largest power of two not above |value|, at least `floor`.
+#[inline(always)]
+pub(super) fn binade(value: f64, floor: f64) -> f64 {
+    f64::from_bits(value.to_bits() & 0x7FF0_0000_0000_0000).max(floor)
+}
+
+/// 2^exponent for -1022 <= exponent <= 1023, exactly.
+fn power_of_two(exponent: i64) -> f64 {
+    f64::from_bits(((exponent + 1023) as u64) << 52)
+}
+
+/// Decodes a float of 1 sign bit, `exponent_bits` and `mantissa_bits`. With `specials` the largest
+/// exponent holds infinities and NaN; without, it holds numbers.
+fn small_float(bits: u64, exponent_bits: u32, mantissa_bits: u32, specials: bool) -> f64 {
+    let sign = if bits >> (exponent_bits + mantissa_bits) & 1 == 1 { -1.0 } else { 1.0 };
+    let top = (1 << exponent_bits) - 1;
+    let exponent = bits >> mantissa_bits & top;
+    let mantissa = bits & ((1 << mantissa_bits) - 1);
+    let bias = (top >> 1) as i64;
+    if specials && exponent == top {
+        return if mantissa == 0 { sign * f64::INFINITY } else { f64::NAN };
+    }
+    let (significand, exponent) = match exponent {
+        0 => (mantissa, 1),
+        _ => (mantissa | 1 << mantissa_bits, exponent),
+    };
+    sign * significand as f64 * power_of_two(exponent as i64 - bias - i64::from(mantissa_bits))
+}
+
+#[derive(Clone, Copy)]
+enum Overflow {
+    Infinity,
+    Nan,
+}
+
+/// Rounds to a float of 1 sign bit, `exponent_bits` and `mantissa_bits`, ties to even.
+fn small_float_bits(value: f64, exponent_bits: u32, mantissa_bits: u32, over: Overflow) -> u64 {
+    let sign = u64::from(value.is_sign_negative()) << (exponent_bits + mantissa_bits);
+    let top = (1u64 << exponent_bits) - 1;
+    let infinity = top << mantissa_bits;
+    let bias = (top >> 1) as i64;
+    // The code that an overflow gives; codes at or above it are infinities and NaN.
+    let (overflow, nan) = match over {
+        Overflow::Infinity => (infinity, infinity | 1 << (mantissa_bits - 1)),
+        Overflow::Nan => {
+            (infinity | ((1 << mantissa_bits) - 1), infinity | ((1 << mantissa_bits) - 1))
+        }
+    };
+    if value.is_nan() {
+        return sign | nan;
+    }
+    let magnitude = value.abs();
+    let floor = power_of_two(1 - bias);
+    let step = binade(magnitude, floor) * power_of_two(-i64::from(mantissa_bits));
+    // Steps are powers of two, so the quotient is exact and the rounding is the only one.
+    let steps = (magnitude / step).round_ties_even();
+    if !steps.is_finite() {
+        return sign | overflow;
+    }
+    let binades = if magnitude < floor {
+        0
+    } else {
+        (binade(magnitude, floor).to_bits() >> 52) as i64 - 1023 + bias - 1
+    };
+    // A significand that rounds up to the next binade carries into the exponent by itself.
+    let code = ((binades as u64) << mantissa_bits) + steps as u64;
+    sign | code.min(overflow)
+}
+
+fn le16(bytes: &[u8]) -> u16 {
+    u16::from_le_bytes([bytes[0], bytes[1]])
+}
+
+fn le32(bytes: &[u8]) -> u32 {
+    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+}
+
+fn le64(bytes: &[u8]) -> u64 {
+    u64::from(le32(&bytes[..4])) | u64::from(le32(&bytes[4..])) << 32
+}

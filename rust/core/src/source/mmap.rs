@@ -1,0 +1,133 @@
+//! Windows of a memory-mapped file.
+#![expect(unsafe_code, reason = "mapping a file and lending slices of the mapping")]
+
+use std::ffi::c_void;
+use std::fs::File;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::ptr::NonNull;
+
+use rustix::io::Errno;
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
+
+use super::guard::Guard;
+use super::{Buffer, Source};
+use crate::checkpoint::Shard;
+use crate::error::{Error, Result};
+
+/// A read-only shared mapping of a whole file, and the guard over its address range.
+///
+/// Invariant: `address .. address + length` is mapped until drop. A window is faulted in before it
+/// is lent, and a page that disappears afterwards (the file was cut short) is replaced by the guard,
+/// which [`Source::release`] reports.
+pub(super) struct Mmap {
+    path: PathBuf,
+    address: NonNull<c_void>,
+    length: usize,
+    guard: Guard,
+}
+
+// SAFETY: the mapping is read-only memory that lives as long as the value; threads only read it.
+unsafe impl Send for Mmap {}
+// SAFETY: as above.
+unsafe impl Sync for Mmap {}
+
+impl Mmap {
+    /// Maps the file, or `None` where the system refuses to map it, to fault in pages on demand
+    /// (Linux before 5.14), or to guard one more mapping: `pread` serves then.
+    pub(super) fn new(shard: &Shard, file: &File) -> Option<Self> {
+        let length = usize::try_from(shard.bytes).ok()?;
+        // SAFETY: a null hint lets the kernel choose a free range.
+        let address = unsafe {
+            mmap(std::ptr::null_mut(), length, ProtFlags::READ, MapFlags::SHARED, file, 0)
+        };
+        let address = NonNull::new(address.ok()?)?;
+        let guard = Guard::new(address.as_ptr() as usize, length);
+        let this = guard.map(|guard| Self { path: shard.path.clone(), address, length, guard });
+        let Some(this) = this else {
+            // SAFETY: the range was mapped above, and nothing borrows from it.
+            let _ = unsafe { munmap(address.as_ptr(), length) };
+            return None;
+        };
+        this.advise(0..length.min(1), Advice::LinuxPopulateRead).ok()?;
+        Some(this)
+    }
+
+    /// Advises on all pages that `range` touches.
+    fn advise(&self, range: Range<usize>, advice: Advice) -> Result<(), Errno> {
+        let start = range.start - range.start % rustix::param::page_size();
+        // SAFETY: the range lies in the mapping; the advice used here changes no byte of it.
+        unsafe { madvise(self.address.as_ptr().byte_add(start), range.end - start, advice) }
+    }
+
+    fn changed(&self, offset: u64, message: String) -> Error {
+        Error::Changed { path: self.path.clone(), tensor: None, offset: Some(offset), message }
+    }
+
+    /// Says why a window could not be faulted in.
+    fn explain(&self, range: &Range<u64>, errno: Errno) -> Error {
+        match std::fs::metadata(&self.path) {
+            Ok(now) if now.len() < range.end => self.changed(
+                range.start,
+                format!("the file was cut to {} bytes while it was read", now.len()),
+            ),
+            _ => {
+                let action = format!(
+                    "read {} mapped bytes at offset {}",
+                    range.end - range.start,
+                    range.start
+                );
+                Error::io(&self.path, action, errno)
+            }
+        }
+    }
+}
+
+impl Source for Mmap {
+    fn lend<'a>(&'a self, range: Range<u64>, _buffer: &'a mut Buffer) -> Result<&'a [u8]> {
+        let (start, end) = (range.start as usize, range.end as usize);
+        assert!(start <= end && end <= self.length, "a window inside the file");
+        if start == end {
+            return Ok(&[]);
+        }
+        loop {
+            match self.advise(start..end, Advice::LinuxPopulateRead) {
+                Ok(()) => break,
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                Err(errno) => return Err(self.explain(&range, errno)),
+            }
+        }
+        // SAFETY: the range lies in the mapping, which outlives the borrow. Its bytes belong to a
+        // file that others may write; a change is undefined to Rust in principle. The bytes are only
+        // ever loaded as plain integers into vectors and copied, no decision on memory safety is
+        // taken from them, and `verify_unchanged` after the pass turns a change into an error.
+        Ok(unsafe {
+            std::slice::from_raw_parts(self.address.as_ptr().cast::<u8>().add(start), end - start)
+        })
+    }
+
+    fn release(&self, range: Range<u64>) -> Result<()> {
+        // A page shared with a neighbouring window is faulted in again there, from the page cache.
+        let page = rustix::param::page_size();
+        let start = (range.start as usize).next_multiple_of(page);
+        let end = range.end as usize / page * page;
+        if start < end {
+            // The result is of no consequence: the pages would merely stay.
+            let _ = self.advise(start..end, Advice::LinuxDontNeed);
+        }
+        if self.guard.faulted() {
+            return Err(
+                self.changed(range.start, "the file was cut short while it was read".into())
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Mmap {
+    fn drop(&mut self) {
+        self.guard.disarm();
+        // SAFETY: the range was mapped in `new`, and no borrow outlives `self`.
+        let _ = unsafe { munmap(self.address.as_ptr(), self.length) };
+    }
+}

@@ -1,0 +1,50 @@
+//! Windows read into a buffer.
+
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+use super::{Buffer, Source};
+use crate::checkpoint::Shard;
+use crate::error::{Error, Result};
+
+/// An open file.
+pub(super) struct Pread {
+    path: PathBuf,
+    file: File,
+}
+
+impl Pread {
+    pub(super) fn new(shard: &Shard, file: File) -> Self {
+        Self { path: shard.path.clone(), file }
+    }
+}
+
+impl Source for Pread {
+    fn lend<'a>(&'a self, range: Range<u64>, buffer: &'a mut Buffer) -> Result<&'a [u8]> {
+        let length = (range.end - range.start) as usize;
+        buffer.resize(length, 0);
+        self.file.read_exact_at(buffer, range.start).map_err(|error| {
+            if error.kind() == std::io::ErrorKind::UnexpectedEof {
+                Error::Changed {
+                    path: self.path.clone(),
+                    tensor: None,
+                    offset: Some(range.start),
+                    message: format!("the file ended before byte {} while it was read", range.end),
+                }
+            } else {
+                Error::io(
+                    &self.path,
+                    format!("read {length} bytes at offset {}", range.start),
+                    error,
+                )
+            }
+        })?;
+        Ok(buffer)
+    }
+
+    fn release(&self, _range: Range<u64>) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,79 @@
+use std::io::Write;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use super::*;
+
+/// A shard over a file of `bytes`, whatever they are.
+fn shard(path: &Path, bytes: &[u8]) -> Shard {
+    File::create(path).unwrap().write_all(bytes).unwrap();
+    let modified = std::fs::metadata(path).unwrap().modified().unwrap();
+    Shard {
+        path: path.to_owned(),
+        name: "a".into(),
+        bytes: bytes.len() as u64,
+        data_start: 0,
+        modified_ns: Some(modified.duration_since(UNIX_EPOCH).unwrap().as_nanos() as i128),
+        metadata: Vec::new(),
+    }
+}
+
+fn sources(shard: &Shard) -> Vec<Box<dyn Source>> {
+    [Io::Mmap, Io::Pread].map(|io| open(shard, io).unwrap()).into()
+}
+
+#[test]
+fn both_ways_lend_the_same_bytes_at_any_offset() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes: Vec<u8> = (0..20_000_u32).map(|x| (x * 31 % 251) as u8).collect();
+    let shard = shard(&folder.path().join("a"), &bytes);
+    for source in sources(&shard) {
+        let mut buffer = Buffer::new();
+        for range in [0..1, 1..4097, 4095..4097, 8192..12288, 19_999..20_000, 7..7, 0..20_000] {
+            let lent = source.lend(range.clone(), &mut buffer).unwrap();
+            assert_eq!(lent, &bytes[range.start as usize..range.end as usize]);
+            source.release(range).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_file_cut_short_before_the_window_is_lent_is_an_error_with_its_offset() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    let shard = shard(&path, &[7; 100_000]);
+    for source in sources(&shard) {
+        std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(20_000).unwrap();
+        let error = source.lend(50_000..60_000, &mut Buffer::new()).unwrap_err().to_string();
+        assert!(error.contains("at byte 50000"), "{error}");
+        assert!(matches!(shard.verify_unchanged(), Err(Error::Changed { .. })));
+        std::fs::write(&path, [7; 100_000]).unwrap();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_cut_short_while_a_window_is_lent_is_an_error_not_a_signal() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    let shard = shard(&path, &[7; 100_000]);
+    let source = open(&shard, Io::Mmap).unwrap();
+    let mut buffer = Buffer::new();
+    let lent = source.lend(40_000..90_000, &mut buffer).unwrap();
+    std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
+    let sum: u64 = lent.iter().map(|&byte| u64::from(byte)).sum();
+    assert_eq!(sum, 0, "the pages are gone, and zeros stand for them");
+    let error = source.release(40_000..90_000).unwrap_err().to_string();
+    assert!(error.contains("cut short"), "{error}");
+}
+
+#[test]
+fn a_file_replaced_after_its_header_was_read_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    let shard = shard(&path, &[7; 1000]);
+    std::fs::write(&path, [7; 1001]).unwrap();
+    for io in [Io::Mmap, Io::Pread] {
+        assert!(matches!(open(&shard, io), Err(Error::Changed { .. })));
+    }
+}

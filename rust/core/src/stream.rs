@@ -1,0 +1,252 @@
+//! Passes tiles of the same elements of every checkpoint through a computation.
+
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use crate::error::{Error, Result};
+use crate::gram::{Column, Counts, Level, MAX_COLUMNS, MAX_PAIRS, pairs};
+use crate::plan::{self, BLOCKS, Plan, Tile};
+use crate::progress::Progress;
+use crate::source::{self, Buffer, Io, Source};
+use crate::threads;
+
+/// Bytes of each checkpoint in a tile, unless asked otherwise.
+pub const TILE_BYTES: u64 = 1 << 20;
+/// Least bytes that may be asked for. A tile is never less than a chunk.
+pub const MIN_TILE_BYTES: u64 = 4096;
+/// Most bytes that may be asked for.
+pub const MAX_TILE_BYTES: u64 = 1 << 30;
+
+/// How to stream. None of it changes a bit of any result.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Threads that read and compute, 1 to [`threads::MAX_THREADS`].
+    pub threads: usize,
+    /// Bytes of each checkpoint in a tile.
+    pub tile_bytes: u64,
+    /// How files are read.
+    pub io: Io,
+    /// Which instruction set computes.
+    pub level: Level,
+}
+
+impl Options {
+    /// All CPUs, memory mapping, the fastest instruction set.
+    ///
+    /// # Errors
+    ///
+    /// As [`Level::detect`].
+    pub fn detect() -> Result<Self> {
+        Ok(Self {
+            threads: threads::available(),
+            tile_bytes: TILE_BYTES,
+            io: Io::default(),
+            level: Level::detect()?,
+        })
+    }
+}
+
+/// The statistics of a range of slices that suffice for every fit.
+///
+/// Arrays are row-major. `S` slices, `C` columns, `P = C (C + 1) / 2` entries of the upper triangle
+/// of the Gram matrix by rows.
+#[derive(Debug)]
+pub struct Statistics {
+    /// Gram matrices, shape (S, [`BLOCKS`], P): one per block of a slice.
+    pub gram: Vec<f64>,
+    /// Rounding energy of the child's dtype, shape (S,).
+    pub energy: Vec<f64>,
+    /// Counters, shape (S,).
+    pub counts: Vec<Counts>,
+}
+
+/// Streams `slices` of the plan once and returns their statistics.
+///
+/// # Errors
+///
+/// [`Error::Io`] and [`Error::Changed`] from reading, [`Error::Interrupted`] after
+/// [`Progress::cancel`], [`Error::Argument`] for options out of range. No result is returned then.
+pub fn gram(
+    plan: &Plan,
+    slices: Range<usize>,
+    options: &Options,
+    progress: &Progress,
+) -> Result<Statistics> {
+    let columns = plan.columns();
+    let entries = pairs(columns);
+    let count = slices.len();
+    let results = tiles(plan, slices.clone(), options, progress, |tile, parts| {
+        let first = tile.elements().start;
+        let mut sums = TileSums::default();
+        for chunk in &tile.chunks {
+            let range = chunk.elements.start - first..chunk.elements.end - first;
+            let mut window = [Column { bytes: &[], ..parts[0] }; MAX_COLUMNS];
+            for (part, column) in window.iter_mut().zip(parts) {
+                let width = column.dtype.bits() / 8;
+                let bytes = (range.start * width) as usize..(range.end * width) as usize;
+                *part = Column { bytes: &column.bytes[bytes], ..*column };
+            }
+            let result = options.level.chunk(&window[..columns]);
+            sums.gram.extend_from_slice(&result.gram[..entries]);
+            sums.energy.push(result.energy);
+            sums.counts.add(&result.counts);
+        }
+        sums
+    })?;
+
+    // Sums run over chunks in order, whichever tile and thread they came from.
+    let mut total = Statistics {
+        gram: vec![0.0; count * BLOCKS * entries],
+        energy: vec![0.0; count],
+        counts: vec![Counts::default(); count],
+    };
+    for (tile, sums) in &results {
+        let slice = tile.slice - slices.start;
+        total.counts[slice].add(&sums.counts);
+        for (index, chunk) in tile.chunks.iter().enumerate() {
+            total.energy[slice] += sums.energy[index];
+            let block = &mut total.gram[(slice * BLOCKS + chunk.block) * entries..][..entries];
+            for (sum, part) in block.iter_mut().zip(&sums.gram[index * entries..]) {
+                *sum += part;
+            }
+        }
+    }
+    Ok(total)
+}
+
+/// Streams `slices` once and returns the sum of the 64-bit words of every tile, as a checksum.
+///
+/// This does the least that can be done with bytes, through the same tiles and windows: what
+/// [`gram`] takes longer than this, it takes for its arithmetic.
+///
+/// # Errors
+///
+/// As [`gram`].
+pub fn read(
+    plan: &Plan,
+    slices: Range<usize>,
+    options: &Options,
+    progress: &Progress,
+) -> Result<u64> {
+    let sums = tiles(plan, slices, options, progress, |_, columns| {
+        columns.iter().fold(0_u64, |sum, column| {
+            let (words, rest) = column.bytes.as_chunks::<8>();
+            let words =
+                words.iter().map(|word| u64::from_le_bytes(*word)).fold(0, u64::wrapping_add);
+            let rest = rest.iter().fold(0, |rest, &byte| rest << 8 | u64::from(byte));
+            sum.wrapping_add(words).wrapping_add(rest)
+        })
+    })?;
+    Ok(sums.into_iter().fold(0, |sum, (_, part)| sum.wrapping_add(part)))
+}
+
+const _: () = assert!(MAX_PAIRS == pairs(MAX_COLUMNS));
+
+/// What one tile adds: matrices and energies by chunk, since their order of addition counts.
+#[derive(Default)]
+struct TileSums {
+    gram: Vec<f64>,
+    energy: Vec<f64>,
+    counts: Box<Counts>,
+}
+
+/// Reads every tile of `slices` once and returns `compute` of each, in order.
+///
+/// `compute` gets the tile's elements of every column of the plan.
+fn tiles<T: Send>(
+    plan: &Plan,
+    slices: Range<usize>,
+    options: &Options,
+    progress: &Progress,
+    compute: impl Fn(&Tile, &[Column<'_>]) -> T + Sync,
+) -> Result<Vec<(Tile, T)>> {
+    if !(MIN_TILE_BYTES..=MAX_TILE_BYTES).contains(&options.tile_bytes) {
+        return Err(Error::Argument(format!(
+            "tile bytes must be {MIN_TILE_BYTES} to {MAX_TILE_BYTES}, not {}",
+            options.tile_bytes
+        )));
+    }
+    if slices.start > slices.end || slices.end > plan.slices() {
+        return Err(Error::Argument(format!(
+            "slices {} to {} of a plan of {}",
+            slices.start,
+            slices.end,
+            plan.slices()
+        )));
+    }
+    let tiles = plan::tiles(plan, slices, options.tile_bytes);
+    let sources = Sources::new(plan, options.io);
+    let buffers = || vec![Buffer::new(); plan.columns()];
+    let results = threads::run_ordered(options.threads, tiles.len(), buffers, |buffers, index| {
+        if progress.is_cancelled() {
+            return Err(Error::Interrupted);
+        }
+        let tile = &tiles[index];
+        let elements = tile.elements();
+        let extents = plan.extents(tile.slice);
+        let mut lent = Vec::with_capacity(extents.len());
+        for (column, (extent, buffer)) in extents.iter().zip(buffers).enumerate() {
+            let bytes = extent.bytes(&elements);
+            let source = sources.get(column, extent.shard)?;
+            let window = source.lend(bytes.clone(), buffer);
+            let window = window.map_err(|error| name_tensor(error, plan, tile.slice, column))?;
+            lent.push((Column { dtype: extent.dtype, bytes: window }, source, bytes));
+        }
+        let columns: Vec<_> = lent.iter().map(|(column, ..)| *column).collect();
+        let result = compute(tile, &columns);
+        for (column, (_, source, bytes)) in lent.into_iter().enumerate() {
+            progress.advance(bytes.end - bytes.start);
+            let released = source.release(bytes);
+            released.map_err(|error| name_tensor(error, plan, tile.slice, column))?;
+        }
+        Ok(result)
+    })?;
+    sources.verify()?;
+    Ok(tiles.into_iter().zip(results).collect())
+}
+
+/// Adds the tensor's name to an error that a source could not know it for.
+fn name_tensor(mut error: Error, plan: &Plan, slice: usize, column: usize) -> Error {
+    if let Error::Changed { tensor, .. } = &mut error {
+        let extent = plan.extents(slice)[column];
+        *tensor = Some(plan.checkpoints()[column].tensors[extent.tensor].name.clone());
+    }
+    error
+}
+
+/// The files of a plan, each opened when its first byte is wanted.
+struct Sources<'a> {
+    plan: &'a Plan,
+    io: Io,
+    open: Vec<Vec<OnceLock<Box<dyn Source>>>>,
+}
+
+impl<'a> Sources<'a> {
+    fn new(plan: &'a Plan, io: Io) -> Self {
+        let slots = |shards: usize| (0..shards).map(|_| OnceLock::new()).collect();
+        let open = plan.checkpoints().iter().map(|checkpoint| slots(checkpoint.shards.len()));
+        Self { plan, io, open: open.collect() }
+    }
+
+    fn get(&self, column: usize, shard: usize) -> Result<&dyn Source> {
+        let slot = &self.open[column][shard];
+        if let Some(source) = slot.get() {
+            return Ok(source.as_ref());
+        }
+        // Two threads may both open the file; the one that comes second drops its own.
+        let source = source::open(&self.plan.checkpoints()[column].shards[shard], self.io)?;
+        Ok(slot.get_or_init(|| source).as_ref())
+    }
+
+    /// Makes sure that no file that was read has changed since its header was.
+    fn verify(&self) -> Result<()> {
+        for (checkpoint, slots) in self.plan.checkpoints().iter().zip(&self.open) {
+            for (shard, slot) in checkpoint.shards.iter().zip(slots) {
+                if slot.get().is_some() {
+                    shard.verify_unchanged()?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,119 @@
+//! Threads of our own: started for one call and gone after it, so that a fork finds none.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::{Error, Result};
+
+/// Most threads that a call may ask for.
+pub const MAX_THREADS: usize = 1024;
+
+/// The number of CPUs this process may use.
+pub fn available() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// Calls `work(state, item)` for every item below `items` and returns the results in item order.
+///
+/// Items are handed out in ascending order to `threads` threads; which thread takes which item does
+/// not show in the result. `state` makes what one thread keeps between its items. After an error no
+/// further item is handed out, and the error of the lowest item that failed is returned.
+///
+/// # Errors
+///
+/// What `work` returns; [`Error::Argument`] if `threads` is 0 or above [`MAX_THREADS`].
+pub(crate) fn run_ordered<S, T: Send>(
+    threads: usize,
+    items: usize,
+    state: impl Fn() -> S + Sync,
+    work: impl Fn(&mut S, usize) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    if threads == 0 || threads > MAX_THREADS {
+        return Err(Error::Argument(format!("threads must be 1 to {MAX_THREADS}, not {threads}")));
+    }
+    let next = AtomicUsize::new(0);
+    let failed = AtomicBool::new(false);
+    let done: Mutex<Vec<(usize, Result<T>)>> = Mutex::new(Vec::with_capacity(items));
+    let worker = || {
+        let mut state = state();
+        while !failed.load(Ordering::Relaxed) {
+            let item = next.fetch_add(1, Ordering::Relaxed);
+            if item >= items {
+                break;
+            }
+            let result = work(&mut state, item);
+            if result.is_err() {
+                failed.store(true, Ordering::Relaxed);
+            }
+            done.lock().unwrap_or_else(PoisonError::into_inner).push((item, result));
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads.min(items) {
+            // A thread that can not be started leaves its share to the others.
+            if std::thread::Builder::new()
+                .name("parentage".into())
+                .spawn_scoped(scope, worker)
+                .is_err()
+            {
+                break;
+            }
+        }
+        worker();
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_unstable_by_key(|(item, _)| *item);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_come_in_item_order_for_any_number_of_threads() {
+        for threads in [1, 2, 3, 8] {
+            let squares = run_ordered(threads, 100, || (), |(), item| Ok(item * item)).unwrap();
+            assert_eq!(squares, (0..100).map(|item| item * item).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn the_error_of_the_lowest_failed_item_is_returned() {
+        let error = run_ordered(
+            1,
+            100,
+            || (),
+            |(), item| match item {
+                0..40 => Ok(()),
+                _ => Err(Error::Plan(item.to_string())),
+            },
+        )
+        .unwrap_err();
+        assert_eq!(error.to_string(), "plan: 40");
+    }
+
+    #[test]
+    fn no_item_is_handed_out_after_an_error() {
+        let calls = AtomicUsize::new(0);
+        let result = run_ordered(
+            1,
+            1000,
+            || (),
+            |(), _| -> Result<()> {
+                calls.fetch_add(1, Ordering::Relaxed);
+                Err(Error::Interrupted)
+            },
+        );
+        assert!(matches!(result, Err(Error::Interrupted)));
+        assert_eq!(calls.into_inner(), 1);
+    }
+
+    #[test]
+    fn no_items_is_no_work_and_no_threads_is_an_error() {
+        assert_eq!(run_ordered(4, 0, || (), |(), item| Ok(item)).unwrap(), Vec::<usize>::new());
+        assert!(run_ordered(0, 1, || (), |(), _| Ok(())).is_err());
+        assert!(run_ordered(MAX_THREADS + 1, 1, || (), |(), _| Ok(())).is_err());
+    }
+}

@@ -1,0 +1,125 @@
+//! Streaming a plan.
+
+use numpy::ndarray::{Array2, Array3};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods};
+use parentage_core::gram::{BINS, Counts, Level, pairs};
+use parentage_core::plan::BLOCKS;
+use parentage_core::stream::{self, Options};
+use pyo3::prelude::*;
+
+use crate::errors::to_python;
+use crate::plan::Plan;
+use crate::run::run;
+
+/// Sufficient statistics of S slices over C columns, with P = C (C + 1) / 2.
+#[pyclass(frozen, get_all, module = "parentage._core")]
+pub(crate) struct Statistics {
+    /// (S, BLOCKS, P) float64: upper triangles by rows of the Gram matrix of each block.
+    gram: Py<PyArray3<f64>>,
+    /// (S,) float64: the sum of ulp(c)^2 / 12 of the child.
+    energy: Py<PyArray1<f64>>,
+    /// (S,) uint64: elements not finite in some column, left out of `gram`.
+    excluded: Py<PyArray1<u64>>,
+    /// (S,) uint64: elements where a parent or control is not the base.
+    moved: Py<PyArray1<u64>>,
+    /// (S,) uint64: elements where all of them are, and the child is not.
+    stray: Py<PyArray1<u64>>,
+    /// (S, C - 1) uint64: elements whose value, cast to the child's dtype, has the child's bits.
+    equal: Py<PyArray2<u64>>,
+    /// (S, C) uint64: NaN values.
+    nan: Py<PyArray2<u64>>,
+    /// (S, C) uint64: infinite values.
+    inf: Py<PyArray2<u64>>,
+    /// (S, C - 2, BINS) uint64: sampled displacements in units of the child's last place.
+    histogram: Py<PyArray3<u64>>,
+}
+
+fn options(threads: usize, tile_bytes: u64, io: &str, level: Option<&str>) -> PyResult<Options> {
+    let level = level.map_or_else(Level::detect, Level::named);
+    let options =
+        level.and_then(|level| Ok(Options { threads, tile_bytes, io: io.parse()?, level }));
+    options.map_err(|error| to_python(&error))
+}
+
+/// Streams slices `first` to `last` (exclusive) of `plan` once and returns their statistics.
+///
+/// `progress`, if given, is called with the bytes read so far.
+#[pyfunction]
+#[pyo3(signature = (plan, first, last, *, threads, tile_bytes, io="mmap", level=None, progress=None))]
+#[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python function")]
+pub(crate) fn gram(
+    py: Python<'_>,
+    plan: &Plan,
+    first: usize,
+    last: usize,
+    threads: usize,
+    tile_bytes: u64,
+    io: &str,
+    level: Option<&str>,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Statistics> {
+    let options = options(threads, tile_bytes, io, level)?;
+    let plan = &plan.0;
+    let sums = run(py, progress, |watch| stream::gram(plan, first..last, &options, watch))?;
+
+    let (slices, columns) = (sums.counts.len(), plan.columns());
+    let scalars = |count: fn(&Counts) -> u64| -> Py<PyArray1<u64>> {
+        sums.counts.iter().map(count).collect::<Vec<_>>().into_pyarray(py).unbind()
+    };
+    let table = |width: usize, count: fn(&Counts, usize) -> u64| -> Py<PyArray2<u64>> {
+        Array2::from_shape_fn((slices, width), |(slice, column)| count(&sums.counts[slice], column))
+            .into_pyarray(py)
+            .unbind()
+    };
+    let histogram = Array3::from_shape_fn((slices, columns - 2, BINS), |(slice, parent, bin)| {
+        sums.counts[slice].histogram[parent + 1][bin]
+    });
+    Ok(Statistics {
+        excluded: scalars(|counts| counts.excluded),
+        moved: scalars(|counts| counts.moved),
+        stray: scalars(|counts| counts.stray),
+        equal: table(columns - 1, |counts, column| counts.equal[column]),
+        nan: table(columns, |counts, column| counts.nan[column]),
+        inf: table(columns, |counts, column| counts.inf[column]),
+        histogram: histogram.into_pyarray(py).unbind(),
+        gram: sums.gram.into_pyarray(py).reshape((slices, BLOCKS, pairs(columns)))?.unbind(),
+        energy: sums.energy.into_pyarray(py).unbind(),
+    })
+}
+
+/// Reads slices `first` to `last` (exclusive) of `plan` once and returns a checksum of the bytes.
+#[pyfunction]
+#[pyo3(signature = (plan, first, last, *, threads, tile_bytes, io="mmap", progress=None))]
+#[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python function")]
+pub(crate) fn read(
+    py: Python<'_>,
+    plan: &Plan,
+    first: usize,
+    last: usize,
+    threads: usize,
+    tile_bytes: u64,
+    io: &str,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> PyResult<u64> {
+    let options = options(threads, tile_bytes, io, None)?;
+    let plan = &plan.0;
+    run(py, progress, |watch| stream::read(plan, first..last, &options, watch))
+}
+
+/// The instruction set in use: the one PARENTAGE_LEVEL names, or the fastest this CPU has.
+#[pyfunction]
+pub(crate) fn simd_level() -> PyResult<&'static str> {
+    Level::detect().map(Level::name).map_err(|error| to_python(&error))
+}
+
+/// The instruction sets that this CPU has, slowest first.
+#[pyfunction]
+pub(crate) fn levels() -> Vec<&'static str> {
+    Level::available().into_iter().map(Level::name).collect()
+}
+
+/// The number of CPUs that this process may use.
+#[pyfunction]
+pub(crate) fn threads() -> usize {
+    parentage_core::threads::available()
+}

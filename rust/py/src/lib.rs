@@ -1,0 +1,39 @@
+//! `parentage._core`: the core as a Python module. This file is its list of contents.
+
+mod checkpoint;
+mod errors;
+mod gram;
+mod plan;
+mod run;
+
+use pyo3::prelude::*;
+
+/// Streamed Gram matrices over safetensors checkpoints.
+#[pymodule(gil_used = true)]
+mod _core {
+    use parentage_core::{checkpoint::header, gram as kernel, plan, stream};
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use crate::checkpoint::Checkpoint;
+    #[pymodule_export]
+    use crate::errors::{CheckpointError, ParentageError, PlanError, ReadError};
+    #[pymodule_export]
+    use crate::gram::{Statistics, gram, levels, read, simd_level, threads};
+    #[pymodule_export]
+    use crate::plan::Plan;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("build_profile", profile)?;
+        module.add("DEFINITION", kernel::DEFINITION)?;
+        module.add("BLOCKS", plan::BLOCKS)?;
+        module.add("BINS", kernel::BINS)?;
+        module.add("CHUNK", kernel::CHUNK)?;
+        module.add("MAX_COLUMNS", kernel::MAX_COLUMNS)?;
+        module.add("MAX_HEADER", header::MAX_HEADER)?;
+        module.add("TILE_BYTES", stream::TILE_BYTES)
+    }
+}
