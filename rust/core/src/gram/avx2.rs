@@ -3,8 +3,8 @@
 
 use std::arch::x86_64::*;
 
-use super::generic::{self, Simd};
-use super::{Chunk, Column, LANES};
+use super::generic::{self, Row, Simd};
+use super::{Chunk, Column};
 
 /// Proof that the CPU has AVX2, FMA and F16C.
 #[derive(Clone, Copy, Debug)]
@@ -43,15 +43,15 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn load(self, row: &[f64; LANES], pass: usize) -> __m256d {
-        let part = &row[4 * pass..4 * pass + 4];
+    fn load(self, row: &Row, pass: usize) -> __m256d {
+        let part = &row.0[4 * pass..4 * pass + 4];
         // SAFETY: see above; `part` is four float64.
         unsafe { _mm256_loadu_pd(part.as_ptr()) }
     }
 
     #[inline(always)]
-    fn store(self, row: &mut [f64; LANES], pass: usize, value: __m256d) {
-        let part = &mut row[4 * pass..4 * pass + 4];
+    fn store(self, row: &mut Row, pass: usize, value: __m256d) {
+        let part = &mut row.0[4 * pass..4 * pass + 4];
         // SAFETY: see above; `part` is four float64.
         unsafe { _mm256_storeu_pd(part.as_mut_ptr(), value) }
     }
@@ -78,7 +78,7 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn widen_bf16(self, bytes: &[u8; 32], even: &mut [f64; LANES], odd: &mut [f64; LANES]) {
+    fn widen_bf16(self, bytes: &[u8; 32], even: &mut Row, odd: &mut Row) {
         // SAFETY: see above; 32 bytes are read.
         let (evens, odds) = unsafe {
             let pairs = _mm256_loadu_si256(bytes.as_ptr().cast());
@@ -93,7 +93,7 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn widen_f16(self, bytes: &[u8; 32], even: &mut [f64; LANES], odd: &mut [f64; LANES]) {
+    fn widen_f16(self, bytes: &[u8; 32], even: &mut Row, odd: &mut Row) {
         // SAFETY: see above; twice 16 bytes are read.
         unsafe {
             let low = _mm256_cvtph_ps(_mm_loadu_si128(bytes.as_ptr().cast()));
@@ -103,7 +103,7 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn widen_f32(self, bytes: &[u8; 64], even: &mut [f64; LANES], odd: &mut [f64; LANES]) {
+    fn widen_f32(self, bytes: &[u8; 64], even: &mut Row, odd: &mut Row) {
         // SAFETY: see above; twice 32 bytes are read.
         unsafe {
             let low = _mm256_loadu_ps(bytes.as_ptr().cast());
@@ -116,13 +116,7 @@ impl Simd for Avx2 {
 impl Avx2 {
     /// Sixteen float32 in order, as evens and odds.
     #[inline(always)]
-    fn widen_pairs(
-        self,
-        low: __m256,
-        high: __m256,
-        even: &mut [f64; LANES],
-        odd: &mut [f64; LANES],
-    ) {
+    fn widen_pairs(self, low: __m256, high: __m256, even: &mut Row, odd: &mut Row) {
         // Shuffles work within halves of 128 bits, which leaves quarters in the order 0 2 1 3.
         const ORDER: i32 = 0b11_01_10_00;
         // SAFETY: `self` proves that the CPU has the instructions; nothing is read from memory.
@@ -140,7 +134,7 @@ impl Avx2 {
 
     /// Eight float32 as a row.
     #[inline(always)]
-    fn widen_row(self, values: __m256, row: &mut [f64; LANES]) {
+    fn widen_row(self, values: __m256, row: &mut Row) {
         // SAFETY: `self` proves that the CPU has the instructions; nothing is read from memory.
         let (low, high) = unsafe {
             (

@@ -3,8 +3,8 @@
 
 use std::arch::x86_64::*;
 
-use super::generic::{self, Simd};
-use super::{Chunk, Column, LANES};
+use super::generic::{self, Row, Simd};
+use super::{Chunk, Column};
 
 /// Proof that the CPU has AVX-512 F, BW, DQ and VL.
 #[derive(Clone, Copy, Debug)]
@@ -44,15 +44,15 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn load(self, row: &[f64; LANES], _pass: usize) -> __m512d {
+    fn load(self, row: &Row, _pass: usize) -> __m512d {
         // SAFETY: see above; a row is eight float64.
-        unsafe { _mm512_loadu_pd(row.as_ptr()) }
+        unsafe { _mm512_loadu_pd(row.0.as_ptr()) }
     }
 
     #[inline(always)]
-    fn store(self, row: &mut [f64; LANES], _pass: usize, value: __m512d) {
+    fn store(self, row: &mut Row, _pass: usize, value: __m512d) {
         // SAFETY: see above; a row is eight float64.
-        unsafe { _mm512_storeu_pd(row.as_mut_ptr(), value) }
+        unsafe { _mm512_storeu_pd(row.0.as_mut_ptr(), value) }
     }
 
     #[inline(always)]
@@ -77,7 +77,7 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn widen_bf16(self, bytes: &[u8; 32], even: &mut [f64; LANES], odd: &mut [f64; LANES]) {
+    fn widen_bf16(self, bytes: &[u8; 32], even: &mut Row, odd: &mut Row) {
         // SAFETY: see above; 32 bytes are read.
         let (evens, odds) = unsafe {
             let pairs = _mm256_loadu_si256(bytes.as_ptr().cast());
@@ -92,14 +92,14 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn widen_f16(self, bytes: &[u8; 32], even: &mut [f64; LANES], odd: &mut [f64; LANES]) {
+    fn widen_f16(self, bytes: &[u8; 32], even: &mut Row, odd: &mut Row) {
         // SAFETY: see above; 32 bytes are read.
         let values = unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(bytes.as_ptr().cast())) };
         self.widen_pairs(values, even, odd);
     }
 
     #[inline(always)]
-    fn widen_f32(self, bytes: &[u8; 64], even: &mut [f64; LANES], odd: &mut [f64; LANES]) {
+    fn widen_f32(self, bytes: &[u8; 64], even: &mut Row, odd: &mut Row) {
         // SAFETY: see above; 64 bytes are read.
         let values = unsafe { _mm512_loadu_ps(bytes.as_ptr().cast()) };
         self.widen_pairs(values, even, odd);
@@ -109,7 +109,7 @@ impl Simd for Avx512 {
 impl Avx512 {
     /// Sixteen float32 in order, as evens and odds.
     #[inline(always)]
-    fn widen_pairs(self, values: __m512, even: &mut [f64; LANES], odd: &mut [f64; LANES]) {
+    fn widen_pairs(self, values: __m512, even: &mut Row, odd: &mut Row) {
         // SAFETY: `self` proves that the CPU has the instructions; nothing is read from memory.
         let (evens, odds) = unsafe {
             let order = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);

@@ -20,7 +20,9 @@
 
 use super::scalar;
 use super::widen::{Rounding, binade, decode};
-use super::{Chunk, Column, GROUP, LANES, MAX_COLUMNS, MAX_PAIRS, SAMPLED, bin, pair, reduce};
+use super::{
+    Chunk, Column, Counts, GROUP, LANES, MAX_COLUMNS, MAX_PAIRS, SAMPLED, bin, pair, reduce,
+};
 use crate::checkpoint::dtype::Dtype;
 
 /// Elements widened at a time: ten columns of them stay inside a 32 KiB first-level cache.
@@ -29,8 +31,18 @@ const ROWS: usize = BLOCK / LANES;
 /// Elements whose comparisons are counted in the width of the element, which may be one byte.
 const RUN: usize = 128;
 
-type Row = [f64; LANES];
-type Block = [[Row; ROWS]; MAX_COLUMNS];
+/// Eight lanes in one cache line.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub(super) struct Row(pub(super) [f64; LANES]);
+
+/// A block of one column.
+///
+/// One row is never used: without it, the same row of every second column would lie 4096 bytes
+/// apart, and a load would wait for a store to another column that it only seems to overlap.
+type Values = [Row; ROWS + 1];
+
+const ZERO: Row = Row([0.0; LANES]);
 
 /// The vector operations that an instruction set supplies.
 ///
@@ -78,9 +90,9 @@ fn run<S: Simd>(simd: S, columns: &[Column<'_>], exclude: bool) -> Chunk {
     let alike = columns.iter().all(|column| column.dtype == columns[child].dtype);
 
     let mut out = Chunk::default();
-    let mut x: Block = [[[0.0; LANES]; ROWS]; MAX_COLUMNS];
-    let mut gram = [[0.0; LANES]; MAX_PAIRS];
-    let mut energy = [0.0; LANES];
+    let mut x = [[ZERO; ROWS + 1]; MAX_COLUMNS];
+    let mut gram = [ZERO; MAX_PAIRS];
+    let mut energy = ZERO;
     for start in (0..length).step_by(BLOCK) {
         let elements = BLOCK.min(length - start);
         let rows = elements.next_multiple_of(GROUP) / LANES;
@@ -95,7 +107,7 @@ fn run<S: Simd>(simd: S, columns: &[Column<'_>], exclude: bool) -> Chunk {
             widen(simd, column, values);
         }
         if alike {
-            compare_alike(window, &mut out);
+            compare_alike(window, &mut out.counts);
         }
         if exclude || !alike {
             visit_elements(window, alike, elements, &mut x, &mut out);
@@ -106,29 +118,39 @@ fn run<S: Simd>(simd: S, columns: &[Column<'_>], exclude: bool) -> Chunk {
         if start < SAMPLED {
             add_histogram(&x[..count], elements, rounding, &mut out);
         }
-        displace(simd, &mut x[..count], rows);
-        accumulate(simd, &x[..count], rows, &mut gram);
+        if count <= 3 {
+            accumulate::<S, true>(simd, &x[..count], rows, &mut gram);
+        } else {
+            displace(simd, &mut x[..count], rows);
+            accumulate::<S, false>(simd, &x[..count], rows, &mut gram);
+        }
     }
     for (total, lanes) in out.gram.iter_mut().zip(&gram) {
-        *total = reduce(lanes);
+        *total = reduce(&lanes.0);
     }
-    out.energy = rounding.map_or(length as f64 / 12.0, |rounding| rounding.energy(reduce(&energy)));
+    out.energy =
+        rounding.map_or(length as f64 / 12.0, |rounding| rounding.energy(reduce(&energy.0)));
     out
 }
 
 /// Decodes a block of one column, continued with zeros to whole groups.
 #[inline(always)]
-fn widen<S: Simd>(simd: S, column: &Column<'_>, out: &mut [Row; ROWS]) {
+fn widen<S: Simd>(simd: S, column: &Column<'_>, out: &mut Values) {
+    // A closure would be a function of its own, compiled without the instruction set.
+    macro_rules! groups {
+        ($bytes:literal, $widen:ident) => {{
+            let (groups, _) = column.bytes.as_chunks::<$bytes>();
+            let (rows, _) = out.as_chunks_mut::<2>();
+            for (bytes, [even, odd]) in groups.iter().zip(rows) {
+                simd.$widen(bytes, even, odd);
+            }
+            groups.len()
+        }};
+    }
     let whole = match column.dtype {
-        Dtype::Bf16 => {
-            widen_groups(column.bytes, out, |bytes, even, odd| simd.widen_bf16(bytes, even, odd))
-        }
-        Dtype::F16 => {
-            widen_groups(column.bytes, out, |bytes, even, odd| simd.widen_f16(bytes, even, odd))
-        }
-        Dtype::F32 => {
-            widen_groups(column.bytes, out, |bytes, even, odd| simd.widen_f32(bytes, even, odd))
-        }
+        Dtype::Bf16 => groups!(32, widen_bf16),
+        Dtype::F16 => groups!(32, widen_f16),
+        Dtype::F32 => groups!(64, widen_f32),
         _ => 0,
     };
     let elements = column.len();
@@ -137,70 +159,94 @@ fn widen<S: Simd>(simd: S, column: &Column<'_>, out: &mut [Row; ROWS]) {
     }
 }
 
-/// Widens the whole groups of `bytes` and returns how many there are.
-#[inline(always)]
-fn widen_groups<const BYTES: usize>(
-    bytes: &[u8],
-    out: &mut [Row; ROWS],
-    group: impl Fn(&[u8; BYTES], &mut Row, &mut Row),
-) -> usize {
-    let (groups, _) = bytes.as_chunks::<BYTES>();
-    let (rows, _) = out.as_chunks_mut::<2>();
-    for (bytes, [even, odd]) in groups.iter().zip(rows) {
-        group(bytes, even, odd);
-    }
-    groups.len()
-}
-
 /// Where element `k` of a block is kept.
 #[inline(always)]
-fn at(values: &mut [Row; ROWS], k: usize) -> &mut f64 {
-    &mut values[k / GROUP * 2 + k % 2][k % GROUP / 2]
+fn at(values: &mut Values, k: usize) -> &mut f64 {
+    &mut values[k / GROUP * 2 + k % 2].0[k % GROUP / 2]
 }
 
 /// Counts differences between columns of one dtype on the stored bits.
 #[inline(always)]
-fn compare_alike(columns: &[Column<'_>], out: &mut Chunk) {
+fn compare_alike(columns: &[Column<'_>], counts: &mut Counts) {
     match columns[0].width() {
-        1 => compare_words(columns, u8::from_le_bytes, |n| u64::from(n), out),
-        2 => compare_words(columns, u16::from_le_bytes, |n| u64::from(n), out),
-        4 => compare_words(columns, u32::from_le_bytes, |n| u64::from(n), out),
-        _ => compare_words(columns, u64::from_le_bytes, |n| n, out),
+        1 => compare_words::<1, u8>(columns, counts),
+        2 => compare_words::<2, u16>(columns, counts),
+        4 => compare_words::<4, u32>(columns, counts),
+        _ => compare_words::<8, u64>(columns, counts),
     }
 }
 
-#[inline(always)]
-fn compare_words<const WIDTH: usize, W>(
-    columns: &[Column<'_>],
-    word: impl Fn([u8; WIDTH]) -> W,
-    widen: impl Fn(W) -> u64,
-    out: &mut Chunk,
-) where
-    W: Copy + Default + PartialEq + From<bool>,
-    W: std::ops::BitXor<Output = W> + std::ops::BitOrAssign + std::ops::AddAssign,
-{
-    let counts = &mut out.counts;
-    let child = columns.len() - 1;
-    let zero = W::default();
-    let words = |column: usize| columns[column].bytes.as_chunks::<WIDTH>().0.chunks(RUN);
-    for (run, (base, last)) in words(0).zip(words(child)).enumerate() {
-        let mut moved = [zero; RUN];
-        for column in 0..child {
-            let Some(these) = words(column).nth(run) else { break };
-            let mut equal = zero;
-            for (((difference, &x), &b), &c) in moved.iter_mut().zip(these).zip(base).zip(last) {
-                *difference |= word(x) ^ word(b);
-                equal += W::from(word(x) == word(c));
+/// An element's stored bits. Runs of [`RUN`] of them are counted in their own width.
+trait Word<const WIDTH: usize>: Copy + Default + Eq + Into<u64> {
+    fn read(bytes: [u8; WIDTH]) -> Self;
+    fn differing(self, other: Self) -> Self;
+    fn either(self, other: Self) -> Self;
+    fn plus(self, counted: bool) -> Self;
+}
+
+macro_rules! words {
+    ($($width:literal $word:ty;)*) => {$(
+        impl Word<$width> for $word {
+            #[inline(always)]
+            fn read(bytes: [u8; $width]) -> Self {
+                Self::from_le_bytes(bytes)
             }
-            counts.equal[column] += widen(equal);
+            #[inline(always)]
+            fn differing(self, other: Self) -> Self {
+                self ^ other
+            }
+            #[inline(always)]
+            fn either(self, other: Self) -> Self {
+                self | other
+            }
+            #[inline(always)]
+            fn plus(self, counted: bool) -> Self {
+                self.wrapping_add(Self::from(counted))
+            }
         }
-        let (mut movers, mut strays) = (zero, zero);
-        for ((&difference, &b), &c) in moved.iter().zip(base).zip(last) {
-            movers += W::from(difference != zero);
-            strays += W::from(difference == zero && word(c) != word(b));
+    )*};
+}
+
+words! { 1 u8; 2 u16; 4 u32; 8 u64; }
+
+#[inline(always)]
+fn compare_words<const WIDTH: usize, W: Word<WIDTH>>(columns: &[Column<'_>], counts: &mut Counts) {
+    let child = columns.len() - 1;
+    let length = columns[child].len();
+    let mut padded = [[[0_u8; WIDTH]; RUN]; MAX_COLUMNS];
+    for start in (0..length).step_by(RUN) {
+        let elements = RUN.min(length - start);
+        let mut runs = [&[[0_u8; WIDTH]; RUN]; MAX_COLUMNS];
+        for ((run, column), rest) in runs.iter_mut().zip(columns).zip(&mut padded) {
+            let these = &column.bytes.as_chunks::<WIDTH>().0[start..start + elements];
+            // A run that ends early goes on with elements that are zero in every column.
+            *run = match <&[[u8; WIDTH]; RUN]>::try_from(these) {
+                Ok(whole) => whole,
+                Err(_) => {
+                    rest[..elements].copy_from_slice(these);
+                    rest
+                }
+            };
         }
-        counts.moved += widen(movers);
-        counts.stray += widen(strays);
+        let (base, last) = (runs[0], runs[child]);
+        let mut moved = [W::default(); RUN];
+        for (column, run) in runs[..child].iter().enumerate() {
+            let mut equal = W::default();
+            for k in 0..RUN {
+                let x = W::read(run[k]);
+                moved[k] = moved[k].either(x.differing(W::read(base[k])));
+                equal = equal.plus(x == W::read(last[k]));
+            }
+            counts.equal[column] += equal.into() - (RUN - elements) as u64;
+        }
+        let (mut movers, mut strays) = (W::default(), W::default());
+        for k in 0..RUN {
+            let still = moved[k] == W::default();
+            movers = movers.plus(!still);
+            strays = strays.plus(still & (W::read(last[k]) != W::read(base[k])));
+        }
+        counts.moved += movers.into();
+        counts.stray += strays.into();
     }
 }
 
@@ -209,7 +255,7 @@ fn visit_elements(
     columns: &[Column<'_>],
     compared: bool,
     elements: usize,
-    x: &mut Block,
+    x: &mut [Values],
     out: &mut Chunk,
 ) {
     let mut values = [0.0; MAX_COLUMNS];
@@ -233,7 +279,7 @@ fn visit_elements(
 #[inline(always)]
 fn add_energy<S: Simd>(
     simd: S,
-    values: &[Row; ROWS],
+    values: &Values,
     elements: usize,
     rounding: Rounding,
     energy: &mut Row,
@@ -250,19 +296,19 @@ fn add_energy<S: Simd>(
     }
     for k in whole * LANES..elements {
         let lane = k % GROUP / 2;
-        let binade = binade(values[k / GROUP * 2 + k % 2][lane], rounding.floor());
-        energy[lane] = binade.mul_add(binade, energy[lane]);
+        let binade = binade(values[k / GROUP * 2 + k % 2].0[lane], rounding.floor());
+        energy.0[lane] = binade.mul_add(binade, energy.0[lane]);
     }
 }
 
 /// Bins the displacements of a block before the base is subtracted.
-fn add_histogram(x: &[[Row; ROWS]], elements: usize, rounding: Option<Rounding>, out: &mut Chunk) {
+fn add_histogram(x: &[Values], elements: usize, rounding: Option<Rounding>, out: &mut Chunk) {
     let child = x.len() - 1;
     for k in 0..elements {
         let (row, lane) = (k / GROUP * 2 + k % 2, k % GROUP / 2);
-        let ulp = rounding.map_or(1.0, |rounding| rounding.ulp(x[child][row][lane]));
+        let ulp = rounding.map_or(1.0, |rounding| rounding.ulp(x[child][row].0[lane]));
         for column in 1..child {
-            let displacement = x[column][row][lane] - x[0][row][lane];
+            let displacement = x[column][row].0[lane] - x[0][row].0[lane];
             out.counts.histogram[column][bin(displacement.abs() / ulp)] += 1;
         }
     }
@@ -270,7 +316,7 @@ fn add_histogram(x: &[[Row; ROWS]], elements: usize, rounding: Option<Rounding>,
 
 /// Subtracts the base from every other column.
 #[inline(always)]
-fn displace<S: Simd>(simd: S, x: &mut [[Row; ROWS]], rows: usize) {
+fn displace<S: Simd>(simd: S, x: &mut [Values], rows: usize) {
     let [base, others @ ..] = x else { return };
     for column in others {
         for (row, base) in column[..rows].iter_mut().zip(&base[..rows]) {
@@ -283,14 +329,21 @@ fn displace<S: Simd>(simd: S, x: &mut [[Row; ROWS]], rows: usize) {
 }
 
 /// Adds the products of all pairs of columns.
+///
+/// With `DISPLACE`, for at most three columns, the base is subtracted on the way.
 #[inline(always)]
-fn accumulate<S: Simd>(simd: S, x: &[[Row; ROWS]], rows: usize, gram: &mut [Row; MAX_PAIRS]) {
+fn accumulate<S: Simd, const DISPLACE: bool>(
+    simd: S,
+    x: &[Values],
+    rows: usize,
+    gram: &mut [Row; MAX_PAIRS],
+) {
     for pass in 0..S::PASSES {
         for i in (0..x.len()).step_by(3) {
             match x.len() - i {
-                1 => triangle::<S, 1>(simd, x, i, rows, pass, gram),
-                2 => triangle::<S, 2>(simd, x, i, rows, pass, gram),
-                _ => triangle::<S, 3>(simd, x, i, rows, pass, gram),
+                1 => triangle::<S, 1, DISPLACE>(simd, x, i, rows, pass, gram),
+                2 => triangle::<S, 2, DISPLACE>(simd, x, i, rows, pass, gram),
+                _ => triangle::<S, 3, DISPLACE>(simd, x, i, rows, pass, gram),
             }
             for j in (i + 3..x.len()).step_by(3) {
                 match x.len() - j {
@@ -305,24 +358,31 @@ fn accumulate<S: Simd>(simd: S, x: &[[Row; ROWS]], rows: usize, gram: &mut [Row;
 
 /// The N x N block of the matrix on the diagonal at `first`.
 #[inline(always)]
-fn triangle<S: Simd, const N: usize>(
+fn triangle<S: Simd, const N: usize, const DISPLACE: bool>(
     simd: S,
-    x: &[[Row; ROWS]],
+    x: &[Values],
     first: usize,
     rows: usize,
     pass: usize,
     gram: &mut [Row; MAX_PAIRS],
 ) {
     let entry = |i: usize, j: usize| pair(x.len(), first + i, first + j);
-    let mut sums = [[simd.splat(0.0); N]; N];
+    let mut columns = [&x[first]; N];
+    let mut values = [simd.splat(0.0); N];
+    let mut sums = [values; N];
     for i in 0..N {
+        columns[i] = &x[first + i];
         for j in i..N {
             sums[i][j] = simd.load(&gram[entry(i, j)], pass);
         }
     }
-    let columns: [&[Row]; N] = std::array::from_fn(|i| &x[first + i][..rows]);
-    for row in 0..rows {
-        let values: [S::Vector; N] = std::array::from_fn(|i| simd.load(&columns[i][row], pass));
+    for row in 0..rows.min(ROWS) {
+        for i in 0..N {
+            values[i] = simd.load(&columns[i][row], pass);
+            if DISPLACE && i > 0 {
+                values[i] = simd.sub(values[i], values[0]);
+            }
+        }
         for i in 0..N {
             for j in i..N {
                 sums[i][j] = simd.mul_add(values[i], values[j], sums[i][j]);
@@ -340,19 +400,30 @@ fn triangle<S: Simd, const N: usize>(
 #[inline(always)]
 fn rectangle<S: Simd, const N: usize>(
     simd: S,
-    x: &[[Row; ROWS]],
+    x: &[Values],
     corner: (usize, usize),
     rows: usize,
     pass: usize,
     gram: &mut [Row; MAX_PAIRS],
 ) {
     let entry = |i: usize, j: usize| pair(x.len(), corner.0 + i, corner.1 + j);
-    let mut sums: [[S::Vector; N]; 3] =
-        std::array::from_fn(|i| std::array::from_fn(|j| simd.load(&gram[entry(i, j)], pass)));
-    let left: [&[Row]; 3] = std::array::from_fn(|i| &x[corner.0 + i][..rows]);
-    let right: [&[Row]; N] = std::array::from_fn(|j| &x[corner.1 + j][..rows]);
-    for row in 0..rows {
-        let values: [S::Vector; N] = std::array::from_fn(|j| simd.load(&right[j][row], pass));
+    let mut left = [&x[corner.0]; 3];
+    let mut right = [&x[corner.1]; N];
+    let mut values = [simd.splat(0.0); N];
+    let mut sums = [values; 3];
+    for j in 0..N {
+        right[j] = &x[corner.1 + j];
+    }
+    for i in 0..3 {
+        left[i] = &x[corner.0 + i];
+        for j in 0..N {
+            sums[i][j] = simd.load(&gram[entry(i, j)], pass);
+        }
+    }
+    for row in 0..rows.min(ROWS) {
+        for j in 0..N {
+            values[j] = simd.load(&right[j][row], pass);
+        }
         for i in 0..3 {
             let value = simd.load(&left[i][row], pass);
             for j in 0..N {
@@ -373,7 +444,7 @@ fn rectangle<S: Simd, const N: usize>(
 pub(super) fn decode_group(dtype: Dtype, bytes: &[u8], even: &mut Row, odd: &mut Row) {
     for (lane, pair) in bytes.chunks_exact(bytes.len() / LANES).enumerate() {
         let (first, second) = pair.split_at(pair.len() / 2);
-        even[lane] = decode(dtype, first);
-        odd[lane] = decode(dtype, second);
+        even.0[lane] = decode(dtype, first);
+        odd.0[lane] = decode(dtype, second);
     }
 }

@@ -3,8 +3,8 @@
 
 use std::arch::aarch64::*;
 
-use super::generic::{self, Simd, decode_group};
-use super::{Chunk, Column, LANES};
+use super::generic::{self, Row, Simd, decode_group};
+use super::{Chunk, Column};
 use crate::checkpoint::dtype::Dtype;
 
 /// Proof that the CPU has NEON.
@@ -41,15 +41,15 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    fn load(self, row: &[f64; LANES], pass: usize) -> float64x2_t {
-        let part = &row[2 * pass..2 * pass + 2];
+    fn load(self, row: &Row, pass: usize) -> float64x2_t {
+        let part = &row.0[2 * pass..2 * pass + 2];
         // SAFETY: see above; `part` is two float64.
         unsafe { vld1q_f64(part.as_ptr()) }
     }
 
     #[inline(always)]
-    fn store(self, row: &mut [f64; LANES], pass: usize, value: float64x2_t) {
-        let part = &mut row[2 * pass..2 * pass + 2];
+    fn store(self, row: &mut Row, pass: usize, value: float64x2_t) {
+        let part = &mut row.0[2 * pass..2 * pass + 2];
         // SAFETY: see above; `part` is two float64.
         unsafe { vst1q_f64(part.as_mut_ptr(), value) }
     }
@@ -76,7 +76,7 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    fn widen_bf16(self, bytes: &[u8; 32], even: &mut [f64; LANES], odd: &mut [f64; LANES]) {
+    fn widen_bf16(self, bytes: &[u8; 32], even: &mut Row, odd: &mut Row) {
         for half in 0..2 {
             let part = &bytes[16 * half..16 * half + 16];
             // SAFETY: see above; `part` is 16 bytes.
@@ -93,12 +93,12 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    fn widen_f16(self, bytes: &[u8; 32], even: &mut [f64; LANES], odd: &mut [f64; LANES]) {
+    fn widen_f16(self, bytes: &[u8; 32], even: &mut Row, odd: &mut Row) {
         decode_group(Dtype::F16, bytes, even, odd);
     }
 
     #[inline(always)]
-    fn widen_f32(self, bytes: &[u8; 64], even: &mut [f64; LANES], odd: &mut [f64; LANES]) {
+    fn widen_f32(self, bytes: &[u8; 64], even: &mut Row, odd: &mut Row) {
         for half in 0..2 {
             let part = &bytes[32 * half..32 * half + 32];
             // SAFETY: see above; `part` is twice 16 bytes.
@@ -116,7 +116,7 @@ impl Simd for Neon {
 impl Neon {
     /// Four float32 as half of a row.
     #[inline(always)]
-    fn widen_half(self, values: float32x4_t, half: usize, row: &mut [f64; LANES]) {
+    fn widen_half(self, values: float32x4_t, half: usize, row: &mut Row) {
         // SAFETY: `self` proves that the CPU has the instructions; nothing is read from memory.
         let (low, high) =
             unsafe { (vcvt_f64_f32(vget_low_f32(values)), vcvt_high_f64_f32(values)) };
