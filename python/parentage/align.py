@@ -1,0 +1,199 @@
+"""Which elements of which checkpoints belong together, and what does not pair and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parentage import _core
+from parentage.checkpoint import Checkpoint, Tensor, component_of, expert_of, layer_of, printable
+from parentage.errors import PlanError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_FLOATS = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "F8_E8M0"}
+_INTEGERS = {"I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Consecutive elements of one tensor of one checkpoint."""
+
+    tensor: int
+    start: int
+    """First element."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The unit of results: a tensor, or one leading index (one expert) of a stacked tensor."""
+
+    name: str
+    component: str
+    layer: int | None
+    expert: int | None
+    shape: tuple[int, ...]
+    dtype: str
+    """The child's dtype, by its safetensors name."""
+    elements: int
+    extents: tuple[Extent, ...]
+    """Where the elements lie: base, parents and controls, child."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unaligned:
+    """A tensor that takes no part, and why."""
+
+    checkpoint: str
+    tensor: str
+    reason: str
+    elements: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """All slices that pair, in the order of the child's files, and all tensors that do not."""
+
+    slices: tuple[Slice, ...]
+    unaligned: tuple[Unaligned, ...]
+    plan: _core.Plan
+
+
+Pairing = "Callable[[Tensor, Checkpoint], Extent | str]"
+"""A layout rule: where a tensor of the child lies in another checkpoint, or why it does not."""
+
+
+def pair_by_name(tensor: Tensor, other: Checkpoint) -> Extent | str:
+    """Pair a tensor of the child with the one of the same name and shape."""
+    found = other.tensors.get(tensor.name)
+    if found is None:
+        return f"not in {other.name}"
+    if found.shape != tensor.shape:
+        return f"shape {_shape(tensor)} in the child, {_shape(found)} in {other.name}"
+    if dtype_class(found.dtype) != dtype_class(tensor.dtype):
+        return f"dtype {tensor.dtype} in the child, {found.dtype} in {other.name}"
+    return Extent(found.index, 0)
+
+
+def dtype_class(dtype: str) -> str | None:
+    """Return ``"float"`` or ``"integer"``, or ``None`` for a dtype without arithmetic."""
+    if dtype in _FLOATS:
+        return "float"
+    return "integer" if dtype in _INTEGERS else None
+
+
+def align(
+    child: Checkpoint,
+    others: Sequence[Checkpoint],
+    pairing: Callable[[Tensor, Checkpoint], Extent | str] = pair_by_name,
+) -> Alignment:
+    """Pair every tensor of ``child`` with all ``others``: the base, then parents and controls.
+
+    ``pairing`` is the seam for layout rules; a slice takes part if every checkpoint has it.
+
+    Raises
+    ------
+    PlanError
+        If nothing pairs.
+    """
+    slices: list[Slice] = []
+    unaligned: list[Unaligned] = []
+    paired: list[set[int]] = [set() for _ in others]
+    in_file_order = sorted(child.tensors.values(), key=lambda tensor: (tensor.shard, tensor.begin))
+    for tensor in in_file_order:
+        found, reasons = [], []
+        if dtype_class(tensor.dtype) is None:
+            reasons.append(f"dtype {tensor.dtype} has no arithmetic")
+        elif tensor.elements == 0:
+            reasons.append("no elements")
+        else:
+            for number, other in enumerate(others):
+                extent = pairing(tensor, other)
+                if isinstance(extent, str):
+                    reasons.append(extent)
+                else:
+                    found.append(extent)
+                    paired[number].add(extent.tensor)
+        if reasons:
+            reason = "; ".join(reasons)
+            unaligned.append(Unaligned(child.name, tensor.name, reason, tensor.elements))
+        else:
+            slices.extend(_slices(tensor, [*found, Extent(tensor.index, 0)]))
+    for other, used in zip(others, paired, strict=True):
+        unaligned.extend(
+            Unaligned(other.name, tensor.name, _reason_unused(tensor, child), tensor.elements)
+            for tensor in other.tensors.values()
+            if tensor.index not in used
+        )
+    if not slices:
+        raise PlanError(_nothing_pairs(child, others, unaligned))
+    return Alignment(tuple(slices), tuple(unaligned), _plan(child, others, slices))
+
+
+def _slices(tensor: Tensor, extents: list[Extent]) -> list[Slice]:
+    component, layer = component_of(tensor.name), layer_of(tensor.name)
+    stacked = len(tensor.shape) == 3 and tensor.shape[0] > 1 and ".experts" in tensor.name
+    if not stacked:
+        expert = expert_of(tensor.name)
+        whole = (tensor.shape, tensor.dtype, tensor.elements, tuple(extents))
+        return [Slice(tensor.name, component, layer, expert, *whole)]
+    each = tensor.elements // tensor.shape[0]
+    return [
+        Slice(
+            f"{tensor.name}[{expert}]",
+            "experts" if component == "other" else component,
+            layer,
+            expert,
+            tensor.shape[1:],
+            tensor.dtype,
+            each,
+            tuple(Extent(extent.tensor, extent.start + expert * each) for extent in extents),
+        )
+        for expert in range(tensor.shape[0])
+    ]
+
+
+def _plan(child: Checkpoint, others: Sequence[Checkpoint], slices: list[Slice]) -> _core.Plan:
+    extents = [[(extent.tensor, extent.start) for extent in each.extents] for each in slices]
+    table = np.array(extents, dtype=np.uint64)
+    return _core.Plan(
+        [*(other.core for other in others), child.core],
+        np.array([each.elements for each in slices], dtype=np.uint64),
+        np.ascontiguousarray(table[:, :, 0]),
+        np.ascontiguousarray(table[:, :, 1]),
+    )
+
+
+def _reason_unused(tensor: Tensor, child: Checkpoint) -> str:
+    found = child.tensors.get(tensor.name)
+    if found is None:
+        return f"not in the child {child.name}"
+    if dtype_class(tensor.dtype) is None:
+        return f"dtype {tensor.dtype} has no arithmetic"
+    if tensor.elements == 0:
+        return "no elements"
+    return f"the child {child.name} has shape {_shape(found)} and dtype {found.dtype}"
+
+
+def _shape(tensor: Tensor) -> str:
+    return str(list(tensor.shape))
+
+
+def _nothing_pairs(
+    child: Checkpoint, others: Sequence[Checkpoint], unaligned: list[Unaligned]
+) -> str:
+    mine = [each for each in unaligned if each.checkpoint == child.name]
+    names = " and ".join(printable(other.name) for other in others)
+    if not mine:
+        return f"{printable(child.name)} has no tensors"
+    reason, count = Counter(each.reason for each in mine).most_common(1)[0]
+    example = next(each.tensor for each in mine if each.reason == reason)
+    return (
+        f"no tensor of {printable(child.name)} pairs with {names}, so there is nothing to compare; "
+        f"for {count} of {len(mine)} the reason is: {printable(reason)} "
+        f"(as for {printable(example)}). Are they of one architecture?"
+    )

@@ -1,0 +1,241 @@
+"""Checkpoints: what their headers say, and what the names of their tensors mean."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from parentage import _core
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from os import PathLike
+
+COMPONENTS = (
+    "embed",
+    "attention",
+    "linear_attention",
+    "mlp",
+    "experts",
+    "shared_expert",
+    "router",
+    "norm",
+    "head",
+    "vision",
+    "mtp",
+    "other",
+)
+"""Every component, in the order of reports."""
+
+# The first pattern that matches decides, so the special ones stand before the general ones.
+_COMPONENT_PATTERNS = tuple(
+    (component, re.compile(pattern))
+    for component, pattern in (
+        ("vision", r"(^|\.)(visual|vision\w*|image_encoder)\."),
+        ("mtp", r"(^|\.)mtp\w*\."),
+        ("norm", r"norm|(^|\.)ln_\w+\.|layer_?norm"),
+        ("shared_expert", r"\.shared_experts?(_gate)?\."),
+        ("experts", r"\.experts\.|\.switch_mlp\."),
+        ("router", r"\.router\.|\.(mlp|ffn|block_sparse_moe|moe)\.gate\."),
+        ("linear_attention", r"\.(linear_attn|mamba\w*|ssm|mixer)\."),
+        ("attention", r"attn|attention"),
+        ("embed", r"embed|(^|\.)wte\.|(^|\.)wpe\."),
+        ("head", r"(^|\.)(lm_head|output|score|classifier)\.(weight|bias)$"),
+        ("mlp", r"\.(mlp|ffn|feed_forward|intermediate|output|dense\w*)\.|\.w[123]\.|\.fc\d?\."),
+    )
+)
+_LAYER_PATTERN = re.compile(r"(?:^|\.)(?:layers?|blocks?|h)\.(\d+)\.")
+_EXPERT_PATTERN = re.compile(r"\.experts\.(\d+)\.")
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def component_of(name: str) -> str:
+    """Return the component, one of :data:`COMPONENTS`, that a tensor's name stands for.
+
+    >>> component_of("model.layers.3.mlp.experts.17.gate_proj.weight")
+    'experts'
+    >>> component_of("model.layers.3.self_attn.q_norm.weight")
+    'norm'
+    """
+    for component, pattern in _COMPONENT_PATTERNS:
+        if pattern.search(name):
+            return component
+    return "other"
+
+
+def layer_of(name: str) -> int | None:
+    """Return the layer that a tensor's name stands in, if any.
+
+    >>> layer_of("model.layers.12.mlp.down_proj.weight"), layer_of("lm_head.weight")
+    (12, None)
+    """
+    found = _LAYER_PATTERN.search(name)
+    return int(found[1]) if found else None
+
+
+def expert_of(name: str) -> int | None:
+    """Return the expert that a tensor's name stands for, if any.
+
+    >>> expert_of("model.layers.3.mlp.experts.17.gate_proj.weight")
+    17
+    """
+    found = _EXPERT_PATTERN.search(name)
+    return int(found[1]) if found else None
+
+
+def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a sorting key that puts ``layers.2`` before ``layers.10``.
+
+    >>> sorted(["layers.10", "layers.2"], key=natural_key)
+    ['layers.2', 'layers.10']
+    """
+    parts = re.split(r"(\d+)", name)
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts)
+
+
+def printable(text: str) -> str:
+    r"""Return ``text`` with everything that could act on a terminal escaped.
+
+    >>> printable("a\x1b[2Jb")
+    'a\\x1b[2Jb'
+    """
+    return _CONTROL_CHARACTERS.sub(
+        lambda found: found[0].encode("unicode_escape").decode("ascii"), text
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One file of a checkpoint, as it was when its header was read."""
+
+    path: Path
+    name: str
+    bytes: int
+    data_start: int
+    """Byte offset of the tensor data."""
+    modified_ns: int | None
+    metadata: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor, as the header of its shard describes it."""
+
+    index: int
+    """Position among the checkpoint's tensors, sorted by name."""
+    name: str
+    dtype: str
+    """By its safetensors name, as in ``"BF16"``."""
+    shape: tuple[int, ...]
+    shard: int
+    begin: int
+    """First byte in the shard's file."""
+    end: int
+    """Byte past the last."""
+
+    @property
+    def elements(self) -> int:
+        """Number of elements; 1 for a scalar."""
+        return prod(self.shape)
+
+    @property
+    def component(self) -> str:
+        """What the name stands for, one of :data:`COMPONENTS`."""
+        return component_of(self.name)
+
+    @property
+    def layer(self) -> int | None:
+        """The layer the name stands in, if any."""
+        return layer_of(self.name)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """An opened checkpoint: its headers are read and checked, its tensors are not.
+
+    Parameters
+    ----------
+    path
+        A folder of safetensors files with or without an index, one such file, or an index.
+    name
+        What reports call it; by default the name of the folder or file.
+
+    Raises
+    ------
+    CheckpointError
+        If ``path`` is no checkpoint or breaks the format; names file, tensor and byte offset.
+    ReadError
+        If the system refuses to read it.
+    """
+
+    path: Path
+    name: str
+    core: _core.Checkpoint = field(repr=False)
+
+    @classmethod
+    def open(cls, path: str | PathLike[str], name: str | None = None) -> Checkpoint:
+        """Read the headers of the checkpoint at ``path``."""
+        path = Path(path)
+        return cls(path, name or _default_name(path), _core.Checkpoint(path))
+
+    @cached_property
+    def shards(self) -> tuple[Shard, ...]:
+        """The files, sorted by name."""
+        return tuple(
+            Shard(Path(path), name, size, start, modified, dict(metadata))
+            for path, name, size, start, modified, metadata in self.core.shards()
+        )
+
+    @cached_property
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors by name, sorted by name."""
+        return {
+            name: Tensor(index, name, dtype, tuple(shape), shard, begin, end)
+            for index, (name, dtype, shape, shard, begin, end) in enumerate(self.core.tensors())
+        }
+
+    @property
+    def elements(self) -> int:
+        """Number of elements of all tensors."""
+        return sum(tensor.elements for tensor in self.tensors.values())
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files, headers included."""
+        return sum(shard.bytes for shard in self.shards)
+
+    def same_files(self, other: Checkpoint) -> bool:
+        """Whether both are the same files on disk."""
+        paths = [{shard.path.resolve() for shard in each.shards} for each in (self, other)]
+        return paths[0] == paths[1]
+
+
+def _default_name(path: Path) -> str:
+    resolved = path.resolve()
+    if resolved.is_dir():
+        # A Hugging Face cache entry: models--org--name/snapshots/revision.
+        if resolved.parent.name == "snapshots":
+            return resolved.parent.parent.name.removeprefix("models--").replace("--", "/")
+        return resolved.name
+    generic = {"model.safetensors", "model.safetensors.index.json"}
+    return resolved.parent.name if resolved.name in generic else resolved.stem
+
+
+def distinct_names(checkpoints: Iterable[Checkpoint]) -> list[str]:
+    """Return the checkpoints' names, made distinct by ``#2``, ``#3`` where they are not.
+
+    >>> from types import SimpleNamespace as Named
+    >>> distinct_names([Named(name="a"), Named(name="b"), Named(name="a")])
+    ['a', 'b', 'a#2']
+    """
+    names: list[str] = []
+    for checkpoint in checkpoints:
+        name, number = checkpoint.name, 2
+        while name in names:
+            name, number = f"{checkpoint.name}#{number}", number + 1
+        names.append(name)
+    return names

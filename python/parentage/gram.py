@@ -1,0 +1,123 @@
+"""Sufficient statistics of slices: what streaming returns, and how it adds up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parentage import _core
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from parentage._core import Statistics
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class Gram:
+    """Gram matrices and counters of S slices, or of S groups of slices.
+
+    C columns: the base, parents and controls as displacements from it, and the child's
+    displacement. Everything adds up over slices.
+    """
+
+    n: Counts
+    """(S,) elements."""
+    blocks: Floats
+    """(S, B, C, C) Gram matrices of B equal blocks of each slice, in squared weight units."""
+    energy: Floats
+    """(S,) rounding energy: the sum of ulp(c)^2 / 12 over the child, in squared weight units."""
+    excluded: Counts
+    """(S,) elements not finite in some column; they take no part in ``blocks``."""
+    moved: Counts
+    """(S,) elements where a parent or control differs from the base."""
+    stray: Counts
+    """(S,) elements where none does, and the child differs from the base."""
+    equal: Counts
+    """(S, C - 1) elements whose value, cast to the child's dtype, has the child's bits."""
+    nan: Counts
+    """(S, C) NaN values."""
+    inf: Counts
+    """(S, C) infinite values."""
+    histogram: Counts
+    """(S, C - 2, BINS) sampled displacements in units of the child's last place."""
+    squares: Floats
+    """(S, C - 2) squared inner products of each displacement with the child's, summed over blocks."""
+
+    @classmethod
+    def from_core(cls, n: Counts, statistics: Statistics) -> Gram:
+        """Take over what the core returned for slices of ``n`` elements each."""
+        blocks = unpack(statistics.gram)
+        return cls(
+            n,
+            blocks,
+            statistics.energy,
+            statistics.excluded,
+            statistics.moved,
+            statistics.stray,
+            statistics.equal,
+            statistics.nan,
+            statistics.inf,
+            statistics.histogram,
+            np.sum(blocks[:, :, 1:-1, -1] ** 2, axis=1),
+        )
+
+    @classmethod
+    def zeros(cls, groups: int, columns: int) -> Gram:
+        """Return sums over no slices at all, for :meth:`add`."""
+        shapes: dict[str, tuple[int, ...]] = {
+            "blocks": (_core.BLOCKS, columns, columns),
+            "equal": (columns - 1,),
+            "nan": (columns,),
+            "inf": (columns,),
+            "histogram": (columns - 2, _core.BINS),
+            "squares": (columns - 2,),
+        }
+        floats = ("blocks", "energy", "squares")
+        return cls(
+            *(
+                np.zeros(
+                    (groups, *shapes.get(each.name, ())),
+                    np.float64 if each.name in floats else np.uint64,
+                )
+                for each in fields(cls)
+            )
+        )
+
+    def select(self, rows: slice) -> Gram:
+        """Return some of the slices or groups."""
+        return Gram(*(getattr(self, each.name)[rows] for each in fields(self)))
+
+    def add(self, part: Gram, labels: Sequence[int]) -> None:
+        """Add the slices of ``part``, in order, each to the group that ``labels`` names."""
+        index = np.asarray(labels, dtype=np.intp)
+        for each in fields(self):
+            np.add.at(getattr(self, each.name), index, getattr(part, each.name))
+
+    @property
+    def total(self) -> Floats:
+        """(S, C, C) Gram matrices of whole slices: the blocks, added in order."""
+        total = np.zeros_like(self.blocks[:, 0])
+        for block in range(self.blocks.shape[1]):
+            total += self.blocks[:, block]
+        return total
+
+
+def unpack(packed: Floats) -> Floats:
+    """Return symmetric (..., C, C) matrices of upper triangles (..., C (C + 1) / 2) by rows.
+
+    >>> unpack(np.array([1.0, 2.0, 3.0])).tolist()
+    [[1.0, 2.0], [2.0, 3.0]]
+    """
+    columns = int((2 * packed.shape[-1] + 0.25) ** 0.5)
+    rows, cols = np.triu_indices(columns)
+    full = np.empty((*packed.shape[:-1], columns, columns))
+    full[..., rows, cols] = packed
+    full[..., cols, rows] = packed
+    return full

@@ -1,0 +1,116 @@
+"""The flow: checkpoint -> align -> stream -> statistics -> verdict -> report, one line per stage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from parentage import _core
+from parentage.align import Alignment, align
+from parentage.checkpoint import Checkpoint, distinct_names
+from parentage.errors import PlanError
+from parentage.report import Inputs, Trace, report
+from parentage.stream import Options, stream
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from os import PathLike
+
+    from parentage.stream import Watcher
+
+    Path = str | PathLike[str]
+
+
+def trace(
+    child: Path | Checkpoint,
+    *,
+    base: Path | Checkpoint,
+    parents: Sequence[Path | Checkpoint] = (),
+    controls: Sequence[Path | Checkpoint] = (),
+    threads: int | None = None,
+    tile_bytes: int = _core.TILE_BYTES,
+    io: str = "mmap",
+    level: str | None = None,
+    watcher: Watcher | None = None,
+) -> Trace:
+    """Say what ``child`` is made of.
+
+    Parameters
+    ----------
+    child
+        The checkpoint under test: a folder, a safetensors file or an index.
+    base
+        The common ancestor that displacements are measured from. It may itself be part of a blend.
+    parents
+        Checkpoints the child may be made of.
+    controls
+        Related checkpoints known *not* to be parents: what the same fit gives for a relative.
+        Parents and controls are eight at most.
+    threads
+        Threads that read and compute; by default one per CPU.
+    tile_bytes
+        Bytes of each checkpoint that a thread reads at a time.
+    io
+        ``"mmap"``, or ``"pread"`` for network disks.
+    level
+        The instruction set; by default the fastest of this CPU.
+    watcher
+        Told of the bytes to read and of those read so far, and may raise to stop.
+
+    Returns
+    -------
+    Trace
+        The verdict and the tables it rests on. No option from ``threads`` on changes a bit of it.
+
+    Raises
+    ------
+    ParentageError
+        If a checkpoint is damaged or unreadable, changes while it is read, or pairs with none.
+    ValueError
+        If an option is out of its range.
+
+    Examples
+    --------
+    >>> import parentage
+    >>> from parentage.demo import family
+    >>> found = parentage.trace(family("child"), base=family("base"), parents=[family("parent")])
+    >>> found.verdict.kind
+    'merge'
+    """
+    inputs = open_all(child, base, parents, controls)
+    alignment: Alignment = align(inputs.child, inputs.others)
+    options = Options(threads or _core.threads(), tile_bytes, io, level)
+    statistics = stream(alignment, len(inputs.parents), options, watcher)
+    return report(inputs, alignment, statistics)
+
+
+def open_all(
+    child: Path | Checkpoint,
+    base: Path | Checkpoint,
+    parents: Sequence[Path | Checkpoint],
+    controls: Sequence[Path | Checkpoint],
+) -> Inputs:
+    """Open every checkpoint, and make sure that none is offered twice."""
+    opened = [_open(each) for each in (child, base, *parents, *controls)]
+    count = len(parents) + len(controls)
+    if count > _core.MAX_COLUMNS - 2:
+        raise PlanError(
+            f"{count} parents and controls were given; {_core.MAX_COLUMNS - 2} is the most"
+        )
+    roles = ["the child", "the base", *["a parent"] * len(parents), *["a control"] * len(controls)]
+    for second in range(len(opened)):
+        for first in range(second):
+            if opened[first].same_files(opened[second]):
+                one, other = roles[first], roles[second]
+                raise PlanError(
+                    f"{opened[second].path}: given as {one} and as {other}"
+                    if one != other
+                    else f"{opened[second].path}: given twice as {one}"
+                )
+    names = distinct_names(opened)
+    opened = [Checkpoint(each.path, name, each.core) for each, name in zip(opened, names, strict=True)]
+    middle = 2 + len(parents)
+    return Inputs(opened[0], opened[1], tuple(opened[2:middle]), tuple(opened[middle:]))
+
+
+def _open(given: Path | Checkpoint) -> Checkpoint:
+    return given if isinstance(given, Checkpoint) else Checkpoint.open(given)

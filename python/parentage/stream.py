@@ -1,0 +1,201 @@
+"""One pass over all slices: sufficient statistics of slices, layers, components and the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from parentage import _core
+from parentage.checkpoint import COMPONENTS
+from parentage.gram import Counts, Floats, Gram
+from parentage.statistics import Estimates, estimate
+
+if TYPE_CHECKING:
+    from parentage.align import Alignment, Slice
+
+RANGE_CHUNKS = 1 << 15
+"""Chunks whose partial results are held at once: some tens of MB, and gigabytes of input."""
+
+
+class Watcher(Protocol):
+    """Whoever wants to know how far a pass has come."""
+
+    def start(self, total: int) -> None:
+        """Be told of the bytes that will be read, over all checkpoints."""
+
+    def update(self, done: int) -> None:
+        """Be told of the bytes read so far; about twenty times a second. May raise to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to stream. None of it changes a result."""
+
+    threads: int
+    tile_bytes: int = _core.TILE_BYTES
+    io: str = "mmap"
+    level: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Sums and estimates of slices or of groups of them, one row each."""
+
+    n: Counts
+    energy: Floats
+    excluded: Counts
+    moved: Counts
+    stray: Counts
+    equal: Counts
+    nan: Counts
+    inf: Counts
+    estimates: Estimates
+    residual: Floats
+    """(S,) what is left over with weights of their own for every slice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Tables of one pass."""
+
+    slices: Table
+    layers: Table
+    layer_numbers: tuple[int, ...]
+    components: Table
+    component_names: tuple[str, ...]
+    model: Table
+    matrices: Floats
+    """(C, C) the Gram matrix over slices with at least two rows and columns."""
+
+
+def stream(
+    alignment: Alignment, parents: int, options: Options, watcher: Watcher | None = None
+) -> Statistics:
+    """Read every slice once. The first ``parents`` columns after the base are parents.
+
+    Memory is bounded by the number of slices, not by their size.
+    """
+    slices, plan = alignment.slices, alignment.plan
+    layer_numbers = tuple(sorted({each.layer for each in slices if each.layer is not None}))
+    component_names = tuple(
+        name for name in COMPONENTS if any(each.component == name for each in slices)
+    )
+    sums = {
+        "layers": Sums(len(layer_numbers) + 1, plan.columns),
+        "components": Sums(len(component_names), plan.columns),
+        "model": Sums(1, plan.columns),
+        "matrices": Sums(2, plan.columns),
+    }
+    if watcher is not None:
+        watcher.start(plan.bytes(0, plan.slices))
+    parts: list[Table] = []
+    done = 0
+    for first, last in plan.ranges(RANGE_CHUNKS):
+        part = gram(alignment, first, last, options, watcher, done)
+        table = _table(part, parents)
+        parts.append(table)
+        done += plan.bytes(first, last)
+        members = slices[first:last]
+        # The last layer stands for slices that are in none.
+        layers = [_position(each.layer, layer_numbers) for each in members]
+        sums["layers"].add(part, table, layers)
+        sums["components"].add(
+            part, table, [component_names.index(each.component) for each in members]
+        )
+        sums["model"].add(part, table, [0] * len(members))
+        sums["matrices"].add(part, table, [int(_is_matrix(each)) for each in members])
+    return Statistics(
+        slices=_concatenate(parts),
+        layers=sums["layers"].table(parents, drop_last=True),
+        layer_numbers=layer_numbers,
+        components=sums["components"].table(parents),
+        component_names=component_names,
+        model=sums["model"].table(parents),
+        matrices=sums["matrices"].gram.total[1],
+    )
+
+
+def gram(
+    alignment: Alignment,
+    first: int,
+    last: int,
+    options: Options,
+    watcher: Watcher | None = None,
+    done: int = 0,
+) -> Gram:
+    """Stream slices ``first`` to ``last`` (exclusive) through the core."""
+    statistics = _core.gram(
+        alignment.plan,
+        first,
+        last,
+        threads=options.threads,
+        tile_bytes=options.tile_bytes,
+        io=options.io,
+        level=options.level,
+        progress=None if watcher is None else lambda bytes_: watcher.update(done + bytes_),
+    )
+    n = np.array([each.elements for each in alignment.slices[first:last]], dtype=np.uint64)
+    return Gram.from_core(n, statistics)
+
+
+class Sums:
+    """Running sums of groups of slices."""
+
+    def __init__(self, groups: int, columns: int) -> None:
+        self.gram = Gram.zeros(groups, columns)
+        self.residual = np.zeros(groups)
+
+    def add(self, part: Gram, table: Table, labels: list[int]) -> None:
+        """Add slices, each to the group that ``labels`` names."""
+        self.gram.add(part, labels)
+        np.add.at(self.residual, np.asarray(labels, dtype=np.intp), table.residual)
+
+    def table(self, parents: int, *, drop_last: bool = False) -> Table:
+        """Estimate from the sums."""
+        keep = slice(None, -1) if drop_last else slice(None)
+        table = _table(self.gram.select(keep), parents)
+        return _replace_residual(table, self.residual[keep])
+
+
+def _position(layer: int | None, numbers: tuple[int, ...]) -> int:
+    return len(numbers) if layer is None else numbers.index(layer)
+
+
+def _is_matrix(each: Slice) -> bool:
+    return sum(size > 1 for size in each.shape) >= 2
+
+
+def _table(part: Gram, parents: int) -> Table:
+    estimates = estimate(part, parents)
+    return Table(
+        part.n,
+        part.energy,
+        part.excluded,
+        part.moved,
+        part.stray,
+        part.equal,
+        part.nan,
+        part.inf,
+        estimates,
+        estimates.free.residual,
+    )
+
+
+def _replace_residual(table: Table, residual: Floats) -> Table:
+    values = {name: getattr(table, name) for name in Table.__slots__}
+    return Table(**{**values, "residual": residual})
+
+
+def _concatenate(parts: list[Table]) -> Table:
+    return _join(parts)
+
+
+def _join(parts):  # type: ignore[no-untyped-def]
+    kind = type(parts[0])
+    values = {}
+    for name in kind.__slots__:
+        items = [getattr(part, name) for part in parts]
+        values[name] = np.concatenate(items) if isinstance(items[0], np.ndarray) else _join(items)
+    return kind(**values)

@@ -1,0 +1,382 @@
+"""What the evidence supports. All rules and all thresholds are in this file.
+
+A rule looks at :class:`Evidence` and either decides, with the numbers that met it, or passes to the
+next. The last one decides nothing. Wrong is worse than undetermined.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+KINDS = (
+    "identical",
+    "re-encoded",
+    "merge",
+    "merge-then-changed",
+    "fine-tune",
+    "assembled",
+    "unrelated",
+    "undetermined",
+)
+"""Every verdict, as written in evidence and accepted by ``--fail-on``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What the rules compare with, and why.
+
+    Residuals are in units of the *floor*, the root mean square rounding error of the child's dtype.
+    Measured on merges and fine-tunes of three families of small models.
+    """
+
+    explained: float = 0.90
+    """Least R2 of a blend. Siblings reach 0.19, a grandchild against its parent 0.85, the worst
+    merge of displacements near one unit in the last place 0.93."""
+    merge_residual: float = 1.10
+    """Most residual of a merge rounded once: measured 0.95 to 1.004."""
+    changed_residual: float = 2.50
+    """Least residual that arithmetic does not account for: merges computed in bf16 reach 1.9."""
+    near: float = 1.50
+    """A child within so many floors of one checkpoint differs from it by no more than rounding."""
+    stray_share: float = 1e-3
+    """Most elements that a merge changes where no parent differs from the base."""
+    stray_elements: int = 1000
+    """Least elements without a moved parent for their share to count."""
+    own_direction: float = 0.30
+    """Most R2, seen from the nearest checkpoint, of a fine-tune in a direction of its own. The
+    largest seen is 0.24; blends that sparsify (DARE) start at 0.38."""
+    related: float = 0.50
+    """Least cosine of the weights themselves for a relative: continued training keeps 0.95."""
+    unrelated: float = 0.10
+    """Most cosine of the weights themselves of a stranger, over matrices: measured 0.00."""
+    weight: float = 0.01
+    """Least weight of a parent that a blend is said to hold."""
+    significance: float = -3.0
+    """Most log10 p, Holm-adjusted, of such a parent."""
+    coverage: float = 0.50
+    """Least share of the child's elements that must have been compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The numbers that rules look at, over the whole model."""
+
+    child: str
+    base: str
+    elements: int
+    """Elements compared."""
+    coverage: float
+    """Their share of the child's."""
+    equal: Mapping[str, int]
+    """Per checkpoint (base, parents, controls): elements equal after a cast to the child's dtype."""
+    same_dtype: Mapping[str, bool]
+    """Whether all slices are stored in the child's dtype."""
+    weights: Mapping[str, float]
+    """OLS weights of the parents; NaN where undefined."""
+    log10_p: Mapping[str, float]
+    """Holm-adjusted, per parent."""
+    condition: float
+    """Of the parents."""
+    r2: float
+    """Of one weight per parent for the whole model."""
+    r2_slices: float
+    """Of weights of their own for every slice."""
+    residual_floors: float
+    """Root mean square residual of the whole-model fit, in floors."""
+    residual_floors_slices: float
+    """The same with weights of their own for every slice."""
+    distance_floors: Mapping[str, float]
+    """Per checkpoint: root mean square difference from the child, in floors."""
+    likeness: Mapping[str, float]
+    """Per checkpoint: cosine of its weights with the child's, over matrices; NaN without any."""
+    nearest_r2: float
+    """Share of the difference from the nearest checkpoint that the other ones explain."""
+    unmoved: int
+    """Elements where no parent or control differs from the base."""
+    stray: int
+    """Of those, elements where the child does."""
+    bias: Mapping[str, float]
+    """Per parent: how far rounding can move its OLS weight."""
+    thresholds: Thresholds = field(default_factory=Thresholds)
+
+    @property
+    def nearest(self) -> str:
+        """The checkpoint with the least distance; the base before parents in a tie."""
+        return min(self.distance_floors, key=self.distance_floors.__getitem__)
+
+    @property
+    def blended(self) -> dict[str, float]:
+        """The parents that the blend holds, with their weights."""
+        limits = self.thresholds
+        return {
+            name: weight
+            for name, weight in self.weights.items()
+            if abs(weight) >= limits.weight and self.log10_p[name] <= limits.significance
+        }
+
+    @property
+    def stray_share(self) -> float | None:
+        """Share of unmoved elements that the child changed; None where too few are unmoved."""
+        if self.unmoved < self.thresholds.stray_elements:
+            return None
+        return self.stray / self.unmoved
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A kind, the level of its evidence, the rule that decided and the numbers that met it."""
+
+    kind: str
+    """One of :data:`KINDS`."""
+    level: str
+    """``exact`` (bytes reproduced), ``statistical`` or ``circumstantial``."""
+    rule: str
+    """The name of the rule in this file."""
+    text: str
+    """What it means, in a sentence or two."""
+    numbers: Mapping[str, float | int | str | None]
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({self.level}): {self.text}"
+
+
+def decide(evidence: Evidence) -> Verdict:
+    """Apply :data:`RULES` in order; the first that decides, decides."""
+    for rule in RULES:
+        verdict = rule(evidence)
+        if verdict is not None:
+            return verdict
+    return undetermined(evidence)
+
+
+def too_little(e: Evidence) -> Verdict | None:
+    """Most of the child was not compared."""
+    if e.coverage >= e.thresholds.coverage:
+        return None
+    return Verdict(
+        "undetermined",
+        "statistical",
+        "too_little",
+        f"only {e.coverage:.1%} of the child's elements could be compared. The list of tensors "
+        "that did not pair says why; checkpoints of the same architecture would decide.",
+        {"coverage": e.coverage},
+    )
+
+
+def identical(e: Evidence) -> Verdict | None:
+    """Every bit compared is that of one checkpoint stored in the same dtypes."""
+    return _reproduced(e, "identical", same_dtype=True)
+
+
+def re_encoded(e: Evidence) -> Verdict | None:
+    """Every element is one checkpoint's, rounded to the child's dtype."""
+    return _reproduced(e, "re-encoded", same_dtype=False)
+
+
+def _reproduced(e: Evidence, kind: str, *, same_dtype: bool) -> Verdict | None:
+    for name, equal in e.equal.items():
+        if equal == e.elements and e.same_dtype[name] is same_dtype:
+            what = "are bit for bit those of" if same_dtype else "are, cast to the child's dtype,"
+            return Verdict(
+                kind,
+                "exact",
+                "identical" if same_dtype else "re_encoded",
+                f"all {e.elements:,} elements compared {what} {name}.{_rest(e)}",
+                {"parent": name, "equal": equal, "elements": e.elements, "coverage": e.coverage},
+            )
+    return None
+
+
+def unrelated(e: Evidence) -> Verdict | None:
+    """The weights are no more alike than those of independent models."""
+    likeness = {name: value for name, value in e.likeness.items() if value == value}
+    if not likeness or max(map(abs, likeness.values())) > e.thresholds.unrelated:
+        return None
+    closest = max(likeness, key=lambda name: abs(likeness[name]))
+    return Verdict(
+        "unrelated",
+        "statistical",
+        "unrelated",
+        f"its matrices are no more like those of {_list(likeness)} than independent ones are: "
+        f"the largest cosine is {likeness[closest]:.4f}.",
+        {f"cosine_{name}": value for name, value in likeness.items()},
+    )
+
+
+def indistinct(e: Evidence) -> Verdict | None:
+    """Two parents offered are the same displacement, so weights mean nothing."""
+    if e.condition < 1e6:
+        return None
+    return Verdict(
+        "undetermined",
+        "statistical",
+        "indistinct",
+        f"the parents {_list(e.weights)} can not be told apart from these weights (condition number "
+        f"{e.condition:.3g}). Offer one of them, or the ones they were made of.",
+        {"condition": e.condition},
+    )
+
+
+def merge(e: Evidence) -> Verdict | None:
+    """A blend explains the child down to the rounding of its dtype, and no one parent does."""
+    limits = e.thresholds
+    stray = e.stray_share
+    if (
+        not e.blended
+        or e.r2_slices < limits.explained
+        or e.residual_floors_slices > limits.merge_residual
+        or (stray is not None and stray > limits.stray_share)
+    ):
+        return None
+    # So near to one checkpoint, only the elements that nobody moved can exclude training.
+    if e.distance_floors[e.nearest] <= limits.near and stray is None:
+        return None
+    one = e.residual_floors <= limits.merge_residual
+    weights = "one weight for the whole model" if one else "weights that differ between slices"
+    return Verdict(
+        "merge",
+        "statistical",
+        "merge",
+        f"a blend of {_blend(e)} explains {e.r2_slices:.2%} of how the child differs from {e.base} "
+        f"and leaves {e.residual_floors_slices:.2f} times the rounding of its dtype: no room for "
+        f"training. It takes {weights}.{_warning(e)}{_rest(e)}",
+        {**_fit_numbers(e), "stray_share": stray, "unmoved": e.unmoved},
+    )
+
+
+def merge_then_changed(e: Evidence) -> Verdict | None:
+    """A blend explains most of the displacement, and leaves more than any arithmetic does."""
+    limits = e.thresholds
+    if (
+        not e.blended
+        or min(e.r2, e.nearest_r2) < limits.explained
+        or e.residual_floors_slices < limits.changed_residual
+        or e.distance_floors[e.nearest] <= limits.near
+    ):
+        return None
+    return Verdict(
+        "merge-then-changed",
+        "statistical",
+        "merge_then_changed",
+        f"a blend of {_blend(e)} explains {e.r2:.2%} of how the child differs from {e.base}, and "
+        f"something {e.residual_floors_slices:.1f} times the rounding of its dtype is on top: "
+        f"{1 - e.r2_slices:.2%} of the displacement's energy.{_warning(e)}{_rest(e)}",
+        {**_fit_numbers(e), "nearest_r2": e.nearest_r2, "changed_energy": 1 - e.r2_slices},
+    )
+
+
+def fine_tune(e: Evidence) -> Verdict | None:
+    """Displaced from one checkpoint in a direction that no other one explains."""
+    limits = e.thresholds
+    likeness = e.likeness[e.nearest]
+    is_relative = likeness != likeness or likeness >= limits.related
+    stray = e.stray_share
+    near = e.distance_floors[e.nearest] <= limits.near
+    of_its_own = e.nearest_r2 != e.nearest_r2 or e.nearest_r2 <= limits.own_direction
+    if near and stray is not None and stray <= limits.stray_share and not of_its_own:
+        return None
+    if not is_relative or not (near or of_its_own):
+        return None
+    explained = 0.0 if e.nearest_r2 != e.nearest_r2 else e.nearest_r2
+    others = [name for name in e.distance_floors if name != e.nearest]
+    against = (
+        f"{_list(others)} {'explains' if len(others) == 1 else 'explain'} {explained:.1%} of the way"
+        if others
+        else "no other checkpoint was offered"
+    )
+    equal = e.equal[e.nearest] / e.elements
+    return Verdict(
+        "fine-tune",
+        "statistical",
+        "fine_tune",
+        f"it is {e.nearest} moved in a direction of its own ({equal:.1%} of the elements are "
+        f"unchanged; {against}).{_rest(e)}",
+        {
+            "parent": e.nearest,
+            "equal_share": equal,
+            "nearest_r2": explained,
+            "cosine": likeness,
+            "distance_floors": e.distance_floors[e.nearest],
+        },
+    )
+
+
+def undetermined(e: Evidence) -> Verdict:
+    """Nothing else applies."""
+    limits = e.thresholds
+    blend = bool(e.blended) and e.r2_slices >= limits.explained
+    if blend and limits.merge_residual < e.residual_floors_slices < limits.changed_residual:
+        text = (
+            f"a blend of {_blend(e)} explains {e.r2_slices:.2%} of the displacement and leaves "
+            f"{e.residual_floors_slices:.2f} times the rounding of the child's dtype: a merge "
+            "computed in low precision leaves as much, and so does a merge changed by as little. "
+            "Replaying the arithmetic would decide."
+        )
+    else:
+        text = (
+            f"the nearest checkpoint is {e.nearest}; the best blend of {_list(e.weights) or 'none'} "
+            f"explains {e.r2_slices:.1%} of the displacement, too much for a fine-tune or too little "
+            "for a merge. Other candidate parents, or methods that are no weighted sums, would."
+        )
+    return Verdict(
+        "undetermined",
+        "statistical",
+        "undetermined",
+        text + _rest(e),
+        {**_fit_numbers(e), "nearest": e.nearest, "nearest_r2": e.nearest_r2},
+    )
+
+
+RULES: tuple[Callable[[Evidence], Verdict | None], ...] = (
+    too_little,
+    identical,
+    re_encoded,
+    unrelated,
+    indistinct,
+    merge,
+    fine_tune,
+    merge_then_changed,
+)
+"""The rules, in the order in which they are asked."""
+
+
+def _fit_numbers(e: Evidence) -> dict[str, float | int | str | None]:
+    return {
+        **{f"weight_{name}": weight for name, weight in e.weights.items()},
+        "r2": e.r2,
+        "r2_slices": e.r2_slices,
+        "residual_floors": e.residual_floors,
+        "residual_floors_slices": e.residual_floors_slices,
+        "coverage": e.coverage,
+    }
+
+
+def _blend(e: Evidence) -> str:
+    parts = [f"{weight:.4f} {name}" for name, weight in e.blended.items()]
+    rest = 1.0 - sum(e.blended.values())
+    if abs(rest) >= e.thresholds.weight:
+        parts.append(f"{rest:.4f} {e.base}")
+    return " + ".join(parts).replace("+ -", "- ")
+
+
+def _warning(e: Evidence) -> str:
+    worst = max((e.bias[name] for name in e.blended), default=0.0)
+    if worst < 0.01:
+        return ""
+    return (
+        f" The displacements are near one unit in the last place, so rounding can move these weights "
+        f"by up to {worst:.2f}."
+    )
+
+
+def _rest(e: Evidence) -> str:
+    return "" if e.coverage == 1.0 else f" {1 - e.coverage:.2%} of the child was not compared."
+
+
+def _list(names: object) -> str:
+    names = list(names)  # type: ignore[call-overload]
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
