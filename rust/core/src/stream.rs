@@ -10,8 +10,6 @@ use crate::progress::Progress;
 use crate::source::{self, Buffer, Io, Source};
 use crate::threads;
 
-/// Bytes of each checkpoint in a tile, unless asked otherwise.
-pub const TILE_BYTES: u64 = 1 << 20;
 /// Least bytes that may be asked for. A tile is never less than a chunk.
 pub const MIN_TILE_BYTES: u64 = 4096;
 /// Most bytes that may be asked for.
@@ -39,7 +37,7 @@ impl Options {
     pub fn detect() -> Result<Self> {
         Ok(Self {
             threads: threads::available(),
-            tile_bytes: TILE_BYTES,
+            tile_bytes: Io::default().tile_bytes(),
             io: Io::default(),
             level: Level::detect()?,
         })

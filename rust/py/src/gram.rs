@@ -2,6 +2,7 @@
 
 use numpy::ndarray::{Array2, Array3};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods};
+use parentage_core::Io;
 use parentage_core::gram::{BINS, Counts, Level, pairs};
 use parentage_core::plan::BLOCKS;
 use parentage_core::stream::{self, Options};
@@ -34,10 +35,17 @@ pub(crate) struct Statistics {
     histogram: Py<PyArray3<u64>>,
 }
 
-fn options(threads: usize, tile_bytes: u64, io: &str, level: Option<&str>) -> PyResult<Options> {
+fn options(
+    threads: usize,
+    tile_bytes: Option<u64>,
+    io: &str,
+    level: Option<&str>,
+) -> PyResult<Options> {
     let level = level.map_or_else(Level::detect, Level::named);
-    let options =
-        level.and_then(|level| Ok(Options { threads, tile_bytes, io: io.parse()?, level }));
+    let options = level.and_then(|level| {
+        let io: Io = io.parse()?;
+        Ok(Options { threads, tile_bytes: tile_bytes.unwrap_or(io.tile_bytes()), io, level })
+    });
     options.map_err(|error| to_python(&error))
 }
 
@@ -45,7 +53,7 @@ fn options(threads: usize, tile_bytes: u64, io: &str, level: Option<&str>) -> Py
 ///
 /// `progress`, if given, is called with the bytes read so far.
 #[pyfunction]
-#[pyo3(signature = (plan, first, last, *, threads, tile_bytes, io="mmap", level=None, progress=None))]
+#[pyo3(signature = (plan, first, last, *, threads, tile_bytes=None, io="mmap", level=None, progress=None))]
 #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python function")]
 pub(crate) fn gram(
     py: Python<'_>,
@@ -53,7 +61,7 @@ pub(crate) fn gram(
     first: usize,
     last: usize,
     threads: usize,
-    tile_bytes: u64,
+    tile_bytes: Option<u64>,
     io: &str,
     level: Option<&str>,
     progress: Option<&Bound<'_, PyAny>>,
@@ -89,7 +97,7 @@ pub(crate) fn gram(
 
 /// Reads slices `first` to `last` (exclusive) of `plan` once and returns a checksum of the bytes.
 #[pyfunction]
-#[pyo3(signature = (plan, first, last, *, threads, tile_bytes, io="mmap", progress=None))]
+#[pyo3(signature = (plan, first, last, *, threads, tile_bytes=None, io="mmap", progress=None))]
 #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python function")]
 pub(crate) fn read(
     py: Python<'_>,
@@ -97,7 +105,7 @@ pub(crate) fn read(
     first: usize,
     last: usize,
     threads: usize,
-    tile_bytes: u64,
+    tile_bytes: Option<u64>,
     io: &str,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<u64> {

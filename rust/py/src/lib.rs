@@ -33,7 +33,8 @@ mod _core {
         module.add("BINS", kernel::BINS)?;
         module.add("CHUNK", kernel::CHUNK)?;
         module.add("MAX_COLUMNS", kernel::MAX_COLUMNS)?;
-        module.add("MAX_HEADER", header::MAX_HEADER)?;
-        module.add("TILE_BYTES", stream::TILE_BYTES)
+        module.add("MIN_TILE_BYTES", stream::MIN_TILE_BYTES)?;
+        module.add("MAX_TILE_BYTES", stream::MAX_TILE_BYTES)?;
+        module.add("MAX_HEADER", header::MAX_HEADER)
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! for each block of BLOCK elements:
-//!     widen every column to float64 in the cache                     (exact)
-//!     count differences on the stored bits, binades of the child
-//!     subtract the base from the other columns
+//!     widen every column to float32 or float64 in the cache          (exact)
+//!     count differences on the stored bits
 //!     for each 3 x 3 block of the Gram matrix:
-//!         for each row of 8 lanes: accumulators += X_i * X_j         (fused)
+//!         for each row of 8 lanes, as float64:
+//!             subtract the base from the other columns
+//!             accumulators += X_i * X_j                              (fused)
+//!             energy += binade(child)^2                              (fused)
 //! ```
 //!
 //! Departures from the scalar definition, none of which changes a bit:
@@ -15,11 +17,14 @@
 //!    in the order of the definition, and a bf16 pair is split by one shift and one mask.
 //! 2. The matrix is swept in blocks whose accumulators fit in registers. A lane's additions keep
 //!    their order, since blocks of the matrix share no accumulator.
-//! 3. Elements are first taken to be finite. If one is not, some entry of the matrix is not either,
+//! 3. Dtypes whose every value is a float32 are kept as such until they are used: half the bytes in
+//!    the cache, and a conversion from memory costs no shuffle. Beyond three columns displacements
+//!    are computed once, into float64.
+//! 4. Elements are first taken to be finite. If one is not, some entry of the matrix is not either,
 //!    and the chunk is done again with the excluded elements set to zero.
 
 use super::scalar;
-use super::widen::{Rounding, binade, decode};
+use super::widen::{Rounding, decode};
 use super::{
     Chunk, Column, Counts, GROUP, LANES, MAX_COLUMNS, MAX_PAIRS, SAMPLED, bin, pair, reduce,
 };
@@ -28,21 +33,125 @@ use crate::checkpoint::dtype::Dtype;
 /// Elements widened at a time: ten columns of them stay inside a 32 KiB first-level cache.
 const BLOCK: usize = 256;
 const ROWS: usize = BLOCK / LANES;
-/// Elements whose comparisons are counted in the width of the element, which may be one byte.
-const RUN: usize = 128;
+/// Bytes of each column between what is computed and what is brought near.
+const AHEAD: usize = 2048;
+/// Bytes of each column compared at a time.
+const LINE: usize = 64;
+/// Elements compared in one go, before they are computed with.
+const STRETCH: usize = 2048;
 
-/// Eight lanes in one cache line.
+/// Eight lanes of one type. Two rows of float32, or one of float64, are a cache line.
 #[derive(Clone, Copy)]
-#[repr(align(64))]
-pub(super) struct Row(pub(super) [f64; LANES]);
+#[repr(C, align(32))]
+pub(super) struct Row<T>(pub(super) [T; LANES]);
 
 /// A block of one column.
 ///
-/// One row is never used: without it, the same row of every second column would lie 4096 bytes
-/// apart, and a load would wait for a store to another column that it only seems to overlap.
-type Values = [Row; ROWS + 1];
+/// Two rows are never used: without them, the same row of several columns would lie a multiple of
+/// 4096 bytes apart, and a load would wait for a store that it only seems to overlap.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Values<T>([Row<T>; ROWS + 2]);
 
-const ZERO: Row = Row([0.0; LANES]);
+impl<T: Cell> Values<T> {
+    const ZERO: Self = Self([Row([T::ZERO; LANES]); ROWS + 2]);
+
+    /// Element `k` of the block.
+    #[inline(always)]
+    fn get(&self, k: usize) -> f64 {
+        self.0[k / GROUP * 2 + k % 2].0[k % GROUP / 2].value()
+    }
+
+    /// Sets element `k` of the block.
+    #[inline(always)]
+    fn set(&mut self, k: usize, value: f64) {
+        self.0[k / GROUP * 2 + k % 2].0[k % GROUP / 2] = T::exactly(value);
+    }
+}
+
+/// What a widened element is kept as.
+trait Cell: Copy {
+    const ZERO: Self;
+    /// The element of a value that this type holds exactly.
+    fn exactly(value: f64) -> Self;
+    fn value(self) -> f64;
+    fn load<S: Simd>(simd: S, row: &Row<Self>, pass: usize) -> S::Vector;
+    /// Widens whole groups of a column and returns how many it did.
+    fn widen<S: Simd>(simd: S, column: &Column<'_>, out: &mut Values<Self>) -> usize;
+}
+
+impl Cell for f64 {
+    const ZERO: Self = 0.0;
+
+    #[inline(always)]
+    fn exactly(value: f64) -> Self {
+        value
+    }
+
+    #[inline(always)]
+    fn value(self) -> f64 {
+        self
+    }
+
+    #[inline(always)]
+    fn load<S: Simd>(simd: S, row: &Row<Self>, pass: usize) -> S::Vector {
+        simd.load(row, pass)
+    }
+
+    #[inline(always)]
+    fn widen<S: Simd>(_simd: S, _column: &Column<'_>, _out: &mut Values<Self>) -> usize {
+        0
+    }
+}
+
+impl Cell for f32 {
+    const ZERO: Self = 0.0;
+
+    #[inline(always)]
+    fn exactly(value: f64) -> Self {
+        value as Self
+    }
+
+    #[inline(always)]
+    fn value(self) -> f64 {
+        f64::from(self)
+    }
+
+    #[inline(always)]
+    fn load<S: Simd>(simd: S, row: &Row<Self>, pass: usize) -> S::Vector {
+        simd.load_f32(row, pass)
+    }
+
+    #[inline(always)]
+    fn widen<S: Simd>(simd: S, column: &Column<'_>, out: &mut Values<Self>) -> usize {
+        // A closure would be a function of its own, compiled without the instruction set.
+        macro_rules! groups {
+            ($bytes:literal, $widen:ident) => {{
+                let (groups, _) = column.bytes.as_chunks::<$bytes>();
+                let (rows, _) = out.0.as_chunks_mut::<2>();
+                for (bytes, rows) in groups.iter().zip(rows) {
+                    simd.prefetch(bytes, AHEAD);
+                    simd.$widen(bytes, rows);
+                }
+                groups.len()
+            }};
+        }
+        match column.dtype {
+            Dtype::Bf16 => groups!(32, widen_bf16),
+            Dtype::F16 => groups!(32, widen_f16),
+            Dtype::F32 => groups!(64, widen_f32),
+            _ => 0,
+        }
+    }
+}
+
+/// Whether every value of a dtype, as [`decode`] gives it, is a float32.
+fn is_narrow(dtype: Dtype) -> bool {
+    match Rounding::of(dtype) {
+        Some(rounding) => rounding.mantissa <= 23 && dtype.bits() <= 32,
+        None => dtype.bits() <= 16,
+    }
+}
 
 /// The vector operations that an instruction set supplies.
 ///
@@ -53,36 +162,66 @@ pub(super) trait Simd: Copy {
     /// Vectors to a row of eight lanes.
     const PASSES: usize;
 
+    /// Starts to bring the cache line at `bytes`, plus `ahead`, near. Any address is allowed.
+    fn prefetch(self, bytes: &[u8], ahead: usize);
+
+    /// Bits that [`Simd::differ`] sets for an element of `width` bytes.
+    fn bits(width: usize) -> u64;
+    /// A mask of the elements of `WIDTH` bytes that differ, some bits for each.
+    fn differ<const WIDTH: usize>(self, a: &[u8; 64], b: &[u8; 64]) -> u64;
+
     /// All lanes `value`.
     fn splat(self, value: f64) -> Self::Vector;
     /// Part `pass < PASSES` of a row.
-    fn load(self, row: &Row, pass: usize) -> Self::Vector;
+    fn load(self, row: &Row<f64>, pass: usize) -> Self::Vector;
+    /// Part `pass < PASSES` of a row of float32, widened.
+    fn load_f32(self, row: &Row<f32>, pass: usize) -> Self::Vector;
     /// Writes part `pass < PASSES` of a row.
-    fn store(self, row: &mut Row, pass: usize, value: Self::Vector);
+    fn store(self, row: &mut Row<f64>, pass: usize, value: Self::Vector);
     /// a - b, rounded once.
     fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// a * b + c, rounded once.
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
-    /// [`binade`] of each lane.
-    fn binade(self, value: Self::Vector, floor: Self::Vector) -> Self::Vector;
+    /// [`super::widen::binade`] of each lane.
+    fn binade(self, value: Self::Vector) -> Self::Vector;
 
     /// Sixteen bf16 as a row of even and a row of odd elements.
-    fn widen_bf16(self, bytes: &[u8; 32], even: &mut Row, odd: &mut Row);
+    fn widen_bf16(self, bytes: &[u8; 32], rows: &mut [Row<f32>; 2]);
     /// Sixteen float16 as a row of even and a row of odd elements.
-    fn widen_f16(self, bytes: &[u8; 32], even: &mut Row, odd: &mut Row);
+    fn widen_f16(self, bytes: &[u8; 32], rows: &mut [Row<f32>; 2]);
     /// Sixteen float32 as a row of even and a row of odd elements.
-    fn widen_f32(self, bytes: &[u8; 64], even: &mut Row, odd: &mut Row);
+    fn widen_f32(self, bytes: &[u8; 64], rows: &mut [Row<f32>; 2]);
 }
 
 /// Computes one chunk, with the bits of [`scalar::chunk`].
 #[inline(always)]
 pub(super) fn chunk<S: Simd>(simd: S, columns: &[Column<'_>]) -> Chunk {
-    let out = run(simd, columns, false);
-    if out.gram.iter().all(|entry| entry.is_finite()) { out } else { run(simd, columns, true) }
+    if columns.iter().all(|column| is_narrow(column.dtype)) {
+        chunk_of::<S, f32>(simd, columns)
+    } else {
+        chunk_of::<S, f64>(simd, columns)
+    }
 }
 
 #[inline(always)]
-fn run<S: Simd>(simd: S, columns: &[Column<'_>], exclude: bool) -> Chunk {
+fn chunk_of<S: Simd, T: Cell>(simd: S, columns: &[Column<'_>]) -> Chunk {
+    let out = run::<S, T>(simd, columns, false);
+    if out.gram.iter().all(|entry| entry.is_finite()) {
+        out
+    } else {
+        run::<S, T>(simd, columns, true)
+    }
+}
+
+/// Accumulators of a chunk.
+struct Sums {
+    gram: [Row<f64>; MAX_PAIRS],
+    energy: Row<f64>,
+}
+
+// One copy for both calls: what `exclude` adds is rare, and in no inner loop.
+#[inline(always)]
+fn run<S: Simd, T: Cell>(simd: S, columns: &[Column<'_>], exclude: bool) -> Chunk {
     let count = columns.len();
     let child = count - 1;
     let length = columns[child].len();
@@ -90,178 +229,162 @@ fn run<S: Simd>(simd: S, columns: &[Column<'_>], exclude: bool) -> Chunk {
     let alike = columns.iter().all(|column| column.dtype == columns[child].dtype);
 
     let mut out = Chunk::default();
-    let mut x = [[ZERO; ROWS + 1]; MAX_COLUMNS];
-    let mut gram = [ZERO; MAX_PAIRS];
-    let mut energy = ZERO;
+    let mut x = [Values::<T>::ZERO; MAX_COLUMNS];
+    let mut displaced = [Values::<f64>::ZERO; MAX_COLUMNS];
+    let zero = Row([0.0; LANES]);
+    let mut sums = Sums { gram: [zero; MAX_PAIRS], energy: zero };
     for start in (0..length).step_by(BLOCK) {
+        if alike && start % STRETCH == 0 {
+            let elements = STRETCH.min(length - start);
+            compare_alike(simd, &cut(columns, start, elements)[..count], &mut out.counts);
+        }
         let elements = BLOCK.min(length - start);
         let rows = elements.next_multiple_of(GROUP) / LANES;
-        let mut window = [Column { dtype: Dtype::U8, bytes: &[] }; MAX_COLUMNS];
-        for (part, column) in window.iter_mut().zip(columns) {
-            let width = column.width();
-            let bytes = &column.bytes[start * width..(start + elements) * width];
-            *part = Column { dtype: column.dtype, bytes };
-        }
-        let window = &window[..count];
-        for (values, column) in x.iter_mut().zip(window) {
-            widen(simd, column, values);
-        }
-        if alike {
-            compare_alike(window, &mut out.counts);
+        for (values, column) in x.iter_mut().zip(columns) {
+            widen(simd, &part(column, start, elements), values);
         }
         if exclude || !alike {
-            visit_elements(window, alike, elements, &mut x, &mut out);
-        }
-        if let Some(rounding) = rounding {
-            add_energy(simd, &x[child], elements, rounding, &mut energy);
+            let window = cut(columns, start, elements);
+            visit_elements(&window[..count], alike, elements, &mut x, &mut out);
         }
         if start < SAMPLED {
             add_histogram(&x[..count], elements, rounding, &mut out);
         }
         if count <= 3 {
-            accumulate::<S, true>(simd, &x[..count], rows, &mut gram);
+            accumulate::<S, T, true>(simd, &x[..count], rows, &mut sums);
         } else {
-            displace(simd, &mut x[..count], rows);
-            accumulate::<S, false>(simd, &x[..count], rows, &mut gram);
+            displace(simd, &x[..count], rows, &mut displaced, &mut sums.energy);
+            accumulate::<S, f64, false>(simd, &displaced[..count], rows, &mut sums);
         }
     }
-    for (total, lanes) in out.gram.iter_mut().zip(&gram) {
+    for (total, lanes) in out.gram.iter_mut().zip(&sums.gram) {
         *total = reduce(&lanes.0);
     }
-    out.energy =
-        rounding.map_or(length as f64 / 12.0, |rounding| rounding.energy(reduce(&energy.0)));
+    out.energy = match rounding {
+        Some(rounding) => rounding.energy(reduce(&sums.energy.0)),
+        None => length as f64 / 12.0,
+    };
     out
+}
+
+/// Some elements of a column.
+#[inline(always)]
+fn part<'a>(column: &Column<'a>, start: usize, elements: usize) -> Column<'a> {
+    let width = column.width();
+    let bytes = &column.bytes[start * width..(start + elements) * width];
+    Column { dtype: column.dtype, bytes }
+}
+
+/// Some elements of every column.
+#[inline(always)]
+fn cut<'a>(columns: &[Column<'a>], start: usize, elements: usize) -> [Column<'a>; MAX_COLUMNS] {
+    let mut window = [Column { dtype: Dtype::U8, bytes: &[] }; MAX_COLUMNS];
+    for (window, column) in window.iter_mut().zip(columns) {
+        *window = part(column, start, elements);
+    }
+    window
 }
 
 /// Decodes a block of one column, continued with zeros to whole groups.
 #[inline(always)]
-fn widen<S: Simd>(simd: S, column: &Column<'_>, out: &mut Values) {
-    // A closure would be a function of its own, compiled without the instruction set.
-    macro_rules! groups {
-        ($bytes:literal, $widen:ident) => {{
-            let (groups, _) = column.bytes.as_chunks::<$bytes>();
-            let (rows, _) = out.as_chunks_mut::<2>();
-            for (bytes, [even, odd]) in groups.iter().zip(rows) {
-                simd.$widen(bytes, even, odd);
-            }
-            groups.len()
-        }};
-    }
-    let whole = match column.dtype {
-        Dtype::Bf16 => groups!(32, widen_bf16),
-        Dtype::F16 => groups!(32, widen_f16),
-        Dtype::F32 => groups!(64, widen_f32),
-        _ => 0,
-    };
+fn widen<S: Simd, T: Cell>(simd: S, column: &Column<'_>, out: &mut Values<T>) {
+    let whole = T::widen(simd, column, out);
     let elements = column.len();
     for k in whole * GROUP..elements.next_multiple_of(GROUP) {
-        *at(out, k) = if k < elements { scalar::element(column, k) } else { 0.0 };
+        out.set(k, if k < elements { scalar::element(column, k) } else { 0.0 });
     }
-}
-
-/// Where element `k` of a block is kept.
-#[inline(always)]
-fn at(values: &mut Values, k: usize) -> &mut f64 {
-    &mut values[k / GROUP * 2 + k % 2].0[k % GROUP / 2]
 }
 
 /// Counts differences between columns of one dtype on the stored bits.
 #[inline(always)]
-fn compare_alike(columns: &[Column<'_>], counts: &mut Counts) {
-    match columns[0].width() {
-        1 => compare_words::<1, u8>(columns, counts),
-        2 => compare_words::<2, u16>(columns, counts),
-        4 => compare_words::<4, u32>(columns, counts),
-        _ => compare_words::<8, u64>(columns, counts),
+fn compare_alike<S: Simd>(simd: S, columns: &[Column<'_>], counts: &mut Counts) {
+    // A number of columns that is known when this is compiled keeps the tally in registers.
+    match (columns[0].width(), columns.len() - 1) {
+        (2, 1) => compare_words::<S, 2>(simd, columns, 1, counts),
+        (2, 2) => compare_words::<S, 2>(simd, columns, 2, counts),
+        (4, 1) => compare_words::<S, 4>(simd, columns, 1, counts),
+        (4, 2) => compare_words::<S, 4>(simd, columns, 2, counts),
+        (1, child) => compare_words::<S, 1>(simd, columns, child, counts),
+        (2, child) => compare_words::<S, 2>(simd, columns, child, counts),
+        (4, child) => compare_words::<S, 4>(simd, columns, child, counts),
+        (_, child) => compare_words::<S, 8>(simd, columns, child, counts),
     }
 }
 
-/// An element's stored bits. Runs of [`RUN`] of them are counted in their own width.
-trait Word<const WIDTH: usize>: Copy + Default + Eq + Into<u64> {
-    fn read(bytes: [u8; WIDTH]) -> Self;
-    fn differing(self, other: Self) -> Self;
-    fn either(self, other: Self) -> Self;
-    fn plus(self, counted: bool) -> Self;
-}
-
-macro_rules! words {
-    ($($width:literal $word:ty;)*) => {$(
-        impl Word<$width> for $word {
-            #[inline(always)]
-            fn read(bytes: [u8; $width]) -> Self {
-                Self::from_le_bytes(bytes)
-            }
-            #[inline(always)]
-            fn differing(self, other: Self) -> Self {
-                self ^ other
-            }
-            #[inline(always)]
-            fn either(self, other: Self) -> Self {
-                self | other
-            }
-            #[inline(always)]
-            fn plus(self, counted: bool) -> Self {
-                self.wrapping_add(Self::from(counted))
-            }
-        }
-    )*};
-}
-
-words! { 1 u8; 2 u16; 4 u32; 8 u64; }
-
 #[inline(always)]
-fn compare_words<const WIDTH: usize, W: Word<WIDTH>>(columns: &[Column<'_>], counts: &mut Counts) {
-    let child = columns.len() - 1;
-    let length = columns[child].len();
-    let mut padded = [[[0_u8; WIDTH]; RUN]; MAX_COLUMNS];
-    for start in (0..length).step_by(RUN) {
-        let elements = RUN.min(length - start);
-        let mut runs = [&[[0_u8; WIDTH]; RUN]; MAX_COLUMNS];
-        for ((run, column), rest) in runs.iter_mut().zip(columns).zip(&mut padded) {
-            let these = &column.bytes.as_chunks::<WIDTH>().0[start..start + elements];
-            // A run that ends early goes on with elements that are zero in every column.
-            *run = match <&[[u8; WIDTH]; RUN]>::try_from(these) {
-                Ok(whole) => whole,
-                Err(_) => {
-                    rest[..elements].copy_from_slice(these);
-                    rest
-                }
-            };
+fn compare_words<S: Simd, const WIDTH: usize>(
+    simd: S,
+    columns: &[Column<'_>],
+    child: usize,
+    counts: &mut Counts,
+) {
+    let mut lines: [&[[u8; LINE]]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
+    let mut rest = [[0; LINE]; MAX_COLUMNS];
+    let whole = columns[child].bytes.len() / LINE;
+    for ((lines, rest), column) in lines.iter_mut().zip(&mut rest).zip(columns) {
+        let (all, part) = column.bytes.as_chunks::<LINE>();
+        *lines = &all[..whole];
+        // A line that ends early goes on with elements that are zero in every column.
+        rest[..part.len()].copy_from_slice(part);
+    }
+    let mut tally = Tally::default();
+    for line in 0..whole {
+        tally.add::<S, WIDTH>(simd, child, |column| &lines[column][line]);
+    }
+    if columns[child].bytes.len() % LINE > 0 {
+        tally.add::<S, WIDTH>(simd, child, |column| &rest[column]);
+    }
+    counts.moved += tally.moved / S::bits(WIDTH);
+    counts.stray += tally.stray / S::bits(WIDTH);
+    let elements = columns[child].len() as u64;
+    for (count, differing) in counts.equal[..child].iter_mut().zip(tally.differing) {
+        *count += elements - differing / S::bits(WIDTH);
+    }
+}
+
+/// Bits of [`Simd::differ`], counted.
+#[derive(Default)]
+struct Tally {
+    differing: [u64; MAX_COLUMNS],
+    moved: u64,
+    stray: u64,
+}
+
+impl Tally {
+    #[inline(always)]
+    fn add<'a, S: Simd, const WIDTH: usize>(
+        &mut self,
+        simd: S,
+        child: usize,
+        line: impl Fn(usize) -> &'a [u8; LINE],
+    ) {
+        let (base, last) = (line(0), line(child));
+        let changed = simd.differ::<WIDTH>(base, last);
+        self.differing[0] += u64::from(changed.count_ones());
+        let mut moved = 0;
+        for column in 1..child {
+            let these = line(column);
+            moved |= simd.differ::<WIDTH>(these, base);
+            self.differing[column] += u64::from(simd.differ::<WIDTH>(these, last).count_ones());
         }
-        let (base, last) = (runs[0], runs[child]);
-        let mut moved = [W::default(); RUN];
-        for (column, run) in runs[..child].iter().enumerate() {
-            let mut equal = W::default();
-            for k in 0..RUN {
-                let x = W::read(run[k]);
-                moved[k] = moved[k].either(x.differing(W::read(base[k])));
-                equal = equal.plus(x == W::read(last[k]));
-            }
-            counts.equal[column] += equal.into() - (RUN - elements) as u64;
-        }
-        let (mut movers, mut strays) = (W::default(), W::default());
-        for k in 0..RUN {
-            let still = moved[k] == W::default();
-            movers = movers.plus(!still);
-            strays = strays.plus(still & (W::read(last[k]) != W::read(base[k])));
-        }
-        counts.moved += movers.into();
-        counts.stray += strays.into();
+        self.moved += u64::from(moved.count_ones());
+        self.stray += u64::from((changed & !moved).count_ones());
     }
 }
 
 /// The path of mixed dtypes and of excluded elements: counts them and sets them to zero.
-fn visit_elements(
+#[inline(never)]
+fn visit_elements<T: Cell>(
     columns: &[Column<'_>],
     compared: bool,
     elements: usize,
-    x: &mut [Values],
+    x: &mut [Values<T>],
     out: &mut Chunk,
 ) {
     let mut values = [0.0; MAX_COLUMNS];
     for k in 0..elements {
-        for (value, column) in values.iter_mut().zip(x.iter_mut()).take(columns.len()) {
-            *value = *at(column, k);
+        for (value, column) in values.iter_mut().zip(x.iter()).take(columns.len()) {
+            *value = column.get(k);
         }
         let values = &values[..columns.len()];
         if !compared {
@@ -269,87 +392,81 @@ fn visit_elements(
         }
         if scalar::exclude(values, &mut out.counts) {
             for column in x.iter_mut() {
-                *at(column, k) = 0.0;
+                column.set(k, 0.0);
             }
         }
     }
 }
 
-/// Adds the squared binades of a block of the child.
-#[inline(always)]
-fn add_energy<S: Simd>(
-    simd: S,
-    values: &Values,
+/// Bins the displacements of a block.
+#[inline(never)]
+fn add_histogram<T: Cell>(
+    x: &[Values<T>],
     elements: usize,
-    rounding: Rounding,
-    energy: &mut Row,
+    rounding: Option<Rounding>,
+    out: &mut Chunk,
 ) {
-    let whole = elements / GROUP * 2;
-    let floor = simd.splat(rounding.floor());
-    for pass in 0..S::PASSES {
-        let mut sum = simd.load(energy, pass);
-        for row in &values[..whole] {
-            let binade = simd.binade(simd.load(row, pass), floor);
-            sum = simd.mul_add(binade, binade, sum);
-        }
-        simd.store(energy, pass, sum);
-    }
-    for k in whole * LANES..elements {
-        let lane = k % GROUP / 2;
-        let binade = binade(values[k / GROUP * 2 + k % 2].0[lane], rounding.floor());
-        energy.0[lane] = binade.mul_add(binade, energy.0[lane]);
-    }
-}
-
-/// Bins the displacements of a block before the base is subtracted.
-fn add_histogram(x: &[Values], elements: usize, rounding: Option<Rounding>, out: &mut Chunk) {
     let child = x.len() - 1;
     for k in 0..elements {
-        let (row, lane) = (k / GROUP * 2 + k % 2, k % GROUP / 2);
-        let ulp = rounding.map_or(1.0, |rounding| rounding.ulp(x[child][row].0[lane]));
+        let ulp = rounding.map_or(1.0, |rounding| rounding.ulp(x[child].get(k)));
         for column in 1..child {
-            let displacement = x[column][row].0[lane] - x[0][row].0[lane];
+            let displacement = x[column].get(k) - x[0].get(k);
             out.counts.histogram[column][bin(displacement.abs() / ulp)] += 1;
         }
     }
 }
 
-/// Subtracts the base from every other column.
+/// Subtracts the base from every other column, and adds the squared binades of the child.
 #[inline(always)]
-fn displace<S: Simd>(simd: S, x: &mut [Values], rows: usize) {
-    let [base, others @ ..] = x else { return };
-    for column in others {
-        for (row, base) in column[..rows].iter_mut().zip(&base[..rows]) {
-            for pass in 0..S::PASSES {
-                let displacement = simd.sub(simd.load(row, pass), simd.load(base, pass));
-                simd.store(row, pass, displacement);
+fn displace<S: Simd, T: Cell>(
+    simd: S,
+    x: &[Values<T>],
+    rows: usize,
+    out: &mut [Values<f64>; MAX_COLUMNS],
+    energy: &mut Row<f64>,
+) {
+    let child = x.len() - 1;
+    for pass in 0..S::PASSES {
+        let mut squares = simd.load(energy, pass);
+        for row in 0..rows.min(ROWS) {
+            let base = T::load(simd, &x[0].0[row], pass);
+            simd.store(&mut out[0].0[row], pass, base);
+            for column in 1..x.len() {
+                let value = T::load(simd, &x[column].0[row], pass);
+                if column == child {
+                    let binade = simd.binade(value);
+                    squares = simd.mul_add(binade, binade, squares);
+                }
+                simd.store(&mut out[column].0[row], pass, simd.sub(value, base));
             }
         }
+        simd.store(energy, pass, squares);
     }
 }
 
 /// Adds the products of all pairs of columns.
 ///
-/// With `DISPLACE`, for at most three columns, the base is subtracted on the way.
+/// With `RAW`, for at most three columns, they still hold values: the base is subtracted, and the
+/// child's binades are squared, on the way.
 #[inline(always)]
-fn accumulate<S: Simd, const DISPLACE: bool>(
+fn accumulate<S: Simd, T: Cell, const RAW: bool>(
     simd: S,
-    x: &[Values],
+    x: &[Values<T>],
     rows: usize,
-    gram: &mut [Row; MAX_PAIRS],
+    sums: &mut Sums,
 ) {
     for pass in 0..S::PASSES {
         for i in (0..x.len()).step_by(3) {
             match x.len() - i {
-                1 => triangle::<S, 1, DISPLACE>(simd, x, i, rows, pass, gram),
-                2 => triangle::<S, 2, DISPLACE>(simd, x, i, rows, pass, gram),
-                _ => triangle::<S, 3, DISPLACE>(simd, x, i, rows, pass, gram),
+                1 => triangle::<S, T, 1, RAW>(simd, x, i, rows, pass, sums),
+                2 => triangle::<S, T, 2, RAW>(simd, x, i, rows, pass, sums),
+                _ => triangle::<S, T, 3, RAW>(simd, x, i, rows, pass, sums),
             }
             for j in (i + 3..x.len()).step_by(3) {
                 match x.len() - j {
-                    1 => rectangle::<S, 1>(simd, x, (i, j), rows, pass, gram),
-                    2 => rectangle::<S, 2>(simd, x, (i, j), rows, pass, gram),
-                    _ => rectangle::<S, 3>(simd, x, (i, j), rows, pass, gram),
+                    1 => rectangle::<S, T, 1>(simd, x, (i, j), rows, pass, &mut sums.gram),
+                    2 => rectangle::<S, T, 2>(simd, x, (i, j), rows, pass, &mut sums.gram),
+                    _ => rectangle::<S, T, 3>(simd, x, (i, j), rows, pass, &mut sums.gram),
                 }
             }
         }
@@ -358,74 +475,82 @@ fn accumulate<S: Simd, const DISPLACE: bool>(
 
 /// The N x N block of the matrix on the diagonal at `first`.
 #[inline(always)]
-fn triangle<S: Simd, const N: usize, const DISPLACE: bool>(
+fn triangle<S: Simd, T: Cell, const N: usize, const RAW: bool>(
     simd: S,
-    x: &[Values],
+    x: &[Values<T>],
     first: usize,
     rows: usize,
     pass: usize,
-    gram: &mut [Row; MAX_PAIRS],
+    sums: &mut Sums,
 ) {
     let entry = |i: usize, j: usize| pair(x.len(), first + i, first + j);
-    let mut columns = [&x[first]; N];
+    let mut columns = [&x[first].0; N];
     let mut values = [simd.splat(0.0); N];
-    let mut sums = [values; N];
+    let mut entries = [values; N];
+    let mut energy = simd.load(&sums.energy, pass);
     for i in 0..N {
-        columns[i] = &x[first + i];
+        columns[i] = &x[first + i].0;
         for j in i..N {
-            sums[i][j] = simd.load(&gram[entry(i, j)], pass);
+            entries[i][j] = simd.load(&sums.gram[entry(i, j)], pass);
         }
     }
     for row in 0..rows.min(ROWS) {
         for i in 0..N {
-            values[i] = simd.load(&columns[i][row], pass);
-            if DISPLACE && i > 0 {
+            values[i] = T::load(simd, &columns[i][row], pass);
+        }
+        if RAW {
+            let binade = simd.binade(values[N - 1]);
+            energy = simd.mul_add(binade, binade, energy);
+            for i in 1..N {
                 values[i] = simd.sub(values[i], values[0]);
             }
         }
         for i in 0..N {
             for j in i..N {
-                sums[i][j] = simd.mul_add(values[i], values[j], sums[i][j]);
+                entries[i][j] = simd.mul_add(values[i], values[j], entries[i][j]);
             }
         }
     }
     for i in 0..N {
         for j in i..N {
-            simd.store(&mut gram[entry(i, j)], pass, sums[i][j]);
+            simd.store(&mut sums.gram[entry(i, j)], pass, entries[i][j]);
         }
+    }
+    if RAW {
+        simd.store(&mut sums.energy, pass, energy);
     }
 }
 
 /// The 3 x N block of the matrix whose first entry is `corner`, above the diagonal.
 #[inline(always)]
-fn rectangle<S: Simd, const N: usize>(
+fn rectangle<S: Simd, T: Cell, const N: usize>(
     simd: S,
-    x: &[Values],
+    x: &[Values<T>],
     corner: (usize, usize),
     rows: usize,
     pass: usize,
-    gram: &mut [Row; MAX_PAIRS],
+    gram: &mut [Row<f64>; MAX_PAIRS],
 ) {
     let entry = |i: usize, j: usize| pair(x.len(), corner.0 + i, corner.1 + j);
-    let mut left = [&x[corner.0]; 3];
-    let mut right = [&x[corner.1]; N];
+    let mut left = [&x[corner.0].0; 3];
+    let mut right = [&x[corner.1].0; N];
     let mut values = [simd.splat(0.0); N];
     let mut sums = [values; 3];
     for j in 0..N {
-        right[j] = &x[corner.1 + j];
+        right[j] = &x[corner.1 + j].0;
     }
     for i in 0..3 {
-        left[i] = &x[corner.0 + i];
+        left[i] = &x[corner.0 + i].0;
         for j in 0..N {
             sums[i][j] = simd.load(&gram[entry(i, j)], pass);
         }
     }
     for row in 0..rows.min(ROWS) {
         for j in 0..N {
-            values[j] = simd.load(&right[j][row], pass);
+            values[j] = T::load(simd, &right[j][row], pass);
         }
         for i in 0..3 {
-            let value = simd.load(&left[i][row], pass);
+            let value = T::load(simd, &left[i][row], pass);
             for j in 0..N {
                 sums[i][j] = simd.mul_add(value, values[j], sums[i][j]);
             }
@@ -438,13 +563,11 @@ fn rectangle<S: Simd, const N: usize>(
     }
 }
 
-/// The value an instruction set without a vector conversion uses: [`decode`], sixteen times.
+/// What an instruction set without a conversion of its own uses: [`decode`], sixteen times.
 #[allow(dead_code, reason = "only instruction sets without float16 conversions need it")]
 #[inline(always)]
-pub(super) fn decode_group(dtype: Dtype, bytes: &[u8], even: &mut Row, odd: &mut Row) {
-    for (lane, pair) in bytes.chunks_exact(bytes.len() / LANES).enumerate() {
-        let (first, second) = pair.split_at(pair.len() / 2);
-        even.0[lane] = decode(dtype, first);
-        odd.0[lane] = decode(dtype, second);
+pub(super) fn decode_group(dtype: Dtype, bytes: &[u8], rows: &mut [Row<f32>; 2]) {
+    for (k, bytes) in bytes.chunks_exact(bytes.len() / GROUP).enumerate() {
+        rows[k % 2].0[k / 2] = decode(dtype, bytes) as f32;
     }
 }

@@ -15,7 +15,11 @@
 //! lane(k)    = (k / 2) mod 8                               k counts from the chunk's start
 //! A_ij[lane] = fma(X_i[k], X_j[k], A_ij[lane])             k ascending, from +0
 //! G_ij       = ((A0 + A4) + (A2 + A6)) + ((A1 + A5) + (A3 + A7))
+//! energy     = sum of ulp(c)^2 / 12, summed like G,  ulp(c) = 2^(floor(log2 |c|) - mantissa bits)
 //! ```
+//!
+//! The energy leaves out what is smaller than any effect: zeros have none, and a subnormal number
+//! has that of a normal one with its leading bit.
 //!
 //! A chunk whose length is no multiple of 16 is continued with zeros up to one.
 //!

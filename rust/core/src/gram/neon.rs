@@ -35,20 +35,43 @@ impl Simd for Neon {
     const PASSES: usize = 4;
 
     #[inline(always)]
+    fn prefetch(self, _bytes: &[u8], _ahead: usize) {
+        // Stable Rust has no prefetch for Arm; its hardware prefetchers follow such streams.
+    }
+
+    #[inline(always)]
+    fn bits(_width: usize) -> u64 {
+        1
+    }
+
+    #[inline(always)]
+    fn differ<const WIDTH: usize>(self, a: &[u8; 64], b: &[u8; 64]) -> u64 {
+        let elements = a.chunks_exact(WIDTH).zip(b.chunks_exact(WIDTH));
+        elements.enumerate().fold(0, |mask, (k, (a, b))| mask | u64::from(a != b) << k)
+    }
+
+    #[inline(always)]
     fn splat(self, value: f64) -> float64x2_t {
         // SAFETY: see above.
         unsafe { vdupq_n_f64(value) }
     }
 
     #[inline(always)]
-    fn load(self, row: &Row, pass: usize) -> float64x2_t {
+    fn load(self, row: &Row<f64>, pass: usize) -> float64x2_t {
         let part = &row.0[2 * pass..2 * pass + 2];
         // SAFETY: see above; `part` is two float64.
         unsafe { vld1q_f64(part.as_ptr()) }
     }
 
     #[inline(always)]
-    fn store(self, row: &mut Row, pass: usize, value: float64x2_t) {
+    fn load_f32(self, row: &Row<f32>, pass: usize) -> float64x2_t {
+        let part = &row.0[2 * pass..2 * pass + 2];
+        // SAFETY: see above; `part` is two float32.
+        unsafe { vcvt_f64_f32(vld1_f32(part.as_ptr())) }
+    }
+
+    #[inline(always)]
+    fn store(self, row: &mut Row<f64>, pass: usize, value: float64x2_t) {
         let part = &mut row.0[2 * pass..2 * pass + 2];
         // SAFETY: see above; `part` is two float64.
         unsafe { vst1q_f64(part.as_mut_ptr(), value) }
@@ -67,60 +90,50 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    fn binade(self, value: float64x2_t, floor: float64x2_t) -> float64x2_t {
+    fn binade(self, value: float64x2_t) -> float64x2_t {
         // SAFETY: see above.
         unsafe {
-            let bits = vandq_u64(vreinterpretq_u64_f64(value), vdupq_n_u64(0x7FF0_0000_0000_0000));
-            vmaxq_f64(vreinterpretq_f64_u64(bits), floor)
+            let exponent = vdupq_n_u64(0x7FF0_0000_0000_0000);
+            vreinterpretq_f64_u64(vandq_u64(vreinterpretq_u64_f64(value), exponent))
         }
     }
 
     #[inline(always)]
-    fn widen_bf16(self, bytes: &[u8; 32], even: &mut Row, odd: &mut Row) {
+    fn widen_bf16(self, bytes: &[u8; 32], rows: &mut [Row<f32>; 2]) {
+        let [even, odd] = rows;
         for half in 0..2 {
             let part = &bytes[16 * half..16 * half + 16];
-            // SAFETY: see above; `part` is 16 bytes.
-            let (evens, odds) = unsafe {
-                let pairs = vreinterpretq_u32_u8(vld1q_u8(part.as_ptr()));
-                (vshlq_n_u32::<16>(pairs), vandq_u32(pairs, vdupq_n_u32(0xFFFF_0000)))
-            };
-            // SAFETY: see above.
+            let (evens, odds) =
+                (&mut even.0[4 * half..4 * half + 4], &mut odd.0[4 * half..4 * half + 4]);
+            // SAFETY: see above; 16 bytes are read, and twice four float32 written.
             unsafe {
-                self.widen_half(vreinterpretq_f32_u32(evens), half, even);
-                self.widen_half(vreinterpretq_f32_u32(odds), half, odd);
+                let pairs = vreinterpretq_u32_u8(vld1q_u8(part.as_ptr()));
+                let high = vandq_u32(pairs, vdupq_n_u32(0xFFFF_0000));
+                vst1q_f32(evens.as_mut_ptr(), vreinterpretq_f32_u32(vshlq_n_u32::<16>(pairs)));
+                vst1q_f32(odds.as_mut_ptr(), vreinterpretq_f32_u32(high));
             }
         }
     }
 
     #[inline(always)]
-    fn widen_f16(self, bytes: &[u8; 32], even: &mut Row, odd: &mut Row) {
-        decode_group(Dtype::F16, bytes, even, odd);
+    fn widen_f16(self, bytes: &[u8; 32], rows: &mut [Row<f32>; 2]) {
+        decode_group(Dtype::F16, bytes, rows);
     }
 
     #[inline(always)]
-    fn widen_f32(self, bytes: &[u8; 64], even: &mut Row, odd: &mut Row) {
+    fn widen_f32(self, bytes: &[u8; 64], rows: &mut [Row<f32>; 2]) {
+        let [even, odd] = rows;
         for half in 0..2 {
             let part = &bytes[32 * half..32 * half + 32];
-            // SAFETY: see above; `part` is twice 16 bytes.
-            let (evens, odds) = unsafe {
+            let (evens, odds) =
+                (&mut even.0[4 * half..4 * half + 4], &mut odd.0[4 * half..4 * half + 4]);
+            // SAFETY: see above; 32 bytes are read, and twice four float32 written.
+            unsafe {
                 let low = vreinterpretq_f32_u8(vld1q_u8(part.as_ptr()));
                 let high = vreinterpretq_f32_u8(vld1q_u8(part.as_ptr().add(16)));
-                (vuzp1q_f32(low, high), vuzp2q_f32(low, high))
-            };
-            self.widen_half(evens, half, even);
-            self.widen_half(odds, half, odd);
+                vst1q_f32(evens.as_mut_ptr(), vuzp1q_f32(low, high));
+                vst1q_f32(odds.as_mut_ptr(), vuzp2q_f32(low, high));
+            }
         }
-    }
-}
-
-impl Neon {
-    /// Four float32 as half of a row.
-    #[inline(always)]
-    fn widen_half(self, values: float32x4_t, half: usize, row: &mut Row) {
-        // SAFETY: `self` proves that the CPU has the instructions; nothing is read from memory.
-        let (low, high) =
-            unsafe { (vcvt_f64_f32(vget_low_f32(values)), vcvt_high_f64_f32(values)) };
-        self.store(row, 2 * half, low);
-        self.store(row, 2 * half + 1, high);
     }
 }

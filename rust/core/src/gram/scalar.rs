@@ -30,10 +30,8 @@ pub(super) fn chunk(columns: &[Column<'_>]) -> Chunk {
                 x = [0.0; MAX_COLUMNS];
             }
         }
-        if let (Some(rounding), true) = (rounding, k < length) {
-            let binade = binade(x[child], rounding.floor());
-            energy[lane] = binade.mul_add(binade, energy[lane]);
-        }
+        let binade = binade(x[child]);
+        energy[lane] = binade.mul_add(binade, energy[lane]);
         let ulp = rounding.map_or(1.0, |rounding| rounding.ulp(x[child]));
         for column in 1..count {
             x[column] -= x[0];

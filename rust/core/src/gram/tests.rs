@@ -60,7 +60,7 @@ fn relatives(dtype: Dtype, columns: usize, length: usize, seed: u64) -> Vec<Vec<
                 if scale > 1.0 {
                     value = value.abs().round();
                 } else if dtype == Dtype::F8E8m0 {
-                    value = binade(value, 1e-6);
+                    value = widen::binade(value.abs().max(1e-6));
                 }
                 let bits = encode(dtype, value).expect("a value of the dtype");
                 bytes.extend_from_slice(&bits.to_le_bytes()[..width]);
@@ -68,10 +68,6 @@ fn relatives(dtype: Dtype, columns: usize, length: usize, seed: u64) -> Vec<Vec<
             bytes
         })
         .collect()
-}
-
-fn binade(value: f64, floor: f64) -> f64 {
-    widen::binade(value, floor)
 }
 
 fn columns<'a>(dtype: Dtype, bytes: &'a [Vec<u8>]) -> Vec<Column<'a>> {

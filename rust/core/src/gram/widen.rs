@@ -97,10 +97,6 @@ pub fn encode(dtype: Dtype, value: f64) -> Option<u64> {
 }
 
 /// How coarse a dtype is: what its rounding energy is computed from.
-///
-/// ```text
-/// ulp(c) = 2^(max(floor(log2 |c|), lowest) - mantissa)
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rounding {
     /// Stored bits of the significand.
@@ -125,11 +121,6 @@ impl Rounding {
         Some(Self { mantissa, lowest })
     }
 
-    /// The smallest power of two that [`binade`] may return.
-    pub(super) fn floor(self) -> f64 {
-        power_of_two(i64::from(self.lowest))
-    }
-
     /// The rounding energy that a sum of squared binades stands for.
     pub(super) fn energy(self, squares: f64) -> f64 {
         squares * power_of_two(-2 * i64::from(self.mantissa)) / 12.0
@@ -137,14 +128,15 @@ impl Rounding {
 
     /// One unit in the last place of the dtype at `value`.
     pub(super) fn ulp(self, value: f64) -> f64 {
-        binade(value, self.floor()) * power_of_two(-i64::from(self.mantissa))
+        binade(value).max(power_of_two(i64::from(self.lowest)))
+            * power_of_two(-i64::from(self.mantissa))
     }
 }
 
-/// The largest power of two not above |value|, at least `floor`.
+/// The largest power of two not above |value|; 0 for 0.
 #[inline(always)]
-pub(super) fn binade(value: f64, floor: f64) -> f64 {
-    f64::from_bits(value.to_bits() & 0x7FF0_0000_0000_0000).max(floor)
+pub(super) fn binade(value: f64) -> f64 {
+    f64::from_bits(value.to_bits() & 0x7FF0_0000_0000_0000)
 }
 
 /// 2^exponent for -1022 <= exponent <= 1023, exactly.
@@ -194,7 +186,7 @@ fn small_float_bits(value: f64, exponent_bits: u32, mantissa_bits: u32, over: Ov
     }
     let magnitude = value.abs();
     let floor = power_of_two(1 - bias);
-    let step = binade(magnitude, floor) * power_of_two(-i64::from(mantissa_bits));
+    let step = binade(magnitude).max(floor) * power_of_two(-i64::from(mantissa_bits));
     // Steps are powers of two, so the quotient is exact and the rounding is the only one.
     let steps = (magnitude / step).round_ties_even();
     if !steps.is_finite() {
@@ -203,7 +195,7 @@ fn small_float_bits(value: f64, exponent_bits: u32, mantissa_bits: u32, over: Ov
     let binades = if magnitude < floor {
         0
     } else {
-        (binade(magnitude, floor).to_bits() >> 52) as i64 - 1023 + bias - 1
+        (binade(magnitude).to_bits() >> 52) as i64 - 1023 + bias - 1
     };
     // A significand that rounds up to the next binade carries into the exponent by itself.
     let code = ((binades as u64) << mantissa_bits) + steps as u64;

@@ -23,6 +23,19 @@ pub enum Io {
     Pread,
 }
 
+impl Io {
+    /// Bytes of each checkpoint that a thread best reads at a time.
+    ///
+    /// Mapped windows take no memory of ours, and the fewer there are, the less the kernel has to
+    /// do. Buffers do take memory, and what is copied is best still in the cache when it is used.
+    pub const fn tile_bytes(self) -> u64 {
+        match self {
+            Self::Mmap => 8 << 20,
+            Self::Pread => 256 << 10,
+        }
+    }
+}
+
 impl FromStr for Io {
     type Err = Error;
 
