@@ -1,0 +1,61 @@
+"""A parentage test for model checkpoints.
+
+>>> import parentage
+>>> from parentage.demo import family
+>>> found = parentage.trace(family("child"), base=family("base"), parents=[family("parent")])
+>>> print(found.verdict.kind, round(found.model["ols_parent"][0], 3))
+merge 0.6
+
+Modules are imported when they are first used, so that importing the package is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from parentage.checkpoint import Checkpoint
+    from parentage.errors import CheckpointError, ParentageError, PlanError, ReadError
+    from parentage.pipeline import trace
+    from parentage.report import Trace
+    from parentage.verdict import Verdict
+
+_HOMES = {
+    "Checkpoint": "checkpoint",
+    "CheckpointError": "errors",
+    "ParentageError": "errors",
+    "PlanError": "errors",
+    "ReadError": "errors",
+    "Trace": "report",
+    "Verdict": "verdict",
+    "trace": "pipeline",
+}
+
+__all__ = [
+    "Checkpoint",
+    "CheckpointError",
+    "ParentageError",
+    "PlanError",
+    "ReadError",
+    "Trace",
+    "Verdict",
+    "__version__",
+    "trace",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from parentage._core import __version__
+
+        return __version__
+    if name in _HOMES:
+        value = getattr(importlib.import_module(f"parentage.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'parentage' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -27,7 +27,7 @@ def trace(
     parents: Sequence[Path | Checkpoint] = (),
     controls: Sequence[Path | Checkpoint] = (),
     threads: int | None = None,
-    tile_bytes: int = _core.TILE_BYTES,
+    tile_bytes: int | None = None,
     io: str = "mmap",
     level: str | None = None,
     watcher: Watcher | None = None,
@@ -48,7 +48,7 @@ def trace(
     threads
         Threads that read and compute; by default one per CPU.
     tile_bytes
-        Bytes of each checkpoint that a thread reads at a time.
+        Bytes of each checkpoint that a thread reads at a time; by default what suits ``io``.
     io
         ``"mmap"``, or ``"pread"`` for network disks.
     level

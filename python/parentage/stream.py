@@ -13,6 +13,10 @@ from parentage.gram import Counts, Floats, Gram
 from parentage.statistics import Estimates, estimate
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
     from parentage.align import Alignment, Slice
 
 RANGE_CHUNKS = 1 << 15
@@ -34,7 +38,7 @@ class Options:
     """How to stream. None of it changes a result."""
 
     threads: int
-    tile_bytes: int = _core.TILE_BYTES
+    tile_bytes: int | None = None
     io: str = "mmap"
     level: str | None = None
 
@@ -105,7 +109,7 @@ def stream(
             part, table, [component_names.index(each.component) for each in members]
         )
         sums["model"].add(part, table, [0] * len(members))
-        sums["matrices"].add(part, table, [int(_is_matrix(each)) for each in members])
+        sums["matrices"].add(part, table, is_matrix(members).astype(int).tolist())
     return Statistics(
         slices=_concatenate(parts),
         layers=sums["layers"].table(parents, drop_last=True),
@@ -163,8 +167,12 @@ def _position(layer: int | None, numbers: tuple[int, ...]) -> int:
     return len(numbers) if layer is None else numbers.index(layer)
 
 
-def _is_matrix(each: Slice) -> bool:
-    return sum(size > 1 for size in each.shape) >= 2
+def is_matrix(slices: Sequence[Slice]) -> NDArray[np.bool_]:
+    """Return (S,) whether a slice has at least two rows and two columns.
+
+    Vectors say little about descent: norm weights of unrelated models are all near one.
+    """
+    return np.array([sum(size > 1 for size in each.shape) >= 2 for each in slices], dtype=bool)
 
 
 def _table(part: Gram, parents: int) -> Table:

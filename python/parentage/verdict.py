@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 KINDS = (
     "identical",
@@ -47,8 +47,13 @@ class Thresholds:
     stray_elements: int = 1000
     """Least elements without a moved parent for their share to count."""
     own_direction: float = 0.30
-    """Most R2, seen from the nearest checkpoint, of a fine-tune in a direction of its own. The
-    largest seen is 0.24; blends that sparsify (DARE) start at 0.38."""
+    """Most R2, seen from its origin, of a fine-tune in a direction of its own. The largest seen is
+    0.24; blends that sparsify (DARE) start at 0.38."""
+    origin: float = 0.50
+    """Most squared distance from a parent, as a share of that from the base, for the parent to be
+    an origin: a grandchild keeps 0.20 of it; a sibling that drifted far, 0.88."""
+    strange_share: float = 0.01
+    """Most share of the child in matrices that are no relatives of those of its origin."""
     related: float = 0.50
     """Least cosine of the weights themselves for a relative: continued training keeps 0.95."""
     unrelated: float = 0.10
@@ -93,8 +98,16 @@ class Evidence:
     """Per checkpoint: root mean square difference from the child, in floors."""
     likeness: Mapping[str, float]
     """Per checkpoint: cosine of its weights with the child's, over matrices; NaN without any."""
-    nearest_r2: float
-    """Share of the difference from the nearest checkpoint that the other ones explain."""
+    origin: str
+    """The base, or the parent that :func:`origin` takes instead."""
+    origin_r2: float
+    """Share of the difference from the origin that the base and the other parents explain."""
+    strange_share: float
+    """Share of elements in matrices whose cosine with those of the origin is below ``related``."""
+    slices: int
+    """Slices compared."""
+    copied: Mapping[str, int]
+    """Per checkpoint: slices that are bit for bit its own; a slice counts for the first only."""
     unmoved: int
     """Elements where no parent or control differs from the base."""
     stray: int
@@ -105,8 +118,8 @@ class Evidence:
 
     @property
     def nearest(self) -> str:
-        """The checkpoint with the least distance; the base before parents in a tie."""
-        return min(self.distance_floors, key=self.distance_floors.__getitem__)
+        """The base or parent with the least distance; the base before parents in a tie."""
+        return min((self.base, *self.weights), key=self.distance_floors.__getitem__)
 
     @property
     def blended(self) -> dict[str, float]:
@@ -142,6 +155,16 @@ class Verdict:
 
     def __str__(self) -> str:
         return f"{self.kind} ({self.level}): {self.text}"
+
+
+def origin(base: str, parents: Iterable[str], squared_distances: Mapping[str, float]) -> str:
+    """Return what a fine-tune would have started from: the nearest parent, if it is near enough.
+
+    Being a little nearer to a parent than to the base is no descent: siblings drift alike.
+    """
+    nearest = min((base, *parents), key=squared_distances.__getitem__)
+    limit = Thresholds().origin * squared_distances[base]
+    return nearest if squared_distances[nearest] <= limit else base
 
 
 def decide(evidence: Evidence) -> Verdict:
@@ -189,6 +212,21 @@ def _reproduced(e: Evidence, kind: str, *, same_dtype: bool) -> Verdict | None:
                 {"parent": name, "equal": equal, "elements": e.elements, "coverage": e.coverage},
             )
     return None
+
+
+def assembled(e: Evidence) -> Verdict | None:
+    """Every slice is bit for bit that of some checkpoint, and they are not all of one."""
+    sources = {name: count for name, count in e.copied.items() if count}
+    if sum(sources.values()) < e.slices or len(sources) < 2:
+        return None
+    parts = [f"{count:,} from {name}" for name, count in sources.items()]
+    return Verdict(
+        "assembled",
+        "exact",
+        "assembled",
+        f"all {e.slices:,} slices are copies: {_list(parts)}.{_rest(e)}",
+        {**{f"slices_{name}": count for name, count in sources.items()}, "slices": e.slices},
+    )
 
 
 def unrelated(e: Evidence) -> Verdict | None:
@@ -253,7 +291,7 @@ def merge_then_changed(e: Evidence) -> Verdict | None:
     limits = e.thresholds
     if (
         not e.blended
-        or min(e.r2, e.nearest_r2) < limits.explained
+        or min(e.r2, e.origin_r2) < limits.explained
         or e.residual_floors_slices < limits.changed_residual
         or e.distance_floors[e.nearest] <= limits.near
     ):
@@ -265,42 +303,41 @@ def merge_then_changed(e: Evidence) -> Verdict | None:
         f"a blend of {_blend(e)} explains {e.r2:.2%} of how the child differs from {e.base}, and "
         f"something {e.residual_floors_slices:.1f} times the rounding of its dtype is on top: "
         f"{1 - e.r2_slices:.2%} of the displacement's energy.{_warning(e)}{_rest(e)}",
-        {**_fit_numbers(e), "nearest_r2": e.nearest_r2, "changed_energy": 1 - e.r2_slices},
+        {**_fit_numbers(e), "origin_r2": e.origin_r2, "changed_energy": 1 - e.r2_slices},
     )
 
 
 def fine_tune(e: Evidence) -> Verdict | None:
     """Displaced from one checkpoint in a direction that no other one explains."""
     limits = e.thresholds
-    likeness = e.likeness[e.nearest]
+    likeness = e.likeness[e.origin]
+    explained = e.origin_r2 if e.origin_r2 == e.origin_r2 else 0.0
+    near = e.distance_floors[e.origin] <= limits.near
+    moved_alone = e.stray_share is None or e.stray_share > limits.stray_share
+    own_direction = explained <= limits.own_direction or (near and moved_alone)
+    # Without any matrix there is no likeness to ask for.
     is_relative = likeness != likeness or likeness >= limits.related
-    stray = e.stray_share
-    near = e.distance_floors[e.nearest] <= limits.near
-    of_its_own = e.nearest_r2 != e.nearest_r2 or e.nearest_r2 <= limits.own_direction
-    if near and stray is not None and stray <= limits.stray_share and not of_its_own:
+    if not (own_direction and is_relative) or e.strange_share > limits.strange_share:
         return None
-    if not is_relative or not (near or of_its_own):
-        return None
-    explained = 0.0 if e.nearest_r2 != e.nearest_r2 else e.nearest_r2
-    others = [name for name in e.distance_floors if name != e.nearest]
+    others = [name for name in (e.base, *e.weights) if name != e.origin]
     against = (
-        f"{_list(others)} {'explains' if len(others) == 1 else 'explain'} {explained:.1%} of the way"
+        f"{_list(others)} {'explains' if len(others) == 1 else 'explain'} {explained:.1%} of it"
         if others
-        else "no other checkpoint was offered"
+        else "no parent was offered that could explain it"
     )
-    equal = e.equal[e.nearest] / e.elements
+    equal = e.equal[e.origin] / e.elements
     return Verdict(
         "fine-tune",
         "statistical",
         "fine_tune",
-        f"it is {e.nearest} moved in a direction of its own ({equal:.1%} of the elements are "
-        f"unchanged; {against}).{_rest(e)}",
+        f"it is {e.origin}, displaced in a direction of its own: {against}. "
+        f"{equal:.1%} of the elements are unchanged.{_rest(e)}",
         {
-            "parent": e.nearest,
+            "parent": e.origin,
             "equal_share": equal,
-            "nearest_r2": explained,
+            "origin_r2": explained,
             "cosine": likeness,
-            "distance_floors": e.distance_floors[e.nearest],
+            "distance_floors": e.distance_floors[e.origin],
         },
     )
 
@@ -316,6 +353,13 @@ def undetermined(e: Evidence) -> Verdict:
             "computed in low precision leaves as much, and so does a merge changed by as little. "
             "Replaying the arithmetic would decide."
         )
+    elif e.strange_share > limits.strange_share:
+        text = (
+            f"{e.strange_share:.1%} of the child lies in matrices that are no relatives of those of "
+            f"the same name in {e.origin}, and {e.equal[e.origin] / e.elements:.1%} is unchanged: "
+            "layers may have been moved or taken from elsewhere. Pairing layers by content would "
+            "decide."
+        )
     else:
         text = (
             f"the nearest checkpoint is {e.nearest}; the best blend of {_list(e.weights) or 'none'} "
@@ -327,7 +371,7 @@ def undetermined(e: Evidence) -> Verdict:
         "statistical",
         "undetermined",
         text + _rest(e),
-        {**_fit_numbers(e), "nearest": e.nearest, "nearest_r2": e.nearest_r2},
+        {**_fit_numbers(e), "nearest": e.nearest, "origin": e.origin, "origin_r2": e.origin_r2},
     )
 
 
@@ -335,6 +379,7 @@ RULES: tuple[Callable[[Evidence], Verdict | None], ...] = (
     too_little,
     identical,
     re_encoded,
+    assembled,
     unrelated,
     indistinct,
     merge,
@@ -377,6 +422,6 @@ def _rest(e: Evidence) -> str:
     return "" if e.coverage == 1.0 else f" {1 - e.coverage:.2%} of the child was not compared."
 
 
-def _list(names: object) -> str:
-    names = list(names)  # type: ignore[call-overload]
+def _list(items: Iterable[str]) -> str:
+    names = list(items)
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)

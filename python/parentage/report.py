@@ -1,0 +1,445 @@
+"""What a trace found, as tables, as one JSON document and as text."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from parentage import _core
+from parentage.checkpoint import Checkpoint, natural_key
+from parentage.errors import ReadError
+from parentage.statistics import benjamini_hochberg, cosines, fit, holm
+from parentage.stream import is_matrix
+from parentage.verdict import Evidence, Thresholds, Verdict, decide, origin
+
+if TYPE_CHECKING:
+    from parentage.align import Alignment
+    from parentage.gram import Floats
+    from parentage.stream import Statistics, Table
+
+SCHEMA = "parentage.evidence/1"
+"""Version of the JSON document. Keys keep their meaning from version to version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The checkpoints of a trace, by role, under distinct names."""
+
+    child: Checkpoint
+    base: Checkpoint
+    parents: tuple[Checkpoint, ...]
+    controls: tuple[Checkpoint, ...]
+
+    @property
+    def others(self) -> tuple[Checkpoint, ...]:
+        """Base, parents and controls, in column order."""
+        return (self.base, *self.parents, *self.controls)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The verdict on a child, and the tables it rests on."""
+
+    verdict: Verdict
+    inputs: Inputs
+    slices: pl.DataFrame
+    """One row per slice."""
+    layers: pl.DataFrame
+    """One row per layer."""
+    components: pl.DataFrame
+    """One row per component."""
+    model: pl.DataFrame
+    """One row: everything that was compared."""
+    unaligned: pl.DataFrame
+    """One row per tensor that took no part: checkpoint, tensor, reason, elements."""
+    elements_total: int
+    """Elements of the child, compared or not."""
+
+    @property
+    def elements(self) -> int:
+        """Elements of the child that were compared."""
+        return int(self.model["n"][0])
+
+    @cached_property
+    def evidence(self) -> dict[str, Any]:
+        """Everything a stranger needs to check the verdict, as one JSON-ready document.
+
+        The same bytes in give the same document; no timing, path or date is in it.
+        """
+        names = [each.name for each in self.inputs.parents]
+        model = _summary(self.model.row(0, named=True), names, self.inputs)
+        return {
+            "schema": SCHEMA,
+            "tool": {
+                "name": "parentage",
+                "version": _core.__version__,
+                "core": _core.__version__,
+                "arithmetic": _core.DEFINITION,
+            },
+            "inputs": {
+                "child": _describe(self.inputs.child),
+                "base": _describe(self.inputs.base),
+                "parents": [_describe(each) for each in self.inputs.parents],
+                "controls": [_describe(each) for each in self.inputs.controls],
+            },
+            "parameters": {
+                "blocks": _core.BLOCKS,
+                "thresholds": {
+                    name: getattr(Thresholds(), name) for name in Thresholds.__slots__
+                },
+            },
+            "coverage": {
+                "slices": self.slices.height,
+                "elements": self.elements_total,
+                "elements_read": self.elements,
+                "unaligned": self.unaligned.select("checkpoint", "tensor", "reason").to_dicts(),
+            },
+            "model": model,
+            "components": {
+                row["component"]: _summary(row, names, self.inputs)
+                for row in self.components.iter_rows(named=True)
+            },
+            "recipe": None,
+            "verdict": {
+                "kind": self.verdict.kind,
+                "level": self.verdict.level,
+                "rule": self.verdict.rule,
+                "text": self.verdict.text,
+                "numbers": {name: _plain(x) for name, x in self.verdict.numbers.items()},
+            },
+        }
+
+    def to_json(self) -> str:
+        """Return :attr:`evidence` as JSON text."""
+        return json.dumps(self.evidence, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write ``evidence.json`` and ``slices.parquet`` into ``folder``, made if need be.
+
+        Each file appears whole or not at all.
+
+        Raises
+        ------
+        ReadError
+            If the system refuses to write.
+        """
+        folder = Path(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
+                self.slices.write_parquet(Path(scratch, "slices.parquet"), statistics=False)
+                Path(scratch, "evidence.json").write_text(self.to_json(), encoding="utf-8")
+                for name in ("slices.parquet", "evidence.json"):
+                    Path(scratch, name).replace(folder / name)
+        except OSError as error:
+            raise ReadError(f"{folder}: write evidence: {error.strerror or error}") from error
+        return folder
+
+    def __repr__(self) -> str:
+        weights = ", ".join(
+            f"{each.name}={self.model[f'ols_{each.name}'][0]:.4f}"
+            for each in self.inputs.parents
+            if self.model[f"ols_{each.name}"][0] is not None
+        )
+        return (
+            f"<Trace of {self.inputs.child.name}: {self.verdict.kind} ({self.verdict.level})"
+            + (f", {weights}" if weights else "")
+            + f", {self.slices.height} slices, {self.elements:,} elements>"
+        )
+
+    def _repr_html_(self) -> str:
+        columns = [name for name in self.components.columns if name in _NOTEBOOK_COLUMNS]
+        columns += [f"ols_{each.name}" for each in self.inputs.parents]
+        head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+        rows = "".join(
+            "<tr>" + "".join(f"<td>{escape(_short(x))}</td>" for x in row) + "</tr>"
+            for row in self.components.select(columns).iter_rows()
+        )
+        return (
+            f"<p><b>{escape(self.verdict.kind)}</b> ({escape(self.verdict.level)}): "
+            f"{escape(self.verdict.text)}</p><table><tr>{head}</tr>{rows}</table>"
+        )
+
+
+_NOTEBOOK_COLUMNS = ("component", "n", "r2", "cosine")
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def report(inputs: Inputs, alignment: Alignment, statistics: Statistics) -> Trace:
+    """Make tables of statistics, and a verdict of the tables."""
+    slices = alignment.slices
+    names = {
+        "slice": [each.name for each in slices],
+        "component": [each.component for each in slices],
+        "layer": pl.Series([each.layer for each in slices], dtype=pl.Int64),
+        "expert": pl.Series([each.expert for each in slices], dtype=pl.Int64),
+        "shape": pl.Series([list(each.shape) for each in slices], dtype=pl.List(pl.Int64)),
+        "dtype": [each.dtype for each in slices],
+    }
+    table = pl.DataFrame({**names, **_columns(statistics.slices, inputs)})
+    order = sorted(range(len(slices)), key=lambda row: natural_key(slices[row].name))
+    model = _columns(statistics.model, inputs)
+    total = sum(tensor.elements for tensor in inputs.child.tensors.values())
+    unaligned = pl.DataFrame(
+        [(each.checkpoint, each.tensor, each.reason, each.elements) for each in alignment.unaligned],
+        schema={
+            "checkpoint": pl.String,
+            "tensor": pl.String,
+            "reason": pl.String,
+            "elements": pl.Int64,
+        },
+        orient="row",
+    )
+    return Trace(
+        verdict=decide(_evidence(inputs, alignment, statistics, model, total)),
+        inputs=inputs,
+        slices=table[order],
+        layers=pl.DataFrame(
+            {
+                "layer": pl.Series(statistics.layer_numbers, dtype=pl.Int64),
+                **_columns(statistics.layers, inputs),
+            }
+        ),
+        components=pl.DataFrame(
+            {
+                "component": pl.Series(statistics.component_names, dtype=pl.String),
+                **_columns(statistics.components, inputs),
+            }
+        ),
+        model=pl.DataFrame(model),
+        unaligned=unaligned,
+        elements_total=total,
+    )
+
+
+def _columns(table: Table, inputs: Inputs) -> dict[str, pl.Series]:
+    """Return the columns that slices, layers, components and the model have in common."""
+    estimates = table.estimates
+    parents = [each.name for each in inputs.parents]
+    controls = [each.name for each in inputs.controls]
+    n = table.n.astype(np.float64)
+    used = np.maximum(n - table.excluded.astype(np.float64), 1.0)
+    out: dict[str, pl.Series] = {}
+
+    def put(name: str, values: Any) -> None:
+        series = pl.Series(name, np.ascontiguousarray(values))
+        out[name] = series.fill_nan(None) if series.dtype == pl.Float64 else series
+
+    put("n", table.n)
+    put("n_moved", table.moved)
+    put("n_stray", table.stray)
+    for i, each in enumerate(inputs.others):
+        put(f"bit_equal_{each.name}", table.equal[:, i])
+    adjusted = holm(estimates.log10_p[:, : len(parents)])
+    for i, name in enumerate(parents):
+        put(f"ols_{name}", estimates.parents.weights[:, i])
+        put(f"se_{name}", estimates.standard_error[:, i])
+        put(f"nnls_{name}", estimates.nonnegative[:, i])
+        put(f"free_{name}", estimates.free.weights[:, 1 + i])
+        put(f"cosine_{name}", estimates.cosines[:, 1 + i])
+        put(f"log10_p_{name}", adjusted[:, i])
+        put(f"displacement_ulps_{name}", estimates.ulps[:, i])
+        put(f"ols_bias_{name}", estimates.bias[:, i])
+    if parents:
+        # The base's own weight where weights need not sum to one.
+        put(
+            f"free_{inputs.base.name}",
+            1.0 + estimates.free.weights[:, 0] - np.nansum(estimates.free.weights[:, 1:], axis=1),
+        )
+    for i, name in enumerate(controls):
+        put(f"control_{name}", estimates.controls[:, i])
+        put(f"cosine_{name}", estimates.cosines[:, 1 + len(parents) + i])
+        put(f"log10_p_{name}", estimates.log10_p[:, len(parents) + i])
+    r2 = estimates.parents.r2 if parents else np.full(len(n), np.nan)
+    cosine = np.sqrt(np.clip(r2, 0.0, 1.0))
+    put("r2", r2)
+    put("cosine", cosine)
+    put("residual_rms", np.sqrt(estimates.parents.residual / used))
+    put("residual_rms_free", np.sqrt(table.residual / used))
+    put("rounding_rms", np.sqrt(table.energy / used))
+    put("z_naive", cosine * np.sqrt(n))
+    least = adjusted.min(axis=1) if parents else np.zeros(len(n))
+    put("log10_p", least)
+    put("log10_q", benjamini_hochberg(least))
+    put("condition", estimates.condition)
+    put("nan", table.nan.sum(axis=1))
+    put("inf", table.inf.sum(axis=1))
+    put("excluded", table.excluded)
+    return out
+
+
+def _evidence(
+    inputs: Inputs,
+    alignment: Alignment,
+    statistics: Statistics,
+    model: dict[str, pl.Series],
+    total: int,
+) -> Evidence:
+    """Gather what the rules look at."""
+    table = statistics.model
+    gram = table.estimates.gram[0]
+    parents = [each.name for each in inputs.parents]
+    others = [each.name for each in inputs.others]
+    elements = int(table.n[0])
+    floor = float(table.energy[0])
+
+    def value(name: str) -> float:
+        found = model[name][0]
+        return math.nan if found is None else float(found)
+
+    def floors(energy: float) -> float:
+        return math.sqrt(max(energy, 0.0) / floor) if floor > 0 else 0.0
+
+    distances = _distances(gram)
+    start = others.index(origin(inputs.base.name, parents, dict(zip(others, distances, strict=True))))
+    energy = float(gram[-1, -1])
+    r2_slices = 1.0 - float(table.residual[0]) / energy if energy > 0 else math.nan
+    # Controls are no candidates: they are left out of what explains the child.
+    candidates = [i for i in range(1 + len(parents)) if i != start]
+    origin_fit = fit(_from(gram, start)[None], [1 + i for i in candidates])
+    likeness = _likeness(statistics.slices.estimates.gram)
+    is_strange = is_matrix(alignment.slices) & (likeness[:, start] < Thresholds().related)
+    dtypes = [[tensor.dtype for tensor in each.tensors.values()] for each in inputs.others]
+    same_dtype = [
+        [dtypes[i][each.extents[i].tensor] == each.dtype for i in range(len(others))]
+        for each in alignment.slices
+    ]
+    return Evidence(
+        child=inputs.child.name,
+        base=inputs.base.name,
+        elements=elements,
+        coverage=elements / total if total else 0.0,
+        equal={name: int(table.equal[0, i]) for i, name in enumerate(others)},
+        same_dtype={
+            name: all(row[i] for row in same_dtype)
+            for i, name in enumerate(others)
+        },
+        weights={name: value(f"ols_{name}") for name in parents},
+        log10_p={name: value(f"log10_p_{name}") for name in parents},
+        condition=value("condition"),
+        r2=value("r2"),
+        r2_slices=r2_slices if parents else math.nan,
+        residual_floors=floors(float(table.estimates.parents.residual[0])),
+        residual_floors_slices=floors(float(table.residual[0])),
+        distance_floors={name: floors(distances[i]) for i, name in enumerate(others)},
+        likeness={
+            name: float(x)
+            for name, x in zip(others, _likeness(statistics.matrices[None])[0], strict=True)
+        },
+        origin=others[start],
+        origin_r2=float(origin_fit.r2[0]) if candidates else math.nan,
+        strange_share=float(statistics.slices.n[is_strange].sum()) / elements,
+        slices=len(alignment.slices),
+        copied=_copied(statistics, same_dtype, others),
+        unmoved=elements - int(table.moved[0]),
+        stray=int(table.stray[0]),
+        bias={name: value(f"ols_bias_{name}") for name in parents},
+    )
+
+
+def _distances(gram: Floats) -> list[float]:
+    """Return the squared distance of the child from base, parents and controls."""
+    columns = gram.shape[0] - 1
+    distances = [float(gram[-1, -1])]
+    for i in range(1, columns):
+        distances.append(float(gram[-1, -1] - 2.0 * gram[i, -1] + gram[i, i]))
+    # A difference of large sums: what is below their rounding is no distance.
+    scale = 1e-13 * float(gram[-1, -1])
+    return [distance if distance > scale else 0.0 for distance in distances]
+
+
+def _from(gram: Floats, origin: int) -> Floats:
+    """Return the Gram matrix of the base's value, then base, parents, controls and child, each as
+    a displacement from column ``origin``."""
+    columns = gram.shape[0]
+    change = np.zeros((columns + 1, columns))
+    change[0, 0] = 1.0
+    for i in range(columns):
+        if i > 0:
+            change[1 + i, i] += 1.0
+        if origin > 0:
+            change[1 + i, origin] -= 1.0
+    return change @ gram @ change.T
+
+
+def _likeness(gram: Floats) -> Floats:
+    """Return (S, C - 1) cosines of base, parents and controls with the child, as weights."""
+    change = np.eye(gram.shape[-1])
+    change[1:, 0] = 1.0
+    return cosines(change @ gram @ change.T)
+
+
+def _copied(statistics: Statistics, same_dtype: list[list[bool]], names: list[str]) -> dict[str, int]:
+    """Return how many slices are copies of each checkpoint's, the first one's if of several."""
+    equal = (statistics.slices.equal == statistics.slices.n[:, None]) & np.array(same_dtype)
+    first = np.where(equal.any(axis=1), equal.argmax(axis=1), -1)
+    return {name: int((first == i).sum()) for i, name in enumerate(names)}
+
+
+def _describe(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {
+        "name": checkpoint.name,
+        "revision": None,
+        "files": [
+            {"name": shard.name, "bytes": shard.bytes, "sha256": None}
+            for shard in checkpoint.shards
+        ],
+        "tensors": len(checkpoint.tensors),
+        "elements": checkpoint.elements,
+    }
+
+
+def _summary(row: dict[str, Any], parents: list[str], inputs: Inputs) -> dict[str, Any]:
+    controls = [each.name for each in inputs.controls]
+    return {
+        "n": row["n"],
+        "n_moved": row["n_moved"],
+        "n_stray": row["n_stray"],
+        "bit_equal": {each.name: row[f"bit_equal_{each.name}"] for each in inputs.others},
+        "weights": {
+            name: {
+                "ols": row[f"ols_{name}"],
+                "standard_error": row[f"se_{name}"],
+                "cells": None,
+                "nnls": row[f"nnls_{name}"],
+                "free": row[f"free_{name}"],
+                "ols_bias": row[f"ols_bias_{name}"],
+                "displacement_ulps": row[f"displacement_ulps_{name}"],
+            }
+            for name in parents
+        },
+        "controls": {name: {"ols": row[f"control_{name}"]} for name in controls},
+        "r2": row["r2"],
+        "cosine": {name: row[f"cosine_{name}"] for name in [*parents, *controls]},
+        "residual_rms": row["residual_rms"],
+        "residual_rms_free": row["residual_rms_free"],
+        "rounding_rms": row["rounding_rms"],
+        "z_naive": row["z_naive"],
+        "log10_p": {name: row[f"log10_p_{name}"] for name in [*parents, *controls]},
+        "condition": _plain(row["condition"]),
+        "nan": row["nan"],
+        "inf": row["inf"],
+        "excluded": row["excluded"],
+    }
+
+
+def _plain(value: float | int | str | None) -> float | int | str | None:
+    """Return a value that JSON can hold: infinities as text, NaN as null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
