@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from parentage.checkpoint import Checkpoint
-    from parentage.errors import CheckpointError, ParentageError, PlanError, ReadError
+    from parentage.errors import CheckpointError, ParentageError, PlanError, ReadError, WriteError
     from parentage.pipeline import trace
     from parentage.report import Trace
     from parentage.verdict import Verdict
@@ -29,6 +29,7 @@ _HOMES = {
     "ReadError": "errors",
     "Trace": "report",
     "Verdict": "verdict",
+    "WriteError": "errors",
     "trace": "pipeline",
 }
 
@@ -40,6 +41,7 @@ __all__ = [
     "ReadError",
     "Trace",
     "Verdict",
+    "WriteError",
     "__version__",
     "trace",
 ]

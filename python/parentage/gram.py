@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,7 @@ class Gram:
     histogram: Counts
     """(S, C - 2, BINS) sampled displacements in units of the child's last place."""
     squares: Floats
-    """(S, C - 2) squared inner products of each displacement with the child's, summed over blocks."""
+    """(S, C - 2) squared inner products of displacements with the child's, summed over blocks."""
 
     @classmethod
     def from_core(cls, n: Counts, statistics: Statistics) -> Gram:
@@ -80,15 +80,14 @@ class Gram:
             "squares": (columns - 2,),
         }
         floats = ("blocks", "energy", "squares")
-        return cls(
-            *(
-                np.zeros(
-                    (groups, *shapes.get(each.name, ())),
-                    np.float64 if each.name in floats else np.uint64,
-                )
-                for each in fields(cls)
+        zeros: dict[str, Any] = {
+            each.name: np.zeros(
+                (groups, *shapes.get(each.name, ())),
+                np.float64 if each.name in floats else np.uint64,
             )
-        )
+            for each in fields(cls)
+        }
+        return cls(**zeros)
 
     def select(self, rows: slice) -> Gram:
         """Return some of the slices or groups."""

@@ -1,4 +1,4 @@
-"""The flow: checkpoint -> align -> stream -> statistics -> verdict -> report, one line per stage."""
+"""The flow: checkpoint -> align -> stream -> statistics -> verdict -> report, a line a stage."""
 
 from __future__ import annotations
 
@@ -107,7 +107,9 @@ def open_all(
                     else f"{opened[second].path}: given twice as {one}"
                 )
     names = distinct_names(opened)
-    opened = [Checkpoint(each.path, name, each.core) for each, name in zip(opened, names, strict=True)]
+    opened = [
+        Checkpoint(each.path, name, each.core) for each, name in zip(opened, names, strict=True)
+    ]
     middle = 2 + len(parents)
     return Inputs(opened[0], opened[1], tuple(opened[2:middle]), tuple(opened[middle:]))
 

@@ -17,7 +17,7 @@ import polars as pl
 
 from parentage import _core
 from parentage.checkpoint import Checkpoint, natural_key
-from parentage.errors import ReadError
+from parentage.errors import WriteError
 from parentage.statistics import benjamini_hochberg, cosines, fit, holm
 from parentage.stream import is_matrix
 from parentage.verdict import Evidence, Thresholds, Verdict, decide, origin
@@ -94,9 +94,7 @@ class Trace:
             },
             "parameters": {
                 "blocks": _core.BLOCKS,
-                "thresholds": {
-                    name: getattr(Thresholds(), name) for name in Thresholds.__slots__
-                },
+                "thresholds": {name: getattr(Thresholds(), name) for name in Thresholds.__slots__},
             },
             "coverage": {
                 "slices": self.slices.height,
@@ -130,7 +128,7 @@ class Trace:
 
         Raises
         ------
-        ReadError
+        WriteError
             If the system refuses to write.
         """
         folder = Path(folder)
@@ -142,7 +140,7 @@ class Trace:
                 for name in ("slices.parquet", "evidence.json"):
                     Path(scratch, name).replace(folder / name)
         except OSError as error:
-            raise ReadError(f"{folder}: write evidence: {error.strerror or error}") from error
+            raise WriteError(f"{folder}: write evidence: {error.strerror or error}") from error
         return folder
 
     def __repr__(self) -> str:
@@ -196,7 +194,10 @@ def report(inputs: Inputs, alignment: Alignment, statistics: Statistics) -> Trac
     model = _columns(statistics.model, inputs)
     total = sum(tensor.elements for tensor in inputs.child.tensors.values())
     unaligned = pl.DataFrame(
-        [(each.checkpoint, each.tensor, each.reason, each.elements) for each in alignment.unaligned],
+        [
+            (each.checkpoint, each.tensor, each.reason, each.elements)
+            for each in alignment.unaligned
+        ],
         schema={
             "checkpoint": pl.String,
             "tensor": pl.String,
@@ -306,7 +307,9 @@ def _evidence(
         return math.sqrt(max(energy, 0.0) / floor) if floor > 0 else 0.0
 
     distances = _distances(gram)
-    start = others.index(origin(inputs.base.name, parents, dict(zip(others, distances, strict=True))))
+    start = others.index(
+        origin(inputs.base.name, parents, dict(zip(others, distances, strict=True)))
+    )
     energy = float(gram[-1, -1])
     r2_slices = 1.0 - float(table.residual[0]) / energy if energy > 0 else math.nan
     # Controls are no candidates: they are left out of what explains the child.
@@ -325,10 +328,7 @@ def _evidence(
         elements=elements,
         coverage=elements / total if total else 0.0,
         equal={name: int(table.equal[0, i]) for i, name in enumerate(others)},
-        same_dtype={
-            name: all(row[i] for row in same_dtype)
-            for i, name in enumerate(others)
-        },
+        same_dtype={name: all(row[i] for row in same_dtype) for i, name in enumerate(others)},
         weights={name: value(f"ols_{name}") for name in parents},
         log10_p={name: value(f"log10_p_{name}") for name in parents},
         condition=value("condition"),
@@ -365,7 +365,8 @@ def _distances(gram: Floats) -> list[float]:
 
 def _from(gram: Floats, origin: int) -> Floats:
     """Return the Gram matrix of the base's value, then base, parents, controls and child, each as
-    a displacement from column ``origin``."""
+    a displacement from column ``origin``.
+    """
     columns = gram.shape[0]
     change = np.zeros((columns + 1, columns))
     change[0, 0] = 1.0
@@ -384,7 +385,9 @@ def _likeness(gram: Floats) -> Floats:
     return cosines(change @ gram @ change.T)
 
 
-def _copied(statistics: Statistics, same_dtype: list[list[bool]], names: list[str]) -> dict[str, int]:
+def _copied(
+    statistics: Statistics, same_dtype: list[list[bool]], names: list[str]
+) -> dict[str, int]:
     """Return how many slices are copies of each checkpoint's, the first one's if of several."""
     equal = (statistics.slices.equal == statistics.slices.n[:, None]) & np.array(same_dtype)
     first = np.where(equal.any(axis=1), equal.argmax(axis=1), -1)

@@ -169,7 +169,8 @@ def log10_p(inner: Floats, squares: Floats) -> Floats:
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         z2 = np.where(squares > 0, inner**2 / squares, 0.0)
-    return np.minimum(math.log10(2.0) - z2 / (2.0 * _LN10), 0.0)
+    bound: Floats = math.log10(2.0) - z2 / (2.0 * _LN10)
+    return np.clip(bound, None, 0.0)
 
 
 def holm(log10_ps: Floats) -> Floats:

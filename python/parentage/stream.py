@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import numpy as np
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from parentage.align import Alignment, Slice
+
+_T = TypeVar("_T")
 
 RANGE_CHUNKS = 1 << 15
 """Chunks whose partial results are held at once: some tens of MB, and gigabytes of input."""
@@ -160,7 +162,7 @@ class Sums:
         """Estimate from the sums."""
         keep = slice(None, -1) if drop_last else slice(None)
         table = _table(self.gram.select(keep), parents)
-        return _replace_residual(table, self.residual[keep])
+        return replace(table, residual=self.residual[keep])
 
 
 def _position(layer: int | None, numbers: tuple[int, ...]) -> int:
@@ -191,19 +193,12 @@ def _table(part: Gram, parents: int) -> Table:
     )
 
 
-def _replace_residual(table: Table, residual: Floats) -> Table:
-    values = {name: getattr(table, name) for name in Table.__slots__}
-    return Table(**{**values, "residual": residual})
-
-
-def _concatenate(parts: list[Table]) -> Table:
-    return _join(parts)
-
-
-def _join(parts):  # type: ignore[no-untyped-def]
+def _concatenate(parts: Sequence[_T]) -> _T:
+    """Return the rows of all ``parts``, dataclasses of arrays and of further such, in order."""
     kind = type(parts[0])
-    values = {}
-    for name in kind.__slots__:
-        items = [getattr(part, name) for part in parts]
-        values[name] = np.concatenate(items) if isinstance(items[0], np.ndarray) else _join(items)
+    values: dict[str, Any] = {}
+    for each in fields(cast("Any", kind)):
+        items = [getattr(part, each.name) for part in parts]
+        whole = np.concatenate if isinstance(items[0], np.ndarray) else _concatenate
+        values[each.name] = whole(items)
     return kind(**values)

@@ -62,6 +62,8 @@ class Thresholds:
     """Least weight of a parent that a blend is said to hold."""
     significance: float = -3.0
     """Most log10 p, Holm-adjusted, of such a parent."""
+    bias: float = 0.01
+    """Least distance by which rounding can move a weight for that to be said beside it."""
     coverage: float = 0.50
     """Least share of the child's elements that must have been compared."""
 
@@ -77,7 +79,7 @@ class Evidence:
     coverage: float
     """Their share of the child's."""
     equal: Mapping[str, int]
-    """Per checkpoint (base, parents, controls): elements equal after a cast to the child's dtype."""
+    """Per base, parent and control: elements equal after a cast to the child's dtype."""
     same_dtype: Mapping[str, bool]
     """Whether all slices are stored in the child's dtype."""
     weights: Mapping[str, float]
@@ -279,8 +281,8 @@ def merge(e: Evidence) -> Verdict | None:
         "merge",
         "statistical",
         "merge",
-        f"a blend of {_blend(e)} explains {e.r2_slices:.2%} of how the child differs from {e.base} "
-        f"and leaves {e.residual_floors_slices:.2f} times the rounding of its dtype: no room for "
+        f"a blend of {_blend(e)} explains {e.r2_slices:.2%} of how the child differs from {e.base}"
+        f" and leaves {e.residual_floors_slices:.2f} times the rounding of its dtype: no room for "
         f"training. It takes {weights}.{_warning(e)}{_rest(e)}",
         {**_fit_numbers(e), "stray_share": stray, "unmoved": e.unmoved},
     )
@@ -356,15 +358,15 @@ def undetermined(e: Evidence) -> Verdict:
     elif e.strange_share > limits.strange_share:
         text = (
             f"{e.strange_share:.1%} of the child lies in matrices that are no relatives of those of "
-            f"the same name in {e.origin}, and {e.equal[e.origin] / e.elements:.1%} is unchanged: "
-            "layers may have been moved or taken from elsewhere. Pairing layers by content would "
-            "decide."
+            f"the same name in {e.origin}, and {e.equal[e.origin] / e.elements:.1%} is unchanged:"
+            " layers may have been moved or taken from elsewhere. Pairing layers by content would"
+            " decide."
         )
     else:
         text = (
-            f"the nearest checkpoint is {e.nearest}; the best blend of {_list(e.weights) or 'none'} "
-            f"explains {e.r2_slices:.1%} of the displacement, too much for a fine-tune or too little "
-            "for a merge. Other candidate parents, or methods that are no weighted sums, would."
+            f"the nearest checkpoint is {e.nearest}; the best blend of "
+            f"{_list(e.weights) or 'none'} explains {e.r2_slices:.1%} of the displacement, too "
+            "much for a fine-tune or too little for a merge. Other candidate parents, or methods that are no weighted sums, would."
         )
     return Verdict(
         "undetermined",
@@ -410,11 +412,11 @@ def _blend(e: Evidence) -> str:
 
 def _warning(e: Evidence) -> str:
     worst = max((e.bias[name] for name in e.blended), default=0.0)
-    if worst < 0.01:
+    if worst < e.thresholds.bias:
         return ""
     return (
-        f" The displacements are near one unit in the last place, so rounding can move these weights "
-        f"by up to {worst:.2f}."
+        f" The displacements are near one unit in the last place, so rounding can move these "
+        f"weights by up to {worst:.2f}."
     )
 
 

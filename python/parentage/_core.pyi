@@ -1,0 +1,163 @@
+"""The core: every byte of every tensor is read here."""
+
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from typing import Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "BINS",
+    "BLOCKS",
+    "CHUNK",
+    "DEFINITION",
+    "MAX_COLUMNS",
+    "MAX_HEADER",
+    "MAX_TILE_BYTES",
+    "MIN_TILE_BYTES",
+    "Checkpoint",
+    "CheckpointError",
+    "ParentageError",
+    "Plan",
+    "PlanError",
+    "ReadError",
+    "Statistics",
+    "__version__",
+    "build_profile",
+    "gram",
+    "levels",
+    "read",
+    "simd_level",
+    "threads",
+]
+
+__version__: Final[str]
+build_profile: Final[str]
+DEFINITION: Final[int]
+BLOCKS: Final[int]
+BINS: Final[int]
+CHUNK: Final[int]
+MAX_COLUMNS: Final[int]
+MAX_HEADER: Final[int]
+MIN_TILE_BYTES: Final[int]
+MAX_TILE_BYTES: Final[int]
+
+class ParentageError(Exception):
+    """Anything that went wrong with checkpoints, plans or files. The base of the others."""
+
+class CheckpointError(ParentageError):
+    """A path that is no checkpoint, or a checkpoint that is not what its format demands."""
+
+class ReadError(ParentageError):
+    """Reading failed, or a file changed while it was read."""
+
+class PlanError(ParentageError):
+    """Checkpoints or slices that can not be compared."""
+
+@final
+class Checkpoint:
+    """A checkpoint whose headers are read and checked."""
+
+    def __new__(cls, path: str | PathLike[str]) -> Checkpoint: ...
+    @property
+    def path(self) -> Path:
+        """The path it was opened by."""
+    @property
+    def index(self) -> Path | None:
+        """The index file, if there is one."""
+    def shards(self) -> list[tuple[Path, str, int, int, int | None, list[tuple[str, str]]]]:
+        """Per shard, by name: path, name, bytes, offset of the data, mtime in ns, metadata."""
+    def tensors(self) -> list[tuple[str, str, list[int], int, int, int]]:
+        """Per tensor, by name: name, dtype, shape, shard, first byte, byte past the last."""
+    def verify_unchanged(self) -> None:
+        """Raises ReadError if a file is not as it was when its header was read."""
+
+@final
+class Plan:
+    """Slices of one child and the same elements of the other checkpoints."""
+
+    def __new__(
+        cls,
+        checkpoints: list[Checkpoint],
+        elements: NDArray[np.uint64],
+        tensors: NDArray[np.uint64],
+        starts: NDArray[np.uint64],
+    ) -> Plan: ...
+    @property
+    def slices(self) -> int:
+        """How many slices there are."""
+    @property
+    def columns(self) -> int:
+        """How many checkpoints there are."""
+    def bytes(self, first: int, last: int) -> int:
+        """Bytes that streaming slices `first` to `last` (exclusive) reads, over all checkpoints."""
+    def ranges(self, chunks: int) -> list[tuple[int, int]]:
+        """Ranges of slices, in order, of at most `chunks` chunks each, or of one slice."""
+
+@final
+class Statistics:
+    """Sufficient statistics of S slices over C columns, with P = C (C + 1) / 2."""
+
+    @property
+    def gram(self) -> NDArray[np.float64]:
+        """(S, BLOCKS, P): upper triangles by rows of the Gram matrix of each block."""
+    @property
+    def energy(self) -> NDArray[np.float64]:
+        """(S,): the sum of ulp(c)^2 / 12 of the child."""
+    @property
+    def excluded(self) -> NDArray[np.uint64]:
+        """(S,): elements not finite in some column, left out of `gram`."""
+    @property
+    def moved(self) -> NDArray[np.uint64]:
+        """(S,): elements where a parent or control is not the base."""
+    @property
+    def stray(self) -> NDArray[np.uint64]:
+        """(S,): elements where all of them are, and the child is not."""
+    @property
+    def equal(self) -> NDArray[np.uint64]:
+        """(S, C - 1): elements whose value, cast to the child's dtype, has the child's bits."""
+    @property
+    def nan(self) -> NDArray[np.uint64]:
+        """(S, C): NaN values."""
+    @property
+    def inf(self) -> NDArray[np.uint64]:
+        """(S, C): infinite values."""
+    @property
+    def histogram(self) -> NDArray[np.uint64]:
+        """(S, C - 2, BINS): sampled displacements in units of the child's last place."""
+
+def gram(
+    plan: Plan,
+    first: int,
+    last: int,
+    *,
+    threads: int,
+    tile_bytes: int | None = None,
+    io: str = "mmap",
+    level: str | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> Statistics:
+    """Streams slices `first` to `last` (exclusive) of `plan` once and returns their statistics."""
+
+def read(
+    plan: Plan,
+    first: int,
+    last: int,
+    *,
+    threads: int,
+    tile_bytes: int | None = None,
+    io: str = "mmap",
+    progress: Callable[[int], object] | None = None,
+) -> int:
+    """Reads slices `first` to `last` (exclusive) of `plan` once and returns a checksum."""
+
+def simd_level() -> str:
+    """The instruction set in use: the one PARENTAGE_LEVEL names, or the fastest this CPU has."""
+
+def levels() -> list[str]:
+    """The instruction sets that this CPU has, slowest first."""
+
+def threads() -> int:
+    """The number of CPUs that this process may use."""

@@ -1,0 +1,317 @@
+"""The command line. Results go to stdout, progress and messages to stderr.
+
+Exit status: 0 done, 1 error or a verdict named by --fail-on, 2 usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from parentage.verdict import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from parentage.checkpoint import Checkpoint
+    from parentage.terminal import Terminal
+
+_F = TypeVar("_F", bound="Callable[..., Any]")
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
+
+
+class Size(click.ParamType):  # type: ignore[type-arg]
+    """A number of bytes: 8MiB, 500kB, 4096."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Return the number of bytes."""
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"\s*(\d+)\s*([kmg]?i?)b?\s*", str(value), re.IGNORECASE)
+        if not found or found[2].lower() not in _UNITS:
+            self.fail(f"{value!r} is no size; write 8MiB, 500kB or a number of bytes", param, ctx)
+        return int(found[1]) * _UNITS[found[2].lower()]
+
+
+def _paths(
+    help_text: str, *names: str, required: bool = False, multiple: bool = False
+) -> Callable[[_F], _F]:
+    return click.option(
+        *names,
+        required=required,
+        multiple=multiple,
+        metavar="CHECKPOINT",
+        type=click.Path(path_type=Path),
+        help=help_text,
+    )
+
+
+def _display(command: _F) -> _F:
+    for option in (
+        click.option("--no-color", "--no-colour", is_flag=True, help="Plain text."),
+        click.option("-q", "--quiet", is_flag=True, help="No progress and no messages."),
+    ):
+        command = option(command)
+    return command
+
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(context_settings=_CONTEXT)
+@click.version_option(package_name="parentage", message="%(prog)s %(version)s")
+def cli() -> None:
+    """A parentage test for model checkpoints.
+
+    Say what a checkpoint is made of, from its weights: whether it is a copy, a blend of others or a
+    fine-tune, how much of each, and how sure that is.
+
+    \b
+    Start here:
+      parentage demo                     a guided tour on a small real family, offline
+      parentage inspect CHECKPOINT       what is in a checkpoint
+      parentage trace CHILD --base BASE --parent PARENT
+
+    A CHECKPOINT is a folder of safetensors files, with or without an index, one such file, or an
+    index file. Nothing in it is executed.
+    """
+
+
+@cli.command(no_args_is_help=True)
+@click.argument("child", type=click.Path(path_type=Path))
+@_paths("The common ancestor; may itself be part of a blend.", "-b", "--base", required=True)
+@_paths(
+    "May be a parent of the child. Can be repeated.", "-p", "--parent", "parents", multiple=True
+)
+@_paths(
+    "A relative known not to be a parent: what the same fit gives for it. Can be repeated.",
+    "-c", "--control", "controls", multiple=True,
+)  # fmt: skip
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="DIR",
+    help="Write evidence.json and slices.parquet into this folder.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the evidence as one JSON document.")
+@click.option("--layers", is_flag=True, help="Print a row for every layer, too.")
+@click.option(
+    "--fail-on", "fail_on", multiple=True, type=click.Choice(KINDS), metavar="VERDICT",
+    help=f"Exit with status 1 on this verdict. Can be repeated. One of: {', '.join(KINDS)}.",
+)  # fmt: skip
+@click.option("--threads", type=click.IntRange(1, 1024), help="Default: one per CPU.")
+@click.option(
+    "--io", type=click.Choice(["mmap", "pread"]), default="mmap", show_default=True,
+    help="How files are read; pread suits network disks.",
+)  # fmt: skip
+@click.option(
+    "--tile-size", type=Size(), metavar="SIZE",
+    help="Bytes of each checkpoint that a thread reads at once. [default: 8MiB, 256KiB for pread]",
+)  # fmt: skip
+@_display
+def trace(
+    child: Path,
+    base: Path,
+    parents: tuple[Path, ...],
+    controls: tuple[Path, ...],
+    output: Path | None,
+    as_json: bool,
+    layers: bool,
+    fail_on: tuple[str, ...],
+    threads: int | None,
+    io: str,
+    tile_size: int | None,
+    quiet: bool,
+    no_color: bool,
+) -> None:
+    """Say what CHILD is made of.
+
+    Every tensor of CHILD is compared with the same tensor of the base and of up to eight parents
+    and controls, in one pass over the files. The verdict is one of identical, re-encoded, merge,
+    merge-then-changed, fine-tune, assembled, unrelated and undetermined; it names the rule that
+    decided and the numbers that met it.
+
+    \b
+    Examples:
+      Is it a blend of these two?
+        parentage trace ./Suspect --base ./Base --parent ./Tuned
+      Which of these went into it, and how much? Keep the evidence.
+        parentage trace ./Suspect -b ./Base -p ./A -p ./B -p ./C -o evidence/
+      What would a relative that is no parent look like?
+        parentage trace ./Suspect -b ./Base -p ./A --control ./Sibling
+      In a pipeline:
+        parentage trace ./Upload -b ./Ours --json --fail-on identical > evidence.json
+
+    No option after --layers changes a digit of the result.
+    """
+    terminal = _terminal(quiet=quiet, no_color=no_color)
+    if output is not None:
+        _check_output(output)
+    from parentage import pipeline
+
+    watcher = terminal.watcher()
+    try:
+        found = pipeline.trace(
+            child,
+            base=base,
+            parents=parents,
+            controls=controls,
+            threads=threads,
+            tile_bytes=tile_size,
+            io=io,
+            watcher=watcher,
+        )
+    finally:
+        if watcher is not None:
+            watcher.stop()
+    if output is not None:
+        found.save(output)
+        terminal.note(f"wrote {output / 'evidence.json'} and {output / 'slices.parquet'}")
+    if as_json:
+        click.echo(found.to_json(), nl=False)
+    else:
+        terminal.trace(found, layers=layers)
+    if found.verdict.kind in fail_on:
+        terminal.note(f"the verdict is {found.verdict.kind}, which --fail-on names")
+        raise click.exceptions.Exit(1)
+
+
+@cli.command(no_args_is_help=True)
+@click.argument("checkpoints", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document, tensors included.")
+@click.option("--tensors", is_flag=True, help="Print a row for every tensor, too.")
+@_display
+def inspect(
+    checkpoints: tuple[Path, ...], as_json: bool, tensors: bool, quiet: bool, no_color: bool
+) -> None:
+    """Show what is in CHECKPOINTS, from their headers alone.
+
+    \b
+    Examples:
+      parentage inspect ./Model
+      parentage inspect ./Model --tensors
+      parentage inspect ./Model/model-00001-of-00002.safetensors --json
+    """
+    from parentage.checkpoint import Checkpoint
+
+    terminal = _terminal(quiet=quiet, no_color=no_color)
+    opened = [Checkpoint.open(path) for path in checkpoints]
+    if as_json:
+        document = [_description(each) for each in opened]
+        click.echo(json.dumps(document[0] if len(document) == 1 else document, indent=1))
+        return
+    for each in opened:
+        terminal.inspect(each, tensors=tensors)
+
+
+@cli.command()
+@_display
+def demo(quiet: bool, no_color: bool) -> None:
+    """Trace a small real family that comes with the package, step by step."""
+    from parentage import demo as tour
+
+    tour.run(_terminal(quiet=quiet, no_color=no_color))
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print a completion script for SHELL.
+
+    \b
+    Examples:
+      parentage completion bash >> ~/.bashrc
+      parentage completion zsh >> ~/.zshrc
+      parentage completion fish > ~/.config/fish/completions/parentage.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None, "click knows the three shells"
+    click.echo(kind(cli, {}, "parentage", "_PARENTAGE_COMPLETE").source())
+
+
+def _terminal(*, quiet: bool, no_color: bool) -> Terminal:
+    from parentage.terminal import Terminal
+
+    return Terminal(quiet=quiet, color=not no_color)
+
+
+def _check_output(folder: Path) -> None:
+    """Refuse a folder that can not be written before hours are spent on what would go there."""
+    from parentage.errors import WriteError
+
+    existing = folder
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise WriteError(f"{folder}: {existing} is not a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise WriteError(f"{folder}: {existing} can not be written to")
+
+
+def _description(checkpoint: Checkpoint) -> dict[str, Any]:
+    tensors = checkpoint.tensors.values()
+    return {
+        "name": checkpoint.name,
+        "shards": [
+            {"name": shard.name, "bytes": shard.bytes, "metadata": shard.metadata}
+            for shard in checkpoint.shards
+        ],
+        "bytes": checkpoint.bytes,
+        "elements": checkpoint.elements,
+        "layers": sorted({tensor.layer for tensor in tensors if tensor.layer is not None}),
+        "tensors": [
+            {
+                "name": tensor.name,
+                "dtype": tensor.dtype,
+                "shape": list(tensor.shape),
+                "elements": tensor.elements,
+                "component": tensor.component,
+                "layer": tensor.layer,
+                "shard": checkpoint.shards[tensor.shard].name,
+                "begin": tensor.begin,
+                "end": tensor.end,
+            }
+            for tensor in tensors
+        ],
+    }
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    try:
+        status = cli.main(arguments, prog_name="parentage", standalone_mode=False)
+        sys.stdout.flush()
+        return int(status or 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        click.echo("interrupted; nothing was written", err=True)
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; a flush at exit must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        from parentage.errors import ParentageError
+
+        if not isinstance(error, (ParentageError, ValueError)):
+            raise
+        _terminal(quiet=False, no_color=False).error(str(error))
+        return 1
+
+
+def main() -> None:
+    """Entry point of the ``parentage`` command."""
+    sys.exit(run())

@@ -1,0 +1,351 @@
+"""What a person sees: results on stdout, progress and messages on stderr."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.padding import Padding
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from parentage.checkpoint import COMPONENTS, Checkpoint, printable
+from parentage.verdict import Thresholds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from parentage.report import Trace
+    from parentage.verdict import Verdict
+
+_STYLES = {
+    "identical": "bold red",
+    "re-encoded": "bold red",
+    "merge": "bold red",
+    "merge-then-changed": "bold red",
+    "assembled": "bold red",
+    "fine-tune": "bold yellow",
+    "unrelated": "bold green",
+    "undetermined": "bold blue",
+}
+_REASONS_SHOWN = 6
+
+
+class Terminal:
+    """Renders results; knows whether to be quiet and whether to use colour."""
+
+    def __init__(self, *, quiet: bool = False, color: bool = True) -> None:
+        self.quiet = quiet
+        self.out = _console(color=color, stderr=False)
+        self.err = _console(color=color, stderr=True)
+
+    def say(self, lead: str, text: str) -> None:
+        """Print a line of explanation."""
+        self.out.print()
+        self.out.print(Text.assemble((lead, "bold"), " " if lead else "", text))
+
+    def code(self, text: str) -> None:
+        """Print something to type."""
+        self.out.print()
+        for line in text.splitlines():
+            self.out.print(Text("    " + line, style="cyan"), soft_wrap=True)
+
+    def error(self, message: str) -> None:
+        """Print an error message."""
+        self.err.print(Text.assemble(("error: ", "bold red"), printable(message)), soft_wrap=True)
+
+    def note(self, message: str) -> None:
+        """Print a message that is no result."""
+        if not self.quiet:
+            self.err.print(Text(printable(message)), soft_wrap=True)
+
+    def watcher(self) -> Bar | None:
+        """Return a progress bar, or ``None`` where nobody would see it."""
+        return None if self.quiet or not self.err.is_terminal else Bar(self.err)
+
+    def verdict(self, verdict: Verdict) -> None:
+        """Print a verdict with its rule."""
+        self.out.print()
+        self.out.print(
+            Text.assemble(
+                (verdict.kind, _STYLES[verdict.kind]),
+                (f"  {verdict.level}, by rule {verdict.rule}", "dim"),
+            )
+        )
+        self.out.print(Padding(Text(printable(verdict.text)), (0, 0, 0, 2)))
+
+    def trace(self, trace: Trace, *, layers: bool = False) -> None:
+        """Print what a trace found: verdict, weights, components, what was not compared."""
+        self.verdict(trace.verdict)
+        if trace.inputs.parents or trace.inputs.controls:
+            self._weights(trace)
+        self._groups(trace, trace.components.to_dicts(), "component")
+        if layers and trace.layers.height:
+            self._groups(trace, trace.layers.to_dicts(), "layer")
+        self._coverage(trace)
+
+    def _weights(self, trace: Trace) -> None:
+        row = trace.model.row(0, named=True)
+        table = _table("", "weight", "std. error", "cosine", "log10 p", "bits equal", "|d| in ulp")
+        notes = []
+        for each in trace.inputs.parents:
+            name = each.name
+            bias = row[f"ols_bias_{name}"]
+            near = bias is not None and bias >= Thresholds().bias
+            if near:
+                notes.append(
+                    f"{name}: a median displacement is {row[f'displacement_ulps_{name}']:g} units "
+                    f"in the last place; rounding alone can move this weight by {bias:.2f}"
+                )
+            table.add_row(
+                _text(name),
+                _number(row[f"ols_{name}"], ".4f") + ("*" if near else ""),
+                _number(row[f"se_{name}"], ".1e"),
+                _number(row[f"cosine_{name}"], ".4f"),
+                _number(row[f"log10_p_{name}"], ".1f"),
+                _share(row[f"bit_equal_{name}"], row["n"]),
+                _number(row[f"displacement_ulps_{name}"], "g"),
+            )
+        weights = [row[f"ols_{each.name}"] for each in trace.inputs.parents]
+        base = trace.inputs.base.name
+        rest = None if None in weights or not weights else 1.0 - sum(weights)
+        equal = _share(row[f"bit_equal_{base}"], row["n"])
+        table.add_row(_text(f"{base} (base)"), _number(rest, ".4f"), "", "", "", equal, "")
+        for each in trace.inputs.controls:
+            name = each.name
+            table.add_row(
+                _text(f"{name} (control, alone)"),
+                _number(row[f"control_{name}"], ".4f"),
+                "",
+                _number(row[f"cosine_{name}"], ".4f"),
+                _number(row[f"log10_p_{name}"], ".1f"),
+                _share(row[f"bit_equal_{name}"], row["n"]),
+                "",
+            )
+        self.out.print(table)
+        for note in notes:
+            self.out.print(Padding(Text("* " + printable(note), style="yellow"), (0, 0, 0, 2)))
+        if trace.inputs.parents:
+            z = _number(row["z_naive"], ",.0f")
+            self.out.print(
+                Text(
+                    f"  R2 {_number(row['r2'], '.5f')}; naive z {z}, as if elements were "
+                    "independent; p bounds the chance under block-wise sign flips, which do not "
+                    "assume it",
+                    style="dim",
+                )
+            )
+
+    def _groups(self, trace: Trace, rows: list[dict[str, Any]], key: str) -> None:
+        parents = [each.name for each in trace.inputs.parents]
+        headers = [f"{printable(name)}" for name in parents]
+        table = _table(key, "elements", "bits equal to base", *headers, "R2", "residual / rounding")
+        counts = Counter(trace.slices[key].to_list())
+        for row in rows:
+            weights = [_weight(row, name) for name in parents]
+            rounding = row["rounding_rms"]
+            ratio = row["residual_rms"] / rounding if rounding else None
+            table.add_row(
+                f"{row[key]} ({counts[row[key]]:,})",
+                f"{row['n']:,}",
+                _share(row[f"bit_equal_{trace.inputs.base.name}"], row["n"]),
+                *weights,
+                _number(row["r2"], ".5f"),
+                _number(ratio, ".2f"),
+            )
+        self.out.print(table)
+        starred = [
+            (row[f"ols_bias_{name}"], row[key])
+            for row in rows
+            for name in parents
+            if (row[f"ols_bias_{name}"] or 0.0) >= Thresholds().bias
+        ]
+        if starred:
+            bias, where = max(starred)
+            note = (
+                "  * displacements near one unit in the last place: rounding alone can move the "
+                f"weight, by up to {bias:.2f} in {key} {where}"
+            )
+            self.out.print(Text(note, style="yellow"))
+
+    def _coverage(self, trace: Trace) -> None:
+        row = trace.model.row(0, named=True)
+        share = trace.elements / trace.elements_total if trace.elements_total else 0.0
+        self.out.print(
+            f"  compared {trace.elements:,} of {trace.elements_total:,} elements of "
+            f"{printable(trace.inputs.child.name)} ({share:.2%}), in {trace.slices.height:,} slices"
+        )
+        if row["excluded"]:
+            self.out.print(
+                f"  left out {row['excluded']:,} elements that are not finite: {row['nan']:,} NaN "
+                f"and {row['inf']:,} infinite values"
+            )
+        if trace.unaligned.height:
+            rows = zip(
+                trace.unaligned["checkpoint"],
+                trace.unaligned["reason"],
+                trace.unaligned["tensor"],
+                strict=True,
+            )
+            self.out.print(f"  not compared, {trace.unaligned.height:,} tensors:")
+            for line in _reasons(rows):
+                self.out.print(Text("    " + line), soft_wrap=True)
+        else:
+            self.out.print("  every tensor of every checkpoint was compared")
+
+    def inspect(self, checkpoint: Checkpoint, *, tensors: bool = False) -> None:
+        """Print what a checkpoint's headers say."""
+        all_tensors = list(checkpoint.tensors.values())
+        layers = {tensor.layer for tensor in all_tensors} - {None}
+        self.out.print()
+        self.out.print(
+            Text.assemble(
+                (printable(checkpoint.name), "bold"),
+                f"  {_count(len(checkpoint.shards), 'file')}, {checkpoint.bytes:,} bytes, "
+                f"{_count(len(all_tensors), 'tensor')}, {checkpoint.elements:,} elements, "
+                f"{_count(len(layers), 'layer')}",
+            )
+        )
+        by_dtype, by_component = defaultdict(list), defaultdict(list)
+        for tensor in all_tensors:
+            by_dtype[tensor.dtype].append(tensor)
+            by_component[tensor.component].append(tensor)
+        for key, groups in (
+            ("dtype", sorted(by_dtype.items())),
+            ("component", sorted(by_component.items(), key=lambda item: COMPONENTS.index(item[0]))),
+        ):
+            table = _table(key, "tensors", "elements", "bytes", "a tensor of it")
+            for name, members in groups:
+                largest = max(members, key=lambda tensor: tensor.elements)
+                table.add_row(
+                    name,
+                    f"{len(members):,}",
+                    f"{sum(tensor.elements for tensor in members):,}",
+                    f"{sum(tensor.end - tensor.begin for tensor in members):,}",
+                    _text(f"{largest.name} {list(largest.shape)}"),
+                )
+            self.out.print(table)
+        if len(checkpoint.shards) > 1 or tensors:
+            table = _table("file", "tensors", "bytes")
+            held = Counter(tensor.shard for tensor in all_tensors)
+            for number, shard in enumerate(checkpoint.shards):
+                table.add_row(_text(shard.name), f"{held[number]:,}", f"{shard.bytes:,}")
+            self.out.print(table)
+        if tensors:
+            table = _table("tensor", "dtype", "shape", "component", "file", "bytes from", "to")
+            for tensor in all_tensors:
+                table.add_row(
+                    _text(tensor.name),
+                    tensor.dtype,
+                    str(list(tensor.shape)),
+                    tensor.component,
+                    _text(checkpoint.shards[tensor.shard].name),
+                    f"{tensor.begin:,}",
+                    f"{tensor.end:,}",
+                )
+            self.out.print(table)
+
+
+class Bar:
+    """A progress bar of bytes read, with speed and time left, gone when done."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("reading"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self._task = self._progress.add_task("read", total=None)
+
+    def start(self, total: int) -> None:
+        """Show the bar."""
+        self._progress.update(self._task, total=total)
+        self._progress.start()
+
+    def update(self, done: int) -> None:
+        """Move the bar."""
+        self._progress.update(self._task, completed=done)
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        self._progress.stop()
+
+
+def _console(*, color: bool, stderr: bool) -> Console:
+    console = Console(
+        stderr=stderr,
+        no_color=None if color else True,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        # A file or a pipe has no width; eighty columns would only fold tables.
+        console.width = 120
+    return console
+
+
+def _table(*headers: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    for position, header in enumerate(headers):
+        text = header in {"a tensor of it", "dtype", "shape", "component", "file"}
+        left = position == 0 or text
+        table.add_column(Text(header), justify="left" if left else "right", overflow="fold")
+    return table
+
+
+def _text(name: str) -> Text:
+    return Text(printable(name))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _weight(row: dict[str, Any], name: str) -> str:
+    """Return a weight with its error, and a star where rounding can move it further."""
+    bias = row[f"ols_bias_{name}"]
+    star = "*" if bias is not None and bias >= Thresholds().bias else " "
+    return f"{_number(row[f'ols_{name}'], '.4f')} ± {_number(row[f'se_{name}'], '.4f')}{star}"
+
+
+def _share(count: int, of: int) -> str:
+    """Return a share that says 100 % only of all."""
+    if of == 0:
+        return "-"
+    if count == of:
+        return "100 %"
+    return f"{min(count / of, 0.99999):.3%}" if count / of > 0.999 else f"{count / of:.1%}"
+
+
+def _reasons(rows: Iterable[tuple[str, str, str]]) -> list[str]:
+    """Fold tensors with one reason into one line."""
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for checkpoint, reason, tensor in rows:
+        found[checkpoint, reason].append(tensor)
+    lines = [
+        f"{len(names):,} of {printable(checkpoint)}: {printable(reason)} (as {printable(names[0])})"
+        for (checkpoint, reason), names in sorted(found.items(), key=lambda item: -len(item[1]))
+    ]
+    rest = len(lines) - _REASONS_SHOWN
+    more = [f"... and {rest:,} more reasons; all are in evidence.json"] if rest > 0 else []
+    return lines[:_REASONS_SHOWN] + more
