@@ -15,7 +15,10 @@ from parentage.errors import PlanError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+LEAST_SHARE = 0.01
+"""Share of the child's elements up to which pairing is a coincidence of names."""
 _FLOATS = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "F8_E8M0"}
+_SCALES = ("_scale_inv", "_scale", "_scales")
 _INTEGERS = {"I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64"}
 
 
@@ -72,11 +75,23 @@ def pair_by_name(tensor: Tensor, other: Checkpoint) -> Extent | str:
     found = other.tensors.get(tensor.name)
     if found is None:
         return f"not in {other.name}"
+    scale = scale_of(found, other)
+    if scale is not None:
+        return f"quantised in {other.name} with {scale}, and not decoded"
     if found.shape != tensor.shape:
         return f"shape {_shape(tensor)} in the child, {_shape(found)} in {other.name}"
     if dtype_class(found.dtype) != dtype_class(tensor.dtype):
         return f"dtype {tensor.dtype} in the child, {found.dtype} in {other.name}"
     return Extent(found.index, 0)
+
+
+def scale_of(tensor: Tensor, checkpoint: Checkpoint) -> str | None:
+    """Return the name of the tensor that scales this one, if the checkpoint holds one.
+
+    The stored numbers of such a tensor are codes: as weights they mean nothing without the scales.
+    """
+    names = (tensor.name + suffix for suffix in _SCALES)
+    return next((name for name in names if name in checkpoint.tensors), None)
 
 
 def dtype_class(dtype: str) -> str | None:
@@ -98,7 +113,7 @@ def align(
     Raises
     ------
     PlanError
-        If nothing pairs.
+        If nothing pairs, or no more than :data:`LEAST_SHARE` of the child.
     """
     slices: list[Slice] = []
     unaligned: list[Unaligned] = []
@@ -110,6 +125,8 @@ def align(
             reasons.append(f"dtype {tensor.dtype} has no arithmetic")
         elif tensor.elements == 0:
             reasons.append("no elements")
+        elif (scale := scale_of(tensor, child)) is not None:
+            reasons.append(f"quantised with {scale}, and not decoded")
         else:
             for number, other in enumerate(others):
                 extent = pairing(tensor, other)
@@ -129,8 +146,9 @@ def align(
             for tensor in other.tensors.values()
             if tensor.index not in used
         )
-    if not slices:
-        raise PlanError(_nothing_pairs(child, others, unaligned))
+    paired_elements = sum(each.elements for each in slices)
+    if paired_elements <= LEAST_SHARE * child.elements:
+        raise PlanError(_nothing_pairs(child, others, unaligned, paired_elements))
     return Alignment(tuple(slices), tuple(unaligned), _plan(child, others, slices))
 
 
@@ -184,7 +202,7 @@ def _shape(tensor: Tensor) -> str:
 
 
 def _nothing_pairs(
-    child: Checkpoint, others: Sequence[Checkpoint], unaligned: list[Unaligned]
+    child: Checkpoint, others: Sequence[Checkpoint], unaligned: list[Unaligned], elements: int
 ) -> str:
     mine = [each for each in unaligned if each.checkpoint == child.name]
     names = " and ".join(printable(other.name) for other in others)
@@ -192,8 +210,9 @@ def _nothing_pairs(
         return f"{printable(child.name)} has no tensors"
     reason, count = Counter(each.reason for each in mine).most_common(1)[0]
     example = next(each.tensor for each in mine if each.reason == reason)
+    share = f"only {elements / child.elements:.2%} of" if elements else "no tensor of"
     return (
-        f"no tensor of {printable(child.name)} pairs with {names}, so there is nothing to compare; "
-        f"for {count} of {len(mine)} the reason is: {printable(reason)} "
+        f"{share} {printable(child.name)} pairs with {names}, so there is nothing to compare; for "
+        f" {count} of {len(mine)} the reason is: {printable(reason)} "
         f"(as for {printable(example)}). Are they of one architecture?"
     )

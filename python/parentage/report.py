@@ -364,8 +364,9 @@ def _distances(gram: Floats) -> list[float]:
 
 
 def _from(gram: Floats, origin: int) -> Floats:
-    """Return the Gram matrix of the base's value, then base, parents, controls and child, each as
-    a displacement from column ``origin``.
+    """Return the Gram matrix with displacements taken from column ``origin``.
+
+    Columns: the base's value, then base, parents, controls and child as displacements.
     """
     columns = gram.shape[0]
     change = np.zeros((columns + 1, columns))

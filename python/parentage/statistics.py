@@ -156,7 +156,8 @@ def cosines(gram: Floats) -> Floats:
     norms = np.sqrt(_diagonal(gram))
     with np.errstate(divide="ignore", invalid="ignore"):
         value = gram[:, :-1, -1] / (norms[:, :-1] * norms[:, -1:])
-    return np.clip(value, -1.0, 1.0)
+    out: Floats = np.clip(value, -1.0, 1.0)
+    return out
 
 
 def log10_p(inner: Floats, squares: Floats) -> Floats:

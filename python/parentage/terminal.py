@@ -318,7 +318,8 @@ def _count(number: int, noun: str) -> str:
 
 
 def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)
+    # Adding zero turns a negative zero, and what rounds to it, into a plain one.
+    return "-" if value is None else format(round(value, 9) + 0.0, form)
 
 
 def _weight(row: dict[str, Any], name: str) -> str:

@@ -255,8 +255,8 @@ def indistinct(e: Evidence) -> Verdict | None:
         "undetermined",
         "statistical",
         "indistinct",
-        f"the parents {_list(e.weights)} can not be told apart from these weights (condition number "
-        f"{e.condition:.3g}). Offer one of them, or the ones they were made of.",
+        f"the parents {_list(e.weights)} can not be told apart by these weights (condition "
+        f"number {e.condition:.3g}). Offer one of them, or the ones they were made of.",
         {"condition": e.condition},
     )
 
@@ -357,8 +357,8 @@ def undetermined(e: Evidence) -> Verdict:
         )
     elif e.strange_share > limits.strange_share:
         text = (
-            f"{e.strange_share:.1%} of the child lies in matrices that are no relatives of those of "
-            f"the same name in {e.origin}, and {e.equal[e.origin] / e.elements:.1%} is unchanged:"
+            f"{e.strange_share:.1%} of the child lies in matrices that are no relatives of "
+            f"those of the same name in {e.origin}, and {e.equal[e.origin] / e.elements:.1%} is unchanged:"
             " layers may have been moved or taken from elsewhere. Pairing layers by content would"
             " decide."
         )
@@ -366,7 +366,8 @@ def undetermined(e: Evidence) -> Verdict:
         text = (
             f"the nearest checkpoint is {e.nearest}; the best blend of "
             f"{_list(e.weights) or 'none'} explains {e.r2_slices:.1%} of the displacement, too "
-            "much for a fine-tune or too little for a merge. Other candidate parents, or methods that are no weighted sums, would."
+            "much for a fine-tune or too little for a merge. Other candidate parents, or methods "
+            "that are no weighted sums, would explain it."
         )
     return Verdict(
         "undetermined",
