@@ -128,17 +128,18 @@ def align(
         elif (scale := scale_of(tensor, child)) is not None:
             reasons.append(f"quantised with {scale}, and not decoded")
         else:
-            for number, other in enumerate(others):
+            for other in others:
                 extent = pairing(tensor, other)
                 if isinstance(extent, str):
                     reasons.append(extent)
                 else:
                     found.append(extent)
-                    paired[number].add(extent.tensor)
         if reasons:
             reason = "; ".join(reasons)
             unaligned.append(Unaligned(child.name, tensor.name, reason, tensor.elements))
         else:
+            for used, extent in zip(paired, found, strict=True):
+                used.add(extent.tensor)
             slices.extend(_slices(tensor, [*found, Extent(tensor.index, 0)]))
     for other, used in zip(others, paired, strict=True):
         unaligned.extend(
@@ -194,6 +195,8 @@ def _reason_unused(tensor: Tensor, child: Checkpoint) -> str:
         return f"dtype {tensor.dtype} has no arithmetic"
     if tensor.elements == 0:
         return "no elements"
+    if found.shape == tensor.shape and dtype_class(found.dtype) == dtype_class(tensor.dtype):
+        return f"the one of the child {child.name} takes no part"
     return f"the child {child.name} has shape {_shape(found)} and dtype {found.dtype}"
 
 
@@ -213,6 +216,6 @@ def _nothing_pairs(
     share = f"only {elements / child.elements:.2%} of" if elements else "no tensor of"
     return (
         f"{share} {printable(child.name)} pairs with {names}, so there is nothing to compare; for "
-        f" {count} of {len(mine)} the reason is: {printable(reason)} "
+        f"{count} of {len(mine)} the reason is: {printable(reason)} "
         f"(as for {printable(example)}). Are they of one architecture?"
     )

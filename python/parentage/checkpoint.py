@@ -37,19 +37,19 @@ _COMPONENT_PATTERNS = tuple(
     for component, pattern in (
         ("vision", r"(^|\.)(visual|vision\w*|image_encoder)\."),
         ("mtp", r"(^|\.)mtp\w*\."),
-        ("norm", r"norm|(^|\.)ln_\w+\.|layer_?norm"),
+        ("norm", r"(?i:norm)|(^|\.)ln_\w+\."),
         ("shared_expert", r"\.shared_experts?(_gate)?\."),
         ("experts", r"\.experts\.|\.switch_mlp\."),
         ("router", r"\.router\.|\.(mlp|ffn|block_sparse_moe|moe)\.gate\."),
         ("linear_attention", r"\.(linear_attn|mamba\w*|ssm|mixer)\."),
-        ("attention", r"attn|attention"),
+        ("attention", r"attn|(?i:attention)"),
         ("embed", r"embed|(^|\.)wte\.|(^|\.)wpe\."),
         ("head", r"(^|\.)(lm_head|output|score|classifier)\.(weight|bias)$"),
         ("mlp", r"\.(mlp|ffn|feed_forward|intermediate|output|dense\w*)\.|\.w[123]\.|\.fc\d?\."),
     )
 )
-_LAYER_PATTERN = re.compile(r"(?:^|\.)(?:layers?|blocks?|h)\.(\d+)\.")
-_EXPERT_PATTERN = re.compile(r"\.experts\.(\d+)\.")
+_LAYER_PATTERN = re.compile(r"(?:^|\.)(?:layers?|blocks?|h)\.([0-9]{1,9})\.")
+_EXPERT_PATTERN = re.compile(r"\.experts\.([0-9]{1,9})\.")
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
@@ -93,8 +93,13 @@ def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     >>> sorted(["layers.10", "layers.2"], key=natural_key)
     ['layers.2', 'layers.10']
     """
-    parts = re.split(r"(\d+)", name)
-    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts)
+    # Numbers compare by length, then as text: a name may hold more digits than int() takes.
+    return tuple(
+        (0, len(part.lstrip("0")), part.lstrip("0"))
+        if part.isascii() and part.isdecimal()
+        else (1, 0, part)
+        for part in re.split(r"([0-9]+)", name)
+    )
 
 
 def printable(text: str) -> str:
@@ -215,14 +220,16 @@ class Checkpoint:
 
 
 def _default_name(path: Path) -> str:
-    resolved = path.resolve()
-    if resolved.is_dir():
-        # A Hugging Face cache entry: models--org--name/snapshots/revision.
-        if resolved.parent.name == "snapshots":
-            return resolved.parent.parent.name.removeprefix("models--").replace("--", "/")
-        return resolved.name
-    generic = {"model.safetensors", "model.safetensors.index.json"}
-    return resolved.parent.name if resolved.name in generic else resolved.stem
+    # A file's own link is not followed: in a Hugging Face cache it leads to a hash.
+    if not path.is_dir():
+        if path.name not in {"model.safetensors", "model.safetensors.index.json"}:
+            return path.stem
+        path = path.parent
+    folder = path.resolve()
+    # A Hugging Face cache entry: models--org--name/snapshots/revision.
+    if folder.parent.name == "snapshots":
+        return folder.parent.parent.name.removeprefix("models--").replace("--", "/")
+    return folder.name
 
 
 def distinct_names(checkpoints: Iterable[Checkpoint]) -> list[str]:

@@ -358,8 +358,8 @@ def undetermined(e: Evidence) -> Verdict:
     elif e.strange_share > limits.strange_share:
         text = (
             f"{e.strange_share:.1%} of the child lies in matrices that are no relatives of "
-            f"those of the same name in {e.origin}, and {e.equal[e.origin] / e.elements:.1%} is unchanged:"
-            " layers may have been moved or taken from elsewhere. Pairing layers by content would"
+            f"those of the same name in {e.origin}, and {e.equal[e.origin] / e.elements:.1%} is "
+            "unchanged: layers may have been moved or taken from elsewhere. Pairing layers by content would"
             " decide."
         )
     else:

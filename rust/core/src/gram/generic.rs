@@ -34,7 +34,7 @@ use crate::checkpoint::dtype::Dtype;
 const BLOCK: usize = 256;
 const ROWS: usize = BLOCK / LANES;
 /// Bytes of each column between what is computed and what is brought near.
-const AHEAD: usize = 2048;
+const AHEAD: usize = 4096;
 /// Bytes of each column compared at a time.
 const LINE: usize = 64;
 /// Elements compared in one go, before they are computed with.
@@ -248,7 +248,7 @@ fn run<S: Simd, T: Cell>(simd: S, columns: &[Column<'_>], exclude: bool) -> Chun
             visit_elements(&window[..count], alike, elements, &mut x, &mut out);
         }
         if start < SAMPLED {
-            add_histogram(&x[..count], elements, rounding, &mut out);
+            add_histogram(&x[..count], elements.min(SAMPLED - start), rounding, &mut out);
         }
         if count <= 3 {
             accumulate::<S, T, true>(simd, &x[..count], rows, &mut sums);

@@ -69,7 +69,7 @@ pub const MAX_COLUMNS: usize = 10;
 /// Entries of the upper triangle for [`MAX_COLUMNS`].
 pub const MAX_PAIRS: usize = MAX_COLUMNS * (MAX_COLUMNS + 1) / 2;
 /// Elements at the start of each chunk whose displacements enter the histogram.
-pub const SAMPLED: usize = 256;
+pub const SAMPLED: usize = 128;
 /// Bins of the displacement histogram; see [`bin`].
 pub const BINS: usize = 48;
 

@@ -1,0 +1,87 @@
+//! Times the Gram kernels on one chunk that stays in the cache, so that memory plays no part.
+//!
+//! Every level is compared with the scalar definition, bit for bit, before it is timed. Prints one
+//! line of JSON per case: nanoseconds per element, GB/s of input, and the ratio to scalar code.
+//! With `--levels` it only names the levels of this CPU.
+
+use std::error::Error;
+use std::hint::black_box;
+use std::time::Instant;
+
+use parentage_core::checkpoint::dtype::Dtype;
+use parentage_core::gram::{CHUNK, Column, Level, encode};
+
+const RUNS: usize = 41;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    if std::env::args().any(|argument| argument == "--levels") {
+        for level in Level::available() {
+            println!("{}", level.name());
+        }
+        return Ok(());
+    }
+    if cfg!(debug_assertions) {
+        return Err("a debug build has no speed to measure; run with --release".into());
+    }
+    let scalar = Level::named("scalar")?;
+    for dtype in [Dtype::Bf16, Dtype::F16, Dtype::F32] {
+        for columns in [2, 3, 4, 6, 10] {
+            let bytes = relatives(dtype, columns);
+            let parts: Vec<_> = bytes.iter().map(|bytes| Column { dtype, bytes }).collect();
+            let definition = scalar.chunk(&parts);
+            let mut slowest = None;
+            for level in Level::available() {
+                if level.chunk(&parts) != definition {
+                    return Err(format!("{} differs from its definition", level.name()).into());
+                }
+                let nanoseconds = median(|| drop(black_box(level.chunk(black_box(&parts)))));
+                let of_scalar = *slowest.get_or_insert(nanoseconds);
+                let input = bytes.iter().map(Vec::len).sum::<usize>() as f64;
+                println!(
+                    r#"{{"dtype": "{}", "columns": {columns}, "level": "{}", "ns_per_element": {:.3}, "gb_per_s": {:.2}, "times_scalar": {:.1}}}"#,
+                    dtype.name(),
+                    level.name(),
+                    nanoseconds / CHUNK as f64,
+                    input / nanoseconds,
+                    of_scalar / nanoseconds,
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The median time of a run, in nanoseconds.
+fn median(mut run: impl FnMut()) -> f64 {
+    let mut times: Vec<_> = (0..RUNS)
+        .map(|_| {
+            let start = Instant::now();
+            run();
+            start.elapsed().as_nanos() as f64
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[RUNS / 2]
+}
+
+/// A base and relatives of it that differ in every element.
+fn relatives(dtype: Dtype, columns: usize) -> Vec<Vec<u8>> {
+    let mut state = 1_u64;
+    let mut uniform = move || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as f64 / f64::from(1_u32 << 31) - 0.5
+    };
+    let base: Vec<f64> = (0..CHUNK).map(|_| uniform() * 0.1).collect();
+    let width = (dtype.bits() / 8) as usize;
+    (0..columns)
+        .map(|_| {
+            base.iter()
+                .flat_map(|value| {
+                    let bits = encode(dtype, value + uniform() * 0.003).unwrap_or_default();
+                    bits.to_le_bytes().into_iter().take(width)
+                })
+                .collect()
+        })
+        .collect()
+}
