@@ -1,0 +1,103 @@
+//! The chunks of tests/golden/gram.json, which Rust and Python read alike.
+//!
+//! The file is written by tests/golden/make_gram.py, which carries out the definition in exact
+//! rational arithmetic and shares no code with this crate. Every level must give its bits.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+
+use parentage_core::checkpoint::dtype::Dtype;
+use parentage_core::gram::{BINS, Chunk, Column, Counts, DEFINITION, Level, pairs};
+use serde_json::Value;
+
+fn golden() -> Value {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/gram.json");
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().unwrap()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
+fn bits(value: &Value) -> f64 {
+    f64::from_bits(u64::from_str_radix(text(value), 16).unwrap())
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect()
+}
+
+/// Fills the first places of a row of counts.
+fn fill(row: &mut [u64], counts: &Value) {
+    for (count, value) in row.iter_mut().zip(list(counts)) {
+        *count = value.as_u64().unwrap();
+    }
+}
+
+fn expected(case: &Value) -> Chunk {
+    let mut counts = Counts {
+        excluded: case["excluded"].as_u64().unwrap(),
+        moved: case["moved"].as_u64().unwrap(),
+        stray: case["stray"].as_u64().unwrap(),
+        ..Counts::default()
+    };
+    fill(&mut counts.equal, &case["equal"]);
+    fill(&mut counts.nan, &case["nan"]);
+    fill(&mut counts.inf, &case["inf"]);
+    for (row, histogram) in counts.histogram[1..].iter_mut().zip(list(&case["histogram"])) {
+        fill(row, histogram);
+    }
+    let mut chunk = Chunk { energy: bits(&case["energy"]), counts, ..Chunk::default() };
+    for (entry, value) in chunk.gram.iter_mut().zip(list(&case["gram"])) {
+        *entry = bits(value);
+    }
+    chunk
+}
+
+#[test]
+fn every_level_has_the_bits_of_every_case() {
+    let golden = golden();
+    assert_eq!(golden["definition"].as_u64().unwrap(), u64::from(DEFINITION));
+    for case in list(&golden["cases"]) {
+        let stored: Vec<(Dtype, Vec<u8>)> = list(&case["columns"])
+            .iter()
+            .map(|column| {
+                let dtype = Dtype::from_name(text(&column["dtype"])).unwrap();
+                (dtype, bytes(text(&column["bytes"])))
+            })
+            .collect();
+        let columns: Vec<Column<'_>> =
+            stored.iter().map(|(dtype, bytes)| Column { dtype: *dtype, bytes }).collect();
+        let expected = expected(case);
+        for level in Level::available() {
+            let place = format!("{} at {}", text(&case["name"]), level.name());
+            let chunk = level.chunk(&columns);
+            let to_bits = |values: &[f64]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            assert_eq!(to_bits(&chunk.gram), to_bits(&expected.gram), "{place}: Gram matrix");
+            assert_eq!(chunk.energy.to_bits(), expected.energy.to_bits(), "{place}: energy");
+            assert_eq!(chunk.counts, expected.counts, "{place}: counts");
+        }
+    }
+}
+
+#[test]
+fn every_numeric_dtype_and_the_most_columns_are_among_the_cases() {
+    let golden = golden();
+    let cases = list(&golden["cases"]);
+    for dtype in Dtype::ALL.iter().filter(|dtype| dtype.is_numeric()) {
+        let stored_as = |case: &Value| list(&case["columns"]).last().unwrap()["dtype"].clone();
+        assert!(cases.iter().any(|case| stored_as(case) == dtype.name()), "{dtype}");
+    }
+    for case in cases {
+        let columns = list(&case["columns"]).len();
+        assert_eq!(list(&case["gram"]).len(), pairs(columns), "{}", case["name"]);
+        assert!(list(&case["histogram"]).iter().all(|row| list(row).len() == BINS));
+    }
+    let most = cases.iter().map(|case| list(&case["columns"]).len()).max();
+    assert_eq!(most, Some(parentage_core::gram::MAX_COLUMNS));
+}
