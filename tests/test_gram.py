@@ -1,5 +1,6 @@
 import json
 import struct
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -7,16 +8,13 @@ import pytest
 from conftest import BF16, DTYPES, FAMILY, columns_of, decode, gram_of, opened
 from parentage import _core
 from parentage.align import align
+from parentage.checkpoint import Checkpoint
 from parentage.gram import Gram, unpack
 from parentage.statistics import displacement_ulps
 from parentage.stream import Options, gram
 
 BLOCKS = _core.BLOCKS
-ULP = {"F64": (52, -1022), "F32": (23, -126), "F16": (10, -14), "BF16": (7, -126)} | {
-    "F8_E4M3": (3, -6),
-    "F8_E5M2": (2, -14),
-    "F8_E8M0": (0, -127),
-}
+MANTISSA = {"F64": 52, "F32": 23, "F16": 10, "BF16": 7, "F8_E4M3": 3, "F8_E5M2": 2, "F8_E8M0": 0}
 
 
 def stream(tmp_path, *arrays, **options):
@@ -40,30 +38,35 @@ def blocks_of(arrays):
     n = arrays[0].size
     flat = [array.reshape(-1) for array in arrays]
     edges = [n * block // BLOCKS for block in range(BLOCKS + 1)]
-    return [[each[a:b] for each in flat] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [[each[start:end] for each in flat] for start, end in pairwise(edges)]
+
+
+def is_integer(dtype):
+    return np.issubdtype(DTYPES[dtype], np.integer)
 
 
 def as_stored(dtype, values):
-    """Values as a checkpoint of that dtype would hold them; integers from -100 or 0 to 100."""
-    type_ = DTYPES[dtype]
+    """Values as a checkpoint of that dtype would hold them."""
     if dtype == "F8_E8M0":
-        return np.exp2(np.round(40 * values)).astype(type_)
-    if np.issubdtype(type_, np.integer):
-        low = 0 if np.issubdtype(type_, np.unsignedinteger) else -100
-        return np.clip(np.round(1000 * values), low, 100).astype(type_)
-    return values.astype(type_)
+        return np.exp2(np.rint(np.log2(np.abs(values) + 1e-6))).astype(DTYPES[dtype])
+    if is_integer(dtype):
+        lowest = 0 if np.issubdtype(DTYPES[dtype], np.unsignedinteger) else -100
+        values = np.clip(np.rint(values), lowest, 100)
+    return values.astype(DTYPES[dtype])
 
 
-def relatives(dtypes, n, seed=0, scale=0.1):
-    """A base, parents and a child of these dtypes; a fifth of the parents' elements did not move."""
+def relatives(dtypes, n, seed=0):
+    """A base, parents that left a fifth of it as it was, and a child that is mostly their mean."""
     random = np.random.default_rng(seed)
-    base = random.normal(0, 0.03, n)
-    others = [base + 0.03 * scale * random.normal(size=n) for _ in dtypes[1:-1]]
-    others = [np.where(random.random(n) < 0.2, base, each) for each in others]
-    child = np.mean([base, *others], axis=0)
-    child = np.where(random.random(n) < 0.1, base, child)
-    values = [base, *others, child]
-    return [as_stored(dtype, each) for dtype, each in zip(dtypes, values, strict=True)]
+    size = 30.0 if is_integer(dtypes[0]) else 0.03
+    arrays = [as_stored(dtypes[0], random.normal(0, size, n))]
+    base = decode(arrays[0])
+    for dtype in dtypes[1:-1]:
+        moved = random.random(n) < 0.8
+        arrays.append(as_stored(dtype, base + moved * random.normal(0, size / 10, n)))
+    blend = np.mean([decode(each) for each in arrays], axis=0)
+    child = np.where(random.random(n) < 0.1, base, blend)
+    return [*arrays, as_stored(dtypes[-1], child)]
 
 
 MIXED = [
@@ -89,7 +92,8 @@ def test_upper_triangles_by_rows_become_symmetric_matrices():
     full = unpack(packed)
     assert full.shape == (2, 3, 10, 10)
     assert np.array_equal(full, full.swapaxes(-1, -2))
-    assert np.array_equal(full[..., *np.triu_indices(10)], packed)
+    rows, columns = np.triu_indices(10)
+    assert np.array_equal(full[..., rows, columns], packed)
 
 
 @pytest.mark.parametrize("dtypes", UNIFORM + MIXED, ids=identify)
@@ -100,14 +104,12 @@ def test_a_gram_matrix_is_within_its_bound(tmp_path, dtypes, record_property):
     for block, part in enumerate(blocks_of(arrays)):
         worst = max(worst, deviation(found.blocks[0, block], gram_of(part)))
     record_property("largest_deviation", worst)
-    # The contract is 1e-8; what is documented beside the definition for slices of this size is less.
+    # The contract is 1e-8; this is what the definition promises for slices of this size.
     assert worst <= (8192 + 3 + 16 + 16 + 2) * 2.0**-53
 
 
 @pytest.mark.parametrize("level", _core.levels())
 def test_the_gram_matrix_of_the_family_is_within_its_bound(family, weights, level, record_property):
-    from parentage.checkpoint import Checkpoint
-
     checkpoints = [Checkpoint.open(family(name)) for name in FAMILY]
     alignment = align(checkpoints[-1], checkpoints[:-1])
     found = gram(alignment, 0, alignment.plan.slices, Options(threads=2, level=level))
@@ -193,20 +195,18 @@ def check_counts(found, arrays, dtypes):
 
 @pytest.mark.parametrize("dtypes", UNIFORM + MIXED, ids=identify)
 def test_counts_are_those_of_numpy(tmp_path, dtypes):
-    if "F8_E8M0" in dtypes:
-        pytest.skip("a cast to a power of two is defined by no library")
     arrays = relatives(dtypes, 3000, seed=2)
     # Some elements where the parents are the base.
     for array in arrays[1:-1]:
-        array[:300] = as_stored("F64", decode(arrays[0][:300])).astype(array.dtype)
+        array[:300] = decode(arrays[0][:300]).astype(array.dtype)
     found = stream(tmp_path, *arrays)
     check_counts(found, arrays, dtypes)
     assert found.moved[0] > 0
-    assert found.equal[0].max() > 0
+    assert found.equal[0, 0] > 0
 
 
 @pytest.mark.parametrize(
-    "dtypes", [("BF16",) * 3, ("F32",) * 4, ("F16", "BF16", "F32"), ("F64",) * 3]
+    "dtypes", [("BF16",) * 3, ("F32",) * 4, ("F16", "BF16", "F32"), ("F64",) * 3], ids=identify
 )
 def test_what_is_not_finite_takes_no_part_and_is_counted(tmp_path, dtypes):
     arrays = relatives(dtypes, 4000, seed=3)
@@ -252,15 +252,14 @@ def test_squares_that_would_overflow_are_excluded(tmp_path):
 
 def ulps(array, dtype):
     """Units in the last place, of zero for zero."""
-    mantissa, _ = ULP[dtype]
     values = decode(array)
     values = np.where(np.isfinite(values), values, 0.0)
     exponents = np.frexp(values)[1] - 1
     # A subnormal has the unit that its leading bit would give it as a normal number.
-    return np.where(values == 0, 0.0, np.exp2(exponents.astype(np.float64) - mantissa))
+    return np.where(values == 0, 0.0, np.exp2(exponents.astype(np.float64) - MANTISSA[dtype]))
 
 
-@pytest.mark.parametrize("dtype", ULP)
+@pytest.mark.parametrize("dtype", MANTISSA)
 def test_rounding_energy_is_the_sum_of_squared_units_in_the_last_place(tmp_path, dtype):
     arrays = relatives((dtype,) * 3, 3000, seed=5)
     arrays[-1][::7] = 0 if dtype != "F8_E8M0" else 1
@@ -306,7 +305,7 @@ def test_the_histogram_knows_the_median_displacement(tmp_path, units, median):
     child = np.ones(n, BF16)
     # The child's unit counts, whatever the parents are stored as.
     found = stream(tmp_path, base, moved, child)
-    assert displacement_ulps(found.histogram).tolist() == pytest.approx([[median]], nan_ok=True)
+    assert displacement_ulps(found.histogram)[0] == pytest.approx([median], nan_ok=True)
 
 
 def test_the_histogram_samples_the_start_of_every_block(tmp_path):
@@ -347,7 +346,11 @@ def golden_chunks():
 
 
 def to_hex(values):
-    return [struct.pack(">d", value).hex() for value in np.ravel(values)]
+    return [struct.pack(">d", value).hex() for value in values]
+
+
+def from_hex(text):
+    return struct.unpack(">d", bytes.fromhex(text))[0]
 
 
 @pytest.mark.parametrize("level", _core.levels())
@@ -362,15 +365,12 @@ def test_a_chunk_has_the_bits_of_the_golden_file(tmp_path, case, level):
     plan = _core.Plan(columns, np.array([BLOCKS * stored.size], np.uint64), zeros, zeros)
     found = _core.gram(plan, 0, 1, threads=1, level=level)
     # Sums over chunks start from +0, which takes the sign off a zero.
-    expected = [
-        struct.pack(">d", 0.0 + struct.unpack(">d", bytes.fromhex(x))[0]).hex()
-        for x in case["gram"]
-    ]
+    expected = to_hex([0.0 + from_hex(entry) for entry in case["gram"]])
     for block in range(BLOCKS):
         assert to_hex(found.gram[0, block]) == expected
     energy = 0.0
     for _ in range(BLOCKS if stored.size else 0):
-        energy += struct.unpack(">d", bytes.fromhex(case["energy"]))[0]
+        energy += from_hex(case["energy"])
     assert to_hex(found.energy) == to_hex([energy])
     for count in ("excluded", "moved", "stray", "equal", "nan", "inf", "histogram"):
         once = np.array(case[count], dtype=np.uint64).reshape(np.shape(getattr(found, count)[0]))

@@ -1,6 +1,6 @@
 //! The Gram matrix of one chunk of one slice, with the counters taken in the same pass.
 //!
-//! Three files for three questions: [`scalar`] says *what* is computed and is the definition,
+//! Three files for three questions: `scalar` says *what* is computed and is the definition,
 //! `generic` says how it is computed with vectors of any width, and one thin file per instruction
 //! set supplies the vector operations. [`Level`] dispatches between them, once per chunk.
 //!
@@ -38,6 +38,7 @@
 //! met for *every* input, not for typical ones. Float32 accumulation over short runs would meet it
 //! for bf16 in practice, but a constant float32 tensor repeats one rounding error in every run.
 
+mod compare;
 mod generic;
 mod level;
 mod scalar;
