@@ -2,8 +2,8 @@
 
     python bench/stream.py [--gib 1] [--parents 1] [--threads 2] [--folder DIR] [--record]
 
-Makes a base, parents and a child of the given size in bf16 (kept in --folder if given), then, on the
-warm page cache:
+Makes a base, parents and a child of the given size in bf16 (kept in --folder if given), then, on
+the warm page cache:
 
 1. asserts that the Gram matrix is that of a float64 reference on every tensor's first block,
    within the documented 1e-8, and that all levels give the same bits;
@@ -33,7 +33,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-
 import parentage
 from parentage import _core
 from parentage.gram import unpack
@@ -49,7 +48,11 @@ def make(folder: Path, seed: int, elements: int, weight: float) -> None:
     for number in range(TENSORS):
         name = f"model.layers.{number}.mlp.up_proj.weight"
         shape = [elements // 4096, 4096]
-        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [offset, offset + 2 * elements]}
+        header[name] = {
+            "dtype": "BF16",
+            "shape": shape,
+            "data_offsets": [offset, offset + 2 * elements],
+        }
         offset += 2 * elements
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
@@ -103,7 +106,10 @@ def numpy_read(paths: list[Path], threads: int) -> int:
     step, total = 8 << 20, 0
     with ThreadPoolExecutor(threads) as pool:
         for path in paths:
-            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped:
+            with (
+                path.open("rb") as file,
+                mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped,
+            ):
                 words = np.frombuffer(mapped, "<u8", len(mapped) // 8)
                 parts = (words[at : at + step // 8] for at in range(0, len(words), step // 8))
                 total += sum(int(part) for part in pool.map(lambda part: part.sum(), parts))
@@ -118,7 +124,7 @@ def numpy_loop(paths: list[Path]) -> np.ndarray:
 
     files = [safe_open(path, framework="np") for path in paths]
     gram = np.zeros((len(paths), len(paths)))
-    for name in files[0].keys():
+    for name in files[0].keys():  # noqa: SIM118
         base, *others = (file.get_tensor(name).astype(np.float32).ravel() for file in files)
         x = [base, *(other - base for other in others)]
         gram += [[float(np.dot(a, b)) for b in x] for a in x]
@@ -133,7 +139,7 @@ def torch_loop(paths: list[Path], threads: int) -> np.ndarray:
     torch.set_num_threads(threads)
     files = [safe_open(path, framework="pt") for path in paths]
     gram = np.zeros((len(paths), len(paths)))
-    for name in files[0].keys():
+    for name in files[0].keys():  # noqa: SIM118
         base, *others = (file.get_tensor(name).float().flatten() for file in files)
         x = torch.stack([base, *(other - base for other in others)])
         gram += (x @ x.T).double().numpy()
@@ -163,7 +169,9 @@ def peak_memory(paths: list[Path], threads: int) -> int:
 def machine() -> dict[str, object]:
     """Describe the machine."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "?")
+    model = next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")), "?"
+    )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "cpu": model,
@@ -195,7 +203,12 @@ def main() -> None:
         if not (folder / role / "model.safetensors").exists():
             print(f"making {role}", file=sys.stderr)
             # The child is 0.6 of the first parent: the same displacements, scaled.
-            make(folder / role, 1 if role == "child" else seed, elements, 0.6 if role == "child" else 1)
+            make(
+                folder / role,
+                1 if role == "child" else seed,
+                elements,
+                0.6 if role == "child" else 1,
+            )
     opened = [parentage.Checkpoint.open(folder / role) for role in roles]
     paths = [folder / role / "model.safetensors" for role in roles]
     index = np.tile(np.arange(TENSORS, dtype=np.uint64)[:, None], (1, len(roles)))
@@ -212,8 +225,8 @@ def main() -> None:
     }
     for level in _core.levels():
         if level != "scalar":
-            cases[f"gram, {level}"] = (
-                lambda level=level: _core.gram(plan, 0, TENSORS, threads=threads, level=level)
+            cases[f"gram, {level}"] = lambda level=level: _core.gram(
+                plan, 0, TENSORS, threads=threads, level=level
             )
     cases["gram, pread"] = lambda: _core.gram(plan, 0, TENSORS, threads=threads, io="pread")
     users = {"numpy loop": lambda: numpy_loop(paths)}
@@ -240,7 +253,8 @@ def main() -> None:
     result = {
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         "machine": machine(),
-        "input": f"{len(roles)} x {options.gib:g} GiB bf16, {options.parents} parent(s), page cache warm",
+        "input": f"{len(roles)} x {options.gib:g} GiB bf16, page cache warm",
+        "parents": options.parents,
         "threads": threads,
         "largest_deviation": worst,
         "gb_per_s": {name: round(speed, 2) for name, speed in speeds.items()},

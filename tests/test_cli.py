@@ -189,7 +189,7 @@ def test_markup_and_escapes_in_names_reach_no_terminal(capsys, tmp_path):
         assert "[red]a[/red]" in out
 
 
-def test_inspect_shows_what_headers_say(capsys, tmp_path):
+def test_inspect_shows_what_headers_say(capsys):
     status, out, _ = invoke(capsys, "inspect", family_path("base"), "--tensors")
     assert status == 0
     for expected in ("23 tensors", "294,488 elements", "2 layers", "BF16", "attention", "mlp"):
@@ -224,7 +224,7 @@ def test_demo_explains_a_blend_and_a_fine_tune(capsys):
     assert out.index("merge") < out.index("fine-tune") < out.index("parentage trace")
 
 
-def test_colour_is_for_terminals(tmp_path):
+def test_colour_is_for_terminals():
     environment = {key: x for key, x in os.environ.items() if key != "NO_COLOR"} | {"TERM": "xterm"}
     arguments = [*COMMAND, *map(str, trace_arguments())]
 

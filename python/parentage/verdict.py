@@ -359,8 +359,8 @@ def undetermined(e: Evidence) -> Verdict:
         text = (
             f"{e.strange_share:.1%} of the child lies in matrices that are no relatives of "
             f"those of the same name in {e.origin}, and {e.equal[e.origin] / e.elements:.1%} is "
-            "unchanged: layers may have been moved or taken from elsewhere. Pairing layers by content would"
-            " decide."
+            "unchanged: layers may have been moved or taken from elsewhere. Pairing layers by "
+            "content would decide."
         )
     else:
         text = (

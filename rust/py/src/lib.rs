@@ -1,5 +1,7 @@
 //! `parentage._core`: the core as a Python module. This file is its list of contents.
 
+#![allow(clippy::needless_pass_by_value, reason = "arguments of Python functions come by value")]
+
 mod checkpoint;
 mod errors;
 mod gram;
