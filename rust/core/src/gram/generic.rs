@@ -24,10 +24,12 @@
 //!    and the chunk is done again with the excluded elements set to zero.
 #![expect(clippy::needless_range_loop, reason = "matrices are read best by row and column")]
 
-use super::compare::compare_alike;
+use super::compare::{compare_alike, compare_mixed};
 use super::scalar;
 use super::widen::{Rounding, decode};
-use super::{Chunk, Column, GROUP, LANES, MAX_COLUMNS, MAX_PAIRS, SAMPLED, bin, pair, reduce};
+use super::{
+    Chunk, Column, Counts, GROUP, LANES, MAX_COLUMNS, MAX_PAIRS, SAMPLED, bin, pair, reduce,
+};
 use crate::checkpoint::dtype::Dtype;
 
 /// Elements widened at a time: ten columns of them stay inside a 32 KiB first-level cache.
@@ -49,14 +51,20 @@ pub(super) struct Row<T>(pub(super) [T; LANES]);
 /// 4096 bytes apart, and a load would wait for a store that it only seems to overlap.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Values<T>([Row<T>; ROWS + 2]);
+pub(super) struct Values<T>([Row<T>; ROWS + 2]);
 
 impl<T: Cell> Values<T> {
     const ZERO: Self = Self([Row([T::ZERO; LANES]); ROWS + 2]);
 
+    /// The eight elements of a row.
+    #[inline(always)]
+    pub(super) fn row(&self, row: usize) -> [f64; LANES] {
+        self.0[row].0.map(T::value)
+    }
+
     /// Element `k` of the block.
     #[inline(always)]
-    fn get(&self, k: usize) -> f64 {
+    pub(super) fn get(&self, k: usize) -> f64 {
         self.0[k / GROUP * 2 + k % 2].0[k % GROUP / 2].value()
     }
 
@@ -68,7 +76,7 @@ impl<T: Cell> Values<T> {
 }
 
 /// What a widened element is kept as.
-trait Cell: Copy {
+pub(super) trait Cell: Copy {
     const ZERO: Self;
     /// The element of a value that this type holds exactly.
     fn exactly(value: f64) -> Self;
@@ -224,7 +232,7 @@ fn run<S: Simd, T: Cell>(simd: S, columns: &[Column<'_>], exclude: bool) -> Chun
     let child = count - 1;
     let length = columns[child].len();
     let rounding = Rounding::of(columns[child].dtype);
-    let alike = columns.iter().all(|column| column.dtype == columns[child].dtype);
+    let alike = scalar::alike(columns);
 
     let mut out = Chunk::default();
     let mut x = [Values::<T>::ZERO; MAX_COLUMNS];
@@ -241,9 +249,11 @@ fn run<S: Simd, T: Cell>(simd: S, columns: &[Column<'_>], exclude: bool) -> Chun
         for (values, column) in x.iter_mut().zip(columns) {
             widen(simd, &part(column, start, elements), values);
         }
-        if exclude || !alike {
-            let window = cut(columns, start, elements);
-            visit_elements(&window[..count], alike, elements, &mut x, &mut out);
+        if !alike {
+            compare_mixed(&x[..count], columns, start, elements, &mut out.counts);
+        }
+        if exclude {
+            exclude_elements(&mut x[..count], elements, &mut out.counts);
         }
         if start < SAMPLED {
             add_histogram(&x[..count], elements.min(SAMPLED - start), rounding, &mut out);
@@ -293,25 +303,15 @@ fn widen<S: Simd, T: Cell>(simd: S, column: &Column<'_>, out: &mut Values<T>) {
     }
 }
 
-/// The path of mixed dtypes and of excluded elements: counts them and sets them to zero.
+/// Sets elements that are not finite in some column to zero in all of them, and counts them.
 #[inline(never)]
-fn visit_elements<T: Cell>(
-    columns: &[Column<'_>],
-    compared: bool,
-    elements: usize,
-    x: &mut [Values<T>],
-    out: &mut Chunk,
-) {
+fn exclude_elements<T: Cell>(x: &mut [Values<T>], elements: usize, counts: &mut Counts) {
     let mut values = [0.0; MAX_COLUMNS];
     for k in 0..elements {
-        for (value, column) in values.iter_mut().zip(x.iter()).take(columns.len()) {
+        for (value, column) in values.iter_mut().zip(x.iter()) {
             *value = column.get(k);
         }
-        let values = &values[..columns.len()];
-        if !compared {
-            scalar::compare(columns, values, k, &mut out.counts);
-        }
-        if scalar::exclude(values, &mut out.counts) {
+        if scalar::exclude(&values[..x.len()], counts) {
             for column in x.iter_mut() {
                 column.set(k, 0.0);
             }

@@ -77,9 +77,10 @@ pub(super) fn exclude(x: &[f64], counts: &mut Counts) -> bool {
     excluded
 }
 
-/// Whether two columns store different values: other bits in one dtype, other numbers across two.
+/// Whether two columns store different values: other bits where all columns are of one dtype, else
+/// other numbers. Zeros of different sign differ; across dtypes all NaN are alike.
 fn differ(columns: &[Column<'_>], x: &[f64], i: usize, j: usize, k: usize) -> bool {
-    if columns[i].dtype == columns[j].dtype {
+    if alike(columns) {
         raw(&columns[i], k) != raw(&columns[j], k)
     } else {
         x[i].to_bits() != x[j].to_bits() && !(x[i].is_nan() && x[j].is_nan())
@@ -89,7 +90,7 @@ fn differ(columns: &[Column<'_>], x: &[f64], i: usize, j: usize, k: usize) -> bo
 /// Whether the column's value, cast to the child's dtype, has the child's bits.
 fn reproduces(columns: &[Column<'_>], x: &[f64], column: usize, k: usize) -> bool {
     let child = columns.len() - 1;
-    if columns[column].dtype == columns[child].dtype {
+    if alike(columns) {
         return raw(&columns[column], k) == raw(&columns[child], k);
     }
     if x[column].is_nan() || x[child].is_nan() {
@@ -98,6 +99,11 @@ fn reproduces(columns: &[Column<'_>], x: &[f64], column: usize, k: usize) -> boo
     let bytes = raw(&columns[child], k);
     let bits = bytes.iter().rev().fold(0, |bits, &byte| bits << 8 | u64::from(byte));
     encode(columns[child].dtype, x[column]) == Some(bits)
+}
+
+/// Whether all columns are of one dtype.
+pub(super) fn alike(columns: &[Column<'_>]) -> bool {
+    columns.iter().all(|column| column.dtype == columns[0].dtype)
 }
 
 /// Element `k` of a column, decoded.

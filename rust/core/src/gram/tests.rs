@@ -383,6 +383,36 @@ fn decoding_and_encoding_are_inverse_for_every_code() {
 
 proptest! {
     #[test]
+    fn any_bytes_of_mixed_dtypes_give_the_scalar_bits(
+        seed in any::<u64>(), length in 1_usize..300, dtypes in proptest::collection::vec(0..NUMERIC.len(), 2..6),
+    ) {
+        // Children near their parents: the value of the first column, cast, now and then one off.
+        let mut next = words(seed);
+        let first = NUMERIC[dtypes[0]];
+        let values: Vec<f64> = (0..length)
+            .map(|_| decode(first, &next().to_le_bytes()[..(first.bits() / 8) as usize]))
+            .collect();
+        let bytes: Vec<Vec<u8>> = dtypes
+            .iter()
+            .map(|&dtype| {
+                let width = (NUMERIC[dtype].bits() / 8) as usize;
+                let cast = |&value: &f64| {
+                    let bits = encode(NUMERIC[dtype], value).unwrap_or_else(&mut next);
+                    let bits = if next() % 8 == 0 { bits ^ 1 } else { bits };
+                    bits.to_le_bytes().into_iter().take(width).collect::<Vec<_>>()
+                };
+                values.iter().flat_map(cast).collect()
+            })
+            .collect();
+        let columns: Vec<_> = dtypes
+            .iter()
+            .zip(&bytes)
+            .map(|(&dtype, bytes)| Column { dtype: NUMERIC[dtype], bytes })
+            .collect();
+        at_every_level(|level| assert_same_bits(level, &columns));
+    }
+
+    #[test]
     fn narrowing_is_the_nearest_code_with_ties_to_even(value in any::<f32>()) {
         let value = f64::from(value);
         for (dtype, largest) in [(Dtype::Bf16, f64::MAX), (Dtype::F16, 65519.0), (Dtype::F8E5m2, 61439.0),

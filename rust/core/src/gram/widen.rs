@@ -140,7 +140,7 @@ pub(super) fn binade(value: f64) -> f64 {
 }
 
 /// 2^exponent for -1022 <= exponent <= 1023, exactly.
-fn power_of_two(exponent: i64) -> f64 {
+pub(super) fn power_of_two(exponent: i64) -> f64 {
     f64::from_bits(((exponent + 1023) as u64) << 52)
 }
 
