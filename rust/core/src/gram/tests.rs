@@ -398,7 +398,7 @@ proptest! {
                 let width = (NUMERIC[dtype].bits() / 8) as usize;
                 let cast = |&value: &f64| {
                     let bits = encode(NUMERIC[dtype], value).unwrap_or_else(&mut next);
-                    let bits = if next() % 8 == 0 { bits ^ 1 } else { bits };
+                    let bits = if next().is_multiple_of(8) { bits ^ 1 } else { bits };
                     bits.to_le_bytes().into_iter().take(width).collect::<Vec<_>>()
                 };
                 values.iter().flat_map(cast).collect()
