@@ -236,9 +236,12 @@ def main() -> None:
         users[f"torch {torch.__version__} loop"] = lambda: torch_loop(paths, threads)
     except ImportError:
         print("skipped: torch is not installed", file=sys.stderr)
+    deviations = {}
     for name, loop in users.items():
         error = np.abs(loop() - exact) / np.sqrt(np.outer(np.diag(exact), np.diag(exact)))
-        assert error.max() < 1e-2, f"{name} computes something else"
+        # Float32 sums of half a billion products are no better than that.
+        assert error.max() < 0.1, f"{name} computes something else"
+        deviations[name] = f"{error.max():.1e}"
         print(f"{name}: deviates by up to {error.max():.1e} of |x_i||x_j|", file=sys.stderr)
 
     times: dict[str, list[float]] = {}
@@ -259,6 +262,7 @@ def main() -> None:
         "largest_deviation": worst,
         "gb_per_s": {name: round(speed, 2) for name, speed in speeds.items()},
         "of_ceiling": {name: round(speed / ceiling, 3) for name, speed in speeds.items()},
+        "user_loop_deviates_by": deviations,
         "times_user_loop": {name: round(best / speeds[name], 1) for name in users},
         "peak_anonymous_mib": round(peak_memory(paths, threads) / 2**20, 1),
     }

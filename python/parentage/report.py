@@ -250,6 +250,8 @@ def _columns(table: Table, inputs: Inputs) -> dict[str, pl.Series]:
     for i, name in enumerate(parents):
         put(f"ols_{name}", estimates.parents.weights[:, i])
         put(f"se_{name}", estimates.standard_error[:, i])
+        # Null: rounding cells were not evaluated.
+        put(f"cells_{name}", np.full(len(n), np.nan))
         put(f"nnls_{name}", estimates.nonnegative[:, i])
         put(f"free_{name}", estimates.free.weights[:, 1 + i])
         put(f"cosine_{name}", estimates.cosines[:, 1 + i])
@@ -278,6 +280,8 @@ def _columns(table: Table, inputs: Inputs) -> dict[str, pl.Series]:
     put("log10_p", least)
     put("log10_q", benjamini_hochberg(least))
     put("condition", estimates.condition)
+    # Null: no recipe was replayed.
+    put("exact_share", np.full(len(n), np.nan))
     put("nan", table.nan.sum(axis=1))
     put("inf", table.inf.sum(axis=1))
     put("excluded", table.excluded)

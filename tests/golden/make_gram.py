@@ -116,8 +116,8 @@ def bin_of(ratio: float) -> int:
     return min(34 + max(math.frexp(ratio)[1] - 1 - 5, 0), BINS - 1)
 
 
-def differ(one: Column, other: Column, k: int) -> bool:
-    if one.dtype == other.dtype:
+def differ(one: Column, other: Column, k: int, alike: bool) -> bool:
+    if alike:
         return one.bits(k) != other.bits(k)
     a, b = one.values[k], other.values[k]
     if math.isnan(a) and math.isnan(b):
@@ -125,8 +125,8 @@ def differ(one: Column, other: Column, k: int) -> bool:
     return struct.pack("<d", a) != struct.pack("<d", b)
 
 
-def reproduces(column: Column, child: Column, k: int) -> bool:
-    if column.dtype == child.dtype:
+def reproduces(column: Column, child: Column, k: int, alike: bool) -> bool:
+    if alike:
         return column.bits(k) == child.bits(k)
     nans = math.isnan(column.values[k]), math.isnan(child.values[k])
     if any(nans):
@@ -138,6 +138,8 @@ def chunk(columns: list[Column]) -> dict[str, object]:
     """What the definition says of one chunk."""
     base, child = columns[0], columns[-1]
     count, length = len(columns), len(base.stored)
+    # Bits are compared where all columns are of one dtype, and values where they are not.
+    alike = len({column.dtype for column in columns}) == 1
     pairs = [(i, j) for i in range(count) for j in range(i, count)]
     gram = {pair: [0.0] * LANES for pair in pairs}
     squares = [0.0] * LANES
@@ -150,11 +152,11 @@ def chunk(columns: list[Column]) -> dict[str, object]:
         x = [0.0] * count
         if k < length:
             x = [column.values[k] for column in columns]
-            moved = any(differ(base, column, k) for column in columns[1:-1])
+            moved = any(differ(base, column, k, alike) for column in columns[1:-1])
             counts["moved"] += moved
-            counts["stray"] += not moved and differ(base, child, k)
+            counts["stray"] += not moved and differ(base, child, k, alike)
             for i in range(count - 1):
-                equal[i] += reproduces(columns[i], child, k)
+                equal[i] += reproduces(columns[i], child, k, alike)
             if not all(map(math.isfinite, x)):
                 counts["excluded"] += 1
                 for i, value in enumerate(x):
@@ -285,6 +287,42 @@ def eight_bits() -> list[tuple[str, bytes]]:
     return [stored("F32", values), ("F8_E4M3", narrow.tobytes()), child]
 
 
+def roundings(dtype: str) -> list[tuple[str, bytes]]:
+    """float32 at and around the middles of neighbouring codes, and what they round to or beside."""
+    random = np.random.default_rng(24)
+    type_ = np.dtype(FLOATS[dtype][0])
+    word = np.dtype(f"u{type_.itemsize}")
+    finite = [x for x in range(256**type_.itemsize // 2) if finite_code(x, word, type_)]
+    chosen = [*finite[:4], *finite[-4:], *random.choice(finite, 17, replace=False).tolist()]
+    # The codes around the smallest normal number and around powers of two.
+    powers = [x for x in finite if x % 2 ** FLOATS[dtype][1] == 0]
+    chosen += [x + step for x in [powers[1], *powers[-3:]] for step in (-1, 0)]
+    low = np.array(chosen, word).view(type_).astype(np.float64)
+    high = np.array([min(x + 1, finite[-1]) for x in chosen], word).view(type_).astype(np.float64)
+    middle = ((low + high) / 2).astype(np.float32)
+    values = np.concatenate(
+        [middle, np.nextafter(middle, np.float32(0)), np.nextafter(middle, np.float32(1e38))]
+    )
+    values *= random.choice([-1, 1], len(values)).astype(np.float32)
+    child = values.astype(type_).view(word)
+    child[::5] ^= 1
+    kept = np.isfinite(child.view(type_).astype(np.float64))
+    base = values[kept].astype(ml_dtypes.bfloat16)
+    return [("BF16", base.tobytes()), stored("F32", values[kept]), (dtype, child[kept].tobytes())]
+
+
+def finite_code(code: int, word: np.dtype, type_: np.dtype) -> bool:
+    return math.isfinite(float(np.array([code], word).view(type_)[0]))
+
+
+def payloads() -> list[tuple[str, bytes]]:
+    """NaN of several bits: alike where dtypes are several."""
+    words = np.array([0x7FC0, 0x7FC1, 0xFFC0, 0x7F80, 0x3F80] * 4, "<u2")
+    other = np.array([0x7FC0, 0x7FC0, 0x7FC0, 0x7F80, 0x3F81] * 4, "<u2")
+    control = np.resize([np.nan, 1.0, np.inf], 20)
+    return [("BF16", words.tobytes()), stored("F32", control), ("BF16", other.tobytes())]
+
+
 def whole_numbers(dtype: str, seed: int) -> list[tuple[str, bytes]]:
     limits = np.iinfo(INTEGERS[dtype])
     random = np.random.default_rng(seed)
@@ -348,6 +386,14 @@ CASES: dict[str, Callable[[], list[tuple[str, bytes]]]] = {
     "casts to bf16": ties,
     "casts to f8_e5m2": eight_bits,
     "casts to i8": casts_to_integers,
+    "roundings to bf16": lambda: roundings("BF16"),
+    "roundings to f16": lambda: roundings("F16"),
+    "roundings to f8_e4m3": lambda: roundings("F8_E4M3"),
+    "roundings to f8_e5m2": lambda: roundings("F8_E5M2"),
+    "bf16, NaN of several bits": lambda: of_one_dtype(
+        "BF16", [payloads()[i][1] for i in (0, 2, 0)]
+    ),
+    "bf16 and f32, NaN of several bits": payloads,
 }
 
 
