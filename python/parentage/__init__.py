@@ -12,7 +12,10 @@ Modules are imported when they are first used, so that importing the package is 
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
+
+from parentage import _core
 
 if TYPE_CHECKING:
     from parentage.checkpoint import Checkpoint
@@ -33,6 +36,11 @@ _HOMES = {
     "trace": "pipeline",
 }
 
+__version__ = _core.__version__
+
+if _core.build_profile == "debug":
+    warnings.warn("parentage was built without optimisation; it is slow", stacklevel=2)
+
 __all__ = [
     "Checkpoint",
     "CheckpointError",
@@ -48,10 +56,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from parentage._core import __version__
-
-        return __version__
     if name in _HOMES:
         value = getattr(importlib.import_module(f"parentage.{_HOMES[name]}"), name)
         globals()[name] = value
