@@ -68,7 +68,9 @@ def test_weights_are_those_of_least_squares(system):
     x, y = system
     used = np.any(x != 0, axis=0)
     found = fit(gram_matrix(x, y), list(range(1, 1 + x.shape[1])))
-    weights, _, _, _ = np.linalg.lstsq(x[:, used] / np.linalg.norm(x[:, used], axis=0), y)
+    weights, _, _, _ = np.linalg.lstsq(
+        x[:, used] / np.linalg.norm(x[:, used], axis=0), y, rcond=None
+    )
     residual = np.sum((y - x[:, used] / np.linalg.norm(x[:, used], axis=0) @ weights) ** 2)
     assert np.array_equal(np.isnan(found.weights[0]), ~used)
     scaled = found.weights[0, used] * np.linalg.norm(x[:, used], axis=0)
@@ -180,7 +182,7 @@ def straightforward_jackknife(data, edges):
     for start, end in pairwise(edges):
         if end > start:
             rest = np.delete(data, slice(start, end), axis=0)
-            weights.append(np.linalg.lstsq(rest[:, 1:-1], rest[:, -1])[0])
+            weights.append(np.linalg.lstsq(rest[:, 1:-1], rest[:, -1], rcond=None)[0])
     number = len(weights)
     return np.sqrt((number - 1) * np.var(weights, axis=0))
 

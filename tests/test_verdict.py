@@ -393,6 +393,13 @@ def test_a_merge_is_found_with_its_weight(family, weights):
     assert found.layers["ols_parent"].to_list() == pytest.approx([0.6, 0.6], abs=0.003)
 
 
+@pytest.mark.xfail(strict=True, reason="ols_bias says 2e-7 where rounding moved it by 0.0011")
+def test_the_weight_of_a_merge_is_as_near_as_is_said(family):
+    found = parentage.trace(family("child"), base=family("base"), parents=[family("parent")])
+    weight, error, bias = (found.model[f"{each}_parent"][0] for each in ("ols", "se", "ols_bias"))
+    assert abs(weight - 0.6) <= bias + 4 * error
+
+
 def test_a_merge_seen_from_the_other_side_has_the_other_weight(tmp_path, family, weights):
     found = trace(tmp_path, family, weights["child"], base="parent", parents=["base"])
     assert found.verdict.kind == "merge"

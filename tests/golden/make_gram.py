@@ -22,7 +22,8 @@ import numpy as np
 
 DEFINITION = 1
 LANES = 8
-SAMPLED = 128
+SAMPLED = 256
+WEIGHTS = 16
 BINS = 48
 
 # dtype, stored bits of the significand, exponent of the smallest normal number.
@@ -116,8 +117,8 @@ def bin_of(ratio: float) -> int:
     return min(34 + max(math.frexp(ratio)[1] - 1 - 5, 0), BINS - 1)
 
 
-def differ(one: Column, other: Column, k: int, alike: bool) -> bool:
-    if alike:
+def differ(one: Column, other: Column, k: int) -> bool:
+    if one.dtype == other.dtype:
         return one.bits(k) != other.bits(k)
     a, b = one.values[k], other.values[k]
     if math.isnan(a) and math.isnan(b):
@@ -125,8 +126,8 @@ def differ(one: Column, other: Column, k: int, alike: bool) -> bool:
     return struct.pack("<d", a) != struct.pack("<d", b)
 
 
-def reproduces(column: Column, child: Column, k: int, alike: bool) -> bool:
-    if alike:
+def reproduces(column: Column, child: Column, k: int) -> bool:
+    if column.dtype == child.dtype:
         return column.bits(k) == child.bits(k)
     nans = math.isnan(column.values[k]), math.isnan(child.values[k])
     if any(nans):
@@ -138,25 +139,25 @@ def chunk(columns: list[Column]) -> dict[str, object]:
     """What the definition says of one chunk."""
     base, child = columns[0], columns[-1]
     count, length = len(columns), len(base.stored)
-    # Bits are compared where all columns are of one dtype, and values where they are not.
-    alike = len({column.dtype for column in columns}) == 1
     pairs = [(i, j) for i in range(count) for j in range(i, count)]
     gram = {pair: [0.0] * LANES for pair in pairs}
     squares = [0.0] * LANES
     counts = {"excluded": 0, "moved": 0, "stray": 0}
     equal, nan, inf = [0] * (count - 1), [0] * count, [0] * count
     histogram = [[0] * BINS for _ in range(count - 2)]
+    bias = [[0.0] * (WEIGHTS + 1) for _ in range(count - 2)]
+    precision = 0
     mantissa, lowest = FLOATS[child.dtype][1:] if child.dtype in FLOATS else (None, None)
     for k in range(-(-length // 16) * 16):
         lane = k // 2 % LANES
         x = [0.0] * count
         if k < length:
             x = [column.values[k] for column in columns]
-            moved = any(differ(base, column, k, alike) for column in columns[1:-1])
+            moved = any(differ(base, column, k) for column in columns[1:-1])
             counts["moved"] += moved
-            counts["stray"] += not moved and differ(base, child, k, alike)
+            counts["stray"] += not moved and differ(base, child, k)
             for i in range(count - 1):
-                equal[i] += reproduces(columns[i], child, k, alike)
+                equal[i] += reproduces(columns[i], child, k)
             if not all(map(math.isfinite, x)):
                 counts["excluded"] += 1
                 for i, value in enumerate(x):
@@ -167,12 +168,19 @@ def chunk(columns: list[Column]) -> dict[str, object]:
         top = abs(x[-1])
         binade = math.ldexp(1.0, math.frexp(top)[1] - 1) if top >= 2.0**-1022 else 0.0
         squares[lane] = fma(binade, binade, squares[lane])
+        c = x[-1]
         x[1:] = [value - x[0] for value in x[1:]]
         if k < min(length, SAMPLED):
-            ulp = 1.0 if mantissa is None else math.ldexp(max(binade, 2.0**lowest), -mantissa)
+            precision = max(precision, significand_bits(c))
             for i in range(1, count - 1):
-                ratio = float(np.float64(abs(x[i])) / np.float64(ulp))
+                ratio = float(np.float64(abs(x[i])) / np.float64(ulp(c, mantissa, lowest)))
                 histogram[i - 1][bin_of(ratio)] += 1
+                sums = bias[i - 1]
+                for number in range(WEIGHTS):
+                    blend = fma((2 * number + 1) / (2 * WEIGHTS), x[i], x[0])
+                    step = ulp(blend, mantissa, lowest)
+                    sums[number] = fma(x[i], round(blend / step) * step - blend, sums[number])
+                sums[WEIGHTS] = fma(x[i], x[i], sums[WEIGHTS])
         for i, j in pairs:
             gram[i, j][lane] = fma(x[i], x[j], gram[i, j][lane])
     units = length if mantissa is None else reduce(squares) * 2.0 ** (-2 * mantissa)
@@ -184,7 +192,24 @@ def chunk(columns: list[Column]) -> dict[str, object]:
         "nan": nan,
         "inf": inf,
         "histogram": histogram,
+        "bias": [[to_hex(value) for value in row] for row in bias],
+        "precision": precision,
     }
+
+
+def ulp(value: float, mantissa: int | None, lowest: int | None) -> float:
+    """The last place of the child's dtype at a value; 1 for integers."""
+    if mantissa is None or lowest is None:
+        return 1.0
+    top = abs(value)
+    binade = math.ldexp(1.0, math.frexp(top)[1] - 1) if top >= 2.0**-1022 else 0.0
+    return math.ldexp(max(binade, 2.0**lowest), -mantissa)
+
+
+def significand_bits(value: float) -> int:
+    """Bits after the leading one, as float64 stores the value."""
+    stored = struct.unpack("<Q", struct.pack("<d", value))[0] & ((1 << 52) - 1)
+    return 52 - ((stored & -stored).bit_length() - 1) if stored else 0
 
 
 def to_hex(value: float) -> str:

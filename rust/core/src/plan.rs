@@ -185,6 +185,8 @@ pub fn block_start(elements: u64, block: usize) -> u64 {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ChunkRange {
     pub(crate) block: usize,
+    /// Whether it is the first of its block.
+    pub(crate) first: bool,
     pub(crate) elements: Range<u64>,
 }
 
@@ -192,9 +194,11 @@ pub(crate) struct ChunkRange {
 pub(crate) fn chunks_of(elements: u64) -> impl Iterator<Item = ChunkRange> {
     (0..BLOCKS).flat_map(move |block| {
         let (start, end) = (block_start(elements, block), block_start(elements, block + 1));
-        (start..end)
-            .step_by(CHUNK)
-            .map(move |first| ChunkRange { block, elements: first..end.min(first + CHUNK as u64) })
+        (start..end).step_by(CHUNK).map(move |first| ChunkRange {
+            block,
+            first: first == start,
+            elements: first..end.min(first + CHUNK as u64),
+        })
     })
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use crate::error::{Error, Result};
-use crate::gram::{Column, Counts, Level, MAX_COLUMNS, MAX_PAIRS, pairs};
+use crate::gram::{Column, Counts, Level, MAX_COLUMNS, MAX_PAIRS, WEIGHTS, pairs};
 use crate::plan::{self, BLOCKS, Plan, Tile};
 use crate::progress::Progress;
 use crate::source::{self, Buffer, Io, Source};
@@ -54,6 +54,8 @@ pub struct Statistics {
     pub gram: Vec<f64>,
     /// Rounding energy of the child's dtype, shape (S,).
     pub energy: Vec<f64>,
+    /// Sums of [`crate::gram::Chunk::bias`], shape (S, C - 2, [`WEIGHTS`] + 1).
+    pub bias: Vec<f64>,
     /// Counters, shape (S,).
     pub counts: Vec<Counts>,
 }
@@ -84,9 +86,12 @@ pub fn gram(
                 let bytes = (range.start * width) as usize..(range.end * width) as usize;
                 *part = Column { bytes: &column.bytes[bytes], ..*column };
             }
-            let result = options.level.chunk(&window[..columns]);
+            let result = options.level.chunk(&window[..columns], chunk.first);
             sums.gram.extend_from_slice(&result.gram[..entries]);
             sums.energy.push(result.energy);
+            if chunk.first {
+                sums.bias.extend(result.bias[1..columns - 1].iter().flatten());
+            }
             sums.counts.add(&result.counts);
         }
         sums
@@ -96,11 +101,19 @@ pub fn gram(
     let mut total = Statistics {
         gram: vec![0.0; count * BLOCKS * entries],
         energy: vec![0.0; count],
+        bias: vec![0.0; count * (columns - 2) * (WEIGHTS + 1)],
         counts: vec![Counts::default(); count],
     };
     for (tile, sums) in &results {
         let slice = tile.slice - slices.start;
         total.counts[slice].add(&sums.counts);
+        let width = (columns - 2) * (WEIGHTS + 1);
+        for sampled in sums.bias.chunks_exact(width.max(1)) {
+            let bias = &mut total.bias[slice * width..][..width];
+            for (sum, part) in bias.iter_mut().zip(sampled) {
+                *sum += part;
+            }
+        }
         for (index, chunk) in tile.chunks.iter().enumerate() {
             total.energy[slice] += sums.energy[index];
             let block = &mut total.gram[(slice * BLOCKS + chunk.block) * entries..][..entries];
@@ -145,6 +158,7 @@ const _: () = assert!(MAX_PAIRS == pairs(MAX_COLUMNS));
 struct TileSums {
     gram: Vec<f64>,
     energy: Vec<f64>,
+    bias: Vec<f64>,
     counts: Box<Counts>,
 }
 

@@ -46,6 +46,7 @@ fn expected(case: &Value) -> Chunk {
         stray: case["stray"].as_u64().unwrap(),
         ..Counts::default()
     };
+    counts.precision = u32::try_from(case["precision"].as_u64().unwrap()).unwrap();
     fill(&mut counts.equal, &case["equal"]);
     fill(&mut counts.nan, &case["nan"]);
     fill(&mut counts.inf, &case["inf"]);
@@ -53,6 +54,11 @@ fn expected(case: &Value) -> Chunk {
         fill(row, histogram);
     }
     let mut chunk = Chunk { energy: bits(&case["energy"]), counts, ..Chunk::default() };
+    for (row, sums) in chunk.bias[1..].iter_mut().zip(list(&case["bias"])) {
+        for (sum, value) in row.iter_mut().zip(list(sums)) {
+            *sum = bits(value);
+        }
+    }
     for (entry, value) in chunk.gram.iter_mut().zip(list(&case["gram"])) {
         *entry = bits(value);
     }
@@ -76,10 +82,15 @@ fn every_level_has_the_bits_of_every_case() {
         let expected = expected(case);
         for level in Level::available() {
             let place = format!("{} at {}", text(&case["name"]), level.name());
-            let chunk = level.chunk(&columns);
+            let chunk = level.chunk(&columns, true);
             let to_bits = |values: &[f64]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
             assert_eq!(to_bits(&chunk.gram), to_bits(&expected.gram), "{place}: Gram matrix");
             assert_eq!(chunk.energy.to_bits(), expected.energy.to_bits(), "{place}: energy");
+            assert_eq!(
+                to_bits(chunk.bias.as_flattened()),
+                to_bits(expected.bias.as_flattened()),
+                "{place}: bias"
+            );
             assert_eq!(chunk.counts, expected.counts, "{place}: counts");
         }
     }

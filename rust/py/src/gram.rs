@@ -3,7 +3,7 @@
 use numpy::ndarray::{Array2, Array3};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods};
 use parentage_core::Io;
-use parentage_core::gram::{BINS, Counts, Level, pairs};
+use parentage_core::gram::{BINS, Counts, Level, WEIGHTS, pairs};
 use parentage_core::plan::BLOCKS;
 use parentage_core::stream::{self, Options};
 use pyo3::prelude::*;
@@ -19,6 +19,10 @@ pub(crate) struct Statistics {
     gram: Py<PyArray3<f64>>,
     /// (S,) float64: the sum of ulp(c)^2 / 12 of the child.
     energy: Py<PyArray1<f64>>,
+    /// (S, C - 2, WEIGHTS + 1) float64: what rounding does to simulated blends, and sums of d^2.
+    bias: Py<PyArray3<f64>>,
+    /// (S,) uint64: most significand bits of a sampled value of the child, the first not counted.
+    precision: Py<PyArray1<u64>>,
     /// (S,) uint64: elements not finite in some column, left out of `gram`.
     excluded: Py<PyArray1<u64>>,
     /// (S,) uint64: elements where a parent or control is not the base.
@@ -83,6 +87,8 @@ pub(crate) fn gram(
         sums.counts[slice].histogram[parent + 1][bin]
     });
     Ok(Statistics {
+        bias: sums.bias.into_pyarray(py).reshape((slices, columns - 2, WEIGHTS + 1))?.unbind(),
+        precision: scalars(|counts| u64::from(counts.precision)),
         excluded: scalars(|counts| counts.excluded),
         moved: scalars(|counts| counts.moved),
         stray: scalars(|counts| counts.stray),

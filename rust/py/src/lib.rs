@@ -33,6 +33,7 @@ mod _core {
         module.add("DEFINITION", kernel::DEFINITION)?;
         module.add("BLOCKS", plan::BLOCKS)?;
         module.add("BINS", kernel::BINS)?;
+        module.add("WEIGHTS", kernel::WEIGHTS)?;
         module.add("CHUNK", kernel::CHUNK)?;
         module.add("MAX_COLUMNS", kernel::MAX_COLUMNS)?;
         module.add("MIN_TILE_BYTES", stream::MIN_TILE_BYTES)?;

@@ -20,15 +20,15 @@ impl Avx2 {
         has.then_some(Self(()))
     }
 
-    pub(super) fn chunk(self, columns: &[Column<'_>]) -> Chunk {
+    pub(super) fn chunk(self, columns: &[Column<'_>], sampled: bool) -> Chunk {
         // SAFETY: `self` proves that the CPU has the features that `chunk` enables.
-        unsafe { chunk(self, columns) }
+        unsafe { chunk(self, columns, sampled) }
     }
 }
 
 #[target_feature(enable = "avx2,fma,f16c,popcnt")]
-fn chunk(simd: Avx2, columns: &[Column<'_>]) -> Chunk {
-    generic::chunk(simd, columns)
+fn chunk(simd: Avx2, columns: &[Column<'_>], sampled: bool) -> Chunk {
+    generic::chunk(simd, columns, sampled)
 }
 
 // SAFETY, for every block below: `self` proves that the CPU has the instruction. Pointers come from

@@ -28,7 +28,7 @@ use super::compare::{compare_alike, compare_mixed};
 use super::scalar;
 use super::widen::{Rounding, decode};
 use super::{
-    Chunk, Column, Counts, GROUP, LANES, MAX_COLUMNS, MAX_PAIRS, SAMPLED, bin, pair, reduce,
+    Chunk, Column, Counts, GROUP, LANES, MAX_COLUMNS, MAX_PAIRS, SAMPLED, pair, reduce, sample,
 };
 use crate::checkpoint::dtype::Dtype;
 
@@ -201,21 +201,21 @@ pub(super) trait Simd: Copy {
 
 /// Computes one chunk, with the bits of [`scalar::chunk`].
 #[inline(always)]
-pub(super) fn chunk<S: Simd>(simd: S, columns: &[Column<'_>]) -> Chunk {
+pub(super) fn chunk<S: Simd>(simd: S, columns: &[Column<'_>], sampled: bool) -> Chunk {
     if columns.iter().all(|column| is_narrow(column.dtype)) {
-        chunk_of::<S, f32>(simd, columns)
+        chunk_of::<S, f32>(simd, columns, sampled)
     } else {
-        chunk_of::<S, f64>(simd, columns)
+        chunk_of::<S, f64>(simd, columns, sampled)
     }
 }
 
 #[inline(always)]
-fn chunk_of<S: Simd, T: Cell>(simd: S, columns: &[Column<'_>]) -> Chunk {
-    let out = run::<S, T>(simd, columns, false);
+fn chunk_of<S: Simd, T: Cell>(simd: S, columns: &[Column<'_>], sampled: bool) -> Chunk {
+    let out = run::<S, T>(simd, columns, sampled, false);
     if out.gram.iter().all(|entry| entry.is_finite()) {
         out
     } else {
-        run::<S, T>(simd, columns, true)
+        run::<S, T>(simd, columns, sampled, true)
     }
 }
 
@@ -227,7 +227,7 @@ struct Sums {
 
 // One copy for both calls: what `exclude` adds is rare, and in no inner loop.
 #[inline(always)]
-fn run<S: Simd, T: Cell>(simd: S, columns: &[Column<'_>], exclude: bool) -> Chunk {
+fn run<S: Simd, T: Cell>(simd: S, columns: &[Column<'_>], sampled: bool, exclude: bool) -> Chunk {
     let count = columns.len();
     let child = count - 1;
     let length = columns[child].len();
@@ -255,8 +255,8 @@ fn run<S: Simd, T: Cell>(simd: S, columns: &[Column<'_>], exclude: bool) -> Chun
         if exclude {
             exclude_elements(&mut x[..count], elements, &mut out.counts);
         }
-        if start < SAMPLED {
-            add_histogram(&x[..count], elements.min(SAMPLED - start), rounding, &mut out);
+        if sampled && start < SAMPLED {
+            add_samples(&x[..count], elements.min(SAMPLED - start), rounding, &mut out);
         }
         if count <= 3 {
             accumulate::<S, T, true>(simd, &x[..count], rows, &mut sums);
@@ -319,21 +319,20 @@ fn exclude_elements<T: Cell>(x: &mut [Values<T>], elements: usize, counts: &mut 
     }
 }
 
-/// Bins the displacements of a block.
-#[inline(never)]
-fn add_histogram<T: Cell>(
+/// Looks at the first `elements` of a block.
+#[inline(always)]
+fn add_samples<T: Cell>(
     x: &[Values<T>],
     elements: usize,
     rounding: Option<Rounding>,
     out: &mut Chunk,
 ) {
-    let child = x.len() - 1;
+    let mut values = [0.0; MAX_COLUMNS];
     for k in 0..elements {
-        let ulp = rounding.map_or(1.0, |rounding| rounding.ulp(x[child].get(k)));
-        for column in 1..child {
-            let displacement = x[column].get(k) - x[0].get(k);
-            out.counts.histogram[column][bin(displacement.abs() / ulp)] += 1;
+        for (value, column) in values.iter_mut().zip(x) {
+            *value = column.get(k);
         }
+        sample(&values[..x.len()], rounding, out);
     }
 }
 

@@ -87,24 +87,25 @@ impl Level {
     /// Computes one chunk: see the [definition](super).
     ///
     /// `columns` are the base, the parents and controls, and the child: 2 to [`MAX_COLUMNS`] of
-    /// numeric dtypes, each with the same number of elements, at most [`super::CHUNK`].
+    /// numeric dtypes, each with the same number of elements, at most [`super::CHUNK`]. With `sampled`
+    /// its first [`super::SAMPLED`] elements are looked at more closely.
     ///
     /// # Panics
     ///
     /// If the columns are too few, too many, or of different lengths.
-    pub fn chunk(self, columns: &[Column<'_>]) -> Chunk {
+    pub fn chunk(self, columns: &[Column<'_>], sampled: bool) -> Chunk {
         assert!((2..=MAX_COLUMNS).contains(&columns.len()), "2 to {MAX_COLUMNS} columns");
         let length = columns[0].len();
         assert!(length <= super::CHUNK, "at most {} elements", super::CHUNK);
         assert!(columns.iter().all(|column| column.len() == length), "columns of one length");
         match self.0 {
-            Kind::Scalar => scalar::chunk(columns),
+            Kind::Scalar => scalar::chunk(columns, sampled),
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2(simd) => simd.chunk(columns),
+            Kind::Avx2(simd) => simd.chunk(columns, sampled),
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512(simd) => simd.chunk(columns),
+            Kind::Avx512(simd) => simd.chunk(columns, sampled),
             #[cfg(target_arch = "aarch64")]
-            Kind::Neon(simd) => simd.chunk(columns),
+            Kind::Neon(simd) => simd.chunk(columns, sampled),
         }
     }
 }

@@ -69,8 +69,10 @@ pub const LANES: usize = 8;
 pub const MAX_COLUMNS: usize = 10;
 /// Entries of the upper triangle for [`MAX_COLUMNS`].
 pub const MAX_PAIRS: usize = MAX_COLUMNS * (MAX_COLUMNS + 1) / 2;
-/// Elements at the start of each chunk whose displacements enter the histogram.
-pub const SAMPLED: usize = 128;
+/// Elements at the start of a chunk that are looked at more closely, where that is asked for.
+pub const SAMPLED: usize = 256;
+/// Weights at which a merge is simulated: `(2 j + 1) / 32` for `j` in `0..WEIGHTS`; see [`Chunk::bias`].
+pub const WEIGHTS: usize = 16;
 /// Bins of the displacement histogram; see [`bin`].
 pub const BINS: usize = 48;
 
@@ -137,6 +139,8 @@ pub struct Counts {
     /// Per column between base and child: displacements of the sampled elements in units of the
     /// child's last place, binned by [`bin`].
     pub histogram: [[u64; BINS]; MAX_COLUMNS],
+    /// Most bits after the leading one that the significand of a sampled value of the child uses.
+    pub precision: u32,
 }
 
 impl Default for Counts {
@@ -149,6 +153,7 @@ impl Default for Counts {
             nan: [0; MAX_COLUMNS],
             inf: [0; MAX_COLUMNS],
             histogram: [[0; BINS]; MAX_COLUMNS],
+            precision: 0,
         }
     }
 }
@@ -156,6 +161,7 @@ impl Default for Counts {
 impl Counts {
     /// Adds `other` to every count.
     pub fn add(&mut self, other: &Self) {
+        self.precision = self.precision.max(other.precision);
         self.excluded += other.excluded;
         self.moved += other.moved;
         self.stray += other.stray;
@@ -177,13 +183,22 @@ pub struct Chunk {
     pub gram: [f64; MAX_PAIRS],
     /// Rounding energy of the child's dtype: the sum of ulp(c)^2 / 12.
     pub energy: f64,
+    /// Per column between base and child, over the sampled elements: the sums of
+    /// `d (round(b + w d) - (b + w d))` for the [`WEIGHTS`] weights `w`, rounded to the child's dtype,
+    /// and last that of `d^2`. Their ratio is what rounding adds to a least-squares weight of `w`.
+    pub bias: [[f64; WEIGHTS + 1]; MAX_COLUMNS],
     /// The counters.
     pub counts: Counts,
 }
 
 impl Default for Chunk {
     fn default() -> Self {
-        Self { gram: [0.0; MAX_PAIRS], energy: 0.0, counts: Counts::default() }
+        Self {
+            gram: [0.0; MAX_PAIRS],
+            energy: 0.0,
+            bias: [[0.0; WEIGHTS + 1]; MAX_COLUMNS],
+            counts: Counts::default(),
+        }
     }
 }
 
@@ -202,6 +217,32 @@ pub fn bin(ratio: f64) -> usize {
         // Exponent of the ratio: floor(log2) without a rounding logarithm.
         let exponent = (ratio.to_bits() >> 52) as usize - 1023;
         (34 + exponent.saturating_sub(5)).min(BINS - 1)
+    }
+}
+
+/// Looks at one sampled element: its displacements, and what rounding would do to blends of them.
+///
+/// `x` are the values of all columns, `rounding` is that of the child's dtype.
+#[inline(always)]
+fn sample(x: &[f64], rounding: Option<Rounding>, out: &mut Chunk) {
+    let child = x.len() - 1;
+    let ulp = |value: f64| rounding.map_or(1.0, |rounding| rounding.ulp(value));
+    let bits = x[child].to_bits() << 12;
+    if bits != 0 {
+        out.counts.precision = out.counts.precision.max(64 - bits.trailing_zeros());
+    }
+    for column in 1..child {
+        let displacement = x[column] - x[0];
+        out.counts.histogram[column][bin(displacement.abs() / ulp(x[child]))] += 1;
+        let sums = &mut out.bias[column];
+        for (weight, sum) in sums[..WEIGHTS].iter_mut().enumerate() {
+            let weight = (2 * weight + 1) as f64 / (2 * WEIGHTS) as f64;
+            let blend = weight.mul_add(displacement, x[0]);
+            let step = ulp(blend);
+            let rounded = (blend / step).round_ties_even() * step;
+            *sum = displacement.mul_add(rounded - blend, *sum);
+        }
+        sums[WEIGHTS] = displacement.mul_add(displacement, sums[WEIGHTS]);
     }
 }
 

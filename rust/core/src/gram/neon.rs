@@ -17,15 +17,15 @@ impl Neon {
         std::arch::is_aarch64_feature_detected!("neon").then_some(Self(()))
     }
 
-    pub(super) fn chunk(self, columns: &[Column<'_>]) -> Chunk {
+    pub(super) fn chunk(self, columns: &[Column<'_>], sampled: bool) -> Chunk {
         // SAFETY: `self` proves that the CPU has the feature that `chunk` enables.
-        unsafe { chunk(self, columns) }
+        unsafe { chunk(self, columns, sampled) }
     }
 }
 
 #[target_feature(enable = "neon")]
-fn chunk(simd: Neon, columns: &[Column<'_>]) -> Chunk {
-    generic::chunk(simd, columns)
+fn chunk(simd: Neon, columns: &[Column<'_>], sampled: bool) -> Chunk {
+    generic::chunk(simd, columns, sampled)
 }
 
 // SAFETY, for every block below: `self` proves that the CPU has the instruction. Pointers come from

@@ -4,11 +4,14 @@
 
 use super::widen::{Rounding, binade, decode, encode};
 use super::{
-    CHUNK, Chunk, Column, Counts, GROUP, LANES, MAX_COLUMNS, MAX_PAIRS, SAMPLED, bin, pair, reduce,
+    CHUNK, Chunk, Column, Counts, GROUP, LANES, MAX_COLUMNS, MAX_PAIRS, SAMPLED, pair, reduce,
+    sample,
 };
 
 /// Computes one chunk. All columns hold the same number of elements, at most [`CHUNK`].
-pub(super) fn chunk(columns: &[Column<'_>]) -> Chunk {
+///
+/// With `sampled`, its first [`SAMPLED`] elements are looked at more closely, see [`sample`].
+pub(super) fn chunk(columns: &[Column<'_>], sampled: bool) -> Chunk {
     let count = columns.len();
     let child = count - 1;
     let length = columns[child].len();
@@ -32,12 +35,11 @@ pub(super) fn chunk(columns: &[Column<'_>]) -> Chunk {
         }
         let binade = binade(x[child]);
         energy[lane] = binade.mul_add(binade, energy[lane]);
-        let ulp = rounding.map_or(1.0, |rounding| rounding.ulp(x[child]));
+        if sampled && k < length.min(SAMPLED) {
+            sample(&x[..count], rounding, &mut out);
+        }
         for column in 1..count {
             x[column] -= x[0];
-            if k < length.min(SAMPLED) && column < child {
-                out.counts.histogram[column][bin(x[column].abs() / ulp)] += 1;
-            }
         }
         for i in 0..count {
             for j in i..count {
@@ -77,10 +79,10 @@ pub(super) fn exclude(x: &[f64], counts: &mut Counts) -> bool {
     excluded
 }
 
-/// Whether two columns store different values: other bits where all columns are of one dtype, else
-/// other numbers. Zeros of different sign differ; across dtypes all NaN are alike.
+/// Whether two columns store different values: other bits in one dtype, other numbers across two.
+/// Zeros of different sign differ; across dtypes all NaN are alike.
 fn differ(columns: &[Column<'_>], x: &[f64], i: usize, j: usize, k: usize) -> bool {
-    if alike(columns) {
+    if columns[i].dtype == columns[j].dtype {
         raw(&columns[i], k) != raw(&columns[j], k)
     } else {
         x[i].to_bits() != x[j].to_bits() && !(x[i].is_nan() && x[j].is_nan())
@@ -90,7 +92,7 @@ fn differ(columns: &[Column<'_>], x: &[f64], i: usize, j: usize, k: usize) -> bo
 /// Whether the column's value, cast to the child's dtype, has the child's bits.
 fn reproduces(columns: &[Column<'_>], x: &[f64], column: usize, k: usize) -> bool {
     let child = columns.len() - 1;
-    if alike(columns) {
+    if columns[column].dtype == columns[child].dtype {
         return raw(&columns[column], k) == raw(&columns[child], k);
     }
     if x[column].is_nan() || x[child].is_nan() {

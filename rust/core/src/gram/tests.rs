@@ -75,12 +75,15 @@ fn columns<'a>(dtype: Dtype, bytes: &'a [Vec<u8>]) -> Vec<Column<'a>> {
 }
 
 fn assert_same_bits(level: Level, columns: &[Column<'_>]) {
-    let definition = scalar::chunk(columns);
-    let result = level.chunk(columns);
+    let definition = scalar::chunk(columns, true);
+    let result = level.chunk(columns, true);
     let bits = |chunk: &Chunk| chunk.gram.map(f64::to_bits);
     let name = level.name();
     assert_eq!(bits(&result), bits(&definition), "{name}: the Gram matrix of {columns:?}");
     assert_eq!(result.energy.to_bits(), definition.energy.to_bits(), "{name}: energy");
+    let flat =
+        |chunk: &Chunk| chunk.bias.as_flattened().iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    assert_eq!(flat(&result), flat(&definition), "{name}: bias");
     assert_eq!(result.counts, definition.counts, "{name}: counts");
 }
 
@@ -120,7 +123,7 @@ impl Exact {
 /// that displacements have no rounding error.
 fn assert_error_bound(columns: &[Column<'_>]) {
     let count = columns.len();
-    let result = scalar::chunk(columns);
+    let result = scalar::chunk(columns, true);
     let x: Vec<Vec<f64>> = columns
         .iter()
         .enumerate()
@@ -253,8 +256,8 @@ fn an_element_that_is_not_finite_takes_no_part_and_is_counted() {
     }
     at_every_level(|level| {
         assert_same_bits(level, &columns(Dtype::F32, &spoiled));
-        let with = level.chunk(&columns(Dtype::F32, &spoiled));
-        let without = level.chunk(&columns(Dtype::F32, &zeroed));
+        let with = level.chunk(&columns(Dtype::F32, &spoiled), true);
+        let without = level.chunk(&columns(Dtype::F32, &zeroed), true);
         assert_eq!(with.gram.map(f64::to_bits), without.gram.map(f64::to_bits));
         assert_eq!(with.counts.excluded, 3);
         assert_eq!(with.counts.nan[..3], [1, 0, 1]);
@@ -271,7 +274,7 @@ fn products_that_would_overflow_are_excluded_not_infinite() {
         let bytes = [base.clone(), child.clone()];
         let columns = columns(Dtype::F64, &bytes);
         assert_same_bits(level, &columns);
-        let result = level.chunk(&columns);
+        let result = level.chunk(&columns, true);
         assert_eq!((result.counts.excluded, result.counts.inf[1]), (2, 2));
         assert!(result.gram.iter().all(|entry| entry.is_finite()));
     });
@@ -311,7 +314,7 @@ fn counts_say_what_differs() {
     let child = bf16([1.0, 1.5, 2.5, 2.0, 0.0, 4.0]);
     at_every_level(|level| {
         let bytes = [base.clone(), parent.clone(), child.clone()];
-        let counts = level.chunk(&columns(Dtype::Bf16, &bytes)).counts;
+        let counts = level.chunk(&columns(Dtype::Bf16, &bytes), true).counts;
         assert_eq!((counts.moved, counts.stray), (3, 1));
         assert_eq!(counts.equal[..2], [4, 3]);
         assert_eq!(counts.histogram[1][0], 4, "1.0, 2.0, 4.0 and the two zeros do not move");
@@ -332,7 +335,7 @@ fn equality_across_dtypes_is_that_of_the_cast() {
             Column { dtype: Dtype::F32, bytes: &base },
             Column { dtype: Dtype::F16, bytes: &cast },
         ];
-        assert_eq!(level.chunk(&columns).counts.equal[0], 6);
+        assert_eq!(level.chunk(&columns, true).counts.equal[0], 6);
     });
 }
 
@@ -341,10 +344,10 @@ fn rounding_energy_is_the_sum_of_squared_units_in_the_last_place() {
     // 1.5 and 3.0 in bf16 have last places of 2^-7 and 2^-6.
     let bytes = [vec![0xC0, 0x3F, 0x40, 0x40], vec![0xC0, 0x3F, 0x40, 0x40]];
     at_every_level(|level| {
-        let energy = level.chunk(&columns(Dtype::Bf16, &bytes)).energy;
+        let energy = level.chunk(&columns(Dtype::Bf16, &bytes), true).energy;
         assert_eq!(energy, (2.0_f64.powi(-14) + 2.0_f64.powi(-12)) / 12.0);
         let integers = [vec![1, 2, 3], vec![1, 2, 4]];
-        assert_eq!(level.chunk(&columns(Dtype::I8, &integers)).energy, 3.0 / 12.0);
+        assert_eq!(level.chunk(&columns(Dtype::I8, &integers), true).energy, 3.0 / 12.0);
     });
 }
 
