@@ -56,10 +56,7 @@ def test_errors_are_one_family():
     assert not issubclass(parentage.ParentageError, (ValueError, OSError))
 
 
-STALE = pytest.mark.xfail(strict=True, reason="rounding moves the family's weight to 0.601")
-
-
-@pytest.mark.parametrize("name", [pytest.param("parentage", marks=STALE), *MODULES])
+@pytest.mark.parametrize("name", ["parentage", *MODULES])
 def test_examples_in_docstrings_run(name):
     found = doctest.testmod(importlib.import_module(name))
     assert found.failed == 0

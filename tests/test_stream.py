@@ -181,7 +181,9 @@ def pair(tmp_path):
 def test_a_file_cut_short_after_opening_is_an_error(tmp_path, io):
     alignment, path = pair(tmp_path)
     os.truncate(path, path.stat().st_size - 2)
-    with pytest.raises(ReadError, match=r"child.model\.safetensors: the file had .* bytes"):
+    with pytest.raises(
+        ReadError, match=r"child.model\.safetensors: tensor .*: the file had .* bytes"
+    ):
         stream(alignment, 0, Options(1, io=io))
 
 
@@ -191,7 +193,9 @@ def test_a_file_written_to_after_opening_is_an_error(tmp_path, io):
     before = path.stat()
     path.write_bytes(path.read_bytes())
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
-    with pytest.raises(ReadError, match=r"child.model\.safetensors: the file was written to"):
+    with pytest.raises(
+        ReadError, match=r"child.model\.safetensors: tensor .*: the file was written to"
+    ):
         stream(alignment, 0, Options(1, io=io))
 
 
@@ -263,7 +267,6 @@ def test_options_out_of_range_are_refused(varied, options, message):
         stream(varied, 1, Options(**{"threads": 1, **options}))
 
 
-@pytest.mark.xfail(strict=True, reason="pipeline.trace takes 0 threads for the default")
 def test_no_thread_is_refused_by_trace_too(family):
     with pytest.raises(ValueError, match="threads must be 1 to 1024, not 0"):
         parentage.trace(family("child"), base=family("base"), parents=[family("parent")], threads=0)
@@ -313,7 +316,6 @@ def test_matrices_are_summed_apart_from_vectors(tmp_path):
     assert found.model.estimates.gram[0].tolist() == [[28, 0], [0, 0]]
 
 
-@pytest.mark.xfail(strict=True, reason="layer_of counts blocks of other towers as the body's")
 def test_layers_of_other_towers_are_not_summed_with_those_of_the_body(tmp_path):
     names = ["model.layers.0.mlp.up_proj.weight", "model.visual.blocks.0.mlp.fc1.weight"]
     tensors = {name: np.ones((4, 4), BF16) for name in [*names, "mtp.layers.0.fc.weight"]}

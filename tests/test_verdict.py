@@ -15,6 +15,7 @@ MERGE = Evidence(
     base="base",
     elements=1_000_000,
     coverage=1.0,
+    finite=1.0,
     equal={"base": 100, "parent": 200},
     same_dtype={"base": True, "parent": True},
     weights={"parent": 0.6},
@@ -192,7 +193,7 @@ def test_a_blend_names_what_it_holds_and_no_more():
     }
     assert "0.7000 p - 0.2000 q + 0.5000 base" in decide(replace(MERGE, **parents, **more)).text
     whole = replace(MERGE, weights={"parent": 1.0})
-    assert "a blend of 1.0000 parent explains" in decide(whole).text
+    assert decide(whole).kind != "merge", "all of one parent is no blend"
 
 
 @pytest.mark.parametrize(
@@ -316,6 +317,7 @@ def any_evidence(draw):
         strange_share=draw(NUMBER),
         slices=draw(st.integers(1, 10**6)),
         copied=each(others, COUNT),
+        finite=draw(st.floats(0, 1)),
         unmoved=draw(COUNT),
         stray=draw(COUNT),
         bias=each(parents, NUMBER),
@@ -393,10 +395,11 @@ def test_a_merge_is_found_with_its_weight(family, weights):
     assert found.layers["ols_parent"].to_list() == pytest.approx([0.6, 0.6], abs=0.003)
 
 
-@pytest.mark.xfail(strict=True, reason="ols_bias says 2e-7 where rounding moved it by 0.0011")
 def test_the_weight_of_a_merge_is_as_near_as_is_said(family):
     found = parentage.trace(family("child"), base=family("base"), parents=[family("parent")])
-    weight, error, bias = (found.model[f"{each}_parent"][0] for each in ("ols", "se", "ols_bias"))
+    weight, error, bias = (
+        found.model[f"{each}_parent"][0] for each in ("ols", "se", "rounding_bias")
+    )
     assert abs(weight - 0.6) <= bias + 4 * error
 
 
@@ -469,7 +472,6 @@ def test_one_bit_of_a_copy_is_seen(one_bit_off):
     assert one_bit_off.model["bit_equal_parent"][0] == one_bit_off.elements - 1
 
 
-@pytest.mark.xfail(strict=True, reason="a blend of 1.0000 of one parent counts as a merge")
 def test_all_of_one_parent_is_no_blend(one_bit_off):
     assert one_bit_off.verdict.kind != "merge"
 
@@ -615,7 +617,6 @@ def half_empty(array):
     return half
 
 
-@pytest.mark.xfail(strict=True, reason="elements that are excluded count as compared")
 @pytest.mark.parametrize("spoil", [empty, half_empty])
 def test_a_child_that_is_mostly_nan_decides_nothing(tmp_path, family, weights, spoil):
     found = trace(tmp_path, family, {name: spoil(x) for name, x in weights["parent"].items()})
@@ -623,7 +624,6 @@ def test_a_child_that_is_mostly_nan_decides_nothing(tmp_path, family, weights, s
     assert found.verdict.kind == "undetermined"
 
 
-@pytest.mark.xfail(strict=True, reason="no cosine counts as no matrix, and that as a relative")
 def test_a_child_of_zeros_is_no_fine_tune(tmp_path, family, weights):
     found = trace(tmp_path, family, {name: np.zeros_like(x) for name, x in weights["base"].items()})
     assert found.verdict.kind in ("undetermined", "unrelated")
@@ -640,7 +640,6 @@ def test_a_merge_with_norms_in_float32_is_not_said_to_be_changed(tmp_path, famil
     assert found.model["ols_parent"][0] == pytest.approx(0.6, abs=0.0012)
 
 
-@pytest.mark.xfail(strict=True, reason="the floor is that of the dtype, not of the values in it")
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 def test_a_merge_that_was_cast_afterwards_is_not_said_to_be_changed(
     tmp_path, family, weights, dtype
@@ -649,7 +648,6 @@ def test_a_merge_that_was_cast_afterwards_is_not_said_to_be_changed(
     assert trace(tmp_path, family, cast).verdict.kind in ("merge", "undetermined", "re-encoded")
 
 
-@pytest.mark.xfail(strict=True, reason="ols_bias is far too small, so there is no warning")
 def test_a_weight_that_rounding_moved_far_comes_with_a_warning(tmp_path):
     random = np.random.default_rng(3)
     base = random.normal(0, 0.02, (400, 500)).astype(BF16).astype(np.float64)

@@ -17,6 +17,7 @@ __all__ = [
     "MAX_HEADER",
     "MAX_TILE_BYTES",
     "MIN_TILE_BYTES",
+    "WEIGHTS",
     "Checkpoint",
     "CheckpointError",
     "ParentageError",
@@ -39,6 +40,7 @@ DEFINITION: Final[int]
 BLOCKS: Final[int]
 BINS: Final[int]
 CHUNK: Final[int]
+WEIGHTS: Final[int]
 MAX_COLUMNS: Final[int]
 MAX_HEADER: Final[int]
 MIN_TILE_BYTES: Final[int]
@@ -106,6 +108,12 @@ class Statistics:
     @property
     def energy(self) -> NDArray[np.float64]:
         """(S,): the sum of ulp(c)^2 / 12 of the child."""
+    @property
+    def bias(self) -> NDArray[np.float64]:
+        """(S, C - 2, WEIGHTS + 1): what rounding does to simulated blends, and sums of d^2."""
+    @property
+    def precision(self) -> NDArray[np.uint64]:
+        """(S,): most significand bits of a sampled value of the child, the first not counted."""
     @property
     def excluded(self) -> NDArray[np.uint64]:
         """(S,): elements not finite in some column, left out of `gram`."""

@@ -43,14 +43,16 @@ _COMPONENT_PATTERNS = tuple(
         ("router", r"\.router\.|\.(mlp|ffn|block_sparse_moe|moe)\.gate\."),
         ("linear_attention", r"\.(linear_attn|mamba\w*|ssm|mixer)\."),
         ("attention", r"attn|(?i:attention)"),
+        ("head", r"(^|\.)(lm_head|head|embed_out|output|score|classifier)\.(weight|bias)$"),
         ("embed", r"embed|(^|\.)wte\.|(^|\.)wpe\."),
-        ("head", r"(^|\.)(lm_head|output|score|classifier)\.(weight|bias)$"),
         ("mlp", r"\.(mlp|ffn|feed_forward|intermediate|output|dense\w*)\.|\.w[123]\.|\.fc\d?\."),
     )
 )
 _LAYER_PATTERN = re.compile(r"(?:^|\.)(?:layers?|blocks?|h)\.([0-9]{1,9})\.")
 _EXPERT_PATTERN = re.compile(r"\.experts\.([0-9]{1,9})\.")
-_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_CONTROL_CHARACTERS = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+)
 
 
 def component_of(name: str) -> str:
@@ -85,6 +87,11 @@ def expert_of(name: str) -> int | None:
     """
     found = _EXPERT_PATTERN.search(name)
     return int(found[1]) if found else None
+
+
+def is_of_the_body(component: str) -> bool:
+    """Whether layers of a component are those of the language model, not of another tower."""
+    return component not in ("vision", "mtp")
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
@@ -185,7 +192,10 @@ class Checkpoint:
     def open(cls, path: str | PathLike[str], name: str | None = None) -> Checkpoint:
         """Read the headers of the checkpoint at ``path``."""
         path = Path(path)
-        return cls(path, name or _default_name(path), _core.Checkpoint(path))
+        name = name or _default_name(path)
+        # A folder's name may be no text at all; tables and JSON hold nothing else.
+        text = name.encode("utf-8", "backslashreplace").decode("utf-8")
+        return cls(path, text, _core.Checkpoint(path))
 
     @cached_property
     def shards(self) -> tuple[Shard, ...]:

@@ -47,6 +47,12 @@ class Gram:
     """(S, C) infinite values."""
     histogram: Counts
     """(S, C - 2, BINS) sampled displacements in units of the child's last place."""
+    precision: Counts
+    """(S,) most significand bits of a sampled value of the child, the first not counted. The one
+    field that does not add up: groups have the largest of their slices."""
+    bias: Floats
+    """(S, C - 2, WEIGHTS + 1) over sampled elements, what rounding adds to the inner product of a
+    blend with its parent for each simulated weight, and last the parent's energy."""
     squares: Floats
     """(S, C - 2) squared inner products of displacements with the child's, summed over blocks."""
 
@@ -54,6 +60,8 @@ class Gram:
     def from_core(cls, n: Counts, statistics: Statistics) -> Gram:
         """Take over what the core returned for slices of ``n`` elements each."""
         blocks = unpack(statistics.gram)
+        with np.errstate(over="ignore"):
+            squares = np.sum(blocks[:, :, 1:-1, -1] ** 2, axis=1)
         return cls(
             n,
             blocks,
@@ -65,7 +73,9 @@ class Gram:
             statistics.nan,
             statistics.inf,
             statistics.histogram,
-            np.sum(blocks[:, :, 1:-1, -1] ** 2, axis=1),
+            statistics.precision,
+            statistics.bias,
+            squares,
         )
 
     @classmethod
@@ -77,9 +87,10 @@ class Gram:
             "nan": (columns,),
             "inf": (columns,),
             "histogram": (columns - 2, _core.BINS),
+            "bias": (columns - 2, _core.WEIGHTS + 1),
             "squares": (columns - 2,),
         }
-        floats = ("blocks", "energy", "squares")
+        floats = ("blocks", "energy", "bias", "squares")
         zeros: dict[str, Any] = {
             each.name: np.zeros(
                 (groups, *shapes.get(each.name, ())),
@@ -97,7 +108,8 @@ class Gram:
         """Add the slices of ``part``, in order, each to the group that ``labels`` names."""
         index = np.asarray(labels, dtype=np.intp)
         for each in fields(self):
-            np.add.at(getattr(self, each.name), index, getattr(part, each.name))
+            ufunc = np.maximum if each.name == "precision" else np.add
+            ufunc.at(getattr(self, each.name), index, getattr(part, each.name))
 
     @property
     def total(self) -> Floats:

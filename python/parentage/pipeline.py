@@ -78,7 +78,7 @@ def trace(
     """
     inputs = open_all(child, base, parents, controls)
     alignment: Alignment = align(inputs.child, inputs.others)
-    options = Options(threads or _core.threads(), tile_bytes, io, level)
+    options = Options(_core.threads() if threads is None else threads, tile_bytes, io, level)
     statistics = stream(alignment, len(inputs.parents), options, watcher)
     return report(inputs, alignment, statistics)
 

@@ -16,9 +16,10 @@ import numpy as np
 import polars as pl
 
 from parentage import _core
-from parentage.checkpoint import Checkpoint, natural_key
+from parentage.align import LEAST_SHARE
+from parentage.checkpoint import Checkpoint, natural_key, printable
 from parentage.errors import WriteError
-from parentage.statistics import benjamini_hochberg, cosines, fit, holm
+from parentage.statistics import SINGULAR, benjamini_hochberg, cosines, fit, holm
 from parentage.stream import is_matrix
 from parentage.verdict import Evidence, Thresholds, Verdict, decide, origin
 
@@ -94,6 +95,8 @@ class Trace:
             },
             "parameters": {
                 "blocks": _core.BLOCKS,
+                "least_share_paired": LEAST_SHARE,
+                "singular": SINGULAR,
                 "thresholds": {name: getattr(Thresholds(), name) for name in Thresholds.__slots__},
             },
             "coverage": {
@@ -141,16 +144,19 @@ class Trace:
                     Path(scratch, name).replace(folder / name)
         except OSError as error:
             raise WriteError(f"{folder}: write evidence: {error.strerror or error}") from error
+        except pl.exceptions.PolarsError as error:
+            raise WriteError(f"{folder}: write slices.parquet: {error}") from error
         return folder
 
     def __repr__(self) -> str:
         weights = ", ".join(
-            f"{each.name}={self.model[f'ols_{each.name}'][0]:.4f}"
+            f"{printable(each.name)}={self.model[f'ols_{each.name}'][0]:.4f}"
             for each in self.inputs.parents
             if self.model[f"ols_{each.name}"][0] is not None
         )
         return (
-            f"<Trace of {self.inputs.child.name}: {self.verdict.kind} ({self.verdict.level})"
+            f"<Trace of {printable(self.inputs.child.name)}: "
+            f"{self.verdict.kind} ({self.verdict.level})"
             + (f", {weights}" if weights else "")
             + f", {self.slices.height} slices, {self.elements:,} elements>"
         )
@@ -257,7 +263,7 @@ def _columns(table: Table, inputs: Inputs) -> dict[str, pl.Series]:
         put(f"cosine_{name}", estimates.cosines[:, 1 + i])
         put(f"log10_p_{name}", adjusted[:, i])
         put(f"displacement_ulps_{name}", estimates.ulps[:, i])
-        put(f"ols_bias_{name}", estimates.bias[:, i])
+        put(f"rounding_bias_{name}", estimates.bias[:, i])
     if parents:
         # The base's own weight where weights need not sum to one.
         put(
@@ -320,7 +326,8 @@ def _evidence(
     candidates = [i for i in range(1 + len(parents)) if i != start]
     origin_fit = fit(_from(gram, start)[None], [1 + i for i in candidates])
     likeness = _likeness(statistics.slices.estimates.gram)
-    is_strange = is_matrix(alignment.slices) & (likeness[:, start] < Thresholds().related)
+    matrices = is_matrix(alignment.slices)
+    is_strange = matrices & (likeness[:, start] < Thresholds().related)
     dtypes = [[tensor.dtype for tensor in each.tensors.values()] for each in inputs.others]
     same_dtype = [
         [dtypes[i][each.extents[i].tensor] == each.dtype for i in range(len(others))]
@@ -331,18 +338,20 @@ def _evidence(
         base=inputs.base.name,
         elements=elements,
         coverage=elements / total if total else 0.0,
+        finite=1.0 - int(table.excluded[0]) / elements,
         equal={name: int(table.equal[0, i]) for i, name in enumerate(others)},
         same_dtype={name: all(row[i] for row in same_dtype) for i, name in enumerate(others)},
         weights={name: value(f"ols_{name}") for name in parents},
         log10_p={name: value(f"log10_p_{name}") for name in parents},
         condition=value("condition"),
         r2=value("r2"),
-        r2_slices=r2_slices if parents else math.nan,
+        r2_slices=r2_slices,
         residual_floors=floors(float(table.estimates.parents.residual[0])),
         residual_floors_slices=floors(float(table.residual[0])),
         distance_floors={name: floors(distances[i]) for i, name in enumerate(others)},
         likeness={
-            name: float(x)
+            # A child of zeros is like nothing; only without any matrix is there nothing to say.
+            name: 0.0 if matrices.any() and np.isnan(x) else float(x)
             for name, x in zip(others, _likeness(statistics.matrices[None])[0], strict=True)
         },
         origin=others[start],
@@ -352,7 +361,7 @@ def _evidence(
         copied=_copied(statistics, same_dtype, others),
         unmoved=elements - int(table.moved[0]),
         stray=int(table.stray[0]),
-        bias={name: value(f"ols_bias_{name}") for name in parents},
+        bias={name: value(f"rounding_bias_{name}") for name in parents},
     )
 
 
@@ -426,7 +435,7 @@ def _summary(row: dict[str, Any], parents: list[str], inputs: Inputs) -> dict[st
                 "cells": None,
                 "nnls": row[f"nnls_{name}"],
                 "free": row[f"free_{name}"],
-                "ols_bias": row[f"ols_bias_{name}"],
+                "ols_bias": row[f"rounding_bias_{name}"],
                 "displacement_ulps": row[f"displacement_ulps_{name}"],
             }
             for name in parents

@@ -168,7 +168,7 @@ def log10_p(inner: Floats, squares: Floats) -> Floats:
     ``P(|sum_b s_b g_b| >= t) <= 2 exp(-t^2 / (2 sum_b g_b^2))`` (Hoeffding 1963, theorem 2). The
     bound holds for any number of blocks and is never 0.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         z2 = np.where(squares > 0, inner**2 / squares, 0.0)
     bound: Floats = math.log10(2.0) - z2 / (2.0 * _LN10)
     return np.clip(bound, None, 0.0)
@@ -200,7 +200,6 @@ def benjamini_hochberg(log10_ps: Floats) -> Floats:
 _RATIOS = np.array(
     [0.0, 0.25, *range(1, 33), *(1.5 * 2.0 ** (5 + step) for step in range(14))], dtype=np.float64
 )
-_GRID = np.linspace(0.0, 1.0, 201)
 
 
 def displacement_ulps(histogram: Counts) -> Floats:
@@ -215,22 +214,16 @@ def displacement_ulps(histogram: Counts) -> Floats:
     return np.where(total[..., 0] > 0, _RATIOS[1:][middle], np.nan)
 
 
-def ols_bias(histogram: Counts) -> Floats:
+def ols_bias(bias: Floats) -> Floats:
     """Return how far rounding alone can move an OLS weight between 0 and 1, (..., m).
 
-    A merge b + w d rounded to b's grid moves an element of k = |d| / ulp by round(w k) units, so
-    least squares reads f(w) = sum k round(w k) / sum k^2; this is the largest |f(w) - w|.
+    ``bias`` (..., m, WEIGHTS + 1) holds, over sampled elements, ``sum d (round(v) - v)`` for blends
+    ``v = b + w d`` at each simulated weight w, and last ``sum d^2``. Least squares of a blend
+    rounded once reads w plus their ratio; this is the largest ratio. NaN where nothing moved.
     """
-    counts = histogram.astype(np.float64)
-    counts[..., 0] = 0.0
-    bias = np.zeros(counts.shape[:-1])
-    energy = np.sum(counts * _RATIOS**2, axis=-1)
-    for weight in _GRID:
-        read = np.where(_RATIOS < 33, np.rint(weight * _RATIOS), weight * _RATIOS)
-        excess = np.sum(counts * _RATIOS * (read - weight * _RATIOS), axis=-1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            bias = np.fmax(bias, np.abs(excess / energy))
-    return np.where(energy > 0, bias, np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.abs(bias[..., :-1]) / bias[..., -1:]
+    return np.where(bias[..., -1] > 0, ratio.max(axis=-1), np.nan)
 
 
 def _log10(values: Iterable[float]) -> Floats:
@@ -302,5 +295,5 @@ def estimate(part: Gram, parents: int) -> Estimates:
         log10_p=log10_p(gram[:, 1:-1, -1], part.squares),
         condition=condition(gram, ours),
         ulps=displacement_ulps(part.histogram),
-        bias=ols_bias(part.histogram),
+        bias=ols_bias(part.bias),
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 import numpy as np
 
 from parentage import _core
-from parentage.checkpoint import COMPONENTS
+from parentage.checkpoint import COMPONENTS, is_of_the_body
 from parentage.gram import Counts, Floats, Gram
 from parentage.statistics import Estimates, estimate
 
@@ -57,6 +57,7 @@ class Table:
     equal: Counts
     nan: Counts
     inf: Counts
+    precision: Counts
     estimates: Estimates
     residual: Floats
     """(S,) what is left over with weights of their own for every slice."""
@@ -84,7 +85,7 @@ def stream(
     Memory is bounded by the number of slices, not by their size.
     """
     slices, plan = alignment.slices, alignment.plan
-    layer_numbers = tuple(sorted({each.layer for each in slices if each.layer is not None}))
+    layer_numbers = tuple(sorted({layer for each in slices if (layer := _layer(each)) is not None}))
     component_names = tuple(
         name for name in COMPONENTS if any(each.component == name for each in slices)
     )
@@ -97,6 +98,7 @@ def stream(
     if watcher is not None:
         watcher.start(plan.bytes(0, plan.slices))
     parts: list[Table] = []
+    labels: dict[str, list[int]] = {name: [] for name in sums}
     done = 0
     for first, last in plan.ranges(RANGE_CHUNKS):
         part = gram(alignment, first, last, options, watcher, done)
@@ -104,16 +106,22 @@ def stream(
         parts.append(table)
         done += plan.bytes(first, last)
         members = slices[first:last]
-        # The last layer stands for slices that are in none.
-        layers = [_position(each.layer, layer_numbers) for each in members]
-        sums["layers"].add(part, table, layers)
-        sums["components"].add(
-            part, table, [component_names.index(each.component) for each in members]
-        )
-        sums["model"].add(part, table, [0] * len(members))
-        sums["matrices"].add(part, table, is_matrix(members).astype(int).tolist())
+        groups = {
+            # The last layer stands for slices that are in none.
+            "layers": [_position(_layer(each), layer_numbers) for each in members],
+            "components": [component_names.index(each.component) for each in members],
+            "model": [0] * len(members),
+            "matrices": is_matrix(members).astype(int).tolist(),
+        }
+        for name, group in groups.items():
+            sums[name].add(part, table, group)
+            labels[name] += group
+    table = _concatenate(parts)
+    table = replace(table, energy=table.energy * coarseness(slices, table.precision))
+    for name, each in sums.items():
+        each.set_energy(table.energy, labels[name])
     return Statistics(
-        slices=_concatenate(parts),
+        slices=table,
         layers=sums["layers"].table(parents, drop_last=True),
         layer_numbers=layer_numbers,
         components=sums["components"].table(parents),
@@ -158,11 +166,41 @@ class Sums:
         self.gram.add(part, labels)
         np.add.at(self.residual, np.asarray(labels, dtype=np.intp), table.residual)
 
+    def set_energy(self, energy: Floats, labels: list[int]) -> None:
+        """Replace the groups' rounding energy by the sums of the slices'."""
+        self.gram.energy[:] = 0.0
+        np.add.at(self.gram.energy, np.asarray(labels, dtype=np.intp), energy)
+
     def table(self, parents: int, *, drop_last: bool = False) -> Table:
         """Estimate from the sums."""
         keep = slice(None, -1) if drop_last else slice(None)
         table = _table(self.gram.select(keep), parents)
         return replace(table, residual=self.residual[keep])
+
+
+_SIGNIFICANDS = {"BF16": 7, "F16": 10, "F32": 23, "F64": 52}
+
+
+def coarseness(slices: Sequence[Slice], precision: Counts) -> Floats:
+    """Return (S,) what the rounding energy of each slice is to be multiplied by.
+
+    A child rounded to bf16 and then stored as float32 has the rounding of bf16. All slices of
+    one dtype are taken together: one that holds nothing but ones does not tell how it was rounded.
+    """
+    factors = np.ones(len(slices))
+    dtypes = np.array([each.dtype for each in slices])
+    for dtype in ("F16", "F32", "F64"):
+        stored = dtypes == dtype
+        if stored.any():
+            used = int(precision[stored].max())
+            kept = min(bits for bits in _SIGNIFICANDS.values() if bits >= used)
+            factors[stored] = 4.0 ** max(_SIGNIFICANDS[dtype] - kept, 0)
+    return factors
+
+
+def _layer(each: Slice) -> int | None:
+    """Return the layer of a slice; towers beside the language model count layers of their own."""
+    return each.layer if is_of_the_body(each.component) else None
 
 
 def _position(layer: int | None, numbers: tuple[int, ...]) -> int:
@@ -188,6 +226,7 @@ def _table(part: Gram, parents: int) -> Table:
         part.equal,
         part.nan,
         part.inf,
+        part.precision,
         estimates,
         estimates.free.residual,
     )

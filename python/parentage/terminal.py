@@ -101,7 +101,7 @@ class Terminal:
         notes = []
         for each in trace.inputs.parents:
             name = each.name
-            bias = row[f"ols_bias_{name}"]
+            bias = row[f"rounding_bias_{name}"]
             near = bias is not None and bias >= Thresholds().bias
             if near:
                 notes.append(
@@ -166,10 +166,10 @@ class Terminal:
             )
         self.out.print(table)
         starred = [
-            (row[f"ols_bias_{name}"], row[key])
+            (row[f"rounding_bias_{name}"], row[key])
             for row in rows
             for name in parents
-            if (row[f"ols_bias_{name}"] or 0.0) >= Thresholds().bias
+            if (row[f"rounding_bias_{name}"] or 0.0) >= Thresholds().bias
         ]
         if starred:
             bias, where = max(starred)
@@ -324,7 +324,7 @@ def _number(value: float | None, form: str) -> str:
 
 def _weight(row: dict[str, Any], name: str) -> str:
     """Return a weight with its error, and a star where rounding can move it further."""
-    bias = row[f"ols_bias_{name}"]
+    bias = row[f"rounding_bias_{name}"]
     star = "*" if bias is not None and bias >= Thresholds().bias else " "
     return f"{_number(row[f'ols_{name}'], '.4f')} ± {_number(row[f'se_{name}'], '.4f')}{star}"
 

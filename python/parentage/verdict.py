@@ -6,8 +6,10 @@ next. The last one decides nothing. Wrong is worse than undetermined.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from parentage.checkpoint import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -64,6 +66,8 @@ class Thresholds:
     """Most log10 p, Holm-adjusted, of such a parent."""
     bias: float = 0.01
     """Least distance by which rounding can move a weight for that to be said beside it."""
+    condition: float = 1e6
+    """Least condition number of parents that can not be told apart."""
     coverage: float = 0.50
     """Least share of the child's elements that must have been compared."""
 
@@ -78,6 +82,8 @@ class Evidence:
     """Elements compared."""
     coverage: float
     """Their share of the child's."""
+    finite: float
+    """Share of the elements compared that are finite in every checkpoint."""
     equal: Mapping[str, int]
     """Per base, parent and control: elements equal after a cast to the child's dtype."""
     same_dtype: Mapping[str, bool]
@@ -134,6 +140,12 @@ class Evidence:
         }
 
     @property
+    def is_blend(self) -> bool:
+        """Whether the weights are those of at least two checkpoints, the base counted."""
+        rest = 1.0 - sum(self.blended.values())
+        return len(self.blended) + (abs(rest) >= self.thresholds.weight) >= 2
+
+    @property
     def stray_share(self) -> float | None:
         """Share of unmoved elements that the child changed; None where too few are unmoved."""
         if self.unmoved < self.thresholds.stray_elements:
@@ -174,8 +186,10 @@ def decide(evidence: Evidence) -> Verdict:
     for rule in RULES:
         verdict = rule(evidence)
         if verdict is not None:
-            return verdict
-    return undetermined(evidence)
+            break
+    else:
+        verdict = undetermined(evidence)
+    return replace(verdict, text=printable(verdict.text))
 
 
 def too_little(e: Evidence) -> Verdict | None:
@@ -189,6 +203,20 @@ def too_little(e: Evidence) -> Verdict | None:
         f"only {e.coverage:.1%} of the child's elements could be compared. The list of tensors "
         "that did not pair says why; checkpoints of the same architecture would decide.",
         {"coverage": e.coverage},
+    )
+
+
+def too_little_finite(e: Evidence) -> Verdict | None:
+    """Most of what was compared is not finite."""
+    if e.coverage * e.finite >= e.thresholds.coverage:
+        return None
+    return Verdict(
+        "undetermined",
+        "statistical",
+        "too_little_finite",
+        f"{1 - e.finite:.1%} of the elements compared are NaN or infinite in some checkpoint. A "
+        "child that is whole would decide.",
+        {"coverage": e.coverage, "finite": e.finite},
     )
 
 
@@ -249,7 +277,7 @@ def unrelated(e: Evidence) -> Verdict | None:
 
 def indistinct(e: Evidence) -> Verdict | None:
     """Two parents offered are the same displacement, so weights mean nothing."""
-    if e.condition < 1e6:
+    if e.condition < e.thresholds.condition:
         return None
     return Verdict(
         "undetermined",
@@ -266,7 +294,7 @@ def merge(e: Evidence) -> Verdict | None:
     limits = e.thresholds
     stray = e.stray_share
     if (
-        not e.blended
+        not e.is_blend
         or e.r2_slices < limits.explained
         or e.residual_floors_slices > limits.merge_residual
         or (stray is not None and stray > limits.stray_share)
@@ -292,7 +320,7 @@ def merge_then_changed(e: Evidence) -> Verdict | None:
     """A blend explains most of the displacement, and leaves more than any arithmetic does."""
     limits = e.thresholds
     if (
-        not e.blended
+        not e.is_blend
         or min(e.r2, e.origin_r2) < limits.explained
         or e.residual_floors_slices < limits.changed_residual
         or e.distance_floors[e.nearest] <= limits.near
@@ -316,6 +344,9 @@ def fine_tune(e: Evidence) -> Verdict | None:
     explained = e.origin_r2 if e.origin_r2 == e.origin_r2 else 0.0
     near = e.distance_floors[e.origin] <= limits.near
     moved_alone = e.stray_share is None or e.stray_share > limits.stray_share
+    if not e.blended and e.r2_slices >= limits.explained:
+        # The base itself, scaled, explains it: that is no direction of its own.
+        return None
     own_direction = explained <= limits.own_direction or (near and moved_alone)
     # Without any matrix there is no likeness to ask for.
     is_relative = likeness != likeness or likeness >= limits.related
@@ -347,7 +378,7 @@ def fine_tune(e: Evidence) -> Verdict | None:
 def undetermined(e: Evidence) -> Verdict:
     """Nothing else applies."""
     limits = e.thresholds
-    blend = bool(e.blended) and e.r2_slices >= limits.explained
+    blend = e.is_blend and e.r2_slices >= limits.explained
     if blend and limits.merge_residual < e.residual_floors_slices < limits.changed_residual:
         text = (
             f"a blend of {_blend(e)} explains {e.r2_slices:.2%} of the displacement and leaves "
@@ -383,6 +414,7 @@ RULES: tuple[Callable[[Evidence], Verdict | None], ...] = (
     identical,
     re_encoded,
     assembled,
+    too_little_finite,
     unrelated,
     indistinct,
     merge,

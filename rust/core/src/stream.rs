@@ -199,9 +199,9 @@ fn tiles<T: Send>(
         let mut lent = Vec::with_capacity(extents.len());
         for (column, (extent, buffer)) in extents.iter().zip(buffers).enumerate() {
             let bytes = extent.bytes(&elements);
-            let source = sources.get(column, extent.shard)?;
-            let window = source.lend(bytes.clone(), buffer);
-            let window = window.map_err(|error| name_tensor(error, plan, tile.slice, column))?;
+            let named = |error| name_tensor(error, plan, tile.slice, column);
+            let source = sources.get(column, extent.shard).map_err(named)?;
+            let window = source.lend(bytes.clone(), buffer).map_err(named)?;
             lent.push((Column { dtype: extent.dtype, bytes: window }, source, bytes));
         }
         let columns: Vec<_> = lent.iter().map(|(column, ..)| *column).collect();
