@@ -310,30 +310,6 @@ def test_cosines_are_those_of_the_vectors(system):
             assert -1 <= value <= 1
 
 
-def histogram_of(counts):
-    """A histogram (1, BINS) of displacements of so many units, or "half" for less than half."""
-    histogram = np.zeros((1, _core.BINS), np.uint64)
-    for units, count in counts.items():
-        histogram[0, 1 if units == "half" else 1 + units if units else 0] = count
-    return histogram
-
-
-def simulated_bias(counts):
-    """Merge bf16 numbers between 1.25 and 1.5, round, and regress, for many weights."""
-    random = np.random.default_rng(6)
-    units = np.concatenate(
-        [np.full(100 * n, 0.25 if k == "half" else k) for k, n in counts.items()]
-    )
-    base = 1.25 + random.integers(0, 32, units.size) / 128
-    displacement = units * random.choice([-1, 1], units.size) / 128
-    worst = 0.0
-    for weight in np.linspace(0, 1, 402)[1:-1]:
-        merged = (base + weight * displacement).astype(np.float32).astype(BF16).astype(float)
-        slope = displacement @ (merged - base) / (displacement @ displacement)
-        worst = max(worst, abs(slope - weight))
-    return worst
-
-
 @pytest.mark.parametrize("displacement", [0.3, 0.01, 0.003, 0.001])
 def test_rounding_is_said_to_move_weights_as_far_as_it_does(tmp_path, displacement):
     """The largest bias said is that of blends made and rounded in numpy, over the same weights."""
