@@ -26,7 +26,7 @@
 
 use super::compare::{compare_alike, compare_mixed};
 use super::scalar;
-use super::widen::{Rounding, decode};
+use super::widen::Rounding;
 use super::{
     Chunk, Column, Counts, GROUP, LANES, MAX_COLUMNS, MAX_PAIRS, SAMPLED, pair, reduce, sample,
 };
@@ -480,14 +480,5 @@ fn rectangle<S: Simd, T: Cell, const N: usize>(
         for j in 0..N {
             simd.store(&mut gram[entry(i, j)], pass, sums[i][j]);
         }
-    }
-}
-
-/// What an instruction set without a conversion of its own uses: [`decode`], sixteen times.
-#[allow(dead_code, reason = "only instruction sets without float16 conversions need it")]
-#[inline(always)]
-pub(super) fn decode_group(dtype: Dtype, bytes: &[u8], rows: &mut [Row<f32>; 2]) {
-    for (k, bytes) in bytes.chunks_exact(bytes.len() / GROUP).enumerate() {
-        rows[k % 2].0[k / 2] = decode(dtype, bytes) as f32;
     }
 }
