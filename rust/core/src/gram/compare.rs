@@ -1,6 +1,6 @@
 //! Counting where columns differ: on the stored bits in one dtype, on the values across dtypes.
 
-use super::generic::{Cell, Simd, Values};
+use super::generic::{Cell, Simd, Values, is_narrow};
 use super::scalar;
 use super::widen::{Rounding, binade, power_of_two};
 use super::{Column, Counts, LANES, MAX_COLUMNS};
@@ -102,9 +102,10 @@ pub(super) fn compare_mixed<T: Cell>(
     let finite = (0..rows).all(|row| {
         x.iter().all(|column| column.row(row).iter().fold(0.0, |sum, x| sum + x * 0.0) == 0.0)
     });
-    // Double rounding, powers of two, integers and what is not finite are left to the definition.
-    let narrow = columns[child].dtype == Dtype::F64
-        || columns.iter().all(|column| column.dtype != Dtype::F64);
+    // What is rounded twice, through float32, is left to the definition, as are powers of two,
+    // integers and what is not finite.
+    let narrow = matches!(columns[child].dtype, Dtype::F64 | Dtype::F32)
+        || columns.iter().all(|column| is_narrow(column.dtype));
     let rounding = Rounding::of(columns[child].dtype).filter(|rounding| rounding.mantissa > 0);
     let Some(cells) = rounding.filter(|_| finite && narrow).map(Cells::of) else {
         for k in 0..elements {

@@ -152,7 +152,7 @@ impl Cell for f32 {
 }
 
 /// Whether every value of a dtype, as [`decode`] gives it, is a float32.
-fn is_narrow(dtype: Dtype) -> bool {
+pub(super) fn is_narrow(dtype: Dtype) -> bool {
     match Rounding::of(dtype) {
         Some(rounding) => rounding.mantissa <= 23 && dtype.bits() <= 32,
         None => dtype.bits() <= 16,
