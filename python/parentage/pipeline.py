@@ -80,7 +80,7 @@ def trace(
     alignment: Alignment = align(inputs.child, inputs.others)
     options = Options(_core.threads() if threads is None else threads, tile_bytes, io, level)
     statistics = stream(alignment, len(inputs.parents), options, watcher)
-    return report(inputs, alignment, statistics)
+    return report(inputs, alignment, statistics, options)
 
 
 def open_all(

@@ -19,6 +19,7 @@ from parentage import _core
 from parentage.align import LEAST_SHARE
 from parentage.checkpoint import Checkpoint, natural_key, printable
 from parentage.errors import WriteError
+from parentage.sample import crossed_likeness
 from parentage.statistics import SINGULAR, benjamini_hochberg, cosines, fit, holm
 from parentage.stream import is_matrix
 from parentage.verdict import Evidence, Thresholds, Verdict, decide, origin
@@ -26,7 +27,7 @@ from parentage.verdict import Evidence, Thresholds, Verdict, decide, origin
 if TYPE_CHECKING:
     from parentage.align import Alignment
     from parentage.gram import Floats
-    from parentage.stream import Statistics, Table
+    from parentage.stream import Options, Statistics, Table
 
 SCHEMA = "parentage.evidence/1"
 """Version of the JSON document. Keys keep their meaning from version to version."""
@@ -184,7 +185,7 @@ def _short(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def report(inputs: Inputs, alignment: Alignment, statistics: Statistics) -> Trace:
+def report(inputs: Inputs, alignment: Alignment, statistics: Statistics, options: Options) -> Trace:
     """Make tables of statistics, and a verdict of the tables."""
     slices = alignment.slices
     names = {
@@ -213,7 +214,7 @@ def report(inputs: Inputs, alignment: Alignment, statistics: Statistics) -> Trac
         orient="row",
     )
     return Trace(
-        verdict=decide(_evidence(inputs, alignment, statistics, model, total)),
+        verdict=decide(_evidence(inputs, alignment, statistics, options, model, total)),
         inputs=inputs,
         slices=table[order],
         layers=pl.DataFrame(
@@ -298,6 +299,7 @@ def _evidence(
     inputs: Inputs,
     alignment: Alignment,
     statistics: Statistics,
+    options: Options,
     model: dict[str, pl.Series],
     total: int,
 ) -> Evidence:
@@ -353,6 +355,9 @@ def _evidence(
             # A child of zeros is like nothing; only without any matrix is there nothing to say.
             name: 0.0 if matrices.any() and np.isnan(x) else float(x)
             for name, x in zip(others, _likeness(statistics.matrices[None])[0], strict=True)
+        },
+        crossed=lambda: {
+            each.name: crossed_likeness(inputs.child, each, options) for each in inputs.others
         },
         origin=others[start],
         origin_r2=float(origin_fit.r2[0]) if candidates else math.nan,

@@ -106,6 +106,9 @@ class Evidence:
     """Per checkpoint: root mean square difference from the child, in floors."""
     likeness: Mapping[str, float]
     """Per checkpoint: cosine of its weights with the child's, over matrices; NaN without any."""
+    crossed: Callable[[], Mapping[str, float]]
+    """Per checkpoint: the largest likeness of any layer of the child with any of its own. Asked for
+    only where layers of one number are strangers, since it reads a little."""
     origin: str
     """The base, or the parent that :func:`origin` takes instead."""
     origin_r2: float
@@ -264,14 +267,21 @@ def unrelated(e: Evidence) -> Verdict | None:
     likeness = {name: value for name, value in e.likeness.items() if value == value}
     if not likeness or max(map(abs, likeness.values())) > e.thresholds.unrelated:
         return None
+    crossed = e.crossed()
+    if max(crossed.values(), default=0.0) >= e.thresholds.related:
+        return None
     closest = max(likeness, key=lambda name: abs(likeness[name]))
     return Verdict(
         "unrelated",
         "statistical",
         "unrelated",
         f"its matrices are no more like those of {_list(likeness)} than independent ones are: "
-        f"the largest cosine is {likeness[closest]:.4f}.",
-        {f"cosine_{name}": value for name, value in likeness.items()},
+        f"the largest cosine is {likeness[closest]:.4f}, and "
+        f"{max(crossed.values(), default=0.0):.4f} between layers of any number.",
+        {
+            **{f"cosine_{name}": value for name, value in likeness.items()},
+            **{f"crossed_{name}": value for name, value in crossed.items()},
+        },
     )
 
 
