@@ -1,7 +1,7 @@
 //! Times the Gram kernels on one chunk that stays in the cache, so that memory plays no part.
 //!
 //! Every level is compared with the scalar definition, bit for bit, before it is timed. Prints one
-//! line of JSON per case: nanoseconds per element, GB/s of input, and the ratio to scalar code.
+//! line of JSON on the machine and one per case: nanoseconds per element, GB/s of input, and the ratio to scalar code.
 //! With `--levels` it only names the levels of this CPU.
 
 use std::error::Error;
@@ -23,6 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     if cfg!(debug_assertions) {
         return Err("a debug build has no speed to measure; run with --release".into());
     }
+    println!(r#"{{"machine": "{}", "runs": {RUNS}, "elements": {CHUNK}}}"#, machine());
     let scalar = Level::named("scalar")?;
     for dtype in [Dtype::Bf16, Dtype::F16, Dtype::F32] {
         for columns in [2, 3, 4, 6, 10] {
@@ -51,6 +52,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     Ok(())
+}
+
+/// The name of the CPU, where the system tells it.
+fn machine() -> String {
+    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    name.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.to_owned())
 }
 
 /// The median time of a run, in nanoseconds.
