@@ -172,6 +172,8 @@ impl Cells {
         let away = x.abs() - magnitude;
         let inside = (away < above) & (away > -below);
         let tie = (away == above) | (away == -below);
-        ((c.to_bits() ^ x.to_bits()) >> 63 == 0) & (inside | (tie & even))
+        let one_sign = (c.to_bits() ^ x.to_bits()) >> 63 == 0;
+        // The cells of subnormal float64 are too small for float64 itself.
+        (c.to_bits() == x.to_bits()) | (one_sign & (inside | (tie & even)))
     }
 }
