@@ -66,10 +66,6 @@ class Alignment:
     plan: _core.Plan
 
 
-Pairing = "Callable[[Tensor, Checkpoint], Extent | str]"
-"""A layout rule: where a tensor of the child lies in another checkpoint, or why it does not."""
-
-
 def pair_by_name(tensor: Tensor, other: Checkpoint) -> Extent | str:
     """Pair a tensor of the child with the one of the same name and shape."""
     found = other.tensors.get(tensor.name)
@@ -108,7 +104,8 @@ def align(
 ) -> Alignment:
     """Pair every tensor of ``child`` with all ``others``: the base, then parents and controls.
 
-    ``pairing`` is the seam for layout rules; a slice takes part if every checkpoint has it.
+    ``pairing`` is the seam for layout rules: it says where a tensor of the child lies in another
+    checkpoint, or why it does not. A slice takes part if every checkpoint has it.
 
     Raises
     ------

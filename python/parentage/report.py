@@ -20,7 +20,7 @@ from parentage.align import LEAST_SHARE
 from parentage.checkpoint import Checkpoint, natural_key, printable
 from parentage.errors import WriteError
 from parentage.sample import crossed_likeness
-from parentage.statistics import SINGULAR, benjamini_hochberg, cosines, fit, holm
+from parentage.statistics import SINGULAR, benjamini_hochberg, fit, holm, likeness
 from parentage.stream import is_matrix
 from parentage.verdict import Evidence, Thresholds, Verdict, decide, origin
 
@@ -199,7 +199,7 @@ def report(inputs: Inputs, alignment: Alignment, statistics: Statistics, options
     table = pl.DataFrame({**names, **_columns(statistics.slices, inputs)})
     order = sorted(range(len(slices)), key=lambda row: natural_key(slices[row].name))
     model = _columns(statistics.model, inputs)
-    total = sum(tensor.elements for tensor in inputs.child.tensors.values())
+    total = inputs.child.elements
     unaligned = pl.DataFrame(
         [
             (each.checkpoint, each.tensor, each.reason, each.elements)
@@ -327,9 +327,9 @@ def _evidence(
     # Controls are no candidates: they are left out of what explains the child.
     candidates = [i for i in range(1 + len(parents)) if i != start]
     origin_fit = fit(_from(gram, start)[None], [1 + i for i in candidates])
-    likeness = _likeness(statistics.slices.estimates.gram)
+    alike = likeness(statistics.slices.estimates.gram)
     matrices = is_matrix(alignment.slices)
-    is_strange = matrices & (likeness[:, start] < Thresholds().related)
+    is_strange = matrices & (alike[:, start] < Thresholds().related)
     dtypes = [[tensor.dtype for tensor in each.tensors.values()] for each in inputs.others]
     same_dtype = [
         [dtypes[i][each.extents[i].tensor] == each.dtype for i in range(len(others))]
@@ -354,7 +354,7 @@ def _evidence(
         likeness={
             # A child of zeros is like nothing; only without any matrix is there nothing to say.
             name: 0.0 if matrices.any() and np.isnan(x) else float(x)
-            for name, x in zip(others, _likeness(statistics.matrices[None])[0], strict=True)
+            for name, x in zip(others, likeness(statistics.matrices[None])[0], strict=True)
         },
         crossed=lambda: {
             each.name: crossed_likeness(inputs.child, each, options) for each in inputs.others
@@ -395,13 +395,6 @@ def _from(gram: Floats, origin: int) -> Floats:
         if origin > 0:
             change[1 + i, origin] -= 1.0
     return change @ gram @ change.T
-
-
-def _likeness(gram: Floats) -> Floats:
-    """Return (S, C - 1) cosines of base, parents and controls with the child, as weights."""
-    change = np.eye(gram.shape[-1])
-    change[1:, 0] = 1.0
-    return cosines(change @ gram @ change.T)
 
 
 def _copied(

@@ -12,6 +12,7 @@ from parentage import _core
 from parentage.align import dtype_class, scale_of
 from parentage.checkpoint import is_of_the_body
 from parentage.gram import unpack
+from parentage.statistics import likeness
 
 if TYPE_CHECKING:
     from parentage.checkpoint import Checkpoint, Tensor
@@ -42,11 +43,8 @@ def crossed_likeness(child: Checkpoint, other: Checkpoint, options: Options) -> 
     elements = np.full(len(pairs), min(kinds[kind][0].elements, ELEMENTS), dtype=np.uint64)
     plan = _core.Plan([other.core, child.core], elements, tensors, np.zeros_like(tensors))
     found = _core.gram(plan, 0, plan.slices, threads=options.threads, io=options.io)
-    gram = unpack(found.gram).sum(axis=1)
-    base, cross, change = gram[:, 0, 0], gram[:, 0, 1], gram[:, 1, 1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        cosine = np.abs(base + cross) / np.sqrt(base * (base + 2.0 * cross + change))
-    return float(np.nanmax(cosine, initial=0.0))
+    cosine = likeness(unpack(found.gram).sum(axis=1))
+    return float(np.nanmax(np.abs(cosine), initial=0.0))
 
 
 def _matrices(checkpoint: Checkpoint) -> dict[tuple[str, tuple[int, ...]], list[Tensor]]:

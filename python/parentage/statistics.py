@@ -160,6 +160,13 @@ def cosines(gram: Floats) -> Floats:
     return out
 
 
+def likeness(gram: Floats) -> Floats:
+    """Return (S, C - 1) cosines of base, parents and controls with the child, as weights."""
+    change = np.eye(gram.shape[-1])
+    change[1:, 0] = 1.0
+    return cosines(change @ gram @ change.T)
+
+
 def log10_p(inner: Floats, squares: Floats) -> Floats:
     """Bound the log10 of the probability of ``inner`` under block-wise sign flips.
 
