@@ -79,12 +79,11 @@ pub fn gram(
         let first = tile.elements().start;
         let mut sums = TileSums::default();
         for chunk in &tile.chunks {
-            let range = chunk.elements.start - first..chunk.elements.end - first;
+            let range =
+                (chunk.elements.start - first) as usize..(chunk.elements.end - first) as usize;
             let mut window = [Column { bytes: &[], ..parts[0] }; MAX_COLUMNS];
             for (part, column) in window.iter_mut().zip(parts) {
-                let width = column.dtype.bits() / 8;
-                let bytes = (range.start * width) as usize..(range.end * width) as usize;
-                *part = Column { bytes: &column.bytes[bytes], ..*column };
+                *part = column.part(range.clone());
             }
             let result = options.level.chunk(&window[..columns], chunk.first);
             sums.gram.extend_from_slice(&result.gram[..entries]);

@@ -1,6 +1,6 @@
 //! Counting where columns differ: on the stored bits in one dtype, on the values across dtypes.
 
-use super::generic::{Cell, Simd, Values, is_narrow};
+use super::generic::{Cell, Simd, Values, element, is_narrow};
 use super::scalar;
 use super::widen::{Rounding, binade, power_of_two};
 use super::{Column, Counts, LANES, MAX_COLUMNS};
@@ -109,11 +109,7 @@ pub(super) fn compare_mixed<T: Cell>(
     let rounding = Rounding::of(columns[child].dtype).filter(|rounding| rounding.mantissa > 0);
     let Some(cells) = rounding.filter(|_| finite && narrow).map(Cells::of) else {
         for k in 0..elements {
-            let mut values = [0.0; MAX_COLUMNS];
-            for (value, column) in values.iter_mut().zip(x) {
-                *value = column.get(k);
-            }
-            scalar::compare(columns, &values[..x.len()], start + k, counts);
+            scalar::compare(columns, &element(x, k)[..x.len()], start + k, counts);
         }
         return;
     };

@@ -64,7 +64,7 @@ impl<T: Cell> Values<T> {
 
     /// Element `k` of the block.
     #[inline(always)]
-    pub(super) fn get(&self, k: usize) -> f64 {
+    fn get(&self, k: usize) -> f64 {
         self.0[k / GROUP * 2 + k % 2].0[k % GROUP / 2].value()
     }
 
@@ -247,7 +247,7 @@ fn run<S: Simd, T: Cell>(simd: S, columns: &[Column<'_>], sampled: bool, exclude
         let elements = BLOCK.min(length - start);
         let rows = elements.next_multiple_of(GROUP) / LANES;
         for (values, column) in x.iter_mut().zip(columns) {
-            widen(simd, &part(column, start, elements), values);
+            widen(simd, &column.part(start..start + elements), values);
         }
         if !alike {
             compare_mixed(&x[..count], columns, start, elements, &mut out.counts);
@@ -275,20 +275,12 @@ fn run<S: Simd, T: Cell>(simd: S, columns: &[Column<'_>], sampled: bool, exclude
     out
 }
 
-/// Some elements of a column.
-#[inline(always)]
-fn part<'a>(column: &Column<'a>, start: usize, elements: usize) -> Column<'a> {
-    let width = column.width();
-    let bytes = &column.bytes[start * width..(start + elements) * width];
-    Column { dtype: column.dtype, bytes }
-}
-
 /// Some elements of every column.
 #[inline(always)]
 fn cut<'a>(columns: &[Column<'a>], start: usize, elements: usize) -> [Column<'a>; MAX_COLUMNS] {
     let mut window = [Column { dtype: Dtype::U8, bytes: &[] }; MAX_COLUMNS];
     for (window, column) in window.iter_mut().zip(columns) {
-        *window = part(column, start, elements);
+        *window = column.part(start..start + elements);
     }
     window
 }
@@ -303,15 +295,21 @@ fn widen<S: Simd, T: Cell>(simd: S, column: &Column<'_>, out: &mut Values<T>) {
     }
 }
 
+/// Element `k` of a block, in every column.
+#[inline(always)]
+pub(super) fn element<T: Cell>(x: &[Values<T>], k: usize) -> [f64; MAX_COLUMNS] {
+    let mut values = [0.0; MAX_COLUMNS];
+    for (value, column) in values.iter_mut().zip(x) {
+        *value = column.get(k);
+    }
+    values
+}
+
 /// Sets elements that are not finite in some column to zero in all of them, and counts them.
 #[inline(never)]
 fn exclude_elements<T: Cell>(x: &mut [Values<T>], elements: usize, counts: &mut Counts) {
-    let mut values = [0.0; MAX_COLUMNS];
     for k in 0..elements {
-        for (value, column) in values.iter_mut().zip(x.iter()) {
-            *value = column.get(k);
-        }
-        if scalar::exclude(&values[..x.len()], counts) {
+        if scalar::exclude(&element(x, k)[..x.len()], counts) {
             for column in x.iter_mut() {
                 column.set(k, 0.0);
             }
@@ -327,12 +325,8 @@ fn add_samples<T: Cell>(
     rounding: Option<Rounding>,
     out: &mut Chunk,
 ) {
-    let mut values = [0.0; MAX_COLUMNS];
     for k in 0..elements {
-        for (value, column) in values.iter_mut().zip(x) {
-            *value = column.get(k);
-        }
-        sample(&values[..x.len()], rounding, out);
+        sample(&element(x, k)[..x.len()], rounding, out);
     }
 }
 

@@ -103,7 +103,14 @@ pub struct Column<'a> {
     pub bytes: &'a [u8],
 }
 
-impl Column<'_> {
+impl<'a> Column<'a> {
+    /// Elements `range` of the column.
+    #[inline(always)]
+    pub(crate) fn part(&self, range: std::ops::Range<usize>) -> Column<'a> {
+        let width = self.width();
+        Column { dtype: self.dtype, bytes: &self.bytes[range.start * width..range.end * width] }
+    }
+
     /// Elements in the column.
     pub fn len(&self) -> usize {
         self.bytes.len() / self.width()
