@@ -15,8 +15,12 @@ __all__ = [
     "DEFINITION",
     "MAX_COLUMNS",
     "MAX_HEADER",
+    "MAX_OPS",
+    "MAX_RESULTS",
     "MAX_TILE_BYTES",
     "MIN_TILE_BYTES",
+    "NARROW",
+    "ULPS",
     "WEIGHTS",
     "Checkpoint",
     "CheckpointError",
@@ -24,14 +28,21 @@ __all__ = [
     "Plan",
     "PlanError",
     "ReadError",
+    "Replay",
+    "Replayed",
+    "Spectrum",
     "Statistics",
     "__version__",
     "build_profile",
+    "elements",
     "gram",
     "levels",
     "read",
+    "replay_slices",
     "simd_level",
+    "spectrum",
     "threads",
+    "write_replay",
 ]
 
 __version__: Final[str]
@@ -43,6 +54,10 @@ CHUNK: Final[int]
 WEIGHTS: Final[int]
 MAX_COLUMNS: Final[int]
 MAX_HEADER: Final[int]
+MAX_OPS: Final[int]
+MAX_RESULTS: Final[int]
+ULPS: Final[int]
+NARROW: Final[float]
 MIN_TILE_BYTES: Final[int]
 MAX_TILE_BYTES: Final[int]
 
@@ -135,6 +150,9 @@ class Statistics:
     @property
     def histogram(self) -> NDArray[np.uint64]:
         """(S, C - 2, BINS): sampled displacements in units of the child's last place."""
+    @property
+    def replayed(self) -> Replayed:
+        """What the replays reproduce."""
 
 def gram(
     plan: Plan,
@@ -145,9 +163,116 @@ def gram(
     tile_bytes: int | None = None,
     io: str = "mmap",
     level: str | None = None,
+    replays: list[Replay] = ...,
     progress: Callable[[int], object] | None = None,
 ) -> Statistics:
     """Streams slices `first` to `last` (exclusive) of `plan` once and returns their statistics."""
+
+@final
+class Replay:
+    """A recipe's arithmetic, with what it needs to know about every slice."""
+
+    def __new__(
+        cls,
+        operations: list[tuple[str, list[int], str | None]],
+        results: list[int],
+        scalars: NDArray[np.float32],
+        matrices: list[list[tuple[NDArray[np.float32], NDArray[np.float32]] | None]] | None = None,
+        applies: NDArray[np.bool_] | None = None,
+    ) -> Replay: ...
+
+@final
+class Replayed:
+    """What R replays reproduce of S slices."""
+
+    @property
+    def reproduced(self) -> NDArray[np.uint64]:
+        """(S, R): elements of which every result has the child's bits."""
+    @property
+    def explained(self) -> NDArray[np.uint64]:
+        """(S, R): elements of which some result has them, and some has not."""
+    @property
+    def mismatched(self) -> NDArray[np.uint64]:
+        """(S, R): elements of which no result has them."""
+    @property
+    def zero_signs(self) -> NDArray[np.uint64]:
+        """(S, R): the mismatched where both are zeros, of different sign."""
+    @property
+    def ulps(self) -> NDArray[np.uint64]:
+        """(S, R, ULPS): the mismatched by distance in units of the child's last place."""
+    @property
+    def blocks(self) -> NDArray[np.uint64]:
+        """(S, R, BLOCKS): the mismatched by block of the slice."""
+    @property
+    def first(self) -> NDArray[np.int64]:
+        """(S, R): the first mismatched element of the slice, -1 if there is none."""
+
+def replay_slices(
+    plan: Plan,
+    first: int,
+    last: int,
+    replays: list[Replay],
+    *,
+    threads: int,
+    tile_bytes: int | None = None,
+    io: str = "mmap",
+    level: str | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> Replayed:
+    """Replays slices `first` to `last` (exclusive) of `plan` and compares them with the child."""
+
+def write_replay(
+    plan: Plan,
+    replay: Replay,
+    files: list[str] | list[Path],
+    targets: list[tuple[int, int, str]],
+    *,
+    threads: int,
+    tile_bytes: int | None = None,
+    io: str = "mmap",
+    level: str | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> None:
+    """Writes what a replay gives of every slice of `plan` into existing files."""
+
+@final
+class Spectrum:
+    """Cell spectra of G groups; the second axis is (all intervals, narrow ones)."""
+
+    @property
+    def coverage(self) -> NDArray[np.uint32]:
+        """(G, 2, bins): intervals over each bin."""
+    @property
+    def intervals(self) -> NDArray[np.uint64]:
+        """(G, 2): intervals in all."""
+    @property
+    def fixed(self) -> NDArray[np.uint64]:
+        """(G,): elements that the weight does not change."""
+    @property
+    def fixed_admitted(self) -> NDArray[np.uint64]:
+        """(G,): of those, the ones that the other weights put into their cell."""
+
+def spectrum(
+    plan: Plan,
+    first: int,
+    last: int,
+    *,
+    weights: NDArray[np.float64],
+    axis: int,
+    groups: list[int],
+    windows: NDArray[np.float64],
+    bins: int,
+    threads: int,
+    widen: float = 0.0,
+    dtype: str | None = None,
+    io: str = "mmap",
+) -> Spectrum:
+    """Counts which weights of column `axis` the rounding cells of the slices admit."""
+
+def elements(
+    plan: Plan, first: int, last: int, *, threads: int, io: str = "mmap"
+) -> NDArray[np.float64]:
+    """Elements of slices `first` to `last` (exclusive) of `plan`: (elements, columns) float64."""
 
 def read(
     plan: Plan,

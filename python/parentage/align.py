@@ -63,6 +63,8 @@ class Alignment:
 
     slices: tuple[Slice, ...]
     unaligned: tuple[Unaligned, ...]
+    checkpoints: tuple[_core.Checkpoint, ...]
+    """Base, parents and controls, child."""
     plan: _core.Plan
 
 
@@ -147,7 +149,8 @@ def align(
     paired_elements = sum(each.elements for each in slices)
     if paired_elements <= LEAST_SHARE * child.elements:
         raise PlanError(_nothing_pairs(child, others, unaligned, paired_elements))
-    return Alignment(tuple(slices), tuple(unaligned), _plan(child, others, slices))
+    cores = (*(other.core for other in others), child.core)
+    return Alignment(tuple(slices), tuple(unaligned), cores, _plan(cores, slices))
 
 
 def _slices(tensor: Tensor, extents: list[Extent]) -> list[Slice]:
@@ -173,11 +176,11 @@ def _slices(tensor: Tensor, extents: list[Extent]) -> list[Slice]:
     ]
 
 
-def _plan(child: Checkpoint, others: Sequence[Checkpoint], slices: list[Slice]) -> _core.Plan:
+def _plan(checkpoints: Sequence[_core.Checkpoint], slices: list[Slice]) -> _core.Plan:
     extents = [[(extent.tensor, extent.start) for extent in each.extents] for each in slices]
     table = np.array(extents, dtype=np.uint64)
     return _core.Plan(
-        [*(other.core for other in others), child.core],
+        list(checkpoints),
         np.array([each.elements for each in slices], dtype=np.uint64),
         np.ascontiguousarray(table[:, :, 0]),
         np.ascontiguousarray(table[:, :, 1]),

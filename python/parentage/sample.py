@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,12 +13,26 @@ import numpy as np
 from parentage import _core
 from parentage.align import dtype_class, scale_of
 from parentage.checkpoint import is_of_the_body
-from parentage.gram import unpack
+from parentage.gram import Gram, unpack
 from parentage.statistics import likeness
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from parentage.align import Alignment, Slice
     from parentage.checkpoint import Checkpoint, Tensor
+    from parentage.gram import Counts, Floats
+    from parentage.replay import Program, Value
     from parentage.stream import Options
+
+BUDGET = 1 << 21
+"""Elements of each checkpoint that a sample aims at."""
+RUN = 1 << 12
+"""Consecutive elements read at a place: whole pages of any dtype."""
+LEAST = 256
+"""Elements of a slice that a sample holds at least, or all of them."""
 
 ELEMENTS = 1 << 14
 """Elements compared of each pair of tensors."""
@@ -58,3 +74,167 @@ def _matrices(checkpoint: Checkpoint) -> dict[tuple[str, tuple[int, ...]], list[
             name = re.sub(rf"\.{tensor.layer}\.", ".*.", tensor.name, count=1)
             kinds[name, tensor.shape].append(tensor)
     return {kind: tensors for kind, tensors in kinds.items() if len(tensors) > 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What R replays reproduce of S slices of a sample, each (S, R)."""
+
+    reproduced: Counts
+    explained: Counts
+    mismatched: Counts
+
+    @property
+    def share(self) -> Floats:
+        """(R,) share of all elements that are reproduced or explained."""
+        good = (self.reproduced + self.explained).sum(axis=0).astype(np.float64)
+        total = good + self.mismatched.sum(axis=0)
+        return np.where(total > 0, good / np.maximum(total, 1), 0.0)
+
+
+class Sample:
+    """Runs of elements, spread evenly over every slice that has floating-point numbers.
+
+    A checkpoint that is small enough is in its sample whole. The choice of elements depends on
+    nothing but the slices' sizes.
+    """
+
+    def __init__(
+        self, alignment: Alignment, parents: int, options: Options, budget: int = BUDGET
+    ) -> None:
+        self.slices: tuple[Slice, ...] = alignment.slices
+        """All slices of the alignment, sampled or not."""
+        self.parents = parents
+        """How many columns after the base are parents."""
+        self.columns = alignment.plan.columns
+        self._options = options
+        total = sum(each.elements for each in self.slices)
+        owner: list[int] = []
+        elements: list[int] = []
+        tensors: list[list[int]] = []
+        starts: list[list[int]] = []
+        for index, each in enumerate(self.slices):
+            if dtype_class(each.dtype) != "float" or each.dtype == "F8_E8M0":
+                continue
+            for start, count in runs(each.elements, total, budget):
+                owner.append(index)
+                elements.append(count)
+                tensors.append([extent.tensor for extent in each.extents])
+                starts.append([extent.start + start for extent in each.extents])
+        self.owner = np.array(owner, dtype=np.intp)
+        """(runs,) the slice of each run."""
+        self.counts = np.array(elements, dtype=np.uint64)
+        """(runs,) elements of each run."""
+        self.plan: _core.Plan | None = None
+        if owner:
+            self.plan = _core.Plan(
+                list(alignment.checkpoints),
+                self.counts,
+                np.array(tensors, dtype=np.uint64),
+                np.array(starts, dtype=np.uint64),
+            )
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every element of every slice is in the sample."""
+        return int(self.counts.sum()) == sum(each.elements for each in self.slices)
+
+    @cached_property
+    def weight(self) -> Floats:
+        """(S,) sampled elements of each slice."""
+        return np.bincount(self.owner, self.counts.astype(np.float64), len(self.slices))
+
+    @cached_property
+    def gram(self) -> Gram:
+        """Gram matrices and counters of the sampled elements, one row per slice."""
+        out = Gram.zeros(len(self.slices), self.columns)
+        if self.plan is not None:
+            found = _core.gram(
+                self.plan, 0, self.plan.slices, threads=self._options.threads, io=self._options.io
+            )
+            out.add(Gram.from_core(self.counts, found), self.owner.tolist())
+        return out
+
+    @cached_property
+    def elements(self) -> Floats:
+        """(elements, columns) float64: the sampled elements of all checkpoints, slice by slice."""
+        if self.plan is None:
+            return np.zeros((0, self.columns))
+        return _core.elements(
+            self.plan, 0, self.plan.slices, threads=self._options.threads, io=self._options.io
+        )
+
+    @cached_property
+    def element_owner(self) -> NDArray[np.intp]:
+        """(elements,) the slice of each of :attr:`elements`."""
+        return np.repeat(self.owner, self.counts.astype(np.intp))
+
+    def spectrum(
+        self,
+        weights: Floats,
+        axis: int,
+        groups: NDArray[np.intp],
+        windows: Floats,
+        bins: int,
+        *,
+        widen: float = 0.0,
+        dtype: str | None = None,
+    ) -> _core.Spectrum | None:
+        """Return cell spectra of groups of slices; see :func:`parentage._core.spectrum`.
+
+        ``weights`` is (S, columns - 1), ``groups`` (S,); ``None`` for an empty sample.
+        """
+        if self.plan is None:
+            return None
+        return _core.spectrum(
+            self.plan,
+            0,
+            self.plan.slices,
+            weights=np.ascontiguousarray(weights[self.owner], dtype=np.float64),
+            axis=axis,
+            groups=groups[self.owner].tolist(),
+            windows=np.ascontiguousarray(windows),
+            bins=bins,
+            threads=self._options.threads,
+            widen=widen,
+            dtype=dtype,
+            io=self._options.io,
+        )
+
+    def replay(self, programs: Sequence[tuple[Program, Sequence[Value]]]) -> Counted:
+        """Replay programs, each with its results, and count by slice."""
+        shape = (len(self.slices), len(programs))
+        zeros = [np.zeros(shape, dtype=np.uint64) for _ in range(3)]
+        out = Counted(*zeros)
+        if self.plan is None or not programs:
+            return out
+        found = _core.replay_slices(
+            self.plan,
+            0,
+            self.plan.slices,
+            [program.replay(results, self.owner) for program, results in programs],
+            threads=self._options.threads,
+            io=self._options.io,
+        )
+        np.add.at(out.reproduced, self.owner, found.reproduced)
+        np.add.at(out.explained, self.owner, found.explained)
+        np.add.at(out.mismatched, self.owner, found.mismatched)
+        return out
+
+
+def runs(elements: int, total: int, budget: int) -> list[tuple[int, int]]:
+    """Return (start, count) of the runs that are read of a slice of ``elements`` elements.
+
+    ``total`` is the size of all slices together.
+
+    >>> runs(1000, 5000, 5000), len(runs(1 << 20, 1 << 24, 1 << 20)), runs(1 << 20, 1 << 24, 0)
+    ([(0, 1000)], 16, [(0, 256)])
+    """
+    share = elements if total <= budget else max(LEAST, elements * budget // total)
+    if share >= elements:
+        return [(0, elements)]
+    count = -(-share // RUN)
+    length = min(RUN, share)
+    # Even steps, in whole runs, so that reads are of whole pages wherever tensors begin on one.
+    step = elements // count // length * length
+    return [(i * max(step, length), length) for i in range(count)]

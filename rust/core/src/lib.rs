@@ -6,16 +6,19 @@
 //! 2. [`plan`]: which elements of which files belong together.
 //! 3. `source`: windows of files, lent to whoever computes.
 //! 4. [`stream`]: tiles of the same elements of every checkpoint, over [`threads`], with [`progress`].
-//! 5. [`gram`]: what is computed of each tile, bit for bit the same on every CPU.
+//! 5. [`gram`], [`cells`] and [`replay`]: what is computed of each tile, bit for bit the same on
+//!    every CPU.
 //!
 //! Names and choices (which slices pair, which fit means what) are made above this crate; every
 //! byte of every tensor is read in it.
 
+pub mod cells;
 pub mod checkpoint;
 pub mod error;
 pub mod gram;
 pub mod plan;
 pub mod progress;
+pub mod replay;
 mod source;
 pub mod stream;
 pub mod threads;

@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use crate::error::{Error, Result};
-use crate::gram::{Column, Counts, Level, MAX_COLUMNS, MAX_PAIRS, WEIGHTS, pairs};
+use crate::gram::{Column, Counts, Level, MAX_COLUMNS, MAX_PAIRS, WEIGHTS, decode, pairs};
 use crate::plan::{self, BLOCKS, Plan, Tile};
 use crate::progress::Progress;
+use crate::replay::{self, Machine, Replay, replay_chunk};
 use crate::source::{self, Buffer, Io, Source};
 use crate::threads;
 
@@ -58,26 +59,39 @@ pub struct Statistics {
     pub bias: Vec<f64>,
     /// Counters, shape (S,).
     pub counts: Vec<Counts>,
+    /// What every replay reproduces, shape (S, replays).
+    pub replayed: Vec<replay::Counts>,
 }
 
-/// Streams `slices` of the plan once and returns their statistics.
+/// Streams `slices` of the plan once and returns their statistics, and what `replays` reproduce.
+///
+/// The inputs of a replay start with the first of `slices`.
 ///
 /// # Errors
 ///
 /// [`Error::Io`] and [`Error::Changed`] from reading, [`Error::Interrupted`] after
-/// [`Progress::cancel`], [`Error::Argument`] for options out of range. No result is returned then.
+/// [`Progress::cancel`], [`Error::Argument`] for options out of range or replays that do not fit the
+/// plan. No result is returned then.
 pub fn gram(
     plan: &Plan,
     slices: Range<usize>,
+    replays: &[Replay],
     options: &Options,
     progress: &Progress,
 ) -> Result<Statistics> {
+    for replay in replays {
+        replay.check(plan, &slices)?;
+    }
     let columns = plan.columns();
     let entries = pairs(columns);
     let count = slices.len();
     let results = tiles(plan, slices.clone(), options, progress, |tile, parts| {
         let first = tile.elements().start;
-        let mut sums = TileSums::default();
+        let mut machine = Machine::default();
+        let mut sums = TileSums {
+            replayed: vec![replay::Counts::default(); replays.len()],
+            ..TileSums::default()
+        };
         for chunk in &tile.chunks {
             let range =
                 (chunk.elements.start - first) as usize..(chunk.elements.end - first) as usize;
@@ -92,8 +106,15 @@ pub fn gram(
                 sums.bias.extend(result.bias[1..columns - 1].iter().flatten());
             }
             sums.counts.add(&result.counts);
+            for (replay, counts) in replays.iter().zip(&mut sums.replayed) {
+                if let Some(place) = replay.place(tile.slice - slices.start, chunk) {
+                    let window = &window[..columns];
+                    let level = options.level;
+                    counts.add(&replay_chunk(level, &mut machine, &replay.program, window, &place));
+                }
+            }
         }
-        sums
+        Ok(sums)
     })?;
 
     // Sums run over chunks in order, whichever tile and thread they came from.
@@ -102,10 +123,15 @@ pub fn gram(
         energy: vec![0.0; count],
         bias: vec![0.0; count * (columns - 2) * (WEIGHTS + 1)],
         counts: vec![Counts::default(); count],
+        replayed: vec![replay::Counts::default(); count * replays.len()],
     };
     for (tile, sums) in &results {
         let slice = tile.slice - slices.start;
         total.counts[slice].add(&sums.counts);
+        let replayed = &mut total.replayed[slice * replays.len()..][..replays.len()];
+        for (sum, counts) in replayed.iter_mut().zip(&sums.replayed) {
+            sum.add(counts);
+        }
         let width = (columns - 2) * (WEIGHTS + 1);
         for sampled in sums.bias.chunks_exact(width.max(1)) {
             let bias = &mut total.bias[slice * width..][..width];
@@ -139,15 +165,39 @@ pub fn read(
     progress: &Progress,
 ) -> Result<u64> {
     let sums = tiles(plan, slices, options, progress, |_, columns| {
-        columns.iter().fold(0_u64, |sum, column| {
+        Ok(columns.iter().fold(0_u64, |sum, column| {
             let (words, rest) = column.bytes.as_chunks::<8>();
             let words =
                 words.iter().map(|word| u64::from_le_bytes(*word)).fold(0, u64::wrapping_add);
             let rest = rest.iter().fold(0, |rest, &byte| rest << 8 | u64::from(byte));
             sum.wrapping_add(words).wrapping_add(rest)
-        })
+        }))
     })?;
     Ok(sums.into_iter().fold(0, |sum, (_, part)| sum.wrapping_add(part)))
+}
+
+/// Reads `slices` once and returns their elements, decoded: shape (elements, columns).
+///
+/// # Errors
+///
+/// As [`gram`].
+pub fn elements(
+    plan: &Plan,
+    slices: Range<usize>,
+    options: &Options,
+    progress: &Progress,
+) -> Result<Vec<f64>> {
+    let parts = tiles(plan, slices, options, progress, |_, columns| {
+        let mut out = Vec::with_capacity(columns[0].len() * columns.len());
+        for k in 0..columns[0].len() {
+            out.extend(columns.iter().map(|column| {
+                let width = column.width();
+                decode(column.dtype, &column.bytes[k * width..(k + 1) * width])
+            }));
+        }
+        Ok(out)
+    })?;
+    Ok(parts.into_iter().flat_map(|(_, part)| part).collect())
 }
 
 const _: () = assert!(MAX_PAIRS == pairs(MAX_COLUMNS));
@@ -159,17 +209,18 @@ struct TileSums {
     energy: Vec<f64>,
     bias: Vec<f64>,
     counts: Box<Counts>,
+    replayed: Vec<replay::Counts>,
 }
 
 /// Reads every tile of `slices` once and returns `compute` of each, in order.
 ///
 /// `compute` gets the tile's elements of every column of the plan.
-fn tiles<T: Send>(
+pub(crate) fn tiles<T: Send>(
     plan: &Plan,
     slices: Range<usize>,
     options: &Options,
     progress: &Progress,
-    compute: impl Fn(&Tile, &[Column<'_>]) -> T + Sync,
+    compute: impl Fn(&Tile, &[Column<'_>]) -> Result<T> + Sync,
 ) -> Result<Vec<(Tile, T)>> {
     if !(MIN_TILE_BYTES..=MAX_TILE_BYTES).contains(&options.tile_bytes) {
         return Err(Error::Argument(format!(
@@ -204,7 +255,7 @@ fn tiles<T: Send>(
             lent.push((Column { dtype: extent.dtype, bytes: window }, source, bytes));
         }
         let columns: Vec<_> = lent.iter().map(|(column, ..)| *column).collect();
-        let result = compute(tile, &columns);
+        let result = compute(tile, &columns)?;
         for (column, (_, source, bytes)) in lent.into_iter().enumerate() {
             progress.advance(bytes.end - bytes.start);
             let released = source.release(bytes);

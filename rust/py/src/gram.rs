@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 
 use crate::errors::to_python;
 use crate::plan::Plan;
+use crate::replay::{Replay, Replayed, inner};
 use crate::run::run;
 
 /// Sufficient statistics of S slices over C columns, with P = C (C + 1) / 2.
@@ -37,9 +38,11 @@ pub(crate) struct Statistics {
     inf: Py<PyArray2<u64>>,
     /// (S, C - 2, BINS) uint64: sampled displacements in units of the child's last place.
     histogram: Py<PyArray3<u64>>,
+    /// What the replays reproduce.
+    replayed: Py<Replayed>,
 }
 
-fn options(
+pub(crate) fn options(
     threads: usize,
     tile_bytes: Option<u64>,
     io: &str,
@@ -55,9 +58,10 @@ fn options(
 
 /// Streams slices `first` to `last` (exclusive) of `plan` once and returns their statistics.
 ///
-/// `progress`, if given, is called with the bytes read so far.
+/// Every replay is compared with the child in the same pass. `progress`, if given, is called with the
+/// bytes read so far.
 #[pyfunction]
-#[pyo3(signature = (plan, first, last, *, threads, tile_bytes=None, io="mmap", level=None, progress=None))]
+#[pyo3(signature = (plan, first, last, *, threads, tile_bytes=None, io="mmap", level=None, replays=Vec::new(), progress=None))]
 #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python function")]
 pub(crate) fn gram(
     py: Python<'_>,
@@ -68,11 +72,14 @@ pub(crate) fn gram(
     tile_bytes: Option<u64>,
     io: &str,
     level: Option<&str>,
+    replays: Vec<PyRef<'_, Replay>>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Statistics> {
     let options = options(threads, tile_bytes, io, level)?;
     let plan = &plan.0;
-    let sums = run(py, progress, |watch| stream::gram(plan, first..last, &options, watch))?;
+    let replays = inner(&replays);
+    let sums =
+        run(py, progress, |watch| stream::gram(plan, first..last, &replays, &options, watch))?;
 
     let (slices, columns) = (sums.counts.len(), plan.columns());
     let scalars = |count: fn(&Counts) -> u64| -> Py<PyArray1<u64>> {
@@ -87,6 +94,7 @@ pub(crate) fn gram(
         sums.counts[slice].histogram[parent + 1][bin]
     });
     Ok(Statistics {
+        replayed: Py::new(py, Replayed::new(py, &sums.replayed, slices, replays.len())?)?,
         bias: sums.bias.into_pyarray(py).reshape((slices, columns - 2, WEIGHTS + 1))?.unbind(),
         precision: scalars(|counts| u64::from(counts.precision)),
         excluded: scalars(|counts| counts.excluded),

@@ -6,6 +6,7 @@ mod checkpoint;
 mod errors;
 mod gram;
 mod plan;
+mod replay;
 mod run;
 
 use pyo3::prelude::*;
@@ -13,7 +14,7 @@ use pyo3::prelude::*;
 /// Streamed Gram matrices over safetensors checkpoints.
 #[pymodule(gil_used = true)]
 mod _core {
-    use parentage_core::{checkpoint::header, gram as kernel, plan, stream};
+    use parentage_core::{cells, checkpoint::header, gram as kernel, plan, replay, stream};
     use pyo3::prelude::*;
 
     #[pymodule_export]
@@ -24,6 +25,10 @@ mod _core {
     use crate::gram::{Statistics, gram, levels, read, simd_level, threads};
     #[pymodule_export]
     use crate::plan::Plan;
+    #[pymodule_export]
+    use crate::replay::{
+        Replay, Replayed, Spectrum, elements, replay_slices, spectrum, write_replay,
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -33,6 +38,10 @@ mod _core {
         module.add("DEFINITION", kernel::DEFINITION)?;
         module.add("BLOCKS", plan::BLOCKS)?;
         module.add("BINS", kernel::BINS)?;
+        module.add("NARROW", cells::NARROW)?;
+        module.add("ULPS", replay::ULPS)?;
+        module.add("MAX_OPS", replay::MAX_OPS)?;
+        module.add("MAX_RESULTS", replay::Program::MAX_RESULTS)?;
         module.add("WEIGHTS", kernel::WEIGHTS)?;
         module.add("CHUNK", kernel::CHUNK)?;
         module.add("MAX_COLUMNS", kernel::MAX_COLUMNS)?;

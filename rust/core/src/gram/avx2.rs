@@ -4,7 +4,7 @@
 use std::arch::x86_64::*;
 
 use super::generic::{self, Row, Simd};
-use super::{Chunk, Column};
+use super::{Chunk, Column, Vectorize};
 
 /// Proof that the CPU has AVX2, FMA and F16C.
 #[derive(Clone, Copy, Debug)]
@@ -20,10 +20,20 @@ impl Avx2 {
         has.then_some(Self(()))
     }
 
+    pub(super) fn vectorize<W: Vectorize>(self, work: W) -> W::Output {
+        // SAFETY: `self` proves that the CPU has the features that `vectorize` enables.
+        unsafe { vectorize(work) }
+    }
+
     pub(super) fn chunk(self, columns: &[Column<'_>], sampled: bool) -> Chunk {
         // SAFETY: `self` proves that the CPU has the features that `chunk` enables.
         unsafe { chunk(self, columns, sampled) }
     }
+}
+
+#[target_feature(enable = "avx2,fma,f16c,popcnt")]
+fn vectorize<W: Vectorize>(work: W) -> W::Output {
+    work.run()
 }
 
 #[target_feature(enable = "avx2,fma,f16c,popcnt")]

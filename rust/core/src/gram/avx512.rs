@@ -4,7 +4,7 @@
 use std::arch::x86_64::*;
 
 use super::generic::{self, Row, Simd};
-use super::{Chunk, Column};
+use super::{Chunk, Column, Vectorize};
 
 /// Proof that the CPU has AVX-512 F, BW, DQ and VL.
 #[derive(Clone, Copy, Debug)]
@@ -21,10 +21,20 @@ impl Avx512 {
         has.then_some(Self(()))
     }
 
+    pub(super) fn vectorize<W: Vectorize>(self, work: W) -> W::Output {
+        // SAFETY: `self` proves that the CPU has the features that `vectorize` enables.
+        unsafe { vectorize(work) }
+    }
+
     pub(super) fn chunk(self, columns: &[Column<'_>], sampled: bool) -> Chunk {
         // SAFETY: `self` proves that the CPU has the features that `chunk` enables.
         unsafe { chunk(self, columns, sampled) }
     }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,popcnt")]
+fn vectorize<W: Vectorize>(work: W) -> W::Output {
+    work.run()
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,popcnt")]

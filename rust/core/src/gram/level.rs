@@ -20,6 +20,15 @@ enum Kind {
     Neon(super::neon::Neon),
 }
 
+/// Loops over arrays that the compiler is to vectorise for an instruction set.
+pub(crate) trait Vectorize {
+    /// What comes out.
+    type Output;
+    /// Does it. To be `#[inline(always)]`, with everything it calls: else it is compiled for the least
+    /// common instruction set. It may use no operation whose result depends on the instruction set.
+    fn run(self) -> Self::Output;
+}
+
 impl Level {
     /// Every level there is, on any CPU, slowest first.
     pub const NAMES: [&str; 4] = ["scalar", "neon", "avx2", "avx512"];
@@ -81,6 +90,19 @@ impl Level {
             Kind::Avx512(_) => "avx512",
             #[cfg(target_arch = "aarch64")]
             Kind::Neon(_) => "neon",
+        }
+    }
+
+    /// Runs `work` compiled for this instruction set.
+    pub(crate) fn vectorize<W: Vectorize>(self, work: W) -> W::Output {
+        match self.0 {
+            Kind::Scalar => work.run(),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2(simd) => simd.vectorize(work),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512(simd) => simd.vectorize(work),
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon(_) => work.run(),
         }
     }
 

@@ -55,6 +55,8 @@ mod neon;
 mod tests;
 
 pub use level::Level;
+pub(crate) use level::Vectorize;
+pub(crate) use widen::binade;
 pub use widen::{Rounding, decode, encode};
 
 use crate::checkpoint::dtype::Dtype;
@@ -122,7 +124,7 @@ impl<'a> Column<'a> {
     }
 
     /// Bytes per element. Numeric dtypes are whole bytes wide.
-    fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         (self.dtype.bits() / 8) as usize
     }
 }

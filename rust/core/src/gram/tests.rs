@@ -60,7 +60,7 @@ fn relatives(dtype: Dtype, columns: usize, length: usize, seed: u64) -> Vec<Vec<
                 if scale > 1.0 {
                     value = value.abs().round();
                 } else if dtype == Dtype::F8E8m0 {
-                    value = widen::binade(value.abs().max(1e-6));
+                    value = binade(value.abs().max(1e-6));
                 }
                 let bits = encode(dtype, value).expect("a value of the dtype");
                 bytes.extend_from_slice(&bits.to_le_bytes()[..width]);

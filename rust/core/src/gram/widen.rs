@@ -126,8 +126,13 @@ impl Rounding {
         squares * power_of_two(-2 * i64::from(self.mantissa)) / 12.0
     }
 
+    /// The smallest normal number.
+    pub(crate) fn least_normal(self) -> f64 {
+        power_of_two(i64::from(self.lowest))
+    }
+
     /// One unit in the last place of the dtype at `value`.
-    pub(super) fn ulp(self, value: f64) -> f64 {
+    pub(crate) fn ulp(self, value: f64) -> f64 {
         binade(value).max(power_of_two(i64::from(self.lowest)))
             * power_of_two(-i64::from(self.mantissa))
     }
@@ -135,7 +140,7 @@ impl Rounding {
 
 /// The largest power of two not above |value|; 0 for 0.
 #[inline(always)]
-pub(super) fn binade(value: f64) -> f64 {
+pub(crate) fn binade(value: f64) -> f64 {
     f64::from_bits(value.to_bits() & 0x7FF0_0000_0000_0000)
 }
 

@@ -1,0 +1,296 @@
+//! Rounding cells: which weights round to what the child stores.
+//!
+//! # Definition
+//!
+//! A slice has columns base `b`, parents and controls `x_1 .. x_m`, child `c`, decoded exactly to
+//! float64, and weights `w_0 .. w_m`, all but that of one *axis* known. The blend is
+//! `v = b + w_0 b + sum_i w_i (x_i - b)`. Element j admits the weights of the axis for which v lies in the
+//! closed cell of its stored value, half a unit in the last place to either side (a quarter below a
+//! power of two), widened by the float32 slack
+//!
+//! ```text
+//! slack    = 2^-23 (|b| + sum of |x_i| over the axis and every i with w_i != 0)
+//! rest     = b + w_0 b + sum of w_i (x_i - b) without the axis     fused multiply-adds, i ascending
+//! interval = [low - slack - rest, high + slack - rest] / direction   direction: x_axis - b, or b
+//! ```
+//!
+//! The slack is absolute: products of float32 arithmetic are rounded relative to the summands, which
+//! may cancel. Where the direction is 0 the element admits every weight or none; it is counted as
+//! *fixed*. An interval shorter than [`NARROW`] is *narrow*: only those tell one weight from another,
+//! since a wide interval admits nearly anything.
+//!
+//! The *cell spectrum* is the number of intervals over each bin of a window of weights: a difference
+//! array, summed. An interval counts for every bin it touches.
+
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use crate::checkpoint::dtype::Dtype;
+use crate::error::{Error, Result};
+use crate::gram::{Column, Rounding, binade, decode};
+use crate::plan::Plan;
+use crate::progress::Progress;
+use crate::stream::{Options, tiles};
+
+/// Intervals of the weight below this length are narrow.
+pub const NARROW: f64 = 0.1;
+/// Most bins of a window.
+pub const MAX_BINS: usize = 1 << 20;
+
+/// What to look for.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// Weights of base, parents and controls, shape (slices, columns - 1). That of the axis is not read.
+    pub weights: Vec<f64>,
+    /// The column whose weight is unknown; 0 is the base, beyond the weight that makes the sum one.
+    pub axis: usize,
+    /// The group of each slice.
+    pub groups: Vec<usize>,
+    /// The window of weights of each group, first below last.
+    pub windows: Vec<(f64, f64)>,
+    /// Bins of a window.
+    pub bins: usize,
+    /// Cells by which every cell is widened to either side: 0, or 1 for arithmetic that rounds more
+    /// than once.
+    pub widen: f64,
+    /// The dtype whose rounding the child has, if not the one that it is stored in.
+    pub dtype: Option<Dtype>,
+}
+
+/// Cell spectra of G groups. The second axis is (all intervals, narrow ones).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spectrum {
+    /// Intervals over each bin, shape (G, 2, bins).
+    pub coverage: Vec<u32>,
+    /// Intervals, whether they meet the window or not, shape (G, 2).
+    pub intervals: Vec<u64>,
+    /// Elements that no weight of the axis changes, shape (G,).
+    pub fixed: Vec<u64>,
+    /// Of those, the ones that the other weights put into their cell, shape (G,).
+    pub fixed_admitted: Vec<u64>,
+}
+
+/// Streams `slices` once and returns the spectra. `query.weights` and `query.groups` start with the
+/// first of them.
+///
+/// # Errors
+///
+/// As [`crate::stream::gram`]; [`Error::Argument`] for a query that does not fit the plan.
+pub fn spectrum(
+    plan: &Plan,
+    slices: Range<usize>,
+    query: &Query,
+    options: &Options,
+    progress: &Progress,
+) -> Result<Spectrum> {
+    check(plan, &slices, query)?;
+    let groups: Vec<_> =
+        query.windows.iter().map(|_| Mutex::new(Differences::new(query.bins))).collect();
+    let others = plan.columns() - 1;
+    tiles(plan, slices.clone(), options, progress, |tile, columns| {
+        let slice = tile.slice - slices.start;
+        let group = query.groups[slice];
+        let weights = &query.weights[slice * others..][..others];
+        let found = differences(columns, weights, query, query.windows[group]);
+        // Sums of integers: the order in which tiles arrive does not show.
+        groups[group].lock().unwrap_or_else(PoisonError::into_inner).add(&found);
+        Ok(())
+    })?;
+    let mut out = Spectrum {
+        coverage: Vec::with_capacity(groups.len() * 2 * query.bins),
+        intervals: Vec::new(),
+        fixed: Vec::new(),
+        fixed_admitted: Vec::new(),
+    };
+    for group in groups {
+        let group = group.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for steps in &group.steps {
+            let mut running = 0_i64;
+            out.coverage.extend(steps[..query.bins].iter().map(|step| {
+                running += step;
+                u32::try_from(running).unwrap_or(u32::MAX)
+            }));
+        }
+        out.intervals.extend(group.intervals);
+        out.fixed.push(group.fixed);
+        out.fixed_admitted.push(group.fixed_admitted);
+    }
+    Ok(out)
+}
+
+fn check(plan: &Plan, slices: &Range<usize>, query: &Query) -> Result<()> {
+    let others = plan.columns() - 1;
+    let wrong = |what: &str| Err(Error::Argument(format!("cells: {what}")));
+    if query.weights.len() != slices.len() * others {
+        return wrong("a weight for every slice and every column before the child");
+    }
+    if query.axis >= others {
+        return wrong("the axis is a column before the child");
+    }
+    if query.groups.len() != slices.len() {
+        return wrong("a group for every slice");
+    }
+    if query.groups.iter().any(|&group| group >= query.windows.len()) {
+        return wrong("a window for every group");
+    }
+    let ordered = |&(low, high): &(f64, f64)| low < high && (high - low).is_finite();
+    if !query.windows.iter().all(ordered) {
+        return wrong("windows are finite and ascending");
+    }
+    if query.bins == 0 || query.bins > MAX_BINS {
+        return wrong("1 to 1048576 bins");
+    }
+    if !query.widen.is_finite() || query.widen < 0.0 {
+        return wrong("cells are widened by a finite number of cells");
+    }
+    Ok(())
+}
+
+/// A difference array and the counters beside it.
+struct Differences {
+    steps: [Vec<i64>; 2],
+    intervals: [u64; 2],
+    fixed: u64,
+    fixed_admitted: u64,
+}
+
+impl Differences {
+    fn new(bins: usize) -> Self {
+        let steps = || vec![0; bins + 1];
+        Self { steps: [steps(), steps()], intervals: [0; 2], fixed: 0, fixed_admitted: 0 }
+    }
+
+    fn add(&mut self, other: &Self) {
+        for kind in 0..2 {
+            for (sum, step) in self.steps[kind].iter_mut().zip(&other.steps[kind]) {
+                *sum += step;
+            }
+            self.intervals[kind] += other.intervals[kind];
+        }
+        self.fixed += other.fixed;
+        self.fixed_admitted += other.fixed_admitted;
+    }
+}
+
+fn differences(
+    columns: &[Column<'_>],
+    weights: &[f64],
+    query: &Query,
+    (low, high): (f64, f64),
+) -> Differences {
+    let mut out = Differences::new(query.bins);
+    let child = columns.len() - 1;
+    let Some(rounding) = Rounding::of(query.dtype.unwrap_or(columns[child].dtype)) else {
+        return out;
+    };
+    let per_weight = query.bins as f64 / (high - low);
+    let used: Vec<bool> =
+        (0..child).map(|i| i == 0 || i == query.axis || weights[i] != 0.0).collect();
+    for k in 0..columns[child].len() {
+        let value = |i: usize| element(&columns[i], k);
+        let (b, c) = (value(0), value(child));
+        let mut rest = if query.axis == 0 { b } else { weights[0].mul_add(b, b) };
+        let mut magnitude = b.abs();
+        let mut direction = b;
+        for i in 1..child {
+            if used[i] {
+                let x = value(i);
+                magnitude += x.abs();
+                if i == query.axis {
+                    direction = x - b;
+                } else {
+                    rest = weights[i].mul_add(x - b, rest);
+                }
+            }
+        }
+        if !(c.is_finite() && magnitude.is_finite()) {
+            continue;
+        }
+        let (below, above) = rounding.half_cells(c);
+        let slack = magnitude * SLACK;
+        let strict = below + above;
+        let wide = query.widen * strict;
+        let from = c - below - wide - slack - rest;
+        let to = c + above + wide + slack - rest;
+        if direction == 0.0 {
+            out.fixed += 1;
+            out.fixed_admitted += u64::from(from <= 0.0 && to >= 0.0);
+            continue;
+        }
+        let (one, two) = (from / direction, to / direction);
+        let (first, last) = if one < two { (one, two) } else { (two, one) };
+        let narrow = strict < NARROW * direction.abs();
+        out.intervals[0] += 1;
+        out.intervals[1] += u64::from(narrow);
+        if last < low || first > high {
+            continue;
+        }
+        // Bins are clamped to the window, so the casts are of small numbers.
+        let begin = ((first.max(low) - low) * per_weight) as usize;
+        let end = ((last.min(high) - low) * per_weight) as usize;
+        let (begin, end) = (begin.min(query.bins - 1), end.min(query.bins - 1) + 1);
+        for steps in &mut out.steps[..1 + usize::from(narrow)] {
+            steps[begin] += 1;
+            steps[end] -= 1;
+        }
+    }
+    out
+}
+
+/// 2^-23, one unit in the last place of a float32 at 1.
+const SLACK: f64 = 1.0 / 8_388_608.0;
+
+fn element(column: &Column<'_>, k: usize) -> f64 {
+    let width = column.width();
+    decode(column.dtype, &column.bytes[k * width..(k + 1) * width])
+}
+
+impl Rounding {
+    /// How far the rounding cell of a stored `value` reaches downwards and upwards.
+    ///
+    /// The side towards zero is half as wide where the value is a power of two, for the numbers below
+    /// it are twice as dense.
+    pub(crate) fn half_cells(self, value: f64) -> (f64, f64) {
+        let ulp = self.ulp(value);
+        let is_power = binade(value) == value.abs();
+        let inner =
+            if is_power && value.abs() > self.least_normal() { ulp / 4.0 } else { ulp / 2.0 };
+        if value == 0.0 {
+            (ulp / 2.0, ulp / 2.0)
+        } else if value > 0.0 {
+            (inner, ulp / 2.0)
+        } else {
+            (ulp / 2.0, inner)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gram::encode;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// The cell of a stored value holds just the numbers that round to it.
+        #[test]
+        fn the_cell_is_what_rounds_to_the_value(bits in any::<u16>(), steps in -64..=64_i32) {
+            for dtype in [Dtype::Bf16, Dtype::F16] {
+                let value = decode(dtype, &bits.to_le_bytes());
+                prop_assume!(value.is_finite());
+                let rounding = Rounding::of(dtype).unwrap();
+                let (below, above) = rounding.half_cells(value);
+                let ulp = rounding.ulp(value);
+                let other = value + f64::from(steps) / 32.0 * ulp;
+                if f64::from(other as f32) != other { continue; }
+                let inside = other > value - below && other < value + above;
+                let outside = other < value - below || other > value + above;
+                let rounded = encode(dtype, other).unwrap();
+                let same = rounded == u64::from(bits)
+                    || (value == 0.0 && decode(dtype, &(rounded as u16).to_le_bytes()) == 0.0);
+                if inside { prop_assert!(same, "{value} {other}"); }
+                if outside { prop_assert!(!same, "{value} {other}"); }
+            }
+        }
+    }
+}
