@@ -2,8 +2,12 @@
 
 from parentage._core import CheckpointError, ParentageError, PlanError, ReadError
 
-__all__ = ["CheckpointError", "ParentageError", "PlanError", "ReadError", "WriteError"]
+__all__ = ["CheckpointError", "ParentageError", "PlanError", "ReadError", "RecipeError", "WriteError"]
 
 
 class WriteError(ParentageError):
     """Evidence could not be written; nothing half-written is left."""
+
+
+class RecipeError(ParentageError):
+    """A recipe that is malformed, or that does not fit the checkpoints it is carried out on."""

@@ -1,0 +1,505 @@
+"""What a sample shows: blends of parents, how their weights vary, and how those may be spelled."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parentage.cells import Located, locate
+from parentage.checkpoint import COMPONENTS, is_of_the_body
+from parentage.recipe import Setting, layers, position
+from parentage.replay import Program
+from parentage.sample import Sample
+from parentage.statistics import fit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from parentage.align import Alignment
+    from parentage.gram import Floats
+    from parentage.stream import Options
+
+SEARCH = 1 << 16
+"""Elements of each checkpoint that weights are searched on, before they are refined on more."""
+NEGLIGIBLE = 1e-4
+"""Weights below this are those of parents that take no part."""
+SHARP = 0.99
+"""Share of elements that float32 arithmetic reproduces of a merge done in it, at least."""
+STRUCTURE = 0.01
+"""Least gain in share for which weights are said to vary between slices."""
+HOPELESS = 0.10
+"""Share, beyond what a copy of one checkpoint has, below which a search is not refined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """Weights of the base and the parents, by group of slices."""
+
+    kind: str
+    """``constant``, ``layers``, ``components`` or ``slices``: what the groups are."""
+    groups: NDArray[np.intp]
+    """(S,)"""
+    weights: Floats
+    """(G, columns - 1): that of the base is beyond what makes the sum one."""
+    half_widths: Floats
+    """(G, columns - 1)"""
+    share: float
+    """Share of the sampled elements that it reproduces in float32."""
+
+    @property
+    def by_slice(self) -> Floats:
+        """(S, columns - 1)"""
+        out: Floats = self.weights[self.groups]
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """Weights as a person would have written them."""
+
+    weights: Mapping[str, Setting]
+    """By checkpoint, the base included."""
+    uncertainty: Mapping[str, float]
+    normalized: bool = True
+    """Whether effective weights sum to one."""
+    is_coarse: bool = False
+    """Whether it is meant for arithmetic that rounds more than once."""
+    parameters: Mapping[str, Setting | bool | str] = field(default_factory=dict)
+
+
+class Findings:
+    """What a sample shows of a child, worked out when it is asked for."""
+
+    def __init__(
+        self, alignment: Alignment, names: tuple[str, ...], parents: int, options: Options
+    ) -> None:
+        """``names`` are base, parents and controls; ``parents`` says how many are parents."""
+        self.sample = Sample(alignment, parents, options)
+        self.small = (
+            Sample(alignment, parents, options, SEARCH)
+            if int(self.sample.counts.sum()) > 2 * SEARCH
+            else self.sample
+        )
+        self.slices = alignment.slices
+        self.names = names
+        self.base = names[0]
+        self.parents = names[1 : 1 + parents]
+        self.columns = {name: i for i, name in enumerate(names)}
+
+    @cached_property
+    def out_dtype(self) -> str:
+        """The dtype whose rounding the child's floating-point slices have."""
+        floats = [each for each in self.slices if each.dtype in _SIGNIFICANDS]
+        if not floats:
+            return next((each.dtype for each in self.slices), "BF16")
+        stored = max(floats, key=lambda each: each.elements).dtype
+        if stored not in ("F32", "F64"):
+            return stored
+        rows = [i for i, each in enumerate(self.slices) if each.dtype == stored]
+        used = int(self.sample.gram.precision[rows].max())
+        return next(
+            dtype for dtype in ("BF16", "F16", "F32", "F64") if used <= _SIGNIFICANDS[dtype]
+        )
+
+    @property
+    def cell_dtype(self) -> str | None:
+        """The dtype that cells are taken of, if it is not the stored one."""
+        stored = {each.dtype for each in self.slices}
+        return None if stored <= {self.out_dtype} else self.out_dtype
+
+    @cached_property
+    def copied(self) -> float:
+        """Largest share of sampled elements that a single checkpoint has bit for bit."""
+        gram = self.sample.gram
+        rows = self.sample.weight > 0
+        total = float(gram.n[rows].sum())
+        return float(gram.equal[rows].sum(axis=0).max()) / total if total else 0.0
+
+    def share(self, weights: Floats, sample: Sample | None = None) -> float:
+        """Return the share of elements that weights (S, columns - 1) reproduce in float32."""
+        program = Program(len(self.slices))
+        base = program.column(0)
+        total = base
+        if np.any(weights[:, 0] != 0.0):
+            total = program.fma(base, program.scalar(weights[:, 0]), total)
+        for i in range(1, 1 + len(self.parents)):
+            if np.any(weights[:, i] != 0.0):
+                delta = program.column(i) - base
+                total = program.fma(delta, program.scalar(weights[:, i]), total)
+        result = total.round(self.out_dtype)
+        return float((sample or self.small).replay([(program, [result])]).share[0])
+
+    def ols(self, axes: list[int], groups: NDArray[np.intp]) -> Floats:
+        """Return least-squares weights (G, columns - 1) of the columns ``axes``."""
+        count = int(groups.max(initial=-1)) + 1
+        columns = self.sample.columns
+        gram = np.zeros((count, columns, columns))
+        np.add.at(gram, groups, self.sample.gram.total)
+        out = np.zeros((count, columns - 1))
+        found = fit(gram, axes).weights
+        out[:, axes] = np.where(np.isnan(found), 0.0, found)
+        return out
+
+    @cached_property
+    def constant(self) -> Blend:
+        """The best blend of one weight per parent for the whole model."""
+        groups = np.zeros(len(self.slices), dtype=np.intp)
+        every = list(range(1, 1 + len(self.parents)))
+        tries: list[tuple[list[int], float | None]] = [([i], None) for i in every]
+        if len(every) > 1:
+            tries += [(every, 0.1), (every, 0.6)]
+        best: Blend | None = None
+        for axes, reach in tries:
+            best = self._better(best, self._locate("constant", groups, axes, reach))
+        if best is None:
+            return self._nothing("constant", groups)
+        return self._refined(self._without_idle(best))
+
+    @cached_property
+    def free(self) -> Blend | None:
+        """The same with weights that need not sum to one: unnormalised sums, scaled copies.
+
+        ``None`` where the constant blend leaves nothing to explain, or the sum is one.
+        """
+        if self.constant.share >= SHARP:
+            return None
+        groups = self.constant.groups
+        every = list(range(1, 1 + len(self.parents)))
+        start = self.ols([0, *every], groups)[0]
+        if abs(start[0]) <= NEGLIGIBLE:
+            return None
+        axes = [0, *(i for i in every if abs(start[i]) > 0.02)]
+        return self._refined(self._locate("constant", groups, axes, 0.05))
+
+    def _nothing(self, kind: str, groups: NDArray[np.intp]) -> Blend:
+        count = int(groups.max(initial=-1)) + 1
+        zeros = np.zeros((count, self.sample.columns - 1))
+        return Blend(kind, groups, zeros, zeros, self.share(zeros[groups]))
+
+    def _refined(self, blend: Blend) -> Blend:
+        """Search again, close by, on the whole sample, where there is something to refine."""
+        if self.small is self.sample or blend.share < self.copied_beyond:
+            return blend
+        axes = [i for i in range(self.sample.columns - 1) if np.any(blend.weights[:, i] != 0.0)]
+        if not axes:
+            return blend
+        found = locate(
+            self.sample,
+            blend.weights,
+            axes,
+            blend.groups,
+            dtype=self.cell_dtype,
+            reach=1e-3,
+            rounds=3,
+        )
+        return self._better(blend, self._blend(blend.kind, blend.groups, found))
+
+    @property
+    def copied_beyond(self) -> float:
+        """The share that a blend has to exceed to be worth more than a look."""
+        return min(self.copied + HOPELESS, 0.9)
+
+    def _locate(
+        self, kind: str, groups: NDArray[np.intp], axes: list[int], reach: float | None
+    ) -> Blend:
+        start = self.ols(axes, groups)
+        found = locate(self.small, start, axes, groups, dtype=self.cell_dtype, reach=reach)
+        return self._blend(kind, groups, found)
+
+    def _blend(self, kind: str, groups: NDArray[np.intp], found: Located) -> Blend:
+        share = self.share(found.weights[groups])
+        return Blend(kind, groups, found.weights, found.half_widths, share)
+
+    @staticmethod
+    def _better(one: Blend | None, two: Blend) -> Blend:
+        return two if one is None or two.share > one.share + 1e-12 else one
+
+    def _without_idle(self, blend: Blend) -> Blend:
+        """Leave out parents whose weight is nothing, or that the share does not miss."""
+        axes = [i for i in range(self.sample.columns - 1) if np.any(blend.weights[:, i] != 0.0)]
+        for i in sorted(axes, key=lambda i: float(np.abs(blend.weights[:, i]).max())):
+            rest = [axis for axis in axes if axis != i]
+            largest = float(np.abs(blend.weights[:, i]).max())
+            if not rest or largest > 0.02:
+                break
+            less = self._locate(blend.kind, blend.groups, rest, 0.1 if len(rest) > 1 else None)
+            if less.share >= blend.share - (1e-6 if largest > NEGLIGIBLE else 1e-3):
+                blend, axes = less, rest
+        return blend
+
+    @cached_property
+    def layered(self) -> Blend:
+        """The best blend with weights of their own for every layer."""
+        count = layers(self.slices)
+        # What is in no layer goes with the first one, as mergekit has it.
+        groups = np.array(
+            [round(position(each, count) * max(count - 1, 0)) for each in self.slices],
+            dtype=np.intp,
+        )
+        return self._structured("layers", groups)
+
+    @cached_property
+    def componentwise(self) -> Blend:
+        """The best blend with weights of their own for every component."""
+        present = [name for name in COMPONENTS if any(s.component == name for s in self.slices)]
+        groups = np.array([present.index(each.component) for each in self.slices], dtype=np.intp)
+        return self._structured("components", groups)
+
+    @cached_property
+    def by_kind(self) -> Blend:
+        """The best blend with weights of their own for every tensor name without its layer."""
+        kinds = [re.sub(r"\.\d+\.", ".*.", each.name) for each in self.slices]
+        index = {kind: i for i, kind in enumerate(dict.fromkeys(kinds))}
+        groups = np.array([index[kind] for kind in kinds], dtype=np.intp)
+        return self._structured("slices", groups)
+
+    @cached_property
+    def slicewise(self) -> Blend:
+        """The best blend with weights of their own for every slice."""
+        return self._structured("slices", np.arange(len(self.slices), dtype=np.intp))
+
+    def _structured(self, kind: str, groups: NDArray[np.intp]) -> Blend:
+        every = list(range(1, 1 + len(self.parents)))
+        best: Blend | None = None
+        tries: list[tuple[list[int], float | None]] = [([i], None) for i in every]
+        if len(every) > 1:
+            tries.append((every, 0.1))
+            used = [i for i in every if np.any(self.constant.weights[:, i] != 0.0)]
+            if 1 < len(used) < len(every):
+                tries.append((used, 0.1))
+        for axes, reach in tries:
+            best = self._better(best, self._locate(kind, groups, axes, reach))
+        if best is None:
+            return self._nothing(kind, groups)
+        return self._refined(self._without_idle(best))
+
+    @cached_property
+    def blends(self) -> tuple[Blend, ...]:
+        """The blends worth spelling out, simplest first: one more only if it says much more."""
+        out = [self.constant]
+        best = self.constant.share
+        if self.free is not None and self.free.share > best + STRUCTURE:
+            out.append(self.free)
+            best = self.free.share
+        # Weights of their own for every slice say whether anything less can help.
+        if best < SHARP and len(self.slices) > 1 and self.slicewise.share > best + STRUCTURE:
+            for name in ("componentwise", "layered", "by_kind", "slicewise"):
+                blend: Blend = getattr(self, name)
+                if blend.share > best + STRUCTURE:
+                    out.append(blend)
+                    best = blend.share
+                if best >= SHARP:
+                    break
+        return tuple(out)
+
+    def spellings(self) -> Iterator[Spelling]:
+        """Yield ways in which the weights may have been written, for every blend."""
+        for blend in self.blends:
+            yield from self.spelled(blend)
+
+    def spelled(self, blend: Blend) -> Iterator[Spelling]:
+        """Yield ways in which the weights of a blend may have been written."""
+        axes = [i for i in range(1, 1 + len(self.parents)) if np.any(blend.weights[:, i] != 0.0)]
+        if not axes:
+            return
+        own = bool(np.any(blend.weights[:, 0] != 0.0))
+        values, widths = blend.weights, blend.half_widths
+        if blend.kind == "layers":
+            yield from self._gradients(blend, axes)
+        elif blend.kind in ("components", "slices"):
+            yield from self._tables(blend, axes)
+        else:
+            names = [self.names[i] for i in axes]
+            v = [float(values[0, i]) for i in axes]
+            tolerance = [max(4.0 * float(widths[0, i]), 3e-7) for i in axes]
+            uncertainty = {name: float(widths[0, i]) for name, i in zip(names, axes, strict=True)}
+            free = float(values[0, 0]) if own else 0.0
+            for chosen, base in spell(v, tolerance, free, own=own):
+                weights = dict(zip(names, chosen, strict=True))
+                yield Spelling({**weights, self.base: base}, uncertainty, not own)
+            if blend.share < SHARP:
+                for chosen, base in spell_coarse(v, free, own=own):
+                    weights = dict(zip(names, chosen, strict=True))
+                    yield Spelling(
+                        {**weights, self.base: base}, uncertainty, not own, is_coarse=True
+                    )
+
+    def _gradients(self, blend: Blend, axes: list[int]) -> Iterator[Spelling]:
+        """Yield weights that are piecewise linear over layers, with the fewest knots that do."""
+        count = blend.weights.shape[0]
+        t = [i / (count - 1) if count > 1 else 1.0 for i in range(count)]
+        held = np.bincount(blend.groups, minlength=count) > 0
+        names = [self.names[i] for i in axes]
+        found: list[list[float]] = []
+        for i in axes:
+            tolerance = np.maximum(8.0 * blend.half_widths[:, i], 1e-6)
+            found.append(knots(blend.weights[:, i], t, held, tolerance))
+        number = max(map(len, found))
+        found = [regrade(each, number) for each in found]
+        spelled = [[decimal(x, 2e-6) for x in each] for each in found]
+        for chosen in (spelled, found):
+            base = [1.0 - sum(each[k] for each in chosen) for k in range(number)]
+            base = [decimal(x, 1e-9) for x in base]
+            weights: dict[str, Setting] = {
+                name: {"gradient": each} for name, each in zip(names, chosen, strict=True)
+            }
+            if any(abs(x) > NEGLIGIBLE for x in base):
+                weights[self.base] = {"gradient": base}
+            uncertainty = {
+                name: float(blend.half_widths[:, i].max())
+                for name, i in zip(names, axes, strict=True)
+            }
+            yield Spelling(weights, uncertainty)
+            yield Spelling(weights, uncertainty, is_coarse=True)
+
+    def _tables(self, blend: Blend, axes: list[int]) -> Iterator[Spelling]:
+        """Yield weights by component or by slice."""
+        rounded = blend.weights.copy()
+        for i in axes:
+            for g in range(rounded.shape[0]):
+                tolerance = max(4.0 * float(blend.half_widths[g, i]), 3e-7)
+                rounded[g, i] = decimal(float(rounded[g, i]), min(tolerance, 1e-3))
+        own = bool(np.any(blend.weights[:, 0] != 0.0))
+        for weights in (rounded, blend.weights):
+            base = 1.0 + weights[:, 0] - weights[:, 1:].sum(axis=1)
+            base = np.array([decimal(float(x), 1e-9) for x in base])
+            table = {self.names[i]: weights[:, i] for i in axes} | {self.base: base}
+            settings = {name: self._setting(blend, values) for name, values in table.items()}
+            uncertainty = {self.names[i]: float(blend.half_widths[:, i].max()) for i in axes}
+            yield Spelling(settings, uncertainty, not own)
+
+    def _setting(self, blend: Blend, values: Floats) -> Setting:
+        by_slice = values[blend.groups]
+        if blend.kind == "components":
+            return {
+                "components": {
+                    each.component: float(value)
+                    for each, value in zip(self.slices, by_slice, strict=True)
+                }
+            }
+        return {
+            "slices": {
+                each.name: float(value) for each, value in zip(self.slices, by_slice, strict=True)
+            }
+        }
+
+
+_SIGNIFICANDS = {"BF16": 7, "F16": 10, "F32": 23, "F64": 52}
+RATIO = 24
+"""Largest sum of whole numbers that weights are tried as."""
+
+
+def spell(
+    values: list[float], tolerance: list[float], free: float, *, own: bool
+) -> Iterator[tuple[list[float], float]]:
+    """Yield parents' weights and the base's: decimals, fractions, ratios, and as they are.
+
+    ``free`` is the base's weight beyond what makes the sum one, which counts where it is its ``own``.
+    """
+
+    def near(candidate: list[float]) -> bool:
+        return all(abs(a - b) <= t for a, b, t in zip(candidate, values, tolerance, strict=True))
+
+    def rest(chosen: list[float], digits: int | None) -> float:
+        value = 1.0 + free - sum(chosen)
+        if digits is not None:
+            return round(value, digits)
+        return 0.0 if abs(value) < NEGLIGIBLE else value
+
+    for digits in range(1, 7):
+        chosen = [round(value, digits) for value in values]
+        if near(chosen):
+            yield chosen, rest(chosen, digits)
+            break
+    fractions = [Fraction(value).limit_denominator(99) for value in values]
+    chosen = [float(each) for each in fractions]
+    if near(chosen):
+        remainder = 1 - sum(fractions)
+        yield chosen, float(remainder) if remainder == 0 else 1.0 - sum(chosen)
+    if not own:
+        for total in range(2, RATIO + 1):
+            whole = [round(value * total) for value in values]
+            if near([each / total for each in whole]) and all(whole):
+                yield [float(each) for each in whole], float(total - sum(whole))
+                break
+    yield values, rest(values, None)
+
+
+def spell_coarse(
+    values: list[float], free: float, *, own: bool
+) -> Iterator[tuple[list[float], float]]:
+    """Yield weights near to ``values`` that arithmetic in bf16 or f16 may have been given.
+
+    That arithmetic moves the weight that cells show by up to some thousandths.
+    """
+    choices = []
+    for value in values:
+        near = {round(value, 1), round(value, 2)}
+        near |= {round(round(value, 3) + step / 1000.0, 3) for step in range(-3, 4)}
+        choices.append(sorted(x for x in near if abs(x - value) <= 4e-3 and x != 0.0) or [value])
+    count = 0
+    for chosen in product(*choices):
+        yield list(chosen), round(1.0 + free - sum(chosen), 6)
+        count += 1
+        if count >= 256:
+            break
+    fractions = [Fraction(value).limit_denominator(20) for value in values]
+    if all(abs(float(a) - b) <= 4e-3 for a, b in zip(fractions, values, strict=True)):
+        yield [float(each) for each in fractions], 1.0 + free - sum(map(float, fractions))
+    if not own:
+        for total in range(2, RATIO + 1):
+            whole = [round(value * total) for value in values]
+            if all(abs(a / total - b) <= 4e-3 for a, b in zip(whole, values, strict=True)):
+                yield [float(each) for each in whole], float(total - sum(whole))
+    yield values, 1.0 + free - sum(values)
+
+
+def decimal(value: float, tolerance: float) -> float:
+    """Return the shortest decimal within ``tolerance``, or the value.
+
+    >>> decimal(0.59999998, 1e-6), decimal(0.57142857, 1e-9)
+    (0.6, 0.57142857)
+    """
+    for digits in range(1, 9):
+        if abs(round(value, digits) - value) <= tolerance:
+            return round(value, digits)
+    return value
+
+
+def knots(values: Floats, t: list[float], held: NDArray[np.bool_], tolerance: Floats) -> list[float]:
+    """Return the fewest values at equal steps of t whose interpolation is ``values``.
+
+    >>> knots(np.array([0.1, 0.5, 0.9]), [0.0, 0.5, 1.0], np.ones(3, bool), np.full(3, 1e-9))
+    [0.1, 0.9]
+    """
+    count = len(t)
+    for number in range(1, count):
+        design = np.zeros((count, number))
+        for row, at in enumerate(t):
+            scaled = at * (number - 1)
+            first = int(scaled)
+            second = min(number - 1, first + 1)
+            design[row, first] += 1.0 - (scaled - first)
+            design[row, second] += scaled - first
+        solution = np.linalg.lstsq(design[held], values[held], rcond=None)[0]
+        if np.all(np.abs(design @ solution - values)[held] <= tolerance[held]):
+            return [decimal(float(x), 1e-7) for x in solution]
+    return [float(x) for x in values]
+
+
+def regrade(values: list[float], number: int) -> list[float]:
+    """Return ``number`` knots that interpolate as ``values`` do, where they can."""
+    if len(values) == number:
+        return values
+    at = [k / (number - 1) if number > 1 else 0.0 for k in range(number)]
+    grid = [k / (len(values) - 1) if len(values) > 1 else 0.0 for k in range(len(values))]
+    return [float(x) for x in np.interp(at, grid, values)]

@@ -1,0 +1,185 @@
+"""Turns a sample into a short list of recipes worth replaying on everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parentage.methods import METHODS, Replaying
+from parentage.replay import Program
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from parentage.align import Slice
+    from parentage.findings import Findings
+    from parentage.recipe import Recipe
+    from parentage.replay import Value
+    from parentage.sample import Counted, Sample
+
+SHORT_LIST = 24
+"""Recipes that are replayed on the whole sample, after a first look at a part of it."""
+BATCH = 32
+"""Recipes replayed in one pass."""
+LEAST_SHARE = 0.02
+"""Share of elements below which a recipe is not worth a second look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """A recipe and what it reproduces of the sample."""
+
+    recipe: Recipe
+    share: float
+    """Share of the sampled elements that are reproduced or explained."""
+    mismatched: int
+    explained: int
+    elements: int
+    decoy_share: float
+    """The largest share with one of the parents replaced by its own displacements in another order, or
+    by another checkpoint that was offered."""
+
+
+def build(
+    recipe: Recipe,
+    columns: Mapping[str, int],
+    slices: Sequence[Slice],
+    decoys: frozenset[int] = frozenset(),
+) -> tuple[Program, list[Value]]:
+    """Return a recipe as a program and its results, rounded to the dtype that it writes."""
+    program = Program(len(slices))
+    program.decoys = decoys
+    results = METHODS[recipe.method].replay(Replaying(program, recipe, columns, slices))
+    return program, [result.round(recipe.out_dtype) for result in results]
+
+
+def hypothesise(findings: Findings) -> list[Hypothesis]:
+    """Return recipes in the order of what they reproduce of the sample, the best first.
+
+    Recipes that reproduce the same elements are one: the first named of them is kept, the others are
+    its equivalents.
+    """
+    candidates: dict[str, Recipe] = {}
+    for method in METHODS.values():
+        for recipe in method.estimate(findings):
+            candidates.setdefault(_key(recipe), recipe)
+    recipes = list(candidates.values())
+    if findings.small is not findings.sample:
+        counted = evaluate(recipes, findings.small, findings)
+        order = np.argsort(-_shares(counted), kind="stable")
+        recipes = [recipes[i] for i in sorted(order[:SHORT_LIST])]
+    refined = []
+    for recipe in recipes:
+        refine = METHODS[recipe.method].refine
+        refined.append(recipe if refine is None else refine(findings, recipe))
+    counted = evaluate(refined, findings.sample, findings)
+    return _ranked(refined, counted, findings)
+
+
+def evaluate(recipes: Sequence[Recipe], sample: Sample, findings: Findings) -> list[Counted]:
+    """Replay recipes on a sample, some at a time; returns a count for each."""
+    out: list[Counted] = []
+    for first in range(0, len(recipes), BATCH):
+        batch = recipes[first : first + BATCH]
+        found = sample.replay([build(each, findings.columns, findings.slices) for each in batch])
+        out.extend(
+            replace(
+                found,
+                reproduced=found.reproduced[:, [i]],
+                explained=found.explained[:, [i]],
+                mismatched=found.mismatched[:, [i]],
+            )
+            for i in range(len(batch))
+        )
+    return out
+
+
+def _shares(counted: Sequence[Counted]) -> np.ndarray:
+    return np.array([float(each.share[0]) for each in counted])
+
+
+def _key(recipe: Recipe) -> str:
+    return recipe.to_json()
+
+
+def _ranked(
+    recipes: Sequence[Recipe], counted: Sequence[Counted], findings: Findings
+) -> list[Hypothesis]:
+    mismatched = [int(each.mismatched.sum()) for each in counted]
+    explained = [int(each.explained.sum()) for each in counted]
+    elements = int(findings.sample.counts.sum())
+    # Fewest mismatches first, then what reproduces rather than explains, then the simplest.
+    order = sorted(
+        range(len(recipes)), key=lambda i: (mismatched[i], explained[i], complexity(recipes[i]))
+    )
+    out: list[Hypothesis] = []
+    seen: dict[tuple[int, int], int] = {}
+    for i in order:
+        share = 1.0 - mismatched[i] / max(elements, 1)
+        if share < LEAST_SHARE:
+            continue
+        # Alike means alike in every slice, not in the sum alone.
+        signature = hash(
+            (counted[i].mismatched.tobytes(), counted[i].explained.tobytes())
+        )
+        same = (mismatched[i], signature)
+        if same in seen:
+            first = out[seen[same]]
+            name = f"{recipes[i].method} ({recipes[i].arithmetic})"
+            own = f"{first.recipe.method} ({first.recipe.arithmetic})"
+            if name != own and name not in first.recipe.equivalents:
+                recipe = replace(
+                    first.recipe, equivalents=(*first.recipe.equivalents, name)
+                )
+                out[seen[same]] = replace(first, recipe=recipe)
+            continue
+        if len(out) >= SHORT_LIST:
+            break
+        seen[same] = len(out)
+        out.append(
+            Hypothesis(recipes[i], share, mismatched[i], explained[i], elements, float("nan"))
+        )
+    return [
+        replace(each, decoy_share=decoy_share(each.recipe, findings)) if rank == 0 else each
+        for rank, each in enumerate(out)
+    ]
+
+
+def complexity(recipe: Recipe) -> tuple[int, int, int]:
+    """Return how much has to be said to state a recipe: settings that vary, its method's place in the
+    list, digits of weights."""
+    settings = [each.weight for each in recipe.ingredients]
+    settings += [value for value in recipe.parameters.values() if not isinstance(value, bool | str)]
+    structured = sum(isinstance(value, Mapping) for value in settings) + len(recipe.fitted)
+    plain = [value for value in settings if value is not None and not isinstance(value, Mapping)]
+    digits = sum(len(f"{value:.10g}".lstrip("-0.").replace(".", "")) for value in plain)
+    place = list(METHODS).index(recipe.method)
+    return structured, place, digits + 4 * sum(isinstance(v, bool) for v in recipe.parameters.values())
+
+
+def decoy_share(recipe: Recipe, findings: Findings) -> float:
+    """Return the largest share of the sample that the recipe reaches with a decoy for a parent.
+
+    A decoy is the parent itself with its elements in another order, or another checkpoint offered.
+    """
+    programs = []
+    ours = [each.name for each in recipe.ingredients if each.name != findings.base]
+    for name in ours:
+        column = findings.columns[name]
+        programs.append(
+            build(recipe, findings.columns, findings.slices, decoys=frozenset({column}))
+        )
+        for other in findings.names[1:]:
+            if other not in recipe.parents:
+                swapped = {**findings.columns, name: findings.columns[other]}
+                programs.append(build(recipe, swapped, findings.slices))
+    if not programs:
+        return float("nan")
+    best = 0.0
+    for first in range(0, len(programs), BATCH):
+        found = findings.sample.replay(programs[first : first + BATCH])
+        best = max(best, float(found.share.max()))
+    return best

@@ -1,0 +1,124 @@
+"""What every method is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from parentage.recipe import Recipe, Setting, resolve
+from parentage.replay import Program, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from parentage.align import Slice
+    from parentage.findings import Findings
+    from parentage.gram import Floats
+
+Parameter = str
+"""What a parameter means, in a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A way to make a child of parents."""
+
+    name: str
+    """mergekit's name, where it has one."""
+    formula: str
+    """What is computed, in the notation of ``b`` base, ``p_i`` parents, ``d_i = p_i - b``."""
+    source: str
+    """Where that is defined."""
+    parameters: Mapping[str, Parameter]
+    """What a recipe may set, beside weights and densities."""
+    arithmetics: Mapping[str, str]
+    """Which operations are rounded to what, by the name of the arithmetic."""
+    estimate: Callable[[Findings], Iterable[Recipe]]
+    """Recipes worth replaying, judged by a sample."""
+    replay: Callable[[Replaying], Sequence[Value]]
+    """The recipe as operations; several results leave a choice open, see ``replay/mod.rs``."""
+    mergekit: Callable[[Recipe, Mapping[str, str]], dict[str, Any]] | None = None
+    """mergekit's configuration, given where checkpoints are; ``None`` if it has no such method."""
+    refine: Callable[[Findings, Recipe], Recipe] | None = None
+    """Improves what is fitted, once the recipe is known to be worth it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replaying:
+    """A recipe that is being written down as operations."""
+
+    program: Program
+    recipe: Recipe
+    columns: Mapping[str, int]
+    """The plan's column of every checkpoint."""
+    slices: Sequence[Slice]
+    decoys: frozenset[str] = field(default_factory=frozenset)
+    """Checkpoints in whose place their own elements are put in another order."""
+
+    def column(self, name: str) -> Value:
+        """Return the elements of a checkpoint."""
+        return self.program.column(self.columns[name])
+
+    def scalar(self, value: float | Floats) -> Value:
+        """Return a number, one for all slices or one for each, as float32."""
+        return self.program.scalar(value)
+
+    def resolve(self, setting: Setting | None) -> Floats:
+        """Return (S,) what a setting is for every slice."""
+        return np.full(len(self.slices), np.nan) if setting is None else resolve(setting, self.slices)
+
+    def weights(self) -> list[Floats]:
+        """Return the ingredients' weights, (S,) each."""
+        return [self.resolve(each.weight) for each in self.recipe.ingredients]
+
+    def fitted(self, name: str, default: float = np.nan) -> Floats:
+        """Return (S,) numbers that were read off the child."""
+        values = self.recipe.fitted.get(name, {})
+        return np.array([values.get(each.name, default) for each in self.slices])
+
+
+def models(recipe: Recipe, paths: Mapping[str, str], **parameters: str) -> list[dict[str, Any]]:
+    """Return mergekit's list of models with a weight each, and a density where there is one."""
+    from parentage.recipe import for_mergekit
+
+    out = []
+    for each in recipe.ingredients:
+        settings: dict[str, Any] = {}
+        if each.weight is not None:
+            settings["weight"] = for_mergekit(each.weight)
+        if each.density is not None:
+            settings["density"] = each.density
+        entry: dict[str, Any] = {"model": paths[each.name]}
+        if settings:
+            entry["parameters"] = settings
+        out.append(entry)
+    return out
+
+
+def configuration(
+    recipe: Recipe,
+    paths: Mapping[str, str],
+    dtype: str = "float32",
+    **parameters: Any,
+) -> dict[str, Any]:
+    """Return mergekit's configuration with models, parameters and dtypes in its usual order."""
+    from parentage.recipe import DTYPES, for_mergekit
+
+    out: dict[str, Any] = {"merge_method": recipe.method}
+    if recipe.base is not None:
+        out["base_model"] = paths[recipe.base]
+    out["models"] = models(recipe, paths)
+    settings = {**recipe.parameters, **parameters}
+    if settings:
+        out["parameters"] = {
+            name: value if isinstance(value, bool | str) else for_mergekit(value)
+            for name, value in settings.items()
+        }
+    out["dtype"] = dtype
+    out_dtype = DTYPES.get(recipe.out_dtype, "bfloat16")
+    if out_dtype != dtype:
+        out["out_dtype"] = out_dtype
+    return out
