@@ -102,9 +102,7 @@ def peaks(
     windows = windows.astype(np.float64)
     best = None
     for _ in range(ZOOMS):
-        spectrum = sample.spectrum(
-            weights, axis, groups, windows, BINS, widen=widen, dtype=dtype
-        )
+        spectrum = sample.spectrum(weights, axis, groups, windows, BINS, widen=widen, dtype=dtype)
         if spectrum is None:
             nan = np.full(count, np.nan)
             none = np.zeros((count, 2), dtype=np.uint64)

@@ -2,7 +2,14 @@
 
 from parentage._core import CheckpointError, ParentageError, PlanError, ReadError
 
-__all__ = ["CheckpointError", "ParentageError", "PlanError", "ReadError", "RecipeError", "WriteError"]
+__all__ = [
+    "CheckpointError",
+    "ParentageError",
+    "PlanError",
+    "ReadError",
+    "RecipeError",
+    "WriteError",
+]
 
 
 class WriteError(ParentageError):

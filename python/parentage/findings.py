@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.cells import Located, locate
+from parentage.cells import LEAST_NARROW, Located, locate, peaks
 from parentage.checkpoint import COMPONENTS, is_of_the_body
 from parentage.recipe import Setting, layers, position
 from parentage.replay import Program
@@ -36,6 +36,10 @@ SHARP = 0.99
 """Share of elements that float32 arithmetic reproduces of a merge done in it, at least."""
 STRUCTURE = 0.01
 """Least gain in share for which weights are said to vary between slices."""
+SAID = 0.3
+"""Least share of cells that a weight must have to be called one: unrelated parents reach 0.07."""
+COPY = 0.003
+"""Distance from 0 and 1 within which the peak of a spectrum is that of copied elements."""
 HOPELESS = 0.10
 """Share, beyond what a copy of one checkpoint has, below which a search is not refined."""
 
@@ -301,6 +305,31 @@ class Findings:
                     break
         return tuple(out)
 
+    def cells(self, groups: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        """Return the parents' weights by group of slices, as the cells have them, and their shares.
+
+        (G, parents) and (G, parents): each weight with the others held at those of the best blend. A
+        peak at 0 or 1 says that elements are copies, one that few narrow cells admit says nothing:
+        both are NaN.
+        """
+        count = int(groups.max(initial=-1)) + 1
+        weights = np.full((count, len(self.parents)), np.nan)
+        shares = np.full((count, len(self.parents)), np.nan)
+        blend = self.blends[-1]
+        if blend.share < self.copied_beyond and self.copied < 0.5:
+            return weights, shares
+        held = blend.by_slice
+        for i in range(len(self.parents)):
+            if not np.any(held[:, 1 + i] != 0.0):
+                continue
+            found = peaks(self.sample, held, 1 + i, groups, dtype=self.cell_dtype)
+            share = np.where(found.intervals[:, 1] >= LEAST_NARROW, found.narrow, found.share)
+            is_copy = np.minimum(np.abs(found.weight), np.abs(found.weight - 1.0)) < COPY
+            said = (share >= SAID) & ~is_copy
+            weights[:, i] = np.where(said, found.weight, np.nan)
+            shares[:, i] = share
+        return weights, shares
+
     def spellings(self) -> Iterator[Spelling]:
         """Yield ways in which the weights may have been written, for every blend."""
         for blend in self.blends:
@@ -475,7 +504,9 @@ def decimal(value: float, tolerance: float) -> float:
     return value
 
 
-def knots(values: Floats, t: list[float], held: NDArray[np.bool_], tolerance: Floats) -> list[float]:
+def knots(
+    values: Floats, t: list[float], held: NDArray[np.bool_], tolerance: Floats
+) -> list[float]:
     """Return the fewest values at equal steps of t whose interpolation is ``values``.
 
     >>> knots(np.array([0.1, 0.5, 0.9]), [0.0, 0.5, 1.0], np.ones(3, bool), np.full(3, 1e-9))

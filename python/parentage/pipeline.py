@@ -1,4 +1,4 @@
-"""The flow: checkpoint -> align -> stream -> statistics -> verdict -> report, a line a stage."""
+"""The flow: checkpoint, align, sample, hypothesise, stream, statistics, verdict, report."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from parentage import _core
 from parentage.align import Alignment, align
 from parentage.checkpoint import Checkpoint, distinct_names
 from parentage.errors import PlanError
+from parentage.findings import Findings
+from parentage.hypothesise import build, hypothesise, worth_streaming
 from parentage.report import Inputs, Trace, report
 from parentage.stream import Options, stream
 
@@ -30,6 +32,7 @@ def trace(
     tile_bytes: int | None = None,
     io: str = "mmap",
     level: str | None = None,
+    recipes: bool = True,
     watcher: Watcher | None = None,
 ) -> Trace:
     """Say what ``child`` is made of.
@@ -53,13 +56,16 @@ def trace(
         ``"mmap"``, or ``"pread"`` for network disks.
     level
         The instruction set; by default the fastest of this CPU.
+    recipes
+        Whether to look for the recipe, in a sample, and to replay it on everything.
     watcher
         Told of the bytes to read and of those read so far, and may raise to stop.
 
     Returns
     -------
     Trace
-        The verdict and the tables it rests on. No option from ``threads`` on changes a bit of it.
+        The verdict and the tables it rests on. No option from ``threads`` to ``level`` changes a bit
+        of it.
 
     Raises
     ------
@@ -79,8 +85,15 @@ def trace(
     inputs = open_all(child, base, parents, controls)
     alignment: Alignment = align(inputs.child, inputs.others)
     options = Options(_core.threads() if threads is None else threads, tile_bytes, io, level)
-    statistics = stream(alignment, len(inputs.parents), options, watcher)
-    return report(inputs, alignment, statistics, options)
+    names = tuple(each.name for each in inputs.others)
+    findings = Findings(alignment, names, len(inputs.parents), options) if recipes else None
+    hypotheses = hypothesise(findings) if findings is not None else []
+    chosen = worth_streaming(hypotheses, is_whole=findings is not None and findings.sample.is_whole)
+    replays = [
+        build(each.recipe, findings.columns, alignment.slices) for each in chosen if findings
+    ]
+    statistics = stream(alignment, len(inputs.parents), options, watcher, replays)
+    return report(inputs, alignment, statistics, options, findings, chosen)
 
 
 def open_all(

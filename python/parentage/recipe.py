@@ -232,9 +232,7 @@ def _read(found: object, origin: str) -> Recipe:
 
 
 def _is_number(value: object) -> bool:
-    return (
-        isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    )
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _check_setting(value: object, where: str) -> None:
@@ -242,7 +240,9 @@ def _check_setting(value: object, where: str) -> None:
         return
     if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in _KEYS:
         key, inner = next(iter(value.items()))
-        numbers = inner if key == "gradient" else inner.values() if isinstance(inner, dict) else None
+        numbers = (
+            inner if key == "gradient" else inner.values() if isinstance(inner, dict) else None
+        )
         if numbers is not None and isinstance(inner, list if key == "gradient" else dict):
             numbers = list(numbers)
             if numbers and all(map(_is_number, numbers)):

@@ -74,7 +74,9 @@ class Program:
         self._scalar_numbers: dict[bytes, int] = {}
         self._matrices: list[Sequence[tuple[Float32s, Float32s] | None]] = []
         self.decoys: frozenset[int] = frozenset()
-        """Columns that are read in reverse, block by block, as decoys of themselves."""
+        """Columns whose displacements are reversed, block by block, as decoys of themselves."""
+        self.decoy_dtype: str | None = None
+        """The dtype that decoys are rounded to."""
 
     @property
     def operations(self) -> list[tuple[str, list[int]]]:
@@ -93,8 +95,14 @@ class Program:
         return self._numbers[key]
 
     def column(self, column: int) -> Value:
-        """Return the elements of a checkpoint: 0 is the base, then parents and controls."""
-        return self._add("reversed" if column in self.decoys else "column", (column,))
+        """Return the elements of a checkpoint: 0 is the base, then parents and controls.
+
+        Those of a decoy are the base's with the decoy's displacements in another order.
+        """
+        if column not in self.decoys:
+            return self._add("column", (column,))
+        delta = self._add("reversed", (column,)) - self._add("reversed", (0,))
+        return (self._add("column", (0,)) + delta).round(self.decoy_dtype)
 
     def scalar(self, value: float | Sequence[float] | NDArray[np.floating]) -> Value:
         """Return a number, one for all slices or (S,) one for each, rounded to float32."""
@@ -130,6 +138,7 @@ class Program:
         self,
         results: Sequence[Value],
         owner: NDArray[np.intp] | None = None,
+        *,
         applies: NDArray[np.bool_] | None = None,
     ) -> _core.Replay:
         """Return what the core carries out.

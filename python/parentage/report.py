@@ -17,17 +17,25 @@ import polars as pl
 
 from parentage import _core
 from parentage.align import LEAST_SHARE
-from parentage.checkpoint import Checkpoint, natural_key, printable
-from parentage.errors import WriteError
+from parentage.checkpoint import Checkpoint, is_of_the_body, natural_key, printable
+from parentage.errors import RecipeError, WriteError
+from parentage.methods import METHODS
 from parentage.sample import crossed_likeness
 from parentage.statistics import SINGULAR, benjamini_hochberg, fit, holm, likeness
 from parentage.stream import is_matrix
-from parentage.verdict import Evidence, Thresholds, Verdict, decide, origin
+from parentage.verdict import Evidence, Replay, Thresholds, Verdict, decide, origin
 
 if TYPE_CHECKING:
-    from parentage.align import Alignment
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from parentage.align import Alignment, Slice
+    from parentage.findings import Findings
     from parentage.gram import Floats
-    from parentage.stream import Options, Statistics, Table
+    from parentage.hypothesise import Hypothesis
+    from parentage.recipe import Recipe
+    from parentage.stream import Options, Replayed, Statistics, Table
 
 SCHEMA = "parentage.evidence/1"
 """Version of the JSON document. Keys keep their meaning from version to version."""
@@ -49,6 +57,33 @@ class Inputs:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """What a recipe reproduces of everything that was compared."""
+
+    recipe: Recipe
+    elements: int
+    """Elements that were replayed."""
+    reproduced: int
+    explained: int
+    mismatched: int
+    zero_signs: int
+    ulps: tuple[int, ...]
+    """Mismatched elements that are 1, 2, 3 to 4, 5 to 8, ... units in the last place off."""
+    decoy_share: float
+    """What the recipe reaches on the sample with a decoy for a parent."""
+
+    @property
+    def exact_share(self) -> float:
+        """Share of elements whose bytes the recipe reproduces."""
+        return self.reproduced / self.elements if self.elements else 0.0
+
+    @property
+    def share(self) -> float:
+        """Share of elements that it reproduces or explains."""
+        return (self.reproduced + self.explained) / self.elements if self.elements else 0.0
+
+
+@dataclass(frozen=True)
 class Trace:
     """The verdict on a child, and the tables it rests on."""
 
@@ -66,6 +101,13 @@ class Trace:
     """One row per tensor that took no part: checkpoint, tensor, reason, elements."""
     elements_total: int
     """Elements of the child, compared or not."""
+    outcome: Outcome | None = None
+    """The best recipe that was found, and what it reproduces; ``None`` without one."""
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """How the child was made, if that was found."""
+        return None if self.outcome is None else self.outcome.recipe
 
     @property
     def elements(self) -> int:
@@ -111,7 +153,7 @@ class Trace:
                 row["component"]: _summary(row, names, self.inputs)
                 for row in self.components.iter_rows(named=True)
             },
-            "recipe": None,
+            "recipe": None if self.outcome is None else _recipe(self.outcome),
             "verdict": {
                 "kind": self.verdict.kind,
                 "level": self.verdict.level,
@@ -185,9 +227,37 @@ def _short(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def report(inputs: Inputs, alignment: Alignment, statistics: Statistics, options: Options) -> Trace:
-    """Make tables of statistics, and a verdict of the tables."""
+def report(
+    inputs: Inputs,
+    alignment: Alignment,
+    statistics: Statistics,
+    options: Options,
+    findings: Findings | None = None,
+    hypotheses: Sequence[Hypothesis] = (),
+) -> Trace:
+    """Make tables of statistics, and a verdict of the tables.
+
+    ``hypotheses`` are those that were replayed, in the order of ``statistics.replayed``.
+    """
     slices = alignment.slices
+    outcome, best = _outcome(statistics.replayed, hypotheses)
+    labels = {
+        "slices": np.arange(len(slices)),
+        "layers": np.array([_layer_row(each, statistics.layer_numbers) for each in slices]),
+        "components": np.array(
+            [statistics.component_names.index(each.component) for each in slices]
+        ),
+        "model": np.zeros(len(slices), dtype=np.intp),
+    }
+
+    def columns(name: str, table: Table) -> dict[str, pl.Series]:
+        found = _columns(table, inputs)
+        rows = len(table.n)
+        found |= _cells(inputs, findings, labels[name], rows)
+        if outcome is not None:
+            found |= _shares(statistics.replayed, best, labels[name], rows)
+        return found
+
     names = {
         "slice": [each.name for each in slices],
         "component": [each.component for each in slices],
@@ -196,9 +266,9 @@ def report(inputs: Inputs, alignment: Alignment, statistics: Statistics, options
         "shape": pl.Series([list(each.shape) for each in slices], dtype=pl.List(pl.Int64)),
         "dtype": [each.dtype for each in slices],
     }
-    table = pl.DataFrame({**names, **_columns(statistics.slices, inputs)})
+    table = pl.DataFrame({**names, **columns("slices", statistics.slices)})
     order = sorted(range(len(slices)), key=lambda row: natural_key(slices[row].name))
-    model = _columns(statistics.model, inputs)
+    model = columns("model", statistics.model)
     total = inputs.child.elements
     unaligned = pl.DataFrame(
         [
@@ -214,25 +284,113 @@ def report(inputs: Inputs, alignment: Alignment, statistics: Statistics, options
         orient="row",
     )
     return Trace(
-        verdict=decide(_evidence(inputs, alignment, statistics, options, model, total)),
+        verdict=decide(
+            _evidence(inputs, alignment, statistics, options, model, total, outcome, findings)
+        ),
         inputs=inputs,
         slices=table[order],
         layers=pl.DataFrame(
             {
                 "layer": pl.Series(statistics.layer_numbers, dtype=pl.Int64),
-                **_columns(statistics.layers, inputs),
+                **columns("layers", statistics.layers),
             }
         ),
         components=pl.DataFrame(
             {
                 "component": pl.Series(statistics.component_names, dtype=pl.String),
-                **_columns(statistics.components, inputs),
+                **columns("components", statistics.components),
             }
         ),
         model=pl.DataFrame(model),
         unaligned=unaligned,
         elements_total=total,
+        outcome=outcome,
     )
+
+
+def _layer_row(each: Slice, numbers: tuple[int, ...]) -> int:
+    """Return the row of a slice's layer; one past the last for slices in none."""
+    if each.layer is None or not is_of_the_body(each.component):
+        return len(numbers)
+    return numbers.index(each.layer)
+
+
+def _outcome(replayed: Replayed, hypotheses: Sequence[Hypothesis]) -> tuple[Outcome | None, int]:
+    """Return what the best hypothesis reproduces, and its position."""
+    if not hypotheses:
+        return None, -1
+    mismatched = replayed.mismatched.sum(axis=0)
+    explained = replayed.explained.sum(axis=0)
+    best = min(range(len(hypotheses)), key=lambda i: (int(mismatched[i]), int(explained[i])))
+    reproduced = int(replayed.reproduced[:, best].sum())
+    return Outcome(
+        recipe=hypotheses[best].recipe,
+        elements=reproduced + int(explained[best]) + int(mismatched[best]),
+        reproduced=reproduced,
+        explained=int(explained[best]),
+        mismatched=int(mismatched[best]),
+        zero_signs=int(replayed.zero_signs[:, best].sum()),
+        ulps=tuple(int(x) for x in replayed.ulps[:, best].sum(axis=0)),
+        decoy_share=hypotheses[best].decoy_share,
+    ), best
+
+
+def _cells(
+    inputs: Inputs, findings: Findings | None, labels: NDArray[np.intp], rows: int
+) -> dict[str, pl.Series]:
+    """Return the columns ``cells_<parent>``, and the share of cells that admit the weight."""
+    out = {}
+    parents = [each.name for each in inputs.parents]
+    weights = shares = np.full((rows + 1, len(parents)), np.nan)
+    if findings is not None and parents:
+        found, share = findings.cells(labels)
+        weights, shares = weights.copy(), shares.copy()
+        weights[: len(found)], shares[: len(share)] = found, share
+    for i, name in enumerate(parents):
+        for prefix, values in (("cells", weights), ("cells_share", shares)):
+            column = f"{prefix}_{name}"
+            out[column] = pl.Series(column, values[:rows, i].copy()).fill_nan(None)
+    return out
+
+
+def _shares(
+    replayed: Replayed, best: int, labels: NDArray[np.intp], rows: int
+) -> dict[str, pl.Series]:
+    """Return the columns that tell what the recipe reproduces, where it was replayed."""
+    sums = [
+        np.bincount(labels, counts[:, best].astype(np.float64), rows + 1)[:rows]
+        for counts in (replayed.reproduced, replayed.explained, replayed.mismatched)
+    ]
+    total = sums[0] + sums[1] + sums[2]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = [sums[0] / total, sums[1] / total]
+    return {
+        "exact_share": pl.Series("exact_share", shares[0]).fill_nan(None),
+        "explained_share": pl.Series("explained_share", shares[1]).fill_nan(None),
+        "mismatched": pl.Series("mismatched", sums[2].astype(np.int64)),
+    }
+
+
+def _recipe(outcome: Outcome) -> dict[str, Any]:
+    """Return the recipe with what it reproduces, as it stands in evidence."""
+    recipe = outcome.recipe
+    try:
+        mergekit = recipe.to_mergekit()
+    except RecipeError:
+        mergekit = None
+    return {
+        **recipe.as_dict(),
+        "elements": outcome.elements,
+        "mismatches": outcome.mismatched,
+        "explained": outcome.explained,
+        "unexplained": outcome.mismatched,
+        "zero_signs": outcome.zero_signs,
+        "mismatch_ulps": list(outcome.ulps),
+        "exact_share": outcome.exact_share,
+        "explained_share": outcome.explained / outcome.elements if outcome.elements else 0.0,
+        "decoy_share": _plain(outcome.decoy_share),
+        "mergekit": mergekit,
+    }
 
 
 def _columns(table: Table, inputs: Inputs) -> dict[str, pl.Series]:
@@ -257,8 +415,6 @@ def _columns(table: Table, inputs: Inputs) -> dict[str, pl.Series]:
     for i, name in enumerate(parents):
         put(f"ols_{name}", estimates.parents.weights[:, i])
         put(f"se_{name}", estimates.standard_error[:, i])
-        # Null: rounding cells were not evaluated.
-        put(f"cells_{name}", np.full(len(n), np.nan))
         put(f"nnls_{name}", estimates.nonnegative[:, i])
         put(f"free_{name}", estimates.free.weights[:, 1 + i])
         put(f"cosine_{name}", estimates.cosines[:, 1 + i])
@@ -288,7 +444,9 @@ def _columns(table: Table, inputs: Inputs) -> dict[str, pl.Series]:
     put("log10_q", benjamini_hochberg(least))
     put("condition", estimates.condition)
     # Null: no recipe was replayed.
-    put("exact_share", np.full(len(n), np.nan))
+    for column in ("exact_share", "explained_share"):
+        put(column, np.full(len(n), np.nan))
+    out["mismatched"] = pl.Series("mismatched", [None] * len(n), dtype=pl.Int64)
     put("nan", table.nan.sum(axis=1))
     put("inf", table.inf.sum(axis=1))
     put("excluded", table.excluded)
@@ -302,6 +460,8 @@ def _evidence(
     options: Options,
     model: dict[str, pl.Series],
     total: int,
+    outcome: Outcome | None,
+    findings: Findings | None,
 ) -> Evidence:
     """Gather what the rules look at."""
     table = statistics.model
@@ -367,7 +527,34 @@ def _evidence(
         unmoved=elements - int(table.moved[0]),
         stray=int(table.stray[0]),
         bias={name: value(f"rounding_bias_{name}") for name in parents},
+        replay=None if outcome is None else _replay(outcome, total),
+        cells_share=None if findings is None or not parents else findings.blends[-1].share,
+        left_over=_left_over(statistics),
     )
+
+
+def _replay(outcome: Outcome, total: int) -> Replay:
+    recipe = outcome.recipe
+    return Replay(
+        kind=METHODS[recipe.method].kind,
+        text=recipe.describe(),
+        equivalents=recipe.equivalents,
+        elements=outcome.elements,
+        coverage=outcome.elements / total if total else 0.0,
+        mismatched=outcome.mismatched,
+        explained=outcome.explained,
+        decoy_share=outcome.decoy_share,
+    )
+
+
+def _left_over(statistics: Statistics) -> dict[str, float]:
+    """Return the share of what the fit leaves over, by component, the largest first."""
+    left = statistics.components.residual
+    total = float(left.sum())
+    if total <= 0:
+        return {}
+    shares = zip(statistics.component_names, left / total, strict=True)
+    return {name: float(x) for name, x in sorted(shares, key=lambda each: -each[1])}
 
 
 def _distances(gram: Floats) -> list[float]:
@@ -430,7 +617,8 @@ def _summary(row: dict[str, Any], parents: list[str], inputs: Inputs) -> dict[st
             name: {
                 "ols": row[f"ols_{name}"],
                 "standard_error": row[f"se_{name}"],
-                "cells": None,
+                "cells": row[f"cells_{name}"],
+                "cells_share": row[f"cells_share_{name}"],
                 "nnls": row[f"nnls_{name}"],
                 "free": row[f"free_{name}"],
                 "ols_bias": row[f"rounding_bias_{name}"],
@@ -447,6 +635,8 @@ def _summary(row: dict[str, Any], parents: list[str], inputs: Inputs) -> dict[st
         "z_naive": row["z_naive"],
         "log10_p": {name: row[f"log10_p_{name}"] for name in [*parents, *controls]},
         "condition": _plain(row["condition"]),
+        "exact_share": row["exact_share"],
+        "explained_share": row["explained_share"],
         "nan": row["nan"],
         "inf": row["inf"],
         "excluded": row["excluded"],

@@ -15,6 +15,7 @@ from parentage.align import dtype_class, scale_of
 from parentage.checkpoint import is_of_the_body
 from parentage.gram import Gram, unpack
 from parentage.statistics import likeness
+from parentage.stream import is_replayed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,7 +115,7 @@ class Sample:
         tensors: list[list[int]] = []
         starts: list[list[int]] = []
         for index, each in enumerate(self.slices):
-            if dtype_class(each.dtype) != "float" or each.dtype == "F8_E8M0":
+            if not is_replayed(each):
                 continue
             for start, count in runs(each.elements, total, budget):
                 owner.append(index)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 import numpy as np
 
 from parentage import _core
+from parentage.align import dtype_class
 from parentage.checkpoint import COMPONENTS, is_of_the_body
 from parentage.gram import Counts, Floats, Gram
 from parentage.statistics import Estimates, estimate
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from parentage.align import Alignment, Slice
+    from parentage.replay import Program, Value
 
 _T = TypeVar("_T")
 
@@ -64,6 +66,26 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Replayed:
+    """What R recipes reproduce of S slices."""
+
+    applies: NDArray[np.bool_]
+    """(S,) whether the slice was replayed: integers are not."""
+    reproduced: Counts
+    """(S, R) elements whose bits the recipe gives."""
+    explained: Counts
+    """(S, R) elements that one of the choices it leaves open gives."""
+    mismatched: Counts
+    """(S, R) elements that it does not give."""
+    zero_signs: Counts
+    """(S, R) of those, zeros of the other sign."""
+    ulps: Counts
+    """(S, R, ULPS) mismatched elements by distance in units of the last place."""
+    first: NDArray[np.int64]
+    """(S, R) the first mismatched element of the slice, -1 without one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Statistics:
     """Tables of one pass."""
 
@@ -75,14 +97,19 @@ class Statistics:
     model: Table
     matrices: Floats
     """(C, C) the Gram matrix over slices with at least two rows and columns."""
+    replayed: Replayed
 
 
 def stream(
-    alignment: Alignment, parents: int, options: Options, watcher: Watcher | None = None
+    alignment: Alignment,
+    parents: int,
+    options: Options,
+    watcher: Watcher | None = None,
+    replays: Sequence[tuple[Program, Sequence[Value]]] = (),
 ) -> Statistics:
     """Read every slice once. The first ``parents`` columns after the base are parents.
 
-    Memory is bounded by the number of slices, not by their size.
+    ``replays`` are recipes as programs with their results, carried out in the same pass. Memory is bounded by the number of slices, not by their size.
     """
     slices, plan = alignment.slices, alignment.plan
     layer_numbers = tuple(sorted({layer for each in slices if (layer := _layer(each)) is not None}))
@@ -98,10 +125,15 @@ def stream(
     if watcher is not None:
         watcher.start(plan.bytes(0, plan.slices))
     parts: list[Table] = []
+    counted: list[dict[str, NDArray[Any]]] = []
+    applies = np.array([is_replayed(each) for each in slices])
     labels: dict[str, list[int]] = {name: [] for name in sums}
     done = 0
     for first, last in plan.ranges(RANGE_CHUNKS):
-        part = gram(alignment, first, last, options, watcher, done)
+        owner = np.arange(first, last)
+        cores = [program.replay(results, owner, applies=applies) for program, results in replays]
+        part, replayed = one_pass(alignment, first, last, options, watcher, done, cores)
+        counted.append({name: getattr(replayed, name) for name in _COUNTED})
         table = _table(part, parents)
         parts.append(table)
         done += plan.bytes(first, last)
@@ -128,18 +160,35 @@ def stream(
         component_names=component_names,
         model=sums["model"].table(parents),
         matrices=sums["matrices"].gram.total[1],
+        replayed=Replayed(
+            applies, **{name: np.concatenate([each[name] for each in counted]) for name in _COUNTED}
+        ),
     )
 
 
-def gram(
+_COUNTED = ("reproduced", "explained", "mismatched", "zero_signs", "ulps", "first")
+
+
+def is_replayed(each: Slice) -> bool:
+    """Return whether a slice holds numbers that a replay can round to."""
+    return dtype_class(each.dtype) == "float" and each.dtype != "F8_E8M0"
+
+
+def gram(alignment: Alignment, first: int, last: int, options: Options) -> Gram:
+    """Stream slices ``first`` to ``last`` (exclusive) through the core."""
+    return one_pass(alignment, first, last, options)[0]
+
+
+def one_pass(
     alignment: Alignment,
     first: int,
     last: int,
     options: Options,
     watcher: Watcher | None = None,
     done: int = 0,
-) -> Gram:
-    """Stream slices ``first`` to ``last`` (exclusive) through the core."""
+    replays: Sequence[_core.Replay] = (),
+) -> tuple[Gram, _core.Replayed]:
+    """Stream slices through the core, and carry out replays in the same pass."""
     statistics = _core.gram(
         alignment.plan,
         first,
@@ -148,10 +197,11 @@ def gram(
         tile_bytes=options.tile_bytes,
         io=options.io,
         level=options.level,
+        replays=list(replays),
         progress=None if watcher is None else lambda bytes_: watcher.update(done + bytes_),
     )
     n = np.array([each.elements for each in alignment.slices[first:last]], dtype=np.uint64)
-    return Gram.from_core(n, statistics)
+    return Gram.from_core(n, statistics), statistics.replayed
 
 
 class Sums:

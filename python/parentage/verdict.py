@@ -42,6 +42,19 @@ class Thresholds:
     """Most residual of a merge rounded once: measured 0.95 to 1.004."""
     changed_residual: float = 2.50
     """Least residual that arithmetic does not account for: merges computed in bf16 reach 1.9."""
+    reproduced: float = 0.999
+    """Least share of elements that the recipe of a merge reproduces or explains. Methods whose
+    angles are sums over a tensor are known to a few units in the last place and reach 0.9995; half a
+    unit of noise leaves 0.61."""
+    decoy: float = 0.02
+    """Most that a recipe may leave, as a share of what decoys leave. Where displacements are tiny,
+    anything reproduces nearly everything."""
+    decisive: float = 100.0
+    """Least elements that decoys must miss for a recipe to be told from them."""
+    cells: float = 0.90
+    """Least share of elements that a blend must reproduce in float32 to leave no room."""
+    partial: float = 0.30
+    """Least share of what decoys leave that a recipe reproduces of a merge that was changed."""
     near: float = 1.50
     """A child within so many floors of one checkpoint differs from it by no more than rounding."""
     stray_share: float = 1e-3
@@ -70,6 +83,46 @@ class Thresholds:
     """Least condition number of parents that can not be told apart."""
     coverage: float = 0.50
     """Least share of the child's elements that must have been compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What the best recipe reproduces."""
+
+    kind: str
+    """The verdict that its method stands for."""
+    text: str
+    equivalents: tuple[str, ...]
+    elements: int
+    """Elements replayed."""
+    coverage: float
+    """Their share of the child's."""
+    mismatched: int
+    explained: int
+    """Elements that the recipe gives if what it leaves open is chosen rightly."""
+    decoy_share: float
+    """Share that it reaches with a decoy for a parent."""
+
+    @property
+    def share(self) -> float:
+        """Share of elements reproduced or explained."""
+        return 1.0 - self.mismatched / self.elements if self.elements else 0.0
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all of it is reproduced, bit for bit, with nothing left open."""
+        return self.elements > 0 and self.mismatched == 0 and self.explained == 0
+
+    @property
+    def left(self) -> float:
+        """What it leaves unexplained, as a share of what decoys leave."""
+        decoy_left = 1.0 - self.decoy_share
+        return (1.0 - self.share) / decoy_left if decoy_left > 0 else 1.0
+
+    @property
+    def decisive(self) -> float:
+        """Elements that decoys miss."""
+        return (1.0 - self.decoy_share) * self.elements
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +178,12 @@ class Evidence:
     """Of those, elements where the child does."""
     bias: Mapping[str, float]
     """Per parent: how far rounding can move its OLS weight."""
+    replay: Replay | None = None
+    """The best recipe, carried out on everything; None if none was worth it."""
+    cells_share: float | None = None
+    """Share of elements that the best blend reproduces in float32; None if none was looked for."""
+    left_over: Mapping[str, float] = field(default_factory=dict)
+    """Share of what weights by slice leave over, by component, the largest first."""
     thresholds: Thresholds = field(default_factory=Thresholds)
 
     @property
@@ -299,6 +358,85 @@ def indistinct(e: Evidence) -> Verdict | None:
     )
 
 
+def replayed(e: Evidence) -> Verdict | None:
+    """A recipe reproduces the child, and decoys in its parents' place do not."""
+    limits, replay = e.thresholds, e.replay
+    if (
+        replay is None
+        or replay.coverage < limits.coverage
+        or replay.share < limits.reproduced
+        or not replay.left <= limits.decoy
+        or not replay.decisive >= limits.decisive
+    ):
+        return None
+    if replay.is_exact:
+        what = f"reproduces all {replay.elements:,} elements compared, bit for bit"
+    elif replay.explained:
+        what = (
+            f"reproduces or explains {replay.share:.4%} of the elements: {replay.explained:,} lie "
+            f"where it leaves a choice (a mask, a tie), {replay.mismatched:,} do not fit"
+        )
+    else:
+        what = f"reproduces {replay.share:.4%} of the elements; {replay.mismatched:,} differ"
+    same = f" The same bytes come from {_list(replay.equivalents)}." if replay.equivalents else ""
+    return Verdict(
+        replay.kind,
+        "exact" if replay.is_exact else "statistical",
+        "replayed",
+        f"{replay.text}, {what}. With decoys in place of its parents it reaches "
+        f"{replay.decoy_share:.2%}.{same}{_rest(e)}",
+        {**_fit_numbers(e), **_replay_numbers(replay)},
+    )
+
+
+def changed(e: Evidence) -> Verdict | None:
+    """A recipe reproduces much of the child, more than decoys could, and no arithmetic the rest."""
+    limits, replay = e.thresholds, e.replay
+    if (
+        replay is None
+        or replay.kind != "merge"
+        or replay.coverage < limits.coverage
+        or not 1.0 - replay.left >= limits.partial
+        or not replay.decisive >= limits.decisive
+        or replay.share >= limits.reproduced
+        or e.r2_slices < limits.explained
+        or not e.is_blend
+    ):
+        return None
+    return Verdict(
+        "merge-then-changed",
+        "statistical",
+        "changed",
+        f"{replay.text}, reproduces {replay.share:.2%} of the elements, decoys in place of its "
+        f"parents {replay.decoy_share:.2%}, and no arithmetic known reproduces the rest: something "
+        f"{e.residual_floors_slices:.2f} times the rounding of its dtype is on top, "
+        f"{1 - e.r2_slices:.2%} of the displacement's energy.{_where(e)}{_rest(e)}",
+        {
+            **_fit_numbers(e),
+            **_replay_numbers(replay),
+            "changed_energy": 1 - e.r2_slices,
+            **{f"left_over_{name}": share for name, share in e.left_over.items()},
+        },
+    )
+
+
+def _replay_numbers(replay: Replay) -> dict[str, float | int | str | None]:
+    return {
+        "replayed": replay.elements,
+        "mismatched": replay.mismatched,
+        "explained": replay.explained,
+        "decoy_share": replay.decoy_share,
+    }
+
+
+def _where(e: Evidence) -> str:
+    """Return a sentence on where the remainder is."""
+    largest = list(e.left_over.items())[:3]
+    if not largest:
+        return ""
+    return " Most of it is in " + _list(f"{name} ({share:.0%})" for name, share in largest) + "."
+
+
 def merge(e: Evidence) -> Verdict | None:
     """A blend explains the child down to the rounding of its dtype, and no one parent does."""
     limits = e.thresholds
@@ -307,6 +445,7 @@ def merge(e: Evidence) -> Verdict | None:
         not e.is_blend
         or e.r2_slices < limits.explained
         or e.residual_floors_slices > limits.merge_residual
+        or (e.cells_share is not None and e.cells_share < limits.cells)
         or (stray is not None and stray > limits.stray_share)
     ):
         return None
@@ -342,8 +481,14 @@ def merge_then_changed(e: Evidence) -> Verdict | None:
         "merge_then_changed",
         f"a blend of {_blend(e)} explains {e.r2:.2%} of how the child differs from {e.base}, and "
         f"something {e.residual_floors_slices:.1f} times the rounding of its dtype is on top: "
-        f"{1 - e.r2_slices:.2%} of the displacement's energy.{_warning(e)}{_rest(e)}",
-        {**_fit_numbers(e), "origin_r2": e.origin_r2, "changed_energy": 1 - e.r2_slices},
+        f"{1 - e.r2_slices:.2%} of the displacement's energy.{_where(e)}{_warning(e)}"
+        f"{_rest(e)}",
+        {
+            **_fit_numbers(e),
+            "origin_r2": e.origin_r2,
+            "changed_energy": 1 - e.r2_slices,
+            **{f"left_over_{name}": share for name, share in e.left_over.items()},
+        },
     )
 
 
@@ -425,8 +570,10 @@ RULES: tuple[Callable[[Evidence], Verdict | None], ...] = (
     re_encoded,
     assembled,
     too_little_finite,
+    replayed,
     unrelated,
     indistinct,
+    changed,
     merge,
     fine_tune,
     merge_then_changed,

@@ -42,6 +42,8 @@ class Method:
     """The recipe as operations; several results leave a choice open, see ``replay/mod.rs``."""
     mergekit: Callable[[Recipe, Mapping[str, str]], dict[str, Any]] | None = None
     """mergekit's configuration, given where checkpoints are; ``None`` if it has no such method."""
+    kind: str = "merge"
+    """The verdict on a child that it reproduces."""
     refine: Callable[[Findings, Recipe], Recipe] | None = None
     """Improves what is fitted, once the recipe is known to be worth it."""
 
@@ -68,7 +70,9 @@ class Replaying:
 
     def resolve(self, setting: Setting | None) -> Floats:
         """Return (S,) what a setting is for every slice."""
-        return np.full(len(self.slices), np.nan) if setting is None else resolve(setting, self.slices)
+        return (
+            np.full(len(self.slices), np.nan) if setting is None else resolve(setting, self.slices)
+        )
 
     def weights(self) -> list[Floats]:
         """Return the ingredients' weights, (S,) each."""
