@@ -34,12 +34,17 @@ NEGLIGIBLE = 1e-4
 """Weights below this are those of parents that take no part."""
 SHARP = 0.99
 """Share of elements that float32 arithmetic reproduces of a merge done in it, at least."""
+COARSE = 0.35
+"""Share of elements that float32 arithmetic reproduces of a merge done in bf16 or f16, at least:
+measured 0.6 to 0.9."""
 STRUCTURE = 0.01
 """Least gain in share for which weights are said to vary between slices."""
 SAID = 0.3
 """Least share of cells that a weight must have to be called one: unrelated parents reach 0.07."""
 COPY = 0.003
 """Distance from 0 and 1 within which the peak of a spectrum is that of copied elements."""
+OUTLYING = 0.02
+"""Share of elements that may lie in slices that do not fit a description."""
 HOPELESS = 0.10
 """Share, beyond what a copy of one checkpoint has, below which a search is not refined."""
 
@@ -93,11 +98,89 @@ class Findings:
             if int(self.sample.counts.sum()) > 2 * SEARCH
             else self.sample
         )
+        self._alignment, self._options = alignment, options
         self.slices = alignment.slices
         self.names = names
         self.base = names[0]
         self.parents = names[1 : 1 + parents]
         self.columns = {name: i for i, name in enumerate(names)}
+
+    def sample_from(self, origin: int) -> Sample:
+        """Return the search sample with column ``origin`` as the base, and the base in its place."""
+        order = list(range(len(self.names)))
+        order[0], order[origin] = order[origin], order[0]
+        return Sample(
+            self._alignment, len(self.parents), self._options, SEARCH, order
+        )
+
+    @cached_property
+    def raw_gram(self) -> Floats:
+        """(S, N + 1, N + 1) inner products over the sample of whole checkpoints and the child."""
+        count = len(self.names)
+        change = np.zeros((count + 1, count + 1))
+        change[:, 0] = 1.0
+        for i in range(1, count + 1):
+            change[i, i] = 1.0
+        gram = self.sample.gram.total
+        out: Floats = np.einsum("ik,skl,jl->sij", change, gram, change)
+        return out
+
+    def floors(self, residual: Floats) -> float:
+        """Return the root of residual energies over all slices, in units of the child's rounding."""
+        factor = 4.0 ** max(_SIGNIFICANDS.get(self._stored, 0) - _SIGNIFICANDS.get(self.out_dtype, 0), 0)
+        energy = float(self.sample.gram.energy.sum()) * factor
+        return float(np.sqrt(residual.sum() / energy)) if energy > 0 else float("inf")
+
+    def describe(self, values: Floats, tolerance: Floats, known: NDArray[np.bool_]) -> Setting:
+        """Return one number for all slices, or by layer or slice: the simplest that fits.
+
+        ``values`` and ``tolerance`` are (S,). Slices that are not ``known`` may have any value, and so
+        may those with :data:`OUTLYING` of the elements: in small slices other weights fit as well.
+        """
+        size = np.where(known, self.sample.weight, 0.0)
+        if size.sum() == 0:
+            return float(np.nanmedian(values)) if np.isfinite(values).any() else 0.0
+
+        def fits(candidate: Floats) -> bool:
+            near = np.abs(np.nan_to_num(values) - candidate) <= tolerance
+            return float(size[~near].sum()) <= OUTLYING * float(size.sum())
+
+        order = np.argsort(values[known])
+        half = np.cumsum(size[known][order]) >= size.sum() / 2.0
+        middle = float(values[known][order][int(half.argmax())])
+        for digits in range(1, 5):
+            if fits(np.full_like(values, round(middle, digits))):
+                return round(middle, digits)
+        if fits(np.full_like(values, middle)):
+            return middle
+        count = layers(self.slices)
+        t = np.array([position(each, count) for each in self.slices])
+        for number in range(2, count + 1):
+            design = _design(t, number)
+            kept = size > 0
+            for _ in range(3):
+                root = np.sqrt(size[kept])[:, None]
+                right = (values[kept] * root[:, 0])[:, None]
+                solution = np.linalg.lstsq(design[kept] * root, right, rcond=None)[0][:, 0]
+                gap = np.abs(np.nan_to_num(values) - design @ solution)
+                kept = (size > 0) & (gap <= np.maximum(tolerance, 3.0 * np.median(gap[size > 0])))
+            for digits in (1, 2, 3, 8):
+                rounded = np.round(solution, digits)
+                if fits(design @ rounded):
+                    return {"gradient": [float(x) for x in rounded]}
+        return {
+            "slices": {
+                each.name: decimal(float(value), min(float(width), 1e-3))
+                for each, value, width in zip(
+                    self.slices, np.nan_to_num(values, nan=middle), tolerance, strict=True
+                )
+            }
+        }
+
+    @cached_property
+    def _stored(self) -> str:
+        floats = [each for each in self.slices if each.dtype in _SIGNIFICANDS]
+        return max(floats, key=lambda each: each.elements).dtype if floats else "BF16"
 
     @cached_property
     def out_dtype(self) -> str:
@@ -166,7 +249,7 @@ class Findings:
             best = self._better(best, self._locate("constant", groups, axes, reach))
         if best is None:
             return self._nothing("constant", groups)
-        return self._refined(self._without_idle(best))
+        return self._without_idle(best)
 
     @cached_property
     def free(self) -> Blend | None:
@@ -182,7 +265,7 @@ class Findings:
         if abs(start[0]) <= NEGLIGIBLE:
             return None
         axes = [0, *(i for i in every if abs(start[i]) > 0.02)]
-        return self._refined(self._locate("constant", groups, axes, 0.05))
+        return self._locate("constant", groups, axes, 0.05)
 
     def _nothing(self, kind: str, groups: NDArray[np.intp]) -> Blend:
         count = int(groups.max(initial=-1)) + 1
@@ -284,7 +367,7 @@ class Findings:
             best = self._better(best, self._locate(kind, groups, axes, reach))
         if best is None:
             return self._nothing(kind, groups)
-        return self._refined(self._without_idle(best))
+        return self._without_idle(best)
 
     @cached_property
     def blends(self) -> tuple[Blend, ...]:
@@ -303,7 +386,7 @@ class Findings:
                     best = blend.share
                 if best >= SHARP:
                     break
-        return tuple(out)
+        return tuple(self._refined(blend) for blend in out)
 
     def cells(self, groups: NDArray[np.intp]) -> tuple[Floats, Floats]:
         """Return the parents' weights by group of slices, as the cells have them, and their shares.
@@ -355,7 +438,7 @@ class Findings:
             for chosen, base in spell(v, tolerance, free, own=own):
                 weights = dict(zip(names, chosen, strict=True))
                 yield Spelling({**weights, self.base: base}, uncertainty, not own)
-            if blend.share < SHARP:
+            if COARSE <= blend.share < SHARP:
                 for chosen, base in spell_coarse(v, free, own=own):
                     weights = dict(zip(names, chosen, strict=True))
                     yield Spelling(
@@ -388,7 +471,8 @@ class Findings:
                 for name, i in zip(names, axes, strict=True)
             }
             yield Spelling(weights, uncertainty)
-            yield Spelling(weights, uncertainty, is_coarse=True)
+            if COARSE <= blend.share < SHARP:
+                yield Spelling(weights, uncertainty, is_coarse=True)
 
     def _tables(self, blend: Blend, axes: list[int]) -> Iterator[Spelling]:
         """Yield weights by component or by slice."""
@@ -423,6 +507,8 @@ class Findings:
 
 
 _SIGNIFICANDS = {"BF16": 7, "F16": 10, "F32": 23, "F64": 52}
+COMBINATIONS = 128
+"""Most combinations of short decimals that are tried for arithmetic in bf16 or f16."""
 RATIO = 24
 """Largest sum of whole numbers that weights are tried as."""
 
@@ -479,7 +565,7 @@ def spell_coarse(
     for chosen in product(*choices):
         yield list(chosen), round(1.0 + free - sum(chosen), 6)
         count += 1
-        if count >= 256:
+        if count >= COMBINATIONS:
             break
     fractions = [Fraction(value).limit_denominator(20) for value in values]
     if all(abs(float(a) - b) <= 4e-3 for a, b in zip(fractions, values, strict=True)):
@@ -514,17 +600,23 @@ def knots(
     """
     count = len(t)
     for number in range(1, count):
-        design = np.zeros((count, number))
-        for row, at in enumerate(t):
-            scaled = at * (number - 1)
-            first = int(scaled)
-            second = min(number - 1, first + 1)
-            design[row, first] += 1.0 - (scaled - first)
-            design[row, second] += scaled - first
+        design = _design(np.array(t), number)
         solution = np.linalg.lstsq(design[held], values[held], rcond=None)[0]
         if np.all(np.abs(design @ solution - values)[held] <= tolerance[held]):
             return [decimal(float(x), 1e-7) for x in solution]
     return [float(x) for x in values]
+
+
+def _design(t: Floats, number: int) -> Floats:
+    """Return (len(t), number) what each of ``number`` knots at equal steps adds at every t."""
+    design = np.zeros((len(t), number))
+    for row, at in enumerate(t):
+        scaled = at * (number - 1)
+        first = int(scaled)
+        second = min(number - 1, first + 1)
+        design[row, first] += 1.0 - (scaled - first)
+        design[row, second] += scaled - first
+    return design
 
 
 def regrade(values: list[float], number: int) -> list[float]:

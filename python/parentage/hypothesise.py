@@ -29,6 +29,10 @@ LEAST_SHARE = 0.02
 LEAST_GAIN = 0.3
 """Share of what decoys leave that a recipe has to explain to be carried out on everything: merges with
 half a unit of noise reach 0.6, fine-tunes below 0.1."""
+REFINED = 0.5
+"""Least share of a recipe whose fitted numbers are refined."""
+TABLES = 0.1
+"""Weights by slice have to leave less than this of what a recipe without them leaves."""
 CLOSE = 1e-3
 """Shares of a sample so close to the best that the whole has to decide between recipes."""
 MOST_STREAMED = 3
@@ -81,14 +85,13 @@ def hypothesise(findings: Findings) -> list[Hypothesis]:
         for recipe in method.estimate(findings):
             candidates.setdefault(_key(recipe), recipe)
     recipes = list(candidates.values())
-    if findings.small is not findings.sample:
-        counted = evaluate(recipes, findings.small, findings)
-        order = np.argsort(-_shares(counted), kind="stable")
-        recipes = [recipes[i] for i in sorted(order[:SHORT_LIST])]
+    shares = _shares(evaluate(recipes, findings.small, findings))
+    order = np.argsort(-shares, kind="stable")[:SHORT_LIST]
     refined = []
-    for recipe in recipes:
-        refine = METHODS[recipe.method].refine
-        refined.append(recipe if refine is None else refine(findings, recipe))
+    for i in sorted(order):
+        refine = METHODS[recipes[i].method].refine
+        worth = refine is not None and shares[i] >= max(REFINED, float(shares.max()) - 0.1)
+        refined.append(refine(findings, recipes[i]) if refine and worth else recipes[i])
     counted = evaluate(refined, findings.sample, findings)
     return _ranked(refined, counted, findings)
 
@@ -126,8 +129,17 @@ def _ranked(
     explained = [int(each.explained.sum()) for each in counted]
     elements = int(findings.sample.counts.sum())
     # Fewest mismatches first, then what reproduces rather than explains, then the simplest.
+    bar = TABLES * min(
+        (m for m, each in zip(mismatched, recipes, strict=True) if not is_table(each)), default=0
+    )
     order = sorted(
-        range(len(recipes)), key=lambda i: (mismatched[i], explained[i], complexity(recipes[i]))
+        range(len(recipes)),
+        key=lambda i: (
+            is_table(recipes[i]) and mismatched[i] >= bar,
+            mismatched[i],
+            explained[i],
+            complexity(recipes[i]),
+        ),
     )
     out: list[Hypothesis] = []
     seen: dict[tuple[int, int], int] = {}
@@ -170,6 +182,13 @@ def worth_streaming(hypotheses: Sequence[Hypothesis], *, is_whole: bool) -> list
         return [best]
     close = [each for each in hypotheses if each.share >= best.share - CLOSE]
     return [replace(each, decoy_share=best.decoy_share) for each in close[:MOST_STREAMED]]
+
+
+def is_table(recipe: Recipe) -> bool:
+    """Return whether a recipe has weights of their own for every slice, which fit better by number."""
+    return any(
+        isinstance(each.weight, Mapping) and "slices" in each.weight for each in recipe.ingredients
+    )
 
 
 def complexity(recipe: Recipe) -> tuple[int, int, int]:

@@ -101,8 +101,14 @@ class Sample:
     """
 
     def __init__(
-        self, alignment: Alignment, parents: int, options: Options, budget: int = BUDGET
+        self,
+        alignment: Alignment,
+        parents: int,
+        options: Options,
+        budget: int = BUDGET,
+        order: Sequence[int] | None = None,
     ) -> None:
+        """``order`` are the columns before the child, if not in the alignment's order."""
         self.slices: tuple[Slice, ...] = alignment.slices
         """All slices of the alignment, sampled or not."""
         self.parents = parents
@@ -110,6 +116,7 @@ class Sample:
         self.columns = alignment.plan.columns
         self._options = options
         total = sum(each.elements for each in self.slices)
+        columns = [*(range(self.columns - 1) if order is None else order), self.columns - 1]
         owner: list[int] = []
         elements: list[int] = []
         tensors: list[list[int]] = []
@@ -120,8 +127,8 @@ class Sample:
             for start, count in runs(each.elements, total, budget):
                 owner.append(index)
                 elements.append(count)
-                tensors.append([extent.tensor for extent in each.extents])
-                starts.append([extent.start + start for extent in each.extents])
+                tensors.append([each.extents[column].tensor for column in columns])
+                starts.append([each.extents[column].start + start for column in columns])
         self.owner = np.array(owner, dtype=np.intp)
         """(runs,) the slice of each run."""
         self.counts = np.array(elements, dtype=np.uint64)
@@ -129,7 +136,7 @@ class Sample:
         self.plan: _core.Plan | None = None
         if owner:
             self.plan = _core.Plan(
-                list(alignment.checkpoints),
+                [alignment.checkpoints[column] for column in columns],
                 self.counts,
                 np.array(tensors, dtype=np.uint64),
                 np.array(starts, dtype=np.uint64),

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from parentage.methods import (
     linear,
+    model_stock,
+    slerp,
     task_arithmetic,
 )
 from parentage.methods.method import Method, Replaying
@@ -16,6 +18,8 @@ from parentage.methods.method import Method, Replaying
 _FILES = (
     linear,
     task_arithmetic,
+    slerp,
+    model_stock,
 )
 
 METHODS: dict[str, Method] = {each.METHOD.name: each.METHOD for each in _FILES}

@@ -87,8 +87,23 @@ def bf16(values: np.ndarray) -> np.ndarray:
 
 def estimate(f: Findings) -> Iterator[Recipe]:
     """Yield every spelling of every blend in every arithmetic and order that could matter."""
+    seen: set[tuple[object, ...]] = set()
     for spelling in f.spellings():
-        yield from recipes(spelling, f.out_dtype)
+        for recipe in recipes(spelling, f.out_dtype):
+            key = _narrowed(recipe)
+            if key is None or key not in seen:
+                yield recipe
+            if key is not None:
+                seen.add(key)
+
+
+def _narrowed(recipe: Recipe) -> tuple[object, ...] | None:
+    """Return what bf16 leaves of plain weights, where the arithmetic rounds them to it."""
+    weights = [each.weight for each in recipe.ingredients]
+    if recipe.arithmetic != "bfloat16" or not all(isinstance(x, float) for x in weights):
+        return None
+    narrow = bf16(np.array(weights, dtype=np.float64))
+    return (recipe.parents, bool(recipe.parameters), narrow.tobytes())
 
 
 def recipes(spelling: Spelling, out_dtype: str) -> Iterator[Recipe]:
@@ -101,8 +116,9 @@ def recipes(spelling: Spelling, out_dtype: str) -> Iterator[Recipe]:
     for arithmetic in ARITHMETICS:
         if arithmetic.startswith(("bf", "float16")) != spelling.is_coarse:
             continue
-        # Two products are added up alike in either order; a fused chain is not.
-        commutes = len(names) == 2 and arithmetic != "float32-fma"
+        # Two products are added up alike in either order, a fused chain is not; and products that were
+        # rounded to bf16 leave float32 hardly anything to round.
+        commutes = arithmetic == "bfloat16" or (len(names) == 2 and arithmetic != "float32-fma")
         for order in orders[:1] if commutes else orders:
             yield Recipe(
                 "linear",

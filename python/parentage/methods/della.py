@@ -1,0 +1,37 @@
+"""The mean of displacements dropped at random, small ones more often, of the prevailing sign."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from parentage.methods import masks
+from parentage.methods.method import Method, Replaying
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from parentage.findings import Findings
+    from parentage.recipe import Recipe
+    from parentage.replay import Value
+
+
+def replay(r: Replaying) -> Sequence[Value]:
+    """Return the means of all sets of displacements of one sign."""
+    return masks.replay_by_chance(r, elected=True, normalize=True)
+
+
+def estimate(f: Findings) -> Iterator[Recipe]:
+    """Yield what the masks of a sample say."""
+    return masks.named(f, "della")
+
+
+METHOD = Method(
+    name="della",
+    formula="b + lambda sum_i w_i s_i d_i m_i / sum_i w_i m_i; m_i random by rank, sign that of the sum",
+    source="Deep et al. 2024, DELLA-merging, arXiv:2406.11617; mergekit merge_methods/generalized_task_arithmetic.py",
+    parameters={**masks.PARAMETERS, "rescale": "make up for what was dropped (default true); the scale is that of L1 norms", "epsilon": "how far the rate of keeping goes from density up and down with rank (default 0.15)"},
+    arithmetics=masks.ARITHMETICS,
+    estimate=estimate,
+    replay=replay,
+    mergekit=masks.mergekit,
+)
