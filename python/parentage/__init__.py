@@ -19,8 +19,16 @@ from parentage import _core
 
 if TYPE_CHECKING:
     from parentage.checkpoint import Checkpoint
-    from parentage.errors import CheckpointError, ParentageError, PlanError, ReadError, WriteError
+    from parentage.errors import (
+        CheckpointError,
+        ParentageError,
+        PlanError,
+        ReadError,
+        RecipeError,
+        WriteError,
+    )
     from parentage.pipeline import trace
+    from parentage.recipe import Recipe
     from parentage.report import Trace
     from parentage.verdict import Verdict
 
@@ -30,6 +38,8 @@ _HOMES = {
     "ParentageError": "errors",
     "PlanError": "errors",
     "ReadError": "errors",
+    "Recipe": "recipe",
+    "RecipeError": "errors",
     "Trace": "report",
     "Verdict": "verdict",
     "WriteError": "errors",
@@ -47,6 +57,8 @@ __all__ = [
     "ParentageError",
     "PlanError",
     "ReadError",
+    "Recipe",
+    "RecipeError",
     "Trace",
     "Verdict",
     "WriteError",

@@ -177,7 +177,8 @@ class Replay:
         operations: list[tuple[str, list[int], str | None]],
         results: list[int],
         scalars: NDArray[np.float32],
-        matrices: list[list[tuple[NDArray[np.float32], NDArray[np.float32]] | None]] | None = None,
+        matrices: list[list[tuple[NDArray[np.float64], NDArray[np.float64], int] | None]]
+        | None = None,
         applies: NDArray[np.bool_] | None = None,
     ) -> Replay: ...
 

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from parentage import _core
-from parentage.checkpoint import Checkpoint, Tensor, component_of, expert_of, layer_of, printable
+from parentage.checkpoint import (
+    Checkpoint,
+    Tensor,
+    component_of,
+    expert_of,
+    is_of_the_body,
+    layer_of,
+    printable,
+)
 from parentage.errors import PlanError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 LEAST_SHARE = 0.01
 """Share of the child's elements up to which pairing is a coincidence of names."""
@@ -45,6 +53,8 @@ class Slice:
     elements: int
     extents: tuple[Extent, ...]
     """Where the elements lie: base, parents and controls, child."""
+    source_layer: int | None = None
+    """The layer of the other checkpoints that it is paired with, where it is in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +93,33 @@ def pair_by_name(tensor: Tensor, other: Checkpoint) -> Extent | str:
     return Extent(found.index, 0)
 
 
+def pair_by_layer(layers: Mapping[int, int]) -> Callable[[Tensor, Checkpoint], Extent | str]:
+    """Pair the tensors of every layer of the child with those of the layer that ``layers`` names."""
+
+    def pair(tensor: Tensor, other: Checkpoint) -> Extent | str:
+        return pair_by_name(replace(tensor, name=moved(tensor, layers)), other)
+
+    return pair
+
+
+def body_layers(checkpoint: Checkpoint) -> frozenset[int]:
+    """Return the numbers of the layers of the body of the model."""
+    tensors = checkpoint.tensors.values()
+    return frozenset(
+        each.layer
+        for each in tensors
+        if each.layer is not None and is_of_the_body(each.component)
+    )
+
+
+def moved(tensor: Tensor, layers: Mapping[int, int]) -> str:
+    """Return a tensor's name with its layer replaced, for tensors in the body of the model."""
+    layer = tensor.layer
+    if layer is None or not is_of_the_body(tensor.component) or layers.get(layer, layer) == layer:
+        return tensor.name
+    return tensor.name.replace(f".{layer}.", f".{layers[layer]}.", 1)
+
+
 def scale_of(tensor: Tensor, checkpoint: Checkpoint) -> str | None:
     """Return the name of the tensor that scales this one, if the checkpoint holds one.
 
@@ -103,17 +140,21 @@ def align(
     child: Checkpoint,
     others: Sequence[Checkpoint],
     pairing: Callable[[Tensor, Checkpoint], Extent | str] = pair_by_name,
+    layers: Mapping[int, int] | None = None,
 ) -> Alignment:
     """Pair every tensor of ``child`` with all ``others``: the base, then parents and controls.
 
     ``pairing`` is the seam for layout rules: it says where a tensor of the child lies in another
-    checkpoint, or why it does not. A slice takes part if every checkpoint has it.
+    checkpoint, or why it does not. A slice takes part if every checkpoint has it. ``layers`` says which
+    layers of the child are paired with which of the others, where that is not the same number.
 
     Raises
     ------
     PlanError
         If nothing pairs, or no more than :data:`LEAST_SHARE` of the child.
     """
+    if layers:
+        pairing = pair_by_layer(layers)
     slices: list[Slice] = []
     unaligned: list[Unaligned] = []
     paired: list[set[int]] = [set() for _ in others]
@@ -139,7 +180,9 @@ def align(
         else:
             for used, extent in zip(paired, found, strict=True):
                 used.add(extent.tensor)
-            slices.extend(_slices(tensor, [*found, Extent(tensor.index, 0)]))
+            extents = [*found, Extent(tensor.index, 0)]
+            source = (layers or {}).get(tensor.layer, tensor.layer) if tensor.layer is not None else None
+            slices.extend(replace(s, source_layer=source) for s in _slices(tensor, extents))
     for other, used in zip(others, paired, strict=True):
         unaligned.extend(
             Unaligned(other.name, tensor.name, _reason_unused(tensor, child), tensor.elements)

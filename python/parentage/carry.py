@@ -13,7 +13,7 @@ import polars as pl
 
 from parentage import _core
 from parentage.align import align
-from parentage.checkpoint import Checkpoint, natural_key
+from parentage.checkpoint import Checkpoint, layer_of, natural_key
 from parentage.errors import RecipeError
 from parentage.hypothesise import build
 from parentage.stream import RANGE_CHUNKS, Options, is_replayed
@@ -139,7 +139,10 @@ def find(recipe: Recipe, offered: Sequence[str], near: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for text in offered:
         said = max((name for name in names if text.startswith(f"{name}=")), key=len, default=None)
-        path = Path(text if said is None else text[len(said) + 1 :])
+        place = text if said is None else text[len(said) + 1 :]
+        if not place:
+            raise RecipeError(f"{text!r}: no path is offered")
+        path = Path(place)
         name = Checkpoint.open(path).name if said is None else said
         if name not in names:
             raise RecipeError(
@@ -169,6 +172,12 @@ def _below(name: str, near: Path) -> Path | None:
         return None
     places = (Path(), near)
     return next((place / path for place in places if (place / path).exists()), None)
+
+
+def moved_layers(recipe: Recipe) -> dict[int, int]:
+    """Return layers of the child and those of the parents that they are made of, where others."""
+    found = {layer_of(name): int(value) for name, value in recipe.fitted.get("layer", {}).items()}
+    return {layer: source for layer, source in found.items() if layer is not None}
 
 
 def open_parents(recipe: Recipe, parents: Mapping[str, Offered]) -> dict[str, Checkpoint]:
@@ -290,7 +299,7 @@ def compare(
     options = Options(_core.threads() if threads is None else threads, tile_bytes, io)
     opened = open_parents(recipe, parents)
     child = child if isinstance(child, Checkpoint) else Checkpoint.open(child)
-    alignment = align(child, list(opened.values()))
+    alignment = align(child, list(opened.values()), layers=moved_layers(recipe))
     slices, plan = alignment.slices, alignment.plan
     prepared = prepare(recipe, list(opened), slices)
     if watcher is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from parentage import _core
 from parentage.cells import LEAST_NARROW, Located, locate, peaks
 from parentage.checkpoint import COMPONENTS, is_of_the_body
 from parentage.recipe import Setting, layers, position
@@ -104,6 +105,32 @@ class Findings:
         self.base = names[0]
         self.parents = names[1 : 1 + parents]
         self.columns = {name: i for i, name in enumerate(names)}
+
+    def whole(self, index: int, column: int) -> Floats:
+        """Return all elements of a slice of one checkpoint and of the child, (elements, 2) float64."""
+        extents = [self.slices[index].extents[i] for i in (column, -1)]
+        plan = _core.Plan(
+            [self._alignment.checkpoints[i] for i in (column, -1)],
+            np.array([self.slices[index].elements], dtype=np.uint64),
+            np.array([[each.tensor for each in extents]], dtype=np.uint64),
+            np.array([[each.start for each in extents]], dtype=np.uint64),
+        )
+        return _core.elements(plan, 0, 1, threads=self._options.threads, io=self._options.io)
+
+    def cells_of(self, values: Floats) -> tuple[Floats, Floats]:
+        """Return how far the rounding cells of values that the child stores reach down and up.
+
+        As the core has it: half a unit in the last place, a quarter below a power of two.
+        """
+        mantissa, lowest = _SIGNIFICANDS[self.out_dtype], _LOWEST[self.out_dtype]
+        size = np.abs(values)
+        fraction, exponent = np.frexp(size)
+        ulp = np.ldexp(1.0, np.maximum(exponent - 1, lowest) - mantissa)
+        inner = np.where((fraction == 0.5) & (exponent - 1 > lowest), ulp / 4.0, ulp / 2.0)
+        outer = ulp / 2.0
+        below = np.where(values > 0, inner, outer)
+        above = np.where(values < 0, inner, outer)
+        return below, above
 
     def sample_from(self, origin: int) -> Sample:
         """Return the search sample with column ``origin`` as the base, and the base in its place."""
@@ -506,7 +533,8 @@ class Findings:
         }
 
 
-_SIGNIFICANDS = {"BF16": 7, "F16": 10, "F32": 23, "F64": 52}
+_SIGNIFICANDS = {"BF16": 7, "F16": 10, "F32": 23, "F64": 52, "F8_E4M3": 3, "F8_E5M2": 2}
+_LOWEST = {"BF16": -126, "F16": -14, "F32": -126, "F64": -1022, "F8_E4M3": -6, "F8_E5M2": -14}
 COMBINATIONS = 128
 """Most combinations of short decimals that are tried for arithmetic in bf16 or f16."""
 RATIO = 24

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from parentage.replay import Value
     from parentage.sample import Counted, Sample
 
-SHORT_LIST = 24
+OF_EACH = 4
+"""Recipes of every method that are kept whatever others do."""
+SHORT_LIST = 16
 """Recipes that are replayed on the whole sample, after a first look at a part of it."""
 BATCH = 32
 """Recipes replayed in one pass."""
@@ -86,14 +89,25 @@ def hypothesise(findings: Findings) -> list[Hypothesis]:
             candidates.setdefault(_key(recipe), recipe)
     recipes = list(candidates.values())
     shares = _shares(evaluate(recipes, findings.small, findings))
-    order = np.argsort(-shares, kind="stable")[:SHORT_LIST]
+    order = np.argsort(-shares, kind="stable")
     refined = []
-    for i in sorted(order):
+    for i in sorted(_short_list(recipes, order.tolist())):
         refine = METHODS[recipes[i].method].refine
         worth = refine is not None and shares[i] >= max(REFINED, float(shares.max()) - 0.1)
         refined.append(refine(findings, recipes[i]) if refine and worth else recipes[i])
     counted = evaluate(refined, findings.sample, findings)
     return _ranked(refined, counted, findings)
+
+
+def _short_list(recipes: Sequence[Recipe], order: Sequence[int]) -> list[int]:
+    """Return the best of all, and the best of every method, best first."""
+    kept: list[int] = []
+    by_method: Counter[str] = Counter()
+    for place, i in enumerate(order):
+        if place < SHORT_LIST or by_method[recipes[i].method] < OF_EACH:
+            kept.append(i)
+            by_method[recipes[i].method] += 1
+    return kept
 
 
 def evaluate(recipes: Sequence[Recipe], sample: Sample, findings: Findings) -> list[Counted]:
@@ -119,7 +133,8 @@ def _shares(counted: Sequence[Counted]) -> np.ndarray:
 
 
 def _key(recipe: Recipe) -> str:
-    return recipe.to_json()
+    # Matrices are not compared: they are as many numbers as a child, and no two are alike.
+    return f"{replace(recipe, matrices={})} {id(recipe.matrices) if recipe.matrices else ''}"
 
 
 def _ranked(
@@ -210,7 +225,7 @@ def complexity(recipe: Recipe) -> tuple[int, int, int]:
 def decoy_share(recipe: Recipe, findings: Findings) -> float:
     """Return the largest share of the sample that the recipe reaches with a decoy for a parent.
 
-    A decoy is the parent itself with its elements in another order, or another checkpoint offered.
+    A decoy is the base with the parent's displacements in another order, or another checkpoint offered.
     """
     programs = []
     ours = [each.name for each in recipe.ingredients if each.name != findings.base]
@@ -224,7 +239,8 @@ def decoy_share(recipe: Recipe, findings: Findings) -> float:
                 swapped = {**findings.columns, name: findings.columns[other]}
                 programs.append(build(recipe, swapped, findings.slices))
     if not programs:
-        return float("nan")
+        # Nothing to replace: what a copy of a single checkpoint would reproduce.
+        return findings.copied
     best = 0.0
     for first in range(0, len(programs), BATCH):
         found = findings.sample.replay(programs[first : first + BATCH])

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from parentage import _core
-from parentage.align import Alignment, align
+from parentage.align import Alignment, align, body_layers
 from parentage.checkpoint import Checkpoint, distinct_names
 from parentage.errors import PlanError
 from parentage.findings import Findings
 from parentage.hypothesise import build, hypothesise, worth_streaming
 from parentage.report import Inputs, Trace, report
+from parentage.sample import moved_layers, strange_layers
 from parentage.stream import Options, stream
 
 if TYPE_CHECKING:
@@ -83,8 +84,8 @@ def trace(
     'merge'
     """
     inputs = open_all(child, base, parents, controls)
-    alignment: Alignment = align(inputs.child, inputs.others)
     options = Options(_core.threads() if threads is None else threads, tile_bytes, io, level)
+    alignment = pair(inputs, options)
     names = tuple(each.name for each in inputs.others)
     findings = Findings(alignment, names, len(inputs.parents), options) if recipes else None
     hypotheses = hypothesise(findings) if findings is not None else []
@@ -94,6 +95,18 @@ def trace(
     ]
     statistics = stream(alignment, len(inputs.parents), options, watcher, replays)
     return report(inputs, alignment, statistics, options, findings, chosen)
+
+
+def pair(inputs: Inputs, options: Options) -> Alignment:
+    """Align by name, and by content where the layers of the child are not those of the base."""
+    if body_layers(inputs.child) == body_layers(inputs.base):
+        alignment = align(inputs.child, inputs.others)
+        if not strange_layers(alignment, options):
+            return alignment
+        layers = moved_layers(inputs.child, inputs.base, options)
+        return align(inputs.child, inputs.others, layers=layers) if layers else alignment
+    layers = moved_layers(inputs.child, inputs.base, options)
+    return align(inputs.child, inputs.others, layers=layers)
 
 
 def open_all(

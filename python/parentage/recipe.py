@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,9 +17,13 @@ from parentage.errors import RecipeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from os import PathLike
 
     from parentage.align import Slice
+    from parentage.carry import Comparison
+    from parentage.checkpoint import Checkpoint
     from parentage.gram import Floats
+    from parentage.write import Written
 
 SCHEMA = "parentage.recipe/1"
 
@@ -113,6 +118,57 @@ class Recipe:
         """Return it as JSON text, for :func:`from_json`."""
         return json.dumps(self.as_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
+    @classmethod
+    def open(cls, path: str | PathLike[str]) -> Recipe:
+        """Read a recipe from its file, or from an evidence file that holds one.
+
+        Raises
+        ------
+        RecipeError
+            If it can not be read, or is malformed.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except OSError as error:
+            raise RecipeError(f"{path}: read: {error.strerror or error}") from error
+        except UnicodeDecodeError as error:
+            raise RecipeError(f"{path}: not JSON: {error}") from error
+        return from_json(text, str(path))
+
+    def replay(
+        self,
+        parents: Mapping[str, str | PathLike[str] | Checkpoint],
+        against: str | PathLike[str] | Checkpoint,
+        **options: Any,
+    ) -> Comparison:
+        """Carry it out on ``parents``, by name, and count what it reproduces of ``against``.
+
+        Options are those of :func:`parentage.carry.compare`.
+
+        >>> from parentage.demo import family
+        >>> recipe = Recipe("linear", (Ingredient("parent", 0.6), Ingredient("base", 0.4)))
+        >>> places = {name: family(name) for name in recipe.parents}
+        >>> recipe.replay(places, family("child")).elements
+        294488
+        """
+        from parentage.carry import compare
+
+        return compare(self, parents, against, **options)
+
+    def write(
+        self,
+        parents: Mapping[str, str | PathLike[str] | Checkpoint],
+        folder: str | PathLike[str],
+        **options: Any,
+    ) -> Written:
+        """Write what it gives of ``parents``, by name, as a checkpoint in ``folder``.
+
+        Options are those of :func:`parentage.write.write`.
+        """
+        from parentage.write import write
+
+        return write(self, parents, folder, **options)
+
     def as_dict(self) -> dict[str, Any]:
         """Return what JSON can hold of it: everything."""
         return {
@@ -150,8 +206,9 @@ def from_json(text: str, origin: str = "recipe") -> Recipe:
         If it is malformed; the message says where.
     """
     try:
-        found = json.loads(text, parse_constant=lambda name: math.nan)
-    except (json.JSONDecodeError, RecursionError) as error:
+        found = json.loads(text, parse_constant=lambda _: math.nan)
+    # A number of too many digits is a ValueError of its own.
+    except (ValueError, RecursionError) as error:
         raise RecipeError(f"{origin}: not JSON: {error}") from error
     if isinstance(found, dict) and str(found.get("schema", "")).startswith("parentage.evidence/"):
         found = found.get("recipe")
@@ -204,7 +261,7 @@ def _read(found: object, origin: str) -> Recipe:
         if not isinstance(value, (bool, str)):
             _check_setting(value, f"{origin}: parameters.{name}")
     arithmetic = found.get("arithmetic", "float32")
-    if arithmetic not in METHODS[method].arithmetics:
+    if not isinstance(arithmetic, str) or arithmetic not in METHODS[method].arithmetics:
         known = ", ".join(METHODS[method].arithmetics)
         raise wrong(f"{method} knows no arithmetic {arithmetic!r}; known: {known}")
     out_dtype = found.get("out_dtype", "BF16")
@@ -213,6 +270,9 @@ def _read(found: object, origin: str) -> Recipe:
     base = found.get("base")
     if base is not None and not isinstance(base, str):
         raise wrong("base is a name or null")
+    equivalents = found.get("equivalents", [])
+    if not isinstance(equivalents, list) or not all(isinstance(x, str) for x in equivalents):
+        raise wrong("equivalents is a list of names")
     fitted = _tables(found.get("fitted", {}), f"{origin}: fitted")
     sources = found.get("sources", {})
     if not isinstance(sources, dict) or not all(isinstance(x, str) for x in sources.values()):
@@ -227,12 +287,17 @@ def _read(found: object, origin: str) -> Recipe:
         fitted,
         _matrices(found.get("matrices", {}), origin),
         sources,
-        tuple(str(x) for x in found.get("equivalents", ())),
+        tuple(equivalents),
     )
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _check_setting(value: object, where: str) -> None:
@@ -265,13 +330,15 @@ def _matrices(found: object, origin: str) -> dict[str, tuple[Any, Any]]:
     out = {}
     for name, pair in found.items():
         try:
-            left, right = (np.asarray(each, dtype=np.float32) for each in pair)
-        except (TypeError, ValueError) as error:
+            left, right = (np.asarray(each, dtype=np.float64) for each in pair)
+        except (TypeError, ValueError, OverflowError) as error:
             raise RecipeError(f"{origin}: matrices.{name} is a pair of matrices") from error
         if left.ndim != 2 or right.ndim != 2 or left.shape[1] != right.shape[0]:
             raise RecipeError(f"{origin}: matrices.{name} do not multiply")
-        if not (np.isfinite(left).all() and np.isfinite(right).all()):
-            raise RecipeError(f"{origin}: matrices.{name} is not finite")
+        largest = np.finfo(np.float32).max
+        # Not a number compares with nothing.
+        if not all((np.abs(each) <= largest).all() for each in (left, right)):
+            raise RecipeError(f"{origin}: matrices.{name} is not finite in float32")
         out[name] = (left, right)
     return out
 
@@ -339,11 +406,13 @@ def show(setting: Setting | bool | str | None) -> str:
     return f"{min(numbers):.4g} to {max(numbers):.4g} by slice"
 
 
-def for_mergekit(setting: Setting, names: Sequence[str] = ()) -> Any:
+def for_mergekit(setting: Setting) -> Any:
     """Return a setting as mergekit's parameters have it.
 
-    Components become filters on what their tensors' names have in common; that needs no ``names``
-    since the words are those that name components here.
+    Raises
+    ------
+    RecipeError
+        For a setting by component: mergekit filters by names, see :func:`with_filters`.
     """
     if not isinstance(setting, Mapping):
         return float(setting)
@@ -352,7 +421,7 @@ def for_mergekit(setting: Setting, names: Sequence[str] = ()) -> Any:
         return [float(x) for x in value]
     if kind == "slices":
         return [{"filter": name, "value": float(x)} for name, x in value.items()]
-    raise RecipeError("weights by component need the names of tensors to be filters")
+    raise RecipeError("settings by component need the names of tensors to be filters")
 
 
 def with_filters(recipe: Recipe, slices: Sequence[Slice]) -> Recipe:
@@ -361,7 +430,8 @@ def with_filters(recipe: Recipe, slices: Sequence[Slice]) -> Recipe:
     def spelled(setting: Setting | None) -> Setting | None:
         if isinstance(setting, Mapping) and "components" in setting:
             values = setting["components"]
-            return {"slices": {each.name: values[each.component] for each in slices}}
+            known = [each for each in slices if each.component in values]
+            return {"slices": {each.name: values[each.component] for each in known}}
         return setting
 
     return replace(
@@ -372,19 +442,21 @@ def with_filters(recipe: Recipe, slices: Sequence[Slice]) -> Recipe:
     )
 
 
-_PLAIN = re.compile(r"[A-Za-z_./~-][A-Za-z0-9_./@+~-]*\Z")
+# Neither a number (.5, -1), nor a mark of a list or document (-, ---, ...) begins like this.
+_PLAIN = re.compile(r"(?:[A-Za-z_]|\.{0,2}/|~/)[A-Za-z0-9_./@+~-]*\Z")
+_NOT_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 _WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"}
 
 
 def to_yaml(value: Any, indent: int = 0) -> str:
     """Return YAML of nested dictionaries, lists, strings and numbers.
 
-    >>> print(to_yaml({"models": [{"model": "a b", "parameters": {"weight": 0.6}}], "t": [1.0, 2.0]}))
+    >>> print(to_yaml({"models": [{"model": "a b", "parameters": {"weight": 0.6}}], "t": [1.0]}))
     models:
     - model: "a b"
       parameters:
         weight: 0.6
-    t: [1.0, 2.0]
+    t: [1.0]
     <BLANKLINE>
     """
     pad = " " * indent
@@ -419,4 +491,5 @@ def _scalar(value: Any) -> str:
     text = str(value)
     if _PLAIN.match(text) and text.lower() not in _WORDS:
         return text
-    return json.dumps(text)
+    quoted = json.dumps(text, ensure_ascii=False)
+    return _NOT_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)

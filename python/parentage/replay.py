@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Float32s = NDArray[np.float32]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Program:
         self._numbers: dict[tuple[str, tuple[int, ...], str | None], Value] = {}
         self._scalars: list[Float32s] = []
         self._scalar_numbers: dict[bytes, int] = {}
-        self._matrices: list[Sequence[tuple[Float32s, Float32s] | None]] = []
+        self._matrices: list[Sequence[tuple[Floats, Floats] | None]] = []
         self.decoys: frozenset[int] = frozenset()
         """Columns whose displacements are reversed, block by block, as decoys of themselves."""
         self.decoy_dtype: str | None = None
@@ -113,7 +114,7 @@ class Program:
             self._scalars.append(values)
         return self._add("scalar", (self._scalar_numbers[key],))
 
-    def low_rank(self, matrices: Sequence[tuple[Float32s, Float32s] | None]) -> Value:
+    def low_rank(self, matrices: Sequence[tuple[Floats, Floats] | None]) -> Value:
         """Return the elements of ``left @ right``, (rows, rank) and (rank, columns) by slice."""
         self._matrices.append(matrices)
         return self._add("low_rank", (len(self._matrices) - 1,))
@@ -138,13 +139,14 @@ class Program:
         self,
         results: Sequence[Value],
         owner: NDArray[np.intp] | None = None,
+        starts: NDArray[np.uint64] | None = None,
         *,
         applies: NDArray[np.bool_] | None = None,
     ) -> _core.Replay:
         """Return what the core carries out.
 
         ``owner`` are the slices of a plan's slices, where those are parts of slices or a range of
-        them; ``applies`` (S,) says about which slices the program says anything.
+        them, and ``starts`` their first elements in those; ``applies`` (S,) says about which slices the program says anything.
         """
         chosen = np.arange(self.slices) if owner is None else owner
         scalars = np.empty((len(chosen), len(self._scalars)), dtype=np.float32)
@@ -152,7 +154,11 @@ class Program:
             scalars[:, i] = values[chosen]
         matrices = None
         if self._matrices:
-            matrices = [[each[slice_] for each in self._matrices] for slice_ in chosen]
+            first = np.zeros(len(chosen), dtype=np.uint64) if starts is None else starts
+            matrices = [
+                [None if (m := each[i]) is None else (*m, int(start)) for each in self._matrices]
+                for i, start in zip(chosen, first, strict=True)
+            ]
         # A result may be an operation twice: two ways that come to the same.
         numbers = list(dict.fromkeys(result.number for result in results))
         return _core.Replay(

@@ -39,29 +39,94 @@ ELEMENTS = 1 << 14
 """Elements compared of each pair of tensors."""
 LEAST_ELEMENTS = 1 << 12
 """Elements from which on a tensor is large enough for its cosine to mean something."""
-LAYERS = 64
+SAME_LAYER = 0.5
+"""Least cosine of two layers of one origin: continued training keeps 0.9, strangers have 0.01."""
+LAYERS = 128
 """Layers of each checkpoint that are tried."""
 
 
 def crossed_likeness(child: Checkpoint, other: Checkpoint, options: Options) -> float:
     """Return the largest |cosine| between a layer of ``child`` and *any* layer of ``other``.
 
+    It tells layers that were moved from layers that are strange; 0 if no kind of matrix is in both.
+    """
+    crossed = crossed_layers(child, other, options)
+    return 0.0 if crossed is None else float(np.nanmax(np.abs(crossed[2]), initial=0.0))
+
+
+def crossed_layers(
+    child: Checkpoint, other: Checkpoint, options: Options
+) -> tuple[list[int], list[int], Floats] | None:
+    """Return layers of both, and the cosine between any two of them, (child's, other's).
+
     Only the first elements of one matrix per layer are read: the smallest kind of matrix that is
-    large enough. 0 if there is none. It tells layers that were moved from layers that are strange.
+    large enough. ``None`` if none is in both.
     """
     kinds = _matrices(child)
     theirs = _matrices(other)
     shared = [kind for kind in kinds if kind in theirs]
     if not shared:
-        return 0.0
+        return None
     kind = min(shared, key=lambda kind: kinds[kind][0].elements)
-    pairs = [(a, b) for a in theirs[kind][:LAYERS] for b in kinds[kind][:LAYERS]]
-    tensors = np.array([(a.index, b.index) for a, b in pairs], dtype=np.uint64)
-    elements = np.full(len(pairs), min(kinds[kind][0].elements, ELEMENTS), dtype=np.uint64)
+    mine, yours = kinds[kind][:LAYERS], theirs[kind][:LAYERS]
+    pairs = [(b.index, a.index) for a in mine for b in yours]
+    tensors = np.array(pairs, dtype=np.uint64)
+    elements = np.full(len(pairs), min(mine[0].elements, ELEMENTS), dtype=np.uint64)
     plan = _core.Plan([other.core, child.core], elements, tensors, np.zeros_like(tensors))
     found = _core.gram(plan, 0, plan.slices, threads=options.threads, io=options.io)
-    cosine = likeness(unpack(found.gram).sum(axis=1))
-    return float(np.nanmax(np.abs(cosine), initial=0.0))
+    cosine = likeness(unpack(found.gram).sum(axis=1))[:, 0]
+    return (
+        [each.layer or 0 for each in mine],
+        [each.layer or 0 for each in yours],
+        cosine.reshape(len(mine), len(yours)),
+    )
+
+
+def strange_layers(alignment: Alignment, options: Options) -> bool:
+    """Return whether some layer of the child is no relative of the base's of the same number.
+
+    One matrix per layer is looked at, and no more than its first elements.
+    """
+    seen: dict[int, Slice] = {}
+    for each in alignment.slices:
+        is_matrix = sum(size > 1 for size in each.shape) >= 2 and each.elements >= LEAST_ELEMENTS
+        if is_matrix and is_replayed(each) and each.layer is not None:
+            if is_of_the_body(each.component):
+                seen.setdefault(each.layer, each)
+    if not seen:
+        return False
+    slices = list(seen.values())
+    tensors = [[each.extents[i].tensor for i in (0, -1)] for each in slices]
+    starts = [[each.extents[i].start for i in (0, -1)] for each in slices]
+    plan = _core.Plan(
+        [alignment.checkpoints[i] for i in (0, -1)],
+        np.array([min(each.elements, ELEMENTS) for each in slices], dtype=np.uint64),
+        np.array(tensors, dtype=np.uint64),
+        np.array(starts, dtype=np.uint64),
+    )
+    found = _core.gram(plan, 0, plan.slices, threads=options.threads, io=options.io)
+    cosine = likeness(unpack(found.gram).sum(axis=1))[:, 0]
+    return bool(np.any(np.nan_to_num(cosine) < SAME_LAYER))
+
+
+def moved_layers(child: Checkpoint, base: Checkpoint, options: Options) -> dict[int, int]:
+    """Return the base's layer that each layer of the child is of, where it is not the same number.
+
+    Empty if no layer was moved, or if it can not be told. Fine-tuning leaves layers so like their
+    origin, and layers of one model so unlike each other, that the largest cosine tells.
+    """
+    crossed = crossed_layers(child, base, options)
+    if crossed is None:
+        return {}
+    mine, yours, cosine = crossed
+    out = {}
+    for row, layer in enumerate(mine):
+        best = int(np.nanargmax(cosine[row])) if np.isfinite(cosine[row]).any() else 0
+        if not cosine[row, best] >= SAME_LAYER:
+            return {}
+        if yours[best] != layer:
+            out[layer] = yours[best]
+    return out
 
 
 def _matrices(checkpoint: Checkpoint) -> dict[tuple[str, tuple[int, ...]], list[Tensor]]:
@@ -74,7 +139,7 @@ def _matrices(checkpoint: Checkpoint) -> dict[tuple[str, tuple[int, ...]], list[
         if is_matrix and in_body and readable:
             name = re.sub(rf"\.{tensor.layer}\.", ".*.", tensor.name, count=1)
             kinds[name, tensor.shape].append(tensor)
-    return {kind: tensors for kind, tensors in kinds.items() if len(tensors) > 1}
+    return {kind: sorted(t, key=lambda each: each.layer or 0) for kind, t in kinds.items() if len(t) > 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +184,7 @@ class Sample:
         columns = [*(range(self.columns - 1) if order is None else order), self.columns - 1]
         owner: list[int] = []
         elements: list[int] = []
+        first: list[int] = []
         tensors: list[list[int]] = []
         starts: list[list[int]] = []
         for index, each in enumerate(self.slices):
@@ -127,12 +193,15 @@ class Sample:
             for start, count in runs(each.elements, total, budget):
                 owner.append(index)
                 elements.append(count)
+                first.append(start)
                 tensors.append([each.extents[column].tensor for column in columns])
                 starts.append([each.extents[column].start + start for column in columns])
         self.owner = np.array(owner, dtype=np.intp)
         """(runs,) the slice of each run."""
         self.counts = np.array(elements, dtype=np.uint64)
         """(runs,) elements of each run."""
+        self.starts = np.array(first, dtype=np.uint64)
+        """(runs,) the first element of each run in its slice."""
         self.plan: _core.Plan | None = None
         if owner:
             self.plan = _core.Plan(
@@ -220,7 +289,7 @@ class Sample:
             self.plan,
             0,
             self.plan.slices,
-            [program.replay(results, self.owner) for program, results in programs],
+            [program.replay(results, self.owner, self.starts) for program, results in programs],
             threads=self._options.threads,
             io=self._options.io,
         )

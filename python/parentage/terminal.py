@@ -6,6 +6,7 @@ import os
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.padding import Padding
@@ -26,8 +27,10 @@ from parentage.verdict import Thresholds
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from parentage.carry import Comparison
     from parentage.report import Trace
     from parentage.verdict import Verdict
+    from parentage.write import Written
 
 _STYLES = {
     "identical": "bold red",
@@ -40,6 +43,8 @@ _STYLES = {
     "undetermined": "bold blue",
 }
 _REASONS_SHOWN = 6
+_SLICES_SHOWN = 10
+_ULPS = ("1", "2", "3 to 4", "5 to 8", "9 to 16", "17 to 32", "33 to 64", "more")
 
 
 class Terminal:
@@ -204,6 +209,109 @@ class Terminal:
         else:
             self.out.print("  every tensor of every checkpoint was compared")
 
+    def replay(self, comparison: Comparison | None, written: Written | None) -> None:
+        """Print what a recipe reproduces of a child, and what was written of it."""
+        if comparison is not None:
+            self._comparison(comparison)
+        if written is not None:
+            self._written(written)
+
+    def _comparison(self, found: Comparison) -> None:
+        self.out.print()
+        self.out.print(Text(printable(found.recipe.describe())), soft_wrap=True)
+        child = printable(found.child.name)
+        table = _table(f"of {child}", "elements", "reproduced", "explained", "mismatched", "share")
+        total = found.child.elements
+        table.add_row(
+            f"compared ({_share(found.elements, total)} of all)",
+            f"{found.elements:,}",
+            f"{found.reproduced:,}",
+            f"{found.explained:,}",
+            f"{found.mismatched:,}",
+            _share(found.reproduced + found.explained, found.elements),
+        )
+        self.out.print(table)
+        if found.explained:
+            self.out.print(
+                "  explained: one of the choices that the recipe leaves open gives these elements"
+            )
+        if found.mismatched:
+            self._mismatches(found)
+        else:
+            bits = "bit for bit" if not found.explained else "or explains"
+            self.out.print(f"  the recipe reproduces {bits} everything that was compared")
+        if found.uncompared.height:
+            rows = found.uncompared.select("checkpoint", "reason", "tensor").rows()
+            self.out.print(f"  not compared, {_count(found.uncompared.height, 'tensor')}:")
+            for line in _reasons(rows, "told with --json"):
+                self.out.print(Text("    " + line), soft_wrap=True)
+
+    def _mismatches(self, found: Comparison) -> None:
+        table = _table("units in the last place", "mismatched", "share")
+        for name, count in zip(_ULPS, found.ulps, strict=True):
+            if count:
+                table.add_row(name, f"{count:,}", _share(count, found.mismatched))
+        self.out.print(table)
+        if found.zero_signs:
+            self.out.print(f"  {found.zero_signs:,} of them are zeros of the other sign")
+        worst = found.worst
+        table = _table("slice", "elements", "mismatched", "share", "first at")
+        for row in worst.head(_SLICES_SHOWN).iter_rows(named=True):
+            at = np.unravel_index(row["first"], tuple(row["shape"]))
+            table.add_row(
+                _text(row["slice"]),
+                f"{row['elements']:,}",
+                f"{row['mismatched']:,}",
+                _share(row["mismatched"], row["elements"]),
+                str([int(x) for x in at]),
+            )
+        self.out.print(table)
+        rest = worst.height - _SLICES_SHOWN
+        if rest > 0:
+            self.out.print(f"  ... and {rest:,} more; all are told with --json")
+        elif worst.height < found.slices.height:
+            good = found.slices.height - worst.height
+            self.out.print(f"  the other {_count(good, 'slice')} mismatch nowhere")
+
+    def _written(self, written: Written) -> None:
+        marks = {None: "", True: "  = child", False: "  not the child's"}
+        self.out.print()
+        for row in written.tensors.iter_rows(named=True):
+            made = "" if row["made"] == "replayed" else "  (copied)"
+            mark = marks[row["agrees"]]
+            line = f"{row['sha256']}  {printable(row['tensor'])}{made}"
+            self.out.print(
+                Text.assemble(line, (mark, "" if row["agrees"] else "red")), soft_wrap=True
+            )
+        size = sum(bytes_ for _, bytes_ in written.files)
+        self.out.print()
+        self.out.print(
+            f"wrote {_count(written.tensors.height, 'tensor')} in "
+            f"{_count(len(written.files), 'file')}, {size:,} bytes, to "
+            f"{printable(str(written.folder))}",
+            soft_wrap=True,
+        )
+        copied = written.copied
+        if copied.height:
+            self.out.print(f"  copied byte for byte, {_count(copied.height, 'tensor')}:")
+            rows = [("them", reason, name) for name, reason in copied["tensor", "reason"].rows()]
+            for line in _reasons(rows, "told with --json"):
+                self.out.print(Text("    " + line), soft_wrap=True)
+        for title, names in (
+            ("not written, since the base does not have them", written.left_out),
+            ("of the child, and not written", [("", name) for name in written.unwritten]),
+        ):
+            if names:
+                shown = ", ".join(printable(name) for _, name in names[:_REASONS_SHOWN])
+                more = f" and {len(names) - _REASONS_SHOWN:,} more" * (len(names) > _REASONS_SHOWN)
+                self.out.print(f"  {title}: {shown}{more}", soft_wrap=True)
+        if written.child is not None:
+            self.out.print(
+                f"  {written.agreeing:,} of {_count(written.tensors.height, 'tensor')} have the "
+                f"bytes of {printable(written.child)}",
+                soft_wrap=True,
+            )
+
     def inspect(self, checkpoint: Checkpoint, *, tensors: bool = False) -> None:
         """Print what a checkpoint's headers say."""
         all_tensors = list(checkpoint.tensors.values())
@@ -338,7 +446,7 @@ def _share(count: int, of: int) -> str:
     return f"{min(count / of, 0.99999):.3%}" if count / of > 0.999 else f"{count / of:.1%}"
 
 
-def _reasons(rows: Iterable[tuple[str, str, str]]) -> list[str]:
+def _reasons(rows: Iterable[tuple[str, str, str]], where: str = "in evidence.json") -> list[str]:
     """Fold tensors with one reason into one line."""
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for checkpoint, reason, tensor in rows:
@@ -348,5 +456,5 @@ def _reasons(rows: Iterable[tuple[str, str, str]]) -> list[str]:
         for (checkpoint, reason), names in sorted(found.items(), key=lambda item: -len(item[1]))
     ]
     rest = len(lines) - _REASONS_SHOWN
-    more = [f"... and {rest:,} more reasons; all are in evidence.json"] if rest > 0 else []
+    more = [f"... and {rest:,} more reasons; all are {where}"] if rest > 0 else []
     return lines[:_REASONS_SHOWN] + more

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 from parentage.methods import (
     linear,
+    lora,
     model_stock,
+    passthrough,
     slerp,
     task_arithmetic,
 )
 from parentage.methods.method import Method, Replaying
 
 _FILES = (
+    passthrough,
     linear,
     task_arithmetic,
     slerp,
     model_stock,
+    lora,
 )
 
 METHODS: dict[str, Method] = {each.METHOD.name: each.METHOD for each in _FILES}

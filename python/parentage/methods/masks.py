@@ -59,12 +59,16 @@ LEAST_PEAK = 0.02
 """Least share of narrow intervals at a peak."""
 EXPLAINED = 0.9
 """Least share of changed elements that a mask has to explain, and to exceed decoys' clearly."""
+AT_FIRST = 0.15
+"""How much less a part of the sample may explain, with coefficients less well known."""
 DECOYS = 0.75
 """Largest share of changed elements that decoys may explain."""
 SEPARATE = 0.03
 """Share of masks that may contradict a threshold."""
 OUTLIERS = 1e-3
 """Share of masks that are no evidence against a threshold."""
+LEAST_DROPPED = 0.01
+"""Share of large displacements that have to be missing for there to be a mask."""
 BF16_ERROR = 3.0 * 2.0**-9
 """Relative error of a displacement that was rounded to bf16 at every step."""
 
@@ -79,7 +83,7 @@ def cell(values: Floats, dtype: str) -> tuple[Floats, Floats]:
     """
     digits, least = _SIGNIFICANDS[dtype]
     fraction, exponent = np.frexp(np.abs(values))
-    exponent = np.maximum(exponent - 1, least)
+    exponent = np.where(fraction == 0.0, least, np.maximum(exponent - 1, least))
     half = np.ldexp(0.5, exponent - digits)
     # Below a power of two numbers are twice as dense.
     inner = np.where((fraction == 0.5) & (exponent > least), half / 2.0, half)
@@ -124,6 +128,22 @@ def deepest(
     return middle, half, depth
 
 
+def rows_of(sample: Sample) -> Places:
+    """Return (elements,) a number for each row of each matrix of a sample that is whole."""
+    lengths = []
+    for owner, count in zip(sample.owner, sample.counts, strict=True):
+        shape, elements = sample.slices[owner].shape, int(count)
+        width = shape[-1] if len(shape) > 1 and shape[-1] > 1 else elements
+        lengths.append(np.full(elements // width, width) if elements % width == 0 else [elements])
+    every = np.concatenate(lengths)
+    return np.repeat(np.arange(len(every)), every)
+
+
+def view_dtype(f: Findings) -> str:
+    """Return the dtype whose cells are looked at."""
+    return f.out_dtype if f.out_dtype in _SIGNIFICANDS else "F32"
+
+
 class View:
     """Sampled elements as an arithmetic sees them."""
 
@@ -134,6 +154,10 @@ class View:
             values = values[finite]
         self.owner: Places = sample.element_owner[finite]
         self.slices = len(sample.slices)
+        self.rows: Places = self.owner
+        """(elements,) the row of each element, or its slice where rows are not in the sample whole."""
+        if sample.is_whole and finite.all():
+            self.rows = rows_of(sample)
         self.arithmetic = arithmetic
         base = values[:, 0].astype(np.float32)
         deltas = [values[:, i].astype(np.float32) - base for i in range(1, 1 + len(f.parents))]
@@ -142,7 +166,7 @@ class View:
         self.deltas: Floats = np.array([delta.astype(np.float64) for delta in deltas])
         """(parents, elements)"""
         child, base64 = values[:, -1], values[:, 0]
-        low, high = cell(child, f.out_dtype if f.out_dtype in _SIGNIFICANDS else "F32")
+        low, high = cell(child, view_dtype(f))
         self.change: Floats = child - base64
         slack = 2.0**-23 * (np.abs(base64) + np.abs(self.change))
         if arithmetic == "bfloat16":
@@ -153,7 +177,9 @@ class View:
         self.low: Floats = low - base64 - slack
         """(elements,) the lower end of the cell of what was added to the base."""
         self.high: Floats = high - base64 + slack
-        self.width: Floats = self.high - self.low
+        grain = cell(base64, "BF16" if arithmetic == "bfloat16" else view_dtype(f))
+        self.width: Floats = grain[1] - grain[0]
+        """(elements,) the width of the cell of the base, which no mask has a part in."""
         self.moved: Bools = child != base64
 
     @property
@@ -249,10 +275,13 @@ def _mixture(f: Findings) -> Mixture | None:
         if not starts:
             continue
         axes = sorted(starts)[:MOST_PARENTS]
-        view = look if f.small is f.sample else View(f, f.sample, arithmetic)
-        best = _described(view, axes, starts)
-        best = _without_idle(view, best, starts)
         enough = SHARP if arithmetic == "float32" else EXPLAINED
+        view = look
+        if f.small is not f.sample:
+            if _described(look, axes, starts).explained < enough - AT_FIRST:
+                continue
+            view = View(f, f.sample, arithmetic)
+        best = _without_idle(view, _described(view, axes, starts), starts)
         if best.explained >= enough:
             return best
     return None
@@ -476,11 +505,13 @@ def bands_of(
     return out
 
 
-def density(sizes: Floats, owner: Places, low: Floats, high: Floats) -> float:
-    """Return the share of ``sizes`` above a threshold per slice, as short as it may be written.
+def shares_above(
+    sizes: Floats, owner: Places, low: Floats, high: Floats
+) -> tuple[float, float, float]:
+    """Return bounds of the share of ``sizes`` above a threshold per slice, and what rounding adds.
 
-    ``low`` and ``high`` (S,) bound the threshold. What lies between them leaves the share open; so
-    does that slices hold whole numbers of elements.
+    ``low`` and ``high`` (S,) bound the threshold. Slices that say nothing of it do not count. Of
+    each slice a whole number of elements is kept, up to one less than the share says.
     """
     count = len(low)
     total = np.bincount(owner, minlength=count).astype(np.float64)
@@ -488,16 +519,27 @@ def density(sizes: Floats, owner: Places, low: Floats, high: Floats) -> float:
     most = np.bincount(owner, sizes >= low[owner], count)
     informed = (total > 0) & ~((least == 0) & (most == total))
     if not informed.any():
-        return 1.0
-    weight = total[informed].sum()
-    bottom, top = float(least[informed].sum() / weight), float(most[informed].sum() / weight)
-    spare = 1.0 / float(np.mean(total[informed]))
+        return 0.0, 1.0, 0.0
+    weight = float(total[informed].sum())
+    return (
+        float(least[informed].sum()) / weight,
+        float(most[informed].sum()) / weight,
+        float(informed.sum()) / weight,
+    )
+
+
+def within(bottom: float, top: float) -> float:
+    """Return the number between two that is nearest their middle among those with fewest digits.
+
+    >>> within(0.4987, 0.507), within(0.0093, 0.0101)
+    (0.5, 0.01)
+    """
     middle = (bottom + top) / 2.0
-    for digits in range(1, 4):
+    for digits in range(1, 5):
         near = round(middle, digits)
-        if bottom - 1e-9 <= near <= top + spare:
+        if bottom - 1e-9 <= near <= top + 1e-9:
             return near
-    return round(middle, 4)
+    return round(middle, 5)
 
 
 def short(value: float, tolerance: float, most: int = 4) -> float:
@@ -581,7 +623,7 @@ def replay_by_size(r: Replaying, *, elected: bool, normalize: bool) -> list[Valu
         choices.append((at_least, at_most))
     normalize = bool(r.recipe.parameters.get("normalize", normalize))
     results = []
-    for bits in settings_of_bits(len(choices), few=elected and len(choices) > 3):
+    for bits in settings_of_bits(len(choices), few=elected and len(choices) > 2):
         terms = [choice[bit] for choice, bit in zip(choices, bits, strict=True)]
         if elected:
             results.append(elected_sum(r, base, terms, weights, normalize=normalize))
@@ -609,16 +651,15 @@ def elected_sum(
     """Return the sum, or the mean, of the terms whose sign is that of the sum of all."""
     zero = r.scalar(0.0)
     is_positive = total(terms) >= zero
-    above = total([r.program.maximum(term, zero) for term in terms])
-    below = total([r.program.minimum(term, zero) for term in terms])
+    agreeing = [
+        r.program.select(is_positive, r.program.maximum(term, zero), r.program.minimum(term, zero))
+        for term in terms
+    ]
     divisor = None
     if normalize:
-        scalars = [r.scalar(weight) for weight in weights]
-        pairs = list(zip(terms, scalars, strict=True))
-        over = total([r.program.select(term > zero, weight, zero) for term, weight in pairs])
-        under = total([r.program.select(zero > term, weight, zero) for term, weight in pairs])
-        divisor = r.program.select(is_positive, over, under)
-    return finished(r, base, r.program.select(is_positive, above, below), divisor)
+        pairs = zip(agreeing, weights, strict=True)
+        divisor = total([r.program.select(each, r.scalar(weight), zero) for each, weight in pairs])
+    return finished(r, base, total(agreeing), divisor)
 
 
 def replay_by_chance(r: Replaying, *, elected: bool, normalize: bool) -> list[Value]:
@@ -663,12 +704,13 @@ def _one_sign(
 ) -> Value:
     zero = r.scalar(0.0)
     side = r.program.maximum if is_above else r.program.minimum
-    change = total([side(terms[i], zero) for i in chosen])
+    agreeing = [side(terms[i], zero) for i in chosen]
+    change = total(agreeing)
     divisor = None
     if normalize:
         counts = [
-            r.program.select(terms[i] > zero if is_above else zero > terms[i], weights[i], zero)
-            for i in chosen
+            r.program.select(each, weights[i], zero)
+            for i, each in zip(chosen, agreeing, strict=True)
         ]
         divisor = total(counts)
     return finished(r, base, change, divisor)
@@ -781,6 +823,8 @@ def known_masks(f: Findings, found: Mixture, recipe: Recipe) -> tuple[Bools, Boo
     weights = [each.weight for each in recipe.ingredients]
     factors = np.array([float(w) if isinstance(w, int | float) else 1.0 for w in weights])
     votes = deltas * factors[:, None]
+    # Votes that round to the same are a draw, which the positive ones win.
+    spare = 1.0 - (2.0**-6 if is_bf16(found) else 1e-6)
     can_keep, can_drop = np.zeros(deltas.shape, bool), np.zeros(deltas.shape, bool)
     explained = np.zeros(view.size, bool)
     at = 0
@@ -798,7 +842,7 @@ def known_masks(f: Findings, found: Mixture, recipe: Recipe) -> tuple[Bools, Boo
                 can_keep[i] |= (
                     ok
                     & (np.sign(won) != np.sign(votes[i]))
-                    & (np.abs(won) >= np.abs(votes[i]) * (1.0 - 1e-6))
+                    & (np.abs(won) >= np.abs(votes[i]) * spare)
                 )
 
     record((), matches[0])
@@ -833,13 +877,14 @@ def named(f: Findings, name: str) -> Iterator[Recipe]:
 
 def worthwhile(f: Findings, recipe: Recipe) -> bool:
     """Return whether a recipe explains the changed elements as decoys for its parents do not."""
-    from parentage.hypothesise import decoy_share, evaluate
+    from parentage.hypothesise import build
 
-    share = float(evaluate([recipe], f.sample, f)[0].share[0])
-    if changed(f, share) < EXPLAINED:
-        return False
-    decoys = decoy_share(recipe, f)
-    return bool(changed(f, decoys) <= DECOYS * changed(f, share))
+    # All at once: a parent that adds little is hardly missed.
+    columns = frozenset(f.columns[each.name] for each in recipe.ingredients)
+    ours = build(recipe, f.columns, f.slices)
+    decoys = build(recipe, f.columns, f.slices, decoys=columns)
+    share, by_decoys = (changed(f, float(x)) for x in f.sample.replay([ours, decoys]).share)
+    return share >= EXPLAINED and by_decoys <= DECOYS * share
 
 
 def changed(f: Findings, share: float) -> float:
@@ -859,10 +904,16 @@ def mismatches(f: Findings, candidates: Sequence[Recipe]) -> NDArray[np.int64]:
 
 
 def best_of(f: Findings, candidates: Sequence[Recipe]) -> Recipe:
-    """Return the recipe with the fewest mismatches, the first of those."""
+    """Return the first recipe that has next to the fewest mismatches."""
     if len(candidates) == 1:
         return candidates[0]
-    return candidates[int(mismatches(f, candidates).sum(axis=0).argmin())]
+    counts = mismatches(f, candidates).sum(axis=0)
+    return candidates[int(np.argmax(counts <= 1.5 * counts.min() + 2.0))]
+
+
+def is_exact(f: Findings, recipe: Recipe) -> bool:
+    """Return whether a recipe explains so much that its arithmetic can only be the right one."""
+    return float(mismatches(f, [recipe]).sum()) <= 1e-3 * float(f.sample.counts.sum())
 
 
 def _recipes(f: Findings, found: Mixture) -> Iterator[Recipe]:
@@ -874,6 +925,8 @@ def _recipes(f: Findings, found: Mixture) -> Iterator[Recipe]:
         is_scaled = float(mismatches(f, [plain]).sum()) > 1e-3 * found.view.size
     recipe = _scaled(f, found) if is_scaled or plain is None else plain
     kept, dropped, _ = known_masks(f, found, recipe)
+    if not is_masked(found, kept, dropped):
+        return
     if not is_scaled:
         masks = [
             bands_of(
@@ -886,7 +939,17 @@ def _recipes(f: Findings, found: Mixture) -> Iterator[Recipe]:
         if known and errors <= SEPARATE * known:
             yield _by_size(f, found, recipe, kept, dropped)
             return
-    yield _by_chance(f, found, recipe, kept, dropped, is_scaled=is_scaled)
+    made = _by_chance(f, found, recipe, kept, dropped, is_scaled=is_scaled)
+    if made is not None:
+        yield made
+
+
+def is_masked(found: Mixture, kept: Bools, dropped: Bools) -> bool:
+    """Return whether displacements that are large enough to tell were both kept and dropped."""
+    terms = found.coefficients[:, found.view.owner] * found.view.deltas[found.axes]
+    large = np.abs(terms) > 2.0 * found.view.width
+    lost, left = (dropped & large).sum(axis=1), (kept & large).sum(axis=1)
+    return bool(np.any(lost > LEAST_DROPPED * (lost + left)) and left.sum() > 0)
 
 
 def is_bf16(found: Mixture) -> bool:
@@ -947,23 +1010,22 @@ def ratios(shares: Floats, tolerance: float) -> list[list[float]]:
         if all(weights) and all(
             abs(w / sum_ - s) <= tolerance for w, s in zip(weights, shares, strict=True)
         ):
-            digits = sum(len(f"{w:g}") for w in weights)
-            found.append((abs(sum_ - 1.0) > 1e-9, digits, weights))
-    found.sort(key=lambda each: each[:2])
-    out = [each[2] for each in found][:16]
-    if not found or found[0][0]:
+            found.append((round(abs(sum_ - 1.0), 6), weights))
+    found.sort(key=lambda each: each[0])
+    out = [each[1] for each in found][:16]
+    if not found or found[0][0] > 0.0:
         out.insert(0, [round(float(x), 8) for x in shares])
     return out
 
 
 def _descended(f: Findings, weights: list[float], recipe: Any) -> list[float]:
     """Return weights, each the shortest decimal of a bf16 number near to its start, by replay."""
-    weights = list(weights)
     starts = list(weights)
+    weights = [near_bf16(start, 0)[0] for start in starts]
     for _ in range(2):
         before = list(weights)
         for i, start in enumerate(starts):
-            options = list(dict.fromkeys([weights[i], *near_bf16(start, 2)]))
+            options = near_bf16(start, 2)
             tries = [recipe([*weights[:i], option, *weights[i + 1 :]]) for option in options]
             weights[i] = options[int(mismatches(f, tries).sum(axis=0).argmin())]
         if weights == before:
@@ -1019,17 +1081,18 @@ def _by_size(
         chosen = capped[i] if is_capped else groups[i]
         low, high = (np.array([getattr(each, k) for each in chosen]) for k in ("low", "high"))
         keys = {"low": low, "high": high}
-        share = density(size, view.owner, low, high)
+        bottom, top, spare = shares_above(size, view.owner, low, high)
         if is_capped:
             top_low, top_high = (
                 np.array([getattr(each, k) for each in chosen]) for k in ("top_low", "top_high")
             )
             keys |= {"top_low": top_low, "top_high": top_high}
-            gamma = density(size, view.owner, top_low, top_high)
-            gammas.append(gamma)
-            share = short(share - gamma, 2e-3)
+            least, most, _ = shares_above(size, view.owner, top_low, top_high)
+            gammas.append(within(least, most + spare))
+            bottom, top = bottom - most, top - least
         for key, values in keys.items():
             fitted[f"{key}:{name}"] = table(f, values, view.owner)
+        share = within(bottom, top + spare)
         ingredients.append(replace(recipe.ingredients[i], density=share))
     parameters = dict(recipe.parameters)
     if is_capped:
@@ -1091,7 +1154,7 @@ def rates(found: Mixture, kept: Bools, dropped: Bools) -> list[tuple[float, floa
         plain &= (np.sign(terms) == np.sign(terms[0])).all(axis=0)
     out = []
     for i in range(len(found.axes)):
-        rank = ranks(np.abs(view.deltas[found.axes[i]]), view.owner)
+        rank = ranks(np.abs(view.deltas[found.axes[i]]), view.rows)
         rows = np.flatnonzero(plain & (kept[i] | dropped[i]))
         if len(rows) < 20:
             rows = np.flatnonzero(kept[i] | dropped[i])
@@ -1133,7 +1196,7 @@ def _scaled(f: Findings, found: Mixture) -> Recipe:
         rate, slope, error = found_rates[i]
         expected = np.full(view.size, rate)
         if abs(slope) > 5.0 * error:
-            expected = rate + slope * (ranks(size, view.owner) - 0.5)
+            expected = rate + slope * (ranks(size, view.rows) - 0.5)
         mask = np.where(kept[i], 1.0, np.where(dropped[i], 0.0, expected))
         # Outvoted displacements look dropped only where they could not have been kept.
         if found.elected:
@@ -1176,23 +1239,79 @@ def _scaled(f: Findings, found: Mixture) -> Recipe:
         )
 
     if not is_bf16(found):
-        made = best_of(f, [recipe(each, scales) for each in spelled])
-        return made
-    weights = spelled[0]
-    scales = _stepped(f, scales, lambda some: recipe(weights, some))
+        weights = spelled[0]
+        scales = stepped(
+            f, scales, lambda some: recipe(weights, some), ((9.0, 4), (3.0, 3), (1.0, 2)), -24
+        )
+        return best_of(f, [recipe(each, scales) for each in spelled])
+    weights = list(spelled[0])
+    if not found.normalized:
+        weights = _weights_of_bf16(f, weights, coefficients, recipe)
+        scales = [
+            each / float(bf16(np.array([w]))[0])
+            for each, w in zip(coefficients, weights, strict=True)
+        ]
+        spelled = [weights]
+    scales = stepped(
+        f,
+        [bf16(each) for each in scales],
+        lambda some: recipe(weights, some),
+        ((1.0, 4), (1.0, 1), (1.0, 1)),
+        -8,
+    )
     return best_of(f, [recipe(each, scales) for each in spelled])
 
 
-def _stepped(f: Findings, scales: list[Floats], recipe: Any) -> list[Floats]:
-    """Return scales that are bf16 numbers, slice by slice those with the fewest mismatches."""
-    scales = [bf16(each) for each in scales]
-    for reach in (4, 1, 1):
+def _weights_of_bf16(
+    f: Findings, weights: list[float], coefficients: Floats, recipe: Any
+) -> list[float]:
+    """Return weights whose products with scales, all bf16 numbers, leave the fewest mismatches.
+
+    Scales follow the weights: only their rounding tells one from another.
+    """
+
+    def scaled(some: Sequence[float]) -> list[Floats]:
+        return [
+            bf16(each / float(bf16(np.array([w]))[0]))
+            for each, w in zip(coefficients, some, strict=True)
+        ]
+
+    def left(some: Sequence[float], axis: int) -> int:
+        scales = scaled(some)
+        step = np.ldexp(1.0, np.frexp(scales[axis])[1] - 8)
+        tries = [
+            recipe(some, [*scales[:axis], scales[axis] + k * step, *scales[axis + 1 :]])
+            for k in (0, -1, 1)
+        ]
+        return int(mismatches(f, tries).min(axis=1).sum())
+
+    weights = [round(w, 2) for w in weights]
+    for axis, start in enumerate(weights):
+        options = [round(start + k / 100.0, 2) for k in (0, -1, 1, -2, 2)]
+        options = [x for x in options if x > 0.0]
+        tried = [left([*weights[:axis], x, *weights[axis + 1 :]], axis) for x in options]
+        weights[axis] = options[int(np.argmin(tried))]
+    return weights
+
+
+def stepped(
+    f: Findings,
+    scales: list[Floats],
+    recipe: Any,
+    steps: Sequence[tuple[float, int]],
+    digits: int,
+) -> list[Floats]:
+    """Return scales with, slice by slice, the fewest mismatches: by some units of the last place.
+
+    ``steps`` are units and how many of them either way; the last place is that of 2^``digits``.
+    """
+    for units, reach in steps:
         for i, each in enumerate(scales):
-            step = np.ldexp(1.0, np.frexp(each)[1] - 8)
+            step = units * np.ldexp(1.0, np.frexp(each)[1] + digits)
             options = [each + k * step for k in sorted(range(-reach, reach + 1), key=abs)]
             tries = [recipe([*scales[:i], option, *scales[i + 1 :]]) for option in options]
             best = mismatches(f, tries).argmin(axis=1)
-            scales[i] = np.choose(best, options)
+            scales = [*scales[:i], np.choose(best, options), *scales[i + 1 :]]
     return scales
 
 
@@ -1258,8 +1377,11 @@ def _by_chance(
     dropped: Bools,
     *,
     is_scaled: bool,
-) -> Recipe:
-    """Return the recipe whose masks are drawn at random: at one rate, or by rank."""
+) -> Recipe | None:
+    """Return the recipe whose masks are drawn at random: at one rate, or by rank.
+
+    ``None`` if rates rise with rank by more than they can: from above 0 to below 1.
+    """
     found_rates = rates(found, kept, dropped)
     is_ranked = all(slope > max(5.0 * error, 0.03) for _, slope, error in found_rates)
     ingredients = tuple(
@@ -1269,7 +1391,9 @@ def _by_chance(
     parameters = dict(recipe.parameters)
     if is_ranked:
         slope = float(np.mean([slope for _, slope, _ in found_rates]))
-        parameters["epsilon"] = short(slope / 2.0, 2e-2)
+        if any(abs(slope / 2.0) >= min(rate, 1.0 - rate) for rate, _, _ in found_rates):
+            return None
+        parameters["epsilon"] = short(slope / 2.0, 6e-3)
         method = "della" if found.elected else "della_linear"
     else:
         method = "dare_ties" if found.elected else "dare_linear"

@@ -22,8 +22,10 @@ use crate::run::run;
 
 /// An operation as Python tells it: its name and its operands; a dtype's name for `round`.
 type Operation = (String, Vec<usize>, Option<String>);
-/// A slice's low-rank matrices: left (rows, rank) and right (rank, columns), float32.
-type Matrices<'py> = Vec<Vec<Option<(PyReadonlyArray2<'py, f32>, PyReadonlyArray2<'py, f32>)>>>;
+/// A slice's low-rank matrices: left (rows, rank) and right (rank, columns), float64, and the element
+/// of the matrix that is the slice's first.
+type Matrix<'py> = (PyReadonlyArray2<'py, f64>, PyReadonlyArray2<'py, f64>, u64);
+type Matrices<'py> = Vec<Vec<Option<Matrix<'py>>>>;
 
 /// A recipe's arithmetic, with what it needs to know about every slice.
 #[pyclass(frozen, module = "parentage._core")]
@@ -61,10 +63,11 @@ impl Replay {
                 .iter()
                 .flatten()
                 .map(|pair| {
-                    pair.as_ref().map(|(left, right)| Factors {
+                    pair.as_ref().map(|(left, right, offset)| Factors {
                         left: left.as_array().iter().copied().collect(),
                         right: right.as_array().iter().copied().collect(),
                         columns: right.shape()[1],
+                        offset: *offset,
                     })
                 })
                 .collect(),

@@ -160,11 +160,13 @@ pub(crate) fn is_rounded_to(dtype: Dtype) -> bool {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Factors {
     /// (rows, rank) by rows.
-    pub left: Vec<f32>,
+    pub left: Vec<f64>,
     /// (rank, columns) by rows.
-    pub right: Vec<f32>,
+    pub right: Vec<f64>,
     /// Columns of the matrix.
     pub columns: usize,
+    /// The element of the matrix, by rows, that the slice's first one belongs to.
+    pub offset: u64,
 }
 
 impl Factors {
@@ -173,15 +175,18 @@ impl Factors {
         self.right.len() / self.columns
     }
 
-    /// Element `k` by rows; 0 past the end.
+    /// What is added to element `k` of the slice; 0 past the end.
     #[inline]
     pub fn element(&self, k: u64) -> f32 {
         let rank = self.rank();
+        let k = k + self.offset;
         let (row, column) = (k / self.columns as u64, k as usize % self.columns);
         let left = self.left.get(row as usize * rank..).unwrap_or_default();
-        let sum = left.iter().take(rank).enumerate().fold(0.0, |sum, (r, &l)| {
-            f64::from(l).mul_add(f64::from(self.right[r * self.columns + column]), sum)
-        });
+        let sum = left
+            .iter()
+            .take(rank)
+            .enumerate()
+            .fold(0.0, |sum, (r, &l)| l.mul_add(self.right[r * self.columns + column], sum));
         sum as f32
     }
 }

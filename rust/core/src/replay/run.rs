@@ -51,10 +51,12 @@ impl Replay {
         }
         for (index, factors) in inputs.factors.iter().enumerate() {
             let slice = slices.start + index / program.factors().max(1);
-            if let Some(Factors { left, right, columns }) = factors {
+            if let Some(Factors { left, right, columns, offset }) = factors {
                 let rank = right.len().checked_div(*columns).unwrap_or(0);
                 let rows = left.len().checked_div(rank).unwrap_or(0);
-                let fits = rows as u64 * *columns as u64 == plan.elements(slice)
+                let fits = offset
+                    .checked_add(plan.elements(slice))
+                    .is_some_and(|end| end <= rows as u64 * *columns as u64)
                     && rank * columns == right.len()
                     && rows * rank == left.len();
                 if !fits {

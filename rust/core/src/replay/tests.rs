@@ -105,9 +105,10 @@ proptest! {
     ) {
         // Factors of a matrix that is large enough for every element.
         let factors = [Some(Factors {
-            left: seed[0].iter().copied().cycle().take(800).collect(),
-            right: seed[1][..14].to_vec(),
+            left: seed[0].iter().copied().map(f64::from).cycle().take(800).collect(),
+            right: seed[1][..14].iter().copied().map(f64::from).collect(),
             columns: 7,
+            offset: start / 2,
         })];
         let mut stored: Vec<_> = (0..3)
             .map(|i| store(&seed[i][..length], dtypes[i], offset))

@@ -1,0 +1,424 @@
+"""Writing what a recipe gives: the child's bytes, whole or not at all."""
+
+import hashlib
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import BF16, family_path, load, write_checkpoint
+from parentage import Checkpoint, ParentageError, PlanError, Recipe, RecipeError, WriteError
+from parentage.cli import run
+from parentage.methods import METHODS
+from parentage.recipe import Ingredient
+from parentage.stream import Options
+from parentage.write import plan_write
+from safetensors.numpy import load_file
+from test_replay import blend, fields, merge, names_in, random_tensors, sources
+
+RECIPE = Recipe(**fields(arithmetic="float32"))
+
+
+@pytest.fixture
+def merged(tmp_path):
+    return merge(tmp_path)
+
+
+def places(folder):
+    return {name: folder / name for name in ("one", "two")}
+
+
+def invoke(capsys, *arguments):
+    status = run([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def data(folder):
+    """Return the bytes of every tensor with dtype and shape, in the order of the files."""
+    found = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        raw = path.read_bytes()
+        start = 8 + int.from_bytes(raw[:8], "little")
+        for name, entry in json.loads(raw[8:start]).items():
+            if name != "__metadata__":
+                begin, end = entry["data_offsets"]
+                found[name] = (entry["dtype"], entry["shape"], raw[start + begin : start + end])
+    return found
+
+
+def test_the_child_is_written_again_byte_for_byte(merged):
+    before = names_in(merged)
+    written = RECIPE.write(places(merged), merged / "out", against=merged / "child")
+    assert list(data(merged / "out").items()) == list(data(merged / "child").items())
+    assert names_in(merged / "out") == ["model.safetensors"]
+    assert names_in(merged) == sorted([*before, "out"])
+    assert written.agrees
+    assert (written.agreeing, written.replayed, written.tensors.height) == (6, 5, 6)
+    assert written.copied.rows()[0][0] == "model.position_ids"
+    digests = dict(written.tensors.select("tensor", "sha256").rows())
+    for name, (_, _, raw) in data(merged / "child").items():
+        assert digests[name] == hashlib.sha256(raw).hexdigest()
+    again = RECIPE.replay(places(merged), merged / "out")
+    assert again.mismatched == 0
+
+
+def test_other_tools_read_what_is_written(merged):
+    recipe = Recipe(**fields(arithmetic="float32", out_dtype="F32"))
+    recipe.write(places(merged), merged / "out", shard_bytes=1000)
+    read = {}
+    for path in (merged / "out").glob("*.safetensors"):
+        read |= load_file(path)
+        raw = path.read_bytes()
+        assert int.from_bytes(raw[:8], "little") % 8 == 0
+        assert json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])["__metadata__"] == {
+            "format": "pt"
+        }
+    index = json.loads((merged / "out" / "model.safetensors.index.json").read_text())
+    held = load(merged / "out")
+    assert index["weight_map"].keys() == held.keys() == read.keys()
+    assert all(np.array_equal(read[name], held[name]) for name in held)
+    assert index["metadata"]["total_size"] == sum(array.nbytes for array in held.values())
+
+
+@pytest.mark.parametrize("shard_bytes", [1, 100, 1000, 3000, 5 * 10**9])
+def test_shards_hold_the_same_tensors_in_the_same_order(merged, shard_bytes):
+    written = RECIPE.write(
+        places(merged), merged / "out", against=merged / "child", shard_bytes=shard_bytes
+    )
+    assert written.agrees
+    assert list(data(merged / "out").items()) == list(data(merged / "child").items())
+    files = sorted(path.name for path in (merged / "out").glob("*.safetensors"))
+    if shard_bytes == 5 * 10**9:
+        assert files == ["model.safetensors"]
+    else:
+        assert files[0] == f"model-00001-of-{len(files):05}.safetensors"
+        assert Checkpoint.open(merged / "out").tensors.keys() == random_tensors(1).keys()
+    for name, bytes_ in written.files:
+        assert (merged / "out" / name).stat().st_size == bytes_
+
+
+@pytest.mark.parametrize(
+    "options", [{"threads": 1}, {"threads": 5}, {"tile_bytes": 4096}, {"io": "pread"}], ids=str
+)
+def test_how_it_is_read_changes_no_byte(merged, options):
+    RECIPE.write(places(merged), merged / "usual", shard_bytes=1500)
+    RECIPE.write(places(merged), merged / "other", shard_bytes=1500, **options)
+    for path in (merged / "usual").iterdir():
+        assert path.read_bytes() == (merged / "other" / path.name).read_bytes()
+
+
+def test_what_the_recipe_says_nothing_about_is_the_base_s(merged):
+    ingredients = (Ingredient("one", {"components": {"norm": 0.6}}), Ingredient("two", 0.4))
+    partial = Recipe(**fields(ingredients=ingredients, arithmetic="float32"))
+    written = partial.write(places(merged), merged / "out", against=merged / "child")
+    ours, base, child = (data(merged / name) for name in ("out", "one", "child"))
+    assert ours["model.norm.weight"] == child["model.norm.weight"]
+    for name in ours:
+        if name != "model.norm.weight":
+            assert ours[name] == base[name]
+    assert (written.replayed, written.agreeing, written.agrees) == (1, 2, False)
+
+
+def test_a_tensor_in_one_parent_alone_matters_only_where_it_is_used(merged):
+    tensors = random_tensors(2)
+    del tensors["lm_head.weight"]
+    tensors["model.norm.weight"] = np.ones(25, BF16)
+    tensors["extra.weight"] = np.ones(3, BF16)
+    write_checkpoint(merged / "less", tensors)
+    less = {"one": merged / "one", "two": merged / "less"}
+    with pytest.raises(RecipeError, match=r"2 tensors of one.*lm_head\.weight.*norm") as caught:
+        RECIPE.write(less, merged / "out")
+    assert "shape [24] in one, [25] in two" in str(caught.value)
+    assert not (merged / "out").exists()
+    ingredients = (Ingredient("one", {"components": {"mlp": 0.6}}), Ingredient("two", 0.4))
+    partial = Recipe(**fields(ingredients=ingredients, arithmetic="float32"))
+    written = partial.write(less, merged / "out")
+    assert list(data(merged / "out")) == list(data(merged / "one"))
+    assert data(merged / "out")["lm_head.weight"] == data(merged / "one")["lm_head.weight"]
+    assert written.left_out == (("two", "extra.weight"),)
+
+
+def test_what_can_not_be_computed_with_is_copied_and_listed(tmp_path):
+    odd = {
+        "mask": np.ones((2, 3), bool),
+        "f4": ("F4", [4], b"\x21\x43"),
+        "none": np.zeros((0, 4), BF16),
+        "w": np.ones((4, 4), BF16),
+    }
+    write_checkpoint(tmp_path / "one", odd)
+    write_checkpoint(tmp_path / "two", {**odd, "w": np.zeros((4, 4), BF16)})
+    written = RECIPE.write(places(tmp_path), tmp_path / "out")
+    ours, base = data(tmp_path / "out"), data(tmp_path / "one")
+    assert {name: ours[name] for name in ("mask", "f4", "none")} == {
+        name: base[name] for name in ("mask", "f4", "none")
+    }
+    assert list(ours) == list(base)
+    reasons = dict(written.copied.select("tensor", "reason").rows())
+    assert reasons.keys() == {"mask", "f4", "none"}
+    assert "no elements" in reasons["none"]
+
+
+def test_quantised_weights_are_not_passed_off_as_written(tmp_path):
+    quantised = {
+        "w": np.ones((4, 4), BF16),
+        "q": ("F8_E4M3", [4, 4], bytes(16)),
+        "q_scale": np.ones(1, np.float32),
+    }
+    for name in ("one", "two"):
+        write_checkpoint(tmp_path / name, quantised)
+    with pytest.raises(RecipeError, match=r"q: quantised"):
+        RECIPE.write(places(tmp_path), tmp_path / "out")
+
+
+@pytest.mark.parametrize("dtype", ["F32", "F16", "F64"])
+def test_the_dtype_is_the_recipe_s(merged, dtype):
+    recipe = Recipe(**fields(arithmetic="float32", out_dtype=dtype))
+    recipe.write(places(merged), merged / "out")
+    one, two = random_tensors(1), random_tensors(2)
+    for name, array in load(merged / "out").items():
+        if one[name].dtype == BF16:
+            a, b = np.float32(0.6), np.float32(0.4)
+            exact = (one[name].astype(np.float32) * a + two[name].astype(np.float32) * b) / (a + b)
+            expected = np.asarray(exact).astype(array.dtype)
+            assert np.array_equal(array, expected)
+            assert array.nbytes == expected.nbytes
+
+
+def test_a_choice_that_is_not_in_the_parents_can_not_be_written(merged, monkeypatch):
+    linear = METHODS["linear"]
+
+    def undecided(r):
+        return [r.column("one"), r.column("two")]
+
+    monkeypatch.setitem(METHODS, "linear", replace(linear, replay=undecided))
+    with pytest.raises(RecipeError, match="leaves a choice that is not in the parents"):
+        RECIPE.write(places(merged), merged / "out")
+    assert not (merged / "out").exists()
+    assert RECIPE.replay(places(merged), merged / "one").explained > 0
+
+
+def test_moved_layers_can_not_be_written(merged):
+    recipe = Recipe(**fields(fitted={"layer": {"model.layers.1.mlp.experts.up_proj[0]": 0.0}}))
+    with pytest.raises(RecipeError, match="moves layers"):
+        recipe.write(places(merged), merged / "out")
+
+
+def test_a_folder_that_holds_something_is_refused_before_anything_is_read(merged, capsys):
+    full = merged / "full"
+    full.mkdir()
+    (full / "notes.txt").write_text("mine")
+    link = merged / "link"
+    link.symlink_to(full)
+    for target, told in (
+        (full, "not empty"),
+        (link, "not empty"),
+        (merged / "recipe.json", "not a folder"),
+        (merged / "recipe.json" / "below", "is not a folder"),
+    ):
+        status, out, err = invoke(
+            capsys, "replay", merged / "recipe.json", *sources(merged), "--write", target
+        )
+        assert (status, out) == (1, "")
+        assert told in err
+    assert (full / "notes.txt").read_text() == "mine"
+    assert names_in(full) == ["notes.txt"]
+
+
+def test_an_empty_folder_and_one_that_is_to_be_made_will_do(merged):
+    (merged / "empty").mkdir()
+    RECIPE.write(places(merged), merged / "empty")
+    RECIPE.write(places(merged), merged / "new" / "and" / "below")
+    for name in ("empty", "new/and/below"):
+        assert names_in(merged / name) == ["model.safetensors"]
+    # Folders are made as any program makes them, not for their owner alone.
+    umask = os.umask(0)
+    os.umask(umask)
+    assert (merged / "empty").stat().st_mode & 0o777 == 0o777 & ~umask
+
+
+def test_parents_that_do_not_pair_are_an_error(merged):
+    write_checkpoint(merged / "strange", {"x": np.ones(4, BF16)})
+    with pytest.raises(PlanError, match="one architecture"):
+        RECIPE.write({"one": merged / "one", "two": merged / "strange"}, merged / "out")
+    assert not (merged / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["one", "two", "child"])
+def test_a_checkpoint_cut_short_leaves_nothing(merged, name):
+    """Cut after its header was read, as by a download that goes on."""
+    writing = plan_write(RECIPE, places(merged), merged / "out", 10**9, Options(1))
+    child = Checkpoint.open(merged / "child")
+    before = names_in(merged)
+    for path in (merged / name).glob("*.safetensors"):
+        with path.open("r+b") as file:
+            file.truncate(path.stat().st_size - 40)
+    with pytest.raises(ParentageError, match=name):
+        writing.run(child)
+    assert names_in(merged) == before
+
+
+def test_too_little_space_is_refused_before_the_work(merged, monkeypatch):
+    usage = shutil.disk_usage(merged)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(WriteError, match="1,000 are free"):
+        RECIPE.write(places(merged), merged / "out")
+    assert not (merged / "out").exists()
+
+
+def test_files_that_may_not_grow_leave_nothing(merged):
+    before = names_in(merged)
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+    done = subprocess.run(
+        [
+            sys.executable, "-c", "from parentage.cli import main; main()",
+            "replay", merged / "recipe.json", *sources(merged), "--write", merged / "out",
+        ],
+        capture_output=True, text=True, preexec_fn=limit,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "File too large" in done.stderr
+    assert ".partial" not in done.stderr
+    assert names_in(merged) == before
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = shutil.which("mount")
+    command = [mount, "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]
+    if os.geteuid() != 0 or mount is None or subprocess.run(command, check=False).returncode:
+        pytest.skip("mounting takes root")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_disk_that_fills_up_leaves_nothing(small_disk, tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    for name in ("one", "two"):
+        tensors = {f"{i}.weight": rng.standard_normal((64, 64)).astype(BF16) for i in range(20)}
+        write_checkpoint(tmp_path / name, tensors)
+    with pytest.raises(WriteError, match="are free"):
+        RECIPE.write(places(tmp_path), small_disk / "out")
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(WriteError, match="No space left") as caught:
+        RECIPE.write(places(tmp_path), small_disk / "out")
+    assert str(small_disk / "out") in str(caught.value)
+    assert ".partial" not in str(caught.value)
+    assert names_in(small_disk) == []
+    with pytest.raises(WriteError, match="mount point"):
+        RECIPE.write(places(tmp_path), small_disk)
+
+
+@pytest.mark.parametrize("calls", [1, 2, 3, 5, 8])
+def test_ctrl_c_leaves_nothing_whenever_it_comes(merged, calls):
+    class Watcher:
+        seen = 0
+
+        def start(self, total):
+            pass
+
+        def update(self, _):
+            self.seen += 1
+            if self.seen == calls:
+                # While it is written, nothing in the folder opens as a checkpoint.
+                for path in merged.glob(".out.*.partial/*.safetensors"):
+                    with pytest.raises(ParentageError):
+                        Checkpoint.open(path)
+                assert not (merged / "out").exists()
+                raise KeyboardInterrupt
+
+    before = names_in(merged)
+    with pytest.raises(KeyboardInterrupt):
+        RECIPE.write(places(merged), merged / "out", against=merged / "child", watcher=Watcher())
+    assert names_in(merged) == before
+
+
+def test_somebody_else_s_file_in_the_folder_is_not_written_over(merged):
+    class Watcher:
+        def start(self, _):
+            (merged / "out").mkdir()
+            (merged / "out" / "theirs").write_text("")
+
+        def update(self, done):
+            pass
+
+    with pytest.raises(WriteError, match="out"):
+        RECIPE.write(places(merged), merged / "out", watcher=Watcher())
+    assert names_in(merged / "out") == ["theirs"]
+    assert not list(merged.glob(".out*"))
+
+
+def test_a_child_with_other_tensors_is_told_apart(merged):
+    one, two = random_tensors(1), random_tensors(2)
+    child = blend(one, two)
+    child["lm_head.weight"].view(np.uint16)[0, 0] ^= 1
+    del child["scalar"]
+    child["more.weight"] = np.ones(3, BF16)
+    write_checkpoint(merged / "other", child)
+    written = RECIPE.write(places(merged), merged / "out", against=merged / "other")
+    assert not written.agrees
+    assert written.agreeing == 4
+    assert written.unwritten == ("more.weight",)
+    rows = {row["tensor"]: row for row in written.tensors.iter_rows(named=True)}
+    assert rows["scalar"]["child_sha256"] is None
+    assert not rows["lm_head.weight"]["agrees"]
+
+
+def test_the_command_prints_digests_and_agreement(merged, capsys):
+    arguments = ["replay", merged / "recipe.json", *sources(merged), "--against", merged / "child"]
+    status, out, err = invoke(capsys, *arguments, "--write", merged / "out", "--fail-on-mismatch")
+    assert (status, err) == (0, "")
+    for name, (_, _, raw) in data(merged / "child").items():
+        assert f"{hashlib.sha256(raw).hexdigest()}  {name}" in out
+    assert "6 of 6 tensors have the bytes of child" in out
+    assert "copied byte for byte, 1 tensor" in out
+    status, out, _ = invoke(capsys, *arguments, "--write", merged / "more", "--json")
+    document = json.loads(out)
+    assert status == 0
+    assert document["written"]["agrees"] is True
+    assert document["replay"]["mismatches"] == 0
+    assert str(merged) not in out
+    assert len(document["written"]["tensors"]) == 6
+
+
+def test_without_a_child_there_are_digests_alone(merged, capsys):
+    status, out, _ = invoke(
+        capsys, "replay", merged / "recipe.json", "--write", merged / "out", "--json",
+        "--shard-size", "1kB",
+    )  # fmt: skip
+    document = json.loads(out)
+    assert status == 0
+    assert document["replay"] is None
+    assert document["written"]["agrees"] is None
+    assert len(document["written"]["files"]) > 1
+    assert all(len(each["sha256"]) == 64 for each in document["written"]["tensors"])
+
+
+def test_the_shipped_child_is_written_again(tmp_path):
+    family = {name: family_path(name) for name in ("parent", "base")}
+    ingredients = (Ingredient("parent", 0.6), Ingredient("base", 0.4))
+    recipe = Recipe("linear", ingredients, arithmetic="float32-fma")
+    written = recipe.write(family, tmp_path / "out", against=family_path("child"))
+    assert written.agrees
+    assert written.replayed == 23
+
+
+def test_a_relative_folder_is_made_in_the_current_one(merged, monkeypatch):
+    monkeypatch.chdir(merged)
+    written = RECIPE.write(places(merged), "out")
+    assert written.folder == Path.cwd() / "out"
+    assert names_in(merged / "out") == ["model.safetensors"]
