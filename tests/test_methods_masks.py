@@ -144,7 +144,7 @@ def summed(terms: Sequence[Array]) -> Array:
     return total
 
 
-def sce(case: Case, deltas: list[Array], q: Any, rng: np.random.Generator, _: Array) -> Array:
+def sce(case: Case, deltas: list[Array], q: Any, *_: Any) -> Array:
     stack = np.array(deltas)
     variance = q(stack.astype(np.float64).var(axis=0))
     count = int(np.count_nonzero(variance) * case.parameters["select_topk"])
@@ -157,7 +157,7 @@ def sce(case: Case, deltas: list[Array], q: Any, rng: np.random.Generator, _: Ar
     return q(change / np.maximum(q(summed(shares)), q(1e-6)))
 
 
-def ram(case: Case, deltas: list[Array], q: Any, rng: np.random.Generator, _: Array) -> Array:
+def ram(case: Case, deltas: list[Array], q: Any, *_: Any) -> Array:
     counts = [np.abs(delta) > F32(1e-5) for delta in deltas]
     number = np.maximum(sum(each.astype(F32) for each in counts), F32(1)).astype(F32)
     terms = []
@@ -172,14 +172,14 @@ def ram(case: Case, deltas: list[Array], q: Any, rng: np.random.Generator, _: Ar
     return summed(terms) if case.method == "ramplus_tl" else q(summed(terms))
 
 
-def fused(case: Case, deltas: list[Array], q: Any, rng: np.random.Generator, base: Array) -> Array:
+def fused(_: Case, deltas: list[Array], __: Any, rng: np.random.Generator, base: Array) -> Array:
     strength = rng.uniform(0.2, 1.0, (*base.shape[:-1], 1))
     score = np.abs(deltas[0]) * strength
     q1, middle, q3 = np.quantile(score, [0.25, 0.5, 0.75])
     return deltas[0] * (score >= middle + 1.5 * (q3 - q1) * 0.6)
 
 
-def nearswap(case: Case, deltas: list[Array], q: Any, rng: np.random.Generator, base: Array) -> Array:
+def nearswap(case: Case, deltas: list[Array], _: Any, __: Any, base: Array) -> Array:
     parent = (base + deltas[0]).astype(F32)
     distance = np.maximum(np.abs(F32(base - parent)), F32(1e-6))
     weight = np.clip(F32(F32(1) / distance) * F32(case.parameters["t"]), 0, 1).astype(F32)
@@ -282,7 +282,9 @@ def test_ram(method: str, dtype: str, tmp_path: Path) -> None:
     touched: dict[str, Tensors] = {"base": FAMILY["base"]}
     for name in ("one", "two"):
         base, full = FAMILY["base"], FAMILY[name]
-        touched[name] = {k: np.where(rng.random(base[k].shape) < 0.2, full[k], base[k]) for k in base}
+        touched[name] = {
+            k: np.where(rng.random(base[k].shape) < 0.2, full[k], base[k]) for k in base
+        }
     case = Case(method, (None, None), dtype=dtype)
     f = findings(tmp_path, merged(case, touched), ("base", "one", "two", "other"), **touched)
     best = hypothesise(f)[0]
@@ -294,7 +296,9 @@ def test_ram(method: str, dtype: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", BOTH)
 def test_arcee_fusion(dtype: str, tmp_path: Path) -> None:
-    f = findings(tmp_path, merged(Case("arcee_fusion", (None,), dtype=dtype)), ("base", "one", "other"))
+    f = findings(
+        tmp_path, merged(Case("arcee_fusion", (None,), dtype=dtype)), ("base", "one", "other")
+    )
     best = hypothesise(f)[0]
     assert (best.recipe.method, best.recipe.parents_added) == ("arcee_fusion", ("one",))
     assert best.mismatched == 0
@@ -371,7 +375,8 @@ def test_replay_is_what_numpy_computes(
     allowed = []
     for e in range(n):
         rows = [
-            np.where(s[[e]] < lo, F32(0), d[[e]]) for d, s, lo in zip(deltas, sizes, low, strict=True)
+            np.where(s[[e]] < lo, F32(0), d[[e]])
+            for d, s, lo in zip(deltas, sizes, low, strict=True)
         ]
         free = np.array(
             [lo <= s[e] <= hi for s, lo, hi in zip(sizes, low, high, strict=True)], dtype=int
@@ -412,4 +417,3 @@ def test_cells_of_a_subnormal_and_a_power_of_two() -> None:
     assert high[0] == -low[0] == math.ldexp(1.0, -134)
     assert (low[1], high[1]) == (1 - 2**-9, 1 + 2**-8)
     assert (low[2], high[2]) == (-1 - 2**-8, -1 + 2**-9)
-

@@ -384,7 +384,7 @@ def test_the_command_prints_digests_and_agreement(merged, capsys):
     assert (status, err) == (0, "")
     for name, (_, _, raw) in data(merged / "child").items():
         assert f"{hashlib.sha256(raw).hexdigest()}  {name}" in out
-    assert "6 of 6 tensors have the bytes of child" in out
+    assert "the bytes are those of child in 6 of 6 tensors" in out
     assert "copied byte for byte, 1 tensor" in out
     status, out, _ = invoke(capsys, *arguments, "--write", merged / "more", "--json")
     document = json.loads(out)

@@ -307,8 +307,8 @@ class Terminal:
                 self.out.print(f"  {title}: {shown}{more}", soft_wrap=True)
         if written.child is not None:
             self.out.print(
-                f"  {written.agreeing:,} of {_count(written.tensors.height, 'tensor')} have the "
-                f"bytes of {printable(written.child)}",
+                f"  the bytes are those of {printable(written.child)} in {written.agreeing:,} of "
+                f"{_count(written.tensors.height, 'tensor')}",
                 soft_wrap=True,
             )
 

@@ -8,12 +8,24 @@ adding a file with a ``METHOD`` to the list below; README.md, "Develop", tells h
 from __future__ import annotations
 
 from parentage.methods import (
+    arcee_fusion,
+    breadcrumbs,
+    breadcrumbs_ties,
+    dare_linear,
+    dare_ties,
+    della,
+    della_linear,
     linear,
     lora,
     model_stock,
+    nearswap,
     passthrough,
+    ram,
+    ramplus_tl,
+    sce,
     slerp,
     task_arithmetic,
+    ties,
 )
 from parentage.methods.method import Method, Replaying
 
@@ -24,6 +36,18 @@ _FILES = (
     slerp,
     model_stock,
     lora,
+    ties,
+    dare_linear,
+    dare_ties,
+    della,
+    della_linear,
+    breadcrumbs,
+    breadcrumbs_ties,
+    sce,
+    ram,
+    ramplus_tl,
+    arcee_fusion,
+    nearswap,
 )
 
 METHODS: dict[str, Method] = {each.METHOD.name: each.METHOD for each in _FILES}

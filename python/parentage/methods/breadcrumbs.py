@@ -28,8 +28,12 @@ def estimate(f: Findings) -> Iterator[Recipe]:
 METHOD = Method(
     name="breadcrumbs",
     formula="b + lambda sum_i w_i d_i m_i; m_i: |d_i| among the largest, the very largest left out",
-    source="Davari and Belilovsky 2023, Model breadcrumbs, arXiv:2312.06795; mergekit merge_methods/generalized_task_arithmetic.py",
-    parameters={**masks.PARAMETERS, "gamma": "share of the largest displacements that is dropped (default 0.01)"},
+    source="Davari and Belilovsky 2023, Model breadcrumbs, arXiv:2312.06795; mergekit "
+    "merge_methods/generalized_task_arithmetic.py",
+    parameters={
+        **masks.PARAMETERS,
+        "gamma": "share of the largest displacements that is dropped (default 0.01)",
+    },
     arithmetics=masks.ARITHMETICS,
     estimate=estimate,
     replay=replay,

@@ -28,8 +28,12 @@ def estimate(f: Findings) -> Iterator[Recipe]:
 METHOD = Method(
     name="dare_linear",
     formula="b + lambda sum_i w_i s_i d_i m_i; m_i random, s_i = |d_i|_1 / |d_i m_i|_1",
-    source="Yu et al. 2023, DARE, arXiv:2311.03099; mergekit merge_methods/generalized_task_arithmetic.py",
-    parameters={**masks.PARAMETERS, "rescale": "make up for what was dropped (default true); the scale is that of L1 norms"},
+    source="Yu et al. 2023, DARE, arXiv:2311.03099; mergekit "
+    "merge_methods/generalized_task_arithmetic.py",
+    parameters={
+        **masks.PARAMETERS,
+        "rescale": "make up for what was dropped (default true); the scale is that of L1 norms",
+    },
     arithmetics=masks.ARITHMETICS,
     estimate=estimate,
     replay=replay,

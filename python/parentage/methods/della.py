@@ -27,9 +27,15 @@ def estimate(f: Findings) -> Iterator[Recipe]:
 
 METHOD = Method(
     name="della",
-    formula="b + lambda sum_i w_i s_i d_i m_i / sum_i w_i m_i; m_i random by rank, sign that of the sum",
-    source="Deep et al. 2024, DELLA-merging, arXiv:2406.11617; mergekit merge_methods/generalized_task_arithmetic.py",
-    parameters={**masks.PARAMETERS, "rescale": "make up for what was dropped (default true); the scale is that of L1 norms", "epsilon": "how far the rate of keeping goes from density up and down with rank (default 0.15)"},
+    formula="b + lambda sum_i w_i s_i d_i m_i / sum_i w_i m_i; m_i random by rank, "
+    "and the sign is that of the sum",
+    source="Deep et al. 2024, DELLA-merging, arXiv:2406.11617; mergekit "
+    "merge_methods/generalized_task_arithmetic.py",
+    parameters={
+        **masks.PARAMETERS,
+        "rescale": "make up for what was dropped (default true); the scale is that of L1 norms",
+        "epsilon": "how far the rate of keeping moves from density with rank (default 0.15)",
+    },
     arithmetics=masks.ARITHMETICS,
     estimate=estimate,
     replay=replay,

@@ -28,8 +28,13 @@ def estimate(f: Findings) -> Iterator[Recipe]:
 METHOD = Method(
     name="della_linear",
     formula="b + lambda sum_i w_i s_i d_i m_i; m_i random by rank, s_i = |d_i|_1 / |d_i m_i|_1",
-    source="Deep et al. 2024, DELLA-merging, arXiv:2406.11617; mergekit merge_methods/generalized_task_arithmetic.py",
-    parameters={**masks.PARAMETERS, "rescale": "make up for what was dropped (default true); the scale is that of L1 norms", "epsilon": "how far the rate of keeping goes from density up and down with rank (default 0.15)"},
+    source="Deep et al. 2024, DELLA-merging, arXiv:2406.11617; mergekit "
+    "merge_methods/generalized_task_arithmetic.py",
+    parameters={
+        **masks.PARAMETERS,
+        "rescale": "make up for what was dropped (default true); the scale is that of L1 norms",
+        "epsilon": "how far the rate of keeping moves from density with rank (default 0.15)",
+    },
     arithmetics=masks.ARITHMETICS,
     estimate=estimate,
     replay=replay,

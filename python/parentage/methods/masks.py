@@ -1,7 +1,7 @@
-"""What merges that drop part of each displacement have in common: finding the masks, and replaying.
+"""What merges that drop part of each displacement have in common: finding masks, and replaying.
 
-An element of such a child is ``b + sum_{i in A} e_i d_i`` with a set A of parents of its own. With one
-parent left it lies on a line through the base, so the coefficients ``e_i`` are where most rounding
+An element of such a child is ``b + sum_{i in A} e_i d_i`` with a set A of parents of its own. With
+one parent left it lies on a line through the base, so the coefficients ``e_i`` are where most rounding
 cells of those elements meet. Given them, every element says which sets A it admits, and so which
 displacements were kept: whether that is a matter of their size, or of chance, and at what rate.
 """
@@ -33,9 +33,9 @@ Bools = NDArray[np.bool_]
 Places = NDArray[np.intp]
 
 ARITHMETICS = {
-    "float32": "d_i, its scale, w_i d_i, sums in order, the quotient, lambda times it and b plus that, "
-    "each rounded to float32",
-    "bfloat16": "the same, each rounded to bf16, sums once; weights and scales are bf16, lambda not",
+    "float32": "d_i, its scale, w_i d_i, sums in order, the quotient, lambda times it and b plus "
+    "that, each rounded to float32",
+    "bfloat16": "the same rounded to bf16, sums once; weights and scales are bf16, lambda is not",
 }
 PARAMETERS = {
     "normalize": "divide by the sum of the weights that were added up",
@@ -155,7 +155,7 @@ class View:
         self.owner: Places = sample.element_owner[finite]
         self.slices = len(sample.slices)
         self.rows: Places = self.owner
-        """(elements,) the row of each element, or its slice where rows are not in the sample whole."""
+        """(elements,) the row of each element, or its slice where rows are not in the sample."""
         if sample.is_whole and finite.all():
             self.rows = rows_of(sample)
         self.arithmetic = arithmetic
@@ -474,9 +474,7 @@ def band(size: Floats, kept: Bools, dropped: Bools, *, is_capped: bool) -> Band:
         k_max = float(k[max(len(k) - 1 - spare, 0)]) if len(k) else 0.0
         d_min = float(outer[min(spare, len(outer) - 1)]) if len(outer) else LARGEST
         top_low, top_high = min(k_max, d_min), max(k_max, d_min)
-    return Band(
-        min(smallest, largest), max(smallest, largest), top_low, top_high, errors, total
-    )
+    return Band(min(smallest, largest), max(smallest, largest), top_low, top_high, errors, total)
 
 
 def bands(found: Mixture, axis: int, *, is_capped: bool) -> list[Band]:
@@ -665,8 +663,8 @@ def elected_sum(
 def replay_by_chance(r: Replaying, *, elected: bool, normalize: bool) -> list[Value]:
     """Return the sums of all sets of displacements: masks drawn at random may be any.
 
-    With elected signs those are the sets of one sign: whichever of them is meant, it may be all that
-    was kept.
+    With elected signs those are the sets of one sign: whichever of them is meant, it may be all
+    that was kept.
     """
     base, deltas, weights = displacements(r)
     dtype = "BF16" if is_coarse(r.recipe) else None
@@ -718,9 +716,7 @@ def _one_sign(
 
 def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
     """Return mergekit's configuration."""
-    parameters = {
-        name: value for name, value in recipe.parameters.items() if name not in PER_MODEL
-    }
+    parameters = {name: value for name, value in recipe.parameters.items() if name not in PER_MODEL}
     config = configuration(
         replace(recipe, parameters=parameters),
         paths,
@@ -888,7 +884,7 @@ def worthwhile(f: Findings, recipe: Recipe) -> bool:
 
 
 def changed(f: Findings, share: float) -> float:
-    """Return the share of changed elements that a share of all explains, unchanged ones included."""
+    """Return the share of changed elements that are in a share of all, which has the others."""
     rows = f.sample.weight > 0
     n = float(f.sample.gram.n[rows].sum())
     same = float(f.sample.gram.equal[rows][:, 0].sum()) / max(n, 1.0)
@@ -958,7 +954,7 @@ def is_bf16(found: Mixture) -> bool:
 
 
 def _spelled(f: Findings, found: Mixture) -> Recipe:
-    """Return a recipe with random masks and no scales, its weights as they may have been written."""
+    """Return a recipe with random masks and no scales, its weights as they may be written."""
     names = [f.parents[axis] for axis in found.axes]
     method = "della" if found.elected else "dare_linear"
     values = np.median(found.coefficients, axis=1)
@@ -1034,7 +1030,7 @@ def _descended(f: Findings, weights: list[float], recipe: Any) -> list[float]:
 
 
 def near_bf16(value: float, steps: int) -> list[float]:
-    """Return bf16 numbers near ``value``, nearest first, each as the shortest decimal that rounds to it.
+    """Return bf16 numbers near ``value``, nearest first, as the shortest decimals that round to them.
 
     >>> near_bf16(0.601, 1)
     [0.6, 0.605, 0.597]
@@ -1058,9 +1054,7 @@ def near_bf16(value: float, steps: int) -> list[float]:
     return out
 
 
-def _by_size(
-    f: Findings, found: Mixture, recipe: Recipe, kept: Bools, dropped: Bools
-) -> Recipe:
+def _by_size(f: Findings, found: Mixture, recipe: Recipe, kept: Bools, dropped: Bools) -> Recipe:
     """Return the recipe whose masks go by the size of displacements."""
     view = found.view
     fitted: dict[str, dict[str, float]] = {}

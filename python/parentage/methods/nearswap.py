@@ -1,4 +1,4 @@
-"""The base moved towards a parent by a fixed distance, all the way where they are nearer than that."""
+"""The base moved towards a parent by a fixed distance, all the way where they are nearer."""
 
 from __future__ import annotations
 
@@ -51,9 +51,7 @@ def estimate(f: Findings) -> Iterator[Recipe]:
         for axis, name in enumerate(f.parents):
             spelled = distances(view, axis)
             candidates = [
-                Recipe(
-                    "nearswap", (Ingredient(name),), f.base, {"t": t}, arithmetic, f.out_dtype
-                )
+                Recipe("nearswap", (Ingredient(name),), f.base, {"t": t}, arithmetic, f.out_dtype)
                 for t in spelled
             ]
             if candidates:

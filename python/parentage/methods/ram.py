@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from parentage.methods import masks
+from parentage.methods.linear import bf16
 from parentage.methods.method import Method, Replaying, configuration
 from parentage.methods.sce import subsets
 from parentage.recipe import Ingredient, Recipe
@@ -30,12 +31,13 @@ def contributions(r: Replaying) -> tuple[Value, list[Value], list[Value], Value]
     base = r.column(r.recipe.base or "")
     dtype = "BF16" if masks.is_coarse(r.recipe) else None
     zero, one = r.scalar(0.0), r.scalar(1.0)
-    epsilon = r.scalar(r.resolve(masks.number(r.recipe, "epsilon", EPSILON)))
+    least = r.resolve(masks.number(r.recipe, "epsilon", EPSILON))
+    epsilon = r.scalar(bf16(least) if dtype else least)
     deltas = [(r.column(each.name) - base).round(dtype) for each in r.recipe.ingredients]
     count = masks.total([abs(delta) > epsilon for delta in deltas])
     held = [r.program.select(abs(delta) > epsilon, delta, zero) for delta in deltas]
-    least = r.program.maximum(count, one)
-    return base, held, [(each / least).round(dtype) for each in held], count
+    number = r.program.maximum(count, one)
+    return base, held, [(each / number).round(dtype) for each in held], count
 
 
 def replay(r: Replaying) -> Sequence[Value]:

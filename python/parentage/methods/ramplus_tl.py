@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.methods import masks
+from parentage.methods.linear import bf16
 from parentage.methods.method import Method, Replaying
 from parentage.methods.ram import EPSILON, contributions, mergekit, searched
 from parentage.recipe import Ingredient, Recipe
@@ -42,7 +43,6 @@ def replay(r: Replaying) -> Sequence[Value]:
 
 def estimate(f: Findings) -> Iterator[Recipe]:
     """Yield the recipe of the parents that reproduce most, if that is nearly all."""
-
     if len(f.parents) < 2 or not masks.applies(f):
         return
     # Float32 files show factors to the last bit, and those take all elements.
@@ -54,7 +54,7 @@ def estimate(f: Findings) -> Iterator[Recipe]:
         recipe = Recipe("ramplus_tl", ingredients, f.base, {}, arithmetic, f.out_dtype)
         look = looks[arithmetic]
         deltas = look.deltas[[f.parents.index(name) for name in names]]
-        return with_factors(f, look, recipe, by_counts(look, *counted(deltas)))
+        return with_factors(f, look, recipe, by_counts(look, *counted(deltas, arithmetic)))
 
     best = searched(f, made)
     if best is None:
@@ -62,7 +62,7 @@ def estimate(f: Findings) -> Iterator[Recipe]:
     view = masks.View(f, f.sample, best.arithmetic)
     axes = [f.parents.index(each.name) for each in best.ingredients]
     deltas = view.deltas[axes]
-    counts, alone = counted(deltas)
+    counts, alone = counted(deltas, best.arithmetic)
     candidates = [
         with_factors(f, view, best, by_counts(view, counts, alone)),
         with_factors(f, view, best, by_cells(view, deltas, alone)),
@@ -70,9 +70,11 @@ def estimate(f: Findings) -> Iterator[Recipe]:
     yield masks.ordered(f, masks.best_of(f, candidates))
 
 
-def counted(deltas: Floats) -> tuple[masks.Bools, masks.Bools]:
+def counted(deltas: Floats, arithmetic: str) -> tuple[masks.Bools, masks.Bools]:
     """Return (parents, elements) which displacements count, and which of them count alone."""
-    counts = np.abs(deltas) > np.float32(EPSILON)
+    epsilon = np.array([EPSILON])
+    least = bf16(epsilon) if arithmetic == "bfloat16" else epsilon.astype(np.float32)
+    counts = np.abs(deltas) > least
     return counts, counts & (counts.sum(axis=0) == 1)
 
 
@@ -105,9 +107,7 @@ def by_cells(view: masks.View, deltas: Floats, alone: masks.Bools) -> Floats:
         one, two = view.low[rows] / delta[rows], view.high[rows] / delta[rows]
         low, high = np.minimum(one, two), np.maximum(one, two)
         near = (high > WINDOW[0]) & (low < WINDOW[1]) & (high - low < 0.1)
-        middle, _, depth = masks.deepest(
-            low[near], high[near], view.owner[rows[near]], view.slices
-        )
+        middle, _, depth = masks.deepest(low[near], high[near], view.owner[rows[near]], view.slices)
         out[i] = np.where(depth >= 3, middle, out[i])
     return out
 

@@ -65,7 +65,7 @@ def replay(r: Replaying) -> Sequence[Value]:
 
 
 def estimate(f: Findings) -> Iterator[Recipe]:
-    """Yield the recipe of the parents of which elements with one of them on the winning side are."""
+    """Yield recipes of the parents that elements with one of them on the winning side are of."""
     if len(f.parents) < 2 or not masks.applies(f):
         return
     for arithmetic in ARITHMETICS:
@@ -151,10 +151,7 @@ def fitted(f: Findings, view: masks.View, axes: tuple[int, ...]) -> Recipe:
         bottom, top, step = masks.shares_above(variance[rows], view.owner[rows], low, high)
         recipe = replace(recipe, parameters={"select_topk": masks.within(bottom, top + step)})
     weights = energies(view, deltas * present)
-    if not coarse:
-        weights = refined(view, deltas, won & present, weights)
-    else:
-        weights = bf16(weights)
+    weights = bf16(weights) if coarse else refined(view, deltas, won & present, weights)
 
     def with_weights(some: Sequence[Floats]) -> Recipe:
         own = {
@@ -181,7 +178,9 @@ def energies(view: masks.View, deltas: Floats) -> Floats:
     sums = means.sum(axis=0)
     if view.arithmetic == "bfloat16":
         sums = bf16(sums)
-    return np.where(sums < LEAST_ENERGY, 1.0 / len(deltas), means / np.maximum(sums, 1e-300))
+    shares = means / np.maximum(sums, 1e-300)
+    out: Floats = np.where(sums < LEAST_ENERGY, 1.0 / len(deltas), shares)
+    return out
 
 
 def refined(view: masks.View, deltas: Floats, won: Floats, weights: Floats) -> Floats:
@@ -200,7 +199,10 @@ def refined(view: masks.View, deltas: Floats, won: Floats, weights: Floats) -> F
             good = np.abs(slope) > 0.0
             rows, rest, mean, slope = rows[good], rest[good], mean[good], slope[good]
             one, two = (view.low[rows] - mean) / slope, (view.high[rows] - mean) / slope
-            low, high = np.clip(np.minimum(one, two), 0.0, 1.0), np.minimum(np.maximum(one, two), 1.0)
+            low, high = (
+                np.clip(np.minimum(one, two), 0.0, 1.0),
+                np.minimum(np.maximum(one, two), 1.0),
+            )
             inside = (high > 0.0) & (high < 1.0)
             rows, rest, low, high = rows[inside], rest[inside], low[inside], high[inside]
             # u is the parent's share of the sum of weights.
@@ -211,7 +213,8 @@ def refined(view: masks.View, deltas: Floats, won: Floats, weights: Floats) -> F
                 low[near], high[near], view.owner[rows[near]], view.slices
             )
             weights[i] = np.where(depth >= 8, middle, weights[i])
-    return weights / np.maximum(weights.sum(axis=0), 1e-300)
+    out: Floats = weights / np.maximum(weights.sum(axis=0), 1e-300)
+    return out
 
 
 def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:

@@ -27,8 +27,10 @@ def estimate(f: Findings) -> Iterator[Recipe]:
 
 METHOD = Method(
     name="ties",
-    formula="b + lambda sum_i w_i d_i m_i / sum_i w_i m_i; m_i: |d_i| among the largest, sign that of the sum",
-    source="Yadav et al. 2023, TIES-merging, arXiv:2306.01708; mergekit merge_methods/generalized_task_arithmetic.py",
+    formula="b + lambda sum_i w_i d_i m_i / sum_i w_i m_i; m_i: |d_i| is among the "
+    "largest, and the sign is that of the sum",
+    source="Yadav et al. 2023, TIES-merging, arXiv:2306.01708; mergekit "
+    "merge_methods/generalized_task_arithmetic.py",
     parameters={**masks.PARAMETERS},
     arithmetics=masks.ARITHMETICS,
     estimate=estimate,
