@@ -106,9 +106,7 @@ def body_layers(checkpoint: Checkpoint) -> frozenset[int]:
     """Return the numbers of the layers of the body of the model."""
     tensors = checkpoint.tensors.values()
     return frozenset(
-        each.layer
-        for each in tensors
-        if each.layer is not None and is_of_the_body(each.component)
+        each.layer for each in tensors if each.layer is not None and is_of_the_body(each.component)
     )
 
 
@@ -181,7 +179,9 @@ def align(
             for used, extent in zip(paired, found, strict=True):
                 used.add(extent.tensor)
             extents = [*found, Extent(tensor.index, 0)]
-            source = (layers or {}).get(tensor.layer, tensor.layer) if tensor.layer is not None else None
+            source = (
+                (layers or {}).get(tensor.layer, tensor.layer) if tensor.layer is not None else None
+            )
             slices.extend(replace(s, source_layer=source) for s in _slices(tensor, extents))
     for other, used in zip(others, paired, strict=True):
         unaligned.extend(

@@ -136,9 +136,7 @@ class Findings:
         """Return the search sample with column ``origin`` as the base, and the base in its place."""
         order = list(range(len(self.names)))
         order[0], order[origin] = order[origin], order[0]
-        return Sample(
-            self._alignment, len(self.parents), self._options, SEARCH, order
-        )
+        return Sample(self._alignment, len(self.parents), self._options, SEARCH, order)
 
     @cached_property
     def raw_gram(self) -> Floats:
@@ -154,7 +152,9 @@ class Findings:
 
     def floors(self, residual: Floats) -> float:
         """Return the root of residual energies over all slices, in units of the child's rounding."""
-        factor = 4.0 ** max(_SIGNIFICANDS.get(self._stored, 0) - _SIGNIFICANDS.get(self.out_dtype, 0), 0)
+        factor = 4.0 ** max(
+            _SIGNIFICANDS.get(self._stored, 0) - _SIGNIFICANDS.get(self.out_dtype, 0), 0
+        )
         energy = float(self.sample.gram.energy.sum()) * factor
         return float(np.sqrt(residual.sum() / energy)) if energy > 0 else float("inf")
 
@@ -313,7 +313,7 @@ class Findings:
             blend.groups,
             dtype=self.cell_dtype,
             reach=1e-3,
-            rounds=3,
+            rounds=2,
         )
         return self._better(blend, self._blend(blend.kind, blend.groups, found))
 
@@ -413,7 +413,11 @@ class Findings:
                     best = blend.share
                 if best >= SHARP:
                     break
-        return tuple(self._refined(blend) for blend in out)
+        # Those in between have served their purpose: to show that more is needed.
+        return tuple(
+            self._refined(blend) if place in (0, len(out) - 1) else blend
+            for place, blend in enumerate(out)
+        )
 
     def cells(self, groups: NDArray[np.intp]) -> tuple[Floats, Floats]:
         """Return the parents' weights by group of slices, as the cells have them, and their shares.

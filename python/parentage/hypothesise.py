@@ -87,6 +87,9 @@ def hypothesise(findings: Findings) -> list[Hypothesis]:
     for method in METHODS.values():
         for recipe in method.estimate(findings):
             candidates.setdefault(_key(recipe), recipe)
+        if method.kind == "assembled" and candidates:
+            # Copies leave nothing to explain, by no other method either.
+            break
     recipes = list(candidates.values())
     shares = _shares(evaluate(recipes, findings.small, findings))
     order = np.argsort(-shares, kind="stable")

@@ -139,7 +139,9 @@ def _matrices(checkpoint: Checkpoint) -> dict[tuple[str, tuple[int, ...]], list[
         if is_matrix and in_body and readable:
             name = re.sub(rf"\.{tensor.layer}\.", ".*.", tensor.name, count=1)
             kinds[name, tensor.shape].append(tensor)
-    return {kind: sorted(t, key=lambda each: each.layer or 0) for kind, t in kinds.items() if len(t) > 1}
+    return {
+        kind: sorted(t, key=lambda each: each.layer or 0) for kind, t in kinds.items() if len(t) > 1
+    }
 
 
 @dataclass(frozen=True, slots=True)

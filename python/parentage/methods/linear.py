@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import reduce
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from parentage.methods.method import Method, Replaying, configuration
 from parentage.recipe import Ingredient, Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from parentage.findings import Findings, Spelling
     from parentage.replay import Value
@@ -112,7 +113,10 @@ def recipes(spelling: Spelling, out_dtype: str) -> Iterator[Recipe]:
     if not names:
         return
     normalize: dict[str, Any] = {} if spelling.normalized else {"normalize": False}
-    orders = list(permutations(names)) if len(names) <= MOST_ORDERED else [tuple(names)]
+    # Weights by slice are found, not spelled: one order tells whether they are of any use.
+    is_found = any(isinstance(x, Mapping) and "slices" in x for x in spelling.weights.values())
+    ordered = len(names) <= MOST_ORDERED and not is_found
+    orders = list(permutations(names)) if ordered else [tuple(names)]
     for arithmetic in ARITHMETICS:
         if arithmetic.startswith(("bf", "float16")) != spelling.is_coarse:
             continue

@@ -39,7 +39,6 @@ CLOSE = 1.003
 """How far above the largest distance the bound is: the closer, the longer the steps."""
 
 
-
 def replay(r: Replaying) -> Sequence[Value]:
     """Return the checkpoint plus the product of the factors, where a slice has some."""
     origin = r.column(r.recipe.ingredients[0].name)
@@ -64,9 +63,7 @@ def estimate(f: Findings) -> Iterator[Recipe]:
     equal = f.sample.gram.equal
     sampled = f.sample.weight
     origin = int(equal[:, : 1 + len(f.parents)].sum(axis=0).argmax())
-    moved = [
-        i for i in range(len(f.slices)) if sampled[i] > 0 and equal[i, origin] < sampled[i]
-    ]
+    moved = [i for i in range(len(f.slices)) if sampled[i] > 0 and equal[i, origin] < sampled[i]]
     sizes = [f.slices[i].elements for i in moved]
     if not moved or max(sizes) > LARGEST or not all(map(_is_matrix, (f.slices[i] for i in moved))):
         return

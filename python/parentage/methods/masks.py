@@ -1,8 +1,8 @@
 """What merges that drop part of each displacement have in common: finding masks, and replaying.
 
 An element of such a child is ``b + sum_{i in A} e_i d_i`` with a set A of parents of its own. With
-one parent left it lies on a line through the base, so the coefficients ``e_i`` are where most rounding
-cells of those elements meet. Given them, every element says which sets A it admits, and so which
+one parent left it lies on a line through the base, so the coefficients ``e_i`` are where most
+rounding cells of those elements meet. Given them, every element says which sets A it admits, and so which
 displacements were kept: whether that is a matter of their size, or of chance, and at what rate.
 """
 
@@ -57,6 +57,8 @@ PROMINENT = 4.0
 """Least height of a peak over the median around it."""
 LEAST_PEAK = 0.02
 """Least share of narrow intervals at a peak."""
+MOST_OPERATIONS, MOST_RESULTS = 200, 32
+"""What programs of the core may have; see ``replay/program.rs``."""
 EXPLAINED = 0.9
 """Least share of changed elements that a mask has to explain, and to exceed decoys' clearly."""
 AT_FIRST = 0.15
@@ -153,6 +155,7 @@ class View:
         if not finite.all():
             values = values[finite]
         self.owner: Places = sample.element_owner[finite]
+        self.sample = sample
         self.slices = len(sample.slices)
         self.rows: Places = self.owner
         """(elements,) the row of each element, or its slice where rows are not in the sample."""
@@ -282,9 +285,31 @@ def _mixture(f: Findings) -> Mixture | None:
                 continue
             view = View(f, f.sample, arithmetic)
         best = _without_idle(view, _described(view, axes, starts), starts)
+        if not is_masked(best, best.kept, best.dropped):
+            continue
+        if enough - AT_FIRST <= best.explained < enough:
+            best = _looser(best)
         if best.explained >= enough:
             return best
     return None
+
+
+def _looser(found: Mixture) -> Mixture:
+    """Return the mixture with coefficients of their own for every slice, told by all elements."""
+    view = found.view
+    coefficients = _refitted(found)
+    terms = coefficients[:, view.owner] * view.deltas[found.axes]
+    kept, dropped, explained = _assigned(view, terms, found.elected, found.normalized, found.shares)
+    if explained <= found.explained:
+        return found
+    return replace(
+        found,
+        coefficients=coefficients,
+        constant=np.zeros(len(found.axes), bool),
+        kept=kept,
+        dropped=dropped,
+        explained=explained,
+    )
 
 
 def _without_idle(view: View, found: Mixture, starts: Mapping[int, float]) -> Mixture:
@@ -621,7 +646,11 @@ def replay_by_size(r: Replaying, *, elected: bool, normalize: bool) -> list[Valu
         choices.append((at_least, at_most))
     normalize = bool(r.recipe.parameters.get("normalize", normalize))
     results = []
-    for bits in settings_of_bits(len(choices), few=elected and len(choices) > 2):
+    bits_of = settings_of_bits(len(choices), few=elected and len(choices) > 2)
+    if elected and normalize and len(choices) > 3:
+        # More than these are more than a program can have.
+        bits_of = [bits_of[0], bits_of[-1]]
+    for bits in bits_of:
         terms = [choice[bit] for choice, bit in zip(choices, bits, strict=True)]
         if elected:
             results.append(elected_sum(r, base, terms, weights, normalize=normalize))
@@ -741,7 +770,7 @@ def outcomes(f: Findings, view: View, recipe: Recipe) -> list[Bools]:
     from parentage.hypothesise import build
 
     program, results = build(recipe, f.columns, f.slices)
-    values = f.sample.elements
+    values = view.sample.elements
     finite = np.isfinite(values).all(axis=1)
     if not finite.all():
         values = values[finite]
@@ -877,10 +906,23 @@ def worthwhile(f: Findings, recipe: Recipe) -> bool:
 
     # All at once: a parent that adds little is hardly missed.
     columns = frozenset(f.columns[each.name] for each in recipe.ingredients)
+    if not fits(f, recipe, columns):
+        columns = frozenset({f.columns[recipe.ingredients[0].name]})
+        if not fits(f, recipe, columns):
+            return False
     ours = build(recipe, f.columns, f.slices)
     decoys = build(recipe, f.columns, f.slices, decoys=columns)
     share, by_decoys = (changed(f, float(x)) for x in f.sample.replay([ours, decoys]).share)
     return share >= EXPLAINED and by_decoys <= DECOYS * share
+
+
+def fits(f: Findings, recipe: Recipe, decoys: frozenset[int] = frozenset()) -> bool:
+    """Return whether the core can carry out a recipe: programs have at most so many operations."""
+    from parentage.hypothesise import build
+
+    program, results = build(recipe, f.columns, f.slices, decoys)
+    count = len({each.number for each in results})
+    return len(program.operations) <= MOST_OPERATIONS and count <= MOST_RESULTS
 
 
 def changed(f: Findings, share: float) -> float:
@@ -895,8 +937,20 @@ def mismatches(f: Findings, candidates: Sequence[Recipe]) -> NDArray[np.int64]:
     """Return mismatched elements of the sample, (S, candidates)."""
     from parentage.hypothesise import evaluate
 
+    if not all(fits(f, each) for each in candidates):
+        return interpreted_mismatches(f, candidates)
     found = evaluate(candidates, f.sample, f)
     return np.concatenate([each.mismatched.astype(np.int64) for each in found], axis=1)
+
+
+def interpreted_mismatches(f: Findings, candidates: Sequence[Recipe]) -> NDArray[np.int64]:
+    """Return mismatched elements of a part of the sample, (S, candidates), for any program."""
+    columns = []
+    for each in candidates:
+        view = View(f, f.small, each.arithmetic)
+        wrong = ~np.any(outcomes(f, view, each), axis=0)
+        columns.append(np.bincount(view.owner[wrong], minlength=view.slices))
+    return np.stack(columns, axis=1).astype(np.int64)
 
 
 def best_of(f: Findings, candidates: Sequence[Recipe]) -> Recipe:
@@ -914,6 +968,8 @@ def is_exact(f: Findings, recipe: Recipe) -> bool:
 
 def _recipes(f: Findings, found: Mixture) -> Iterator[Recipe]:
     """Yield the recipe that a mixture comes from."""
+    if not is_masked(found, found.kept, found.dropped):
+        return
     is_scaled = not bool(found.constant.all())
     plain = _spelled(f, found) if not is_scaled or is_bf16(found) else None
     if plain is not None and is_scaled:
@@ -1030,7 +1086,7 @@ def _descended(f: Findings, weights: list[float], recipe: Any) -> list[float]:
 
 
 def near_bf16(value: float, steps: int) -> list[float]:
-    """Return bf16 numbers near ``value``, nearest first, as the shortest decimals that round to them.
+    """Return bf16 numbers near ``value``, nearest first, as short as they may be written.
 
     >>> near_bf16(0.601, 1)
     [0.6, 0.605, 0.597]
@@ -1094,20 +1150,16 @@ def _by_size(f: Findings, found: Mixture, recipe: Recipe, kept: Bools, dropped: 
         method = "breadcrumbs_ties" if found.elected else "breadcrumbs"
         default = False
     else:
-        method, default = ("ties", True) if found.elected else ("breadcrumbs", False)
-        if not found.elected:
+        # Of a single parent there is nothing to elect.
+        is_ties = found.elected or len(found.axes) == 1
+        method, default = ("ties", True) if is_ties else ("breadcrumbs", False)
+        if not is_ties:
             parameters["gamma"] = 0.0
     if len(found.axes) == 1:
-        # Without others there is nothing to elect.
-        parameters["normalize"] = default
+        # A mean of one is that one; its weight shows only where there is none.
+        parameters["normalize"] = method == "ties" and recipe.ingredients[0].weight == 1.0
     if parameters["normalize"] == default:
         del parameters["normalize"]
-    if method == "ties" and len(found.axes) == 1:
-        weight = recipe.ingredients[0].weight
-        if weight == 1.0:
-            parameters.pop("normalize", None)
-        else:
-            parameters["normalize"] = False
     made = replace(
         recipe,
         method=method,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from parentage.methods import span
+from parentage.methods.linear import bf16
 from parentage.methods.method import Method, Replaying, configuration
 from parentage.recipe import Ingredient, Recipe
 
@@ -30,6 +31,8 @@ def replay(r: Replaying) -> Sequence[Value]:
     dtype = "BF16" if r.recipe.arithmetic == "bfloat16" else None
     columns = [r.column(each.name) for each in r.recipe.ingredients]
     t = np.nan_to_num(r.fitted("t")).astype(np.float32)
+    if dtype is not None:
+        t = bf16(t).astype(np.float32)
     rest = np.float32(1.0) - t
     total = reduce(lambda a, b: (a + b).round(dtype), columns)
     mean = (total / r.scalar(float(len(columns)))).round(dtype)

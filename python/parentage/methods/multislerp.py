@@ -9,6 +9,7 @@ import numpy as np
 
 from parentage.findings import decimal
 from parentage.methods import span
+from parentage.methods.linear import bf16
 from parentage.methods.method import Method, Replaying, configuration
 from parentage.recipe import Ingredient, Recipe
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from parentage.gram import Floats
     from parentage.replay import Value
 
+ARITHMETICS = {
+    "float32": "every operation on elements rounded to float32",
+    "bfloat16": "the same rounded to bf16, numbers of a slice too: mergekit with dtype bfloat16",
+}
 NEAR = 0.02
 """Most mean distance between least-squares weights and those that the method gives."""
 STEPS = 25
@@ -28,22 +33,33 @@ def replay(r: Replaying) -> Sequence[Value]:
     """Return the interpolation with its norms and inner products fitted by slice."""
     columns = [r.column(each.name) for each in r.recipe.ingredients]
     base = None if r.recipe.base is None else r.column(r.recipe.base)
+    dtype = "BF16" if r.recipe.arithmetic == "bfloat16" else None
     if base is not None:
-        columns = [column - base for column in columns]
+        columns = [(column - base).round(dtype) for column in columns]
 
     def number(name: str) -> Value:
         return r.scalar(np.nan_to_num(r.fitted(name), nan=1.0))
 
+    def sum_of(values: Sequence[Value]) -> Value:
+        products = [(v * w).round(dtype) for v, w in zip(values, weights, strict=True)]
+        return reduce(lambda a, b: a + b, products).round(dtype)
+
     shares = [weight.astype(np.float32) for weight in r.weights()]
+    if dtype is not None:
+        shares = [bf16(share).astype(np.float32) for share in shares]
     total = reduce(lambda a, b: a + b, shares)
-    weights = [r.scalar((share / total).astype(np.float64)) for share in shares]
-    units = [column / number(f"norm_{i}") for i, column in enumerate(columns)]
-    mean = reduce(lambda a, b: a + b, [u * w for u, w in zip(units, weights, strict=True)])
-    mean = mean / number("mean")
-    tangents = [unit - number(f"dot_{i}") * mean for i, unit in enumerate(units)]
-    tangent = reduce(lambda a, b: a + b, [t * w for t, w in zip(tangents, weights, strict=True)])
-    result = (mean * number("cosine") + tangent * number("sine")) * number("length")
-    return [result if base is None else result + base]
+    total = bf16(total).astype(np.float32) if dtype is not None else total
+    weights = [r.scalar((share / total).astype(np.float64)).round(dtype) for share in shares]
+    units = [(column / number(f"norm_{i}")).round(dtype) for i, column in enumerate(columns)]
+    mean = (sum_of(units) / number("mean")).round(dtype)
+    tangents = [
+        (unit - (number(f"dot_{i}") * mean).round(dtype)).round(dtype)
+        for i, unit in enumerate(units)
+    ]
+    outward = (mean * number("cosine")).round(dtype)
+    along = (sum_of(tangents) * number("sine")).round(dtype)
+    result = ((outward + along).round(dtype) * number("length")).round(dtype)
+    return [result if base is None else (result + base).round(dtype)]
 
 
 def parts(norms: Floats, cosine: Floats, weights: Floats) -> dict[str, Floats]:
@@ -94,18 +110,19 @@ def estimate(f: Findings) -> Iterator[Recipe]:
             for chosen in (shares, [1.0 / len(columns)] * len(columns)):
                 exact = np.array(chosen) / sum(chosen)
                 numbers = parts(norms, cosine, exact)
-                yield Recipe(
-                    "multislerp",
-                    tuple(
-                        Ingredient(f.names[i], share)
-                        for i, share in zip(columns, chosen, strict=True)
-                    ),
-                    None if raw else f.base,
-                    {},
-                    "float32",
-                    f.out_dtype,
-                    {name: span.table(f, values) for name, values in numbers.items()},
-                )
+                for arithmetic in ARITHMETICS:
+                    yield Recipe(
+                        "multislerp",
+                        tuple(
+                            Ingredient(f.names[i], share)
+                            for i, share in zip(columns, chosen, strict=True)
+                        ),
+                        None if raw else f.base,
+                        {},
+                        arithmetic,
+                        f.out_dtype,
+                        {name: span.table(f, values) for name, values in numbers.items()},
+                    )
 
 
 def _fitted(norms: Floats, cosine: Floats, found: Floats, size: Floats) -> tuple[Floats, float]:
@@ -131,13 +148,15 @@ def _fitted(norms: Floats, cosine: Floats, found: Floats, size: Floats) -> tuple
 
 
 def refine(f: Findings, recipe: Recipe) -> Recipe:
-    """Move the length of every slice to where the fewest elements mismatch."""
+    """Move numbers of every slice to where the fewest elements mismatch."""
+    if recipe.arithmetic == "bfloat16":
+        return span.climb(f, recipe, tuple(recipe.fitted), rounds=3)
     return span.climb(f, recipe, ("length", "sine"), rounds=2)
 
 
 def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
     """Return mergekit's configuration."""
-    return configuration(recipe, paths)
+    return configuration(recipe, paths, recipe.arithmetic)
 
 
 METHOD = Method(
@@ -146,7 +165,7 @@ METHOD = Method(
     "(m cos |r| + r sin |r| / |r|) sum w_i |x_i|, of checkpoints, or b plus that of displacements",
     source="mergekit merge_methods/multislerp.py",
     parameters={},
-    arithmetics={"float32": "every operation on elements rounded to float32"},
+    arithmetics=ARITHMETICS,
     estimate=estimate,
     replay=replay,
     mergekit=mergekit,

@@ -39,9 +39,7 @@ def estimate(f: Findings) -> Iterator[Recipe]:
     # Where several have the same slice, the one that most others are of.
     popular = np.argsort(-equal[held].sum(axis=0), kind="stable")
     chosen = [next((int(i) for i in popular if row[i]), 0) for row in equal]
-    sources = {
-        each.name: f.names[column] for each, column in zip(f.slices, chosen, strict=True)
-    }
+    sources = {each.name: f.names[column] for each, column in zip(f.slices, chosen, strict=True)}
     used = tuple(name for name in f.names if name in sources.values())
     moved = {
         each.name: float(each.source_layer)
@@ -79,11 +77,7 @@ def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
         members = [layer for _, layer in run]
         source, first = places[members[0]]
         slices.append(
-            {
-                "sources": [
-                    {"model": paths[source], "layer_range": [first, first + len(members)]}
-                ]
-            }
+            {"sources": [{"model": paths[source], "layer_range": [first, first + len(members)]}]}
         )
     if not slices:
         raise RecipeError("mergekit's passthrough needs layers")

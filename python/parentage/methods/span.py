@@ -16,6 +16,7 @@ import numpy as np
 
 from parentage.cells import LEAST_NARROW, locate
 from parentage.findings import SHARP
+from parentage.methods.linear import bf16
 from parentage.statistics import fit
 
 if TYPE_CHECKING:
@@ -122,7 +123,10 @@ def located(
     else:
         weights[:, list(columns)] = start
         found = locate(f.small, weights, list(columns), groups, dtype=f.cell_dtype, reach=0.02)
-        out, widths = found.weights[:, list(columns)], found.half_widths[:, list(columns)].max(axis=1)
+        out, widths = (
+            found.weights[:, list(columns)],
+            found.half_widths[:, list(columns)].max(axis=1),
+        )
     narrow = np.where(found.intervals[:, 1] >= LEAST_NARROW, found.narrow, 0.0)
     return out, widths, (narrow > 0.8) & (found.intervals[:, 1] >= 4 * LEAST_NARROW)
 
@@ -130,8 +134,7 @@ def located(
 def table(f: Findings, values: Floats) -> dict[str, float]:
     """Return (S,) numbers by slice, as float32 has them."""
     return {
-        each.name: float(np.float32(value))
-        for each, value in zip(f.slices, values, strict=True)
+        each.name: float(np.float32(value)) for each, value in zip(f.slices, values, strict=True)
     }
 
 
@@ -145,7 +148,13 @@ def setting_values(f: Findings, setting: Setting) -> Floats:
 def climb(
     f: Findings, recipe: Recipe, names: Sequence[str], rounds: int = 3, reach: int = 1024
 ) -> Recipe:
-    """Move fitted numbers, by slice and in float32 steps, to where the fewest elements mismatch."""
+    """Move fitted numbers, by slice and in steps of float32, to where the fewest elements mismatch.
+
+    In arithmetic in bf16 they are numbers of bf16, and so are the steps.
+    """
+    is_narrow = recipe.arithmetic == "bfloat16"
+    unit = 1 << 16 if is_narrow else 1
+    reach = 8 if is_narrow else reach
     from parentage.hypothesise import evaluate
 
     for round_ in range(rounds):
@@ -154,7 +163,9 @@ def climb(
             present = np.array(
                 [recipe.fitted[name].get(each.name, np.nan) for each in f.slices], dtype=np.float32
             )
-            scale = reach if round_ == 0 else 16
+            if is_narrow:
+                present = bf16(present).astype(np.float32)
+            scale = reach if round_ == 0 else min(reach, 16)
             steps = [0]
             step = 1
             while step <= scale:
@@ -162,13 +173,13 @@ def climb(
                 step *= 2 if round_ == 0 or step >= 8 else 1
                 if round_ > 0 and step < 8:
                     step += 1
-            trials = [_stepped(present, step) for step in steps]
+            trials = [_stepped(present, step * unit) for step in steps]
             recipes = [
                 replace(recipe, fitted={**recipe.fitted, name: table(f, trial)}) for trial in trials
             ]
             counted = evaluate(recipes, f.sample, f)
             mismatched = np.concatenate([each.mismatched for each in counted], axis=1)
-            if round_ == 0 and int(mismatched[:, 0].sum()) == 0:
+            if int(mismatched[:, 0].sum()) == 0:
                 return recipe
             best = mismatched.argmin(axis=1)
             chosen = np.stack(trials, axis=1)[np.arange(len(best)), best]
