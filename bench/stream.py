@@ -23,6 +23,7 @@ import json
 import mmap
 import os
 import platform
+import shutil
 import statistics
 import struct
 import subprocess
@@ -36,13 +37,14 @@ import numpy as np
 import parentage
 from parentage import _core
 from parentage.gram import unpack
+from parentage.replay import Program
 
 TENSORS = 4
 RUNS = 5
 
 
-def make(folder: Path, seed: int, elements: int, weight: float) -> None:
-    """Write a relative of one base: base + weight * (a displacement seeded by ``seed``)."""
+def make(folder: Path, seed: int, elements: int) -> None:
+    """Write a relative of one base: base + a displacement seeded by ``seed``."""
     folder.mkdir(parents=True, exist_ok=True)
     header, offset = {}, 0
     for number in range(TENSORS):
@@ -64,10 +66,31 @@ def make(folder: Path, seed: int, elements: int, weight: float) -> None:
             count = min(left, 1 << 24)
             values = base.standard_normal(count, dtype=np.float32) * 0.02
             if seed:
-                values += own.standard_normal(count, dtype=np.float32) * np.float32(0.0006 * weight)
+                values += own.standard_normal(count, dtype=np.float32) * np.float32(0.0006)
             rounded = values.view(np.uint32) + 0x7FFF + ((values.view(np.uint32) >> 16) & 1)
             file.write((rounded >> 16).astype(np.uint16).tobytes())
             left -= count
+
+
+def linear(slices: int) -> _core.Replay:
+    """Return 0.6 of the first parent and 0.4 of the base, in fused multiply-adds."""
+    program = Program(slices)
+    total = program.fma(program.column(1), program.scalar(0.6), program.scalar(0.0))
+    total = program.fma(program.column(0), program.scalar(0.4), total)
+    return program.replay([total.round("BF16")])
+
+
+def blend(folder: Path, elements: int) -> None:
+    """Write the child: what :func:`linear` gives."""
+    target = folder / "child" / "model.safetensors"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(folder / "base" / "model.safetensors", target)
+    opened = [parentage.Checkpoint.open(folder / role) for role in ("base", "parent0", "base")]
+    index = np.tile(np.arange(TENSORS, dtype=np.uint64)[:, None], (1, 3))
+    sizes = np.full(TENSORS, elements, dtype=np.uint64)
+    plan = _core.Plan([each.core for each in opened], sizes, index, np.zeros_like(index))
+    begins = [(0, tensor.begin, "BF16") for tensor in opened[0].tensors.values()]
+    _core.write_replay(plan, linear(TENSORS), [target], begins, threads=2)
 
 
 def widened(path: Path, begin: int, count: int) -> np.ndarray:
@@ -202,13 +225,10 @@ def main() -> None:
     for seed, role in enumerate(roles):
         if not (folder / role / "model.safetensors").exists():
             print(f"making {role}", file=sys.stderr)
-            # The child is 0.6 of the first parent: the same displacements, scaled.
-            make(
-                folder / role,
-                1 if role == "child" else seed,
-                elements,
-                0.6 if role == "child" else 1,
-            )
+            if role == "child":
+                blend(folder, elements)
+            else:
+                make(folder / role, seed, elements)
     opened = [parentage.Checkpoint.open(folder / role) for role in roles]
     paths = [folder / role / "model.safetensors" for role in roles]
     index = np.tile(np.arange(TENSORS, dtype=np.uint64)[:, None], (1, len(roles)))
@@ -217,6 +237,9 @@ def main() -> None:
     size = plan.bytes(0, TENSORS)
 
     worst = assert_equal(plan, opened)
+    replay = linear(TENSORS)
+    found = _core.replay_slices(plan, 0, TENSORS, [replay], threads=2)
+    assert not found.mismatched.any(), "the replay does not give the child"
     exact = unpack(_core.gram(plan, 0, TENSORS, threads=1).gram).sum(axis=(0, 1))
     threads = options.threads
     cases = {
@@ -227,6 +250,9 @@ def main() -> None:
         if level != "scalar":
             cases[f"gram, {level}"] = lambda level=level: _core.gram(
                 plan, 0, TENSORS, threads=threads, level=level
+            )
+            cases[f"gram and replay, {level}"] = lambda level=level: _core.gram(
+                plan, 0, TENSORS, threads=threads, level=level, replays=[replay]
             )
     cases["gram, pread"] = lambda: _core.gram(plan, 0, TENSORS, threads=threads, io="pread")
     users = {"numpy loop": lambda: numpy_loop(paths)}
@@ -252,7 +278,7 @@ def main() -> None:
             times.setdefault(name, []).append(time.perf_counter() - start)
     speeds = {name: size / statistics.median(values) / 1e9 for name, values in times.items()}
     ceiling = max(speed for name, speed in speeds.items() if name.startswith("read"))
-    best = max(speed for name, speed in speeds.items() if name.startswith("gram"))
+    best = max(speed for name, speed in speeds.items() if name.startswith("gram,"))
     result = {
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         "machine": machine(),
@@ -263,6 +289,11 @@ def main() -> None:
         "gb_per_s": {name: round(speed, 2) for name, speed in speeds.items()},
         "of_ceiling": {name: round(speed / ceiling, 3) for name, speed in speeds.items()},
         "user_loop_deviates_by": deviations,
+        "replay_costs": {
+            level: round(speeds[f"gram, {level}"] / speeds[f"gram and replay, {level}"], 2)
+            for level in _core.levels()
+            if level != "scalar"
+        },
         "times_user_loop": {name: round(best / speeds[name], 1) for name in users},
         "peak_anonymous_mib": round(peak_memory(paths, threads) / 2**20, 1),
     }

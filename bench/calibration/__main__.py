@@ -128,7 +128,9 @@ class Family:
             for decoy in self.first:
                 if decoy not in parents:
                     offered = [*parents, decoy]
-                    out.append(self.case("merge, true parents and a decoy", child, offered, "merge"))
+                    out.append(
+                        self.case("merge, true parents and a decoy", child, offered, "merge")
+                    )
         for child in self.first:
             out.append(self.case("fine-tune, no parent", child, [], "fine-tune"))
         return out
@@ -180,9 +182,7 @@ class Family:
                 pure = self.write(f"{label}_pure", merged)
                 out.append(self.case("made merge", pure, [parent], "merge"))
                 for sibling in [each for each in self.first if each != parent][:2]:
-                    out.append(
-                        self.case("made merge, wrong parent", pure, [sibling], "fine-tune")
-                    )
+                    out.append(self.case("made merge, wrong parent", pure, [sibling], "fine-tune"))
                 for noise in (0.25, 0.5, 1.0, 4.0):
                     step = np.float32(noise)
                     noisy = {
@@ -194,7 +194,9 @@ class Family:
                     out.append(self.case(group, made, [parent], "merge-then-changed"))
             for scale in (0.001, 0.01, 0.1):
                 # A fine-tune so light that displacements are about one unit in the last place.
-                light = {name: x + np.float32(scale) * (tuned[name] - x) for name, x in base.items()}
+                light = {
+                    name: x + np.float32(scale) * (tuned[name] - x) for name, x in base.items()
+                }
                 folder = self.write(f"{parent}_light_{scale}", light)
                 stored = {name: f32(x) for name, x in load(folder).items()}
                 merged = {

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from parentage.carry import Comparison
-    from parentage.report import Trace
+    from parentage.report import Outcome, Trace
     from parentage.verdict import Verdict
     from parentage.write import Written
 
@@ -93,6 +93,9 @@ class Terminal:
     def trace(self, trace: Trace, *, layers: bool = False) -> None:
         """Print what a trace found: verdict, weights, components, what was not compared."""
         self.verdict(trace.verdict)
+        if trace.outcome is not None and trace.verdict.rule not in ("replayed", "changed"):
+            # Those rules have said it.
+            self._recipe(trace.outcome)
         if trace.inputs.parents or trace.inputs.controls:
             self._weights(trace)
         self._groups(trace, trace.components.to_dicts(), "component")
@@ -100,9 +103,32 @@ class Terminal:
             self._groups(trace, trace.layers.to_dicts(), "layer")
         self._coverage(trace)
 
+    def _recipe(self, outcome: Outcome) -> None:
+        """Print the recipe, what it reproduces, and what a decoy would."""
+        recipe = outcome.recipe
+        table = Table.grid(padding=(0, 2))
+        table.add_row("recipe", _text(recipe.describe()))
+        reproduced = f"{outcome.exact_share:.4%} of {outcome.elements:,} elements, bit for bit"
+        if outcome.explained:
+            share = outcome.explained / outcome.elements
+            reproduced += f"; {share:.4%} more where it leaves a choice open"
+        if outcome.mismatched:
+            near = outcome.ulps[0] / outcome.mismatched
+            reproduced += (
+                f"; {outcome.mismatched:,} differ, {near:.0%} of them by one unit in the last place"
+            )
+        table.add_row("reproduces", reproduced)
+        table.add_row("a decoy", f"{outcome.decoy_share:.4%}")
+        if recipe.equivalents:
+            table.add_row("the same bytes", _text(", ".join(recipe.equivalents)))
+        self.out.print(Padding(table, (0, 0, 1, 2)))
+
     def _weights(self, trace: Trace) -> None:
         row = trace.model.row(0, named=True)
-        table = _table("", "weight", "std. error", "cosine", "log10 p", "bits equal", "|d| in ulp")
+        table = _table(
+            "", "cells", "least squares", "std. error", "cosine", "log10 p", "bits equal",
+            "|d| in ulp",
+        )  # fmt: skip
         notes = []
         for each in trace.inputs.parents:
             name = each.name
@@ -115,6 +141,7 @@ class Terminal:
                 )
             table.add_row(
                 _text(name),
+                _number(row[f"cells_{name}"], ".7f"),
                 _number(row[f"ols_{name}"], ".4f") + ("*" if near else ""),
                 _number(row[f"se_{name}"], ".1e"),
                 _number(row[f"cosine_{name}"], ".4f"),
@@ -126,11 +153,12 @@ class Terminal:
         base = trace.inputs.base.name
         rest = None if None in weights or not weights else 1.0 - sum(weights)
         equal = _share(row[f"bit_equal_{base}"], row["n"])
-        table.add_row(_text(f"{base} (base)"), _number(rest, ".4f"), "", "", "", equal, "")
+        table.add_row(_text(f"{base} (base)"), "", _number(rest, ".4f"), "", "", "", equal, "")
         for each in trace.inputs.controls:
             name = each.name
             table.add_row(
                 _text(f"{name} (control, alone)"),
+                "",
                 _number(row[f"control_{name}"], ".4f"),
                 "",
                 _number(row[f"cosine_{name}"], ".4f"),
@@ -155,7 +183,11 @@ class Terminal:
     def _groups(self, trace: Trace, rows: list[dict[str, Any]], key: str) -> None:
         parents = [each.name for each in trace.inputs.parents]
         headers = [f"{printable(name)}" for name in parents]
-        table = _table(key, "elements", "bits equal to base", *headers, "R2", "residual / rounding")
+        replayed = trace.outcome is not None
+        last = ["reproduced"] if replayed else []
+        table = _table(
+            key, "elements", "bits equal to base", *headers, "R2", "residual / rounding", *last
+        )
         counts = Counter(trace.slices[key].to_list())
         for row in rows:
             weights = [_weight(row, name) for name in parents]
@@ -168,6 +200,7 @@ class Terminal:
                 *weights,
                 _number(row["r2"], ".5f"),
                 _number(ratio, ".2f"),
+                *([_number(row["exact_share"], ".4%")] if replayed else []),
             )
         self.out.print(table)
         starred = [
@@ -175,6 +208,7 @@ class Terminal:
             for row in rows
             for name in parents
             if (row[f"rounding_bias_{name}"] or 0.0) >= Thresholds().bias
+            and row[f"cells_{name}"] is None
         ]
         if starred:
             bias, where = max(starred)
@@ -431,7 +465,13 @@ def _number(value: float | None, form: str) -> str:
 
 
 def _weight(row: dict[str, Any], name: str) -> str:
-    """Return a weight with its error, and a star where rounding can move it further."""
+    """Return the weight that the cells have; or that of least squares, with its error.
+
+    A star says that rounding can move the latter further.
+    """
+    cells = row[f"cells_{name}"]
+    if cells is not None:
+        return f"{cells:.6f}"
     bias = row[f"rounding_bias_{name}"]
     star = "*" if bias is not None and bias >= Thresholds().bias else " "
     return f"{_number(row[f'ols_{name}'], '.4f')} ± {_number(row[f'se_{name}'], '.4f')}{star}"

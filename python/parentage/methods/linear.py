@@ -42,10 +42,10 @@ def replay(r: Replaying) -> Sequence[Value]:
             total = r.scalar(0.0)
             for column, weight in zip(columns, weights, strict=True):
                 total = r.program.fma(column, r.scalar(weight), total)
-            return [total / r.scalar(sum32(weights)) if normalize else total]
+            return [divided(r, total, sum32(weights)) if normalize else total]
         case "float32":
             total = summed(columns, [r.scalar(weight) for weight in weights])
-            return [total / r.scalar(sum32(weights)) if normalize else total]
+            return [divided(r, total, sum32(weights)) if normalize else total]
         case "bfloat16":
             narrow = [bf16(weight) for weight in weights]
             products = [
@@ -67,6 +67,11 @@ def summed(columns: Sequence[Value], weights: Sequence[Value]) -> Value:
     """Return the sum of products in order, each operation rounded."""
     products = [column * weight for column, weight in zip(columns, weights, strict=True)]
     return reduce(lambda a, b: a + b, products)
+
+
+def divided(r: Replaying, total: Value, divisor: np.ndarray) -> Value:
+    """Return a quotient; dividing by one, which most weights come to, changes nothing."""
+    return total if np.all(divisor == 1.0) else total / r.scalar(divisor)
 
 
 def sum32(weights: Sequence[np.ndarray]) -> np.ndarray:

@@ -2,8 +2,9 @@
 
 An element of such a child is ``b + sum_{i in A} e_i d_i`` with a set A of parents of its own. With
 one parent left it lies on a line through the base, so the coefficients ``e_i`` are where most
-rounding cells of those elements meet. Given them, every element says which sets A it admits, and so which
-displacements were kept: whether that is a matter of their size, or of chance, and at what rate.
+rounding cells of those elements meet. Given them, every element says which sets A it admits, and so
+which displacements were kept: whether that is a matter of their size, or of chance, and at what
+rate.
 """
 
 from __future__ import annotations
@@ -1050,7 +1051,7 @@ def ratios(shares: Floats, tolerance: float) -> list[list[float]]:
     """Return weights in the ratio of ``shares``, short decimals, those that sum to 1 first.
 
     >>> ratios(np.array([2 / 3, 1 / 3]), 1e-6)[:2]
-    [[0.66666667, 0.33333333], [0.6, 0.3]]
+    [[0.66666667, 0.33333333], [0.7, 0.35]]
     """
     found = []
     if len(shares) == 1:
@@ -1089,7 +1090,7 @@ def near_bf16(value: float, steps: int) -> list[float]:
     """Return bf16 numbers near ``value``, nearest first, as short as they may be written.
 
     >>> near_bf16(0.601, 1)
-    [0.6, 0.605, 0.597]
+    [0.6, 0.598, 0.605]
     """
     middle = float(bf16(np.array([value]))[0])
     step = float(np.ldexp(1.0, int(np.frexp(middle)[1]) - 8))

@@ -12,9 +12,11 @@
 //! 1. An operation writes a register of its own, after all it reads, so that the compiler sees loops
 //!    over arrays that do not overlap and vectorises them for the instruction set that
 //!    [`Level::vectorize`] compiles them for. There are no intrinsics here.
-//! 2. Rounding to bf16 and f16 is done on the bits, without branches.
-//! 3. Where dtypes are not among those of large checkpoints, elements go through `scalar` one by one.
-//! 4. Only blocks that hold a mismatch are looked at twice.
+//! 2. Scalars, and bf16 columns that only one operation reads, get no register: they are operands as they
+//!    are. A result that is rounded to the child's dtype is not rounded twice.
+//! 3. Rounding to bf16 and f16 is done on the bits, without branches.
+//! 4. Where dtypes are not among those of large checkpoints, elements go through `scalar` one by one.
+//! 5. Only blocks that hold a mismatch are looked at twice.
 
 use super::program::{Factors, Op, Program};
 use super::{BLOCK, Counts, scalar};
@@ -98,7 +100,7 @@ impl Vectorize for Compare<'_> {
     #[inline(always)]
     fn run(self) -> Counts {
         let Self { machine, program, columns, place } = self;
-        let registers = prepare(machine, program, place);
+        let registers = prepare(machine, program);
         let child = columns[columns.len() - 1];
         let length = child.len();
         let mut counts = Counts::default();
@@ -115,7 +117,8 @@ impl Vectorize for Compare<'_> {
             counts.reproduced += u64::from(all);
             counts.explained += u64::from(any - all);
             if (any as usize) < n {
-                let result = &registers[usize::from(program.results()[0])].0[..n];
+                let result = result_of(program, registers, program.results()[0], child.dtype);
+                let result = &result[..n];
                 for (k, (value, agrees)) in result.iter().zip(&agree.any).enumerate() {
                     if *agrees == 0 {
                         let start = place.start + first as u64;
@@ -143,13 +146,19 @@ impl Vectorize for Write<'_> {
     #[inline(always)]
     fn run(self) {
         let Self { machine, program, columns, place, dtype, out } = self;
-        let registers = prepare(machine, program, place);
+        let registers = prepare(machine, program);
         let length = columns[0].len();
         let width = (dtype.bits() / 8) as usize;
         for first in (0..length).step_by(BLOCK) {
             let n = BLOCK.min(length - first);
             execute(program, registers, columns, place, first, n);
-            for &value in &registers[usize::from(program.results()[0])].0[..n] {
+            let result = result_of(
+                program,
+                registers,
+                program.results()[0],
+                columns[columns.len() - 1].dtype,
+            );
+            for &value in &result[..n] {
                 let bits = crate::gram::encode(dtype, f64::from(value)).unwrap_or(0);
                 out.extend_from_slice(&bits.to_le_bytes()[..width]);
             }
@@ -157,31 +166,86 @@ impl Vectorize for Write<'_> {
     }
 }
 
-/// Makes room for every operation and fills the registers of scalars.
-fn prepare<'a>(
-    machine: &'a mut Machine,
-    program: &Program,
-    place: &Place<'_>,
-) -> &'a mut [Register] {
+/// Makes room for every operation.
+fn prepare<'a>(machine: &'a mut Machine, program: &Program) -> &'a mut [Register] {
     machine.registers.resize(machine.registers.len().max(program.ops().len()), ZERO);
-    for (register, op) in machine.registers.iter_mut().zip(program.ops()) {
-        if let Op::Scalar(scalar) = op {
-            register.0 = [place.scalars[usize::from(*scalar)]; BLOCK];
-        }
-    }
     &mut machine.registers[..program.ops().len()]
 }
 
-/// Sets every element of a register to an expression of those of other registers.
+/// What an operation reads.
+#[derive(Clone, Copy)]
+enum Operand<'a> {
+    Register(&'a [f32; BLOCK]),
+    Scalar(f32),
+    Bf16(&'a [[u8; 2]; BLOCK]),
+}
+
+use Operand::{Bf16, Register as Reg, Scalar};
+
+/// Sets every element of `$out` to an expression of the elements of operands.
 macro_rules! each {
-    ($out:ident = |$($a:ident),+| $value:expr; $($register:expr),+) => {{
-        each!(@lengths $($a = $register),+);
-        for k in 0..BLOCK {
-            $(let $a = $a[k];)+
-            $out[k] = $value;
+    ($out:ident = |$a:ident| $value:expr; $one:expr) => {
+        match $one {
+            Reg(x) => each!(@loop $out, k, { let $a = x[k]; $value }),
+            Scalar(x) => each!(@loop $out, k, { let $a = x; $value }),
+            Bf16(x) => each!(@loop $out, k, { let $a = widen_bf16(x[k]); $value }),
         }
-    }};
-    (@lengths $($a:ident = $register:expr),+) => { $(let $a: &[f32; BLOCK] = &$register.0;)+ };
+    };
+    ($out:ident = |$a:ident, $b:ident| $value:expr; $one:expr, $two:expr) => {
+        match $two {
+            Reg(y) => each!(@then $out, k, $a, $one, { let $b = y[k]; $value }),
+            Scalar(y) => each!(@then $out, k, $a, $one, { let $b = y; $value }),
+            Bf16(y) => each!(@then $out, k, $a, $one, { let $b = widen_bf16(y[k]); $value }),
+        }
+    };
+    ($out:ident = |$a:ident, $b:ident, $c:ident| $value:expr; $one:expr, $two:expr, $three:expr) => {
+        match ($two, $three) {
+            (Reg(y), Reg(z)) => each!(@then $out, k, $a, $one, { let ($b, $c) = (y[k], z[k]); $value }),
+            (Reg(y), Scalar(z)) => each!(@then $out, k, $a, $one, { let ($b, $c) = (y[k], z); $value }),
+            (Reg(y), Bf16(z)) => {
+                each!(@then $out, k, $a, $one, { let ($b, $c) = (y[k], widen_bf16(z[k])); $value })
+            }
+            (Scalar(y), Reg(z)) => each!(@then $out, k, $a, $one, { let ($b, $c) = (y, z[k]); $value }),
+            (Scalar(y), Scalar(z)) => each!(@then $out, k, $a, $one, { let ($b, $c) = (y, z); $value }),
+            (Scalar(y), Bf16(z)) => {
+                each!(@then $out, k, $a, $one, { let ($b, $c) = (y, widen_bf16(z[k])); $value })
+            }
+            (Bf16(y), Reg(z)) => {
+                each!(@then $out, k, $a, $one, { let ($b, $c) = (widen_bf16(y[k]), z[k]); $value })
+            }
+            (Bf16(y), Scalar(z)) => {
+                each!(@then $out, k, $a, $one, { let ($b, $c) = (widen_bf16(y[k]), z); $value })
+            }
+            (Bf16(y), Bf16(z)) => each!(@then $out, k, $a, $one, {
+                let ($b, $c) = (widen_bf16(y[k]), widen_bf16(z[k])); $value
+            }),
+        }
+    };
+    (@then $out:ident, $k:ident, $a:ident, $one:expr, $value:block) => {
+        match $one {
+            Reg(x) => each!(@loop $out, $k, { let $a = x[$k]; $value }),
+            Scalar(x) => each!(@loop $out, $k, { let $a = x; $value }),
+            Bf16(x) => each!(@loop $out, $k, { let $a = widen_bf16(x[$k]); $value }),
+        }
+    };
+    (@loop $out:ident, $k:ident, $value:block) => {
+        for $k in 0..BLOCK {
+            $out[$k] = $value;
+        }
+    };
+}
+
+/// Whether operation `number` is an operand as it is in a block of `n` elements.
+#[inline(always)]
+fn is_direct(program: &Program, columns: &[Column<'_>], number: usize, n: usize) -> bool {
+    match program.ops()[number] {
+        Op::Scalar(_) => !program.is_result(number),
+        Op::Column(column) => {
+            let is_bf16 = columns[usize::from(column)].dtype == Dtype::Bf16;
+            n == BLOCK && is_bf16 && program.uses(number) == 1 && !program.is_result(number)
+        }
+        _ => false,
+    }
 }
 
 #[inline(always)]
@@ -193,11 +257,32 @@ fn execute(
     first: usize,
     n: usize,
 ) {
+    let child = columns[columns.len() - 1].dtype;
     for (number, op) in program.ops().iter().enumerate() {
+        if is_direct(program, columns, number, n) || is_rounded_by_child(program, number, child) {
+            continue;
+        }
         let (before, rest) = registers.split_at_mut(number);
         let out = &mut rest[0].0;
+        /// An operand, by number.
+        macro_rules! get {
+            ($number:expr) => {{
+                let number = usize::from($number);
+                match program.ops()[number] {
+                    Op::Scalar(scalar) => Scalar(place.scalars[usize::from(scalar)]),
+                    Op::Column(column) if is_direct(program, columns, number, n) => {
+                        let part = columns[usize::from(column)].part(first..first + n);
+                        match part.bytes.as_chunks::<2>().0.try_into() {
+                            Ok(elements) => Bf16(elements),
+                            Err(_) => Reg(&before[number].0),
+                        }
+                    }
+                    _ => Reg(&before[number].0),
+                }
+            }};
+        }
         match *op {
-            Op::Scalar(_) => {}
+            Op::Scalar(scalar) => *out = [place.scalars[usize::from(scalar)]; BLOCK],
             Op::Column(column) => {
                 let column = columns[usize::from(column)].part(first..first + n);
                 decode(&column, out);
@@ -215,51 +300,69 @@ fn execute(
                 }
                 None => *out = [0.0; BLOCK],
             },
-            Op::Add(a, b) => {
-                each!(out = |a, b| a + b; before[usize::from(a)], before[usize::from(b)])
-            }
-            Op::Sub(a, b) => {
-                each!(out = |a, b| a - b; before[usize::from(a)], before[usize::from(b)])
-            }
-            Op::Mul(a, b) => {
-                each!(out = |a, b| a * b; before[usize::from(a)], before[usize::from(b)])
-            }
-            Op::Div(a, b) => {
-                each!(out = |a, b| a / b; before[usize::from(a)], before[usize::from(b)])
-            }
+            Op::Add(a, b) => each!(out = |a, b| a + b; get!(a), get!(b)),
+            Op::Sub(a, b) => each!(out = |a, b| a - b; get!(a), get!(b)),
+            Op::Mul(a, b) => each!(out = |a, b| a * b; get!(a), get!(b)),
+            Op::Div(a, b) => each!(out = |a, b| a / b; get!(a), get!(b)),
             Op::Fma(a, b, c) => {
-                each!(out = |a, b, c| a.mul_add(b, c); before[usize::from(a)], before[usize::from(b)], before[usize::from(c)]);
+                each!(out = |a, b, c| a.mul_add(b, c); get!(a), get!(b), get!(c));
             }
-            Op::Abs(a) => each!(out = |a| a.abs(); before[usize::from(a)]),
-            Op::Max(a, b) => {
-                each!(out = |a, b| if a > b { a } else { b }; before[usize::from(a)], before[usize::from(b)]);
-            }
-            Op::Min(a, b) => {
-                each!(out = |a, b| if a < b { a } else { b }; before[usize::from(a)], before[usize::from(b)]);
-            }
+            Op::Abs(a) => each!(out = |a| a.abs(); get!(a)),
+            Op::Max(a, b) => each!(out = |a, b| if a > b { a } else { b }; get!(a), get!(b)),
+            Op::Min(a, b) => each!(out = |a, b| if a < b { a } else { b }; get!(a), get!(b)),
             Op::Greater(a, b) => {
-                each!(out = |a, b| if a > b { 1.0 } else { 0.0 }; before[usize::from(a)], before[usize::from(b)]);
+                each!(out = |a, b| if a > b { 1.0 } else { 0.0 }; get!(a), get!(b));
             }
             Op::GreaterEqual(a, b) => {
-                each!(out = |a, b| if a >= b { 1.0 } else { 0.0 }; before[usize::from(a)], before[usize::from(b)]);
+                each!(out = |a, b| if a >= b { 1.0 } else { 0.0 }; get!(a), get!(b));
             }
             Op::Select(a, b, c) => {
-                each!(out = |a, b, c| if a != 0.0 { b } else { c };
-                    before[usize::from(a)], before[usize::from(b)], before[usize::from(c)]);
+                each!(out = |a, b, c| if a != 0.0 { b } else { c }; get!(a), get!(b), get!(c));
             }
             Op::Round(a, dtype) => match dtype {
-                Dtype::Bf16 => {
-                    each!(out = |a| f32::from_bits(bf16_bits(a)); before[usize::from(a)]);
-                }
-                Dtype::F16 => each!(out = |a| round_f16(a); before[usize::from(a)]),
-                Dtype::F32 | Dtype::F64 => *out = before[usize::from(a)].0,
+                Dtype::Bf16 => each!(out = |a| f32::from_bits(bf16_bits(a)); get!(a)),
+                Dtype::F16 => each!(out = |a| round_f16(a); get!(a)),
+                Dtype::F32 | Dtype::F64 => each!(out = |a| a; get!(a)),
                 _ => {
-                    for (value, a) in out.iter_mut().zip(&before[usize::from(a)].0) {
-                        *value = scalar::round(*a, dtype);
+                    each!(out = |a| a; get!(a));
+                    for value in out.iter_mut() {
+                        *value = scalar::round(*value, dtype);
                     }
                 }
             },
         }
+    }
+}
+
+/// Whether an operation only rounds a result to the child's dtype, which comparing does as well.
+#[inline(always)]
+fn is_rounded_by_child(program: &Program, number: usize, child: Dtype) -> bool {
+    match program.ops()[number] {
+        Op::Round(a, dtype) => {
+            let operand = program.ops()[usize::from(a)];
+            let has_register = !matches!(operand, Op::Scalar(_) | Op::Column(_));
+            // F8 has no infinity to overflow to, so that a value rounded twice may differ.
+            let is_plain = matches!(dtype, Dtype::Bf16 | Dtype::F16 | Dtype::F32);
+            dtype == child && is_plain && has_register && program.uses(number) == 0
+        }
+        _ => false,
+    }
+}
+
+/// The register that holds a result, before or after it is rounded to the child's dtype.
+#[inline(always)]
+fn result_of<'a>(
+    program: &Program,
+    registers: &'a [Register],
+    result: u8,
+    child: Dtype,
+) -> &'a [f32; BLOCK] {
+    let number = usize::from(result);
+    match program.ops()[number] {
+        Op::Round(a, _) if is_rounded_by_child(program, number, child) => {
+            &registers[usize::from(a)].0
+        }
+        _ => &registers[number].0,
     }
 }
 
@@ -276,7 +379,7 @@ fn all_equal(program: &Program, registers: &[Register], child: &Column<'_>) -> b
     let [result] = program.results() else {
         return false;
     };
-    let result = &registers[usize::from(*result)].0;
+    let result = result_of(program, registers, *result, child.dtype);
     let mut differ = 0;
     match child.dtype {
         Dtype::Bf16 => {
@@ -323,7 +426,7 @@ fn compare(
     }
     let stored = &stored.0;
     for &result in program.results() {
-        let result = &registers[usize::from(result)].0;
+        let result = result_of(program, registers, result, child.dtype);
         match child.dtype {
             Dtype::Bf16 => agree!(agree, stored, result, bf16_bits),
             Dtype::F16 => agree!(agree, stored, result, f16_bits),
@@ -348,7 +451,7 @@ fn decode(column: &Column<'_>, out: &mut [f32; BLOCK]) {
     match column.dtype {
         Dtype::Bf16 => {
             for (value, bytes) in out.iter_mut().zip(column.bytes.as_chunks::<2>().0) {
-                *value = f32::from_bits(u32::from(u16::from_le_bytes(*bytes)) << 16);
+                *value = widen_bf16(*bytes);
             }
         }
         Dtype::F16 => {
@@ -369,9 +472,14 @@ fn decode(column: &Column<'_>, out: &mut [f32; BLOCK]) {
     }
 }
 
+#[inline(always)]
+fn widen_bf16(bytes: [u8; 2]) -> f32 {
+    f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)
+}
+
 /// The float32 bits of the nearest bf16, ties to even; any NaN stays one.
 #[inline(always)]
-fn bf16_bits(value: f32) -> u32 {
+pub(super) fn bf16_bits(value: f32) -> u32 {
     let bits = value.to_bits();
     let rounded = bits.wrapping_add(0x7FFF + (bits >> 16 & 1)) & 0xFFFF_0000;
     if value.is_nan() { bits | 0x0040_0000 } else { rounded }

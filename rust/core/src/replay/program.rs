@@ -71,6 +71,7 @@ impl Op {
 pub struct Program {
     ops: Vec<Op>,
     results: Vec<u8>,
+    uses: Vec<usize>,
     columns: usize,
     scalars: usize,
     factors: usize,
@@ -119,7 +120,11 @@ impl Program {
         if let Some(result) = results.iter().find(|&&result| usize::from(result) >= ops.len()) {
             return wrong(format!("result {result} of {} operations", ops.len()));
         }
-        Ok(Self { ops, results, columns, scalars, factors })
+        let mut uses = vec![0; ops.len()];
+        for operand in ops.iter().flat_map(|op| op.operands()) {
+            uses[usize::from(operand)] += 1;
+        }
+        Ok(Self { ops, results, uses, columns, scalars, factors })
     }
 
     /// The operations, in order.
@@ -130,6 +135,16 @@ impl Program {
     /// The numbers of those that are results; the first is the one mismatches are measured from.
     pub fn results(&self) -> &[u8] {
         &self.results
+    }
+
+    /// How many operands operation `number` is.
+    pub(super) fn uses(&self, number: usize) -> usize {
+        self.uses[number]
+    }
+
+    /// Whether operation `number` is a result.
+    pub(super) fn is_result(&self, number: usize) -> bool {
+        self.results.iter().any(|&result| usize::from(result) == number)
     }
 
     /// How many columns it reads, counted from the base on.

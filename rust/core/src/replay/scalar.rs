@@ -1,5 +1,6 @@
 //! The definition of a program's result, one element after the other.
 
+use super::machine::bf16_bits;
 use super::program::{Factors, Op, Program};
 use super::{BLOCK, Counts, ulps_bin};
 use crate::checkpoint::dtype::Dtype;
@@ -151,21 +152,31 @@ pub(super) fn mismatch(
     let element = start + k as u64;
     counts.first = Some(counts.first.map_or(element, |first| first.min(element)));
     let width = child.dtype.bits();
-    let ours = order(encode(child.dtype, f64::from(value)).unwrap_or(0), width);
+    // Which NaN it is depends on the hardware.
+    let value = if value.is_nan() { f32::NAN } else { value };
+    let code = match child.dtype {
+        Dtype::Bf16 => Some(u64::from(bf16_bits(value) >> 16)),
+        Dtype::F32 => Some(u64::from(value.to_bits())),
+        dtype => encode(dtype, f64::from(value)),
+    };
+    let ours = order(code.unwrap_or(0), width);
     let theirs = order(bits(child, k), width);
     let steps = ours.abs_diff(theirs);
     counts.zero_signs += u64::from(steps == 0);
-    counts.ulps[ulps_bin(u64::try_from(steps).unwrap_or(u64::MAX))] += 1;
+    counts.ulps[ulps_bin(steps)] += 1;
 }
 
 /// Consecutive floats as consecutive numbers; both zeros are 0.
-fn order(bits: u64, width: u64) -> i128 {
+fn order(bits: u64, width: u64) -> i64 {
     let sign = 1 << (width - 1);
-    let magnitude = i128::from(bits & (sign - 1));
+    let magnitude = (bits & (sign - 1)) as i64;
     if bits & sign == 0 { magnitude } else { -magnitude }
 }
 
 fn bits(column: &Column<'_>, k: usize) -> u64 {
+    if let Dtype::Bf16 = column.dtype {
+        return u64::from(u16::from_le_bytes([column.bytes[2 * k], column.bytes[2 * k + 1]]));
+    }
     let width = (column.dtype.bits() / 8) as usize;
     let bytes = &column.bytes[k * width..(k + 1) * width];
     bytes.iter().rev().fold(0, |bits, &byte| bits << 8 | u64::from(byte))
