@@ -5,8 +5,8 @@
 FOLDER holds checkpoints and a MANIFEST.json that says of each its "base", "parents", "family" and
 "method". Children are those of the corpus and others made on the fly from them: merges of small
 displacements, merges with noise, merges with a share of a real training step on top. Each is traced
-with the parents that its class names; what the manifest says is used to choose parents and to judge,
-and the trace sees none of it.
+with the parents that its class names; what the manifest says is used to choose parents and to
+judge, and the trace sees none of it.
 
 A verdict is *right* if it is one that the truth allows, *undetermined* if it says so, *wrong*
 otherwise. A wrong verdict "merge" is named by its level: the exact ones must be none.
@@ -291,7 +291,7 @@ def table(results: list[Result]) -> str:
     for each in results:
         groups[each.group].append(each)
     lines = [
-        "| combination | n | right | undetermined | wrong | of these 'merge', exact / statistical |",
+        "| combination | n | right | undetermined | wrong | wrong 'merge': exact / statistical |",
         "|---|---|---|---|---|---|",
     ]
     for group, members in groups.items():

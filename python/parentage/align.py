@@ -94,7 +94,7 @@ def pair_by_name(tensor: Tensor, other: Checkpoint) -> Extent | str:
 
 
 def pair_by_layer(layers: Mapping[int, int]) -> Callable[[Tensor, Checkpoint], Extent | str]:
-    """Pair the tensors of every layer of the child with those of the layer that ``layers`` names."""
+    """Pair the tensors of a layer of the child with those of the layer that ``layers`` names."""
 
     def pair(tensor: Tensor, other: Checkpoint) -> Extent | str:
         return pair_by_name(replace(tensor, name=moved(tensor, layers)), other)
@@ -143,8 +143,9 @@ def align(
     """Pair every tensor of ``child`` with all ``others``: the base, then parents and controls.
 
     ``pairing`` is the seam for layout rules: it says where a tensor of the child lies in another
-    checkpoint, or why it does not. A slice takes part if every checkpoint has it. ``layers`` says which
-    layers of the child are paired with which of the others, where that is not the same number.
+    checkpoint, or why it does not. A slice takes part if every checkpoint has it. ``layers`` says
+    which layers of the child are paired with which of the others, where that is not the same
+    number.
 
     Raises
     ------

@@ -1,7 +1,8 @@
 """Rounding cells: the weights that the stored values of the child admit, and how many of them do.
 
 The core counts, for every weight in a window, the elements whose cell admits it (see ``cells.rs``);
-here the peak of that spectrum is found, refined, and, for several parents, found again for each in turn.
+here the peak of that spectrum is found, refined, and, for several parents, found again for each in
+turn.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Peaks:
 
     @property
     def pooled(self) -> float:
-        """Share of narrow intervals at the peak over all groups; of all of them without narrow ones.
+        """Share of narrow intervals at the peak over all groups; of all without narrow ones.
 
         NaN without any interval.
         """
@@ -57,7 +58,7 @@ class Peaks:
 
 
 def pooled(narrow: Floats, narrow_count: Counts, share: Floats, count: Counts) -> float:
-    """Return the mean of shares weighted by their counts, of narrow intervals where there are some."""
+    """Return the mean of shares weighted by counts, of narrow intervals where there are some."""
     for values, counts in ((narrow, narrow_count), (share, count)):
         weights = counts.astype(np.float64)
         if weights.sum() >= LEAST_NARROW:
@@ -173,10 +174,10 @@ def locate(
 ) -> Located:
     """Find the weights of the columns ``axes`` by coordinate search, by group of slices.
 
-    ``start`` is (G, columns - 1), as from least squares. In each round every column in turn gets the
-    peak of its spectrum with the others held. Windows shrink with the steps made. ``reach`` bounds
-    the first step; by default all of :data:`WINDOW` is searched for a single column. A search that has
-    found next to nothing after two rounds is given up.
+    ``start`` is (G, columns - 1), as from least squares. In each round every column in turn gets
+    the peak of its spectrum with the others held. Windows shrink with the steps made. ``reach``
+    bounds the first step; by default all of :data:`WINDOW` is searched for a single column. A
+    search that has found next to nothing after two rounds is given up.
     """
     weights = np.where(np.isnan(start), 0.0, start).astype(np.float64)
     keep = np.zeros(weights.shape[1], dtype=bool)

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from itertools import product
+from itertools import islice, product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from parentage import _core
 from parentage.cells import LEAST_NARROW, Located, locate, peaks
-from parentage.checkpoint import COMPONENTS, is_of_the_body
+from parentage.checkpoint import COMPONENTS
 from parentage.recipe import Setting, layers, position
 from parentage.replay import Program
 from parentage.sample import Sample
@@ -92,7 +92,7 @@ class Findings:
     def __init__(
         self, alignment: Alignment, names: tuple[str, ...], parents: int, options: Options
     ) -> None:
-        """``names`` are base, parents and controls; ``parents`` says how many are parents."""
+        """Take checkpoints by name: the base, so many ``parents``, controls."""
         self.sample = Sample(alignment, parents, options)
         self.small = (
             Sample(alignment, parents, options, SEARCH)
@@ -107,7 +107,7 @@ class Findings:
         self.columns = {name: i for i, name in enumerate(names)}
 
     def whole(self, index: int, column: int) -> Floats:
-        """Return all elements of a slice of one checkpoint and of the child, (elements, 2) float64."""
+        """Return all elements of a slice, of one checkpoint and the child: (elements, 2)."""
         extents = [self.slices[index].extents[i] for i in (column, -1)]
         plan = _core.Plan(
             [self._alignment.checkpoints[i] for i in (column, -1)],
@@ -133,7 +133,7 @@ class Findings:
         return below, above
 
     def sample_from(self, origin: int) -> Sample:
-        """Return the search sample with column ``origin`` as the base, and the base in its place."""
+        """Return the search sample with column ``origin`` and the base exchanged."""
         order = list(range(len(self.names)))
         order[0], order[origin] = order[origin], order[0]
         return Sample(self._alignment, len(self.parents), self._options, SEARCH, order)
@@ -151,7 +151,7 @@ class Findings:
         return out
 
     def floors(self, residual: Floats) -> float:
-        """Return the root of residual energies over all slices, in units of the child's rounding."""
+        """Return the root of residual energies of all slices, in units of the rounding."""
         factor = 4.0 ** max(
             _SIGNIFICANDS.get(self._stored, 0) - _SIGNIFICANDS.get(self.out_dtype, 0), 0
         )
@@ -161,8 +161,9 @@ class Findings:
     def describe(self, values: Floats, tolerance: Floats, known: NDArray[np.bool_]) -> Setting:
         """Return one number for all slices, or by layer or slice: the simplest that fits.
 
-        ``values`` and ``tolerance`` are (S,). Slices that are not ``known`` may have any value, and so
-        may those with :data:`OUTLYING` of the elements: in small slices other weights fit as well.
+        ``values`` and ``tolerance`` are (S,). Slices that are not ``known`` may have any value, and
+        so may those with :data:`OUTLYING` of the elements: in small slices other weights fit as
+        well.
         """
         size = np.where(known, self.sample.weight, 0.0)
         if size.sum() == 0:
@@ -422,9 +423,9 @@ class Findings:
     def cells(self, groups: NDArray[np.intp]) -> tuple[Floats, Floats]:
         """Return the parents' weights by group of slices, as the cells have them, and their shares.
 
-        (G, parents) and (G, parents): each weight with the others held at those of the best blend. A
-        peak at 0 or 1 says that elements are copies, one that few narrow cells admit says nothing:
-        both are NaN.
+        (G, parents) and (G, parents): each weight with the others held at those of the best blend.
+        A peak at 0 or 1 says that elements are copies, one that few narrow cells admit says
+        nothing: both are NaN.
         """
         count = int(groups.max(initial=-1)) + 1
         weights = np.full((count, len(self.parents)), np.nan)
@@ -550,7 +551,8 @@ def spell(
 ) -> Iterator[tuple[list[float], float]]:
     """Yield parents' weights and the base's: decimals, fractions, ratios, and as they are.
 
-    ``free`` is the base's weight beyond what makes the sum one, which counts where it is its ``own``.
+    ``free`` is the base's weight beyond what makes the sum one, which counts where it is its
+    ``own``.
     """
 
     def near(candidate: list[float]) -> bool:
@@ -593,12 +595,8 @@ def spell_coarse(
         near = {round(value, 1), round(value, 2)}
         near |= {round(round(value, 3) + step / 1000.0, 3) for step in range(-3, 4)}
         choices.append(sorted(x for x in near if abs(x - value) <= 4e-3 and x != 0.0) or [value])
-    count = 0
-    for chosen in product(*choices):
+    for chosen in islice(product(*choices), COMBINATIONS):
         yield list(chosen), round(1.0 + free - sum(chosen), 6)
-        count += 1
-        if count >= COMBINATIONS:
-            break
     fractions = [Fraction(value).limit_denominator(20) for value in values]
     if all(abs(float(a) - b) <= 4e-3 for a, b in zip(fractions, values, strict=True)):
         yield [float(each) for each in fractions], 1.0 + free - sum(map(float, fractions))

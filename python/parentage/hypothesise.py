@@ -30,8 +30,8 @@ BATCH = 32
 LEAST_SHARE = 0.02
 """Share of elements below which a recipe is not worth a second look."""
 LEAST_GAIN = 0.3
-"""Share of what decoys leave that a recipe has to explain to be carried out on everything: merges with
-half a unit of noise reach 0.6, fine-tunes below 0.1."""
+"""Share of what decoys leave that a recipe has to explain to be carried out on everything: merges
+with half a unit of noise reach 0.6, fine-tunes below 0.1."""
 REFINED = 0.5
 """Least share of a recipe whose fitted numbers are refined."""
 TABLES = 0.1
@@ -53,8 +53,8 @@ class Hypothesis:
     explained: int
     elements: int
     decoy_share: float
-    """The largest share with one of the parents replaced by its own displacements in another order, or
-    by another checkpoint that was offered; NaN where it was not measured."""
+    """The largest share with one of the parents replaced by its own displacements in another order,
+    or by another checkpoint that was offered; NaN where it was not measured."""
 
     @property
     def gain(self) -> float:
@@ -80,8 +80,8 @@ def build(
 def hypothesise(findings: Findings) -> list[Hypothesis]:
     """Return recipes in the order of what they reproduce of the sample, the best first.
 
-    Recipes that reproduce the same elements are one: the first named of them is kept, the others are
-    its equivalents.
+    Recipes that reproduce the same elements are one: the first named of them is kept, the others
+    are its equivalents.
     """
     candidates: dict[str, Recipe] = {}
     for method in METHODS.values():
@@ -203,15 +203,17 @@ def worth_streaming(hypotheses: Sequence[Hypothesis], *, is_whole: bool) -> list
 
 
 def is_table(recipe: Recipe) -> bool:
-    """Return whether a recipe has weights of their own for every slice, which fit better by number."""
+    """Return whether a recipe has weights by slice, which fit better by their number."""
     return any(
         isinstance(each.weight, Mapping) and "slices" in each.weight for each in recipe.ingredients
     )
 
 
 def complexity(recipe: Recipe) -> tuple[int, int, int]:
-    """Return how much has to be said to state a recipe: settings that vary, its method's place in the
-    list, digits of weights."""
+    """Return how much has to be said to state a recipe.
+
+    Settings that vary, the method's place in the list, and digits of weights.
+    """
     settings = [each.weight for each in recipe.ingredients]
     settings += [value for value in recipe.parameters.values() if not isinstance(value, bool | str)]
     structured = sum(isinstance(value, Mapping) for value in settings) + len(recipe.fitted)
@@ -228,7 +230,8 @@ def complexity(recipe: Recipe) -> tuple[int, int, int]:
 def decoy_share(recipe: Recipe, findings: Findings) -> float:
     """Return the largest share of the sample that the recipe reaches with a decoy for a parent.
 
-    A decoy is the base with the parent's displacements in another order, or another checkpoint offered.
+    A decoy is the base with the parent's displacements in another order, or another checkpoint
+    offered.
     """
     programs = []
     ours = [each.name for each in recipe.ingredients if each.name != findings.base]

@@ -65,8 +65,8 @@ def trace(
     Returns
     -------
     Trace
-        The verdict and the tables it rests on. No option from ``threads`` to ``level`` changes a bit
-        of it.
+        The verdict and the tables it rests on. No option from ``threads`` to ``level`` changes a
+        bit of it.
 
     Raises
     ------

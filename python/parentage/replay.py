@@ -7,9 +7,11 @@ A :class:`Program` collects operations while a formula is evaluated on :class:`V
 >>> base, parent = program.column(0), program.column(1)
 >>> blend = program.fma(parent, program.scalar(0.6), base * program.scalar(0.4))
 >>> program.operations
-[('column', [0]), ('column', [1]), ('scalar', [0]), ('scalar', [1]), ('mul', [0, 3]), ('fma', [1, 2, 4])]
+[('column', [0]), ('column', [1]), ('scalar', [0]), ('scalar', [1]), ('mul', [0, 3]), ('fma', [1, 2,
+4])]
 
-Every operation is one float32 operation, rounded once; ``round`` adds a rounding to a narrower dtype.
+Every operation is one float32 operation, rounded once; ``round`` adds a rounding to a narrower
+dtype.
 """
 
 from __future__ import annotations
@@ -146,7 +148,8 @@ class Program:
         """Return what the core carries out.
 
         ``owner`` are the slices of a plan's slices, where those are parts of slices or a range of
-        them, and ``starts`` their first elements in those; ``applies`` (S,) says about which slices the program says anything.
+        them, and ``starts`` their first elements in those; ``applies`` (S,) says about which slices
+        the program says anything.
         """
         chosen = np.arange(self.slices) if owner is None else owner
         scalars = np.empty((len(chosen), len(self._scalars)), dtype=np.float32)

@@ -90,9 +90,9 @@ def strange_layers(alignment: Alignment, options: Options) -> bool:
     seen: dict[int, Slice] = {}
     for each in alignment.slices:
         is_matrix = sum(size > 1 for size in each.shape) >= 2 and each.elements >= LEAST_ELEMENTS
-        if is_matrix and is_replayed(each) and each.layer is not None:
-            if is_of_the_body(each.component):
-                seen.setdefault(each.layer, each)
+        in_body = each.layer is not None and is_of_the_body(each.component)
+        if is_matrix and in_body and is_replayed(each):
+            seen.setdefault(each.layer or 0, each)
     if not seen:
         return False
     slices = list(seen.values())
@@ -221,7 +221,8 @@ class Sample:
     @cached_property
     def weight(self) -> Floats:
         """(S,) sampled elements of each slice."""
-        return np.bincount(self.owner, self.counts.astype(np.float64), len(self.slices))
+        sizes = self.counts.astype(np.float64)
+        return np.bincount(self.owner, sizes, len(self.slices)).astype(np.float64)
 
     @cached_property
     def gram(self) -> Gram:

@@ -109,7 +109,8 @@ def stream(
 ) -> Statistics:
     """Read every slice once. The first ``parents`` columns after the base are parents.
 
-    ``replays`` are recipes as programs with their results, carried out in the same pass. Memory is bounded by the number of slices, not by their size.
+    ``replays`` are recipes as programs with their results, carried out in the same pass. Memory is
+    bounded by the number of slices, not by their size.
     """
     slices, plan = alignment.slices, alignment.plan
     layer_numbers = tuple(sorted({layer for each in slices if (layer := _layer(each)) is not None}))

@@ -44,8 +44,8 @@ class Thresholds:
     """Least residual that arithmetic does not account for: merges computed in bf16 reach 1.9."""
     reproduced: float = 0.999
     """Least share of elements that the recipe of a merge reproduces or explains. Methods whose
-    angles are sums over a tensor are known to a few units in the last place and reach 0.9995; half a
-    unit of noise leaves 0.61."""
+    angles are sums over a tensor are known to a few units in the last place and reach 0.9995; half
+    a unit of noise leaves 0.61."""
     decoy: float = 0.02
     """Most that a recipe may leave, as a share of what decoys leave. Where displacements are tiny,
     anything reproduces nearly everything."""
@@ -543,8 +543,8 @@ def undetermined(e: Evidence) -> Verdict:
         replay = e.replay
         text = (
             f"{replay.text}, reproduces {replay.share:.2%} of the elements, decoys in place of its "
-            f"parents {replay.decoy_share:.2%}: a merge in arithmetic that is not known here, or one "
-            "changed a little. The tool that made it, or its recipe, would decide."
+            f"parents {replay.decoy_share:.2%}: a merge in arithmetic that is not known here, or "
+            "one changed a little. The tool that made it, or its recipe, would decide."
         )
     elif blend and limits.merge_residual < e.residual_floors_slices < limits.changed_residual:
         text = (

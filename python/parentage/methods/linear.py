@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from parentage.replay import Value
 
 ARITHMETICS = {
-    "float32-fma": "acc = fma(p_i, w_i, acc) in order from 0, then acc / sum w_i: mergekit from 0.1.5",
+    "float32-fma": "acc = fma(p_i, w_i, acc) in order from 0, then acc / sum w_i: mergekit from "
+    "0.1.5",
     "float32": "the sum of w_i p_i in order, each product and each sum rounded, then / sum w_i: "
     "mergekit before 0.1.5 with dtype float32, and plain scripts",
     "bfloat16": "weights, products, the sum, the sum of weights and the quotient each rounded to "
     "bf16: mergekit before 0.1.5 with dtype bfloat16",
-    "bfloat16-script": "each product and each sum rounded to bf16, weights float32: a plain script on "
-    "bf16 tensors",
+    "bfloat16-script": "each product and each sum rounded to bf16, weights float32: a plain script "
+    "on bf16 tensors",
     "float16-script": "the same in f16",
 }
 MOST_ORDERED = 4
@@ -125,8 +126,8 @@ def recipes(spelling: Spelling, out_dtype: str) -> Iterator[Recipe]:
     for arithmetic in ARITHMETICS:
         if arithmetic.startswith(("bf", "float16")) != spelling.is_coarse:
             continue
-        # Two products are added up alike in either order, a fused chain is not; and products that were
-        # rounded to bf16 leave float32 hardly anything to round.
+        # Two products are added up alike in either order, a fused chain is not; and products that
+        # were rounded to bf16 leave float32 hardly anything to round.
         commutes = arithmetic == "bfloat16" or (len(names) == 2 and arithmetic != "float32-fma")
         for order in orders[:1] if commutes else orders:
             yield Recipe(

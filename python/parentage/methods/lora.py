@@ -104,11 +104,11 @@ def factors(
     """Return factors of low rank whose product lies in (low, high), as far as that can be had.
 
     The rank is the number of singular values of ``start`` above those of rounding: of uniform noise
-    in the cells. ``None`` if it is not low. From the truncated decomposition on, the largest distance
-    from the middle of a cell, in half cells, is brought below 1 by a barrier method: with
-    ``u = (a b - middle) / half`` and a bound s a little above max |u|, rows of one factor and columns
-    of the other take Newton steps in turns on ``-sum log(s^2 - u^2)``, which keeps away from s, and s
-    follows max |u| down (Boyd and Vandenberghe 2004, section 11.3).
+    in the cells. ``None`` if it is not low. From the truncated decomposition on, the largest
+    distance from the middle of a cell, in half cells, is brought below 1 by a barrier method: with
+    ``u = (a b - middle) / half`` and a bound s a little above max |u|, rows of one factor and
+    columns of the other take Newton steps in turns on ``-sum log(s^2 - u^2)``, which keeps away
+    from s, and s follows max |u| down (Boyd and Vandenberghe 2004, section 11.3).
     """
     noise = (np.random.default_rng(0).random(start.shape) - 0.5) * (high - low)
     left, values, right = np.linalg.svd(start, full_matrices=False)
@@ -152,7 +152,8 @@ def _newton(a: Floats, b: Floats, middle: Floats, half: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         reach = np.where(change > 0, (bound - u) / change, (-bound - u) / change)
     reach = np.where(change == 0, np.inf, reach).min(axis=1)
-    return a + np.minimum(1.0, 0.8 * reach)[:, None] * step
+    out: Floats = a + np.minimum(1.0, 0.8 * reach)[:, None] * step
+    return out
 
 
 METHOD = Method(

@@ -84,7 +84,7 @@ class Replaying:
         return np.array([values.get(each.name, default) for each in self.slices])
 
 
-def models(recipe: Recipe, paths: Mapping[str, str], **parameters: str) -> list[dict[str, Any]]:
+def models(recipe: Recipe, paths: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return mergekit's list of models with a weight each, and a density where there is one."""
     from parentage.recipe import for_mergekit
 

@@ -92,7 +92,8 @@ def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
 
 METHOD = Method(
     name="model_stock",
-    formula="t mean(p_i) + (1 - t) b, t = n c / (1 + (n - 1) c), c the mean cosine between d_i and d_j",
+    formula="t mean(p_i) + (1 - t) b, t = n c / (1 + (n - 1) c), c the mean cosine between d_i "
+    "and d_j",
     source="Jang et al. 2024, Model Stock, arXiv:2403.19522; mergekit merge_methods/model_stock.py",
     parameters={},
     arithmetics=ARITHMETICS,

@@ -89,7 +89,7 @@ def combined(norms: Floats, cosine: Floats, weights: Floats) -> Floats:
     tangent = weights[None, :] - (dots @ weights)[:, None] * unit
     on_units = unit * found["cosine"][:, None] + tangent * found["sine"][:, None]
     with np.errstate(divide="ignore", invalid="ignore"):
-        out = np.where(norms > 0, on_units * found["length"][:, None] / norms, 0.0)
+        out: Floats = np.where(norms > 0, on_units * found["length"][:, None] / norms, 0.0)
     return out
 
 

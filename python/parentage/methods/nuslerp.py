@@ -107,8 +107,8 @@ def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
 
 METHOD = Method(
     name="nuslerp",
-    formula="[sin((1 - t) theta) x_1 + sin(t theta) x_2] / sin theta, t = w_2 / (w_1 + w_2), of whole "
-    "checkpoints, or b plus that of displacements",
+    formula="[sin((1 - t) theta) x_1 + sin(t theta) x_2] / sin theta, t = w_2 / (w_1 + w_2), of "
+    "whole checkpoints, or b plus that of displacements",
     source="Shoemake 1985; mergekit merge_methods/nuslerp.py, nuslerp_flatten true",
     parameters={"t": "w_2 / (w_1 + w_2) where it is not one number for all"},
     arithmetics=ARITHMETICS,

@@ -69,7 +69,8 @@ def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
         place = (source, int(moved.get(name, layer)))
         if places.setdefault(layer, place) != place:
             raise RecipeError(
-                f"layer {layer} is of more than one checkpoint, which mergekit's passthrough can not do"
+                f"layer {layer} is of more than one checkpoint, which mergekit's passthrough can "
+                "not do"
             )
     slices = []
     order = sorted(places)

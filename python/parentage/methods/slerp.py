@@ -24,7 +24,8 @@ def replay(r: Replaying) -> Sequence[Value]:
     """Return a p_1 + b p_2, each product and the sum rounded; a and b are fitted by slice."""
     one, two = (r.column(each.name) for each in r.recipe.ingredients)
     t = r.resolve(_t(r.recipe))
-    a = _known(r.fitted("first"), np.float32(1.0) - t.astype(np.float32))
+    rest = (np.float32(1.0) - t.astype(np.float32)).astype(np.float64)
+    a = _known(r.fitted("first"), rest)
     b = _known(r.fitted("second"), t)
     return [one * r.scalar(a) + two * r.scalar(b)]
 

@@ -1,9 +1,9 @@
-"""What methods have in common whose weights are angles: sums of parents with a scalar each per slice.
+"""What methods have in common whose weights are angles: sums with a scalar per parent and slice.
 
-Their scalars are functions of inner products of whole tensors. Those are summed in float32 by the tools
-that merge, in an order that is not known, and so are off by some units in the last place: they are
-computed here from the sample's Gram matrices and then moved, by slice, to where the fewest elements
-mismatch.
+Their scalars are functions of inner products of whole tensors. Those are summed in float32 by the
+tools that merge, in an order that is not known, and so are off by some units in the last place:
+they are computed here from the sample's Gram matrices and then moved, by slice, to where the fewest
+elements mismatch.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def cosines(gram: Floats, columns: Sequence[int]) -> tuple[Floats, Floats]:
 
 
 def slerp_weights(cosine: Floats, t: Floats, linear: float = LINEAR) -> Floats:
-    """Return (S, 2): sin((1 - t) theta) / sin theta and sin(t theta) / sin theta; linear near |1|."""
+    """Return (S, 2): sin((1 - t) theta) and sin(t theta) over sin theta; linear near |1|."""
     theta = np.arccos(cosine)
     sine = np.sin(theta)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -93,7 +93,7 @@ def slerp_weights(cosine: Floats, t: Floats, linear: float = LINEAR) -> Floats:
 
 
 def interpolation(cosine: Floats, second: Floats, linear: float = LINEAR) -> Floats:
-    """Return t (S,) for which :func:`slerp_weights` gives the second weight; NaN where none does."""
+    """Return t (S,) for which :func:`slerp_weights` gives the second weight, NaN if none does."""
     theta = np.arccos(cosine)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.arcsin(second * np.sin(theta)) / theta
@@ -104,7 +104,7 @@ def interpolation(cosine: Floats, second: Floats, linear: float = LINEAR) -> Flo
 def located(
     f: Findings, columns: tuple[int, int], start: Floats, *, raw: bool
 ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Return two weights by slice as the cells have them (S, 2), widths (S,), and where they are known.
+    """Return two weights by slice from the cells (S, 2), widths (S,), and whether they are known.
 
     ``start`` are those of least squares. Whole checkpoints (``raw``) are measured from the first of
     the two, of which they then have a weight beyond what makes the sum one.
@@ -131,7 +131,7 @@ def located(
     return out, widths, (narrow > 0.8) & (found.intervals[:, 1] >= 4 * LEAST_NARROW)
 
 
-def table(f: Findings, values: Floats) -> dict[str, float]:
+def table(f: Findings, values: Floats | NDArray[np.float32]) -> dict[str, float]:
     """Return (S,) numbers by slice, as float32 has them."""
     return {
         each.name: float(np.float32(value)) for each, value in zip(f.slices, values, strict=True)

@@ -1,0 +1,409 @@
+"""Methods whose weights are angles, matrices of low rank, and layers in other places.
+
+Merges are made here in float32 as their tools make them, on whole tensors; the recipes that are found
+have a scalar or two per tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import parentage
+import pytest
+from conftest import BF16, write_checkpoint
+from hypothesis import given
+from hypothesis import strategies as st
+from parentage.errors import RecipeError
+from parentage.hypothesise import LEAST_GAIN, Hypothesis, hypothesise
+from parentage.methods.karcher import combined as karcher_weights
+from parentage.methods.multislerp import combined as multislerp_weights
+from parentage.methods.span import LINEAR, cosines, interpolation, slerp_weights
+from test_cells import F32, F64, SHAPES, Array, Tensors, bf16, found_in, made, stored
+
+FAR = {"one": 0.02, "two": 0.02, "three": 0.02}
+FAMILY = made(FAR, seed=13)
+"""Displacements as large as the weights: here spheres are not planes."""
+
+
+def related(seed: int = 17) -> dict[str, Tensors]:
+    """Return a family whose displacements have something in common."""
+    rng = np.random.default_rng(seed)
+    family: dict[str, Tensors] = {name: {} for name in ("base", "one", "two", "three")}
+    for tensor, shape in SHAPES.items():
+        base = bf16(rng.normal(1.0 if "norm" in tensor else 0.0, 0.03, shape))
+        common = rng.normal(0, 0.004, shape)
+        family["base"][tensor] = base
+        for name in ("one", "two", "three"):
+            family[name][tensor] = bf16(base + common + rng.normal(0, 0.003, shape))
+    return family
+
+
+RELATED = related()
+
+
+def norm(x: Array) -> Any:
+    return np.sqrt(F32((x * x).sum(dtype=F32)))
+
+
+def dot(x: Array, y: Array) -> Any:
+    return F32((x * y).sum(dtype=F32))
+
+
+def slerp(x: Array, y: Array, t: float) -> Array:
+    cosine = float(dot(F32(x / norm(x)), F32(y / norm(y))))
+    if abs(cosine) > 0.9995:
+        return F32(F32(F32(1.0 - t) * x) + F32(F32(t) * y))
+    theta = np.arccos(cosine)
+    one = F32(np.sin((1.0 - t) * theta) / np.sin(theta))
+    two = F32(np.sin(t * theta) / np.sin(theta))
+    return F32(F32(one * x) + F32(two * y))
+
+
+def nuslerp(x: Array, y: Array, t: float) -> Array:
+    cosine = np.clip(dot(F32(x / norm(x)), F32(y / norm(y))), -1, 1)
+    theta = F32(np.arccos(F32(cosine)))
+    one, two = F32(np.sin(F32(F32(1.0 - t) * theta))), F32(np.sin(F32(F32(t) * theta)))
+    return F32(F32(F32(one * x) + F32(two * y)) / F32(np.sin(theta)))
+
+
+def multislerp(parts: Sequence[Array], weights: Sequence[float]) -> Array:
+    shares = [F32(w) for w in weights]
+    total = reduce(lambda a, b: F32(a + b), shares)
+    shares = [F32(w / total) for w in shares]
+
+    def mixed(values: Sequence[Array]) -> Array:
+        products = [F32(v * w) for v, w in zip(values, shares, strict=True)]
+        return reduce(lambda a, b: F32(a + b), products)
+
+    norms = [F32(norm(x) + F32(1e-8)) for x in parts]
+    units = [F32(x / n) for x, n in zip(parts, norms, strict=True)]
+    mean = mixed(units)
+    mean = F32(mean / norm(mean))
+    tangent = mixed([F32(u - F32(dot(u, mean) * mean)) for u in units])
+    length = F32(norm(tangent) + F32(1e-8))
+    along = F32(tangent * F32(np.sin(length) / length))
+    size = reduce(lambda a, b: F32(a + b), [F32(n * w) for n, w in zip(norms, shares, strict=True)])
+    return F32(F32(F32(mean * F32(np.cos(length))) + along) * size)
+
+
+def karcher(parts: Sequence[Array]) -> Array:
+    share = F32(1.0 / len(parts))
+    norms = [norm(x) for x in parts]
+    units = [F32(x / n) for x, n in zip(parts, norms, strict=True)]
+    mean = F32(sum(F32(share * u) for u in units))
+    mean = F32(mean / norm(mean))
+    for _ in range(10):
+        tangent = np.zeros_like(mean)
+        for unit in units:
+            cosine = np.clip(dot(unit, mean), -1, 1)
+            theta = np.arccos(cosine)
+            if theta >= 1e-5:
+                factor = F32(share * F32(theta / np.sin(theta)))
+                tangent = F32(tangent + F32(factor * F32(unit - F32(cosine * mean))))
+        length = norm(tangent)
+        if length < 1e-5:
+            break
+        mean = F32(F32(np.cos(length) * mean) + F32(F32(np.sin(length) / length) * tangent))
+        mean = F32(mean / norm(mean))
+    return F32(F32(sum(F32(share * n) for n in norms)) * mean)
+
+
+def stock(base: Array, parts: Sequence[Array]) -> Array:
+    deltas = [F32(x - base) for x in parts]
+    count = len(parts)
+    found = [
+        dot(deltas[i], deltas[j]) / F32(norm(deltas[i]) * norm(deltas[j]))
+        for i in range(count)
+        for j in range(i)
+    ]
+    cosine = F32(np.mean(found))
+    t = F32(F32(count * cosine) / F32(F32(1) + F32((count - 1) * cosine)))
+    mean = F32(reduce(lambda a, b: F32(a + b), parts) / F32(count))
+    return F32(F32(mean * t) + F32(base * F32(F32(1) - t)))
+
+
+def child_of(merge: Callable[[Callable[[str], Array]], Array], family: Any) -> Tensors:
+    """Return what ``merge`` makes of every tensor, given a function from names to arrays."""
+    return {
+        tensor: np.asarray(merge(lambda name, at=tensor: family[name][at])).astype(BF16)
+        for tensor in SHAPES
+    }
+
+
+def displaced(merge: Callable[..., Array], names: Sequence[str], *rest: Any) -> Any:
+    def merged(x: Callable[[str], Array]) -> Array:
+        base = x("base")
+        parts = [F32(x(name) - base) for name in names]
+        inner = merge(*parts, *rest) if merge is nuslerp else merge(parts, *rest)
+        return F32(inner + base)
+
+    return merged
+
+
+CASES: dict[str, tuple[str, Any, Any, dict[str, float | None], str | None, dict[str, Any]]] = {
+    "slerp": (
+        "slerp",
+        FAMILY,
+        lambda x: slerp(x("base"), x("one"), 0.35),
+        {"base": None, "one": None},
+        "base",
+        {"t": 0.35},
+    ),
+    "slerp of two": (
+        "slerp",
+        FAMILY,
+        lambda x: slerp(x("one"), x("two"), 0.7),
+        {"one": None, "two": None},
+        "one",
+        {"t": 0.7},
+    ),
+    "nuslerp of displacements": (
+        "nuslerp",
+        FAMILY,
+        displaced(nuslerp, ["one", "two"], 0.3),
+        {"one": 0.7, "two": 0.3},
+        "base",
+        {},
+    ),
+    "multislerp": (
+        "multislerp",
+        FAMILY,
+        lambda x: multislerp([x("one"), x("two"), x("three")], [0.5, 0.3, 0.2]),
+        {"one": 0.5, "two": 0.3, "three": 0.2},
+        None,
+        {},
+    ),
+    "multislerp of displacements": (
+        "multislerp",
+        FAMILY,
+        displaced(multislerp, ["one", "two", "three"], [0.5, 0.3, 0.2]),
+        {"one": 0.5, "two": 0.3, "three": 0.2},
+        "base",
+        {},
+    ),
+    "karcher": (
+        "karcher",
+        FAMILY,
+        lambda x: karcher([x("one"), x("two"), x("three")]),
+        {"one": None, "two": None, "three": None},
+        None,
+        {},
+    ),
+    "model_stock": (
+        "model_stock",
+        RELATED,
+        lambda x: stock(x("base"), [x("one"), x("two"), x("three")]),
+        {"one": None, "two": None, "three": None},
+        "base",
+        {},
+    ),
+}
+
+
+def best_of(folder: Any, family: Any, child: Tensors, parents: Sequence[str]) -> Hypothesis:
+    return hypothesise(found_in(folder, family, child, parents))[0]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_method_is_named_with_its_parameters(tmp_path, case):
+    method, family, merge, weights, base, parameters = CASES[case]
+    best = best_of(tmp_path, family, child_of(merge, family), ["one", "two", "three"])
+    recipe = best.recipe
+    assert recipe.method == method
+    assert best.share >= 0.999
+    assert best.decoy_share < 0.1
+    assert recipe.arithmetic == "float32"
+    assert recipe.base == base
+    assert recipe.parameters == parameters
+    assert {each.name: each.weight for each in recipe.ingredients} == weights
+    assert f"merge_method: {method}" in recipe.to_mergekit()
+    assert all(set(table) == set(SHAPES) for table in recipe.fitted.values())
+
+
+def test_nuslerp_of_whole_checkpoints_is_slerp(tmp_path):
+    child = child_of(lambda x: nuslerp(x("one"), x("two"), 0.3), FAMILY)
+    best = best_of(tmp_path, FAMILY, child, ["one", "two", "three"])
+    assert best.recipe.method in ("slerp", "nuslerp")
+    assert best.share >= 0.999
+    assert set(best.recipe.parents_added) == {"one", "two"}
+    f = found_in(tmp_path / "again", FAMILY, child, ["one", "two"])
+    found = {each.recipe.method: each for each in hypothesise(f)}
+    assert found["nuslerp"].share >= 0.999
+    assert [x.weight for x in found["nuslerp"].recipe.ingredients] == [0.7, 0.3]
+
+
+@pytest.mark.parametrize("case", ["slerp of two", "karcher", "model_stock"])
+def test_without_a_parent_there_is_nothing_to_name(tmp_path, case):
+    _, family, merge, *_ = CASES[case]
+    found = hypothesise(found_in(tmp_path, family, child_of(merge, family), ["one"]))
+    assert not found or found[0].gain < LEAST_GAIN
+
+
+def test_slerp_of_close_relatives_is_a_line(tmp_path):
+    family = made({"one": 2e-4})
+    child = child_of(lambda x: slerp(x("base"), x("one"), 0.6), family)
+    best = best_of(tmp_path, family, child, ["one"])
+    assert best.mismatched == 0
+    named = {best.recipe.method, *(x.split(" ")[0] for x in best.recipe.equivalents)}
+    assert {"linear", "slerp"} <= named
+
+
+# The formulas.
+
+
+@given(st.floats(-0.99, 0.999), st.floats(0.01, 0.99))
+def test_interpolation_is_the_inverse_of_the_weights(cosine, t):
+    angle, at = np.array([cosine]), np.array([t])
+    weights = slerp_weights(angle, at)
+    # Past a right angle the sine turns back, and the arc sine with it.
+    if np.arccos(cosine) * t < np.pi / 2 - 1e-3:
+        assert interpolation(angle, weights[:, 1]) == pytest.approx(at, abs=1e-6)
+    # What it interpolates on the unit circle stays there.
+    x, y = np.array([1.0, 0.0]), np.array([cosine, np.sqrt(1 - cosine**2)])
+    assert np.linalg.norm(weights[0, 0] * x + weights[0, 1] * y) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_weights_near_one_direction_are_linear():
+    weights = slerp_weights(np.array([LINEAR + 1e-6, -1.0, 1.0]), np.array([0.3, 0.3, 0.25]))
+    assert weights == pytest.approx(np.array([[0.7, 0.3], [0.7, 0.3], [0.75, 0.25]]))
+    bent = slerp_weights(np.array([LINEAR - 1e-3]), np.array([0.3]))
+    assert bent.sum() > 1.0
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 4))
+def test_weights_of_means_are_those_of_vectors(seed, count):
+    rng = np.random.default_rng(seed)
+    vectors = rng.normal(0, 1, (count, 40)) + 2.0 * rng.normal(0, 1, 40)
+    norms, cosine = cosines((vectors @ vectors.T)[None], list(range(count)))
+    assert norms[0] == pytest.approx(np.linalg.norm(vectors, axis=1))
+    single = vectors.astype(F32)
+    found = karcher_weights(norms, cosine)[0] @ vectors
+    assert found == pytest.approx(karcher(list(single)), abs=2e-4)
+    weights = rng.dirichlet(np.full(count, 3.0))
+    found = multislerp_weights(norms, cosine, weights)[0] @ vectors
+    assert found == pytest.approx(multislerp(list(single), weights.tolist()), abs=2e-4)
+
+
+def test_cosines_with_nothing_are_zero():
+    gram = np.zeros((1, 2, 2))
+    gram[0, 0, 0] = 4.0
+    norms, cosine = cosines(gram, [0, 1])
+    assert norms.tolist() == [[2.0, 0.0]]
+    assert cosine.tolist() == [[[1.0, 0.0], [0.0, 0.0]]]
+
+
+# Low rank.
+
+ADAPTED = [name for name in SHAPES if "q_proj" in name]
+TUNED = made({"one": 0.004}, seed=23)
+
+
+def adapted(rank: int, rounding: Callable[[Any], Array] = F32, scale: float = 0.01) -> Tensors:
+    rng = np.random.default_rng(29)
+    child = {t: x.astype(BF16) for t, x in TUNED["base"].items()}
+    for tensor in ADAPTED:
+        rows, columns = SHAPES[tensor]
+        left = rng.normal(0, 1, (rows, rank)).astype(F32)
+        right = rng.normal(0, scale, (rank, columns)).astype(F32)
+        product = rounding(F32(left @ right))
+        child[tensor] = (TUNED["base"][tensor] + product).astype(BF16)
+    return child
+
+
+@pytest.mark.parametrize("rank", [1, 4])
+def test_a_merged_lora_is_found_with_its_rank(tmp_path, rank):
+    best = best_of(tmp_path, TUNED, adapted(rank), ["one"])
+    recipe = best.recipe
+    assert (recipe.method, recipe.arithmetic) == ("lora", "float32")
+    assert best.mismatched == 0
+    assert recipe.parents == ("base",)
+    assert recipe.parameters["rank"] == rank
+    assert set(recipe.matrices) == set(ADAPTED)
+    assert {np.asarray(left).shape[1] for left, _ in recipe.matrices.values()} == {rank}
+    with pytest.raises(RecipeError, match="mergekit has nothing"):
+        recipe.to_mergekit()
+
+
+def test_a_lora_on_a_parent_is_found_on_the_parent(tmp_path):
+    child = adapted(2)
+    for tensor in SHAPES:
+        if tensor not in ADAPTED:
+            child[tensor] = TUNED["one"][tensor].astype(BF16)
+        else:
+            change = child[tensor].astype(F64) - TUNED["base"][tensor]
+            left, values, right = np.linalg.svd(change, full_matrices=False)
+            low = (left[:, :2] * values[:2]) @ right[:2]
+            child[tensor] = (TUNED["one"][tensor] + low.astype(F32)).astype(BF16)
+    best = best_of(tmp_path, TUNED, child, ["one"])
+    assert (best.recipe.method, best.recipe.parents) == ("lora", ("one",))
+    assert best.mismatched == 0
+
+
+def test_a_fine_tune_of_full_rank_is_no_lora(tmp_path):
+    child = {t: x.astype(BF16) for t, x in TUNED["base"].items()}
+    for tensor in ADAPTED:
+        child[tensor] = TUNED["one"][tensor].astype(BF16)
+    rng = np.random.default_rng(31)
+    for tensor in ADAPTED:
+        noise = rng.normal(0, 0.004, SHAPES[tensor])
+        child[tensor] = (TUNED["base"][tensor] + noise).astype(F32).astype(BF16)
+    found = hypothesise(found_in(tmp_path, TUNED, child, ["one"]))
+    assert all(each.recipe.method != "lora" for each in found)
+    assert not found or found[0].gain < LEAST_GAIN
+
+
+# Layers in other places.
+
+
+def rearranged(places: Mapping[int, tuple[str, int]], family: Any, rest: str) -> Tensors:
+    """Return a child whose layers are those of checkpoints, and whose other tensors ``rest`` has."""
+    out = {}
+    names = [name for name in SHAPES if ".layers.0." in name]
+    for layer, (source, at) in places.items():
+        for name in names:
+            found = family[source][name.replace(".0.", f".{at}.")]
+            out[name.replace(".0.", f".{layer}.")] = found.astype(BF16)
+    for name, x in family[rest].items():
+        if ".layers." not in name:
+            out[name] = x.astype(BF16)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("places", "ranges"),
+    [
+        (
+            [("one", 0), ("one", 1), ("base", 1), ("base", 2), ("one", 3)],
+            [("one", 0, 2), ("base", 1, 3), ("one", 3, 4)],
+        ),
+        (
+            [("one", 0), ("base", 2), ("base", 1), ("one", 3)],
+            [("one", 0, 1), ("base", 2, 3), ("base", 1, 2), ("one", 3, 4)],
+        ),
+        ([("base", 0), ("one", 1), ("one", 2), ("base", 3)], [("base", 0, 1), ("one", 1, 3)]),
+    ],
+    ids=["more layers", "swapped", "in place"],
+)
+def test_layers_of_two_parents_are_assembled(tmp_path, places, ranges):
+    child = rearranged(dict(enumerate(places)), TUNED, "one")
+    folders = {
+        name: write_checkpoint(tmp_path / name, stored(TUNED[name])) for name in ("base", "one")
+    }
+    folder = write_checkpoint(tmp_path / "child", child)
+    trace = parentage.trace(folder, base=folders["base"], parents=[folders["one"]])
+    assert (trace.verdict.kind, trace.verdict.level) == ("assembled", "exact")
+    assert trace.recipe is not None
+    assert trace.recipe.method == "passthrough"
+    elements = sum(x.size for x in child.values())
+    assert trace.elements == trace.outcome.elements == trace.outcome.reproduced == elements
+    text = trace.recipe.to_mergekit()
+    assert "merge_method: passthrough" in text
+    at = 0
+    for name, first, last in ranges:
+        source = f'model: {name}\n    layer_range: [{first}, {last}]'
+        assert source in text[at:], text
+        at = text.index(source, at) + len(source)
+    assert text.count("layer_range") >= len(ranges)
