@@ -39,7 +39,7 @@ def test_a_blend_is_told_at_a_glance(capsys):
     )
     assert status == 0
     assert err == ""
-    for expected in ("merge", "statistical", "0.60", "sibling (control, alone)", "mlp", "100.00%"):
+    for expected in ("merge", "exact", "0.60", "sibling (control, alone)", "mlp", "100.00%"):
         assert expected in out
 
 

@@ -463,7 +463,7 @@ def test_weights_of_three_parents_are_among_the_coarse():
     assert [0.45, 0.33, 0.17] in chosen
 
 
-@given(st.integers(-10**6, 10**6), st.floats(-1, 1), st.sampled_from([1e-9, 1e-7, 1e-5]))
+@given(st.integers(-(10**6), 10**6), st.floats(-1, 1), st.sampled_from([1e-9, 1e-7, 1e-5]))
 def test_decimals_are_the_shortest_within_the_tolerance(millionths, error, tolerance):
     value = millionths / 1e6 + error * tolerance
     found = decimal(value, tolerance)

@@ -71,9 +71,7 @@ def linear_mk4(columns: list[Array], weights: list[float]) -> Array:
 
 def linear_script(rounding: Callable[[Any], Array]) -> Callable[..., Array]:
     def merge(columns: list[Array], weights: list[float]) -> Array:
-        products = [
-            rounding(rounding(c) * F32(w)) for c, w in zip(columns, weights, strict=True)
-        ]
+        products = [rounding(rounding(c) * F32(w)) for c, w in zip(columns, weights, strict=True)]
         return reduce(lambda a, b: rounding(a + b), products)
 
     return merge
@@ -318,9 +316,7 @@ def test_weights_by_component_are_found(tmp_path):
 
 
 def test_float32_children_of_float32_arithmetic_are_exact_or_nothing(tmp_path):
-    child = {
-        t: linear_f32([FAMILY["one"][t], FAMILY["base"][t]], [0.6, 0.4]) for t in SHAPES
-    }
+    child = {t: linear_f32([FAMILY["one"][t], FAMILY["base"][t]], [0.6, 0.4]) for t in SHAPES}
     best = best_of(tmp_path, child, ["one"])
     assert best.mismatched == 0
     assert (best.recipe.out_dtype, best.recipe.arithmetic) == ("F32", "float32")

@@ -23,8 +23,16 @@ from parentage.methods.multislerp import combined as multislerp_weights
 from parentage.methods.span import LINEAR, cosines, interpolation, slerp_weights
 from test_cells import F32, F64, SHAPES, Array, Tensors, bf16, found_in, made, stored
 
-FAR = {"one": 0.02, "two": 0.02, "three": 0.02}
-FAMILY = made(FAR, seed=13)
+SMALL = {
+    "model.embed_tokens.weight": (96, 64),
+    **{
+        f"model.layers.{layer}.{name}.weight": (64, 80)
+        for layer in range(2)
+        for name in ("self_attn.q_proj", "mlp.down_proj")
+    },
+    "model.norm.weight": (64,),
+}
+FAMILY = made({"one": 0.02, "two": 0.02, "three": 0.02}, 13, SMALL)
 """Displacements as large as the weights: here spheres are not planes."""
 
 
@@ -32,7 +40,7 @@ def related(seed: int = 17) -> dict[str, Tensors]:
     """Return a family whose displacements have something in common."""
     rng = np.random.default_rng(seed)
     family: dict[str, Tensors] = {name: {} for name in ("base", "one", "two", "three")}
-    for tensor, shape in SHAPES.items():
+    for tensor, shape in SMALL.items():
         base = bf16(rng.normal(1.0 if "norm" in tensor else 0.0, 0.03, shape))
         common = rng.normal(0, 0.004, shape)
         family["base"][tensor] = base
@@ -129,7 +137,7 @@ def child_of(merge: Callable[[Callable[[str], Array]], Array], family: Any) -> T
     """Return what ``merge`` makes of every tensor, given a function from names to arrays."""
     return {
         tensor: np.asarray(merge(lambda name, at=tensor: family[name][at])).astype(BF16)
-        for tensor in SHAPES
+        for tensor in family["base"]
     }
 
 
@@ -220,7 +228,7 @@ def test_the_method_is_named_with_its_parameters(tmp_path, case):
     assert recipe.parameters == parameters
     assert {each.name: each.weight for each in recipe.ingredients} == weights
     assert f"merge_method: {method}" in recipe.to_mergekit()
-    assert all(set(table) == set(SHAPES) for table in recipe.fitted.values())
+    assert all(set(table) == set(SMALL) for table in recipe.fitted.values())
 
 
 def test_nuslerp_of_whole_checkpoints_is_slerp(tmp_path):
@@ -230,9 +238,10 @@ def test_nuslerp_of_whole_checkpoints_is_slerp(tmp_path):
     assert best.share >= 0.999
     assert set(best.recipe.parents_added) == {"one", "two"}
     f = found_in(tmp_path / "again", FAMILY, child, ["one", "two"])
-    found = {each.recipe.method: each for each in hypothesise(f)}
-    assert found["nuslerp"].share >= 0.999
-    assert [x.weight for x in found["nuslerp"].recipe.ingredients] == [0.7, 0.3]
+    found = next(each for each in hypothesise(f) if each.recipe.method == "nuslerp")
+    assert found.share >= 0.999
+    assert [x.weight for x in found.recipe.ingredients] == [0.7, 0.3]
+    assert found.recipe.base is None
 
 
 @pytest.mark.parametrize("case", ["slerp of two", "karcher", "model_stock"])
@@ -243,7 +252,7 @@ def test_without_a_parent_there_is_nothing_to_name(tmp_path, case):
 
 
 def test_slerp_of_close_relatives_is_a_line(tmp_path):
-    family = made({"one": 2e-4})
+    family = made({"one": 2e-4}, 7, SMALL)
     child = child_of(lambda x: slerp(x("base"), x("one"), 0.6), family)
     best = best_of(tmp_path, family, child, ["one"])
     assert best.mismatched == 0
@@ -403,7 +412,7 @@ def test_layers_of_two_parents_are_assembled(tmp_path, places, ranges):
     assert "merge_method: passthrough" in text
     at = 0
     for name, first, last in ranges:
-        source = f'model: {name}\n    layer_range: [{first}, {last}]'
+        source = f"model: {name}\n    layer_range: [{first}, {last}]"
         assert source in text[at:], text
         at = text.index(source, at) + len(source)
     assert text.count("layer_range") >= len(ranges)

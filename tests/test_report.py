@@ -45,7 +45,14 @@ def test_the_document_has_the_keys_of_the_contract(merge):
     assert document["schema"] == "parentage.evidence/1"
     assert set(document["tool"]) == {"name", "version", "core", "arithmetic"}
     assert document["tool"]["name"] == "parentage"
-    assert document["recipe"] is None
+    recipe = document["recipe"]
+    assert recipe["method"] == "linear"
+    assert {each["name"]: each["weight"] for each in recipe["parents"]} == {
+        "parent": 0.6,
+        "base": 0.4,
+    }
+    assert recipe["mismatches"] == recipe["unexplained"] == 0
+    assert recipe["exact_share"] == 1.0
     assert set(document["verdict"]) == {"kind", "level", "rule", "text", "numbers"}
     assert document["verdict"]["kind"] in KINDS
 
@@ -357,7 +364,7 @@ def test_names_can_put_no_markup_into_a_notebook(hostile):
 
 
 def test_the_text_form_is_one_line_that_says_what_was_found(merge, hostile):
-    assert repr(merge).startswith("<Trace of child: merge (statistical), parent=0.60")
+    assert repr(merge).startswith("<Trace of child: merge (exact), parent=0.60")
     assert "23 slices, 294,488 elements" in repr(merge)
     assert HOSTILE in repr(hostile)
     assert "\n" not in repr(hostile)

@@ -67,7 +67,7 @@ class Blend:
 
     @property
     def by_slice(self) -> Floats:
-        """(S, columns - 1)"""
+        """(S, columns - 1) the weights of each slice's group."""
         out: Floats = self.weights[self.groups]
         return out
 
@@ -92,7 +92,7 @@ class Findings:
     def __init__(
         self, alignment: Alignment, names: tuple[str, ...], parents: int, options: Options
     ) -> None:
-        """Take checkpoints by name: the base, so many ``parents``, controls."""
+        """Take the names of the base, of so many ``parents``, and of controls."""
         self.sample = Sample(alignment, parents, options)
         self.small = (
             Sample(alignment, parents, options, SEARCH)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from parentage.findings import COPY
 from parentage.methods import METHODS, Replaying
 from parentage.replay import Program
 
@@ -86,7 +87,8 @@ def hypothesise(findings: Findings) -> list[Hypothesis]:
     candidates: dict[str, Recipe] = {}
     for method in METHODS.values():
         for recipe in method.estimate(findings):
-            candidates.setdefault(_key(recipe), recipe)
+            if not is_copy(recipe):
+                candidates.setdefault(_key(recipe), recipe)
         if method.kind == "assembled" and candidates:
             # Copies leave nothing to explain, by no other method either.
             break
@@ -200,6 +202,23 @@ def worth_streaming(hypotheses: Sequence[Hypothesis], *, is_whole: bool) -> list
         return [best]
     close = [each for each in hypotheses if each.share >= best.share - CLOSE]
     return [replace(each, decoy_share=best.decoy_share) for each in close[:MOST_STREAMED]]
+
+
+def is_copy(recipe: Recipe) -> bool:
+    """Return whether a weighted sum is all of one checkpoint: elements that are copied, no merge."""
+    weights = [each.weight for each in recipe.ingredients]
+    if recipe.fitted or METHODS[recipe.method].kind != "merge" or None in weights:
+        return False
+    plain = [x for x in weights if x is not None and not isinstance(x, Mapping)]
+    if len(plain) < len(weights):
+        return False
+    if recipe.base is not None:
+        plain.append(1.0 - sum(plain))
+    total = sum(plain) if recipe.parameters.get("normalize", recipe.base is None) else 1.0
+    if abs(total) < COPY:
+        return False
+    shares = sorted(abs(x / total) for x in plain)
+    return abs(shares[-1] - 1.0) < COPY and all(x < COPY for x in shares[:-1])
 
 
 def is_table(recipe: Recipe) -> bool:

@@ -6,9 +6,8 @@ A :class:`Program` collects operations while a formula is evaluated on :class:`V
 >>> program = Program(slices=3)
 >>> base, parent = program.column(0), program.column(1)
 >>> blend = program.fma(parent, program.scalar(0.6), base * program.scalar(0.4))
->>> program.operations
-[('column', [0]), ('column', [1]), ('scalar', [0]), ('scalar', [1]), ('mul', [0, 3]), ('fma', [1, 2,
-4])]
+>>> program.operations[-2:]
+[('mul', [0, 3]), ('fma', [1, 2, 4])]
 
 Every operation is one float32 operation, rounded once; ``round`` adds a rounding to a narrower
 dtype.
