@@ -403,6 +403,7 @@ def changed(e: Evidence) -> Verdict | None:
         or not replay.decisive >= limits.decisive
         or replay.share >= limits.reproduced
         or replay.share > limits.nearly
+        or e.strange_share > limits.strange_share
     ):
         return None
     return Verdict(
