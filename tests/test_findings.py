@@ -286,13 +286,13 @@ def test_a_fine_tune_is_no_blend(tmp_path):
     f = found_in(tmp_path, FAMILY, child, ["one", "two"])
     assert f.constant.share < 0.1
     assert f.copied < 0.1
-    weights, _ = f.cells(np.zeros(len(f.slices), dtype=np.intp))
+    weights, _, _ = f.cells(np.zeros(len(f.slices), dtype=np.intp))
     assert np.isnan(weights).all()
 
 
 def test_cells_are_said_by_group_and_copies_are_not(tmp_path, plain):
     groups = np.arange(len(plain.slices))
-    weights, shares = plain.cells(groups)
+    weights, _, shares = plain.cells(groups)
     assert weights.shape == (len(SHAPES), 2)
     large = [i for i, each in enumerate(plain.slices) if each.elements > 1000]
     assert weights[large, 0] == pytest.approx(0.6, abs=1e-4)
@@ -302,7 +302,7 @@ def test_cells_are_said_by_group_and_copies_are_not(tmp_path, plain):
     copied = "model.layers.0.mlp.down_proj.weight"
     child[copied] = FAMILY["one"][copied].astype(BF16)
     f = found_in(tmp_path, FAMILY, child, ["one"])
-    weights, _ = f.cells(np.arange(len(f.slices)))
+    weights, _, _ = f.cells(np.arange(len(f.slices)))
     at = [each.name for each in f.slices].index(copied)
     assert np.isnan(weights[at, 0])
     assert weights[[i for i in large if i != at], 0] == pytest.approx(0.6, abs=1e-4)

@@ -420,19 +420,21 @@ class Findings:
             for place, blend in enumerate(out)
         )
 
-    def cells(self, groups: NDArray[np.intp]) -> tuple[Floats, Floats]:
-        """Return the parents' weights by group of slices, as the cells have them, and their shares.
+    def cells(self, groups: NDArray[np.intp]) -> tuple[Floats, Floats, Floats]:
+        """Return the parents' weights by group of slices, as the cells have them.
 
-        (G, parents) and (G, parents): each weight with the others held at those of the best blend.
-        A peak at 0 or 1 says that elements are copies, one that few narrow cells admit says
-        nothing: both are NaN.
+        With each come half the width of its plateau, in which no weight is admitted by fewer cells,
+        and the share of cells that admit it, all (G, parents): each weight with the others held at
+        those of the best blend. A peak at 0 or 1 says that elements are copies, one that few narrow
+        cells admit says nothing: there the first two are NaN.
         """
         count = int(groups.max(initial=-1)) + 1
         weights = np.full((count, len(self.parents)), np.nan)
+        half_widths = np.full((count, len(self.parents)), np.nan)
         shares = np.full((count, len(self.parents)), np.nan)
         blend = self.blends[-1]
         if blend.share < self.copied_beyond and self.copied < 0.5:
-            return weights, shares
+            return weights, half_widths, shares
         held = blend.by_slice
         for i in range(len(self.parents)):
             if not np.any(held[:, 1 + i] != 0.0):
@@ -442,8 +444,9 @@ class Findings:
             is_copy = np.minimum(np.abs(found.weight), np.abs(found.weight - 1.0)) < COPY
             said = (share >= SAID) & ~is_copy
             weights[:, i] = np.where(said, found.weight, np.nan)
+            half_widths[:, i] = np.where(said, found.half_width, np.nan)
             shares[:, i] = share
-        return weights, shares
+        return weights, half_widths, shares
 
     def spellings(self) -> Iterator[Spelling]:
         """Yield ways in which the weights may have been written, for every blend."""

@@ -338,16 +338,15 @@ def _outcome(replayed: Replayed, hypotheses: Sequence[Hypothesis]) -> tuple[Outc
 def _cells(
     inputs: Inputs, findings: Findings | None, labels: NDArray[np.intp], rows: int
 ) -> dict[str, pl.Series]:
-    """Return the columns ``cells_<parent>``, and the share of cells that admit the weight."""
+    """Return the columns ``cells_<parent>``, with the half width of its plateau and its share."""
     out = {}
     parents = [each.name for each in inputs.parents]
-    weights = shares = np.full((rows + 1, len(parents)), np.nan)
-    if findings is not None and parents:
-        found, share = findings.cells(labels)
-        weights, shares = weights.copy(), shares.copy()
-        weights[: len(found)], shares[: len(share)] = found, share
-    for i, name in enumerate(parents):
-        for prefix, values in (("cells", weights), ("cells_share", shares)):
+    found = findings.cells(labels) if findings is not None and parents else None
+    for number, prefix in enumerate(("cells", "cells_half_width", "cells_share")):
+        values = np.full((rows + 1, len(parents)), np.nan)
+        if found is not None:
+            values[: len(found[number])] = found[number]
+        for i, name in enumerate(parents):
             column = f"{prefix}_{name}"
             out[column] = pl.Series(column, values[:rows, i].copy()).fill_nan(None)
     return out
@@ -618,6 +617,7 @@ def _summary(row: dict[str, Any], parents: list[str], inputs: Inputs) -> dict[st
                 "ols": row[f"ols_{name}"],
                 "standard_error": row[f"se_{name}"],
                 "cells": row[f"cells_{name}"],
+                "cells_half_width": row[f"cells_half_width_{name}"],
                 "cells_share": row[f"cells_share_{name}"],
                 "nnls": row[f"nnls_{name}"],
                 "free": row[f"free_{name}"],

@@ -141,7 +141,7 @@ class Terminal:
                 )
             table.add_row(
                 _text(name),
-                _number(row[f"cells_{name}"], ".7f"),
+                _cells(row, name),
                 _number(row[f"ols_{name}"], ".4f") + ("*" if near else ""),
                 _number(row[f"se_{name}"], ".1e"),
                 _number(row[f"cosine_{name}"], ".4f"),
@@ -464,14 +464,23 @@ def _number(value: float | None, form: str) -> str:
     return "-" if value is None else format(round(value, 9) + 0.0, form)
 
 
+def _cells(row: dict[str, Any], name: str) -> str:
+    """Return the weight that the cells have, with the digits that they settle."""
+    cells, half_width = row[f"cells_{name}"], row[f"cells_half_width_{name}"]
+    if cells is None:
+        return ""
+    if half_width < 1e-6:
+        return f"{cells:.6f}"
+    return f"{cells:.4f} ± {half_width:.4f}"
+
+
 def _weight(row: dict[str, Any], name: str) -> str:
     """Return the weight that the cells have; or that of least squares, with its error.
 
     A star says that rounding can move the latter further.
     """
-    cells = row[f"cells_{name}"]
-    if cells is not None:
-        return f"{cells:.6f}"
+    if row[f"cells_{name}"] is not None:
+        return _cells(row, name)
     bias = row[f"rounding_bias_{name}"]
     star = "*" if bias is not None and bias >= Thresholds().bias else " "
     return f"{_number(row[f'ols_{name}'], '.4f')} ± {_number(row[f'se_{name}'], '.4f')}{star}"
