@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -15,17 +16,17 @@ import numpy as np
 from parentage import _core
 from parentage.cells import LEAST_NARROW, Located, locate, peaks
 from parentage.checkpoint import COMPONENTS
-from parentage.recipe import Setting, layers, position
+from parentage.recipe import Setting, layers, position, resolve
 from parentage.replay import Program
 from parentage.sample import Sample
 from parentage.statistics import fit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from parentage.align import Alignment
+    from parentage.align import Alignment, Slice
     from parentage.gram import Floats
     from parentage.stream import Options
 
@@ -370,6 +371,13 @@ class Findings:
         return self._structured("components", groups)
 
     @cached_property
+    def modular(self) -> Blend:
+        """The best blend with weights of their own for every module: what follows the layer."""
+        names = [module_of(each) for each in self.slices]
+        index = {name: i for i, name in enumerate(dict.fromkeys(names))}
+        return self._structured("modules", np.array([index[name] for name in names], dtype=np.intp))
+
+    @cached_property
     def by_kind(self) -> Blend:
         """The best blend with weights of their own for every tensor name without its layer."""
         kinds = [re.sub(r"\.\d+\.", ".*.", each.name) for each in self.slices]
@@ -407,7 +415,7 @@ class Findings:
             best = self.free.share
         # Weights of their own for every slice say whether anything less can help.
         if best < SHARP and len(self.slices) > 1 and self.slicewise.share > best + STRUCTURE:
-            for name in ("componentwise", "layered", "by_kind", "slicewise"):
+            for name in ("modular", "componentwise", "layered", "by_kind", "slicewise"):
                 blend: Blend = getattr(self, name)
                 if blend.share > best + STRUCTURE:
                     out.append(blend)
@@ -462,7 +470,7 @@ class Findings:
         values, widths = blend.weights, blend.half_widths
         if blend.kind == "layers":
             yield from self._gradients(blend, axes)
-        elif blend.kind in ("components", "slices"):
+        elif blend.kind in ("modules", "components", "slices"):
             yield from self._tables(blend, axes)
         else:
             names = [self.names[i] for i in axes]
@@ -527,6 +535,10 @@ class Findings:
 
     def _setting(self, blend: Blend, values: Floats) -> Setting:
         by_slice = values[blend.groups]
+        if blend.kind == "modules":
+            filters = as_filters(self.slices, by_slice)
+            if filters is not None:
+                return {"filters": filters}
         if blend.kind == "components":
             return {
                 "components": {
@@ -609,6 +621,39 @@ def spell_coarse(
             if all(abs(a / total - b) <= 4e-3 for a, b in zip(whole, values, strict=True)):
                 yield [float(each) for each in whole], float(total - sum(whole))
     yield values, 1.0 + free - sum(values)
+
+
+def module_of(each: Slice) -> str:
+    """Return what follows the layer in a slice's name, or all of a name without one.
+
+    It is what the filters of merge configurations are about: ``self_attn``, ``mlp``.
+    """
+    parts = each.name.split(".")
+    number = str(each.layer)
+    if each.layer is None or number not in parts[:-1]:
+        return each.name
+    return parts[parts.index(number) + 1]
+
+
+def as_filters(slices: Sequence[Slice], values: Floats) -> dict[str, float] | None:
+    """Return values as filters: the first key that a name contains counts, ``*`` for all others.
+
+    ``None`` if no filters on modules say just that.
+    """
+    size: Counter[float] = Counter()
+    for each, value in zip(slices, values, strict=True):
+        size[float(value)] += each.elements
+    default = size.most_common(1)[0][0]
+    # What a default is matters little; that of tensors outside of layers makes the fewest filters.
+    outside = [float(v) for s, v in zip(slices, values, strict=True) if s.layer is None]
+    default = outside[0] if outside else default
+    filters: dict[str, float] = {}
+    for each, value in zip(slices, values, strict=True):
+        if float(value) != default:
+            filters.setdefault(module_of(each), float(value))
+    filters["*"] = default
+    found = resolve({"filters": filters}, slices)
+    return filters if np.array_equal(found, values) else None
 
 
 def decimal(value: float, tolerance: float) -> float:

@@ -29,11 +29,12 @@ SCHEMA = "parentage.recipe/1"
 
 Setting = float | Mapping[str, Any]
 """A number; ``{"gradient": [...]}``, piecewise linear over layers as mergekit has it;
+``{"filters": {part of a name: number, "*": number}}``, the first that a tensor's name contains;
 ``{"components": {name: number}}``; or ``{"slices": {name: number}}``."""
 
 DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
 """mergekit's names of dtypes."""
-_KEYS = ("gradient", "components", "slices")
+_KEYS = ("gradient", "filters", "components", "slices")
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,9 +359,20 @@ def resolve(setting: Setting, slices: Sequence[Slice]) -> Floats:
     if kind == "gradient":
         count = layers(slices)
         return np.array([gradient(value, position(each, count)) for each in slices])
+    if kind == "filters":
+        return np.array([filtered(value, each.name) for each in slices])
     if kind == "components":
         return np.array([float(value.get(each.component, math.nan)) for each in slices])
     return np.array([float(value.get(each.name, math.nan)) for each in slices])
+
+
+def filtered(filters: Mapping[str, float], name: str) -> float:
+    """Return the value of the first filter that a name contains, as mergekit has it.
+
+    >>> filtered({"self_attn": 0.3, "*": 0.5}, "model.layers.0.self_attn.q_proj.weight")
+    0.3
+    """
+    return next((float(x) for key, x in filters.items() if key == "*" or key in name), math.nan)
 
 
 def gradient(values: Sequence[float], t: float) -> float:
@@ -400,7 +412,7 @@ def show(setting: Setting | bool | str | None) -> str:
     ((kind, value),) = setting.items()
     if kind == "gradient":
         return "[" + ", ".join(f"{x:.7g}" for x in value) + "]"
-    if kind == "components":
+    if kind in ("components", "filters"):
         return "{" + ", ".join(f"{name} {x:.7g}" for name, x in value.items()) + "}"
     numbers = list(value.values())
     return f"{min(numbers):.4g} to {max(numbers):.4g} by slice"
@@ -419,6 +431,9 @@ def for_mergekit(setting: Setting) -> Any:
     ((kind, value),) = setting.items()
     if kind == "gradient":
         return [float(x) for x in value]
+    if kind == "filters":
+        named = [{"filter": key, "value": float(x)} for key, x in value.items() if key != "*"]
+        return [*named, *([{"value": float(value["*"])}] if "*" in value else [])]
     if kind == "slices":
         return [{"filter": name, "value": float(x)} for name, x in value.items()]
     raise RecipeError("settings by component need the names of tensors to be filters")
