@@ -1,4 +1,4 @@
-"""Findings: blends whose weights vary, the dtype that was rounded to, and how weights are spelled."""
+"""Findings: blends whose weights vary, the dtype that was rounded to, the spelling of weights."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from parentage.findings import (
 )
 from parentage.recipe import gradient, resolve
 from test_cells import (
-    FAMILY,
-    LAYERS,
-    SHAPES,
     F16,
     F32,
     F64,
+    FAMILY,
+    LAYERS,
+    SHAPES,
     Array,
     Tensors,
     bf16,
@@ -261,8 +261,7 @@ def test_weights_by_component_are_found_and_spelled(tmp_path):
     child = blend_by(lambda tensor: {"one": BY_COMPONENT[component_of(tensor)]})
     f = found_in(tmp_path, FAMILY, child, ["one"])
     assert f.componentwise.share > 0.999
-    assert f.blends[-1].kind == "components"
-    table = plain_weights(list(f.spelled(f.blends[-1])))[0]["one"]["components"]
+    table = plain_weights(list(f.spelled(f.componentwise)))[0]["one"]["components"]
     # Displacements of norms are less than a unit in the last place: many weights do.
     assert 0.5 < table.pop("norm") <= 1.5
     assert table == {name: x for name, x in BY_COMPONENT.items() if name != "norm"}
@@ -270,7 +269,10 @@ def test_weights_by_component_are_found_and_spelled(tmp_path):
 
 def test_weights_by_slice_are_the_last_resort(tmp_path):
     rng = np.random.default_rng(11)
-    weights = {tensor: round(float(x), 2) for tensor, x in zip(SHAPES, rng.uniform(0.1, 0.9, 99))}
+    weights = {
+        tensor: round(float(x), 2)
+        for tensor, x in zip(SHAPES, rng.uniform(0.1, 0.9, 99), strict=False)
+    }
     child = blend_by(lambda tensor: {"one": weights[tensor]})
     f = found_in(tmp_path, FAMILY, child, ["one"])
     assert f.constant.share < f.by_kind.share < f.slicewise.share
@@ -391,7 +393,9 @@ SHORT = st.integers(-150, 150).filter(bool).map(lambda x: x / 100.0)
 @given(st.lists(SHORT, min_size=1, max_size=3), st.data())
 def test_short_decimals_are_spelled_first_and_the_values_last(weights, data):
     tolerance = [data.draw(st.sampled_from([3e-7, 1e-6, 1e-5])) for _ in weights]
-    values = [w + data.draw(st.floats(-0.9, 0.9)) * t for w, t in zip(weights, tolerance)]
+    values = [
+        w + data.draw(st.floats(-0.9, 0.9)) * t for w, t in zip(weights, tolerance, strict=False)
+    ]
     found = list(spell(values, tolerance, 0.0, own=False))
     chosen, base = found[0]
     assert chosen == weights
@@ -401,8 +405,8 @@ def test_short_decimals_are_spelled_first_and_the_values_last(weights, data):
         # Every spelling comes to the values, as it is or divided by its sum.
         total = sum(chosen) + base
         assert total != 0
-        gaps = [abs(x / total - v) for x, v in zip(chosen, values)]
-        assert all(gap <= t + 1e-9 for gap, t in zip(gaps, tolerance)), (chosen, base)
+        gaps = [abs(x / total - v) for x, v in zip(chosen, values, strict=False)]
+        assert all(gap <= t + 1e-9 for gap, t in zip(gaps, tolerance, strict=False)), (chosen, base)
 
 
 @given(st.integers(1, 23), st.integers(1, 23))
@@ -447,7 +451,7 @@ def test_a_base_with_a_weight_of_its_own_keeps_it(thousandths, weights):
 )
 def test_weights_that_low_precision_moved_are_among_the_coarse(thousandths, errors):
     weights = [x / 1000.0 for x in thousandths]
-    values = [w + e for w, e in zip(weights, errors)]
+    values = [w + e for w, e in zip(weights, errors, strict=False)]
     found = list(spell_coarse(values, 0.0, own=False))
     chosen = [each for each, _ in found]
     assert weights in chosen

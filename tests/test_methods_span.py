@@ -1,7 +1,7 @@
 """Methods whose weights are angles, matrices of low rank, and layers in other places.
 
-Merges are made here in float32 as their tools make them, on whole tensors; the recipes that are found
-have a scalar or two per tensor.
+Merges are made here in float32 as their tools make them, on whole tensors; the recipes that are
+found have a scalar or two per tensor.
 """
 
 from __future__ import annotations
@@ -376,7 +376,7 @@ def test_a_fine_tune_of_full_rank_is_no_lora(tmp_path):
 
 
 def rearranged(places: Mapping[int, tuple[str, int]], family: Any, rest: str) -> Tensors:
-    """Return a child whose layers are those of checkpoints, and whose other tensors ``rest`` has."""
+    """Return a child whose layers are those of checkpoints, other tensors those of ``rest``."""
     out = {}
     names = [name for name in SHAPES if ".layers.0." in name]
     for layer, (source, at) in places.items():

@@ -17,7 +17,7 @@ from parentage.pipeline import trace as traced
 from parentage.recipe import Recipe
 from parentage.report import Trace
 from parentage.verdict import Thresholds
-from test_cells import FAMILY, F32, SHAPES, Tensors, blend, made, stored
+from test_cells import F32, FAMILY, SHAPES, Tensors, blend, made, stored
 from test_hypothesise import merged
 
 ELEMENTS = sum(int(np.prod(shape)) for shape in SHAPES.values())
