@@ -291,11 +291,9 @@ def test_no_weight_is_made_up_for_a_blend_of_the_true_parents(tmp_path):
 # The same evidence, however it is read.
 
 READ: dict[str, dict[str, Any]] = {
-    "one thread": {"threads": 1},
-    "two threads": {"threads": 2},
-    "three threads": {"threads": 3},
-    "small tiles": {"tile_bytes": 4096, "threads": 3},
-    "large tiles": {"tile_bytes": 1 << 24},
+    "one thread, large tiles": {"threads": 1, "tile_bytes": 1 << 24},
+    "two threads": {"threads": 2, "io": "mmap"},
+    "three threads, small tiles": {"tile_bytes": 4096, "threads": 3},
     "pread": {"io": "pread", "threads": 3, "tile_bytes": 1 << 14},
     "scalar": {"level": "scalar"},
 }
