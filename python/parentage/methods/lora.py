@@ -9,6 +9,7 @@ import numpy as np
 from parentage.findings import SHARP
 from parentage.methods.method import Method, Replaying
 from parentage.recipe import Ingredient, Recipe
+from parentage.slabs import INSIDE, newton
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,10 +34,6 @@ TRIED = 3
 ITERATIONS = 1000
 WORK = 1 << 33
 """Products formed, over all iterations and all matrices of a child, to find factors."""
-INSIDE = 0.9999
-"""Half cells from the middle of a cell that count as inside it."""
-CLOSE = 1.003
-"""How far above the largest distance the bound is: the closer, the longer the steps."""
 
 
 def replay(r: Replaying) -> Sequence[Value]:
@@ -105,10 +102,8 @@ def factors(
 
     The rank is the number of singular values of ``start`` above those of rounding: of uniform noise
     in the cells. ``None`` if it is not low. From the truncated decomposition on, the largest
-    distance from the middle of a cell, in half cells, is brought below 1 by a barrier method: with
-    ``u = (a b - middle) / half`` and a bound s a little above max |u|, rows of one factor and
-    columns of the other take Newton steps in turns on ``-sum log(s^2 - u^2)``, which keeps away
-    from s, and s follows max |u| down (Boyd and Vandenberghe 2004, section 11.3).
+    distance from the middle of a cell, in half cells, is brought below 1: rows of one factor and
+    columns of the other take the steps of :func:`parentage.slabs.newton` in turns.
     """
     noise = (np.random.default_rng(0).random(start.shape) - 0.5) * (high - low)
     left, values, right = np.linalg.svd(start, full_matrices=False)
@@ -125,8 +120,8 @@ def factors(
     for _ in range(min(ITERATIONS, max(1, work // (start.size * rank)))):
         if float(np.abs((a @ b - middle) / half).max()) < INSIDE:
             break
-        a = _newton(a, b, middle, half)
-        b = _newton(b.T, a.T, middle.T, half.T).T
+        a = newton(a, b, middle, half)
+        b = newton(b.T, a.T, middle.T, half.T).T
     return a, b
 
 
@@ -135,24 +130,6 @@ def _least_squares(b: Floats, middle: Floats, half: Floats) -> Floats:
     weight = 1.0 / half**2
     normal = np.einsum("ij,rj,sj->irs", weight, b, b, optimize=True)
     out: Floats = np.linalg.solve(normal, ((weight * middle) @ b.T)[..., None])[..., 0]
-    return out
-
-
-def _newton(a: Floats, b: Floats, middle: Floats, half: Floats) -> Floats:
-    """Return a (m, r) after one Newton step of every row on the barrier."""
-    u = (a @ b - middle) / half
-    bound = CLOSE * float(np.abs(u).max())
-    room = bound**2 - u**2
-    slope = (2.0 * u / room) / half
-    curvature = (2.0 * (bound**2 + u**2) / room**2) / half**2
-    normal = np.einsum("ij,rj,sj->irs", curvature, b, b, optimize=True)
-    ridge = 1e-12 * np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.eye(b.shape[0])
-    step = -np.linalg.solve(normal + ridge, (slope @ b.T)[..., None])[..., 0]
-    change = (step @ b) / half
-    with np.errstate(divide="ignore", invalid="ignore"):
-        reach = np.where(change > 0, (bound - u) / change, (-bound - u) / change)
-    reach = np.where(change == 0, np.inf, reach).min(axis=1)
-    out: Floats = a + np.minimum(1.0, 0.8 * reach)[:, None] * step
     return out
 
 
