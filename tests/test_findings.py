@@ -8,17 +8,12 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 from conftest import BF16
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from parentage.checkpoint import component_of, layer_of
 from parentage.findings import (
     Findings,
     Spelling,
-    decimal,
-    knots,
-    regrade,
-    spell,
-    spell_coarse,
 )
 from parentage.recipe import gradient, resolve
 from test_cells import (
@@ -378,123 +373,3 @@ def test_small_or_unknown_slices_may_have_any_value(plain):
     assert described(plain, values, known=known) == 0.3
     assert described(plain, values, known=np.zeros_like(known)) == pytest.approx(0.3)
     assert described(plain, np.full(len(values), np.nan), known=np.zeros_like(known)) == 0.0
-
-
-# Spellings.
-
-SHORT = st.integers(-150, 150).filter(bool).map(lambda x: x / 100.0)
-
-
-@given(st.lists(SHORT, min_size=1, max_size=3), st.data())
-def test_short_decimals_are_spelled_first_and_the_values_last(weights, data):
-    tolerance = [data.draw(st.sampled_from([3e-7, 1e-6, 1e-5])) for _ in weights]
-    values = [
-        w + data.draw(st.floats(-0.9, 0.9)) * t for w, t in zip(weights, tolerance, strict=False)
-    ]
-    found = list(spell(values, tolerance, 0.0, own=False))
-    chosen, base = found[0]
-    assert chosen == weights
-    assert base == pytest.approx(1.0 - sum(weights), abs=1e-9)
-    assert found[-1][0] == values
-    for chosen, base in found[:-1]:
-        # Every spelling comes to the values, as it is or divided by its sum.
-        total = sum(chosen) + base
-        assert total != 0
-        gaps = [abs(x / total - v) for x, v in zip(chosen, values, strict=False)]
-        assert all(gap <= t + 1e-9 for gap, t in zip(gaps, tolerance, strict=False)), (chosen, base)
-
-
-@given(st.integers(1, 23), st.integers(1, 23))
-def test_ratios_of_whole_numbers_are_spelled(one, two):
-    assume(one + two <= 24)
-    total = one + two
-    divisor = math.gcd(one, two)
-    found = list(spell([one / total], [3e-7], 0.0, own=False))
-    assert ([one / divisor], two / divisor) in found
-
-
-@pytest.mark.parametrize(
-    ("weights", "free"),
-    [
-        ([0.5], -0.2),
-        ([0.8, 0.3], 0.4),
-        ([0.5], -0.25),
-        ([0.8], 0.25),
-    ],
-)
-def test_a_base_with_a_weight_of_its_own_is_spelled_first(weights, free):
-    values = [w + 1e-8 for w in weights]
-    chosen, base = next(spell(values, [3e-7] * len(weights), free - 1e-8, own=True))
-    assert chosen == weights
-    assert base == pytest.approx(1.0 + free - sum(weights), abs=1e-6)
-
-
-@given(st.integers(-900, 900), st.lists(SHORT, min_size=1, max_size=2))
-def test_a_base_with_a_weight_of_its_own_keeps_it(thousandths, weights):
-    free = thousandths / 1000.0
-    for chosen, base in spell(weights, [1e-6] * len(weights), free, own=True):
-        assert sum(chosen) + base == pytest.approx(1.0 + free, abs=1e-5)
-
-
-@given(
-    st.lists(st.integers(10, 990), min_size=1, max_size=2),
-    st.lists(st.floats(-2.4e-3, 2.4e-3), min_size=2, max_size=2),
-)
-def test_weights_that_low_precision_moved_are_among_the_coarse(thousandths, errors):
-    weights = [x / 1000.0 for x in thousandths]
-    values = [w + e for w, e in zip(weights, errors, strict=False)]
-    found = list(spell_coarse(values, 0.0, own=False))
-    chosen = [each for each, _ in found]
-    assert weights in chosen
-    assert found[-1][0] == values
-    for each, base in found:
-        total = sum(each) + base
-        assert [x / total for x in each] == pytest.approx(values, abs=4.1e-3)
-
-
-def test_weights_of_three_parents_are_among_the_coarse():
-    chosen = [each for each, _ in spell_coarse([0.4512, 0.3291, 0.1702], 0.0, own=False)]
-    assert [0.45, 0.33, 0.17] in chosen
-
-
-@given(st.integers(-(10**6), 10**6), st.floats(-1, 1), st.sampled_from([1e-9, 1e-7, 1e-5]))
-def test_decimals_are_the_shortest_within_the_tolerance(millionths, error, tolerance):
-    value = millionths / 1e6 + error * tolerance
-    found = decimal(value, tolerance)
-    assert abs(found - value) <= tolerance
-    shorter = [d for d in range(1, 9) if abs(round(value, d) - value) <= tolerance]
-    assert found == (round(value, shorter[0]) if shorter else value)
-    assert decimal(found, tolerance / 10.0) == pytest.approx(found, abs=tolerance)
-
-
-@given(st.lists(st.integers(-100, 100), min_size=1, max_size=6), st.integers(2, 12), st.data())
-def test_knots_are_few_and_come_to_the_values(hundredths, count, data):
-    inner = [x / 100.0 for x in hundredths]
-    t = [i / (count - 1) for i in range(count)]
-    values = np.array([gradient(inner, x) for x in t])
-    held = np.array(data.draw(st.lists(st.booleans(), min_size=count, max_size=count)))
-    assume(held.any())
-    found = knots(values, t, held, np.full(count, 1e-6))
-    assert len(found) <= max(count, len(inner))
-    again = np.array([gradient(found, x) for x in t])
-    assert np.abs(again - values)[held].max() <= 2e-6
-    if held.all():
-        assert len(found) <= len(inner)
-
-
-def test_knots_of_one_value_are_one():
-    t = [0.0, 0.5, 1.0]
-    every = np.ones(3, dtype=bool)
-    assert knots(np.full(3, 0.25), t, every, np.full(3, 1e-9)) == [0.25]
-    bent = np.array([0.1, 0.9, 0.1])
-    assert knots(bent, t, every, np.full(3, 1e-9)) == [0.1, 0.9, 0.1]
-    assert knots(bent, t, np.array([True, False, True]), np.full(3, 1e-9)) == [0.1]
-
-
-@given(st.lists(st.floats(-1, 1), min_size=1, max_size=5), st.integers(1, 4))
-def test_regraded_knots_interpolate_alike(values, times):
-    number = 1 + times * max(len(values) - 1, 1)
-    found = regrade(values, number)
-    assert len(found) == number
-    for t in np.linspace(0, 1, 13):
-        assert gradient(found, t) == pytest.approx(gradient(values, t), abs=1e-12)

@@ -6,9 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import cached_property
-from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +18,7 @@ from parentage.recipe import Setting, layers, position, resolve
 from parentage.replay import Program
 from parentage.sample import Sample
 from parentage.slabs import DIGITS, half_cells
+from parentage.spelling import NEGLIGIBLE, decimal, design_of, knots, regrade, spell
 from parentage.statistics import fit
 
 if TYPE_CHECKING:
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 
 SEARCH = 1 << 16
 """Elements of each checkpoint that weights are searched on, before they are refined on more."""
-NEGLIGIBLE = 1e-4
-"""Weights below this are those of parents that take no part."""
 SHARP = 0.99
 """Share of elements that float32 arithmetic reproduces of a merge done in it, at least."""
 COARSE = 0.35
@@ -173,7 +170,7 @@ class Findings:
         count = layers(self.slices)
         t = np.array([position(each, count) for each in self.slices])
         for number in range(2, count + 1):
-            design = _design(t, number)
+            design = design_of(t, number)
             kept = size > 0
             for _ in range(3):
                 root = np.sqrt(size[kept])[:, None]
@@ -469,12 +466,36 @@ class Findings:
             for chosen, base in spell(v, tolerance, free, own=own):
                 weights = dict(zip(names, chosen, strict=True))
                 yield Spelling({**weights, self.base: base}, uncertainty, not own)
-            if COARSE <= blend.share < SHARP:
-                for chosen, base in spell_coarse(v, free, own=own):
-                    weights = dict(zip(names, chosen, strict=True))
-                    yield Spelling(
-                        {**weights, self.base: base}, uncertainty, not own, is_coarse=True
-                    )
+
+    @cached_property
+    def effective(self) -> Mapping[str, float] | None:
+        """What each checkpoint weighs in a blend whose arithmetic rounds more than once.
+
+        Weighted least squares: such arithmetic moves the weights that cells show by thousandths,
+        but adds noise of no direction. Elements weigh by their unit in the last place, or by the
+        median one: those near zero would decide alone. ``None`` where float32 arithmetic reproduces
+        either everything or next to nothing.
+        """
+        shares = [each.share for each in self.blends if each.kind == "constant"]
+        if not COARSE <= max(shares) < SHARP:
+            return None
+        best = self.blends[0] if shares[0] == max(shares) else self.blends[1]
+        axes = [i for i in range(1, 1 + len(self.parents)) if np.any(best.weights[:, i] != 0.0)]
+        gram = np.zeros((self.sample.columns, self.sample.columns))
+        least = 0.0
+        for part in self.sample.pieces():
+            ulp = np.add(*half_cells(part[:, -1], self.out_dtype))
+            least = least or float(np.median(ulp))
+            x = part.copy()
+            x[:, 1:] -= part[:, :1]
+            x /= np.maximum(ulp, least)[:, None]
+            x = x[np.isfinite(x).all(axis=1)]
+            gram += np.einsum("ni,nj->ij", x, x)
+        found = fit(gram[None], [0, *axes]).weights[0]
+        if not np.isfinite(found).all():
+            return None
+        out = {self.names[i]: float(x) for i, x in zip(axes, found[1:], strict=True)}
+        return {**out, self.base: 1.0 + float(found[0]) - sum(out.values())}
 
     def _gradients(self, blend: Blend, axes: list[int]) -> Iterator[Spelling]:
         """Yield weights that are piecewise linear over layers, with the fewest knots that do."""
@@ -541,88 +562,6 @@ class Findings:
         }
 
 
-COMBINATIONS = 128
-"""Most combinations of short decimals that are tried for arithmetic in bf16 or f16."""
-MOVED = 4e-3
-"""How far such arithmetic moves a weight at most."""
-RATIO = 24
-"""Largest sum of whole numbers that weights are tried as."""
-
-
-def spell(
-    values: list[float], tolerance: list[float], free: float, *, own: bool
-) -> Iterator[tuple[list[float], float]]:
-    """Yield parents' weights and the base's: decimals, fractions, ratios, and as they are.
-
-    ``free`` is the base's weight beyond what makes the sum one, which counts where it is its
-    ``own``: then it is spelled as the parents' are, and else it is what is missing to one.
-    """
-    rest = 1.0 + (free if own else 0.0) - sum(values)
-    if abs(rest) < NEGLIGIBLE:
-        rest = 0.0
-    aims = [*values, rest] if own else values
-    limits = [*tolerance, max(tolerance, default=0.0)] if own else tolerance
-
-    def near(candidate: list[float]) -> bool:
-        return all(abs(a - b) <= t for a, b, t in zip(candidate, aims, limits, strict=True))
-
-    def spelled(chosen: list[float], missing: float) -> tuple[list[float], float]:
-        return (chosen[:-1], chosen[-1]) if own else (chosen, missing)
-
-    for digits in range(1, 7):
-        chosen = [round(value, digits) for value in aims]
-        if near(chosen):
-            yield spelled(chosen, round(1.0 - sum(chosen), digits))
-            break
-    fractions = [Fraction(value).limit_denominator(99) for value in aims]
-    chosen = [float(each) for each in fractions]
-    if near(chosen):
-        yield spelled(chosen, 0.0 if sum(fractions) == 1 else 1.0 - sum(chosen))
-    if not own:
-        for total in range(2, RATIO + 1):
-            whole = [round(value * total) for value in values]
-            if near([each / total for each in whole]) and all(whole):
-                yield [float(each) for each in whole], float(total - sum(whole))
-                break
-    yield values, rest
-
-
-def spell_coarse(
-    values: list[float], free: float, *, own: bool
-) -> Iterator[tuple[list[float], float]]:
-    """Yield weights near to ``values`` that arithmetic in bf16 or f16 may have been given.
-
-    That arithmetic moves the weight that cells show by up to some thousandths. The shortest come
-    first, and of those the nearest; :data:`COMBINATIONS` at most.
-    """
-    choices = []
-    for value in values:
-        near = {round(value, 1), round(value, 2)}
-        near |= {round(round(value, 3) + step / 1000.0, 3) for step in range(-3, 4)}
-        kept = [x for x in near if abs(x - value) <= MOVED and x != 0.0] or [value]
-        choices.append(sorted((_digits(x) + abs(x - value) / MOVED, x) for x in kept))
-    ordered = sorted(
-        product(*choices), key=lambda chosen: (sum(cost for cost, _ in chosen), chosen)
-    )
-    for combination in ordered[:COMBINATIONS]:
-        chosen = [x for _, x in combination]
-        yield chosen, round(1.0 + free - sum(chosen), 6)
-    fractions = [Fraction(value).limit_denominator(20) for value in values]
-    if all(abs(float(a) - b) <= MOVED for a, b in zip(fractions, values, strict=True)):
-        yield [float(each) for each in fractions], 1.0 + free - sum(map(float, fractions))
-    if not own:
-        for total in range(2, RATIO + 1):
-            whole = [round(value * total) for value in values]
-            if all(abs(a / total - b) <= MOVED for a, b in zip(whole, values, strict=True)):
-                yield [float(each) for each in whole], float(total - sum(whole))
-    yield values, 1.0 + free - sum(values)
-
-
-def _digits(value: float) -> int:
-    """Return the decimals that a number of thousandths is written with."""
-    return next(digits for digits in range(1, 5) if round(value, digits) == value or digits == 4)
-
-
 def module_of(each: Slice) -> str:
     """Return what follows the layer in a slice's name, or all of a name without one.
 
@@ -654,53 +593,3 @@ def as_filters(slices: Sequence[Slice], values: Floats) -> dict[str, float] | No
     filters["*"] = default
     found = resolve({"filters": filters}, slices)
     return filters if np.array_equal(found, values) else None
-
-
-def decimal(value: float, tolerance: float) -> float:
-    """Return the shortest decimal within ``tolerance``, or the value.
-
-    >>> decimal(0.59999998, 1e-6), decimal(0.57142857, 1e-9)
-    (0.6, 0.57142857)
-    """
-    for digits in range(1, 9):
-        if abs(round(value, digits) - value) <= tolerance:
-            return round(value, digits)
-    return value
-
-
-def knots(
-    values: Floats, t: list[float], held: NDArray[np.bool_], tolerance: Floats
-) -> list[float]:
-    """Return the fewest values at equal steps of t whose interpolation is ``values``.
-
-    >>> knots(np.array([0.1, 0.5, 0.9]), [0.0, 0.5, 1.0], np.ones(3, bool), np.full(3, 1e-9))
-    [0.1, 0.9]
-    """
-    count = len(t)
-    for number in range(1, count):
-        design = _design(np.array(t), number)
-        solution = np.linalg.lstsq(design[held], values[held], rcond=None)[0]
-        if np.all(np.abs(design @ solution - values)[held] <= tolerance[held]):
-            return [decimal(float(x), 1e-7) for x in solution]
-    return [float(x) for x in values]
-
-
-def _design(t: Floats, number: int) -> Floats:
-    """Return (len(t), number) what each of ``number`` knots at equal steps adds at every t."""
-    design = np.zeros((len(t), number))
-    for row, at in enumerate(t):
-        scaled = at * (number - 1)
-        first = int(scaled)
-        second = min(number - 1, first + 1)
-        design[row, first] += 1.0 - (scaled - first)
-        design[row, second] += scaled - first
-    return design
-
-
-def regrade(values: list[float], number: int) -> list[float]:
-    """Return ``number`` knots that interpolate as ``values`` do, where they can."""
-    if len(values) == number:
-        return values
-    at = [k / (number - 1) if number > 1 else 0.0 for k in range(number)]
-    grid = [k / (len(values) - 1) if len(values) > 1 else 0.0 for k in range(len(values))]
-    return [float(x) for x in np.interp(at, grid, values)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ import numpy as np
 from parentage.findings import COPY
 from parentage.methods import METHODS, Replaying
 from parentage.replay import Program
+from parentage.spelling import NEGLIGIBLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -229,22 +231,25 @@ def is_table(recipe: Recipe) -> bool:
     )
 
 
-def complexity(recipe: Recipe) -> tuple[int, int, int]:
+def complexity(recipe: Recipe) -> tuple[int, int, int, float]:
     """Return how much has to be said to state a recipe.
 
-    Settings that vary, the method's place in the list, and digits of weights.
+    Settings that vary, the method's place in the list, digits of weights, and how far a lambda is
+    from one.
     """
     settings = [each.weight for each in recipe.ingredients]
     settings += [value for value in recipe.parameters.values() if not isinstance(value, bool | str)]
     structured = sum(isinstance(value, Mapping) for value in settings) + len(recipe.fitted)
     plain = [value for value in settings if value is not None and not isinstance(value, Mapping)]
     digits = sum(len(f"{value:.10g}".lstrip("-0.").replace(".", "")) for value in plain)
+    # Shares say more than a ratio that has to be divided by its sum.
+    is_sum = recipe.base is not None or len(plain) < len(settings) or not plain
+    is_ratio = not is_sum and abs(sum(plain) - 1.0) > NEGLIGIBLE
+    said = sum(isinstance(value, bool) for value in recipe.parameters.values()) + is_ratio
     place = list(METHODS).index(recipe.method)
-    return (
-        structured,
-        place,
-        digits + 4 * sum(isinstance(v, bool) for v in recipe.parameters.values()),
-    )
+    factor = recipe.parameters.get("lambda", 1.0)
+    far = abs(math.log2(factor)) if isinstance(factor, float) and factor > 0 else 0.0
+    return structured, place, digits + 4 * said, far
 
 
 def decoy_share(recipe: Recipe, findings: Findings) -> float:

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ from parentage.statistics import likeness
 from parentage.stream import is_replayed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 BUDGET = 1 << 21
 """Elements of each checkpoint that a sample aims at."""
+PIECE = 1 << 17
+"""Elements of each checkpoint that are held at a time, about, where not all have to be."""
 RUN = 1 << 12
 """Consecutive elements read at a place: whole pages of any dtype."""
 LEAST = 256
@@ -243,6 +246,18 @@ class Sample:
         return _core.elements(
             self.plan, 0, self.plan.slices, threads=self._options.threads, io=self._options.io
         )
+
+    def pieces(self) -> Iterator[Floats]:
+        """Yield :attr:`elements` some at a time, for what need not hold all of them."""
+        if self.plan is None:
+            return
+        sizes = self.counts.astype(np.int64)
+        piece = np.cumsum(sizes) // PIECE
+        edges = [0, *(np.flatnonzero(np.diff(piece)) + 1).tolist(), len(sizes)]
+        for first, last in pairwise(edges):
+            yield _core.elements(
+                self.plan, first, last, threads=self._options.threads, io=self._options.io
+            )
 
     @cached_property
     def element_owner(self) -> NDArray[np.intp]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from functools import reduce
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from parentage.methods.method import Method, Replaying, configuration
 from parentage.recipe import Ingredient, Recipe
+from parentage.spelling import MOVED, NOISE, candidates, whole_ratio
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,6 +33,9 @@ ARITHMETICS = {
 }
 MOST_ORDERED = 4
 """Ingredients up to which every order of summation is tried."""
+MOST_COARSE = 48
+LEAST_COARSE = 4
+"""Weights tried for arithmetic that rounds more than once, the fewer the more orders there are."""
 
 
 def replay(r: Replaying) -> Sequence[Value]:
@@ -94,23 +99,70 @@ def bf16(values: np.ndarray) -> np.ndarray:
 
 def estimate(f: Findings) -> Iterator[Recipe]:
     """Yield every spelling of every blend in every arithmetic and order that could matter."""
-    seen: set[tuple[object, ...]] = set()
     for spelling in f.spellings():
-        for recipe in recipes(spelling, f.out_dtype):
-            key = _narrowed(recipe)
-            if key is None or key not in seen:
-                yield recipe
-            if key is not None:
-                seen.add(key)
+        yield from recipes(spelling, f.out_dtype)
+    for arithmetic in ARITHMETICS:
+        if not arithmetic.startswith("float32"):
+            yield from _coarse(f, arithmetic)
 
 
-def _narrowed(recipe: Recipe) -> tuple[object, ...] | None:
-    """Return what bf16 leaves of plain weights, where the arithmetic rounds them to it."""
-    weights = [each.weight for each in recipe.ingredients]
-    if recipe.arithmetic != "bfloat16" or not all(isinstance(x, float) for x in weights):
-        return None
-    narrow = bf16(np.array(weights, dtype=np.float64))
-    return (recipe.parents, bool(recipe.parameters), narrow.tobytes())
+def effective(weights: Sequence[float], arithmetic: str, *, normalize: bool) -> list[float]:
+    """Return what written weights come to in an arithmetic, before products are rounded."""
+    if arithmetic != "bfloat16":
+        return list(weights)
+    narrow = bf16(np.array(weights))
+    divisor = float(bf16(np.array(sum32(list(narrow[:, None]))[0]))) if normalize else 1.0
+    return [float(weight) / (divisor or 1.0) for weight in narrow]
+
+
+def doubt(weight: float, arithmetic: str) -> float:
+    """Return half the width of what a weight may have been in arithmetic that rounds it, or not."""
+    if arithmetic != "bfloat16":
+        return NOISE
+    return float(np.ldexp(1.0, int(np.frexp(weight)[1]) - 9))
+
+
+def _coarse(f: Findings, arithmetic: str) -> Iterator[Recipe]:
+    """Yield what may have been written for arithmetic that rounds more than once."""
+    found = f.effective
+    if found is None:
+        return
+    names = [name for name, weight in found.items() if abs(weight) > MOVED]
+    if not names:
+        return
+    aims = [found[name] for name in names]
+    is_sum = abs(sum(aims) - 1.0) <= len(aims) * MOVED
+    # Plain scripts divide by nothing.
+    normalize = is_sum and arithmetic == "bfloat16"
+
+    def comes_to(weights: Sequence[float]) -> list[float]:
+        return effective(weights, arithmetic, normalize=normalize)
+
+    orders = [tuple(range(len(names)))]
+    # Products that were rounded to bf16 leave float32 sums hardly anything to round.
+    if arithmetic != "bfloat16" and 2 < len(names) <= MOST_ORDERED:
+        orders = list(permutations(range(len(names))))
+    most = max(MOST_COARSE // len(orders), LEAST_COARSE)
+    listed = candidates(aims, comes_to, last_follows=is_sum and len(names) > 1)
+    written = [each.weights for each in listed[:most]]
+    if is_sum:
+        whole = whole_ratio(aims, MOVED)
+        fractions = [float(Fraction(aim).limit_denominator(20)) for aim in aims]
+        written += [tuple(aims), tuple(fractions), *([whole] if whole and normalize else [])]
+    else:
+        written.append(tuple(aims))
+    for weights in dict.fromkeys(written):
+        for order in orders:
+            yield Recipe(
+                "linear",
+                tuple(
+                    Ingredient(names[i], weights[i], doubt(weights[i], arithmetic)) for i in order
+                ),
+                None,
+                {} if is_sum else {"normalize": False},
+                arithmetic,
+                f.out_dtype,
+            )
 
 
 def recipes(spelling: Spelling, out_dtype: str) -> Iterator[Recipe]:

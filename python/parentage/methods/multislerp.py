@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from parentage.findings import decimal
 from parentage.methods import span
 from parentage.methods.linear import bf16
 from parentage.methods.method import Method, Replaying, configuration
 from parentage.recipe import Ingredient, Recipe
+from parentage.spelling import decimal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -59,6 +59,9 @@ def estimate(f: Findings) -> Iterator[Recipe]:
     for one, two in combinations(held, 2):
         (third,) = (name for name in held if name not in (one, two))
         for outer in _decimals(weights[one] + weights[two]):
+            # Blends in between, in both stages: anything is a nesting of what lies far outside.
+            if not 0.0 < outer < 1.0 or not 0.0 < weights[one] / outer < 1.0:
+                continue
             for share in _decimals(weights[one] / outer):
                 for first, second in ((one, two), (two, one)):
                     mine = share if first == one else round(1.0 - share, 4)
