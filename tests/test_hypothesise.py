@@ -208,6 +208,9 @@ def test_the_arithmetic_is_named_and_nothing_mismatches(tmp_path, case):
     # What gives other bytes in numpy is not among the equivalents.
     if weights == case.weights:
         for arithmetic in LINEAR if case.method == "linear" else DELTA:
+            if (case.arithmetic, arithmetic) == ("bfloat16-script", "bfloat16"):
+                # A weight of 1 times a lambda is, in bf16, what a float32 weight is.
+                continue
             if f"{case.method} ({arithmetic})" in named and (len(ours) == 1 or "fma" not in named):
                 assert same(child, merged(case.method, arithmetic, weights)), arithmetic
 

@@ -129,7 +129,7 @@ def polish(
     a, close, largest = found[None], CLOSE, float(distance[kept].max(initial=0.0))
     try:
         for _ in range(STEPS):
-            if close < CLOSEST:
+            if close < CLOSEST or largest == 0.0:
                 break
             a = newton(a, *part, close)
             distance = far(a[0])

@@ -1252,7 +1252,7 @@ def _scaled(f: Findings, found: Mixture) -> Recipe:
         left = np.bincount(view.owner, size * mask, view.slices)
         good = (left > 0) & (all_ > 0)
         own = coefficients[i, good] * left[good] / all_[good]
-        weight = float(np.average(own, weights=np.sqrt(all_[good]))) if good.any() else 1.0
+        weight = float(np.average(own, weights=all_[good])) if good.any() else 1.0
         weights.append(short(weight, 6e-3 * max(abs(weight), 0.1)))
     parameters: dict[str, Setting | bool | str] = {"normalize": found.normalized}
     if found.normalized:

@@ -172,7 +172,7 @@ def _coarse(f: Findings, arithmetic: str) -> Iterator[Recipe]:
         for each in candidates(effective, comes_to, digits=3 if factor == 1.0 else 2)[:LISTED]:
             distance = each.distance * factor
             if factor == 1.0 or distance <= FACTOR_NOISE:
-                # Twice the lambda and half the weights are the same; those nearer to one come first.
+                # Twice the lambda and half the weights are the same: nearer to one comes first.
                 digits = each.digits + (0 if factor == 1.0 else 2 + round(4 * abs(log2(factor))))
                 tried.append((max(distance, NOISE), digits, distance, factor, each.weights))
     tried.sort()
