@@ -72,6 +72,10 @@ OUTLIERS = 1e-3
 """Share of masks that are no evidence against a threshold."""
 LEAST_DROPPED = 0.01
 """Share of large displacements that have to be missing for there to be a mask."""
+SMALL = 2048
+"""Elements of a slice up to which its coefficients are searched for on a grid."""
+GRID = 31
+"""Points of a side of that grid."""
 BF16_ERROR = 3.0 * 2.0**-9
 """Relative error of a displacement that was rounded to bf16 at every step."""
 
@@ -1231,7 +1235,7 @@ def ranks(sizes: Floats, owner: Places) -> Floats:
 def _scaled(f: Findings, found: Mixture) -> Recipe:
     """Return a recipe with random masks and the scales that make up for what was dropped."""
     view = found.view
-    coefficients = _refitted(found)
+    coefficients = _searched(found, _refitted(found))
     found.coefficients = coefficients
     terms = coefficients[:, view.owner] * view.deltas[found.axes]
     kept, dropped, _ = _assigned(view, terms, found.elected, found.normalized, found.shares)
@@ -1307,6 +1311,64 @@ def _scaled(f: Findings, found: Mixture) -> Recipe:
         -8,
     )
     return best_of(f, [recipe(each, scales) for each in spelled])
+
+
+def _searched(found: Mixture, coefficients: Floats) -> Floats:
+    """Return coefficients by slice, those of small slices from a grid around what others have.
+
+    In norms few intervals are narrow enough to meet anywhere, but all of them together leave little
+    room for a pair of coefficients.
+    """
+    view, count = found.view, len(found.axes)
+    if found.normalized or count > 2:
+        return coefficients
+    out = coefficients.copy()
+    sizes = np.bincount(view.owner, minlength=view.slices)
+    order = np.argsort(view.owner, kind="stable")
+    ends = np.concatenate([[0], np.cumsum(sizes)])
+    for slice_ in np.flatnonzero((sizes > 0) & (sizes <= SMALL)):
+        rows = order[ends[slice_] : ends[slice_ + 1]]
+        deltas = view.deltas[found.axes][:, rows]
+        low, high = view.low[rows], view.high[rows]
+
+        def explained(
+            *trial: Floats,
+            deltas: Floats = deltas,
+            low: Floats = low,
+            high: Floats = high,
+        ) -> NDArray[np.intp]:
+            """Return (trials,) how many elements coefficients (trials,) of each explain."""
+            terms = [t[:, None] * delta for t, delta in zip(trial, deltas, strict=True)]
+            good = np.broadcast_to((low <= 0.0) & (high >= 0.0), terms[0].shape).copy()
+            for term in terms:
+                good |= (low <= term) & (term <= high)
+            if count == 2:
+                both = (low <= terms[0] + terms[1]) & (terms[0] + terms[1] <= high)
+                if found.elected:
+                    both &= terms[0] * terms[1] > 0.0
+                good |= both
+            counted: NDArray[np.intp] = good.sum(axis=1)
+            return counted
+
+        best = out[:, slice_]
+        most = int(explained(*best[:, None])[0])
+        spread = 4.0 / np.sqrt(len(rows))
+        for reach in (min(spread, 0.5), 0.03, 0.004):
+            if most == len(rows):
+                break
+            line = np.linspace(1.0 - reach, 1.0 + reach, GRID)
+            grid = np.stack(np.meshgrid(*[c * line for c in best], indexing="ij"))
+            trial = grid.reshape(count, -1)
+            counts = explained(*trial)
+            if int(counts.max()) > most:
+                most = int(counts.max())
+                # The middle of the best, not their corner.
+                among = np.flatnonzero(counts == most)
+                middle = trial[:, among].mean(axis=1, keepdims=True)
+                nearest = np.abs(trial[:, among] / middle - 1.0).max(axis=0).argmin()
+                best = trial[:, among[nearest]]
+        out[:, slice_] = best
+    return out
 
 
 def _weights_of_bf16(
