@@ -54,7 +54,8 @@ class Blend:
     """Weights of the base and the parents, by group of slices."""
 
     kind: str
-    """``constant``, ``layers``, ``components`` or ``slices``: what the groups are."""
+    """``constant``, ``layers``, ``components``, ``modules``, ``kinds`` (of tensors) or ``slices``:
+    what the groups are."""
     groups: NDArray[np.intp]
     """(S,)"""
     weights: Floats
@@ -138,10 +139,16 @@ class Findings:
         out: Floats = np.einsum("ik,skl,jl->sij", change, gram, change)
         return out
 
+    @cached_property
+    def energy(self) -> Floats:
+        """(S,) the energy of rounding to :attr:`out_dtype` of the sampled elements."""
+        factor = 4.0 ** max(DIGITS.get(self._stored, 0) - DIGITS.get(self.out_dtype, 0), 0)
+        out: Floats = self.sample.gram.energy * factor
+        return out
+
     def floors(self, residual: Floats) -> float:
         """Return the root of residual energies of all slices, in units of the rounding."""
-        factor = 4.0 ** max(DIGITS.get(self._stored, 0) - DIGITS.get(self.out_dtype, 0), 0)
-        energy = float(self.sample.gram.energy.sum()) * factor
+        energy = float(self.energy.sum())
         return float(np.sqrt(residual.sum() / energy)) if energy > 0 else float("inf")
 
     def describe(self, values: Floats, tolerance: Floats, known: NDArray[np.bool_]) -> Setting:
@@ -366,7 +373,7 @@ class Findings:
         kinds = [re.sub(r"\.\d+\.", ".*.", each.name) for each in self.slices]
         index = {kind: i for i, kind in enumerate(dict.fromkeys(kinds))}
         groups = np.array([index[kind] for kind in kinds], dtype=np.intp)
-        return self._structured("slices", groups)
+        return self._structured("kinds", groups)
 
     @cached_property
     def slicewise(self) -> Blend:
@@ -439,6 +446,18 @@ class Findings:
             shares[:, i] = share
         return weights, half_widths, shares
 
+    def scales(self, column: int) -> tuple[Floats, Floats, Floats]:
+        """Return what each slice is as a multiple of a checkpoint's, as the cells have it.
+
+        (S,) each: the factor, half the width of its plateau, and the share of cells that admit it.
+        """
+        sample = self.sample_from(column)
+        weights = np.zeros((len(self.slices), self.sample.columns - 1))
+        groups = np.arange(len(self.slices), dtype=np.intp)
+        found = peaks(sample, weights, 0, groups, dtype=self.cell_dtype)
+        share = np.where(found.intervals[:, 1] >= LEAST_NARROW, found.narrow, found.share)
+        return 1.0 + found.weight, found.half_width, share
+
     def spellings(self) -> Iterator[Spelling]:
         """Yield ways in which the weights may have been written, for every blend."""
         for blend in self.blends:
@@ -453,7 +472,7 @@ class Findings:
         values, widths = blend.weights, blend.half_widths
         if blend.kind == "layers":
             yield from self._gradients(blend, axes)
-        elif blend.kind in ("modules", "components", "slices"):
+        elif blend.kind in ("modules", "components", "kinds", "slices"):
             yield from self._tables(blend, axes)
         else:
             names = [self.names[i] for i in axes]
@@ -544,7 +563,7 @@ class Findings:
 
     def _setting(self, blend: Blend, values: Floats) -> Setting:
         by_slice = values[blend.groups]
-        if blend.kind == "modules":
+        if blend.kind in ("modules", "kinds"):
             filters = as_filters(self.slices, by_slice)
             if filters is not None:
                 return {"filters": filters}
@@ -574,22 +593,29 @@ def module_of(each: Slice) -> str:
     return parts[parts.index(number) + 1]
 
 
+def tensor_of(each: Slice) -> str:
+    """Return the part of a name before ``weight`` or ``bias``: ``o_proj``, ``embed_tokens``."""
+    parts = each.name.split(".")
+    return parts[-2] if len(parts) > 1 and parts[-1] in ("weight", "bias") else parts[-1]
+
+
 def as_filters(slices: Sequence[Slice], values: Floats) -> dict[str, float] | None:
     """Return values as filters: the first key that a name contains counts, ``*`` for all others.
 
-    ``None`` if no filters on modules say just that.
+    Keys are modules, or else tensors; ``None`` if no such filters say just that.
     """
     size: Counter[float] = Counter()
     for each, value in zip(slices, values, strict=True):
         size[float(value)] += each.elements
-    default = size.most_common(1)[0][0]
     # What a default is matters little; that of tensors outside of layers makes the fewest filters.
     outside = [float(v) for s, v in zip(slices, values, strict=True) if s.layer is None]
-    default = outside[0] if outside else default
-    filters: dict[str, float] = {}
-    for each, value in zip(slices, values, strict=True):
-        if float(value) != default:
-            filters.setdefault(module_of(each), float(value))
-    filters["*"] = default
-    found = resolve({"filters": filters}, slices)
-    return filters if np.array_equal(found, values) else None
+    default = outside[0] if outside else size.most_common(1)[0][0]
+    for key_of in (module_of, tensor_of):
+        filters: dict[str, float] = {}
+        for each, value in zip(slices, values, strict=True):
+            if float(value) != default:
+                filters.setdefault(key_of(each), float(value))
+        filters["*"] = default
+        if np.array_equal(resolve({"filters": filters}, slices), values):
+            return filters
+    return None

@@ -41,6 +41,9 @@ TABLES = 0.1
 """Weights by slice have to leave less than this of what a recipe without them leaves."""
 CLOSE = 1e-3
 """Shares of a sample so close to the best that the whole has to decide between recipes."""
+ALIKE = 5e-4
+"""Difference in share that fitting leaves between methods that are the same but for their scalars:
+measured up to 3e-4."""
 MOST_STREAMED = 3
 """Recipes carried out on everything in the same pass."""
 
@@ -186,10 +189,22 @@ def _ranked(
         out.append(
             Hypothesis(recipes[i], share, mismatched[i], explained[i], elements, float("nan"))
         )
-    return [
-        replace(each, decoy_share=decoy_share(each.recipe, findings)) if rank == 0 else each
-        for rank, each in enumerate(out)
-    ]
+    if out:
+        best = _with_alike(out)
+        out[0] = replace(best, decoy_share=decoy_share(best.recipe, findings))
+    return out
+
+
+def _with_alike(found: Sequence[Hypothesis]) -> Hypothesis:
+    """Return the best with those that can not be told from it, since numbers of both are fitted."""
+    best = found[0]
+    names = list(best.recipe.equivalents)
+    for each in found[1:] if best.recipe.fitted else ():
+        name = f"{each.recipe.method} ({each.recipe.arithmetic})"
+        is_alike = each.recipe.fitted and best.share - each.share <= ALIKE
+        if is_alike and each.recipe.method != best.recipe.method and name not in names:
+            names.append(name)
+    return replace(best, recipe=replace(best.recipe, equivalents=tuple(names)))
 
 
 def worth_streaming(hypotheses: Sequence[Hypothesis], *, is_whole: bool) -> list[Hypothesis]:

@@ -535,7 +535,7 @@ def _evidence(
 def _replay(outcome: Outcome, total: int) -> Replay:
     recipe = outcome.recipe
     return Replay(
-        kind=METHODS[recipe.method].kind,
+        kind=METHODS[recipe.method].verdict(recipe),
         text=recipe.describe(),
         equivalents=recipe.equivalents,
         elements=outcome.elements,

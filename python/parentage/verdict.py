@@ -381,7 +381,11 @@ def replayed(e: Evidence) -> Verdict | None:
         )
     else:
         what = f"reproduces {replay.share:.4%} of the elements; {replay.mismatched:,} differ"
-    same = f" The same bytes come from {_list(replay.equivalents)}." if replay.equivalents else ""
+    same = ""
+    if replay.equivalents:
+        others = _list(replay.equivalents)
+        is_same = replay.is_exact
+        same = f" The same bytes come from {others}." if is_same else f" So may {others}."
     return Verdict(
         replay.kind,
         "exact" if replay.is_exact else "statistical",

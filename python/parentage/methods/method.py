@@ -44,8 +44,14 @@ class Method:
     """mergekit's configuration, given where checkpoints are; ``None`` if it has no such method."""
     kind: str = "merge"
     """The verdict on a child that it reproduces."""
+    kind_of: Callable[[Recipe], str] | None = None
+    """The same where it depends on the recipe."""
     refine: Callable[[Findings, Recipe], Recipe] | None = None
     """Improves what is fitted, once the recipe is known to be worth it."""
+
+    def verdict(self, recipe: Recipe) -> str:
+        """Return the verdict on a child that a recipe of this method reproduces."""
+        return self.kind if self.kind_of is None else self.kind_of(recipe)
 
 
 @dataclass(frozen=True, slots=True)
