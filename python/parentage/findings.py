@@ -106,11 +106,15 @@ class Findings:
         self.parents = names[1 : 1 + parents]
         self.columns = {name: i for i, name in enumerate(names)}
 
-    def whole(self, index: int, column: int) -> Floats:
-        """Return all elements of a slice, of one checkpoint and the child: (elements, 2)."""
-        extents = [self.slices[index].extents[i] for i in (column, -1)]
+    def whole(self, index: int, columns: Sequence[int]) -> Floats:
+        """Return all elements of a slice, of some checkpoints and the child.
+
+        (elements, columns + 1), the child's last.
+        """
+        chosen = [*columns, -1]
+        extents = [self.slices[index].extents[i] for i in chosen]
         plan = _core.Plan(
-            [self._alignment.checkpoints[i] for i in (column, -1)],
+            [self._alignment.checkpoints[i] for i in chosen],
             np.array([self.slices[index].elements], dtype=np.uint64),
             np.array([[each.tensor for each in extents]], dtype=np.uint64),
             np.array([[each.start for each in extents]], dtype=np.uint64),

@@ -120,7 +120,8 @@ class Terminal:
         table.add_row("reproduces", reproduced)
         table.add_row("a decoy", f"{outcome.decoy_share:.4%}")
         if recipe.equivalents:
-            table.add_row("the same bytes", _text(", ".join(recipe.equivalents)))
+            label = "the same bytes" if outcome.exact_share == 1.0 else "not told from"
+            table.add_row(label, _text(", ".join(recipe.equivalents)))
         self.out.print(Padding(table, (0, 0, 1, 2)))
 
     def _weights(self, trace: Trace) -> None:

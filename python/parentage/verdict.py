@@ -384,8 +384,11 @@ def replayed(e: Evidence) -> Verdict | None:
     same = ""
     if replay.equivalents:
         others = _list(replay.equivalents)
-        is_same = replay.is_exact
-        same = f" The same bytes come from {others}." if is_same else f" So may {others}."
+        same = (
+            f" The same bytes come from {others}."
+            if replay.is_exact
+            else f" The data can not tell it from {others}."
+        )
     return Verdict(
         replay.kind,
         "exact" if replay.is_exact else "statistical",

@@ -67,7 +67,7 @@ def estimate(f: Findings) -> Iterator[Recipe]:
     order = sorted(moved, key=lambda i: f.slices[i].elements)
     matrices: dict[str, tuple[Floats, Floats]] = {}
     for i in [*order[-TRIED:], *order[:-TRIED]]:
-        whole = f.whole(i, origin)
+        whole = f.whole(i, (origin,))
         shape = f.slices[i].shape
         rows = int(np.prod(shape[:-1]))
         below, above = f.cells_of(whole[:, 1])
