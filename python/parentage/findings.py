@@ -106,16 +106,17 @@ class Findings:
         self.parents = names[1 : 1 + parents]
         self.columns = {name: i for i, name in enumerate(names)}
 
-    def whole(self, index: int, columns: Sequence[int]) -> Floats:
-        """Return all elements of a slice, of some checkpoints and the child.
+    def whole(self, index: int, columns: Sequence[int], most: int | None = None) -> Floats:
+        """Return all elements of a slice, or the first, of some checkpoints and the child.
 
         (elements, columns + 1), the child's last.
         """
+        elements = self.slices[index].elements
         chosen = [*columns, -1]
         extents = [self.slices[index].extents[i] for i in chosen]
         plan = _core.Plan(
             [self._alignment.checkpoints[i] for i in chosen],
-            np.array([self.slices[index].elements], dtype=np.uint64),
+            np.array([elements if most is None else min(elements, most)], dtype=np.uint64),
             np.array([[each.tensor for each in extents]], dtype=np.uint64),
             np.array([[each.start for each in extents]], dtype=np.uint64),
         )

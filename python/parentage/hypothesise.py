@@ -35,6 +35,8 @@ LEAST_SHARE = 0.02
 LEAST_GAIN = 0.3
 """Share of what decoys leave that a recipe has to explain to be carried out on everything: merges
 with half a unit of noise reach 0.6, fine-tunes below 0.1."""
+LEAST_WHOLE = 0.05
+"""The same in slices that are reproduced whole: where others were changed, they alone tell."""
 REFINED = 0.5
 """Least share of a recipe whose fitted numbers are refined."""
 TABLES = 0.1
@@ -61,6 +63,9 @@ class Hypothesis:
     decoy_share: float
     """The largest share with one of the parents replaced by its own displacements in another order,
     or by another checkpoint that was offered; NaN where it was not measured."""
+    whole_share: float = 0.0
+    """Share of the sampled elements in slices that are reproduced to the last one, and copies of no
+    checkpoint."""
 
     @property
     def gain(self) -> float:
@@ -187,12 +192,28 @@ def _ranked(
             break
         seen[same] = len(out)
         out.append(
-            Hypothesis(recipes[i], share, mismatched[i], explained[i], elements, float("nan"))
+            Hypothesis(
+                recipes[i],
+                share,
+                mismatched[i],
+                explained[i],
+                elements,
+                float("nan"),
+                _whole_share(counted[i], findings),
+            )
         )
     if out:
         best = _with_alike(out)
         out[0] = replace(best, decoy_share=decoy_share(best.recipe, findings))
     return out
+
+
+def _whole_share(counted: Counted, findings: Findings) -> float:
+    """Return the share of elements in slices that are reproduced whole, and are no copies."""
+    weight = findings.sample.weight
+    is_copy = (findings.sample.gram.equal == weight[:, None]).any(axis=1)
+    is_whole = (counted.reproduced[:, 0] == weight) & (weight > 0) & ~is_copy
+    return float(weight[is_whole].sum() / max(float(weight.sum()), 1.0))
 
 
 def _with_alike(found: Sequence[Hypothesis]) -> Hypothesis:
@@ -212,9 +233,11 @@ def worth_streaming(hypotheses: Sequence[Hypothesis], *, is_whole: bool) -> list
 
     Where the sample is everything (``is_whole``), the best is known.
     """
-    if not hypotheses or not hypotheses[0].gain >= LEAST_GAIN:
+    if not hypotheses:
         return []
     best = hypotheses[0]
+    if not (best.gain >= LEAST_GAIN or best.whole_share >= LEAST_WHOLE):
+        return []
     if is_whole:
         return [best]
     close = [each for each in hypotheses if each.share >= best.share - CLOSE]

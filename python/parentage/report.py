@@ -7,7 +7,7 @@ import math
 import os
 import tempfile
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from parentage.align import LEAST_SHARE
 from parentage.checkpoint import Checkpoint, is_of_the_body, natural_key, printable
 from parentage.errors import RecipeError, WriteError
 from parentage.methods import METHODS
+from parentage.remainder import Remainder, remainder
 from parentage.sample import crossed_likeness
 from parentage.statistics import SINGULAR, benjamini_hochberg, fit, holm, likeness
 from parentage.stream import is_matrix
@@ -285,7 +286,7 @@ def report(
     )
     return Trace(
         verdict=decide(
-            _evidence(inputs, alignment, statistics, options, model, total, outcome, findings)
+            _evidence(inputs, alignment, statistics, options, model, total, outcome, best, findings)
         ),
         inputs=inputs,
         slices=table[order],
@@ -460,6 +461,7 @@ def _evidence(
     model: dict[str, pl.Series],
     total: int,
     outcome: Outcome | None,
+    best: int,
     findings: Findings | None,
 ) -> Evidence:
     """Gather what the rules look at."""
@@ -526,14 +528,23 @@ def _evidence(
         unmoved=elements - int(table.moved[0]),
         stray=int(table.stray[0]),
         bias={name: value(f"rounding_bias_{name}") for name in parents},
-        replay=None if outcome is None else _replay(outcome, total),
+        replay=None if outcome is None else _replay(outcome, total, statistics, best),
         cells_share=None if findings is None or not parents else findings.blends[-1].share,
         left_over=_left_over(statistics),
+        remainder=cache(lambda: _remainder(statistics, findings)),
     )
 
 
-def _replay(outcome: Outcome, total: int) -> Replay:
+def _replay(outcome: Outcome, total: int, statistics: Statistics, best: int) -> Replay:
     recipe = outcome.recipe
+    replayed, slices = statistics.replayed, statistics.slices
+    mismatched = replayed.mismatched[:, best].astype(np.float64)
+    given = (replayed.reproduced + replayed.explained)[:, best].astype(np.float64)
+    is_whole = replayed.applies & (mismatched == 0) & (given > 0)
+    # What is a copy of a checkpoint, a decoy gives as well.
+    is_whole &= ~(slices.equal == slices.n[:, None]).any(axis=1)
+    rest = replayed.applies & (mismatched > 0)
+    energy = float(slices.energy[rest].sum())
     return Replay(
         kind=METHODS[recipe.method].verdict(recipe),
         text=recipe.describe(),
@@ -543,7 +554,32 @@ def _replay(outcome: Outcome, total: int) -> Replay:
         mismatched=outcome.mismatched,
         explained=outcome.explained,
         decoy_share=outcome.decoy_share,
+        whole_share=float(given[is_whole].sum()) / outcome.elements if outcome.elements else 0.0,
+        changed_floors=math.sqrt(float(slices.residual[rest].sum()) / energy)
+        if energy > 0
+        else 0.0,
     )
+
+
+def _remainder(statistics: Statistics, findings: Findings | None) -> Remainder | None:
+    """Return the layers and the rank of what the best blend leaves over."""
+    if findings is None or not findings.parents:
+        return None
+    table, left = statistics.slices, statistics.layers.residual
+    total = float(table.residual.sum())
+    if total <= 0:
+        return None
+    layers = dict(zip(statistics.layer_numbers, (left / total).tolist(), strict=True))
+    blend = findings.blends[-1]
+    if blend.share >= findings.copied_beyond:
+        weights = blend.by_slice
+    else:
+        # Cells say nothing where everything was changed; least squares still does.
+        weights = np.zeros((len(findings.slices), findings.sample.columns - 1))
+        weights[:, 1 : 1 + len(findings.parents)] = np.nan_to_num(
+            statistics.model.estimates.parents.weights[0]
+        )
+    return remainder(findings, weights, table.residual, table.energy, layers)
 
 
 def _left_over(statistics: Statistics) -> dict[str, float]:

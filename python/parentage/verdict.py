@@ -14,6 +14,8 @@ from parentage.checkpoint import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from parentage.remainder import Remainder
+
 KINDS = (
     "identical",
     "re-encoded",
@@ -56,6 +58,10 @@ class Thresholds:
     nearly: float = 0.80
     """Share from which on what a recipe does not reproduce may well be arithmetic that is not known
     here: fits of methods in bf16 stop at 0.82 to 0.97, half a unit of noise leaves 0.61."""
+    in_part: float = 0.10
+    """Least share of the elements in slices that a recipe gives all of, of a merge that was changed
+    in other slices: embeddings alone are as much. A recipe that is wrong gives all of none that
+    decoys miss."""
     partial: float = 0.30
     """Least share of what decoys leave that a recipe reproduces of a merge that was changed."""
     near: float = 1.50
@@ -105,6 +111,10 @@ class Replay:
     """Elements that the recipe gives if what it leaves open is chosen rightly."""
     decoy_share: float
     """Share that it reaches with a decoy for a parent."""
+    whole_share: float = 0.0
+    """Share of the elements in slices that it gives all of, and decoys would not."""
+    changed_floors: float = 0.0
+    """Root mean square of what any blend leaves in the other slices, in floors."""
 
     @property
     def share(self) -> float:
@@ -187,6 +197,9 @@ class Evidence:
     """Share of elements that the best blend reproduces in float32; None if none was looked for."""
     left_over: Mapping[str, float] = field(default_factory=dict)
     """Share of what weights by slice leave over, by component, the largest first."""
+    remainder: Callable[[], Remainder | None] = lambda: None
+    """Its layers and its rank. Asked for only where something is left over, since it reads some
+    matrices."""
     thresholds: Thresholds = field(default_factory=Thresholds)
 
     @property
@@ -399,6 +412,39 @@ def replayed(e: Evidence) -> Verdict | None:
     )
 
 
+def changed_in_part(e: Evidence) -> Verdict | None:
+    """A recipe gives some slices bit for bit, and no blend explains the others."""
+    limits, replay = e.thresholds, e.replay
+    if (
+        replay is None
+        or replay.kind != "merge"
+        or replay.explained
+        or replay.coverage < limits.coverage
+        or replay.whole_share < limits.in_part
+        or replay.share >= limits.reproduced
+        or replay.changed_floors < limits.changed_residual
+        or not replay.decisive >= limits.decisive
+        or e.strange_share > limits.strange_share
+    ):
+        return None
+    return Verdict(
+        "merge-then-changed",
+        "statistical",
+        "changed_in_part",
+        f"{replay.text}, gives {replay.whole_share:.1%} of the child in slices that it reproduces "
+        f"bit for bit, so the arithmetic is known; in the others something "
+        f"{replay.changed_floors:.1f} times the rounding of their dtype is on top, "
+        f"{1 - e.r2_slices:.2%} of the displacement's energy.{_where(e)}{_rest(e)}",
+        {
+            **_fit_numbers(e),
+            **_replay_numbers(replay),
+            "whole_share": replay.whole_share,
+            "changed_floors": replay.changed_floors,
+            **_left_over(e),
+        },
+    )
+
+
 def changed(e: Evidence) -> Verdict | None:
     """A recipe reproduces much of the child, more than decoys could, and no arithmetic the rest."""
     limits, replay = e.thresholds, e.replay
@@ -424,8 +470,7 @@ def changed(e: Evidence) -> Verdict | None:
         {
             **_fit_numbers(e),
             **_replay_numbers(replay),
-            "changed_energy": 1 - e.r2_slices,
-            **{f"left_over_{name}": share for name, share in e.left_over.items()},
+            **_left_over(e),
         },
     )
 
@@ -440,11 +485,30 @@ def _replay_numbers(replay: Replay) -> dict[str, float | int | str | None]:
 
 
 def _where(e: Evidence) -> str:
-    """Return a sentence on where the remainder is."""
-    largest = list(e.left_over.items())[:3]
-    if not largest:
-        return ""
-    return " Most of it is in " + _list(f"{name} ({share:.0%})" for name, share in largest) + "."
+    """Return sentences on where the remainder is, and of what rank."""
+    largest = [(name, share) for name, share in e.left_over.items() if share >= 0.01][:3]
+    said = ""
+    if largest:
+        said = " Of that, " + _list(f"{share:.0%} is in {name}" for name, share in largest) + "."
+    found = e.remainder()
+    return said if found is None or not str(found) else f"{said} {found}"
+
+
+def _left_over(e: Evidence) -> dict[str, float | int | str | None]:
+    found = e.remainder()
+    more: dict[str, float | int | str | None] = {}
+    if found is not None:
+        more = {
+            "changed_rank": found.rank,
+            "changed_low_rank": found.low,
+            "changed_matrices": found.matrices,
+            **{f"left_over_layer_{layer}": share for layer, share in found.layers.items()},
+        }
+    return {
+        "changed_energy": 1 - e.r2_slices,
+        **{f"left_over_{name}": share for name, share in e.left_over.items()},
+        **more,
+    }
 
 
 def merge(e: Evidence) -> Verdict | None:
@@ -496,8 +560,7 @@ def merge_then_changed(e: Evidence) -> Verdict | None:
         {
             **_fit_numbers(e),
             "origin_r2": e.origin_r2,
-            "changed_energy": 1 - e.r2_slices,
-            **{f"left_over_{name}": share for name, share in e.left_over.items()},
+            **_left_over(e),
         },
     )
 
@@ -599,6 +662,7 @@ RULES: tuple[Callable[[Evidence], Verdict | None], ...] = (
     replayed,
     unrelated,
     indistinct,
+    changed_in_part,
     changed,
     merge,
     fine_tune,
