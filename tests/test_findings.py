@@ -311,10 +311,11 @@ def test_copies_are_counted_for_a_single_checkpoint(tmp_path):
 
 def test_whole_gram_and_whole_slices_are_those_of_the_files(plain):
     at = [each.name for each in plain.slices].index("model.embed_tokens.weight")
-    whole = plain.whole(at, 1)
+    whole = plain.whole(at, (1,))
     one = FAMILY["one"]["model.embed_tokens.weight"].ravel().astype(F64)
     child = blend(FAMILY, {"one": 0.6})["model.embed_tokens.weight"].ravel().astype(F64)
     assert np.array_equal(whole, np.stack([one, child], axis=1))
+    assert np.array_equal(plain.whole(at, (1,), 100), whole[:100])
     names = ("base", "one", "other")
     columns = [FAMILY[name]["model.embed_tokens.weight"].ravel().astype(F64) for name in names]
     columns.append(child)

@@ -272,11 +272,6 @@ def test_a_blend_among_the_parents_takes_no_weight(tmp_path, weights, ours):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    reason="only single parents and all of them together are tried: .25 one + .05 two + .49 mix "
-    "is called a merge, of .5 one + .3 two",
-    strict=True,
-)
 def test_no_weight_is_made_up_for_a_blend_of_the_true_parents(tmp_path):
     child = merged("linear", "float32-fma", {"one": 0.5, "two": 0.3, "base": 0.2})
     found = trace(tmp_path, child, ["one", "two", "mix"], family=MIXED)

@@ -43,6 +43,8 @@ SAID = 0.3
 """Least share of cells that a weight must have to be called one: unrelated parents reach 0.07."""
 COPY = 0.003
 """Distance from 0 and 1 within which the peak of a spectrum is that of copied elements."""
+IDLE = 0.02
+"""Largest weight of a parent that may take no part, where nothing says that others are amiss."""
 OUTLYING = 0.02
 """Share of elements that may lie in slices that do not fit a description."""
 HOPELESS = 0.10
@@ -335,12 +337,17 @@ class Findings:
         return two if one is None or two.share > one.share + 1e-12 else one
 
     def _without_idle(self, blend: Blend) -> Blend:
-        """Leave out parents whose weight is nothing, or that the share does not miss."""
+        """Leave out parents whose weight is nothing, or that the share does not miss.
+
+        A parent that is itself a blend of others takes weight from them, and the search stops on
+        the way: without it the others reach more.
+        """
         axes = [i for i in range(self.sample.columns - 1) if np.any(blend.weights[:, i] != 0.0)]
+        found = blend.share >= self.copied_beyond
         for i in sorted(axes, key=lambda i: float(np.abs(blend.weights[:, i]).max())):
             rest = [axis for axis in axes if axis != i]
             largest = float(np.abs(blend.weights[:, i]).max())
-            if not rest or largest > 0.02:
+            if not rest or (largest > IDLE and (blend.share >= SHARP or not found)):
                 break
             less = self._locate(blend.kind, blend.groups, rest, 0.1 if len(rest) > 1 else None)
             if less.share >= blend.share - (1e-6 if largest > NEGLIGIBLE else 1e-3):

@@ -252,7 +252,9 @@ def is_copy(recipe: Recipe) -> bool:
     plain = [x for x in weights if x is not None and not isinstance(x, Mapping)]
     if len(plain) < len(weights):
         return False
-    if recipe.base is not None:
+    factor = recipe.parameters.get("lambda", 1.0)
+    if recipe.base is not None and isinstance(factor, float):
+        plain = [x * factor for x in plain]
         plain.append(1.0 - sum(plain))
     total = sum(plain) if recipe.parameters.get("normalize", recipe.base is None) else 1.0
     if abs(total) < COPY:

@@ -32,6 +32,8 @@ Setting = float | Mapping[str, Any]
 ``{"filters": {part of a name: number, "*": number}}``, the first that a tensor's name contains;
 ``{"components": {name: number}}``; or ``{"slices": {name: number}}``."""
 
+WEIGHTED = ("linear", "task_arithmetic")
+"""Methods that are weighted sums of checkpoints."""
 DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
 """mergekit's names of dtypes."""
 _KEYS = ("gradient", "filters", "components", "slices")
@@ -92,6 +94,31 @@ class Recipe:
         what = " + ".join(parts)
         tail = f"; {', '.join(settings)}" if settings else ""
         return f"{self.method} of {what}{base}{tail}, in {self.arithmetic}"
+
+    @property
+    def effective_weights(self) -> dict[str, float] | None:
+        """What each checkpoint weighs in the end: divided by the sum, times lambda, the base's too.
+
+        ``None`` where that is no one number for each: for other methods than sums of whole
+        checkpoints or displacements, and where weights differ between tensors.
+
+        >>> Recipe("linear", (Ingredient("p", 3.0), Ingredient("b", 2.0))).effective_weights
+        {'p': 0.6, 'b': 0.4}
+        """
+        weights = {each.name: each.weight for each in self.ingredients}
+        factor = self.parameters.get("lambda", 1.0)
+        plain = {name: float(w) for name, w in weights.items() if isinstance(w, int | float)}
+        if self.method not in WEIGHTED or len(plain) < len(weights):
+            return None
+        if isinstance(factor, bool | str | Mapping):
+            return None
+        total = sum(plain.values())
+        if self.parameters.get("normalize", self.base is None) and total != 0.0:
+            plain = {name: weight / total for name, weight in plain.items()}
+        plain = {name: weight * factor for name, weight in plain.items()}
+        if self.base is not None:
+            plain[self.base] = 1.0 - sum(plain.values())
+        return plain
 
     @property
     def parents_added(self) -> tuple[str, ...]:
@@ -240,7 +267,7 @@ def _read(found: object, origin: str) -> Recipe:
     for i, each in enumerate(parents):
         if not isinstance(each, dict) or not isinstance(each.get("name"), str):
             raise wrong(f"parents[{i}] is an object with a name")
-        unknown = set(each) - {"name", "weight", "uncertainty", "density"}
+        unknown = set(each) - {"name", "weight", "uncertainty", "density", "effective_weight"}
         if unknown:
             raise wrong(f"parents[{i}] has unknown {sorted(unknown)[0]!r}")
         weight = each.get("weight")

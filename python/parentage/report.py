@@ -378,8 +378,14 @@ def _recipe(outcome: Outcome) -> dict[str, Any]:
         mergekit = recipe.to_mergekit()
     except RecipeError:
         mergekit = None
+    told = recipe.as_dict()
+    effective = recipe.effective_weights
+    if effective is not None:
+        told["parents"] = [
+            {**each, "effective_weight": effective[each["name"]]} for each in told["parents"]
+        ]
     return {
-        **recipe.as_dict(),
+        **told,
         "elements": outcome.elements,
         "mismatches": outcome.mismatched,
         "explained": outcome.explained,
@@ -554,6 +560,7 @@ def _replay(outcome: Outcome, total: int, statistics: Statistics, best: int) -> 
         mismatched=outcome.mismatched,
         explained=outcome.explained,
         decoy_share=outcome.decoy_share,
+        weights=recipe.effective_weights or {},
         whole_share=float(given[is_whole].sum()) / outcome.elements if outcome.elements else 0.0,
         changed_floors=math.sqrt(float(slices.residual[rest].sum()) / energy)
         if energy > 0

@@ -111,6 +111,8 @@ class Replay:
     """Elements that the recipe gives if what it leaves open is chosen rightly."""
     decoy_share: float
     """Share that it reaches with a decoy for a parent."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """What each checkpoint weighs in it; empty where that is no one number."""
     whole_share: float = 0.0
     """Share of the elements in slices that it gives all of, and decoys would not."""
     changed_floors: float = 0.0
@@ -672,8 +674,11 @@ RULES: tuple[Callable[[Evidence], Verdict | None], ...] = (
 
 
 def _fit_numbers(e: Evidence) -> dict[str, float | int | str | None]:
+    # Where a recipe was carried out its weights count, not those of least squares.
+    known = e.replay.weights if e.replay is not None else {}
+    weights = {name: known.get(name, 0.0) for name in e.weights} if known else e.weights
     return {
-        **{f"weight_{name}": weight for name, weight in e.weights.items()},
+        **{f"weight_{name}": weight for name, weight in weights.items()},
         "r2": e.r2,
         "r2_slices": e.r2_slices,
         "residual_floors": e.residual_floors,
