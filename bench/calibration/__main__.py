@@ -212,6 +212,57 @@ class Family:
                     out.append(self.case(group, folder, [sibling], "fine-tune", "identical"))
         for grand in self.grand[:1]:
             out.extend(self.trained(grand, base))
+        out.extend(self.changed_in_part(base, rng))
+        out.extend(self.noise_as_parent(base, rng))
+        return out
+
+    def changed_in_part(self, base: dict[str, np.ndarray], rng: np.random.Generator) -> list[Case]:
+        """Return merges of which some matrices were changed: by low rank, an ablation, noise."""
+        out = []
+        for parent in self.first[:2]:
+            tuned = {name: f32(x) for name, x in load(self.path(parent)).items()}
+            merged = {n: np.float32(0.6) * tuned[n] + np.float32(0.4) * x for n, x in base.items()}
+            for what in ("a LoRA", "an ablation", "training of a layer"):
+                changed = dict(merged)
+                for name, x in merged.items():
+                    attention = any(part in name for part in ("attn", "attention"))
+                    if x.ndim != 2:
+                        continue
+                    size = float(np.std(tuned[name] - base[name]))
+                    if what == "a LoRA" and attention:
+                        left = rng.standard_normal((x.shape[0], 8), dtype=np.float32)
+                        right = rng.standard_normal((8, x.shape[1]), dtype=np.float32)
+                        changed[name] = x + np.float32(0.2 * size) * (left @ right)
+                    elif what == "an ablation" and any(
+                        part in name for part in ("o_proj", "down_proj", "output.dense")
+                    ):
+                        way = rng.standard_normal(x.shape[0])
+                        way /= np.linalg.norm(way)
+                        changed[name] = (x - np.outer(way, way @ x)).astype(np.float32)
+                    elif what == "training of a layer" and ".0." in name:
+                        noise = rng.standard_normal(x.shape, dtype=np.float32)
+                        changed[name] = x + np.float32(0.3 * size) * noise
+                made = self.write(f"{parent}_{what}", changed)
+                out.append(self.case(f"merge, then {what}", made, [parent], "merge-then-changed"))
+        return out
+
+    def noise_as_parent(self, base: dict[str, np.ndarray], rng: np.random.Generator) -> list[Case]:
+        """Return merges and fine-tunes with noise of their displacement's size for a parent."""
+        out = []
+        for child in [*self.merges, *self.first[:2]]:
+            found = {name: f32(x) for name, x in load(self.path(child)).items()}
+            if found.keys() != base.keys():
+                continue
+            noise = {
+                name: x
+                + np.float32(np.std(found[name] - x))
+                * rng.standard_normal(x.shape, dtype=np.float32)
+                for name, x in base.items()
+            }
+            made = self.write(f"{child}_noise_parent", noise)
+            right = frozenset({"fine-tune", "merge-then-changed"})
+            path = self.path(child)
+            out.append(Case("noise for a parent", path, self.path(self.base), (made,), right))
         return out
 
     def trained(self, grand: str, base: dict[str, np.ndarray]) -> list[Case]:

@@ -27,7 +27,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::checkpoint::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::gram::{Column, Rounding, binade, decode};
+use crate::gram::{Column, Rounding, Vectorize, binade, decode};
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::stream::{Options, tiles};
@@ -91,7 +91,8 @@ pub fn spectrum(
         let slice = tile.slice - slices.start;
         let group = query.groups[slice];
         let weights = &query.weights[slice * others..][..others];
-        let found = differences(columns, weights, query, query.windows[group]);
+        let window = query.windows[group];
+        let found = options.level.vectorize(Search { columns, weights, query, window });
         // Sums of integers: the order in which tiles arrive does not show.
         groups[group].lock().unwrap_or_else(PoisonError::into_inner).add(&found);
         Ok(())
@@ -172,84 +173,133 @@ impl Differences {
     }
 }
 
-fn differences(
-    columns: &[Column<'_>],
-    weights: &[f64],
-    query: &Query,
-    (low, high): (f64, f64),
-) -> Differences {
-    let mut out = Differences::new(query.bins);
-    let child = columns.len() - 1;
-    let Some(rounding) = Rounding::of(query.dtype.unwrap_or(columns[child].dtype)) else {
-        return out;
-    };
-    let per_weight = query.bins as f64 / (high - low);
-    let used: Vec<bool> =
-        (0..child).map(|i| i == 0 || i == query.axis || weights[i] != 0.0).collect();
-    for k in 0..columns[child].len() {
-        let value = |i: usize| element(&columns[i], k);
-        let (b, c) = (value(0), value(child));
-        let mut rest = if query.axis == 0 { b } else { weights[0].mul_add(b, b) };
-        let mut magnitude = b.abs();
-        let mut direction = b;
-        for i in 1..child {
-            if used[i] {
-                let x = value(i);
-                magnitude += x.abs();
+/// Elements looked at together.
+const BLOCK: usize = 256;
+type Block = [f64; BLOCK];
+
+/// The intervals of a tile. All of a block goes through one operation before the next, so that the
+/// compiler vectorises them; only what is counted where is done element by element.
+struct Search<'a> {
+    columns: &'a [Column<'a>],
+    weights: &'a [f64],
+    query: &'a Query,
+    window: (f64, f64),
+}
+
+impl Vectorize for Search<'_> {
+    type Output = Differences;
+
+    #[inline(always)]
+    fn run(self) -> Differences {
+        let Self { columns, weights, query, window: (low, high) } = self;
+        let mut out = Differences::new(query.bins);
+        let child = columns.len() - 1;
+        let Some(rounding) = Rounding::of(query.dtype.unwrap_or(columns[child].dtype)) else {
+            return out;
+        };
+        let per_weight = query.bins as f64 / (high - low);
+        let zero = [0.0; BLOCK];
+        let (mut base, mut value, mut stored) = (zero, zero, zero);
+        let (mut rest, mut magnitude, mut direction) = (zero, zero, zero);
+        let (mut from, mut to, mut strict) = (zero, zero, zero);
+        let length = columns[child].len();
+        for start in (0..length).step_by(BLOCK) {
+            let n = BLOCK.min(length - start);
+            let part = |i: usize| columns[i].part(start..start + n);
+            block(&part(0), &mut base);
+            block(&part(child), &mut stored);
+            let own = if query.axis == 0 { 0.0 } else { weights[0] };
+            for k in 0..BLOCK {
+                rest[k] = own.mul_add(base[k], base[k]);
+                magnitude[k] = base[k].abs();
+                direction[k] = base[k];
+            }
+            for (i, &weight) in weights.iter().enumerate().skip(1) {
                 if i == query.axis {
-                    direction = x - b;
-                } else {
-                    rest = weights[i].mul_add(x - b, rest);
+                    block(&part(i), &mut value);
+                    for k in 0..BLOCK {
+                        magnitude[k] += value[k].abs();
+                        direction[k] = value[k] - base[k];
+                    }
+                } else if weight != 0.0 {
+                    block(&part(i), &mut value);
+                    for k in 0..BLOCK {
+                        magnitude[k] += value[k].abs();
+                        rest[k] = weight.mul_add(value[k] - base[k], rest[k]);
+                    }
+                }
+            }
+            for k in 0..BLOCK {
+                let (below, above) = rounding.half_cells(stored[k]);
+                let slack = magnitude[k] * SLACK;
+                strict[k] = below + above;
+                let wide = query.widen * strict[k];
+                from[k] = stored[k] - below - wide - slack - rest[k];
+                to[k] = stored[k] + above + wide + slack - rest[k];
+            }
+            for k in 0..n {
+                if !(stored[k].is_finite() && magnitude[k].is_finite()) {
+                    continue;
+                }
+                if direction[k] == 0.0 {
+                    out.fixed += 1;
+                    out.fixed_admitted += u64::from(from[k] <= 0.0 && to[k] >= 0.0);
+                    continue;
+                }
+                let (one, two) = (from[k] / direction[k], to[k] / direction[k]);
+                let (first, last) = if one < two { (one, two) } else { (two, one) };
+                let narrow = strict[k] < NARROW * direction[k].abs();
+                out.intervals[0] += 1;
+                out.intervals[1] += u64::from(narrow);
+                if last < low || first > high {
+                    continue;
+                }
+                // Bins are clamped to the window, so the casts are of small numbers.
+                let begin = ((first.max(low) - low) * per_weight) as usize;
+                let end = ((last.min(high) - low) * per_weight) as usize;
+                let (begin, end) = (begin.min(query.bins - 1), end.min(query.bins - 1) + 1);
+                for steps in &mut out.steps[..1 + usize::from(narrow)] {
+                    steps[begin] += 1;
+                    steps[end] -= 1;
                 }
             }
         }
-        if !(c.is_finite() && magnitude.is_finite()) {
-            continue;
+        out
+    }
+}
+
+/// Decodes a block; what is past its end is left as it was.
+#[inline(always)]
+fn block(column: &Column<'_>, out: &mut Block) {
+    match column.dtype {
+        Dtype::Bf16 => {
+            for (value, bytes) in out.iter_mut().zip(column.bytes.as_chunks::<2>().0) {
+                *value = f64::from(f32::from_bits(u32::from(u16::from_le_bytes(*bytes)) << 16));
+            }
         }
-        let (below, above) = rounding.half_cells(c);
-        let slack = magnitude * SLACK;
-        let strict = below + above;
-        let wide = query.widen * strict;
-        let from = c - below - wide - slack - rest;
-        let to = c + above + wide + slack - rest;
-        if direction == 0.0 {
-            out.fixed += 1;
-            out.fixed_admitted += u64::from(from <= 0.0 && to >= 0.0);
-            continue;
+        Dtype::F32 => {
+            for (value, bytes) in out.iter_mut().zip(column.bytes.as_chunks::<4>().0) {
+                *value = f64::from(f32::from_le_bytes(*bytes));
+            }
         }
-        let (one, two) = (from / direction, to / direction);
-        let (first, last) = if one < two { (one, two) } else { (two, one) };
-        let narrow = strict < NARROW * direction.abs();
-        out.intervals[0] += 1;
-        out.intervals[1] += u64::from(narrow);
-        if last < low || first > high {
-            continue;
-        }
-        // Bins are clamped to the window, so the casts are of small numbers.
-        let begin = ((first.max(low) - low) * per_weight) as usize;
-        let end = ((last.min(high) - low) * per_weight) as usize;
-        let (begin, end) = (begin.min(query.bins - 1), end.min(query.bins - 1) + 1);
-        for steps in &mut out.steps[..1 + usize::from(narrow)] {
-            steps[begin] += 1;
-            steps[end] -= 1;
+        _ => {
+            let width = column.width();
+            for (value, bytes) in out.iter_mut().zip(column.bytes.chunks_exact(width)) {
+                *value = decode(column.dtype, bytes);
+            }
         }
     }
-    out
 }
 
 /// 2^-23, one unit in the last place of a float32 at 1.
 const SLACK: f64 = 1.0 / 8_388_608.0;
-
-fn element(column: &Column<'_>, k: usize) -> f64 {
-    let width = column.width();
-    decode(column.dtype, &column.bytes[k * width..(k + 1) * width])
-}
 
 impl Rounding {
     /// How far the rounding cell of a stored `value` reaches downwards and upwards.
     ///
     /// The side towards zero is half as wide where the value is a power of two, for the numbers below
     /// it are twice as dense.
+    #[inline(always)]
     pub(crate) fn half_cells(self, value: f64) -> (f64, f64) {
         let ulp = self.ulp(value);
         let is_power = binade(value) == value.abs();

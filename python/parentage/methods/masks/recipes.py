@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from parentage.findings import Findings
-    from parentage.methods.masks.bands import Band
     from parentage.methods.masks.mixture import Mixture
     from parentage.methods.masks.view import Bools
     from parentage.recipe import Recipe
@@ -132,14 +131,3 @@ def _by_size(f: Findings, found: Mixture, recipe: Recipe, kept: Bools, dropped: 
         fitted=fitted,
     )
     return ordered(f, made)
-
-
-def bands(found: Mixture, axis: int, *, is_capped: bool) -> list[Band]:
-    """Return the bands of all slices for one of the parents that take part."""
-    return bands_of(
-        np.abs(found.view.deltas[found.axes[axis]]),
-        found.kept[axis],
-        found.dropped[axis],
-        found.view,
-        is_capped=is_capped,
-    )

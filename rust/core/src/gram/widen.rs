@@ -127,11 +127,13 @@ impl Rounding {
     }
 
     /// The smallest normal number.
+    #[inline(always)]
     pub(crate) fn least_normal(self) -> f64 {
         power_of_two(i64::from(self.lowest))
     }
 
     /// One unit in the last place of the dtype at `value`.
+    #[inline(always)]
     pub(crate) fn ulp(self, value: f64) -> f64 {
         binade(value).max(power_of_two(i64::from(self.lowest)))
             * power_of_two(-i64::from(self.mantissa))
@@ -145,6 +147,7 @@ pub(crate) fn binade(value: f64) -> f64 {
 }
 
 /// 2^exponent for -1022 <= exponent <= 1023, exactly.
+#[inline(always)]
 pub(super) fn power_of_two(exponent: i64) -> f64 {
     f64::from_bits(((exponent + 1023) as u64) << 52)
 }
