@@ -28,6 +28,8 @@ LEAST_ENERGY = 1e-6
 """Sum of mean squares below which all weights are alike."""
 LEAST_DIVISOR = 1e-6
 """What the sum of weights is at least."""
+ALIKE = 5e-3
+"""Shares at the gate that tell no set of parents from another."""
 GATE = 0.95
 """Share of elements with one parent on the winning side that are that parent's."""
 
@@ -71,16 +73,19 @@ def estimate(f: Findings) -> Iterator[Recipe]:
     for arithmetic in ARITHMETICS:
         look = masks.View(f, f.small, arithmetic)
         found = [(gate(look, axes), axes) for axes in subsets(len(f.parents), 2)]
-        share, axes = max(found)
+        share, largest = max(found)
         if share < GATE:
             continue
+        # A parent that hardly moved hardly counts: the fewest that do as well come first.
+        fewest = next(axes for each, axes in found if each >= share - ALIKE)
         view = look if f.small is f.sample else masks.View(f, f.sample, arithmetic)
-        recipe = fitted(f, view, axes)
-        if masks.worthwhile(f, recipe):
-            recipe = masks.ordered(f, recipe)
-            yield recipe
-            if masks.is_exact(f, recipe):
-                return
+        for axes in dict.fromkeys((fewest, largest)):
+            recipe = fitted(f, view, axes)
+            if masks.worthwhile(f, recipe):
+                recipe = masks.ordered(f, recipe)
+                yield recipe
+                if masks.is_exact(f, recipe):
+                    return
 
 
 def subsets(count: int, least: int) -> list[tuple[int, ...]]:
