@@ -1,4 +1,4 @@
-"""Methods whose weights are angles, matrices of low rank, and layers in other places.
+"""Methods whose weights are angles, matrices of low rank, and copies: layers elsewhere, scales.
 
 Merges are made here in float32 as their tools make them, on whole tensors; the recipes that are
 found have a scalar or two per tensor.
@@ -17,10 +17,13 @@ from conftest import BF16, write_checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 from parentage.errors import RecipeError
-from parentage.hypothesise import LEAST_GAIN, Hypothesis, hypothesise
+from parentage.findings import COPY, Findings
+from parentage.hypothesise import LEAST_GAIN, Hypothesis, evaluate, hypothesise
+from parentage.methods import METHODS
 from parentage.methods.karcher import combined as karcher_weights
 from parentage.methods.multislerp import combined as multislerp_weights
 from parentage.methods.span import LINEAR, cosines, interpolation, slerp_weights
+from parentage.recipe import Recipe, from_json, resolve
 from test_cells import F32, F64, SHAPES, Array, Tensors, bf16, found_in, made, stored
 
 SMALL = {
@@ -263,6 +266,169 @@ def test_slerp_of_close_relatives_is_a_line(tmp_path):
     assert {"linear", "slerp"} <= named
 
 
+# Vectors that are turned by themselves.
+
+
+def summed(values: Array) -> Array:
+    return F32(values.sum(axis=-1, keepdims=True, dtype=F32))
+
+
+def units(x: Array) -> Array:
+    return F32(x / np.maximum(np.sqrt(summed(x * x)), F32(1e-7)))
+
+
+def turned(x: Array, y: Array, t: float, axis: int) -> Array:
+    """Turn every row (axis -1) or column (0) of x towards that of y; along a line, step."""
+    if axis == 0:
+        return np.ascontiguousarray(turned(x.T, y.T, t, -1).T)
+    theta = F32(np.arccos(np.clip(summed(F32(units(x) * units(y))), -1, 1)))
+    one, two = F32(np.sin(F32(F32(1.0 - t) * theta))), F32(np.sin(F32(F32(t) * theta)))
+    sine = F32(np.sin(theta))
+    is_line = np.abs(sine) < 1e-8
+    arc = F32(F32(F32(one * x) + F32(two * y)) / np.where(is_line, F32(1.0), sine))
+    line = F32(F32(F32(1.0 - t) * x) + F32(F32(t) * y))
+    return np.where(is_line, line, arc)
+
+
+def turned_from(base: str | None, names: Sequence[str], t: float, axis: int) -> Any:
+    def merged(x: Callable[[str], Array]) -> Array:
+        if base is None:
+            return turned(x(names[0]), x(names[1]), t, axis)
+        one, two = (F32(x(name) - x(base)) for name in names)
+        return F32(x(base) + turned(one, two, t, axis))
+
+    return merged
+
+
+def stock_by_row(base: Array, parts: Sequence[Array]) -> Array:
+    deltas = [F32(x - base) for x in parts]
+    count = len(parts)
+    found = []
+    for i in range(count):
+        for j in range(i + 1, count):
+            norms = np.sqrt(summed(deltas[i] * deltas[i])) * np.sqrt(summed(deltas[j] * deltas[j]))
+            cosine = summed(F32(deltas[i] * deltas[j])) / np.maximum(F32(norms), F32(1e-6))
+            found.append(np.clip(F32(cosine), -1, 1))
+    cosine = np.mean(found, axis=0, dtype=F32)
+    t = F32(F32(count * cosine) / F32(F32(1) + F32((count - 1) * cosine)))
+    mean = F32(reduce(lambda a, b: F32(a + b), parts) / F32(count))
+    return F32(F32(mean * t) + F32(base * F32(F32(1) - t)))
+
+
+def counted(recipe: Recipe, f: Findings) -> dict[str, tuple[int, int]]:
+    """Return the elements that a recipe reproduces and misses, by tensor."""
+    (found,) = evaluate([recipe], f.sample, f)
+    pairs = zip(found.reproduced[:, 0].tolist(), found.mismatched[:, 0].tolist(), strict=True)
+    return {each.name: pair for each, pair in zip(f.slices, pairs, strict=True)}
+
+
+def same_when_read_again(recipe: Recipe, f: Findings) -> bool:
+    again = from_json(recipe.to_json())
+    assert again.to_json() == recipe.to_json()
+    return counted(again, f) == counted(recipe, f)
+
+
+@pytest.mark.parametrize(
+    ("base", "axis", "t"), [(None, -1, 0.35), (None, 0, 0.125), ("base", -1, 0.3), ("base", 0, 0.3)]
+)
+def test_nuslerp_of_vectors_is_named_with_its_vectors(tmp_path, base, axis, t):
+    yaml = pytest.importorskip("yaml")
+    child = child_of(turned_from(base, ["one", "two"], t, axis), FAMILY)
+    f = found_in(tmp_path, FAMILY, child, ["one", "two"])
+    best = hypothesise(f)[0]
+    recipe = best.recipe
+    vectors = {-1: "rows", 0: "columns"}[axis]
+    assert (recipe.method, recipe.arithmetic, recipe.base) == ("nuslerp", "float32", base)
+    assert recipe.parameters == {"vectors": vectors}
+    weights = {each.name: each.weight for each in recipe.ingredients}
+    assert weights == {"one": pytest.approx(1 - t, abs=1e-3), "two": pytest.approx(t, abs=1e-3)}
+    assert best.share > 0.999
+    assert best.decoy_share < 0.1
+    said = yaml.safe_load(recipe.to_mergekit())
+    assert said["parameters"] == {"nuslerp_flatten": False, "nuslerp_row_wise": axis == 0}
+    assert said.get("base_model") == base
+    assert [each["model"] for each in said["models"]] == ["one", "two"]
+    # Every vector has its angle, at every one of its elements.
+    for name in SMALL:
+        x, y = (FAMILY[each][name].astype(F64) for each in ("one", "two"))
+        if base is not None:
+            x, y = x - FAMILY[base][name], y - FAMILY[base][name]
+        along = axis if x.ndim > 1 else -1
+        norms = np.linalg.norm(x, axis=along) * np.linalg.norm(y, axis=along)
+        angle = np.arccos((x * y).sum(axis=along) / norms)
+        left, right = (np.asarray(each) for each in recipe.matrices[name])
+        spread = np.expand_dims(angle, along)
+        assert left @ right == pytest.approx(np.broadcast_to(spread, np.atleast_2d(x).shape))
+    assert same_when_read_again(recipe, f)
+
+
+@pytest.mark.parametrize(
+    "parents",
+    [["one", "two"], pytest.param(["one", "two", "three"], marks=pytest.mark.slow)],
+    ids=len,
+)
+def test_model_stock_by_row_is_named(tmp_path, parents):
+    child = child_of(lambda x: stock_by_row(x("base"), [x(name) for name in parents]), RELATED)
+    f = found_in(tmp_path, RELATED, child, parents)
+    best = hypothesise(f)[0]
+    recipe = best.recipe
+    assert (recipe.method, recipe.arithmetic, recipe.base) == ("model_stock", "float32", "base")
+    assert recipe.parameters == {"filter_wise": True}
+    assert recipe.parents_added == tuple(parents)
+    assert best.share > 0.999
+    assert best.decoy_share < 0.1
+    assert "filter_wise: true" in recipe.to_mergekit()
+    assert set(recipe.matrices) == set(SMALL)
+    assert same_when_read_again(recipe, f)
+
+
+def test_rows_of_tensors_are_not_taken_for_tensors(tmp_path):
+    """Nothing is named without one of the two, and no vectors where whole tensors were turned."""
+    child = child_of(turned_from(None, ["one", "two"], 0.3, -1), FAMILY)
+    found = hypothesise(found_in(tmp_path / "a", FAMILY, child, ["one"]))
+    assert not found or found[0].gain < LEAST_GAIN
+    whole = child_of(lambda x: nuslerp(x("one"), x("two"), 0.3), FAMILY)
+    best = best_of(tmp_path / "b", FAMILY, whole, ["one", "two"])
+    assert best.share >= 0.999
+    assert "vectors" not in best.recipe.parameters
+
+
+ONE_ROW = "columns of one element: the ones beside their angles are taken for the angles"
+VECTORS = {**SMALL, "model.norm_head.weight": (1, 128), "model.norm_gate.weight": (128, 1)}
+
+
+@pytest.mark.parametrize(
+    "axis",
+    [-1, pytest.param(0, marks=pytest.mark.xfail(reason=ONE_ROW, strict=True))],
+)
+def test_vectors_of_one_element_and_vectors_that_are_alike_are_lines(tmp_path, axis):
+    family = made({"one": 0.02, "two": 0.02}, 13, VECTORS)
+    # One row that neither moved, one that both have.
+    name = "model.layers.0.self_attn.q_proj.weight"
+    family["one"][name][5] = family["two"][name][5] = family["base"][name][5]
+    family["two"][name][7] = family["one"][name][7]
+    child = child_of(turned_from(None, ["one", "two"], 0.3, axis), family)
+    f = found_in(tmp_path, family, child, ["one", "two"])
+    best = hypothesise(f)[0]
+    assert (best.recipe.method, best.recipe.base) == ("nuslerp", None)
+    missed = {name: missed for name, (_, missed) in counted(best.recipe, f).items()}
+    assert max(missed.values()) <= 1, missed
+
+
+def test_rows_that_did_not_move_stay(tmp_path):
+    family = made({"one": 0.02, "two": 0.02}, 13, SMALL)
+    name = "model.layers.0.self_attn.q_proj.weight"
+    for row, names in ((5, ["one", "two"]), (6, ["one"]), (7, ["two"])):
+        for each in names:
+            family[each][name][row] = family["base"][name][row]
+    child = child_of(turned_from("base", ["one", "two"], 0.3, -1), family)
+    f = found_in(tmp_path, family, child, ["one", "two"])
+    best = hypothesise(f)[0]
+    assert (best.recipe.method, best.recipe.base) == ("nuslerp", "base")
+    assert best.recipe.parameters == {"vectors": "rows"}
+    assert counted(best.recipe, f)[name][1] <= 1
+
+
 # The formulas.
 
 
@@ -424,3 +590,155 @@ def test_layers_of_two_parents_are_assembled(tmp_path, places, ranges):
         assert source in text[at:], text
         at = text.index(source, at) + len(source)
     assert text.count("layer_range") >= len(ranges)
+
+
+# Copies times a scale.
+
+SCALES: dict[str, tuple[Callable[[str], float | None], dict[str, float] | float]] = {
+    "of a module": (lambda tensor: 0.7 if "q_proj" in tensor else None, {"self_attn": 0.7}),
+    "of two modules": (
+        lambda tensor: 0.7 if "q_proj" in tensor else 1.25 if "mlp" in tensor else None,
+        {"self_attn": 0.7, "mlp": 1.25},
+    ),
+    "of all but what is in no layer": (
+        lambda tensor: 0.7312 if ".layers." in tensor else None,
+        {"self_attn": 0.7312, "mlp": 0.7312},
+    ),
+    "of all": (lambda _: 0.7, 0.7),
+}
+ZERO = "zeros are those of every checkpoint, and -0 is no 0"
+
+
+def scaled(
+    tensors: Mapping[str, Array], factor_of: Callable[[str], float | None]
+) -> tuple[Tensors, dict[str, float]]:
+    """Return tensors times a factor in bf16, or copied, and the factors."""
+    out, factors = {}, {}
+    for tensor, x in tensors.items():
+        factor = factor_of(tensor)
+        factors[tensor] = 1.0 if factor is None else factor
+        out[tensor] = (x if factor is None else F32(x * F32(factor))).astype(BF16)
+    return out, factors
+
+
+def resolved(recipe: Recipe, f: Findings) -> dict[str, float]:
+    values = resolve(recipe.parameters["scale"], f.slices)
+    return dict(zip((each.name for each in f.slices), values.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("case", SCALES)
+@pytest.mark.parametrize("source", ["one", "base"])
+def test_copies_times_a_scale_are_passed_through(tmp_path, source, case):
+    yaml = pytest.importorskip("yaml")
+    factor_of, expected = SCALES[case]
+    child, factors = scaled(FAMILY[source], factor_of)
+    f = found_in(tmp_path, FAMILY, child, ["one", "two"])
+    best = hypothesise(f)[0]
+    recipe = best.recipe
+    assert (recipe.method, recipe.arithmetic) == ("passthrough", "copy")
+    assert (best.mismatched, best.share) == (0, 1.0)
+    assert recipe.parents == (source,)
+    assert set(recipe.sources.values()) == {source}
+    assert resolved(recipe, f) == factors
+    if isinstance(expected, float):
+        assert recipe.parameters == {"scale": expected}
+        scale: Any = expected
+    else:
+        filters = {**expected, "*": 1.0}
+        assert recipe.parameters == {"scale": {"filters": filters}}
+        scale = [{"filter": key, "value": value} for key, value in expected.items()]
+        scale.append({"value": 1.0})
+    assert yaml.safe_load(recipe.to_mergekit())["slices"] == [
+        {"sources": [{"model": source, "layer_range": [0, 2], "parameters": {"scale": scale}}]}
+    ]
+    assert same_when_read_again(recipe, f)
+
+
+def test_a_scale_of_one_tensor_of_a_module_is_a_filter_by_tensor(tmp_path):
+    shapes = {f"model.layers.{i}.self_attn.{x}_proj.weight": (64, 64) for i in (0, 1) for x in "qk"}
+    family = made({"one": 0.01}, 3, shapes)
+    child, factors = scaled(family["one"], lambda tensor: 0.7 if "k_proj" in tensor else None)
+    f = found_in(tmp_path, family, child, ["one"])
+    best = hypothesise(f)[0]
+    assert best.mismatched == 0
+    assert resolved(best.recipe, f) == factors
+    filters = best.recipe.parameters["scale"]["filters"]
+    assert filters in ({"k_proj": 0.7, "*": 1.0}, {"q_proj": 1.0, "*": 0.7})
+
+
+def test_a_scale_of_one_layer_is_one_by_slice(tmp_path):
+    child, factors = scaled(FAMILY["one"], lambda tensor: 0.7 if ".1.self_attn" in tensor else None)
+    f = found_in(tmp_path, FAMILY, child, ["one", "two"])
+    best = hypothesise(f)[0]
+    assert best.mismatched == 0
+    assert best.recipe.parameters == {"scale": {"slices": factors}}
+
+
+def test_scaled_copies_of_several_checkpoints_have_their_sources(tmp_path):
+    one, _ = scaled(FAMILY["one"], lambda tensor: 0.7 if "q_proj" in tensor else None)
+    two, _ = scaled(FAMILY["two"], lambda tensor: 1.3 if "q_proj" in tensor else None)
+    child = {tensor: (two if ".1." in tensor else one)[tensor] for tensor in SMALL}
+    f = found_in(tmp_path, FAMILY, child, ["one", "two"])
+    best = hypothesise(f)[0]
+    assert (best.recipe.method, best.mismatched) == ("passthrough", 0)
+    assert best.recipe.sources == {t: "two" if ".1." in t else "one" for t in SMALL}
+    for tensor, scale in resolved(best.recipe, f).items():
+        expected = (1.3 if ".1." in tensor else 0.7) if "q_proj" in tensor else 1.0
+        assert scale == expected, tensor
+    text = best.recipe.to_mergekit()
+    assert "model: one\n    layer_range: [0, 1]" in text
+    assert "model: two\n    layer_range: [1, 2]" in text
+
+
+def test_a_trace_says_that_scaled_copies_are_a_merge(tmp_path):
+    child, _ = scaled(FAMILY["one"], SCALES["of a module"][0])
+    folders = {
+        name: write_checkpoint(tmp_path / name, stored(FAMILY[name])) for name in ("base", "one")
+    }
+    trace = parentage.trace(
+        write_checkpoint(tmp_path / "child", child), base=folders["base"], parents=[folders["one"]]
+    )
+    assert (trace.verdict.kind, trace.verdict.level) == ("merge", "exact")
+    assert trace.verdict.rule == "replayed"
+    assert trace.outcome.mismatched == 0
+    assert trace.recipe.parameters == {"scale": {"filters": {"self_attn": 0.7, "*": 1.0}}}
+
+
+@pytest.mark.parametrize("scale", [1.0 + 0.9 * COPY, None])
+def test_a_scale_next_to_one_is_not_claimed(tmp_path, scale):
+    """A tiny fine-tune is nearly a copy, and so is what some factor near 1 gives."""
+    rng = np.random.default_rng(37)
+    child, _ = scaled(FAMILY["one"], lambda tensor: scale if "q_proj" in tensor else None)
+    if scale is None:
+        for tensor, x in child.items():
+            if "q_proj" in tensor:
+                child[tensor] = (x.astype(F32) + F32(rng.normal(0, 2e-5, x.shape))).astype(BF16)
+    f = found_in(tmp_path, FAMILY, child, ["one", "two"])
+    assert any(not np.array_equal(child[t].astype(F32), FAMILY["one"][t]) for t in SMALL)
+    assert list(METHODS["passthrough"].estimate(f)) == []
+
+
+@pytest.mark.parametrize("what", ["noise", "blend"])
+def test_what_is_no_multiple_of_a_checkpoint_has_no_scale(tmp_path, what):
+    child, _ = scaled(FAMILY["one"], lambda tensor: 0.7 if "q_proj" in tensor else None)
+    rng = np.random.default_rng(41)
+    for tensor in SMALL:
+        if "q_proj" in tensor:
+            other = 0.01 * rng.normal(0, 1, SMALL[tensor])
+            if what == "blend":
+                other = 0.3 * FAMILY["two"][tensor]
+            child[tensor] = F32(child[tensor].astype(F32) + F32(other)).astype(BF16)
+    f = found_in(tmp_path, FAMILY, child, ["one", "two"])
+    assert list(METHODS["passthrough"].estimate(f)) == []
+
+
+@pytest.mark.xfail(reason=ZERO, strict=True)
+def test_a_scale_of_zero_is_one_of_the_checkpoint_that_the_rest_is_of(tmp_path):
+    """New layers that do nothing at first: their output projections are times 0."""
+    child, factors = scaled(FAMILY["one"], lambda tensor: 0.0 if "down_proj" in tensor else None)
+    f = found_in(tmp_path, FAMILY, child, ["one", "two"])
+    best = hypothesise(f)[0]
+    assert (best.recipe.method, best.mismatched) == ("passthrough", 0)
+    assert resolved(best.recipe, f) == factors
+    assert set(best.recipe.sources.values()) == {"one"}
+    assert "merge_method: passthrough" in best.recipe.to_mergekit()
