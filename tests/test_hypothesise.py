@@ -24,6 +24,7 @@ from parentage.hypothesise import (
     complexity,
     evaluate,
     hypothesise,
+    is_copy,
     is_table,
     worth_streaming,
 )
@@ -42,6 +43,8 @@ from test_cells import (
     found_in,
     made,
 )
+from test_methods_span import FAMILY as SPHERES
+from test_methods_span import RELATED, child_of, karcher
 
 ELEMENTS = sum(int(np.prod(shape)) for shape in SHAPES.values())
 
@@ -318,6 +321,49 @@ def test_weights_by_component_are_found(tmp_path):
             assert value == table[each.component], each.name
 
 
+MODULES = {
+    "model.embed_tokens.weight": (96, 64),
+    **{
+        f"model.layers.{layer}.{name}.weight": (64, 64)
+        for layer in range(3)
+        for name in ("self_attn.q_proj", "self_attn.k_proj", "mlp.down_proj")
+    },
+}
+NAMED = made({"one": 0.004}, 7, MODULES)
+
+
+def by_name(table: Mapping[str, float], default: float) -> Tensors:
+    """Return a linear merge whose weights are those of the first key that a name contains."""
+    out = {}
+    for tensor in MODULES:
+        one = next((x for key, x in table.items() if key in tensor), default)
+        columns = [NAMED["one"][tensor], NAMED["base"][tensor]]
+        out[tensor] = linear_fma(columns, [one, round(1.0 - one, 6)]).astype(BF16)
+    return out
+
+
+@pytest.mark.parametrize(
+    "table",
+    [{"q_proj": 0.3}, {"self_attn": 0.3}, {"q_proj": 0.3, "down_proj": 0.45}],
+    ids=lambda table: " ".join(table),
+)
+def test_weights_by_tensor_name_are_filters(tmp_path, table):
+    best = best_of(tmp_path, by_name(table, 0.6), ["one"], family=NAMED)
+    assert best.mismatched == 0
+    assert "linear (float32-fma)" in names_of(best.recipe)
+    weights = {each.name: each.weight for each in best.recipe.ingredients}
+    assert weights == {
+        "one": {"filters": {**table, "*": 0.6}},
+        "base": {"filters": {**{key: round(1.0 - x, 6) for key, x in table.items()}, "*": 0.4}},
+    }
+    yaml = pytest.importorskip("yaml")
+    said = {
+        x["model"]: x["parameters"] for x in yaml.safe_load(best.recipe.to_mergekit())["models"]
+    }
+    filters = [{"filter": key, "value": value} for key, value in table.items()]
+    assert said["one"]["weight"] == [*filters, {"value": 0.6}]
+
+
 def test_float32_children_of_float32_arithmetic_are_exact_or_nothing(tmp_path):
     child = {t: linear_f32([FAMILY["one"][t], FAMILY["base"][t]], [0.6, 0.4]) for t in SHAPES}
     best = best_of(tmp_path, child, ["one"])
@@ -330,6 +376,132 @@ def test_a_merge_stored_wider_than_it_was_rounded_is_found(tmp_path):
     best = best_of(tmp_path, child, list(MANY))
     assert best.mismatched == 0
     assert best.recipe.out_dtype == "BF16"
+
+
+# Lambda and normalize.
+
+
+def times(
+    family: Mapping[str, Tensors],
+    weights: Mapping[str, float],
+    factor: float = 1.0,
+    rounding: Callable[[Any], Array] = F32,
+    normalize: bool = False,
+) -> Tensors:
+    """Return the base plus lambda times weighted displacements, divided by the sum of weights."""
+    narrow = [rounding(w) for w in weights.values()]
+    out = {}
+    for tensor, base in family["base"].items():
+        terms = [
+            rounding(rounding(family[name][tensor] - base) * w)
+            for name, w in zip(weights, narrow, strict=True)
+        ]
+        total = rounding(reduce(lambda a, b: F32(a + b), terms))
+        if normalize:
+            total = rounding(total / rounding(sum32(narrow)))
+        if factor != 1.0:
+            total = rounding(total * F32(factor))
+        out[tensor] = rounding(base + total).astype(BF16)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("arithmetic", "rounding", "family"),
+    [("bfloat16", bf16, RELATED), ("float32", F32, FAMILY)],
+    ids=["bfloat16", "float32"],
+)
+def test_weights_times_lambda_are_found_as_they_were_written(
+    tmp_path, arithmetic, rounding, family
+):
+    child = times(family, {"one": 0.3, "two": 0.5}, 0.8, rounding)
+    plain = times(family, {"one": 0.24, "two": 0.4}, 1.0, rounding)
+    assert any(child[t].tobytes() != plain[t].tobytes() for t in child)
+    best = best_of(tmp_path, child, ["one", "two"], family=family)
+    recipe = best.recipe
+    assert (recipe.method, recipe.arithmetic) == ("task_arithmetic", arithmetic)
+    assert (best.mismatched, best.explained) == (0, 0)
+    assert recipe.parameters == {"lambda": 0.8}
+    assert {x.name: x.weight for x in recipe.ingredients} == {"one": 0.3, "two": 0.5}
+    assert recipe.effective_weights == pytest.approx({"one": 0.24, "two": 0.4, "base": 0.36})
+    assert "lambda: 0.8" in recipe.to_mergekit()
+
+
+def test_displacements_divided_by_the_sum_of_weights_are_found(tmp_path):
+    child = times(FAMILY, {"one": 0.3, "two": 0.5}, normalize=True)
+    for weights in ({"one": 0.375, "two": 0.625}, {"one": 3.0, "two": 5.0}):
+        other = times(FAMILY, weights, normalize=sum(weights.values()) > 1)
+        assert any(child[t].tobytes() != other[t].tobytes() for t in child)
+    best = best_of(tmp_path, child, ["one", "two"])
+    recipe = best.recipe
+    assert (recipe.method, recipe.arithmetic) == ("task_arithmetic", "float32")
+    assert best.mismatched == 0
+    assert recipe.parameters == {"normalize": True}
+    assert {x.name: x.weight for x in recipe.ingredients} == {"one": 0.3, "two": 0.5}
+    assert recipe.effective_weights == pytest.approx({"one": 0.375, "two": 0.625, "base": 0.0})
+
+
+@pytest.mark.xfail(reason="mergekit divides by 1 where weights sum to nothing", strict=True)
+def test_weights_that_sum_to_nothing_divide_nothing(tmp_path):
+    child = times(FAMILY, {"one": 0.5, "two": -0.5})
+    ingredients = (Ingredient("one", 0.5), Ingredient("two", -0.5))
+    recipe = Recipe("task_arithmetic", ingredients, "base", {"normalize": True})
+    f = found_in(tmp_path, FAMILY, child, ["one", "two"])
+    assert evaluate([replace(recipe, parameters={})], f.sample, f)[0].mismatched.sum() == 0
+    assert evaluate([recipe], f.sample, f)[0].mismatched.sum() == 0
+
+
+def task(*weights: float, **parameters: Any) -> Recipe:
+    ingredients = tuple(Ingredient(f"p{i}", weight) for i, weight in enumerate(weights))
+    return Recipe("task_arithmetic", ingredients, "base", parameters)
+
+
+SAME = "the base's share is taken before weights are divided, and a whole lambda for none"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [
+        (task(1.0), True),
+        (task(2.0, **{"lambda": 0.5}), True),
+        (task(1.25, **{"lambda": 0.8}), True),
+        (task(0.5, 0.0, **{"lambda": 2.0}), True),
+        (task(0.0, **{"lambda": 0.5}), True),
+        (task(1.0, **{"lambda": 0.5}), False),
+        (task(0.5), False),
+        (task(0.5, 0.5), False),
+        (task(0.5, 0.5, **{"lambda": 2.0}), False),
+        (task(0.5, 0.5, normalize=True), False),
+        (Recipe("linear", (Ingredient("one", 3.0),)), True),
+        (Recipe("linear", (Ingredient("one", 3.0), Ingredient("two", 0.0))), True),
+        (Recipe("linear", (Ingredient("one", 3.0),), None, {"normalize": False}), False),
+        (Recipe("linear", (Ingredient("one", 3.0), Ingredient("two", -2.0))), False),
+        (Recipe("linear", (Ingredient("one", {"gradient": [1.0]}),)), False),
+        pytest.param(
+            task(3.0, normalize=True), True, marks=pytest.mark.xfail(reason=SAME, strict=True)
+        ),
+        pytest.param(
+            task(0.5, **{"lambda": 2}), True, marks=pytest.mark.xfail(reason=SAME, strict=True)
+        ),
+    ],
+    ids=lambda each: each.describe() if isinstance(each, Recipe) else "",
+)
+def test_a_recipe_that_comes_to_one_checkpoint_is_a_copy(recipe, expected):
+    assert is_copy(recipe) is expected
+    effective = recipe.effective_weights
+    if effective is not None:
+        assert expected is (sorted(effective.values()) == [*[0.0] * (len(effective) - 1), 1.0])
+
+
+def test_karcher_and_multislerp_of_two_are_one_method(tmp_path):
+    child = child_of(lambda x: karcher([x("one"), x("two")]), SPHERES)
+    best = best_of(tmp_path, child, ["one", "two"], family=SPHERES)
+    assert best.share > 0.999
+    named = names_of(best.recipe)
+    assert {"karcher (float32)", "multislerp (float32)"} <= named
+    assert best.recipe.parents_added == ("one", "two")
+    assert best.recipe.base is None
+    # Methods of displacements, or of a weight that is no half, are not.
+    assert named <= {f"{x} (float32)" for x in ("karcher", "multislerp", "nuslerp", "slerp")}
 
 
 # What is no merge of the parents that were offered.
