@@ -153,6 +153,40 @@ def test_the_rank_is_the_largest_of_those_found(tmp_path):
     assert found.verdict.numbers["changed_matrices"] == 3
 
 
+def test_low_rank_in_half_of_the_matrices_is_no_lora(tmp_path):
+    child = disturbed(adapted(BLEND, "q_proj", 4), scale=2e-3, only="down_proj")
+    found = trace(tmp_path, child, ["one"], family=FAMILY)
+    assert found.verdict.rule == "changed_in_part"
+    numbers = found.verdict.numbers
+    assert numbers["changed_rank"] is None
+    assert (numbers["changed_low_rank"], numbers["changed_matrices"]) == (4, 8)
+    assert "LoRA" not in found.verdict.text
+
+
+def test_singular_values_that_go_on_below_the_noise_are_of_no_low_rank(tmp_path):
+    rng = np.random.default_rng(7)
+    values = np.array([2.4e-3] * 12 + [6e-4] * 52)
+
+    def change(x: Any) -> Any:
+        left, right = (np.linalg.qr(rng.normal(0, 1, (64, 64)))[0] for _ in range(2))
+        return x + (left * values) @ right
+
+    found = trace(tmp_path, changed(BLEND, "q_proj", change), ["one"], family=FAMILY)
+    assert found.verdict.rule == "changed_in_part"
+    assert found.verdict.numbers["changed_matrices"] == 4
+    assert found.verdict.numbers["changed_rank"] is None
+    assert found.verdict.numbers["changed_low_rank"] == 0
+
+
+def test_a_tenth_of_the_child_has_to_be_whole_for_the_rest_to_be_a_part(tmp_path):
+    child = disturbed(BLEND, scale=5e-4, only="proj")
+    assert 0.05 < elements_of("embed") / ELEMENTS < 0.1
+    found = trace(tmp_path, disturbed(child, ulps=1.0, only="norm"), ["one"], family=FAMILY)
+    assert found.outcome is not None
+    assert found.verdict.rule != "changed_in_part"
+    assert "bit for bit" not in found.verdict.text
+
+
 def test_noise_in_one_layer_is_of_full_rank_and_its_layer_is_named(tmp_path):
     child = disturbed(BLEND, scale=2e-3, only="layers.2.")
     found = trace(tmp_path, child, ["one"], family=FAMILY)

@@ -110,6 +110,16 @@ def test_no_step_leaves_the_bound(seed, rank, count, close, spread):
     assert farthest(after, b, middle, half) < (1.0 + close) * before
 
 
+def test_a_thin_slab_ends_the_step_of_many_thick_ones():
+    b = np.array([[1.0] * 1000 + [10.0]])
+    # All the thick ones want to go the same way, and the thin one is in its middle.
+    middle = np.array([[1.0] * 1000 + [0.0]])
+    half = np.ones_like(middle)
+    after = newton(np.zeros((1, 1)), b, middle, half, 0.5)
+    assert after[0, 0] > 0.0
+    assert farthest(after, b, middle, half) < 1.5
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(1, 3))
 @settings(max_examples=25)
 def test_steps_find_the_inside_of_slabs_around_known_weights(seed, rank, count):
@@ -276,6 +286,16 @@ def test_parents_that_are_multiples_of_each_other_do_no_harm(factor):
         assert found[1] + factor * found[2] == pytest.approx(0.6, abs=1e-5)
     else:
         assert after == before or found[1] == pytest.approx(0.6, abs=1e-5)
+
+
+def test_parents_that_are_the_base_have_any_weight():
+    base = columns(2, 1, 5000, 0.002, thick)[:, 0]
+    child = np.where(np.arange(5000) % 2, base, np.nextafter(base.astype(F32), F32(1)))
+    elements = np.stack([base, base, base, child], axis=1)
+    start = np.array([0.0, 0.4, 0.2])
+    found, counts = polish(elements, start, [1, 2], "BF16")
+    assert np.array_equal(found, start)
+    assert counts.tolist() == [5000, 5000]
 
 
 def without(column: int, value: float) -> tuple[Array, Array]:
