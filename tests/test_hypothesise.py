@@ -440,7 +440,6 @@ def test_displacements_divided_by_the_sum_of_weights_are_found(tmp_path):
     assert recipe.effective_weights == pytest.approx({"one": 0.375, "two": 0.625, "base": 0.0})
 
 
-@pytest.mark.xfail(reason="mergekit divides by 1 where weights sum to nothing", strict=True)
 def test_weights_that_sum_to_nothing_divide_nothing(tmp_path):
     child = times(FAMILY, {"one": 0.5, "two": -0.5})
     ingredients = (Ingredient("one", 0.5), Ingredient("two", -0.5))
@@ -453,9 +452,6 @@ def test_weights_that_sum_to_nothing_divide_nothing(tmp_path):
 def task(*weights: float, **parameters: Any) -> Recipe:
     ingredients = tuple(Ingredient(f"p{i}", weight) for i, weight in enumerate(weights))
     return Recipe("task_arithmetic", ingredients, "base", parameters)
-
-
-SAME = "the base's share is taken before weights are divided, and a whole lambda for none"
 
 
 @pytest.mark.parametrize(
@@ -476,12 +472,8 @@ SAME = "the base's share is taken before weights are divided, and a whole lambda
         (Recipe("linear", (Ingredient("one", 3.0),), None, {"normalize": False}), False),
         (Recipe("linear", (Ingredient("one", 3.0), Ingredient("two", -2.0))), False),
         (Recipe("linear", (Ingredient("one", {"gradient": [1.0]}),)), False),
-        pytest.param(
-            task(3.0, normalize=True), True, marks=pytest.mark.xfail(reason=SAME, strict=True)
-        ),
-        pytest.param(
-            task(0.5, **{"lambda": 2}), True, marks=pytest.mark.xfail(reason=SAME, strict=True)
-        ),
+        pytest.param(task(3.0, normalize=True), True),
+        pytest.param(task(0.5, **{"lambda": 2}), True),
     ],
     ids=lambda each: each.describe() if isinstance(each, Recipe) else "",
 )

@@ -515,12 +515,11 @@ class Findings:
         gram = np.zeros((self.sample.columns, self.sample.columns))
         least = 0.0
         for part in self.sample.pieces():
-            ulp = np.add(*half_cells(part[:, -1], self.out_dtype))
-            least = least or float(np.median(ulp))
-            x = part.copy()
-            x[:, 1:] -= part[:, :1]
+            x = part[np.isfinite(part).all(axis=1)]
+            ulp = np.add(*half_cells(x[:, -1], self.out_dtype))
+            least = least or (float(np.median(ulp)) if len(ulp) else 0.0)
+            x[:, 1:] -= x[:, :1].copy()
             x /= np.maximum(ulp, least)[:, None]
-            x = x[np.isfinite(x).all(axis=1)]
             gram += np.einsum("ni,nj->ij", x, x)
         found = fit(gram[None], [0, *axes]).weights[0]
         if not np.isfinite(found).all():

@@ -246,20 +246,10 @@ def worth_streaming(hypotheses: Sequence[Hypothesis], *, is_whole: bool) -> list
 
 def is_copy(recipe: Recipe) -> bool:
     """Return whether a weighted sum is all of one checkpoint: copied elements, no merge."""
-    weights = [each.weight for each in recipe.ingredients]
-    if recipe.fitted or METHODS[recipe.method].kind != "merge" or None in weights:
+    effective = None if recipe.fitted else recipe.effective_weights
+    if effective is None:
         return False
-    plain = [x for x in weights if x is not None and not isinstance(x, Mapping)]
-    if len(plain) < len(weights):
-        return False
-    factor = recipe.parameters.get("lambda", 1.0)
-    if recipe.base is not None and isinstance(factor, float):
-        plain = [x * factor for x in plain]
-        plain.append(1.0 - sum(plain))
-    total = sum(plain) if recipe.parameters.get("normalize", recipe.base is None) else 1.0
-    if abs(total) < COPY:
-        return False
-    shares = sorted(abs(x / total) for x in plain)
+    shares = sorted(abs(x) for x in effective.values())
     # Spellings go a little beyond the peak that they are of.
     return abs(shares[-1] - 1.0) < 2.0 * COPY and all(x < 2.0 * COPY for x in shares[:-1])
 

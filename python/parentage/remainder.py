@@ -61,25 +61,30 @@ class Remainder:
     def __str__(self) -> str:
         """Return it in a sentence or two."""
         parts = []
-        if sum(self.layers.values()) >= 0.5:
-            first, *_ = self.layers.items()
-            if first[1] >= 2.0 / len(self.layers) and len(self.layers) > 2:
-                parts.append(f"Layer {first[0]} holds {first[1]:.0%} of it.")
+        held = {layer: share for layer, share in self.layers.items() if share >= 0.02}
+        if sum(self.layers.values()) >= 0.5 and held:
+            first, share = next(iter(held.items()))
+            if len(held) == 1 or (share >= 2.0 / len(held) and len(held) > 2):
+                parts.append(f"Layer {first} holds {share:.0%} of it.")
             else:
-                parts.append(f"It is spread over {len(self.layers)} layers.")
+                parts.append(f"It is spread over {len(held)} layers.")
         if self.matrices:
             looked = f"{self.matrices} matrices looked at"
-            if self.rank is None:
-                parts.append(f"It is of full rank in the {looked}.")
-            elif self.rank == 1 and self.outputs == self.matrices:
+            if self.rank == 1 and self.outputs == self.matrices:
                 parts.append(
                     f"It is of rank one in {self.low} of {looked}, all of them output "
                     "projections: an ablation of a direction."
                 )
-            else:
+            elif self.rank is not None:
                 parts.append(
                     f"It is of rank {self.rank} or less in {self.low} of {looked}: a LoRA."
                 )
+            elif self.low:
+                parts.append(
+                    f"It is of low rank in {self.low} of {looked}, and full in the others."
+                )
+            else:
+                parts.append(f"It is of full rank in the {looked}.")
         return " ".join(parts)
 
 
@@ -118,14 +123,20 @@ def _rank(f: Findings, index: int, weights: Floats) -> int | None:
     rows = min(each.elements // columns, max(MOST_ELEMENTS // columns, 1))
     used = [i for i in range(1, len(weights)) if weights[i] != 0.0]
     values = f.whole(index, (0, *used), rows * columns)
+    values = np.where(np.isfinite(values), values, np.nan)
     base, child = values[:, 0], values[:, -1]
     blend = base * (1.0 + weights[0])
     for place, i in enumerate(used):
         blend += (values[:, 1 + place] - base) * weights[i]
     left = (child - blend).reshape(rows, columns)
-    if not np.isfinite(left).all():
-        return None
     noise = (np.add(*half_cells(child, f.out_dtype)) ** 2 / 12.0).reshape(rows, columns)
+    # The rank of most rows is that of all; elsewhere nothing is left over of what is not finite.
+    finite = np.isfinite(left)
+    whole = finite.all(axis=1)
+    if whole.mean() >= 0.5:
+        left, noise = left[whole], noise[whole]
+    else:
+        left, noise = np.where(finite, left, 0.0), np.where(finite, noise, 0.0)
     # The largest singular value of independent errors (Bandeira and van Handel 2016, theorem 1.1).
     largest = np.sqrt(noise.sum(axis=1).max()) + np.sqrt(noise.sum(axis=0).max())
     found = _singular_values(left)

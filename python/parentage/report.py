@@ -537,7 +537,8 @@ def _evidence(
         replay=None if outcome is None else _replay(outcome, total, statistics, best),
         cells_share=None if findings is None or not parents else findings.blends[-1].share,
         left_over=_left_over(statistics),
-        remainder=cache(lambda: _remainder(statistics, findings)),
+        remainder=cache(lambda: _remainder(statistics, findings, outcome)),
+        displacement=cache(lambda: _displacement(statistics, findings, start)),
     )
 
 
@@ -568,7 +569,9 @@ def _replay(outcome: Outcome, total: int, statistics: Statistics, best: int) -> 
     )
 
 
-def _remainder(statistics: Statistics, findings: Findings | None) -> Remainder | None:
+def _remainder(
+    statistics: Statistics, findings: Findings | None, outcome: Outcome | None
+) -> Remainder | None:
     """Return the layers and the rank of what the best blend leaves over."""
     if findings is None or not findings.parents:
         return None
@@ -577,16 +580,34 @@ def _remainder(statistics: Statistics, findings: Findings | None) -> Remainder |
     if total <= 0:
         return None
     layers = dict(zip(statistics.layer_numbers, (left / total).tolist(), strict=True))
-    blend = findings.blends[-1]
-    if blend.share >= findings.copied_beyond:
-        weights = blend.by_slice
+    weights = np.zeros((len(findings.slices), findings.sample.columns - 1))
+    parents = range(1, 1 + len(findings.parents))
+    known = None if outcome is None else outcome.recipe.effective_weights
+    if known is not None:
+        weights[:, 0] = sum(known.values()) - 1.0
+        for i in parents:
+            weights[:, i] = known.get(findings.names[i], 0.0)
+    elif outcome is not None:
+        weights = findings.blends[-1].by_slice
     else:
-        # Cells say nothing where everything was changed; least squares still does.
-        weights = np.zeros((len(findings.slices), findings.sample.columns - 1))
-        weights[:, 1 : 1 + len(findings.parents)] = np.nan_to_num(
-            statistics.model.estimates.parents.weights[0]
-        )
+        # Cells say little where everything was changed; least squares still does.
+        weights[:, parents] = np.nan_to_num(statistics.model.estimates.parents.weights[0])
     return remainder(findings, weights, table.residual, table.energy, layers)
+
+
+def _displacement(
+    statistics: Statistics, findings: Findings | None, origin: int
+) -> Remainder | None:
+    """Return the layers and the rank of what the child differs by from one checkpoint."""
+    if findings is None:
+        return None
+    gram = statistics.slices.estimates.gram
+    distance = gram[:, -1, -1].copy()
+    weights = np.zeros((len(gram), findings.sample.columns - 1))
+    if origin > 0:
+        distance += gram[:, origin, origin] - 2.0 * gram[:, origin, -1]
+        weights[:, origin] = 1.0
+    return remainder(findings, weights, np.maximum(distance, 0.0), statistics.slices.energy, {})
 
 
 def _left_over(statistics: Statistics) -> dict[str, float]:

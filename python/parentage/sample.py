@@ -328,8 +328,9 @@ def runs(elements: int, total: int, budget: int) -> list[tuple[int, int]]:
     share = elements if total <= budget else max(LEAST, elements * budget // total)
     if share >= elements:
         return [(0, elements)]
-    count = -(-share // RUN)
     length = min(RUN, share)
+    # Whole runs alone: the last of more would reach beyond the slice.
+    count = min(-(-share // RUN), elements // length)
     # Even steps, in whole runs, so that reads are of whole pages wherever tensors begin on one.
     step = elements // count // length * length
     return [(i * max(step, length), length) for i in range(count)]

@@ -24,9 +24,7 @@ SLACK = 2.0**-23
 CLOSE = 3e-3
 """How far above the largest distance the bound is, as a share of it: steps end about as far from
 where the largest distance is least."""
-CLOSEST = 1e-6
-INSIDE = 0.9999
-"""Half cells from the middle of a cell that count as inside it."""
+CLOSEST, FARTHEST = 1e-6, 0.3
 STEPS = 60
 """Most Newton steps of :func:`polish`."""
 LIMIT = 3.0
@@ -100,6 +98,7 @@ def polish(
         The weights, and (2,) the elements whose cell admits those given, and those found. Where
         no more admit what was found, the weights are those given.
     """
+    elements = np.where(np.isinf(elements), np.nan, elements)
     base, child = elements[:, 0], elements[:, -1]
     columns = np.concatenate([base[:, None], elements[:, 1:-1] - base[:, None]], axis=1)
     used = sorted({i for i, weight in enumerate(weights) if weight != 0.0} | set(axes) - {0})
@@ -137,8 +136,9 @@ def polish(
             reached = float(distance[kept].max(initial=0.0))
             if inside > count or (inside == count > before and reached < largest):
                 best, count = a[0], inside
-            if reached > largest * (1.0 - 0.1 * close):
-                close /= 4.0
+            # A step is about as long as the bound lets it be: longer ones while that is of use.
+            is_short = reached > largest * (1.0 - 0.1 * close)
+            close = close / 4.0 if is_short else min(2.0 * close, FARTHEST)
             largest = reached
     except np.linalg.LinAlgError:
         # Columns that are multiples of each other: what was found so far has to do.

@@ -202,6 +202,8 @@ class Evidence:
     remainder: Callable[[], Remainder | None] = lambda: None
     """Its layers and its rank. Asked for only where something is left over, since it reads some
     matrices."""
+    displacement: Callable[[], Remainder | None] = lambda: None
+    """The same of all that the child differs by from the origin."""
     thresholds: Thresholds = field(default_factory=Thresholds)
 
     @property
@@ -592,14 +594,17 @@ def fine_tune(e: Evidence) -> Verdict | None:
         else "no parent was offered that could explain it"
     )
     equal = e.equal[e.origin] / e.elements
+    moved = e.displacement()
+    low_rank = f" {moved}" if moved is not None and moved.rank is not None else ""
     return Verdict(
         "fine-tune",
         "statistical",
         "fine_tune",
         f"it is {e.origin}, displaced in a direction of its own: {against}. "
-        f"{equal:.1%} of the elements are unchanged.{_rest(e)}",
+        f"{equal:.1%} of the elements are unchanged.{low_rank}{_rest(e)}",
         {
             "parent": e.origin,
+            **({} if not low_rank or moved is None else {"rank": moved.rank}),
             "equal_share": equal,
             "origin_r2": explained,
             "cosine": likeness,
@@ -636,9 +641,9 @@ def undetermined(e: Evidence) -> Verdict:
     else:
         text = (
             f"the nearest checkpoint is {e.nearest}; the best blend of "
-            f"{_list(e.weights) or 'none'} explains {e.r2_slices:.1%} of the displacement, too "
-            "much for a fine-tune or too little for a merge. Other candidate parents, or methods "
-            "that are no weighted sums, would explain it."
+            f"{_list(e.weights) or 'none'} explains {e.r2_slices:.1%} of the displacement, and "
+            "what is left is neither rounding nor a direction of its own. Other candidate parents, "
+            "or methods that are no weighted sums, would explain it."
         )
     return Verdict(
         "undetermined",

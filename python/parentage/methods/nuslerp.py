@@ -89,10 +89,10 @@ def _of_angle(
     if angle is None:
         return None
     left, right = (np.asarray(each, np.float64) for each in angle)
-    # One of the two is all ones: the vectors' axis.
-    if left.shape[0] > 1 and np.all(left == 1.0):
-        return left, sines(right, t)[number]
-    return sines(left, t)[number], right
+    # One of the two is all ones, along the vectors.
+    if np.all(right == 1.0):
+        return sines(left, t)[number], right
+    return left, sines(right, t)[number]
 
 
 def estimate(f: Findings) -> Iterator[Recipe]:

@@ -99,13 +99,14 @@ def _scaled(
     near = np.array([_leaves_rounding(f, column) for column in columns])
     if not all(near[:, i].any() for i in np.flatnonzero(rest)):
         return chosen, scale
-    for column in columns:
+    for column in sorted(columns, key=lambda i: -int((chosen == i).sum())):
         factor, width, share = f.scales(column)
         # Next to one, it is a copy that something else was done to.
         good = rest & (chosen < 0) & (share >= COPIES) & (np.abs(factor - 1.0) > COPY)
         chosen[good] = column
         for i in np.flatnonzero(good):
-            scale[i] = decimal(float(factor[i]), max(4.0 * float(width[i]), 1e-6))
+            # No -0: it would be another zero.
+            scale[i] = decimal(float(factor[i]), max(4.0 * float(width[i]), 1e-6)) + 0.0
     return chosen, scale
 
 

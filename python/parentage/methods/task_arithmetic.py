@@ -65,7 +65,8 @@ def replay(r: Replaying) -> Sequence[Value]:
     ]
     total = reduce(lambda a, b: a + b, terms).round(dtype)
     if r.recipe.parameters.get("normalize"):
-        total = (total / r.scalar(sum32(weights))).round(dtype)
+        divisor = sum32(weights)
+        total = (total / r.scalar(np.where(np.abs(divisor) < 1e-8, 1.0, divisor))).round(dtype)
     if "lambda" in r.recipe.parameters:
         total = (total * r.scalar(r.resolve(_number(r.recipe.parameters["lambda"])))).round(dtype)
     return [(base + total).round(dtype)]
