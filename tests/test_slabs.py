@@ -221,7 +221,7 @@ def test_tiny_cells_tell_weights_the_more_sharply(count, off):
     found, (_, after) = polish(elements, start, list(range(1, 1 + count)), "BF16")
     # From far off, steps end on the way; searches by column come within 1e-4 before.
     assert np.abs(found - weights).max() < (1e-5 if off > 1e-4 else 2e-7)
-    assert after == len(elements)
+    assert off > 1e-4 or after == len(elements)
 
 
 def test_the_base_moves_where_it_may_and_what_may_not_move_is_held():
