@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -149,7 +150,8 @@ def _shares(counted: Sequence[Counted]) -> np.ndarray:
 
 def _key(recipe: Recipe) -> str:
     # Matrices are not compared: they are as many numbers as a child, and no two are alike.
-    return f"{replace(recipe, matrices={})} {id(recipe.matrices) if recipe.matrices else ''}"
+    said = json.dumps(replace(recipe, matrices={}).as_dict())
+    return f"{said} {id(recipe.matrices) if recipe.matrices else ''}"
 
 
 def _ranked(

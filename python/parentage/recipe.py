@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from parentage.checkpoint import is_of_the_body
+from parentage.checkpoint import is_of_the_body, printable
 from parentage.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Ingredient:
     density: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Recipe:
     """Method, parents, weights, arithmetic and output dtype that turn parents into a child."""
 
@@ -94,6 +94,9 @@ class Recipe:
         what = " + ".join(parts)
         tail = f"; {', '.join(settings)}" if settings else ""
         return f"{self.method} of {what}{base}{tail}, in {self.arithmetic}"
+
+    def __repr__(self) -> str:
+        return f"<Recipe: {printable(self.describe())}>"
 
     @property
     def effective_weights(self) -> dict[str, float] | None:
