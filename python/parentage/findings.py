@@ -18,7 +18,7 @@ from parentage.recipe import Setting, layers, position, resolve
 from parentage.replay import Program
 from parentage.sample import Sample
 from parentage.slabs import DIGITS, half_cells
-from parentage.spelling import NEGLIGIBLE, decimal, design_of, knots, regrade, spell
+from parentage.spelling import MOVED, NEGLIGIBLE, decimal, design_of, knots, regrade, spell
 from parentage.statistics import fit
 
 if TYPE_CHECKING:
@@ -533,14 +533,23 @@ class Findings:
         t = [i / (count - 1) if count > 1 else 1.0 for i in range(count)]
         held = np.bincount(blend.groups, minlength=count) > 0
         names = [self.names[i] for i in axes]
-        found: list[list[float]] = []
-        for i in axes:
-            tolerance = np.maximum(8.0 * blend.half_widths[:, i], 1e-6)
-            found.append(knots(blend.weights[:, i], t, held, tolerance))
-        number = max(map(len, found))
-        found = [regrade(each, number) for each in found]
-        spelled = [[decimal(x, 2e-6) for x in each] for each in found]
-        for chosen in (spelled, found):
+
+        def written(least: float) -> list[list[float]]:
+            found = []
+            for i in axes:
+                tolerance = np.maximum(8.0 * blend.half_widths[:, i], least)
+                found.append(knots(blend.weights[:, i], t, held, tolerance))
+            number = max(map(len, found))
+            return [regrade(each, number) for each in found]
+
+        found = written(1e-6)
+        spellings = [([[decimal(x, 2e-6) for x in each] for each in found], False), (found, False)]
+        if COARSE <= blend.share < SHARP:
+            # Arithmetic that rounds more than once moves weights off the line.
+            moved = [[decimal(x, MOVED) for x in each] for each in written(MOVED)]
+            spellings += [(moved, True), (found, True)]
+        for chosen, is_coarse in spellings:
+            number = len(chosen[0])
             base = [1.0 - sum(each[k] for each in chosen) for k in range(number)]
             base = [decimal(x, 1e-9) for x in base]
             weights: dict[str, Setting] = {
@@ -552,9 +561,7 @@ class Findings:
                 name: float(blend.half_widths[:, i].max())
                 for name, i in zip(names, axes, strict=True)
             }
-            yield Spelling(weights, uncertainty)
-            if COARSE <= blend.share < SHARP:
-                yield Spelling(weights, uncertainty, is_coarse=True)
+            yield Spelling(weights, uncertainty, is_coarse=is_coarse)
 
     def _tables(self, blend: Blend, axes: list[int]) -> Iterator[Spelling]:
         """Yield weights by component or by slice."""
@@ -564,13 +571,17 @@ class Findings:
                 tolerance = max(4.0 * float(blend.half_widths[g, i]), 3e-7)
                 rounded[g, i] = decimal(float(rounded[g, i]), min(tolerance, 1e-3))
         own = bool(np.any(blend.weights[:, 0] != 0.0))
-        for weights in (rounded, blend.weights):
+        tables = [(rounded, False), (blend.weights, False)]
+        if COARSE <= blend.share < SHARP:
+            moved = np.vectorize(lambda x: decimal(float(x), MOVED))(blend.weights)
+            tables += [(moved, True), (blend.weights, True)]
+        for weights, is_coarse in tables:
             base = 1.0 + weights[:, 0] - weights[:, 1:].sum(axis=1)
             base = np.array([decimal(float(x), 1e-9) for x in base])
             table = {self.names[i]: weights[:, i] for i in axes} | {self.base: base}
             settings = {name: self._setting(blend, values) for name, values in table.items()}
             uncertainty = {self.names[i]: float(blend.half_widths[:, i].max()) for i in axes}
-            yield Spelling(settings, uncertainty, not own)
+            yield Spelling(settings, uncertainty, not own, is_coarse)
 
     def _setting(self, blend: Blend, values: Floats) -> Setting:
         by_slice = values[blend.groups]
