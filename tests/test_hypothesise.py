@@ -302,6 +302,36 @@ def test_a_gradient_is_found(tmp_path, arithmetic):
     assert "weight: [0.2, 0.8]" in best.recipe.to_mergekit()
 
 
+@pytest.mark.parametrize("arithmetic", ["bfloat16", "bfloat16-script"])
+def test_a_gradient_is_found_in_arithmetic_that_rounds_more_than_once(tmp_path, arithmetic):
+    def one(tensor: str) -> float:
+        layer = layer_of(tensor)
+        return gradient([0.2, 0.8], 0.0 if layer is None else layer / (LAYERS - 1))
+
+    child = merged("task_arithmetic", arithmetic, {"one": one})
+    best = best_of(tmp_path, child, ["one"])
+    assert best.mismatched == 0
+    assert f"task_arithmetic ({arithmetic})" in names_of(best.recipe)
+    assert [each.weight for each in best.recipe.ingredients] == [{"gradient": [0.2, 0.8]}]
+
+
+def test_filters_are_found_in_arithmetic_that_rounds_more_than_once(tmp_path):
+    def one(tensor: str) -> float:
+        return 0.3 if "self_attn" in tensor else 0.8 if "mlp" in tensor else 0.5
+
+    child = merged("task_arithmetic", "bfloat16", {"one": one})
+    best = best_of(tmp_path, child, ["one", "other"])
+    assert best.mismatched == 0
+    assert best.recipe.arithmetic == "bfloat16"
+    (weight,) = (each.weight for each in best.recipe.ingredients)
+    assert isinstance(weight, dict)
+    assert {key: weight["filters"][key] for key in ("self_attn", "mlp", "*")} == {
+        "self_attn": 0.3,
+        "mlp": 0.8,
+        "*": 0.5,
+    }
+
+
 def test_weights_by_component_are_found(tmp_path):
     table = {"embed": 0.5, "attention": 0.3, "mlp": 0.7, "norm": 0.9}
 

@@ -552,6 +552,7 @@ def _replay(outcome: Outcome, total: int, statistics: Statistics, best: int) -> 
     is_whole &= ~(slices.equal == slices.n[:, None]).any(axis=1)
     rest = replayed.applies & (mismatched > 0)
     energy = float(slices.energy[rest].sum())
+    others = float((mismatched + given)[rest].sum())
     return Replay(
         kind=METHODS[recipe.method].verdict(recipe),
         text=recipe.describe(),
@@ -563,6 +564,8 @@ def _replay(outcome: Outcome, total: int, statistics: Statistics, best: int) -> 
         decoy_share=outcome.decoy_share,
         weights=recipe.effective_weights or {},
         whole_share=float(given[is_whole].sum()) / outcome.elements if outcome.elements else 0.0,
+        changed_share=float(mismatched[rest].sum()) / others if others else 0.0,
+        is_rounded_once=recipe.arithmetic.startswith("float32"),
         changed_floors=math.sqrt(float(slices.residual[rest].sum()) / energy)
         if energy > 0
         else 0.0,

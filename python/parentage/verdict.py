@@ -62,6 +62,9 @@ class Thresholds:
     """Least share of the elements in slices that a recipe gives all of, of a merge that was changed
     in other slices: embeddings alone are as much. A recipe that is wrong gives all of none that
     decoys miss."""
+    amiss: float = 0.05
+    """Least share of elements that a recipe does not give of the slices that were changed, where it
+    gives others whole in float32: weights of their own would have shown in their cells."""
     partial: float = 0.30
     """Least share of what decoys leave that a recipe reproduces of a merge that was changed."""
     near: float = 1.50
@@ -117,6 +120,10 @@ class Replay:
     """Share of the elements in slices that it gives all of, and decoys would not."""
     changed_floors: float = 0.0
     """Root mean square of what any blend leaves in the other slices, in floors."""
+    changed_share: float = 0.0
+    """Share of the elements of those slices that it does not give."""
+    is_rounded_once: bool = False
+    """Whether its arithmetic is that of float32, rounded once, which cells see through."""
 
     @property
     def share(self) -> float:
@@ -426,7 +433,10 @@ def changed_in_part(e: Evidence) -> Verdict | None:
         or replay.coverage < limits.coverage
         or replay.whole_share < limits.in_part
         or replay.share >= limits.reproduced
-        or replay.changed_floors < limits.changed_residual
+        or not (
+            replay.changed_floors >= limits.changed_residual
+            or (replay.is_rounded_once and replay.changed_share >= limits.amiss)
+        )
         or not replay.decisive >= limits.decisive
         or e.strange_share > limits.strange_share
     ):
@@ -436,14 +446,16 @@ def changed_in_part(e: Evidence) -> Verdict | None:
         "statistical",
         "changed_in_part",
         f"{replay.text}, gives {replay.whole_share:.1%} of the child in slices that it reproduces "
-        f"bit for bit, so the arithmetic is known; in the others something "
-        f"{replay.changed_floors:.1f} times the rounding of their dtype is on top, "
+        f"bit for bit, so the arithmetic is known; of the others it does not give "
+        f"{replay.changed_share:.1%}: something {replay.changed_floors:.1f} times the rounding of "
+        f"their dtype is on top, "
         f"{1 - e.r2_slices:.2%} of the displacement's energy.{_where(e)}{_rest(e)}",
         {
             **_fit_numbers(e),
             **_replay_numbers(replay),
             "whole_share": replay.whole_share,
             "changed_floors": replay.changed_floors,
+            "changed_share": replay.changed_share,
             **_left_over(e),
         },
     )
