@@ -20,8 +20,14 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 
-DEFINITION = 1
-LANES = 8
+DEFINITION = 2
+LANES = 16
+WIDE_LANES = 8
+RUN = 256
+SQUARES = 64
+PROBED = 32
+LEAST_NARROW = 32768
+TOLERANCE = 2.0**-27
 SAMPLED = 256
 WEIGHTS = 16
 BINS = 48
@@ -100,7 +106,22 @@ def fma(a: float, b: float, c: float) -> float:
     return math.copysign(1.0, a) * math.copysign(1.0, b) * 0.0 + c
 
 
-def reduce(a: list[float]) -> float:
+def narrow(exact: Fraction) -> float:
+    """The nearest float32, ties to even, subnormal numbers among them; infinite where it overflows."""
+    if exact == 0:
+        return 0.0
+    top = abs(exact)
+    exponent = top.numerator.bit_length() - top.denominator.bit_length()
+    exponent -= top < Fraction(2) ** exponent
+    step = Fraction(2) ** (max(exponent, -126) - 23)
+    rounded = round(exact / step) * step
+    if abs(rounded) >= Fraction(2) ** 128:
+        return math.copysign(math.inf, exact)
+    return rounded.numerator / rounded.denominator
+
+
+def reduce(lanes: list[float]) -> float:
+    a = [lanes[lane] + lanes[lane + 8] for lane in range(8)]
     return ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]))
 
 
@@ -148,29 +169,27 @@ def chunk(columns: list[Column]) -> dict[str, object]:
     bias = [[0.0] * (WEIGHTS + 1) for _ in range(count - 2)]
     precision = 0
     mantissa, lowest = FLOATS[child.dtype][1:] if child.dtype in FLOATS else (None, None)
-    for k in range(-(-length // 16) * 16):
-        lane = k // 2 % LANES
-        x = [0.0] * count
-        if k < length:
-            x = [column.values[k] for column in columns]
-            moved = any(differ(base, column, k) for column in columns[1:-1])
-            counts["moved"] += moved
-            counts["stray"] += not moved and differ(base, child, k)
-            for i in range(count - 1):
-                equal[i] += reproduces(columns[i], child, k)
-            if not all(map(math.isfinite, x)):
-                counts["excluded"] += 1
-                for i, value in enumerate(x):
-                    nan[i] += math.isnan(value)
-                    inf[i] += math.isinf(value)
-                x = [0.0] * count
+    for k in range(length):
+        lane = k % WIDE_LANES
+        x = [column.values[k] for column in columns]
+        moved = any(differ(base, column, k) for column in columns[1:-1])
+        counts["moved"] += moved
+        counts["stray"] += not moved and differ(base, child, k)
+        for i in range(count - 1):
+            equal[i] += reproduces(columns[i], child, k)
+        if not all(map(math.isfinite, x)):
+            counts["excluded"] += 1
+            for i, value in enumerate(x):
+                nan[i] += math.isnan(value)
+                inf[i] += math.isinf(value)
+            x = [0.0] * count
         # The largest power of two up to |c|, and zero for what float64 holds as subnormal.
         top = abs(x[-1])
         binade = math.ldexp(1.0, math.frexp(top)[1] - 1) if top >= 2.0**-1022 else 0.0
         squares[lane] = fma(binade, binade, squares[lane])
         c = x[-1]
         x[1:] = [value - x[0] for value in x[1:]]
-        if k < min(length, SAMPLED):
+        if k < SAMPLED:
             precision = max(precision, significand_bits(c))
             for i in range(1, count - 1):
                 ratio = float(np.float64(abs(x[i])) / np.float64(ulp(c, mantissa, lowest)))
@@ -183,9 +202,13 @@ def chunk(columns: list[Column]) -> dict[str, object]:
                 sums[WEIGHTS] = fma(x[i], x[i], sums[WEIGHTS])
         for i, j in pairs:
             gram[i, j][lane] = fma(x[i], x[j], gram[i, j][lane])
-    units = length if mantissa is None else reduce(squares) * 2.0 ** (-2 * mantissa)
+    sums = {pair: reduce(gram[pair]) for pair in pairs}
+    total = reduce(squares)
+    if length >= LEAST_NARROW and all(column.dtype == "BF16" for column in columns):
+        sums, total = narrow_sums(columns, pairs) or (sums, total)
+    units = length if mantissa is None else total * 2.0 ** (-2 * mantissa)
     return {
-        "gram": [to_hex(reduce(gram[pair])) for pair in pairs],
+        "gram": [to_hex(sums[pair]) for pair in pairs],
         "energy": to_hex(units / 12.0),
         **counts,
         "equal": equal,
@@ -195,6 +218,69 @@ def chunk(columns: list[Column]) -> dict[str, object]:
         "bias": [[to_hex(value) for value in row] for row in bias],
         "precision": precision,
     }
+
+
+Sums = dict[tuple[int, int], float]
+
+
+def narrow_sums(columns: list[Column], pairs: list[tuple[int, int]]) -> tuple[Sums, float] | None:
+    """What narrow arithmetic makes of a chunk, unless its probes are off."""
+    length = len(columns[0].stored)
+    kept = {pair: [0.0] * LANES for pair in pairs}
+    probed = {pair: [0.0] * LANES for pair in pairs}
+    exact = {pair: [0.0] * LANES for pair in pairs}
+    squares = [0.0] * LANES
+    for number, start in enumerate(range(0, length, RUN)):
+        run = {pair: [Fraction(0)] * LANES for pair in pairs}
+        energy = [Fraction(0)] * LANES
+        is_probe = number % PROBED == 0
+
+        def end(pair: tuple[int, int], run=run, is_probe=is_probe) -> None:
+            for lane in range(LANES):
+                kept[pair][lane] += float(run[pair][lane])
+                if is_probe:
+                    probed[pair][lane] += float(run[pair][lane])
+            run[pair] = [Fraction(0)] * LANES
+
+        last = min(start + RUN, length)
+        for k in range(start, last):
+            lane = k // 2 % LANES
+            values = [column.values[k] for column in columns]
+            if not all(map(math.isfinite, values)):
+                return None
+            if is_probe:
+                x = [values[0], *(value - values[0] for value in values[1:])]
+                for i, j in pairs:
+                    sums = exact[i, j]
+                    sums[k % WIDE_LANES] = fma(x[i], x[j], sums[k % WIDE_LANES])
+            base = Fraction(values[0])
+            moved = [narrow(Fraction(value) - base) for value in values[1:]]
+            if not all(map(math.isfinite, moved)):
+                return None
+            x = [base, *map(Fraction, moved)]
+            for i, j in pairs:
+                total = narrow(x[i] * x[j] + run[i, j][lane])
+                if math.isinf(total):
+                    return None
+                run[i, j][lane] = Fraction(total)
+            top = abs(values[-1])
+            binade = math.ldexp(1.0, math.frexp(top)[1] - 1) if top >= 2.0**-126 else 0.0
+            total = narrow(Fraction(binade) ** 2 + energy[lane])
+            if math.isinf(total):
+                return None
+            energy[lane] = Fraction(total)
+            if (k + 1) % SQUARES == 0 or k + 1 == last:
+                end((0, 0))
+        for pair in pairs[1:]:
+            end(pair)
+        for lane in range(LANES):
+            squares[lane] += float(energy[lane])
+    probes = {pair: reduce(probed[pair]) for pair in pairs}
+    wide = {pair: reduce(exact[pair]) for pair in pairs}
+    for i, j in pairs:
+        if abs(probes[i, j] - wide[i, j]) > TOLERANCE * math.sqrt(wide[i, i] * wide[j, j]):
+            return None
+    return {pair: reduce(kept[pair]) for pair in pairs}, reduce(squares)
 
 
 def ulp(value: float, mantissa: int | None, lowest: int | None) -> float:
@@ -372,6 +458,58 @@ def casts_to_integers() -> list[tuple[str, bytes]]:
     ]
 
 
+def splitmix(seed: int, length: int) -> np.ndarray:
+    """The first words of SplitMix64 (Steele et al. 2014)."""
+    with np.errstate(over="ignore"):
+        z = np.uint64(seed) + np.arange(1, length + 1, dtype=np.uint64) * np.uint64(
+            0x9E3779B97F4A7C15
+        )
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return z ^ (z >> np.uint64(31))
+
+
+def generated(made: dict[str, int]) -> bytes:
+    """The bf16 that an entry ``made`` stands for.
+
+    Words of ``seed`` give sign, three bits of the exponent from 2^-9 on, and significand. Words of
+    ``moves`` move the bits by up to ``most`` either way. ``nan``, if it is there, is one that is NaN.
+    """
+    length, most = made["length"], made["most"]
+    words = splitmix(made["seed"], length)
+    bits = (words >> np.uint64(63) << np.uint64(15)) | np.uint64(118 << 7)
+    bits = bits + (words & np.uint64(0x3FF))
+    moves = splitmix(made["moves"], length) % np.uint64(2 * most + 1)
+    bits = (bits + moves - np.uint64(most)).astype("<u2")
+    if "nan" in made:
+        bits[made["nan"]] = 0x7FC0
+    return bits.tobytes()
+
+
+def long(columns: int, length: int, most: int, **nan: int) -> list[dict[str, int]]:
+    """A base of many elements, and relatives of it."""
+    made = [
+        {"length": length, "seed": 1, "moves": 2 + i, "most": most * (i > 0)}
+        for i in range(columns)
+    ]
+    made[-1].update(nan)
+    return made
+
+
+LONG: dict[str, list[dict[str, int]]] = {
+    "bf16, enough for narrow arithmetic": long(3, 33_000, 4),
+    "bf16, enough for narrow arithmetic, five columns": long(5, 32_768, 3),
+    "bf16, enough for narrow arithmetic, two columns": long(2, 32_769, 1),
+    "bf16, one too few for narrow arithmetic": long(3, 32_767, 4),
+    "bf16, enough for narrow arithmetic, one NaN": long(3, 32_768, 4, nan=20_001),
+    "bf16, narrow arithmetic that its probes refuse": [
+        {"length": 32_768, "seed": 1, "moves": 1, "most": 0},
+        {"length": 32_768, "seed": 2, "moves": 1, "most": 0},
+        {"length": 32_768, "seed": 3, "moves": 1, "most": 0},
+    ],
+}
+"""Cases whose bytes are too many to be written down."""
+
 CASES: dict[str, Callable[[], list[tuple[str, bytes]]]] = {
     "no element": lambda: of_one_dtype("BF16", [b"", b""]),
     "one element": lambda: [stored("BF16", [1.5]), stored("BF16", [-3.0]), stored("BF16", [0.1])],
@@ -428,6 +566,10 @@ def main() -> None:
     for name, make in CASES.items():
         columns = [{"dtype": dtype, "bytes": raw.hex()} for dtype, raw in make()]
         expected = chunk([Column(dtype, raw) for dtype, raw in make()])
+        lines.append(json.dumps({"name": name, "columns": columns, **expected}))
+    for name, made in LONG.items():
+        columns = [{"dtype": "BF16", "made": each} for each in made]
+        expected = chunk([Column("BF16", generated(each)) for each in made])
         lines.append(json.dumps({"name": name, "columns": columns, **expected}))
     text = f'{{"definition": {DEFINITION}, "cases": [\n' + ",\n".join(lines) + "\n]}\n"
     Path(__file__).with_name("gram.json").write_text(text, encoding="utf-8")

@@ -2,7 +2,9 @@
 //!
 //! Every level is compared with the scalar definition, bit for bit, before it is timed. Prints one
 //! line of JSON on the machine and one per case: nanoseconds per element, GB/s of input, and the ratio to scalar code.
-//! With `--levels` it only names the levels of this CPU.
+//! With `--levels` it only names the levels of this CPU; `--count` is for `bench/instructions.py`, see `count`.
+
+mod count;
 
 use std::error::Error;
 use std::hint::black_box;
@@ -12,6 +14,8 @@ use parentage_core::checkpoint::dtype::Dtype;
 use parentage_core::gram::{CHUNK, Column, Level, encode};
 
 const RUNS: usize = 41;
+/// Runs of scalar code, which is slow.
+const SCALAR_RUNS: usize = 5;
 
 fn main() -> Result<(), Box<dyn Error>> {
     if std::env::args().any(|argument| argument == "--levels") {
@@ -19,6 +23,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("{}", level.name());
         }
         return Ok(());
+    }
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    if let [flag, kernel, dtype, columns, chunks] = &arguments[..]
+        && flag == "--count"
+    {
+        return count::run(kernel, dtype, columns.parse()?, chunks.parse()?);
     }
     if cfg!(debug_assertions) {
         return Err("a debug build has no speed to measure; run with --release".into());
@@ -35,7 +45,8 @@ fn main() -> Result<(), Box<dyn Error>> {
                 if level.chunk(&parts, false) != definition {
                     return Err(format!("{} differs from its definition", level.name()).into());
                 }
-                let nanoseconds = median(|| {
+                let runs = if level.name() == "scalar" { SCALAR_RUNS } else { RUNS };
+                let nanoseconds = median(runs, || {
                     black_box(level.chunk(black_box(&parts), false));
                 });
                 let of_scalar = *slowest.get_or_insert(nanoseconds);
@@ -62,8 +73,8 @@ fn machine() -> String {
 }
 
 /// The median time of a run, in nanoseconds.
-fn median(mut run: impl FnMut()) -> f64 {
-    let mut times: Vec<_> = (0..RUNS)
+fn median(runs: usize, mut run: impl FnMut()) -> f64 {
+    let mut times: Vec<_> = (0..runs)
         .map(|_| {
             let start = Instant::now();
             run();
@@ -71,7 +82,7 @@ fn median(mut run: impl FnMut()) -> f64 {
         })
         .collect();
     times.sort_by(f64::total_cmp);
-    times[RUNS / 2]
+    times[runs / 2]
 }
 
 /// A base and relatives of it that differ in every element.

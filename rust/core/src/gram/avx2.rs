@@ -1,10 +1,14 @@
-//! AVX2 with FMA and F16C: rows of eight lanes as two vectors of four.
+//! AVX2 with FMA and F16C: rows of eight float64, or of sixteen float32, as two vectors.
 #![expect(unsafe_code, reason = "vendor intrinsics; `Avx2` is made only where the CPU has them")]
 
 use std::arch::x86_64::*;
 
-use super::generic::{self, Row, Simd};
+use super::compare::{LINE, Lines, Tally};
+use super::generic::{self, STRETCH, Simd};
 use super::{Chunk, Column, Vectorize};
+
+// Counts of a stretch fit their lanes, for bytes as well.
+const _: () = assert!(STRETCH / 32 < 256);
 
 /// Proof that the CPU has AVX2, FMA and F16C.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +48,8 @@ fn chunk(simd: Avx2, columns: &[Column<'_>], sampled: bool) -> Chunk {
 // SAFETY, for every block below: `self` proves that the CPU has the instruction. Pointers come from
 // references to arrays that hold all the bytes read or written; unaligned forms are used throughout.
 impl Simd for Avx2 {
-    type Vector = __m256d;
+    type Wide = __m256d;
+    type Narrow = __m256;
     const PASSES: usize = 2;
 
     #[inline(always)]
@@ -79,28 +84,66 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn tally<const WIDTH: usize, const CHILD: usize>(self, lines: &Lines<'_>, tally: &mut Tally) {
+        // Masks are -1, and are subtracted: a stretch has too few elements for a lane to overflow.
+        let zero = self.zeros();
+        let (mut equal, mut still, mut same) = ([zero; CHILD], zero, zero);
+        for line in 0..lines[0].len() {
+            let (base, last) = (&lines[0][line], &lines[CHILD][line]);
+            for half in 0..2 {
+                let (b, c) = (self.bytes(base, half), self.bytes(last, half));
+                let kept = self.equal::<WIDTH>(b, c);
+                equal[0] = self.count::<WIDTH>(equal[0], kept);
+                let mut unmoved = self.equal::<WIDTH>(b, b);
+                for column in 1..CHILD {
+                    let these = &lines[column][line];
+                    let x = self.bytes(these, half);
+                    equal[column] = self.count::<WIDTH>(equal[column], self.equal::<WIDTH>(x, c));
+                    unmoved = self.both(unmoved, self.equal::<WIDTH>(x, b));
+                }
+                still = self.count::<WIDTH>(still, unmoved);
+                same = self.count::<WIDTH>(same, self.both(unmoved, kept));
+            }
+        }
+        let elements = (lines[0].len() * LINE / WIDTH) as u64;
+        let still = self.sum::<WIDTH>(still);
+        tally.moved += elements - still;
+        tally.stray += still - self.sum::<WIDTH>(same);
+        for (sum, equal) in tally.equal.iter_mut().zip(equal) {
+            *sum += self.sum::<WIDTH>(equal);
+        }
+    }
+
+    #[inline(always)]
     fn splat(self, value: f64) -> __m256d {
         // SAFETY: see above.
         unsafe { _mm256_set1_pd(value) }
     }
 
     #[inline(always)]
-    fn load(self, row: &Row<f64>, pass: usize) -> __m256d {
-        let part = &row.0[4 * pass..4 * pass + 4];
+    fn load(self, row: &[f64; 8], pass: usize) -> __m256d {
+        let part = &row[4 * pass..4 * pass + 4];
         // SAFETY: see above; `part` is four float64.
         unsafe { _mm256_loadu_pd(part.as_ptr()) }
     }
 
     #[inline(always)]
-    fn load_f32(self, row: &Row<f32>, pass: usize) -> __m256d {
-        let part = &row.0[4 * pass..4 * pass + 4];
+    fn load_f32(self, row: &[f32; 8], pass: usize) -> __m256d {
+        let part = &row[4 * pass..4 * pass + 4];
         // SAFETY: see above; `part` is four float32.
         unsafe { _mm256_cvtps_pd(_mm_loadu_ps(part.as_ptr())) }
     }
 
     #[inline(always)]
-    fn store(self, row: &mut Row<f64>, pass: usize, value: __m256d) {
-        let part = &mut row.0[4 * pass..4 * pass + 4];
+    fn load_f32_bytes(self, row: &[u8; 32], pass: usize) -> __m256d {
+        let part = &row[16 * pass..16 * pass + 16];
+        // SAFETY: see above; `part` is 16 bytes.
+        unsafe { _mm256_cvtps_pd(_mm_loadu_ps(part.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    fn store(self, row: &mut [f64; 8], pass: usize, value: __m256d) {
+        let part = &mut row[4 * pass..4 * pass + 4];
         // SAFETY: see above; `part` is four float64.
         unsafe { _mm256_storeu_pd(part.as_mut_ptr(), value) }
     }
@@ -126,51 +169,156 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn widen_bf16(self, bytes: &[u8; 32], rows: &mut [Row<f32>; 2]) {
-        // SAFETY: see above; 32 bytes are read, and twice eight float32 written.
+    fn widen_bf16(self, bytes: &[u8; 32], out: &mut [f32; 16]) {
+        // SAFETY: see above; twice 16 bytes are read, and twice eight float32 written.
         unsafe {
-            let pairs = _mm256_loadu_si256(bytes.as_ptr().cast());
+            for half in 0..2 {
+                let part = _mm_loadu_si128(bytes.as_ptr().add(16 * half).cast());
+                let words = _mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(part));
+                _mm256_storeu_si256(out.as_mut_ptr().add(8 * half).cast(), words);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn widen_f16(self, bytes: &[u8; 32], out: &mut [f32; 16]) {
+        // SAFETY: see above; twice 16 bytes are read, and twice eight float32 written.
+        unsafe {
+            for half in 0..2 {
+                let part = _mm_loadu_si128(bytes.as_ptr().add(16 * half).cast());
+                _mm256_storeu_ps(out.as_mut_ptr().add(8 * half), _mm256_cvtph_ps(part));
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn narrow_splat(self, value: f32) -> __m256 {
+        // SAFETY: see above.
+        unsafe { _mm256_set1_ps(value) }
+    }
+
+    #[inline(always)]
+    fn narrow_bf16(self, line: &[u8; 64], odd: bool, pass: usize) -> __m256 {
+        let part = &line[32 * pass..32 * pass + 32];
+        // SAFETY: see above; `part` is 32 bytes.
+        unsafe {
+            let pairs = _mm256_loadu_si256(part.as_ptr().cast());
             let high = _mm256_set1_epi32(0xFFFF_0000_u32 as i32);
-            let [even, odd] = rows;
-            _mm256_storeu_si256(even.0.as_mut_ptr().cast(), _mm256_slli_epi32::<16>(pairs));
-            _mm256_storeu_si256(odd.0.as_mut_ptr().cast(), _mm256_and_si256(pairs, high));
+            _mm256_castsi256_ps(if odd {
+                _mm256_and_si256(pairs, high)
+            } else {
+                _mm256_slli_epi32::<16>(pairs)
+            })
         }
     }
 
     #[inline(always)]
-    fn widen_f16(self, bytes: &[u8; 32], rows: &mut [Row<f32>; 2]) {
-        // SAFETY: see above; twice 16 bytes are read.
-        unsafe {
-            let low = _mm256_cvtph_ps(_mm_loadu_si128(bytes.as_ptr().cast()));
-            let high = _mm256_cvtph_ps(_mm_loadu_si128(bytes.as_ptr().add(16).cast()));
-            self.split(low, high, rows);
-        }
+    fn narrow_load(self, row: &[f32; 16], pass: usize) -> __m256 {
+        let part = &row[8 * pass..8 * pass + 8];
+        // SAFETY: see above; `part` is eight float32.
+        unsafe { _mm256_loadu_ps(part.as_ptr()) }
     }
 
     #[inline(always)]
-    fn widen_f32(self, bytes: &[u8; 64], rows: &mut [Row<f32>; 2]) {
-        // SAFETY: see above; twice 32 bytes are read.
+    fn narrow_store(self, row: &mut [f32; 16], pass: usize, value: __m256) {
+        let part = &mut row[8 * pass..8 * pass + 8];
+        // SAFETY: see above; `part` is eight float32.
+        unsafe { _mm256_storeu_ps(part.as_mut_ptr(), value) }
+    }
+
+    #[inline(always)]
+    fn narrow_sub(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: see above.
+        unsafe { _mm256_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn narrow_mul_add(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+        // SAFETY: see above.
+        unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn narrow_binade(self, value: __m256) -> __m256 {
+        // SAFETY: see above.
+        unsafe { _mm256_and_ps(value, _mm256_castsi256_ps(_mm256_set1_epi32(0x7F80_0000))) }
+    }
+
+    #[inline(always)]
+    fn narrow_add(self, sum: &mut [f64; 16], pass: usize, value: __m256) {
+        let part = &mut sum[8 * pass..8 * pass + 8];
+        // SAFETY: see above; `part` is eight float64.
         unsafe {
-            let low = _mm256_loadu_ps(bytes.as_ptr().cast());
-            let high = _mm256_loadu_ps(bytes.as_ptr().add(32).cast());
-            self.split(low, high, rows);
+            let low = _mm256_cvtps_pd(_mm256_castps256_ps128(value));
+            let high = _mm256_cvtps_pd(_mm256_extractf128_ps::<1>(value));
+            let at = part.as_mut_ptr();
+            _mm256_storeu_pd(at, _mm256_add_pd(_mm256_loadu_pd(at), low));
+            _mm256_storeu_pd(at.add(4), _mm256_add_pd(_mm256_loadu_pd(at.add(4)), high));
         }
     }
 }
 
 impl Avx2 {
-    /// Sixteen float32 in order, as evens and odds.
     #[inline(always)]
-    fn split(self, low: __m256, high: __m256, rows: &mut [Row<f32>; 2]) {
-        // Shuffles work within halves of 128 bits, which leaves quarters in the order 0 2 1 3.
-        const ORDER: i32 = 0b11_01_10_00;
-        let [even, odd] = rows;
-        // SAFETY: `self` proves that the CPU has the instructions; twice eight float32 are written.
+    fn zeros(self) -> __m256i {
+        // SAFETY: `self` proves that the CPU has the instruction.
+        unsafe { _mm256_setzero_si256() }
+    }
+
+    /// Half of a line.
+    #[inline(always)]
+    fn bytes(self, line: &[u8; LINE], half: usize) -> __m256i {
+        let part = &line[32 * half..32 * half + 32];
+        // SAFETY: as above; `part` is 32 bytes.
+        unsafe { _mm256_loadu_si256(part.as_ptr().cast()) }
+    }
+
+    /// All ones in the elements of `WIDTH` bytes that are equal, zeros in the others.
+    #[inline(always)]
+    fn equal<const WIDTH: usize>(self, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: as above.
         unsafe {
-            let evens = _mm256_castps_pd(_mm256_shuffle_ps::<0b10_00_10_00>(low, high));
-            let odds = _mm256_castps_pd(_mm256_shuffle_ps::<0b11_01_11_01>(low, high));
-            _mm256_storeu_pd(even.0.as_mut_ptr().cast(), _mm256_permute4x64_pd::<ORDER>(evens));
-            _mm256_storeu_pd(odd.0.as_mut_ptr().cast(), _mm256_permute4x64_pd::<ORDER>(odds));
+            match WIDTH {
+                1 => _mm256_cmpeq_epi8(a, b),
+                2 => _mm256_cmpeq_epi16(a, b),
+                4 => _mm256_cmpeq_epi32(a, b),
+                _ => _mm256_cmpeq_epi64(a, b),
+            }
         }
+    }
+
+    #[inline(always)]
+    fn both(self, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: as above.
+        unsafe { _mm256_and_si256(a, b) }
+    }
+
+    /// Adds one to each element's count where the mask is set.
+    #[inline(always)]
+    fn count<const WIDTH: usize>(self, counts: __m256i, mask: __m256i) -> __m256i {
+        // SAFETY: as above.
+        unsafe {
+            match WIDTH {
+                1 => _mm256_sub_epi8(counts, mask),
+                2 => _mm256_sub_epi16(counts, mask),
+                4 => _mm256_sub_epi32(counts, mask),
+                _ => _mm256_sub_epi64(counts, mask),
+            }
+        }
+    }
+
+    /// The sum of counts of elements of `WIDTH` bytes.
+    #[inline(always)]
+    fn sum<const WIDTH: usize>(self, counts: __m256i) -> u64 {
+        let mut bytes = [0_u8; 32];
+        // SAFETY: as above; 32 bytes are written.
+        unsafe { _mm256_storeu_si256(bytes.as_mut_ptr().cast(), counts) };
+        let mut total = 0;
+        for element in bytes.chunks_exact(WIDTH) {
+            for (place, byte) in element.iter().enumerate() {
+                total += u64::from(*byte) << (8 * place);
+            }
+        }
+        total
     }
 }

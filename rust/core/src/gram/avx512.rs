@@ -1,9 +1,9 @@
-//! AVX-512 (F, BW, DQ, VL): rows of eight lanes as one vector.
+//! AVX-512 (F, BW, DQ, VL): rows of eight float64, or of sixteen float32, as one vector.
 #![expect(unsafe_code, reason = "vendor intrinsics; `Avx512` is made only where the CPU has them")]
 
 use std::arch::x86_64::*;
 
-use super::generic::{self, Row, Simd};
+use super::generic::{self, Simd};
 use super::{Chunk, Column, Vectorize};
 
 /// Proof that the CPU has AVX-512 F, BW, DQ and VL.
@@ -45,7 +45,8 @@ fn chunk(simd: Avx512, columns: &[Column<'_>], sampled: bool) -> Chunk {
 // SAFETY, for every block below: `self` proves that the CPU has the instruction. Pointers come from
 // references to arrays that hold all the bytes read or written; unaligned forms are used throughout.
 impl Simd for Avx512 {
-    type Vector = __m512d;
+    type Wide = __m512d;
+    type Narrow = __m512;
     const PASSES: usize = 1;
 
     #[inline(always)]
@@ -81,21 +82,27 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn load(self, row: &Row<f64>, _pass: usize) -> __m512d {
+    fn load(self, row: &[f64; 8], _pass: usize) -> __m512d {
         // SAFETY: see above; a row is eight float64.
-        unsafe { _mm512_loadu_pd(row.0.as_ptr()) }
+        unsafe { _mm512_loadu_pd(row.as_ptr()) }
     }
 
     #[inline(always)]
-    fn load_f32(self, row: &Row<f32>, _pass: usize) -> __m512d {
+    fn load_f32(self, row: &[f32; 8], _pass: usize) -> __m512d {
         // SAFETY: see above; a row is eight float32.
-        unsafe { _mm512_cvtps_pd(_mm256_loadu_ps(row.0.as_ptr())) }
+        unsafe { _mm512_cvtps_pd(_mm256_loadu_ps(row.as_ptr())) }
     }
 
     #[inline(always)]
-    fn store(self, row: &mut Row<f64>, _pass: usize, value: __m512d) {
+    fn load_f32_bytes(self, row: &[u8; 32], _pass: usize) -> __m512d {
+        // SAFETY: see above; a row is 32 bytes.
+        unsafe { _mm512_cvtps_pd(_mm256_loadu_ps(row.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    fn store(self, row: &mut [f64; 8], _pass: usize, value: __m512d) {
         // SAFETY: see above; a row is eight float64.
-        unsafe { _mm512_storeu_pd(row.0.as_mut_ptr(), value) }
+        unsafe { _mm512_storeu_pd(row.as_mut_ptr(), value) }
     }
 
     #[inline(always)]
@@ -119,40 +126,82 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn widen_bf16(self, bytes: &[u8; 32], rows: &mut [Row<f32>; 2]) {
-        // SAFETY: see above; 32 bytes are read, and twice eight float32 written.
+    fn widen_bf16(self, bytes: &[u8; 32], out: &mut [f32; 16]) {
+        // SAFETY: see above; 32 bytes are read, and sixteen float32 written.
         unsafe {
-            let pairs = _mm256_loadu_si256(bytes.as_ptr().cast());
-            let high = _mm256_set1_epi32(0xFFFF_0000_u32 as i32);
-            let [even, odd] = rows;
-            _mm256_storeu_si256(even.0.as_mut_ptr().cast(), _mm256_slli_epi32::<16>(pairs));
-            _mm256_storeu_si256(odd.0.as_mut_ptr().cast(), _mm256_and_si256(pairs, high));
+            let words = _mm512_cvtepu16_epi32(_mm256_loadu_si256(bytes.as_ptr().cast()));
+            _mm512_storeu_si512(out.as_mut_ptr().cast(), _mm512_slli_epi32::<16>(words));
         }
     }
 
     #[inline(always)]
-    fn widen_f16(self, bytes: &[u8; 32], rows: &mut [Row<f32>; 2]) {
-        // SAFETY: see above; 32 bytes are read.
-        let values = unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(bytes.as_ptr().cast())) };
-        self.split(values, rows);
-    }
-
-    #[inline(always)]
-    fn widen_f32(self, bytes: &[u8; 64], rows: &mut [Row<f32>; 2]) {
-        // SAFETY: see above; 64 bytes are read.
-        let values = unsafe { _mm512_loadu_ps(bytes.as_ptr().cast()) };
-        self.split(values, rows);
-    }
-}
-
-impl Avx512 {
-    /// Sixteen float32 in order, as evens and odds.
-    #[inline(always)]
-    fn split(self, values: __m512, rows: &mut [Row<f32>; 2]) {
-        // SAFETY: `self` proves that the CPU has the instructions; two adjacent rows are written.
+    fn widen_f16(self, bytes: &[u8; 32], out: &mut [f32; 16]) {
+        // SAFETY: see above; 32 bytes are read, and sixteen float32 written.
         unsafe {
-            let order = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
-            _mm512_storeu_ps(rows.as_mut_ptr().cast(), _mm512_permutexvar_ps(order, values));
+            let values = _mm512_cvtph_ps(_mm256_loadu_si256(bytes.as_ptr().cast()));
+            _mm512_storeu_ps(out.as_mut_ptr(), values);
+        }
+    }
+
+    #[inline(always)]
+    fn narrow_splat(self, value: f32) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_set1_ps(value) }
+    }
+
+    #[inline(always)]
+    fn narrow_bf16(self, line: &[u8; 64], odd: bool, _pass: usize) -> __m512 {
+        // SAFETY: see above; 64 bytes are read.
+        unsafe {
+            let pairs = _mm512_loadu_si512(line.as_ptr().cast());
+            let high = _mm512_set1_epi32(0xFFFF_0000_u32 as i32);
+            _mm512_castsi512_ps(if odd {
+                _mm512_and_si512(pairs, high)
+            } else {
+                _mm512_slli_epi32::<16>(pairs)
+            })
+        }
+    }
+
+    #[inline(always)]
+    fn narrow_load(self, row: &[f32; 16], _pass: usize) -> __m512 {
+        // SAFETY: see above; a row is sixteen float32.
+        unsafe { _mm512_loadu_ps(row.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn narrow_store(self, row: &mut [f32; 16], _pass: usize, value: __m512) {
+        // SAFETY: see above; a row is sixteen float32.
+        unsafe { _mm512_storeu_ps(row.as_mut_ptr(), value) }
+    }
+
+    #[inline(always)]
+    fn narrow_sub(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn narrow_mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn narrow_binade(self, value: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_and_ps(value, _mm512_castsi512_ps(_mm512_set1_epi32(0x7F80_0000))) }
+    }
+
+    #[inline(always)]
+    fn narrow_add(self, sum: &mut [f64; 16], _pass: usize, value: __m512) {
+        // SAFETY: see above; a sum is sixteen float64.
+        unsafe {
+            let low = _mm512_cvtps_pd(_mm512_castps512_ps256(value));
+            let high = _mm512_cvtps_pd(_mm512_extractf32x8_ps::<1>(value));
+            let at = sum.as_mut_ptr();
+            _mm512_storeu_pd(at, _mm512_add_pd(_mm512_loadu_pd(at), low));
+            _mm512_storeu_pd(at.add(8), _mm512_add_pd(_mm512_loadu_pd(at.add(8)), high));
         }
     }
 }

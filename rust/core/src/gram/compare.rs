@@ -1,27 +1,23 @@
 //! Counting where columns differ: on the stored bits in one dtype, on the values across dtypes.
 
-use super::generic::{Cell, Simd, Values, element, is_narrow};
+use super::generic::Simd;
 use super::scalar;
+use super::wide::{Cell, Values, element, is_narrow};
 use super::widen::{Rounding, binade, power_of_two};
-use super::{Column, Counts, LANES, MAX_COLUMNS};
+use super::{Column, Counts, MAX_COLUMNS, WIDE_LANES as LANES};
 use crate::checkpoint::dtype::Dtype;
 
 /// Bytes of each column compared at a time.
-const LINE: usize = 64;
+pub(super) const LINE: usize = 64;
 
 /// Counts differences between columns of one dtype on the stored bits.
 #[inline(always)]
 pub(super) fn compare_alike<S: Simd>(simd: S, columns: &[Column<'_>], counts: &mut Counts) {
-    // A number of columns that is known when this is compiled keeps the tally in registers.
-    match (columns[0].width(), columns.len() - 1) {
-        (2, 1) => compare_words::<S, 2>(simd, columns, 1, counts),
-        (2, 2) => compare_words::<S, 2>(simd, columns, 2, counts),
-        (4, 1) => compare_words::<S, 4>(simd, columns, 1, counts),
-        (4, 2) => compare_words::<S, 4>(simd, columns, 2, counts),
-        (1, child) => compare_words::<S, 1>(simd, columns, child, counts),
-        (2, child) => compare_words::<S, 2>(simd, columns, child, counts),
-        (4, child) => compare_words::<S, 4>(simd, columns, child, counts),
-        (_, child) => compare_words::<S, 8>(simd, columns, child, counts),
+    match columns[0].width() {
+        1 => compare_words::<S, 1>(simd, columns, counts),
+        2 => compare_words::<S, 2>(simd, columns, counts),
+        4 => compare_words::<S, 4>(simd, columns, counts),
+        _ => compare_words::<S, 8>(simd, columns, counts),
     }
 }
 
@@ -29,61 +25,78 @@ pub(super) fn compare_alike<S: Simd>(simd: S, columns: &[Column<'_>], counts: &m
 fn compare_words<S: Simd, const WIDTH: usize>(
     simd: S,
     columns: &[Column<'_>],
-    child: usize,
     counts: &mut Counts,
 ) {
-    let mut lines: [&[[u8; LINE]]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
-    let mut rest = [[0; LINE]; MAX_COLUMNS];
-    let whole = columns[child].bytes.len() / LINE;
-    for ((lines, rest), column) in lines.iter_mut().zip(&mut rest).zip(columns) {
-        let (all, part) = column.bytes.as_chunks::<LINE>();
-        *lines = &all[..whole];
-        // A line that ends early goes on with elements that are zero in every column.
-        rest[..part.len()].copy_from_slice(part);
+    let child = columns.len() - 1;
+    let mut lines: Lines<'_> = [&[]; MAX_COLUMNS];
+    for (lines, column) in lines.iter_mut().zip(columns) {
+        *lines = column.bytes.as_chunks::<LINE>().0;
     }
     let mut tally = Tally::default();
-    #[expect(clippy::needless_range_loop, reason = "a line of every column, not of one")]
-    for line in 0..whole {
-        tally.add::<S, WIDTH>(simd, child, |column| &lines[column][line]);
+    // A number of columns that is known when this is compiled keeps the tally in registers.
+    match child {
+        1 => simd.tally::<WIDTH, 1>(&lines, &mut tally),
+        2 => simd.tally::<WIDTH, 2>(&lines, &mut tally),
+        3 => simd.tally::<WIDTH, 3>(&lines, &mut tally),
+        4 => simd.tally::<WIDTH, 4>(&lines, &mut tally),
+        5 => simd.tally::<WIDTH, 5>(&lines, &mut tally),
+        6 => simd.tally::<WIDTH, 6>(&lines, &mut tally),
+        7 => simd.tally::<WIDTH, 7>(&lines, &mut tally),
+        8 => simd.tally::<WIDTH, 8>(&lines, &mut tally),
+        _ => simd.tally::<WIDTH, 9>(&lines, &mut tally),
     }
-    if !columns[child].bytes.len().is_multiple_of(LINE) {
-        tally.add::<S, WIDTH>(simd, child, |column| &rest[column]);
+    counts.moved += tally.moved;
+    counts.stray += tally.stray;
+    for (count, equal) in counts.equal.iter_mut().zip(&tally.equal) {
+        *count += equal;
     }
-    counts.moved += tally.moved / S::bits(WIDTH);
-    counts.stray += tally.stray / S::bits(WIDTH);
-    let elements = columns[child].len() as u64;
-    for (count, differing) in counts.equal[..child].iter_mut().zip(tally.differing) {
-        *count += elements - differing / S::bits(WIDTH);
+    let rest = columns[child].bytes.len() % LINE / WIDTH;
+    let from = columns[child].len() - rest;
+    for k in from..from + rest {
+        scalar::compare(columns, &[], k, counts);
     }
 }
 
-/// Bits of [`Simd::differ`], counted.
+/// What is counted, over whole lines.
 #[derive(Default)]
-struct Tally {
-    differing: [u64; MAX_COLUMNS],
-    moved: u64,
-    stray: u64,
+pub(super) struct Tally {
+    /// Per column before the child: elements that have the child's bits.
+    pub(super) equal: [u64; MAX_COLUMNS],
+    /// Elements where some column between base and child has other bits than the base.
+    pub(super) moved: u64,
+    /// Elements where none has, and the child has.
+    pub(super) stray: u64,
 }
 
-impl Tally {
-    #[inline(always)]
-    fn add<'a, S: Simd, const WIDTH: usize>(
-        &mut self,
-        simd: S,
-        child: usize,
-        line: impl Fn(usize) -> &'a [u8; LINE],
-    ) {
-        let (base, last) = (line(0), line(child));
+/// Lines of every column, of one number.
+pub(super) type Lines<'a> = [&'a [[u8; LINE]]; MAX_COLUMNS];
+
+/// Counts with masks of the elements that differ.
+#[inline(always)]
+pub(super) fn tally_masks<S: Simd, const WIDTH: usize, const CHILD: usize>(
+    simd: S,
+    lines: &Lines<'_>,
+    tally: &mut Tally,
+) {
+    let (mut differing, mut movers, mut strays) = ([0_u64; CHILD], 0_u64, 0_u64);
+    for line in 0..lines[0].len() {
+        let (base, last) = (&lines[0][line], &lines[CHILD][line]);
         let changed = simd.differ::<WIDTH>(base, last);
-        self.differing[0] += u64::from(changed.count_ones());
+        differing[0] += u64::from(changed.count_ones());
         let mut moved = 0;
-        for column in 1..child {
-            let these = line(column);
+        for column in 1..CHILD {
+            let these = &lines[column][line];
             moved |= simd.differ::<WIDTH>(these, base);
-            self.differing[column] += u64::from(simd.differ::<WIDTH>(these, last).count_ones());
+            differing[column] += u64::from(simd.differ::<WIDTH>(these, last).count_ones());
         }
-        self.moved += u64::from(moved.count_ones());
-        self.stray += u64::from((changed & !moved).count_ones());
+        movers += u64::from(moved.count_ones());
+        strays += u64::from((changed & !moved).count_ones());
+    }
+    let elements = (lines[0].len() * LINE / WIDTH) as u64;
+    tally.moved += movers / S::bits(WIDTH);
+    tally.stray += strays / S::bits(WIDTH);
+    for (equal, differing) in tally.equal.iter_mut().zip(&differing) {
+        *equal += elements - differing / S::bits(WIDTH);
     }
 }
 
@@ -98,7 +111,7 @@ pub(super) fn compare_mixed<T: Cell>(
     counts: &mut Counts,
 ) {
     let child = x.len() - 1;
-    let rows = elements.next_multiple_of(2 * LANES) / LANES;
+    let rows = elements.div_ceil(LANES);
     let finite = (0..rows).all(|row| {
         x.iter().all(|column| column.row(row).iter().fold(0.0, |sum, x| sum + x * 0.0) == 0.0)
     });

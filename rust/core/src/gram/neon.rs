@@ -1,9 +1,9 @@
-//! NEON on 64-bit Arm: rows of eight lanes as four vectors of two.
+//! NEON on 64-bit Arm: rows of eight float64, or of sixteen float32, as four vectors.
 #![expect(unsafe_code, reason = "vendor intrinsics; every 64-bit Arm CPU has them")]
 
 use std::arch::aarch64::*;
 
-use super::generic::{self, Row, Simd};
+use super::generic::{self, Simd};
 use super::{Chunk, Column};
 
 /// Proof that the CPU has NEON.
@@ -30,7 +30,8 @@ fn chunk(simd: Neon, columns: &[Column<'_>], sampled: bool) -> Chunk {
 // SAFETY, for every block below: `self` proves that the CPU has the instruction. Pointers come from
 // references to arrays that hold all the bytes read or written; no load needs alignment.
 impl Simd for Neon {
-    type Vector = float64x2_t;
+    type Wide = float64x2_t;
+    type Narrow = float32x4_t;
     const PASSES: usize = 4;
 
     #[inline(always)]
@@ -70,22 +71,29 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    fn load(self, row: &Row<f64>, pass: usize) -> float64x2_t {
-        let part = &row.0[2 * pass..2 * pass + 2];
+    fn load(self, row: &[f64; 8], pass: usize) -> float64x2_t {
+        let part = &row[2 * pass..2 * pass + 2];
         // SAFETY: see above; `part` is two float64.
         unsafe { vld1q_f64(part.as_ptr()) }
     }
 
     #[inline(always)]
-    fn load_f32(self, row: &Row<f32>, pass: usize) -> float64x2_t {
-        let part = &row.0[2 * pass..2 * pass + 2];
+    fn load_f32(self, row: &[f32; 8], pass: usize) -> float64x2_t {
+        let part = &row[2 * pass..2 * pass + 2];
         // SAFETY: see above; `part` is two float32.
         unsafe { vcvt_f64_f32(vld1_f32(part.as_ptr())) }
     }
 
     #[inline(always)]
-    fn store(self, row: &mut Row<f64>, pass: usize, value: float64x2_t) {
-        let part = &mut row.0[2 * pass..2 * pass + 2];
+    fn load_f32_bytes(self, row: &[u8; 32], pass: usize) -> float64x2_t {
+        let part = &row[8 * pass..8 * pass + 8];
+        // SAFETY: see above; `part` is eight bytes.
+        unsafe { vcvt_f64_f32(vreinterpret_f32_u8(vld1_u8(part.as_ptr()))) }
+    }
+
+    #[inline(always)]
+    fn store(self, row: &mut [f64; 8], pass: usize, value: float64x2_t) {
+        let part = &mut row[2 * pass..2 * pass + 2];
         // SAFETY: see above; `part` is two float64.
         unsafe { vst1q_f64(part.as_mut_ptr(), value) }
     }
@@ -112,52 +120,98 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    fn widen_bf16(self, bytes: &[u8; 32], rows: &mut [Row<f32>; 2]) {
-        let [even, odd] = rows;
+    fn widen_bf16(self, bytes: &[u8; 32], out: &mut [f32; 16]) {
         for half in 0..2 {
             let part = &bytes[16 * half..16 * half + 16];
-            let (evens, odds) =
-                (&mut even.0[4 * half..4 * half + 4], &mut odd.0[4 * half..4 * half + 4]);
-            // SAFETY: see above; 16 bytes are read, and twice four float32 written.
+            let out = &mut out[8 * half..8 * half + 8];
+            // SAFETY: see above; 16 bytes are read, and eight float32 written.
             unsafe {
-                let pairs = vreinterpretq_u32_u8(vld1q_u8(part.as_ptr()));
-                let high = vandq_u32(pairs, vdupq_n_u32(0xFFFF_0000));
-                vst1q_f32(evens.as_mut_ptr(), vreinterpretq_f32_u32(vshlq_n_u32::<16>(pairs)));
-                vst1q_f32(odds.as_mut_ptr(), vreinterpretq_f32_u32(high));
+                let [low, high] = self.upper_halves(vld1q_u8(part.as_ptr()));
+                vst1q_f32(out.as_mut_ptr(), vreinterpretq_f32_u32(low));
+                vst1q_f32(out.as_mut_ptr().add(4), vreinterpretq_f32_u32(high));
             }
         }
     }
 
     #[inline(always)]
-    fn widen_f16(self, bytes: &[u8; 32], rows: &mut [Row<f32>; 2]) {
-        let [even, odd] = rows;
+    fn widen_f16(self, bytes: &[u8; 32], out: &mut [f32; 16]) {
         for half in 0..2 {
             let part = &bytes[16 * half..16 * half + 16];
-            let (evens, odds) =
-                (&mut even.0[4 * half..4 * half + 4], &mut odd.0[4 * half..4 * half + 4]);
-            // SAFETY: see above; 16 bytes are read, and twice four float32 written.
+            let out = &mut out[8 * half..8 * half + 8];
+            // SAFETY: see above; 16 bytes are read, and eight float32 written.
             unsafe {
-                let pairs = vreinterpretq_u32_u8(vld1q_u8(part.as_ptr()));
-                vst1q_f32(evens.as_mut_ptr(), self.upper_f16(vshlq_n_u32::<16>(pairs)));
-                vst1q_f32(odds.as_mut_ptr(), self.upper_f16(pairs));
+                let [low, high] = self.upper_halves(vld1q_u8(part.as_ptr()));
+                vst1q_f32(out.as_mut_ptr(), self.upper_f16(low));
+                vst1q_f32(out.as_mut_ptr().add(4), self.upper_f16(high));
             }
         }
     }
 
     #[inline(always)]
-    fn widen_f32(self, bytes: &[u8; 64], rows: &mut [Row<f32>; 2]) {
-        let [even, odd] = rows;
-        for half in 0..2 {
-            let part = &bytes[32 * half..32 * half + 32];
-            let (evens, odds) =
-                (&mut even.0[4 * half..4 * half + 4], &mut odd.0[4 * half..4 * half + 4]);
-            // SAFETY: see above; 32 bytes are read, and twice four float32 written.
-            unsafe {
-                let low = vreinterpretq_f32_u8(vld1q_u8(part.as_ptr()));
-                let high = vreinterpretq_f32_u8(vld1q_u8(part.as_ptr().add(16)));
-                vst1q_f32(evens.as_mut_ptr(), vuzp1q_f32(low, high));
-                vst1q_f32(odds.as_mut_ptr(), vuzp2q_f32(low, high));
-            }
+    fn narrow_splat(self, value: f32) -> float32x4_t {
+        // SAFETY: see above.
+        unsafe { vdupq_n_f32(value) }
+    }
+
+    #[inline(always)]
+    fn narrow_bf16(self, line: &[u8; 64], odd: bool, pass: usize) -> float32x4_t {
+        let part = &line[16 * pass..16 * pass + 16];
+        // SAFETY: see above; `part` is 16 bytes.
+        unsafe {
+            let pairs = vreinterpretq_u32_u8(vld1q_u8(part.as_ptr()));
+            vreinterpretq_f32_u32(if odd {
+                vandq_u32(pairs, vdupq_n_u32(0xFFFF_0000))
+            } else {
+                vshlq_n_u32::<16>(pairs)
+            })
+        }
+    }
+
+    #[inline(always)]
+    fn narrow_load(self, row: &[f32; 16], pass: usize) -> float32x4_t {
+        let part = &row[4 * pass..4 * pass + 4];
+        // SAFETY: see above; `part` is four float32.
+        unsafe { vld1q_f32(part.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn narrow_store(self, row: &mut [f32; 16], pass: usize, value: float32x4_t) {
+        let part = &mut row[4 * pass..4 * pass + 4];
+        // SAFETY: see above; `part` is four float32.
+        unsafe { vst1q_f32(part.as_mut_ptr(), value) }
+    }
+
+    #[inline(always)]
+    fn narrow_sub(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        // SAFETY: see above.
+        unsafe { vsubq_f32(a, b) }
+    }
+
+    #[inline(always)]
+    fn narrow_mul_add(self, a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
+        // SAFETY: see above.
+        unsafe { vfmaq_f32(c, a, b) }
+    }
+
+    #[inline(always)]
+    fn narrow_binade(self, value: float32x4_t) -> float32x4_t {
+        // SAFETY: see above.
+        unsafe {
+            let exponent = vdupq_n_u32(0x7F80_0000);
+            vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(value), exponent))
+        }
+    }
+
+    #[inline(always)]
+    fn narrow_add(self, sum: &mut [f64; 16], pass: usize, value: float32x4_t) {
+        let part = &mut sum[4 * pass..4 * pass + 4];
+        // SAFETY: see above; `part` is four float64.
+        unsafe {
+            let low = vcvt_f64_f32(vget_low_f32(value));
+            let high = vcvt_high_f64_f32(value);
+            let at = part.as_mut_ptr();
+            vst1q_f64(at, vaddq_f64(vld1q_f64(at), low));
+            vst1q_f64(at.add(2), vaddq_f64(vld1q_f64(at.add(2)), high));
         }
     }
 }
@@ -183,6 +237,16 @@ impl Neon {
                     vreinterpretq_u64_u8(b),
                 )),
             }
+        }
+    }
+
+    /// Eight halves of words, each in the upper half of a word of its own.
+    #[inline(always)]
+    fn upper_halves(self, halves: uint8x16_t) -> [uint32x4_t; 2] {
+        // SAFETY: `self` proves that the CPU has the instructions.
+        unsafe {
+            let (halves, zero) = (vreinterpretq_u16_u8(halves), vdupq_n_u16(0));
+            [vzip1q_u16(zero, halves), vzip2q_u16(zero, halves)].map(|x| vreinterpretq_u32_u16(x))
         }
     }
 

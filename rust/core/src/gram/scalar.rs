@@ -4,8 +4,8 @@
 
 use super::widen::{Rounding, binade, decode, encode};
 use super::{
-    CHUNK, Chunk, Column, Counts, GROUP, LANES, MAX_COLUMNS, MAX_PAIRS, SAMPLED, pair, reduce,
-    sample,
+    CHUNK, Chunk, Column, Counts, LANES, MAX_COLUMNS, MAX_PAIRS, PROBED, RUN, SAMPLED, SQUARES,
+    Sums, WIDE_LANES, is_for_narrow, pair, pairs, sample, settle,
 };
 
 /// Computes one chunk. All columns hold the same number of elements, at most [`CHUNK`].
@@ -13,46 +13,98 @@ use super::{
 /// With `sampled`, its first [`SAMPLED`] elements are looked at more closely, see [`sample`].
 pub(super) fn chunk(columns: &[Column<'_>], sampled: bool) -> Chunk {
     let count = columns.len();
-    let child = count - 1;
-    let length = columns[child].len();
+    let length = columns[count - 1].len();
     debug_assert!(length <= CHUNK);
-    let rounding = Rounding::of(columns[child].dtype);
+    let rounding = Rounding::of(columns[count - 1].dtype);
 
     let mut out = Chunk::default();
-    let mut gram = [[0.0; LANES]; MAX_PAIRS];
-    let mut energy = [0.0; LANES];
-    for k in 0..length.next_multiple_of(GROUP) {
-        let lane = k / 2 % LANES;
-        let mut x = [0.0; MAX_COLUMNS];
-        if k < length {
-            for (value, column) in x.iter_mut().zip(columns) {
-                *value = element(column, k);
-            }
-            compare(columns, &x[..count], k, &mut out.counts);
-            if exclude(&x[..count], &mut out.counts) {
-                x = [0.0; MAX_COLUMNS];
-            }
+    let mut wide = Sums::default();
+    for k in 0..length {
+        let mut x = values(columns, k);
+        compare(columns, &x[..count], k, &mut out.counts);
+        if exclude(&x[..count], &mut out.counts) {
+            x = [0.0; MAX_COLUMNS];
         }
-        let binade = binade(x[child]);
-        energy[lane] = binade.mul_add(binade, energy[lane]);
-        if sampled && k < length.min(SAMPLED) {
+        if sampled && k < SAMPLED {
             sample(&x[..count], rounding, &mut out);
         }
-        for column in 1..count {
-            x[column] -= x[0];
+        add_wide(&mut wide, &x[..count], k);
+    }
+    let (gram, energy) = narrow(columns).unwrap_or_else(|| wide.reduce());
+    out.gram = gram;
+    out.energy = rounding.map_or(length as f64 / 12.0, |rounding| rounding.energy(energy));
+    out
+}
+
+/// Adds element `k` in float64.
+fn add_wide(sums: &mut Sums, x: &[f64], k: usize) {
+    let (count, lane) = (x.len(), k % WIDE_LANES);
+    let displaced = |i: usize| if i == 0 { x[0] } else { x[i] - x[0] };
+    for i in 0..count {
+        for j in i..count {
+            let sum = &mut sums.gram[pair(count, i, j)].0[lane];
+            *sum = displaced(i).mul_add(displaced(j), *sum);
         }
+    }
+    let binade = binade(x[count - 1]);
+    sums.energy.0[lane] = binade.mul_add(binade, sums.energy.0[lane]);
+}
+
+/// The products of a chunk in float32, if it is one for it and its probes say that float32 does.
+fn narrow(columns: &[Column<'_>]) -> Option<([f64; MAX_PAIRS], f64)> {
+    if !is_for_narrow(columns) {
+        return None;
+    }
+    let (count, length) = (columns.len(), columns[0].len());
+    let (mut all, mut probed, mut exact) = (Sums::default(), Sums::default(), Sums::default());
+    for (number, start) in (0..length).step_by(RUN).enumerate() {
+        let elements = start..length.min(start + RUN);
+        add_run(columns, elements.clone(), &mut all);
+        if number.is_multiple_of(PROBED) {
+            add_run(columns, elements.clone(), &mut probed);
+            for k in elements {
+                add_wide(&mut exact, &values(columns, k)[..count], k);
+            }
+        }
+    }
+    settle(count, &all, &probed, &exact)
+}
+
+/// Adds the elements of one run in float32.
+fn add_run(columns: &[Column<'_>], elements: std::ops::Range<usize>, sums: &mut Sums) {
+    let count = columns.len();
+    let mut gram = [[0.0_f32; LANES]; MAX_PAIRS];
+    let mut energy = [0.0_f32; LANES];
+    for k in elements.clone() {
+        let (x, lane) = (values(columns, k), k / 2 % LANES);
+        let base = x[0] as f32;
+        let displaced = |i: usize| if i == 0 { base } else { x[i] as f32 - base };
         for i in 0..count {
             for j in i..count {
                 let sum = &mut gram[pair(count, i, j)][lane];
-                *sum = x[i].mul_add(x[j], *sum);
+                *sum = displaced(i).mul_add(displaced(j), *sum);
             }
         }
+        let binade = binade(x[count - 1]) as f32;
+        energy[lane] = binade.mul_add(binade, energy[lane]);
+        if (k + 1).is_multiple_of(SQUARES) || k + 1 == elements.end {
+            sums.gram[0].add(&gram[0]);
+            gram[0] = [0.0; LANES];
+        }
     }
-    for (total, lanes) in out.gram.iter_mut().zip(&gram) {
-        *total = reduce(lanes);
+    for (sum, run) in sums.gram[..pairs(count)].iter_mut().zip(&gram).skip(1) {
+        sum.add(run);
     }
-    out.energy = rounding.map_or(length as f64 / 12.0, |rounding| rounding.energy(reduce(&energy)));
-    out
+    sums.energy.add(&energy);
+}
+
+/// Element `k` of every column, decoded.
+pub(super) fn values(columns: &[Column<'_>], k: usize) -> [f64; MAX_COLUMNS] {
+    let mut x = [0.0; MAX_COLUMNS];
+    for (value, column) in x.iter_mut().zip(columns) {
+        *value = element(column, k);
+    }
+    x
 }
 
 /// Counts how one element's stored values differ.

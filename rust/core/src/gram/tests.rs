@@ -119,9 +119,13 @@ impl Exact {
     }
 }
 
-/// Asserts the error bound of the module page against exact sums of exact products. `exact` says
-/// that displacements have no rounding error.
+/// Asserts the error bound of wide arithmetic against exact sums of exact products.
 fn assert_error_bound(columns: &[Column<'_>]) {
+    assert_deviation(columns, (8192.0 + 6.0) * f64::EPSILON / 2.0);
+}
+
+/// Asserts that |G_ij - exact| is at most `bound` of |x_i| |x_j|.
+fn assert_deviation(columns: &[Column<'_>], bound: f64) {
     let count = columns.len();
     let result = scalar::chunk(columns, true);
     let x: Vec<Vec<f64>> = columns
@@ -145,7 +149,7 @@ fn assert_error_bound(columns: &[Column<'_>]) {
     for i in 0..count {
         for j in i..count {
             let error = (result.gram[pair(count, i, j)] - exact(i, j)).abs();
-            let bound = (8192.0 + 6.0) * f64::EPSILON / 2.0 * norms[i] * norms[j];
+            let bound = bound * norms[i] * norms[j];
             assert!(error <= bound, "entry {i} {j}: error {error:e} above {bound:e}");
         }
     }
@@ -209,6 +213,93 @@ fn every_level_has_the_scalar_bits_for_a_full_chunk() {
     at_every_level(|level| {
         let bytes = relatives(Dtype::Bf16, 3, CHUNK, 9);
         assert_same_bits(level, &columns(Dtype::Bf16, &bytes));
+    });
+}
+
+#[test]
+fn every_level_has_the_scalar_bits_of_narrow_arithmetic() {
+    at_every_level(|level| {
+        for (count, length, offset) in [
+            (2, LEAST_NARROW, 0),
+            (3, LEAST_NARROW - 1, 1),
+            (3, LEAST_NARROW + 1, 3),
+            (3, LEAST_NARROW + 777, 0),
+            (4, LEAST_NARROW + RUN - 1, 1),
+            (6, LEAST_NARROW + RUN, 5),
+            (10, LEAST_NARROW, 2),
+        ] {
+            let bytes: Vec<Vec<u8>> = relatives(Dtype::Bf16, count, length, length as u64)
+                .into_iter()
+                .map(|bytes| [vec![0xFF; offset], bytes].concat())
+                .collect();
+            let columns: Vec<_> = bytes
+                .iter()
+                .map(|bytes| Column { dtype: Dtype::Bf16, bytes: &bytes[offset..] })
+                .collect();
+            assert_same_bits(level, &columns);
+        }
+    });
+}
+
+/// `length` bf16 of a value.
+fn constant_bf16(value: f32, length: usize) -> Vec<u8> {
+    (encode(Dtype::Bf16, f64::from(value)).expect("a float") as u16).to_le_bytes().repeat(length)
+}
+
+#[test]
+fn narrow_arithmetic_is_within_its_bound_of_exact_arithmetic() {
+    let near = relatives(Dtype::Bf16, 4, LEAST_NARROW + 999, 4);
+    let stranger = relatives(Dtype::Bf16, 1, LEAST_NARROW + 999, 5).remove(0);
+    let narrow = columns(Dtype::Bf16, &near);
+    assert!(is_for_narrow(&narrow));
+    assert_deviation(&narrow, 1e-8);
+    // Displacements of many bits, and such as repeat one rounding error: probes refuse those.
+    assert_deviation(&columns(Dtype::Bf16, &[near[0].clone(), stranger, near[1].clone()]), 1e-8);
+    let constants = [1.007_812_5, 0.0101, 0.55].map(|value| constant_bf16(value, LEAST_NARROW));
+    assert_deviation(&columns(Dtype::Bf16, &constants), 1e-8);
+    // Where squares are subnormal, or nothing, in float32, and where they overflow.
+    for scale in [1e-21, 1e-25, 1e18, 1e19] {
+        let constants = [1.0, 1.25, 1.5].map(|value| constant_bf16(value * scale, LEAST_NARROW));
+        assert_deviation(&columns(Dtype::Bf16, &constants), 1e-8);
+    }
+}
+
+#[test]
+fn probes_that_are_off_leave_a_chunk_to_wide_arithmetic() {
+    let constants = [1.007_812_5, 0.0101, 0.55].map(|value| constant_bf16(value, LEAST_NARROW));
+    let shorter = constants.clone().map(|bytes| bytes[..2 * LEAST_NARROW - 2].to_vec());
+    at_every_level(|level| {
+        // One element less is wide in any case: the sums differ by that element's products alone.
+        let long = level.chunk(&columns(Dtype::Bf16, &constants), false).gram;
+        let short = level.chunk(&columns(Dtype::Bf16, &shorter), false).gram;
+        let share = (LEAST_NARROW - 1) as f64 / LEAST_NARROW as f64;
+        for (long, short) in long.iter().zip(&short).take(pairs(3)) {
+            assert!((short / long - share).abs() < 1e-11, "{short} of {long}");
+        }
+    });
+}
+
+#[test]
+fn an_element_that_is_not_finite_takes_no_part_in_a_long_chunk() {
+    let mut zeroed = relatives(Dtype::Bf16, 3, LEAST_NARROW, 2);
+    let mut spoiled = zeroed.clone();
+    for (column, k, bits) in [(0, 3, 0x7FC0_u16), (1, 7777, 0x7F80), (2, LEAST_NARROW - 1, 0xFFC1)]
+    {
+        spoiled[column][2 * k..2 * k + 2].copy_from_slice(&bits.to_le_bytes());
+        for bytes in &mut zeroed {
+            bytes[2 * k..2 * k + 2].fill(0);
+        }
+    }
+    at_every_level(|level| {
+        assert_same_bits(level, &columns(Dtype::Bf16, &spoiled));
+        let with = level.chunk(&columns(Dtype::Bf16, &spoiled), true);
+        assert_eq!(with.counts.excluded, 3);
+        let without = level.chunk(&columns(Dtype::Bf16, &zeroed), true);
+        let norm = |i: usize| without.gram[pair(3, i, i)].sqrt();
+        for (i, j) in [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)] {
+            let error = with.gram[pair(3, i, j)] - without.gram[pair(3, i, j)];
+            assert!(error.abs() <= 1e-8 * norm(i) * norm(j), "entry {i} {j}");
+        }
     });
 }
 

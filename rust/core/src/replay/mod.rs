@@ -17,6 +17,7 @@
 //! Two NaN are equal here, whatever their payload: hardware does not agree on it. Zeros of different
 //! sign are different bits, and a mismatch; they are counted apart, too.
 
+mod linear;
 mod machine;
 mod program;
 mod run;

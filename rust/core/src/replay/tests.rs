@@ -198,3 +198,46 @@ fn a_program_is_checked() {
     let program = new(&[Op::Column(2), Op::Scalar(4), Op::LowRank(0)], &[0]).unwrap();
     assert_eq!((program.columns(), program.scalars(), program.factors()), (3, 5, 1));
 }
+
+proptest! {
+    /// Blends of bf16 columns, which are tried as a whole: children are what the definition gives, or
+    /// next to it, so that whole blocks agree.
+    #[test]
+    fn blends_are_the_definition_at_every_level(
+        seed in prop::collection::vec(prop::collection::vec(value(), 2 * BLOCK + 7), 3),
+        weights in prop::collection::vec(prop_oneof![9 => -1.5..1.5_f32, 1 => value()], 6),
+        terms in prop::collection::vec((0..3_u8, 0..5_u8, any::<bool>()), 1..6),
+        off in prop_oneof![Just(None), (0..2 * BLOCK).prop_map(Some)],
+        offset in 0..3_usize,
+    ) {
+        let mut ops = vec![Op::Column(0), Op::Column(1), Op::Column(2)];
+        ops.extend((0..6).map(Op::Scalar));
+        let mut sum = 8;
+        for (column, scalar, swapped) in terms {
+            let (a, b) = (column, 3 + scalar);
+            ops.push(if swapped { Op::Fma(b, a, sum) } else { Op::Fma(a, b, sum) });
+            sum = (ops.len() - 1) as u8;
+        }
+        ops.push(Op::Round(sum, Dtype::Bf16));
+        let program = Program::new(ops.clone(), vec![(ops.len() - 1) as u8]).unwrap();
+        let dtypes = [Dtype::Bf16; 4];
+        let mut stored: Vec<_> =
+            seed.iter().map(|values| store(values, Dtype::Bf16, offset)).collect();
+        stored.push(stored[0].clone());
+        let place = Place { scalars: &weights, factors: &[], start: 0, block: 0 };
+        let mut child = vec![0xA5; offset];
+        let level = Level::named("scalar").unwrap();
+        let made = columns(&stored, &dtypes, offset);
+        write_chunk(level, &mut Machine::default(), &program, &made, &place, Dtype::Bf16, &mut child);
+        if let Some(k) = off {
+            child[offset + 2 * k] ^= 1;
+        }
+        stored[3] = child;
+        let columns = columns(&stored, &dtypes, offset);
+        let definition = scalar::replay_chunk(&program, &weights, &[], &columns, 0, 0);
+        for level in Level::available() {
+            let found = replay_chunk(level, &mut Machine::default(), &program, &columns, &place);
+            prop_assert_eq!(&found, &definition, "{}", level.name());
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Runs one kernel some times and nothing else, for a tool that counts instructions.
+
+use std::error::Error;
+use std::hint::black_box;
+
+use parentage_core::checkpoint::dtype::Dtype;
+use parentage_core::gram::{CHUNK, Column, Level};
+use parentage_core::replay::{Machine, Op, Place, Program, replay_chunk};
+
+use crate::relatives;
+
+/// Runs `kernel`, `gram` or `replay`, on `chunks` chunks of `columns` relatives of `dtype`, at the
+/// level of `PARENTAGE_LEVEL`. What is made ready takes as many instructions for any number of chunks.
+pub(crate) fn run(
+    kernel: &str,
+    dtype: &str,
+    columns: usize,
+    chunks: usize,
+) -> Result<(), Box<dyn Error>> {
+    let dtype = Dtype::from_name(dtype).ok_or("no such dtype")?;
+    let level = Level::detect()?;
+    let bytes = relatives(dtype, columns);
+    let parts: Vec<_> = bytes.iter().map(|bytes| Column { dtype, bytes }).collect();
+    let program = linear(dtype)?;
+    let mut machine = Machine::default();
+    let place = Place { scalars: &[0.6, 0.4, 0.0], factors: &[], start: 0, block: 0 };
+    for _ in 0..chunks {
+        match kernel {
+            "gram" => drop(black_box(level.chunk(black_box(&parts), false))),
+            "replay" => {
+                let parts = black_box(&parts);
+                drop(black_box(replay_chunk(level, &mut machine, &program, parts, &place)));
+            }
+            _ => return Err("gram or replay".into()),
+        }
+    }
+    println!("{}", CHUNK * chunks);
+    Ok(())
+}
+
+/// 0.6 of the second column and 0.4 of the first, rounded.
+fn linear(dtype: Dtype) -> Result<Program, Box<dyn Error>> {
+    let ops = vec![
+        Op::Column(1),
+        Op::Column(0),
+        Op::Scalar(0),
+        Op::Scalar(1),
+        Op::Scalar(2),
+        Op::Fma(0, 2, 4),
+        Op::Fma(1, 3, 5),
+        Op::Round(6, dtype),
+    ];
+    Ok(Program::new(ops, vec![7])?)
+}

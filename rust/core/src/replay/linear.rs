@@ -1,0 +1,124 @@
+//! Blends of bf16 columns, the recipes of most merges, carried out in one loop.
+//!
+//! ```text
+//! for each pair of elements, held in one word:
+//!     sum = fma(x_t, w_t, sum)                   for every term t, in the order of the program
+//!     differ |= round(sum) ^ child               (two bf16 in a word)
+//! ```
+//!
+//! Whether all of a block has the child's bits is all that is found out. Where it has not, or may be
+//! NaN, the block goes through the registers.
+
+use super::BLOCK;
+use super::program::{Op, Program};
+use crate::checkpoint::dtype::Dtype;
+use crate::gram::{Column, MAX_COLUMNS};
+
+/// Most terms that are carried out so.
+const MAX_TERMS: usize = 4;
+/// Words of a block.
+const WORDS: usize = BLOCK / 2;
+/// The upper bf16 of a word.
+const UPPER: u32 = 0xFFFF_0000;
+
+/// A program that is a chain of fused multiply-adds of columns with scalars, rounded to bf16.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Linear {
+    /// Column and weight of each term.
+    terms: [(usize, f32); MAX_TERMS],
+    count: usize,
+    /// What is added to.
+    start: f32,
+}
+
+impl Linear {
+    /// The chain that a program is, if it is one and all of its `columns` are bf16.
+    #[inline(always)]
+    pub(super) fn of(program: &Program, columns: &[Column<'_>], scalars: &[f32]) -> Option<Self> {
+        if columns.iter().any(|column| column.dtype != Dtype::Bf16) {
+            return None;
+        }
+        let ops = program.ops();
+        let &[result] = program.results() else {
+            return None;
+        };
+        let Op::Round(mut at, Dtype::Bf16) = ops[usize::from(result)] else {
+            return None;
+        };
+        let mut this = Self { terms: [(0, 0.0); MAX_TERMS], count: 0, start: 0.0 };
+        while let Op::Fma(a, b, c) = ops[usize::from(at)] {
+            let factors = (ops[usize::from(a)], ops[usize::from(b)]);
+            let (Op::Column(column), Op::Scalar(scalar)) = factors else {
+                return None;
+            };
+            if this.count == MAX_TERMS {
+                return None;
+            }
+            this.terms[this.count] = (usize::from(column), scalars[usize::from(scalar)]);
+            this.count += 1;
+            at = c;
+        }
+        let Op::Scalar(scalar) = ops[usize::from(at)] else {
+            return None;
+        };
+        this.start = scalars[usize::from(scalar)];
+        this.terms[..this.count].reverse();
+        let finite = this.start.is_finite() && this.terms.iter().all(|(_, w)| w.is_finite());
+        (finite && this.count > 0).then_some(this)
+    }
+
+    /// Whether every element of a whole block from `first` on has the child's bits. `false` may also
+    /// mean that this was not found out.
+    #[inline(always)]
+    pub(super) fn all_equal(&self, columns: &[Column<'_>], first: usize) -> bool {
+        let mut words: [&[[u8; 4]]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
+        for (words, column) in words.iter_mut().zip(columns) {
+            *words = column.bytes[2 * first..2 * (first + BLOCK)].as_chunks().0;
+        }
+        let child = words[columns.len() - 1];
+        match self.count {
+            1 => self.chain::<1>(&words, child),
+            2 => self.chain::<2>(&words, child),
+            3 => self.chain::<3>(&words, child),
+            _ => self.chain::<MAX_TERMS>(&words, child),
+        }
+    }
+
+    #[inline(always)]
+    fn chain<const TERMS: usize>(
+        &self,
+        words: &[&[[u8; 4]]; MAX_COLUMNS],
+        child: &[[u8; 4]],
+    ) -> bool {
+        let mut columns: [&[[u8; 4]]; TERMS] = [&[]; TERMS];
+        let mut weights = [0.0; TERMS];
+        for ((column, weight), term) in columns.iter_mut().zip(&mut weights).zip(&self.terms) {
+            *column = &words[term.0][..WORDS];
+            *weight = term.1;
+        }
+        let child = &child[..WORDS];
+        let (mut differ, mut largest) = (0, 0);
+        for word in 0..WORDS {
+            let (mut low, mut high) = (self.start, self.start);
+            for term in 0..TERMS {
+                let pair = u32::from_le_bytes(columns[term][word]);
+                low = f32::from_bits(pair << 16).mul_add(weights[term], low);
+                high = f32::from_bits(pair & UPPER).mul_add(weights[term], high);
+            }
+            let child = u32::from_le_bytes(child[word]);
+            differ |= (round(low) >> 16 | round(high) & UPPER) ^ child;
+            // The exponent of either, all ones in infinities and NaN.
+            largest = largest.max(child & 0x7F80_0000).max(child << 16 & 0x7F80_0000);
+        }
+        // Sums that are NaN have no low bits to carry out of them: columns have none, weights are
+        // finite. So they stay above all numbers, and a child of numbers differs from them.
+        differ == 0 && largest < 0x7F80_0000
+    }
+}
+
+/// The bits of a number, with those of the nearest bf16, ties to even, in the upper half.
+#[inline(always)]
+fn round(value: f32) -> u32 {
+    let bits = value.to_bits();
+    bits.wrapping_add(0x7FFF + (bits >> 16 & 1))
+}
