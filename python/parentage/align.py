@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ from parentage.errors import PlanError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
 LEAST_SHARE = 0.01
 """Share of the child's elements up to which pairing is a coincidence of names."""
@@ -76,6 +79,14 @@ class Alignment:
     checkpoints: tuple[_core.Checkpoint, ...]
     """Base, parents and controls, child."""
     plan: _core.Plan
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of which elements are compared, as positions in the checkpoints' tensors."""
+        out = hashlib.sha256()
+        for table in _tables(self.slices):
+            out.update(table.tobytes())
+        return out.hexdigest()
 
 
 def pair_by_name(tensor: Tensor, other: Checkpoint) -> Extent | str:
@@ -221,10 +232,16 @@ def _slices(tensor: Tensor, extents: list[Extent]) -> list[Slice]:
 
 
 def _plan(checkpoints: Sequence[_core.Checkpoint], slices: list[Slice]) -> _core.Plan:
+    return _core.Plan(list(checkpoints), *_tables(slices))
+
+
+def _tables(
+    slices: Sequence[Slice],
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
+    """Return the elements of S slices, (S,), and their tensors and first elements, (S, C)."""
     extents = [[(extent.tensor, extent.start) for extent in each.extents] for each in slices]
     table = np.array(extents, dtype=np.uint64)
-    return _core.Plan(
-        list(checkpoints),
+    return (
         np.array([each.elements for each in slices], dtype=np.uint64),
         np.ascontiguousarray(table[:, :, 0]),
         np.ascontiguousarray(table[:, :, 1]),

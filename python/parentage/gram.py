@@ -104,7 +104,7 @@ class Gram:
         """Return some of the slices or groups."""
         return Gram(*(getattr(self, each.name)[rows] for each in fields(self)))
 
-    def add(self, part: Gram, labels: Sequence[int]) -> None:
+    def add(self, part: Gram, labels: Sequence[int] | NDArray[np.intp]) -> None:
         """Add the slices of ``part``, in order, each to the group that ``labels`` names."""
         index = np.asarray(labels, dtype=np.intp)
         for each in fields(self):

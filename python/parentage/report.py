@@ -185,6 +185,7 @@ class Trace:
                 self.slices.write_parquet(Path(scratch, "slices.parquet"), statistics=False)
                 Path(scratch, "evidence.json").write_text(self.to_json(), encoding="utf-8")
                 for name in ("slices.parquet", "evidence.json"):
+                    _sync(Path(scratch, name))
                     Path(scratch, name).replace(folder / name)
         except OSError as error:
             raise WriteError(f"{folder}: write evidence: {error.strerror or error}") from error
@@ -217,6 +218,12 @@ class Trace:
             f"<p><b>{escape(self.verdict.kind)}</b> ({escape(self.verdict.level)}): "
             f"{escape(self.verdict.text)}</p><table><tr>{head}</tr>{rows}</table>"
         )
+
+
+def _sync(path: Path) -> None:
+    """Make a file outlive a power failure before its name promises that it is whole."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 _NOTEBOOK_COLUMNS = ("component", "n", "r2", "cosine")
