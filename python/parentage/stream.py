@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from parentage import _core
 from parentage.align import dtype_class
 from parentage.checkpoint import COMPONENTS, is_of_the_body
 from parentage.errors import JournalError
-from parentage.gram import Counts, Floats, Gram
+from parentage.gram import Counts, Floats, Gram, joined
 from parentage.statistics import Estimates, estimate
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from parentage.align import Alignment, Slice
     from parentage.journal import Journal
     from parentage.replay import Program, Value
-
-_T = TypeVar("_T")
 
 RANGE_CHUNKS = 1 << 15
 """Chunks whose partial results are held at once: some tens of MB, and gigabytes of input."""
@@ -150,13 +148,13 @@ def stream(
         held.append(part)
         counted.append(replayed)
         if last - start >= BATCH or last == len(slices):
-            whole = _concatenate(held)
+            whole = joined(held)
             table = _table(whole, parents)
             parts.append(table)
             for name, label in labels.items():
                 sums[name].add(whole, table, label[start:last])
             held, start = [], last
-    table = _concatenate(parts)
+    table = joined(parts)
     table = replace(table, energy=table.energy * coarseness(slices, table.precision))
     for name, each in sums.items():
         each.set_energy(table.energy, labels[name])
@@ -340,14 +338,3 @@ def _table(part: Gram, parents: int) -> Table:
         estimates,
         estimates.free.residual,
     )
-
-
-def _concatenate(parts: Sequence[_T]) -> _T:
-    """Return the rows of all ``parts``, dataclasses of arrays and of further such, in order."""
-    kind = type(parts[0])
-    values: dict[str, Any] = {}
-    for each in fields(cast("Any", kind)):
-        items = [getattr(part, each.name) for part in parts]
-        whole = np.concatenate if isinstance(items[0], np.ndarray) else _concatenate
-        values[each.name] = whole(items)
-    return kind(**values)
