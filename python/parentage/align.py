@@ -117,7 +117,9 @@ def body_layers(checkpoint: Checkpoint) -> frozenset[int]:
     """Return the numbers of the layers of the body of the model."""
     tensors = checkpoint.tensors.values()
     return frozenset(
-        each.layer for each in tensors if each.layer is not None and is_of_the_body(each.component)
+        layer
+        for each in tensors
+        if (layer := each.layer) is not None and is_of_the_body(each.component)
     )
 
 

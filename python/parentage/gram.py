@@ -135,9 +135,10 @@ class Gram:
 
 def _last(terms: NDArray[Any]) -> NDArray[Any]:
     """Return the sum of (n, m) terms along the first axis, one after the other."""
-    if terms.dtype == np.uint64:
-        return terms.sum(axis=0)  # exact in any order
-    return np.add.accumulate(terms, axis=0)[-1]
+    # Counts are exact in any order.
+    is_exact = terms.dtype == np.uint64
+    out: NDArray[Any] = terms.sum(axis=0) if is_exact else np.add.accumulate(terms, axis=0)[-1]
+    return out
 
 
 def joined(parts: Sequence[_T]) -> _T:

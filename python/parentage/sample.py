@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -138,11 +137,13 @@ def _matrices(checkpoint: Checkpoint) -> dict[tuple[str, tuple[int, ...]], list[
     """Return matrices that occur in several layers, by name without the layer, and shape."""
     kinds: dict[tuple[str, tuple[int, ...]], list[Tensor]] = defaultdict(list)
     for tensor in checkpoint.tensors.values():
-        is_matrix = len(tensor.shape) == 2 and tensor.elements >= LEAST_ELEMENTS
-        in_body = tensor.layer is not None and is_of_the_body(tensor.component)
+        if len(tensor.shape) != 2 or tensor.elements < LEAST_ELEMENTS:
+            continue
+        layer = tensor.layer
+        in_body = layer is not None and is_of_the_body(tensor.component)
         readable = dtype_class(tensor.dtype) == "float" and scale_of(tensor, checkpoint) is None
-        if is_matrix and in_body and readable:
-            name = re.sub(rf"\.{tensor.layer}\.", ".*.", tensor.name, count=1)
+        if in_body and readable:
+            name = tensor.name.replace(f".{layer}.", ".*.", 1)
             kinds[name, tensor.shape].append(tensor)
     return {
         kind: sorted(t, key=lambda each: each.layer or 0) for kind, t in kinds.items() if len(t) > 1
