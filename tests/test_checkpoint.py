@@ -10,6 +10,7 @@ from conftest import BF16, encode_safetensors, write_checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 from parentage.checkpoint import (
+    _COMPONENT_PATTERNS,
     COMPONENTS,
     Checkpoint,
     component_of,
@@ -456,3 +457,15 @@ def test_a_pipe_is_refused_without_waiting_for_a_writer(tmp_path):
     assert not thread.is_alive(), "opening a pipe waits for a writer"
     assert len(messages) == 2
     assert all("pipe" in message for message in messages)
+
+
+@given(st.lists(st.sampled_from([*"0179wfc.", "mlp", "fc1", "w2", ".h.", ".experts."]), max_size=9))
+def test_components_of_names_do_not_hang_on_numbers_between_points(parts):
+    """Components are kept by name without such numbers: the patterns must not look at them."""
+    name = "".join(parts)
+    for component, pattern in _COMPONENT_PATTERNS:
+        if pattern.search(name):
+            assert component_of(name) == component
+            break
+    else:
+        assert component_of(name) == "other"

@@ -1,15 +1,18 @@
 import json
 import struct
+from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import BF16, DTYPES, FAMILY, columns_of, decode, gram_of, opened
+from hypothesis import given
+from hypothesis import strategies as st
 from parentage import _core
 from parentage.align import align
 from parentage.checkpoint import Checkpoint
-from parentage.gram import Gram, unpack
+from parentage.gram import Gram, joined, unpack
 from parentage.statistics import displacement_ulps
 from parentage.stream import Options, gram
 
@@ -398,3 +401,32 @@ def test_a_chunk_has_the_bits_of_the_golden_file(tmp_path, case, level):
     for count in ("excluded", "moved", "stray", "equal", "nan", "inf", "histogram"):
         once = np.array(case[count], dtype=np.uint64).reshape(np.shape(getattr(found, count)[0]))
         assert np.array_equal(getattr(found, count)[0], BLOCKS * once), count
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=80), st.integers(1, 80))
+def test_groups_are_summed_slice_by_slice_however_they_are_cut(labels, size):
+    """Floats are added in the order of slices, so that no way of cutting changes a bit."""
+    random = np.random.default_rng(len(labels))
+    parts = Gram.zeros(len(labels), 3)
+    for each in fields(parts):
+        values = getattr(parts, each.name)
+        values += (random.normal(0, 1, values.shape) * 1e3 + 2e3).astype(values.dtype)
+    expected, found = Gram.zeros(7, 3), Gram.zeros(7, 3)
+    for each in fields(parts):
+        ufunc = np.maximum if each.name == "precision" else np.add
+        for row, label in enumerate(labels):
+            total = getattr(expected, each.name)
+            total[label] = ufunc(total[label], getattr(parts, each.name)[row])
+    for first in range(0, len(labels), size):
+        rows = slice(first, first + size)
+        found.add(parts.select(rows), labels[rows])
+    for each in fields(parts):
+        assert getattr(found, each.name).tobytes() == getattr(expected, each.name).tobytes()
+
+
+def test_joined_parts_are_the_whole():
+    whole = Gram.zeros(5, 3)
+    whole.blocks[:] = np.random.default_rng(0).normal(size=whole.blocks.shape)
+    found = joined([whole.select(slice(0, 2)), whole.select(slice(2, 5))])
+    assert np.array_equal(found.blocks, whole.blocks)
+    assert found.n.shape == (5,)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
+import numpy as np
 import parentage
 from conftest import BF16, write_checkpoint
 from hypothesis import example, given
 from hypothesis import strategies as st
+from parentage.align import align
+from parentage.cells import peaks
+from parentage.checkpoint import Checkpoint
 from parentage.findings import SEARCH
-from parentage.sample import BUDGET, LEAST, RUN, runs
+from parentage.replay import Program
+from parentage.sample import BUDGET, LEAST, RUN, Sample, runs
+from parentage.stream import Options
 from test_cells import F32, made, stored
 
 SIZES = st.one_of(st.integers(1, 4 * RUN), st.integers(1, 1 << 24))
@@ -56,3 +63,42 @@ def test_a_child_a_little_larger_than_a_sample_can_be_traced(tmp_path):
         write_checkpoint(tmp_path / "child", child), base=folders["base"], parents=[folders["one"]]
     )
     assert trace.recipe.parameters == {"scale": 0.7}
+
+
+def test_slices_taken_some_at_a_time_change_no_bit(tmp_path, monkeypatch):
+    """Of the sample, of spectra, of replays; a slice of integers has no run of any."""
+    random = np.random.default_rng(0)
+    folders = []
+    for number, name in enumerate(("base", "one", "child")):
+        noise = np.random.default_rng(number)
+        tensors = {"model.ids": np.arange(9, dtype=np.int64)}
+        for layer in range(9):
+            values = np.random.default_rng(layer).normal(0, 0.02, (40, 60))
+            values += noise.normal(0, 0.002, values.shape)
+            tensors[f"model.layers.{layer}.mlp.up_proj.weight"] = values.astype(BF16)
+            if layer == 4:
+                tensors["model.more_ids"] = np.arange(9, dtype=np.int64)
+        folders.append(write_checkpoint(tmp_path / name, tensors))
+    base, one, child = map(Checkpoint.open, folders)
+    alignment = align(child, [base, one])
+    groups = np.arange(len(alignment.slices))
+    weights = random.normal(0, 0.1, (len(groups), 2))
+
+    def found(budget):
+        sample = Sample(alignment, 1, Options(2), budget)
+        program = Program(len(groups))
+        results = [program.column(0), (program.column(1) - program.column(0)).round("BF16")]
+        at = peaks(sample, weights, 1, groups)
+        counted = sample.replay([(program, [result]) for result in results])
+        return [
+            value.tobytes()
+            for table in (sample.gram, at, counted)
+            for value in (getattr(table, each.name) for each in fields(table))
+        ]
+
+    for budget in (6000, BUDGET):
+        whole = found(budget)
+        with monkeypatch.context() as patch:
+            patch.setattr("parentage.sample.AT_ONCE", 2)
+            patch.setattr("parentage.cells.AT_ONCE", 1)
+            assert found(budget) == whole

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from parentage.checkpoint import Checkpoint
     from parentage.errors import (
         CheckpointError,
+        JournalError,
         ParentageError,
         PlanError,
         ReadError,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Checkpoint": "checkpoint",
     "CheckpointError": "errors",
+    "JournalError": "errors",
     "ParentageError": "errors",
     "PlanError": "errors",
     "ReadError": "errors",
@@ -54,6 +56,7 @@ if _core.build_profile == "debug":
 __all__ = [
     "Checkpoint",
     "CheckpointError",
+    "JournalError",
     "ParentageError",
     "PlanError",
     "ReadError",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -23,15 +25,16 @@ from parentage.errors import PlanError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
 LEAST_SHARE = 0.01
 """Share of the child's elements up to which pairing is a coincidence of names."""
 _FLOATS = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "F8_E8M0"}
-_SCALES = ("_scale_inv", "_scale", "_scales")
 _INTEGERS = {"I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64"}
+_CLASSES = dict.fromkeys(_FLOATS, "float") | dict.fromkeys(_INTEGERS, "integer")
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(NamedTuple):
     """Consecutive elements of one tensor of one checkpoint."""
 
     tensor: int
@@ -77,6 +80,14 @@ class Alignment:
     """Base, parents and controls, child."""
     plan: _core.Plan
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of which elements are compared, as positions in the checkpoints' tensors."""
+        out = hashlib.sha256()
+        for table in tables(self.slices):
+            out.update(table.tobytes())
+        return out.hexdigest()
+
 
 def pair_by_name(tensor: Tensor, other: Checkpoint) -> Extent | str:
     """Pair a tensor of the child with the one of the same name and shape."""
@@ -88,7 +99,7 @@ def pair_by_name(tensor: Tensor, other: Checkpoint) -> Extent | str:
         return f"quantised in {other.name} with {scale}, and not decoded"
     if found.shape != tensor.shape:
         return f"shape {_shape(tensor)} in the child, {_shape(found)} in {other.name}"
-    if dtype_class(found.dtype) != dtype_class(tensor.dtype):
+    if found.dtype != tensor.dtype and dtype_class(found.dtype) != dtype_class(tensor.dtype):
         return f"dtype {tensor.dtype} in the child, {found.dtype} in {other.name}"
     return Extent(found.index, 0)
 
@@ -97,7 +108,7 @@ def pair_by_layer(layers: Mapping[int, int]) -> Callable[[Tensor, Checkpoint], E
     """Pair the tensors of a layer of the child with those of the layer that ``layers`` names."""
 
     def pair(tensor: Tensor, other: Checkpoint) -> Extent | str:
-        return pair_by_name(replace(tensor, name=moved(tensor, layers)), other)
+        return pair_by_name(tensor._replace(name=moved(tensor, layers)), other)
 
     return pair
 
@@ -106,7 +117,9 @@ def body_layers(checkpoint: Checkpoint) -> frozenset[int]:
     """Return the numbers of the layers of the body of the model."""
     tensors = checkpoint.tensors.values()
     return frozenset(
-        each.layer for each in tensors if each.layer is not None and is_of_the_body(each.component)
+        layer
+        for each in tensors
+        if (layer := each.layer) is not None and is_of_the_body(each.component)
     )
 
 
@@ -123,15 +136,12 @@ def scale_of(tensor: Tensor, checkpoint: Checkpoint) -> str | None:
 
     The stored numbers of such a tensor are codes: as weights they mean nothing without the scales.
     """
-    names = (tensor.name + suffix for suffix in _SCALES)
-    return next((name for name in names if name in checkpoint.tensors), None)
+    return checkpoint.scales.get(tensor.name)
 
 
 def dtype_class(dtype: str) -> str | None:
     """Return ``"float"`` or ``"integer"``, or ``None`` for a dtype without arithmetic."""
-    if dtype in _FLOATS:
-        return "float"
-    return "integer" if dtype in _INTEGERS else None
+    return _CLASSES.get(dtype)
 
 
 def align(
@@ -180,10 +190,7 @@ def align(
             for used, extent in zip(paired, found, strict=True):
                 used.add(extent.tensor)
             extents = [*found, Extent(tensor.index, 0)]
-            source = (
-                (layers or {}).get(tensor.layer, tensor.layer) if tensor.layer is not None else None
-            )
-            slices.extend(replace(s, source_layer=source) for s in _slices(tensor, extents))
+            slices.extend(_slices(tensor, extents, layers or {}))
     for other, used in zip(others, paired, strict=True):
         unaligned.extend(
             Unaligned(other.name, tensor.name, _reason_unused(tensor, child), tensor.elements)
@@ -197,13 +204,14 @@ def align(
     return Alignment(tuple(slices), tuple(unaligned), cores, _plan(cores, slices))
 
 
-def _slices(tensor: Tensor, extents: list[Extent]) -> list[Slice]:
+def _slices(tensor: Tensor, extents: list[Extent], layers: Mapping[int, int]) -> list[Slice]:
     component, layer = component_of(tensor.name), layer_of(tensor.name)
+    source = None if layer is None else layers.get(layer, layer)
     stacked = len(tensor.shape) == 3 and tensor.shape[0] > 1 and ".experts" in tensor.name
     if not stacked:
         expert = expert_of(tensor.name)
         whole = (tensor.shape, tensor.dtype, tensor.elements, tuple(extents))
-        return [Slice(tensor.name, component, layer, expert, *whole)]
+        return [Slice(tensor.name, component, layer, expert, *whole, source)]
     each = tensor.elements // tensor.shape[0]
     return [
         Slice(
@@ -215,16 +223,24 @@ def _slices(tensor: Tensor, extents: list[Extent]) -> list[Slice]:
             tensor.dtype,
             each,
             tuple(Extent(extent.tensor, extent.start + expert * each) for extent in extents),
+            source,
         )
         for expert in range(tensor.shape[0])
     ]
 
 
 def _plan(checkpoints: Sequence[_core.Checkpoint], slices: list[Slice]) -> _core.Plan:
-    extents = [[(extent.tensor, extent.start) for extent in each.extents] for each in slices]
-    table = np.array(extents, dtype=np.uint64)
-    return _core.Plan(
-        list(checkpoints),
+    return _core.Plan(list(checkpoints), *tables(slices))
+
+
+def tables(
+    slices: Sequence[Slice],
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
+    """Return the elements of S slices, (S,), and their tensors and first elements, (S, C)."""
+    extents = chain.from_iterable(each.extents for each in slices)
+    table = np.fromiter(chain.from_iterable(extents), dtype=np.uint64)
+    table = table.reshape(len(slices), -1, 2)
+    return (
         np.array([each.elements for each in slices], dtype=np.uint64),
         np.ascontiguousarray(table[:, :, 0]),
         np.ascontiguousarray(table[:, :, 1]),

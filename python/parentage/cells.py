@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from parentage.gram import joined
 from parentage.slabs import polish
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from parentage.gram import Counts, Floats
     from parentage.sample import Sample
 
+AT_ONCE = 256
+"""Groups whose spectra are held at once: some MB."""
 BINS = 2048
 """Bins of a window: four windows, each some bins of the one before, come to 1e-10 of the first."""
 ZOOMS = 4
@@ -109,9 +112,39 @@ def peaks(
     if windows is None:
         windows = np.tile(np.array(WINDOW), (count, 1))
     windows = windows.astype(np.float64)
+    if count > AT_ONCE and bool(np.all(np.diff(groups) >= 0)):
+        # Spectra of a few groups fit in a cache; those of all experts of a model fill a memory.
+        parts = []
+        for first in range(0, count, AT_ONCE):
+            begin, end = np.searchsorted(groups, [first, first + AT_ONCE]).tolist()
+            own = groups - first
+            window = windows[first : first + AT_ONCE]
+            parts.append(
+                _peaks(sample, weights, axis, own, window, (begin, end), widen, dtype, avoid)
+            )
+        return joined(parts)
+    whole = (0, len(groups))
+    return _peaks(sample, weights, axis, groups, windows, whole, widen, dtype, avoid)
+
+
+def _peaks(
+    sample: Sample,
+    weights: Floats,
+    axis: int,
+    groups: NDArray[np.intp],
+    windows: Floats,
+    slices: tuple[int, int],
+    widen: float,
+    dtype: str | None,
+    avoid: float,
+) -> Peaks:
+    """Find the peaks of the groups of some slices, as many as there are ``windows``."""
+    count = len(windows)
     best = None
     for _ in range(ZOOMS):
-        spectrum = sample.spectrum(weights, axis, groups, windows, BINS, widen=widen, dtype=dtype)
+        spectrum = sample.spectrum(
+            weights, axis, groups, windows, BINS, widen=widen, dtype=dtype, slices=slices
+        )
         if spectrum is None:
             nan = np.full(count, np.nan)
             none = np.zeros((count, 2), dtype=np.uint64)

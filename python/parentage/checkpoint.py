@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from parentage import _core
 
@@ -49,7 +49,9 @@ _COMPONENT_PATTERNS = tuple(
     )
 )
 _LAYER_PATTERN = re.compile(r"(?:^|\.)(?:layers?|blocks?|h)\.([0-9]{1,9})\.")
+_NUMBER_PATTERN = re.compile(r"(?<=\.)[0-9]+(?=\.)")
 _EXPERT_PATTERN = re.compile(r"\.experts\.([0-9]{1,9})\.")
+_SCALES = ("_scale_inv", "_scale", "_scales")
 _CONTROL_CHARACTERS = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
 )
@@ -63,6 +65,12 @@ def component_of(name: str) -> str:
     >>> component_of("model.layers.3.self_attn.q_norm.weight")
     'norm'
     """
+    # No pattern looks at numbers of layers and experts: names that differ in them alone are one.
+    return _component_of(_NUMBER_PATTERN.sub("0", name))
+
+
+@lru_cache(maxsize=4096)
+def _component_of(name: str) -> str:
     for component, pattern in _COMPONENT_PATTERNS:
         if pattern.search(name):
             return component
@@ -133,11 +141,10 @@ class Shard:
     metadata: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(NamedTuple):
     """One tensor, as the header of its shard describes it."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # no tensor is asked for tuple.index
     """Position among the checkpoint's tensors, sorted by name."""
     name: str
     dtype: str
@@ -213,7 +220,19 @@ class Checkpoint:
             for index, (name, dtype, shape, shard, begin, end) in enumerate(self.core.tensors())
         }
 
-    @property
+    @cached_property
+    def scales(self) -> dict[str, str]:
+        """The names of tensors that are scaled by another, with that one's name."""
+        found: dict[str, str] = {}
+        names = [name for name in self.tensors if name.endswith(_SCALES)]
+        for suffix in _SCALES:
+            for name in names:
+                scaled = name.removesuffix(suffix)
+                if name.endswith(suffix) and scaled in self.tensors:
+                    found.setdefault(scaled, name)
+        return found
+
+    @cached_property
     def elements(self) -> int:
         """Number of elements of all tensors."""
         return sum(tensor.elements for tensor in self.tensors.values())

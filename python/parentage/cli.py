@@ -100,6 +100,10 @@ def cli() -> None:
     "-o", "--output", type=click.Path(path_type=Path), metavar="DIR",
     help="Write evidence.json and slices.parquet into this folder.",
 )  # fmt: skip
+@click.option(
+    "--resume", is_flag=True,
+    help="Go on with what an interrupted trace has left in the folder of -o.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the evidence as one JSON document.")
 @click.option("--layers", is_flag=True, help="Print a row for every layer, too.")
 @click.option(
@@ -122,6 +126,7 @@ def trace(
     parents: tuple[Path, ...],
     controls: tuple[Path, ...],
     output: Path | None,
+    resume: bool,
     as_json: bool,
     layers: bool,
     fail_on: tuple[str, ...],
@@ -146,11 +151,20 @@ def trace(
         parentage trace ./Suspect -b ./Base -p ./A -p ./B -p ./C -o evidence/
       What would a relative that is no parent look like?
         parentage trace ./Suspect -b ./Base -p ./A --control ./Sibling
+      It was interrupted, by whatever. Go on:
+        parentage trace ./Suspect -b ./Base -p ./A -p ./B -p ./C -o evidence/ --resume
       In a pipeline:
         parentage trace ./Upload -b ./Ours --json --fail-on identical > evidence.json
 
-    No option after --layers changes a digit of the result.
+    With -o, what is finished is kept in DIR/trace.journal until the evidence is written. --resume
+    reads the rest alone, and ends in the same evidence byte for byte; if a file has changed since,
+    or the checkpoints are others, it says so and stops. Without --resume, what is kept is never
+    overwritten: remove the file to give it up.
+
+    No option after --layers changes a digit of the result, nor does --resume.
     """
+    if resume and output is None:
+        raise click.UsageError("--resume needs -o DIR: what was read is kept there")
     terminal = _terminal(quiet=quiet, no_color=no_color)
     if output is not None:
         _check_output(output)
@@ -166,13 +180,15 @@ def trace(
             threads=threads,
             tile_bytes=tile_size,
             io=io,
+            output=output,
+            resume=resume,
             watcher=watcher,
+            note=terminal.note,
         )
     finally:
         if watcher is not None:
             watcher.stop()
     if output is not None:
-        found.save(output)
         terminal.note(f"wrote {output / 'evidence.json'} and {output / 'slices.parquet'}")
     if as_json:
         click.echo(found.to_json(), nl=False)
@@ -417,8 +433,10 @@ def run(arguments: list[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        click.echo("interrupted; nothing was written", err=True)
+    except (KeyboardInterrupt, click.exceptions.Abort) as error:
+        # What click makes of an interrupt is caused by the one that says what is kept.
+        kept = str(error if isinstance(error, KeyboardInterrupt) else error.__cause__ or "")
+        click.echo(f"interrupted; {kept or 'nothing was written'}", err=True)
         return 130
     except BrokenPipeError:
         # Whoever read our output has seen enough; a flush at exit must not fail again.

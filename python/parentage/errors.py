@@ -4,12 +4,17 @@ from parentage._core import CheckpointError, ParentageError, PlanError, ReadErro
 
 __all__ = [
     "CheckpointError",
+    "JournalError",
     "ParentageError",
     "PlanError",
     "ReadError",
     "RecipeError",
     "WriteError",
 ]
+
+
+class JournalError(ParentageError):
+    """What is kept of an interrupted trace is of other work, in use, or in the way of a new one."""
 
 
 class WriteError(ParentageError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.uint64]
+_T = TypeVar("_T")
+MEMBERS = 8
+"""Slices of a group from which on it is quicker to add them up as a table of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +107,22 @@ class Gram:
         """Return some of the slices or groups."""
         return Gram(*(getattr(self, each.name)[rows] for each in fields(self)))
 
-    def add(self, part: Gram, labels: Sequence[int]) -> None:
+    def add(self, part: Gram, labels: Sequence[int] | NDArray[np.intp]) -> None:
         """Add the slices of ``part``, in order, each to the group that ``labels`` names."""
         index = np.asarray(labels, dtype=np.intp)
+        groups = np.unique(index)
+        is_scattered = MEMBERS * len(groups) > len(index)
         for each in fields(self):
             ufunc = np.maximum if each.name == "precision" else np.add
-            ufunc.at(getattr(self, each.name), index, getattr(part, each.name))
+            total, added = getattr(self, each.name), getattr(part, each.name)
+            if added.ndim == 1 or is_scattered:
+                ufunc.at(total, index, added)
+                continue
+            for group in groups:
+                # One after the other, from the sum so far: the order that the bits depend on.
+                rows = added[index == group].reshape(-1, added[0].size)
+                first = total[group].reshape(1, -1)
+                total[group] = _last(np.concatenate([first, rows])).reshape(total[group].shape)
 
     @property
     def total(self) -> Floats:
@@ -118,6 +131,27 @@ class Gram:
         for block in range(self.blocks.shape[1]):
             total += self.blocks[:, block]
         return total
+
+
+def _last(terms: NDArray[Any]) -> NDArray[Any]:
+    """Return the sum of (n, m) terms along the first axis, one after the other."""
+    # Counts are exact in any order.
+    is_exact = terms.dtype == np.uint64
+    out: NDArray[Any] = terms.sum(axis=0) if is_exact else np.add.accumulate(terms, axis=0)[-1]
+    return out
+
+
+def joined(parts: Sequence[_T]) -> _T:
+    """Return the rows of all ``parts``, dataclasses of arrays and of further such, in order."""
+    if len(parts) == 1:
+        return parts[0]
+    kind = type(parts[0])
+    values: dict[str, Any] = {}
+    for each in fields(cast("Any", kind)):
+        items = [getattr(part, each.name) for part in parts]
+        whole = np.concatenate if isinstance(items[0], np.ndarray) else joined
+        values[each.name] = whole(items)
+    return kind(**values)
 
 
 def unpack(packed: Floats) -> Floats:

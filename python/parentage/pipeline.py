@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from parentage import _core
@@ -10,12 +11,13 @@ from parentage.checkpoint import Checkpoint, distinct_names
 from parentage.errors import PlanError
 from parentage.findings import Findings
 from parentage.hypothesise import build, hypothesise, worth_streaming
+from parentage.journal import Journal, identity
 from parentage.report import Inputs, Trace, report
 from parentage.sample import moved_layers, strange_layers
 from parentage.stream import Options, stream
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from os import PathLike
 
     from parentage.stream import Watcher
@@ -34,7 +36,10 @@ def trace(
     io: str = "mmap",
     level: str | None = None,
     recipes: bool = True,
+    output: Path | None = None,
+    resume: bool = False,
     watcher: Watcher | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> Trace:
     """Say what ``child`` is made of.
 
@@ -59,8 +64,17 @@ def trace(
         The instruction set; by default the fastest of this CPU.
     recipes
         Whether to look for the recipe, in a sample, and to replay it on everything.
+    output
+        A folder that the evidence is written to, as by :meth:`Trace.save`. While the trace runs,
+        what it has finished is kept there, and stays if it is interrupted.
+    resume
+        Go on with what an interrupted trace of the same checkpoints has left in ``output``. The
+        evidence is the same, byte for byte. Without it, what is kept there is an error: it is
+        never overwritten.
     watcher
         Told of the bytes to read and of those read so far, and may raise to stop.
+    note
+        Told in a sentence what became of ``resume``, and what is kept.
 
     Returns
     -------
@@ -72,6 +86,9 @@ def trace(
     ------
     ParentageError
         If a checkpoint is damaged or unreadable, changes while it is read, or pairs with none.
+    JournalError
+        If something is kept in ``output`` without ``resume``, or is of other checkpoints, of files
+        that have changed, or in use.
     ValueError
         If an option is out of its range.
 
@@ -85,6 +102,29 @@ def trace(
     """
     inputs = open_all(child, base, parents, controls)
     options = Options(_core.threads() if threads is None else threads, tile_bytes, io, level)
+    if resume and output is None:
+        raise ValueError("resume needs output: what was read is kept there")
+    kept = (
+        nullcontext()
+        if output is None
+        else Journal(output, identity(inputs), resume=resume, note=note)
+    )
+    with kept as journal:
+        found = _trace(inputs, options, watcher, journal, recipes=recipes)
+        if output is not None and journal is not None:
+            found.save(output)
+            journal.remove()
+    return found
+
+
+def _trace(
+    inputs: Inputs,
+    options: Options,
+    watcher: Watcher | None,
+    journal: Journal | None,
+    *,
+    recipes: bool,
+) -> Trace:
     alignment = pair(inputs, options)
     names = tuple(each.name for each in inputs.others)
     findings = Findings(alignment, names, len(inputs.parents), options) if recipes else None
@@ -93,7 +133,7 @@ def trace(
     replays = [
         build(each.recipe, findings.columns, alignment.slices) for each in chosen if findings
     ]
-    statistics = stream(alignment, len(inputs.parents), options, watcher, replays)
+    statistics = stream(alignment, len(inputs.parents), options, watcher, replays, journal)
     return report(inputs, alignment, statistics, options, findings, chosen)
 
 

@@ -185,6 +185,7 @@ class Trace:
                 self.slices.write_parquet(Path(scratch, "slices.parquet"), statistics=False)
                 Path(scratch, "evidence.json").write_text(self.to_json(), encoding="utf-8")
                 for name in ("slices.parquet", "evidence.json"):
+                    _sync(Path(scratch, name))
                     Path(scratch, name).replace(folder / name)
         except OSError as error:
             raise WriteError(f"{folder}: write evidence: {error.strerror or error}") from error
@@ -217,6 +218,12 @@ class Trace:
             f"<p><b>{escape(self.verdict.kind)}</b> ({escape(self.verdict.level)}): "
             f"{escape(self.verdict.text)}</p><table><tr>{head}</tr>{rows}</table>"
         )
+
+
+def _sync(path: Path) -> None:
+    """Make a file outlive a power failure before its name promises that it is whole."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 _NOTEBOOK_COLUMNS = ("component", "n", "r2", "cosine")
@@ -264,7 +271,7 @@ def report(
         "component": [each.component for each in slices],
         "layer": pl.Series([each.layer for each in slices], dtype=pl.Int64),
         "expert": pl.Series([each.expert for each in slices], dtype=pl.Int64),
-        "shape": pl.Series([list(each.shape) for each in slices], dtype=pl.List(pl.Int64)),
+        "shape": _shapes(slices),
         "dtype": [each.dtype for each in slices],
     }
     table = pl.DataFrame({**names, **columns("slices", statistics.slices)})
@@ -307,6 +314,13 @@ def report(
         elements_total=total,
         outcome=outcome,
     )
+
+
+def _shapes(slices: Sequence[Slice]) -> pl.Series:
+    """Return the shapes of slices; there are few, and lists are slow to make one by one."""
+    rows: dict[tuple[int, ...], int] = {}
+    found = [rows.setdefault(each.shape, len(rows)) for each in slices]
+    return pl.Series([list(shape) for shape in rows], dtype=pl.List(pl.Int64)).gather(found)
 
 
 def _layer_row(each: Slice, numbers: tuple[int, ...]) -> int:
@@ -499,7 +513,7 @@ def _evidence(
     is_strange = matrices & (alike[:, start] < Thresholds().related)
     dtypes = [[tensor.dtype for tensor in each.tensors.values()] for each in inputs.others]
     same_dtype = [
-        [dtypes[i][each.extents[i].tensor] == each.dtype for i in range(len(others))]
+        [dtype[extent.tensor] == each.dtype for dtype, extent in zip(dtypes, each.extents)]  # noqa: B905
         for each in alignment.slices
     ]
     return Evidence(

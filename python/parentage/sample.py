@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage import _core
-from parentage.align import dtype_class, scale_of
+from parentage.align import dtype_class, scale_of, tables
 from parentage.checkpoint import is_of_the_body
-from parentage.gram import Gram, unpack
+from parentage.gram import Gram, joined, unpack
 from parentage.statistics import likeness
 from parentage.stream import is_replayed
 
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from parentage.replay import Program, Value
     from parentage.stream import Options
 
+AT_ONCE = 1 << 11
+"""Runs whose partial results are held at once: some tens of MB."""
 BUDGET = 1 << 21
 """Elements of each checkpoint that a sample aims at."""
 PIECE = 1 << 17
@@ -136,11 +137,13 @@ def _matrices(checkpoint: Checkpoint) -> dict[tuple[str, tuple[int, ...]], list[
     """Return matrices that occur in several layers, by name without the layer, and shape."""
     kinds: dict[tuple[str, tuple[int, ...]], list[Tensor]] = defaultdict(list)
     for tensor in checkpoint.tensors.values():
-        is_matrix = len(tensor.shape) == 2 and tensor.elements >= LEAST_ELEMENTS
-        in_body = tensor.layer is not None and is_of_the_body(tensor.component)
+        if len(tensor.shape) != 2 or tensor.elements < LEAST_ELEMENTS:
+            continue
+        layer = tensor.layer
+        in_body = layer is not None and is_of_the_body(tensor.component)
         readable = dtype_class(tensor.dtype) == "float" and scale_of(tensor, checkpoint) is None
-        if is_matrix and in_body and readable:
-            name = re.sub(rf"\.{tensor.layer}\.", ".*.", tensor.name, count=1)
+        if in_body and readable:
+            name = tensor.name.replace(f".{layer}.", ".*.", 1)
             kinds[name, tensor.shape].append(tensor)
     return {
         kind: sorted(t, key=lambda each: each.layer or 0) for kind, t in kinds.items() if len(t) > 1
@@ -188,32 +191,24 @@ class Sample:
         total = sum(each.elements for each in self.slices)
         columns = [*(range(self.columns - 1) if order is None else order), self.columns - 1]
         owner: list[int] = []
-        elements: list[int] = []
-        first: list[int] = []
-        tensors: list[list[int]] = []
-        starts: list[list[int]] = []
+        places: list[tuple[int, int]] = []
         for index, each in enumerate(self.slices):
-            if not is_replayed(each):
-                continue
-            for start, count in runs(each.elements, total, budget):
-                owner.append(index)
-                elements.append(count)
-                first.append(start)
-                tensors.append([each.extents[column].tensor for column in columns])
-                starts.append([each.extents[column].start + start for column in columns])
+            if is_replayed(each):
+                found = runs(each.elements, total, budget)
+                owner += [index] * len(found)
+                places += found
         self.owner = np.array(owner, dtype=np.intp)
         """(runs,) the slice of each run."""
-        self.counts = np.array(elements, dtype=np.uint64)
-        """(runs,) elements of each run."""
-        self.starts = np.array(first, dtype=np.uint64)
-        """(runs,) the first element of each run in its slice."""
+        self.starts, self.counts = np.array(places, dtype=np.uint64).reshape(-1, 2).T.copy()
+        """(runs,) the first element of each run in its slice, and (runs,) its elements."""
         self.plan: _core.Plan | None = None
         if owner:
+            _, tensors, starts = tables(self.slices)
             self.plan = _core.Plan(
                 [alignment.checkpoints[column] for column in columns],
                 self.counts,
-                np.array(tensors, dtype=np.uint64),
-                np.array(starts, dtype=np.uint64),
+                np.ascontiguousarray(tensors[self.owner][:, columns]),
+                np.ascontiguousarray(starts[self.owner][:, columns] + self.starts[:, None]),
             )
 
     @property
@@ -229,14 +224,23 @@ class Sample:
 
     @cached_property
     def gram(self) -> Gram:
-        """Gram matrices and counters of the sampled elements, one row per slice."""
-        out = Gram.zeros(len(self.slices), self.columns)
-        if self.plan is not None:
+        """Gram matrices and counters of the sampled elements, one row per slice.
+
+        Of what is sampled there are no blocks: ``blocks`` is (S, 1, C, C), their sum.
+        """
+        edges = [*range(0, len(self.slices), AT_ONCE), len(self.slices)]
+        return joined([self._gram(first, last) for first, last in pairwise(edges)])
+
+    def _gram(self, first: int, last: int) -> Gram:
+        """Return the Gram matrices of slices ``first`` to ``last`` (exclusive)."""
+        out = Gram.zeros(last - first, self.columns)
+        begin, end = np.searchsorted(self.owner, [first, last]).tolist()
+        if self.plan is not None and begin < end:
             found = _core.gram(
-                self.plan, 0, self.plan.slices, threads=self._options.threads, io=self._options.io
+                self.plan, begin, end, threads=self._options.threads, io=self._options.io
             )
-            out.add(Gram.from_core(self.counts, found), self.owner.tolist())
-        return out
+            out.add(Gram.from_core(self.counts[begin:end], found), self.owner[begin:end] - first)
+        return replace(out, blocks=out.total[:, None])
 
     @cached_property
     def elements(self) -> Floats:
@@ -274,20 +278,24 @@ class Sample:
         *,
         widen: float = 0.0,
         dtype: str | None = None,
+        slices: tuple[int, int] | None = None,
     ) -> _core.Spectrum | None:
         """Return cell spectra of groups of slices; see :func:`parentage._core.spectrum`.
 
-        ``weights`` is (S, columns - 1), ``groups`` (S,); ``None`` for an empty sample.
+        ``weights`` is (S, columns - 1), ``groups`` (S,); ``None`` for an empty sample. ``slices``
+        are the first and the last (exclusive) that are looked at, if not all.
         """
         if self.plan is None:
             return None
+        first, last = np.searchsorted(self.owner, slices or (0, len(self.slices))).tolist()
+        owner = self.owner[first:last]
         return _core.spectrum(
             self.plan,
-            0,
-            self.plan.slices,
-            weights=np.ascontiguousarray(weights[self.owner], dtype=np.float64),
+            first,
+            last,
+            weights=np.ascontiguousarray(weights[owner], dtype=np.float64),
             axis=axis,
-            groups=groups[self.owner].tolist(),
+            groups=groups[owner].tolist(),
             windows=np.ascontiguousarray(windows),
             bins=bins,
             threads=self._options.threads,
@@ -303,17 +311,20 @@ class Sample:
         out = Counted(*zeros)
         if self.plan is None or not programs:
             return out
-        found = _core.replay_slices(
-            self.plan,
-            0,
-            self.plan.slices,
-            [program.replay(results, self.owner, self.starts) for program, results in programs],
-            threads=self._options.threads,
-            io=self._options.io,
-        )
-        np.add.at(out.reproduced, self.owner, found.reproduced)
-        np.add.at(out.explained, self.owner, found.explained)
-        np.add.at(out.mismatched, self.owner, found.mismatched)
+        for first in range(0, self.plan.slices, AT_ONCE):
+            last = min(first + AT_ONCE, self.plan.slices)
+            owner, starts = self.owner[first:last], self.starts[first:last]
+            found = _core.replay_slices(
+                self.plan,
+                first,
+                last,
+                [program.replay(results, owner, starts) for program, results in programs],
+                threads=self._options.threads,
+                io=self._options.io,
+            )
+            np.add.at(out.reproduced, owner, found.reproduced)
+            np.add.at(out.explained, owner, found.explained)
+            np.add.at(out.mismatched, owner, found.mismatched)
         return out
 
 

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
 from parentage import _core
 from parentage.align import dtype_class
 from parentage.checkpoint import COMPONENTS, is_of_the_body
-from parentage.gram import Counts, Floats, Gram
+from parentage.errors import JournalError
+from parentage.gram import Counts, Floats, Gram, joined
 from parentage.statistics import Estimates, estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from parentage.align import Alignment, Slice
+    from parentage.journal import Journal
     from parentage.replay import Program, Value
-
-_T = TypeVar("_T")
 
 RANGE_CHUNKS = 1 << 15
 """Chunks whose partial results are held at once: some tens of MB, and gigabytes of input."""
+RANGE_BYTES = 1 << 30
+"""Bytes of all checkpoints together, of two bytes an element, that an interruption may cost."""
+BATCH = 2048
+"""Slices that are estimated at once: some tens of MB."""
 
 
 class Watcher(Protocol):
@@ -106,11 +111,13 @@ def stream(
     options: Options,
     watcher: Watcher | None = None,
     replays: Sequence[tuple[Program, Sequence[Value]]] = (),
+    journal: Journal | None = None,
 ) -> Statistics:
     """Read every slice once. The first ``parents`` columns after the base are parents.
 
     ``replays`` are recipes as programs with their results, carried out in the same pass. Memory is
-    bounded by the number of slices, not by their size.
+    bounded by the number of slices, not by their size. Slices that ``journal`` has are not read
+    again, and all others are added to it as they are finished.
     """
     slices, plan = alignment.slices, alignment.plan
     layer_numbers = tuple(sorted({layer for each in slices if (layer := _layer(each)) is not None}))
@@ -123,33 +130,31 @@ def stream(
         "model": Sums(1, plan.columns),
         "matrices": Sums(2, plan.columns),
     }
-    if watcher is not None:
-        watcher.start(plan.bytes(0, plan.slices))
+    # The last layer stands for slices that are in none.
+    rows = {layer: row for row, layer in enumerate((*layer_numbers, None))}
+    places = {component: row for row, component in enumerate(component_names)}
+    labels = {
+        "layers": np.array([rows[_layer(each)] for each in slices], dtype=np.intp),
+        "components": np.array([places[each.component] for each in slices], dtype=np.intp),
+        "model": np.zeros(len(slices), dtype=np.intp),
+        "matrices": is_matrix(slices).astype(np.intp),
+    }
     parts: list[Table] = []
     counted: list[dict[str, NDArray[Any]]] = []
     applies = np.array([is_replayed(each) for each in slices])
-    labels: dict[str, list[int]] = {name: [] for name in sums}
-    done = 0
-    for first, last in plan.ranges(RANGE_CHUNKS):
-        owner = np.arange(first, last)
-        cores = [program.replay(results, owner, applies=applies) for program, results in replays]
-        part, replayed = one_pass(alignment, first, last, options, watcher, done, cores)
-        counted.append({name: getattr(replayed, name) for name in _COUNTED})
-        table = _table(part, parents)
-        parts.append(table)
-        done += plan.bytes(first, last)
-        members = slices[first:last]
-        groups = {
-            # The last layer stands for slices that are in none.
-            "layers": [_position(_layer(each), layer_numbers) for each in members],
-            "components": [component_names.index(each.component) for each in members],
-            "model": [0] * len(members),
-            "matrices": is_matrix(members).astype(int).tolist(),
-        }
-        for name, group in groups.items():
-            sums[name].add(part, table, group)
-            labels[name] += group
-    table = _concatenate(parts)
+    held: list[Gram] = []
+    start = 0
+    for last, part, replayed in _finished(alignment, options, watcher, replays, applies, journal):
+        held.append(part)
+        counted.append(replayed)
+        if last - start >= BATCH or last == len(slices):
+            whole = joined(held)
+            table = _table(whole, parents)
+            parts.append(table)
+            for name, label in labels.items():
+                sums[name].add(whole, table, label[start:last])
+            held, start = [], last
+    table = joined(parts)
     table = replace(table, energy=table.energy * coarseness(slices, table.precision))
     for name, each in sums.items():
         each.set_energy(table.energy, labels[name])
@@ -168,6 +173,63 @@ def stream(
 
 
 _COUNTED = ("reproduced", "explained", "mismatched", "zero_signs", "ulps", "first")
+_SUMMED = (
+    "gram", "energy", "bias", "precision", "excluded", "moved", "stray", "equal", "nan", "inf",
+    "histogram",
+)  # fmt: skip
+
+
+def _finished(
+    alignment: Alignment,
+    options: Options,
+    watcher: Watcher | None,
+    replays: Sequence[tuple[Program, Sequence[Value]]],
+    applies: NDArray[np.bool_],
+    journal: Journal | None,
+) -> Iterator[tuple[int, Gram, dict[str, NDArray[Any]]]]:
+    """Yield, range after range, the slice it ends before, its sums, and what replays counted.
+
+    How slices are cut into ranges changes no result, so a journal may have been cut otherwise.
+    """
+    plan = alignment.plan
+    total = plan.bytes(0, plan.slices)
+    elements = np.array([each.elements for each in alignment.slices], dtype=np.uint64)
+    done = start = 0
+    if journal is not None:
+        programs = [program.digest(results) for program, results in replays]
+        expect = {"slices": alignment.digest, "recipes": programs}
+        journal.expect("work", expect, "what is compared")
+        for record in journal.records("slices"):
+            # Records follow each other; anything else was written by no pass.
+            if record.values["first"] != start:
+                raise JournalError(f"{journal.path}: slices after {start} are missing")
+            start = record.values["last"]
+        done = plan.bytes(0, start)
+        journal.resumed(done, total)
+    if watcher is not None:
+        watcher.start(total)
+        if done:
+            watcher.update(done)
+    for record in () if journal is None else journal.records("slices"):
+        first, last = record.values["first"], record.values["last"]
+        core = cast("_core.Statistics", SimpleNamespace(**record.arrays))
+        part = Gram.from_core(elements[first:last], core)
+        yield last, part, {name: record.arrays[name] for name in _COUNTED}
+    chunks = max(1, min(RANGE_CHUNKS, RANGE_BYTES // (2 * _core.CHUNK * plan.columns)))
+    for first, last in plan.ranges(chunks):
+        if last <= start:
+            continue
+        first = max(first, start)
+        owner = np.arange(first, last)
+        cores = [program.replay(results, owner, applies=applies) for program, results in replays]
+        found = _pass(alignment, first, last, options, watcher, done, cores)
+        counted = {name: getattr(found.replayed, name) for name in _COUNTED}
+        done += plan.bytes(first, last)
+        if journal is not None:
+            summed = {name: getattr(found, name) for name in _SUMMED}
+            journal.append("slices", {"first": first, "last": last}, summed | counted)
+            journal.progress(done, total)
+        yield last, Gram.from_core(elements[first:last], found), counted
 
 
 def is_replayed(each: Slice) -> bool:
@@ -177,10 +239,11 @@ def is_replayed(each: Slice) -> bool:
 
 def gram(alignment: Alignment, first: int, last: int, options: Options) -> Gram:
     """Stream slices ``first`` to ``last`` (exclusive) through the core."""
-    return one_pass(alignment, first, last, options)[0]
+    n = np.array([each.elements for each in alignment.slices[first:last]], dtype=np.uint64)
+    return Gram.from_core(n, _pass(alignment, first, last, options))
 
 
-def one_pass(
+def _pass(
     alignment: Alignment,
     first: int,
     last: int,
@@ -188,9 +251,9 @@ def one_pass(
     watcher: Watcher | None = None,
     done: int = 0,
     replays: Sequence[_core.Replay] = (),
-) -> tuple[Gram, _core.Replayed]:
+) -> _core.Statistics:
     """Stream slices through the core, and carry out replays in the same pass."""
-    statistics = _core.gram(
+    return _core.gram(
         alignment.plan,
         first,
         last,
@@ -201,8 +264,6 @@ def one_pass(
         replays=list(replays),
         progress=None if watcher is None else lambda bytes_: watcher.update(done + bytes_),
     )
-    n = np.array([each.elements for each in alignment.slices[first:last]], dtype=np.uint64)
-    return Gram.from_core(n, statistics), statistics.replayed
 
 
 class Sums:
@@ -212,15 +273,15 @@ class Sums:
         self.gram = Gram.zeros(groups, columns)
         self.residual = np.zeros(groups)
 
-    def add(self, part: Gram, table: Table, labels: list[int]) -> None:
+    def add(self, part: Gram, table: Table, labels: NDArray[np.intp]) -> None:
         """Add slices, each to the group that ``labels`` names."""
         self.gram.add(part, labels)
-        np.add.at(self.residual, np.asarray(labels, dtype=np.intp), table.residual)
+        np.add.at(self.residual, labels, table.residual)
 
-    def set_energy(self, energy: Floats, labels: list[int]) -> None:
+    def set_energy(self, energy: Floats, labels: NDArray[np.intp]) -> None:
         """Replace the groups' rounding energy by the sums of the slices'."""
         self.gram.energy[:] = 0.0
-        np.add.at(self.gram.energy, np.asarray(labels, dtype=np.intp), energy)
+        np.add.at(self.gram.energy, labels, energy)
 
     def table(self, parents: int, *, drop_last: bool = False) -> Table:
         """Estimate from the sums."""
@@ -254,10 +315,6 @@ def _layer(each: Slice) -> int | None:
     return each.layer if is_of_the_body(each.component) else None
 
 
-def _position(layer: int | None, numbers: tuple[int, ...]) -> int:
-    return len(numbers) if layer is None else numbers.index(layer)
-
-
 def is_matrix(slices: Sequence[Slice]) -> NDArray[np.bool_]:
     """Return (S,) whether a slice has at least two rows and two columns.
 
@@ -281,14 +338,3 @@ def _table(part: Gram, parents: int) -> Table:
         estimates,
         estimates.free.residual,
     )
-
-
-def _concatenate(parts: Sequence[_T]) -> _T:
-    """Return the rows of all ``parts``, dataclasses of arrays and of further such, in order."""
-    kind = type(parts[0])
-    values: dict[str, Any] = {}
-    for each in fields(cast("Any", kind)):
-        items = [getattr(part, each.name) for part in parts]
-        whole = np.concatenate if isinstance(items[0], np.ndarray) else _concatenate
-        values[each.name] = whole(items)
-    return kind(**values)
