@@ -13,6 +13,7 @@ from parentage.hypothesise import build, hypothesise, worth_streaming
 from parentage.report import Inputs, Trace, report
 from parentage.sample import moved_layers, strange_layers
 from parentage.stream import Options, stream
+from parentage.sure import Case, Request, first_look, trace_sample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +35,9 @@ def trace(
     io: str = "mmap",
     level: str | None = None,
     recipes: bool = True,
+    sample: int | str | None = None,
+    seed: int = 0,
+    until_sure: bool = False,
     watcher: Watcher | None = None,
 ) -> Trace:
     """Say what ``child`` is made of.
@@ -59,14 +63,26 @@ def trace(
         The instruction set; by default the fastest of this CPU.
     recipes
         Whether to look for the recipe, in a sample, and to replay it on everything.
+    sample
+        Read no more than a sample, spread over every slice: bytes over all checkpoints, as an int
+        or like ``"5GB"``, or a share of what there is to read, like ``"0.2%"``. A run of each slice
+        is read at least, and the search for recipes reads some million elements besides. Nothing is
+        *exact* then: what was not read may differ, and the verdict says how much of it.
+    seed
+        Of the places that are read of a sample. The same seed reads the same.
+    until_sure
+        Read a sample, and double it until more would not change the verdict
+        (:mod:`parentage.sure`), up to ``sample`` or everything.
     watcher
-        Told of the bytes to read and of those read so far, and may raise to stop.
+        Told of the bytes to read and of those read so far, and may raise to stop. If it has a
+        method ``look(verdict, sampled)``, it is told of verdicts that rest on a sample before more
+        is read: with neither ``sample`` nor ``until_sure`` of one, before everything is read.
 
     Returns
     -------
     Trace
         The verdict and the tables it rests on. No option from ``threads`` to ``level`` changes a
-        bit of it.
+        bit of it. ``trace.sample`` says what was read; it is ``None`` if everything was.
 
     Raises
     ------
@@ -83,6 +99,7 @@ def trace(
     >>> found.verdict.kind
     'merge'
     """
+    request = Request.check(sample, seed, until_sure=until_sure)
     inputs = open_all(child, base, parents, controls)
     options = Options(_core.threads() if threads is None else threads, tile_bytes, io, level)
     alignment = pair(inputs, options)
@@ -93,6 +110,11 @@ def trace(
     replays = [
         build(each.recipe, findings.columns, alignment.slices) for each in chosen if findings
     ]
+    case = Case(inputs, alignment, options, findings, chosen, replays)
+    if request is None:
+        first_look(case, watcher)
+    elif (found := trace_sample(case, request, watcher)) is not None:
+        return found
     statistics = stream(alignment, len(inputs.parents), options, watcher, replays)
     return report(inputs, alignment, statistics, options, findings, chosen)
 

@@ -14,12 +14,15 @@ from parentage.gram import Counts, Floats, Gram
 from parentage.statistics import Estimates, estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from parentage.align import Alignment, Slice
     from parentage.replay import Program, Value
+
+    Part = tuple[int, int, Gram, dict[str, NDArray[Any]]]
+    """A range of slices, first and past the last, their sums, and what replays count of them."""
 
 _T = TypeVar("_T")
 
@@ -28,7 +31,11 @@ RANGE_CHUNKS = 1 << 15
 
 
 class Watcher(Protocol):
-    """Whoever wants to know how far a pass has come."""
+    """Whoever wants to know how far a pass has come.
+
+    A watcher may have a method ``look``, too, which is told of verdicts on samples; see
+    :func:`parentage.sure.tell`.
+    """
 
     def start(self, total: int) -> None:
         """Be told of the bytes that will be read, over all checkpoints."""
@@ -52,6 +59,7 @@ class Table:
     """Sums and estimates of slices or of groups of them, one row each."""
 
     n: Counts
+    used: Floats
     energy: Floats
     excluded: Counts
     moved: Counts
@@ -112,32 +120,49 @@ def stream(
     ``replays`` are recipes as programs with their results, carried out in the same pass. Memory is
     bounded by the number of slices, not by their size.
     """
-    slices, plan = alignment.slices, alignment.plan
-    layer_numbers = tuple(sorted({layer for each in slices if (layer := _layer(each)) is not None}))
-    component_names = tuple(
-        name for name in COMPONENTS if any(each.component == name for each in slices)
-    )
-    sums = {
-        "layers": Sums(len(layer_numbers) + 1, plan.columns),
-        "components": Sums(len(component_names), plan.columns),
-        "model": Sums(1, plan.columns),
-        "matrices": Sums(2, plan.columns),
-    }
+    return tabulate(alignment, parents, _parts(alignment, options, watcher, replays))
+
+
+def _parts(
+    alignment: Alignment,
+    options: Options,
+    watcher: Watcher | None,
+    replays: Sequence[tuple[Program, Sequence[Value]]],
+) -> Iterator[Part]:
+    """Yield what ranges of slices give, in order."""
+    plan = alignment.plan
     if watcher is not None:
         watcher.start(plan.bytes(0, plan.slices))
-    parts: list[Table] = []
-    counted: list[dict[str, NDArray[Any]]] = []
-    applies = np.array([is_replayed(each) for each in slices])
-    labels: dict[str, list[int]] = {name: [] for name in sums}
+    applies = np.array([is_replayed(each) for each in alignment.slices])
     done = 0
     for first, last in plan.ranges(RANGE_CHUNKS):
         owner = np.arange(first, last)
         cores = [program.replay(results, owner, applies=applies) for program, results in replays]
         part, replayed = one_pass(alignment, first, last, options, watcher, done, cores)
-        counted.append({name: getattr(replayed, name) for name in _COUNTED})
+        done += plan.bytes(first, last)
+        yield first, last, part, {name: getattr(replayed, name) for name in COUNTED}
+
+
+def tabulate(alignment: Alignment, parents: int, ranges: Iterable[Part]) -> Statistics:
+    """Make tables of what ranges of slices give. They come in order, and hold every slice once."""
+    slices, columns = alignment.slices, alignment.plan.columns
+    layer_numbers = tuple(sorted({layer for each in slices if (layer := _layer(each)) is not None}))
+    component_names = tuple(
+        name for name in COMPONENTS if any(each.component == name for each in slices)
+    )
+    sums = {
+        "layers": Sums(len(layer_numbers) + 1, columns),
+        "components": Sums(len(component_names), columns),
+        "model": Sums(1, columns),
+        "matrices": Sums(2, columns),
+    }
+    parts: list[Table] = []
+    counted: list[dict[str, NDArray[Any]]] = []
+    labels: dict[str, list[int]] = {name: [] for name in sums}
+    for first, last, part, counts in ranges:
+        counted.append(counts)
         table = _table(part, parents)
         parts.append(table)
-        done += plan.bytes(first, last)
         members = slices[first:last]
         groups = {
             # The last layer stands for slices that are in none.
@@ -162,12 +187,14 @@ def stream(
         model=sums["model"].table(parents),
         matrices=sums["matrices"].gram.total[1],
         replayed=Replayed(
-            applies, **{name: np.concatenate([each[name] for each in counted]) for name in _COUNTED}
+            np.array([is_replayed(each) for each in slices]),
+            **{name: np.concatenate([each[name] for each in counted]) for name in COUNTED},
         ),
     )
 
 
-_COUNTED = ("reproduced", "explained", "mismatched", "zero_signs", "ulps", "first")
+COUNTED = ("reproduced", "explained", "mismatched", "zero_signs", "ulps", "first")
+"""What replays count, by slice."""
 
 
 def is_replayed(each: Slice) -> bool:
@@ -270,6 +297,7 @@ def _table(part: Gram, parents: int) -> Table:
     estimates = estimate(part, parents)
     return Table(
         part.n,
+        part.used,
         part.energy,
         part.excluded,
         part.moved,
