@@ -177,11 +177,14 @@ def _drawn(
 class Sampling:
     """A growing sample of all slices of an alignment."""
 
-    def __init__(self, alignment: Alignment, budget: int, seed: int) -> None:
+    def __init__(
+        self, alignment: Alignment, budget: int, seed: int, longest: int = LONGEST
+    ) -> None:
         """Spread about ``budget`` bytes, over all checkpoints, evenly; a run per slice at least.
 
-        Runs are as long as they can be with sixteen of them, or the whole, in slices that hold half
-        of the elements, and are short rather than more than asked for.
+        Runs are as long as they can be, up to ``longest`` elements, with sixteen of them, or the
+        whole, in slices that hold half of the elements; and are short rather than more than asked
+        for.
         """
         self._seed = seed
         self._elements = np.array([each.elements for each in alignment.slices], dtype=np.uint64)
@@ -190,14 +193,12 @@ class Sampling:
         widths /= np.maximum(self._elements, 1)
         self.length = SHORTEST
         """Elements of a run."""
-        length = LONGEST
-        while length >= SHORTEST:
-            wanted = _wanted(self._elements, widths, length, budget)
-            if wanted is not None and (length <= SHORT or self._is_ample(wanted, length)):
-                self.length = length
-                break
+        length, wanted = longest, None
+        while wanted is None and length >= SHORTEST:
+            found = _wanted(self._elements, widths, length, budget)
+            if found is not None and (length <= SHORT or self._is_ample(found, length)):
+                self.length, wanted = length, found
             length //= 2
-        wanted = _wanted(self._elements, widths, self.length, budget)
         places = self._places(self.length)
         if wanted is None:
             wanted = np.minimum(places, 1.0)
@@ -265,7 +266,7 @@ def _wanted(
     if float((least * cost).sum()) > budget:
         return None
     low, high = 0.0, 1.0
-    for _ in range(50):
+    for _ in range(32):
         share = (low + high) / 2
         if float((np.clip(share * places, least, places) * cost).sum()) > budget:
             high = share

@@ -27,7 +27,7 @@ from parentage import _core
 from parentage.amounts import portion
 from parentage.collect import GROUPS, Collected
 from parentage.report import judge, report
-from parentage.sampling import Runs, Sampled, Sampling, least
+from parentage.sampling import LONGEST, SHORT, Runs, Sampled, Sampling, least
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -133,7 +133,9 @@ def trace_sample(case: Case, request: Request, watcher: Watcher | None = None) -
     steps = request.steps(total, least(case.alignment))
     if not steps:
         return None
-    sampling = Sampling(case.alignment, steps[0], request.seed)
+    # Many short runs settle more than a few long ones, and while a sample is small cost no more.
+    longest = SHORT if request.until_sure else LONGEST
+    sampling = Sampling(case.alignment, steps[0], request.seed, longest)
     collected = case.collected()
     before: Any = None
     for step in range(len(steps)):

@@ -442,7 +442,8 @@ class Bar:
 
     def stop(self) -> None:
         """Take the bar away."""
-        self._progress.stop()
+        if self._console.is_terminal:
+            self._progress.stop()
 
 
 def _console(*, color: bool, stderr: bool) -> Console:
