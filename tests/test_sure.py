@@ -100,7 +100,7 @@ def test_nothing_is_exact_from_a_sample(folders, options):
         assert "This rests on a sample" in verdict.text
         assert "compared" not in verdict.text
         if verdict.rule != "merge":
-            assert 0.01 < verdict.numbers["unseen"] < 0.2
+            assert 0.1 < verdict.numbers["unseen"] < 0.3
             assert "With 95% confidence" in verdict.text
 
 
@@ -129,7 +129,10 @@ def test_it_stops_when_it_is_sure(folders):
     found = trace(folders, "blend", until_sure=True, watcher=listener)
     assert found.verdict.kind == "merge"
     assert found.sample.sure
-    assert found.sample.rounds == 2 == len(listener.looks)
+    # One run of every slice is too little for a blend to be significant.
+    kinds = [verdict.kind for verdict, _ in listener.looks]
+    assert kinds == ["undetermined", "merge", "merge"]
+    assert found.sample.rounds == 3
     assert found.sample.share < 0.3
     # Each round reads what the former did not.
     assert sum(listener.bytes) == found.sample.bytes
@@ -170,14 +173,14 @@ def test_a_verdict_that_hangs_on_a_group_of_runs_is_not_sure(folders, monkeypatc
     def wavering(*arguments):
         verdict, recipe = judge(*arguments)
         calls.append(verdict.kind)
-        # Of each round the third judgement is that of a replicate.
+        # After three rounds come replicates of the third; this is the second of them.
         other = replace(verdict, kind="fine-tune") if len(calls) == 5 else verdict
         return other, recipe
 
     monkeypatch.setattr(sure, "judge", wavering)
     found = trace(folders, "blend", until_sure=True)
-    assert len(calls) > 5
-    assert found.sample is None or found.sample.rounds > 2
+    assert calls == ["undetermined", *["merge"] * 4]
+    assert found.sample is None
 
 
 def test_samples_double_up_to_a_quarter_or_to_what_is_given(monkeypatch):
