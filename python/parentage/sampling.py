@@ -34,6 +34,8 @@ SHORTEST = 1 << 12
 """Elements of the shortest runs: whole pages of any dtype."""
 SHORT = 1 << 14
 """Elements of runs where slices have few of them: 32 KiB in bf16, which disks still read well."""
+FEW = 256
+"""Runs below which they are made as short as can be instead: fewer bound and vary little."""
 LONGEST = 1 << 18
 """Elements of the longest runs."""
 CONFIDENCE = 0.95
@@ -183,8 +185,8 @@ class Sampling:
         """Spread about ``budget`` bytes, over all checkpoints, evenly; a run per slice at least.
 
         Runs are as long as they can be, up to ``longest`` elements, with sixteen of them, or the
-        whole, in slices that hold half of the elements; and are short rather than more than asked
-        for.
+        whole, in slices that hold half of the elements; and are short rather than few, or more
+        than asked for.
         """
         self._seed = seed
         self._elements = np.array([each.elements for each in alignment.slices], dtype=np.uint64)
@@ -194,10 +196,13 @@ class Sampling:
         self.length = SHORTEST
         """Elements of a run."""
         length, wanted = longest, None
-        while wanted is None and length >= SHORTEST:
+        while length >= SHORTEST:
             found = _wanted(self._elements, widths, length, budget)
-            if found is not None and (length <= SHORT or self._is_ample(found, length)):
+            if found is not None:
                 self.length, wanted = length, found
+                is_long_enough = length <= SHORT and float(found.sum()) >= FEW
+                if is_long_enough or self._is_ample(found, length):
+                    break
             length //= 2
         places = self._places(self.length)
         if wanted is None:
