@@ -125,7 +125,7 @@ def cli() -> None:
     "what there is to read (0.2%). Its verdict says what it rests on, and is never exact.",
 )  # fmt: skip
 @click.option(
-    "--seed", type=click.IntRange(0, (1 << 64) - 1), default=0, show_default=True, metavar="N",
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N",
     help="Which places a sample is read at.",
 )  # fmt: skip
 @click.option(

@@ -436,9 +436,10 @@ class Bar:
     def look(self, verdict: Verdict, sampled: Sampled) -> None:
         """Print what a sample says while more is read."""
         kind = (verdict.kind, _STYLES[verdict.kind])
-        read = f"{percent(sampled.share)} read: "
+        number = "first look" if sampled.rounds == 1 else f"look {sampled.rounds}"
+        read = f", {percent(sampled.share)} read: "
         level = f" ({verdict.level}, by rule {verdict.rule})"
-        self._console.print(Text.assemble("first look, ", read, kind, level), soft_wrap=True)
+        self._console.print(Text.assemble(number, read, kind, level), soft_wrap=True)
 
     def stop(self) -> None:
         """Take the bar away."""
