@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from parentage.amounts import portion, size
 from parentage.verdict import KINDS
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from parentage.terminal import Terminal
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]
@@ -35,10 +34,24 @@ class Size(click.ParamType):  # type: ignore[type-arg]
         """Return the number of bytes."""
         if isinstance(value, int):
             return value
-        found = re.fullmatch(r"\s*(\d+)\s*([kmg]?i?)b?\s*", str(value), re.IGNORECASE)
-        if not found or found[2].lower() not in _UNITS:
-            self.fail(f"{value!r} is no size; write 8MiB, 500kB or a number of bytes", param, ctx)
-        return int(found[1]) * _UNITS[found[2].lower()]
+        try:
+            return size(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Portion(click.ParamType):  # type: ignore[type-arg]
+    """Bytes, or a share of everything: 5GB, 0.2%."""
+
+    name = "portion"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        """Return the text, if it is a portion."""
+        try:
+            portion(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
 
 
 def _paths(
@@ -110,6 +123,20 @@ def cli() -> None:
     "--fail-on", "fail_on", multiple=True, type=click.Choice(KINDS), metavar="VERDICT",
     help=f"Exit with status 1 on this verdict. Can be repeated. One of: {', '.join(KINDS)}.",
 )  # fmt: skip
+@click.option(
+    "--sample", type=Portion(), metavar="AMOUNT",
+    help="Read a sample spread over every tensor: bytes over all checkpoints (5GB), or a share of "
+    "what there is to read (0.2%). Its verdict says what it rests on, and is never exact.",
+)  # fmt: skip
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N",
+    help="Which places a sample is read at.",
+)  # fmt: skip
+@click.option(
+    "--until-sure", is_flag=True,
+    help="Read a sample and double it until more would not change the verdict, up to --sample or "
+    "everything.",
+)  # fmt: skip
 @click.option("--threads", type=click.IntRange(1, 1024), help="Default: one per CPU.")
 @click.option(
     "--io", type=click.Choice(["mmap", "pread"]), default="mmap", show_default=True,
@@ -130,6 +157,9 @@ def trace(
     as_json: bool,
     layers: bool,
     fail_on: tuple[str, ...],
+    sample: str | None,
+    seed: int,
+    until_sure: bool,
     threads: int | None,
     io: str,
     tile_size: int | None,
@@ -143,6 +173,10 @@ def trace(
     merge-then-changed, fine-tune, assembled, unrelated and undetermined; it names the rule that
     decided and the numbers that met it.
 
+    A first verdict, from a sample, is told on stderr before everything is read. Where that takes
+    too long, a sample may be enough: --until-sure reads as little as settles the verdict. What a
+    sample says is never exact, since what was not read may differ; the verdict says how much.
+
     \b
     Examples:
       Is it a blend of these two?
@@ -153,6 +187,9 @@ def trace(
         parentage trace ./Suspect -b ./Base -p ./A --control ./Sibling
       It was interrupted, by whatever. Go on:
         parentage trace ./Suspect -b ./Base -p ./A -p ./B -p ./C -o evidence/ --resume
+      It is large, and an answer is wanted in a minute, or with 5 GB of reading at most:
+        parentage trace ./Suspect -b ./Base -p ./A --until-sure
+        parentage trace ./Suspect -b ./Base -p ./A --sample 5GB
       In a pipeline:
         parentage trace ./Upload -b ./Ours --json --fail-on identical > evidence.json
 
@@ -161,10 +198,14 @@ def trace(
     or the checkpoints are others, it says so and stops. Without --resume, what is kept is never
     overwritten: remove the file to give it up.
 
-    No option after --layers changes a digit of the result, nor does --resume.
+    No option from --threads on changes a digit of the result, nor does --resume.
     """
     if resume and output is None:
         raise click.UsageError("--resume needs -o DIR: what was read is kept there")
+    if resume and (sample is not None or until_sure):
+        raise click.UsageError(
+            "--resume goes on with a full pass; with --sample or --until-sure, begin again"
+        )
     terminal = _terminal(quiet=quiet, no_color=no_color)
     if output is not None:
         _check_output(output)
@@ -177,6 +218,9 @@ def trace(
             base=base,
             parents=parents,
             controls=controls,
+            sample=sample,
+            seed=seed,
+            until_sure=until_sure,
             threads=threads,
             tile_bytes=tile_size,
             io=io,

@@ -58,6 +58,9 @@ class Gram:
     blend with its parent for each simulated weight, and last the parent's energy."""
     squares: Floats
     """(S, C - 2) squared inner products of displacements with the child's, summed over blocks."""
+    used: Floats
+    """(S,) elements that ``blocks`` and ``energy`` stand for: those that are finite, and of a
+    sample as many as there are for each that was read."""
 
     @classmethod
     def from_core(cls, n: Counts, statistics: Statistics) -> Gram:
@@ -79,6 +82,7 @@ class Gram:
             statistics.precision,
             statistics.bias,
             squares,
+            (n - statistics.excluded).astype(np.float64),
         )
 
     @classmethod
@@ -93,7 +97,7 @@ class Gram:
             "bias": (columns - 2, _core.WEIGHTS + 1),
             "squares": (columns - 2,),
         }
-        floats = ("blocks", "energy", "bias", "squares")
+        floats = ("blocks", "energy", "bias", "squares", "used")
         zeros: dict[str, Any] = {
             each.name: np.zeros(
                 (groups, *shapes.get(each.name, ())),

@@ -15,6 +15,7 @@ from parentage.journal import Journal, identity
 from parentage.report import Inputs, Trace, report
 from parentage.sample import moved_layers, strange_layers
 from parentage.stream import Options, stream
+from parentage.sure import Case, Request, first_look, trace_sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,6 +37,9 @@ def trace(
     io: str = "mmap",
     level: str | None = None,
     recipes: bool = True,
+    sample: int | str | None = None,
+    seed: int = 0,
+    until_sure: bool = False,
     output: Path | None = None,
     resume: bool = False,
     watcher: Watcher | None = None,
@@ -64,6 +68,16 @@ def trace(
         The instruction set; by default the fastest of this CPU.
     recipes
         Whether to look for the recipe, in a sample, and to replay it on everything.
+    sample
+        Read no more than a sample, spread over every slice: bytes over all checkpoints, as an int
+        or like ``"5GB"``, or a share of what there is to read, like ``"0.2%"``. A run of each slice
+        is read at least, and the search for recipes reads some million elements besides. Nothing is
+        *exact* then: what was not read may differ, and the verdict says how much of it.
+    seed
+        Of the places that are read of a sample. The same seed reads the same.
+    until_sure
+        Read a sample, and double it until more would not change the verdict
+        (:mod:`parentage.sure`), up to ``sample`` or everything.
     output
         A folder that the evidence is written to, as by :meth:`Trace.save`. While the trace runs,
         what it has finished is kept there, and stays if it is interrupted.
@@ -72,7 +86,9 @@ def trace(
         evidence is the same, byte for byte. Without it, what is kept there is an error: it is
         never overwritten.
     watcher
-        Told of the bytes to read and of those read so far, and may raise to stop.
+        Told of the bytes to read and of those read so far, and may raise to stop. If it has a
+        method ``look(verdict, sampled)``, it is told of verdicts that rest on a sample before more
+        is read: with neither ``sample`` nor ``until_sure`` of one, before everything is read.
     note
         Told in a sentence what became of ``resume``, and what is kept.
 
@@ -80,7 +96,7 @@ def trace(
     -------
     Trace
         The verdict and the tables it rests on. No option from ``threads`` to ``level`` changes a
-        bit of it.
+        bit of it. ``trace.sample`` says what was read; it is ``None`` if everything was.
 
     Raises
     ------
@@ -100,19 +116,23 @@ def trace(
     >>> found.verdict.kind
     'merge'
     """
+    request = Request.check(sample, seed, until_sure=until_sure)
     inputs = open_all(child, base, parents, controls)
     options = Options(_core.threads() if threads is None else threads, tile_bytes, io, level)
     if resume and output is None:
         raise ValueError("resume needs output: what was read is kept there")
+    if resume and request is not None:
+        raise ValueError("resume goes on with a full pass: a sample is read again from its start")
     kept = (
         nullcontext()
-        if output is None
+        if output is None or request is not None
         else Journal(output, identity(inputs), resume=resume, note=note)
     )
     with kept as journal:
-        found = _trace(inputs, options, watcher, journal, recipes=recipes)
-        if output is not None and journal is not None:
+        found = _trace(inputs, options, watcher, journal, request, recipes=recipes)
+        if output is not None:
             found.save(output)
+        if journal is not None:
             journal.remove()
     return found
 
@@ -122,6 +142,7 @@ def _trace(
     options: Options,
     watcher: Watcher | None,
     journal: Journal | None,
+    request: Request | None,
     *,
     recipes: bool,
 ) -> Trace:
@@ -133,6 +154,11 @@ def _trace(
     replays = [
         build(each.recipe, findings.columns, alignment.slices) for each in chosen if findings
     ]
+    case = Case(inputs, alignment, options, findings, chosen, replays)
+    if request is None:
+        first_look(case, watcher)
+    elif (found := trace_sample(case, request, watcher)) is not None:
+        return found
     statistics = stream(alignment, len(inputs.parents), options, watcher, replays, journal)
     return report(inputs, alignment, statistics, options, findings, chosen)
 

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from html import escape
 from pathlib import Path
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from parentage.gram import Floats
     from parentage.hypothesise import Hypothesis
     from parentage.recipe import Recipe
+    from parentage.sampling import Sampled
     from parentage.stream import Options, Replayed, Statistics, Table
 
 SCHEMA = "parentage.evidence/1"
@@ -104,6 +105,8 @@ class Trace:
     """Elements of the child, compared or not."""
     outcome: Outcome | None = None
     """The best recipe that was found, and what it reproduces; ``None`` without one."""
+    sample: Sampled | None = None
+    """What was read, if that was a sample; ``None`` if it was everything."""
 
     @property
     def recipe(self) -> Recipe | None:
@@ -112,7 +115,7 @@ class Trace:
 
     @property
     def elements(self) -> int:
-        """Elements of the child that were compared."""
+        """Elements of the child that were compared: of a sample, those that were read."""
         return int(self.model["n"][0])
 
     @cached_property
@@ -141,6 +144,7 @@ class Trace:
                 "blocks": _core.BLOCKS,
                 "least_share_paired": LEAST_SHARE,
                 "singular": SINGULAR,
+                "sample": None if self.sample is None else self.sample.as_dict(),
                 "thresholds": {name: getattr(Thresholds(), name) for name in Thresholds.__slots__},
             },
             "coverage": {
@@ -203,7 +207,8 @@ class Trace:
             f"<Trace of {printable(self.inputs.child.name)}: "
             f"{self.verdict.kind} ({self.verdict.level})"
             + (f", {weights}" if weights else "")
-            + f", {self.slices.height} slices, {self.elements:,} elements>"
+            + f", {self.slices.height} slices, {self.elements:,} elements"
+            + (" of a sample>" if self.sample is not None else ">")
         )
 
     def _repr_html_(self) -> str:
@@ -242,10 +247,12 @@ def report(
     options: Options,
     findings: Findings | None = None,
     hypotheses: Sequence[Hypothesis] = (),
+    sample: Sampled | None = None,
 ) -> Trace:
     """Make tables of statistics, and a verdict of the tables.
 
-    ``hypotheses`` are those that were replayed, in the order of ``statistics.replayed``.
+    ``hypotheses`` are those that were replayed, in the order of ``statistics.replayed``; ``sample``
+    is what the statistics are estimated from, if not everything was read.
     """
     slices = alignment.slices
     outcome, best = _outcome(statistics.replayed, hypotheses)
@@ -293,7 +300,9 @@ def report(
     )
     return Trace(
         verdict=decide(
-            _evidence(inputs, alignment, statistics, options, model, total, outcome, best, findings)
+            _evidence(
+                inputs, alignment, statistics, options, model, outcome, best, findings, sample
+            )
         ),
         inputs=inputs,
         slices=table[order],
@@ -313,6 +322,7 @@ def report(
         unaligned=unaligned,
         elements_total=total,
         outcome=outcome,
+        sample=sample,
     )
 
 
@@ -321,6 +331,36 @@ def _shapes(slices: Sequence[Slice]) -> pl.Series:
     rows: dict[tuple[int, ...], int] = {}
     found = [rows.setdefault(each.shape, len(rows)) for each in slices]
     return pl.Series([list(shape) for shape in rows], dtype=pl.List(pl.Int64)).gather(found)
+
+
+def judge(
+    inputs: Inputs,
+    alignment: Alignment,
+    statistics: Statistics,
+    options: Options,
+    findings: Findings | None,
+    hypotheses: Sequence[Hypothesis],
+    sample: Sampled,
+) -> tuple[Verdict, Recipe | None]:
+    """Return the verdict of :func:`report`, and the recipe, without tables.
+
+    Nor is the rank of what is left over found, which takes whole matrices and decides nothing.
+    """
+    outcome, best = _outcome(statistics.replayed, hypotheses)
+    evidence = _evidence(
+        inputs,
+        alignment,
+        statistics,
+        options,
+        _columns(statistics.model, inputs),
+        outcome,
+        best,
+        findings,
+        sample,
+    )
+    nothing = cache(lambda: None)
+    verdict = decide(replace(evidence, remainder=nothing, displacement=nothing))
+    return verdict, None if outcome is None else outcome.recipe
 
 
 def _layer_row(each: Slice, numbers: tuple[int, ...]) -> int:
@@ -419,7 +459,7 @@ def _columns(table: Table, inputs: Inputs) -> dict[str, pl.Series]:
     parents = [each.name for each in inputs.parents]
     controls = [each.name for each in inputs.controls]
     n = table.n.astype(np.float64)
-    used = np.maximum(n - table.excluded.astype(np.float64), 1.0)
+    used = np.maximum(table.used, 1.0)
     out: dict[str, pl.Series] = {}
 
     def put(name: str, values: Any) -> None:
@@ -479,12 +519,14 @@ def _evidence(
     statistics: Statistics,
     options: Options,
     model: dict[str, pl.Series],
-    total: int,
     outcome: Outcome | None,
     best: int,
     findings: Findings | None,
+    sample: Sampled | None,
 ) -> Evidence:
     """Gather what the rules look at."""
+    total = inputs.child.elements
+    compared = sum(each.elements for each in alignment.slices)
     table = statistics.model
     gram = table.estimates.gram[0]
     parents = [each.name for each in inputs.parents]
@@ -520,8 +562,8 @@ def _evidence(
         child=inputs.child.name,
         base=inputs.base.name,
         elements=elements,
-        coverage=elements / total if total else 0.0,
-        finite=1.0 - int(table.excluded[0]) / elements,
+        coverage=compared / total if total else 0.0,
+        finite=1.0 - int(table.excluded[0]) / max(elements, 1),
         equal={name: int(table.equal[0, i]) for i, name in enumerate(others)},
         same_dtype={name: all(row[i] for row in same_dtype) for i, name in enumerate(others)},
         weights={name: value(f"ols_{name}") for name in parents},
@@ -548,15 +590,18 @@ def _evidence(
         unmoved=elements - int(table.moved[0]),
         stray=int(table.stray[0]),
         bias={name: value(f"rounding_bias_{name}") for name in parents},
-        replay=None if outcome is None else _replay(outcome, total, statistics, best),
+        replay=None if outcome is None else _replay(outcome, alignment, total, statistics, best),
         cells_share=None if findings is None or not parents else findings.blends[-1].share,
         left_over=_left_over(statistics),
         remainder=cache(lambda: _remainder(statistics, findings, outcome)),
         displacement=cache(lambda: _displacement(statistics, findings, start)),
+        sample=sample,
     )
 
 
-def _replay(outcome: Outcome, total: int, statistics: Statistics, best: int) -> Replay:
+def _replay(
+    outcome: Outcome, alignment: Alignment, total: int, statistics: Statistics, best: int
+) -> Replay:
     recipe = outcome.recipe
     replayed, slices = statistics.replayed, statistics.slices
     mismatched = replayed.mismatched[:, best].astype(np.float64)
@@ -567,12 +612,15 @@ def _replay(outcome: Outcome, total: int, statistics: Statistics, best: int) -> 
     rest = replayed.applies & (mismatched > 0)
     energy = float(slices.energy[rest].sum())
     others = float((mismatched + given)[rest].sum())
+    # Elements that those which were replayed stand for: themselves, but of a sample.
+    sizes = np.array([each.elements for each in alignment.slices], dtype=np.float64)
+    held = (mismatched + given) * (sizes / np.maximum(slices.n, 1))
     return Replay(
         kind=METHODS[recipe.method].verdict(recipe),
         text=recipe.describe(),
         equivalents=recipe.equivalents,
         elements=outcome.elements,
-        coverage=outcome.elements / total if total else 0.0,
+        coverage=float(held.sum()) / total if total else 0.0,
         mismatched=outcome.mismatched,
         explained=outcome.explained,
         decoy_share=outcome.decoy_share,

@@ -16,13 +16,16 @@ from parentage.gram import Counts, Floats, Gram, joined
 from parentage.statistics import Estimates, estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from parentage.align import Alignment, Slice
     from parentage.journal import Journal
     from parentage.replay import Program, Value
+
+    Part = tuple[int, int, Gram, dict[str, NDArray[Any]]]
+    """A range of slices, first and past the last, their sums, and what replays count of them."""
 
 RANGE_CHUNKS = 1 << 15
 """Chunks whose partial results are held at once: some tens of MB, and gigabytes of input."""
@@ -33,7 +36,11 @@ BATCH = 2048
 
 
 class Watcher(Protocol):
-    """Whoever wants to know how far a pass has come."""
+    """Whoever wants to know how far a pass has come.
+
+    A watcher may have a method ``look``, too, which is told of verdicts on samples; see
+    :func:`parentage.sure.tell`.
+    """
 
     def start(self, total: int) -> None:
         """Be told of the bytes that will be read, over all checkpoints."""
@@ -57,6 +64,7 @@ class Table:
     """Sums and estimates of slices or of groups of them, one row each."""
 
     n: Counts
+    used: Floats
     energy: Floats
     excluded: Counts
     moved: Counts
@@ -119,16 +127,21 @@ def stream(
     bounded by the number of slices, not by their size. Slices that ``journal`` has are not read
     again, and all others are added to it as they are finished.
     """
-    slices, plan = alignment.slices, alignment.plan
+    return tabulate(alignment, parents, _parts(alignment, options, watcher, replays, journal))
+
+
+def tabulate(alignment: Alignment, parents: int, ranges: Iterable[Part]) -> Statistics:
+    """Make tables of what ranges of slices give. They come in order, and hold every slice once."""
+    slices, columns = alignment.slices, alignment.plan.columns
     layer_numbers = tuple(sorted({layer for each in slices if (layer := _layer(each)) is not None}))
     component_names = tuple(
         name for name in COMPONENTS if any(each.component == name for each in slices)
     )
     sums = {
-        "layers": Sums(len(layer_numbers) + 1, plan.columns),
-        "components": Sums(len(component_names), plan.columns),
-        "model": Sums(1, plan.columns),
-        "matrices": Sums(2, plan.columns),
+        "layers": Sums(len(layer_numbers) + 1, columns),
+        "components": Sums(len(component_names), columns),
+        "model": Sums(1, columns),
+        "matrices": Sums(2, columns),
     }
     # The last layer stands for slices that are in none.
     rows = {layer: row for row, layer in enumerate((*layer_numbers, None))}
@@ -141,12 +154,11 @@ def stream(
     }
     parts: list[Table] = []
     counted: list[dict[str, NDArray[Any]]] = []
-    applies = np.array([is_replayed(each) for each in slices])
     held: list[Gram] = []
     start = 0
-    for last, part, replayed in _finished(alignment, options, watcher, replays, applies, journal):
+    for _, last, part, counts in ranges:
         held.append(part)
-        counted.append(replayed)
+        counted.append(counts)
         if last - start >= BATCH or last == len(slices):
             whole = joined(held)
             table = _table(whole, parents)
@@ -167,32 +179,34 @@ def stream(
         model=sums["model"].table(parents),
         matrices=sums["matrices"].gram.total[1],
         replayed=Replayed(
-            applies, **{name: np.concatenate([each[name] for each in counted]) for name in _COUNTED}
+            np.array([is_replayed(each) for each in slices]),
+            **{name: np.concatenate([each[name] for each in counted]) for name in COUNTED},
         ),
     )
 
 
-_COUNTED = ("reproduced", "explained", "mismatched", "zero_signs", "ulps", "first")
+COUNTED = ("reproduced", "explained", "mismatched", "zero_signs", "ulps", "first")
+"""What replays count, by slice."""
 _SUMMED = (
     "gram", "energy", "bias", "precision", "excluded", "moved", "stray", "equal", "nan", "inf",
     "histogram",
 )  # fmt: skip
 
 
-def _finished(
+def _parts(
     alignment: Alignment,
     options: Options,
     watcher: Watcher | None,
     replays: Sequence[tuple[Program, Sequence[Value]]],
-    applies: NDArray[np.bool_],
     journal: Journal | None,
-) -> Iterator[tuple[int, Gram, dict[str, NDArray[Any]]]]:
-    """Yield, range after range, the slice it ends before, its sums, and what replays counted.
+) -> Iterator[Part]:
+    """Yield what ranges of slices give, in order.
 
     How slices are cut into ranges changes no result, so a journal may have been cut otherwise.
     """
     plan = alignment.plan
     total = plan.bytes(0, plan.slices)
+    applies = np.array([is_replayed(each) for each in alignment.slices])
     elements = np.array([each.elements for each in alignment.slices], dtype=np.uint64)
     done = start = 0
     if journal is not None:
@@ -214,7 +228,7 @@ def _finished(
         first, last = record.values["first"], record.values["last"]
         core = cast("_core.Statistics", SimpleNamespace(**record.arrays))
         part = Gram.from_core(elements[first:last], core)
-        yield last, part, {name: record.arrays[name] for name in _COUNTED}
+        yield first, last, part, {name: record.arrays[name] for name in COUNTED}
     chunks = max(1, min(RANGE_CHUNKS, RANGE_BYTES // (2 * _core.CHUNK * plan.columns)))
     for first, last in plan.ranges(chunks):
         if last <= start:
@@ -223,13 +237,13 @@ def _finished(
         owner = np.arange(first, last)
         cores = [program.replay(results, owner, applies=applies) for program, results in replays]
         found = _pass(alignment, first, last, options, watcher, done, cores)
-        counted = {name: getattr(found.replayed, name) for name in _COUNTED}
+        counted = {name: getattr(found.replayed, name) for name in COUNTED}
         done += plan.bytes(first, last)
         if journal is not None:
             summed = {name: getattr(found, name) for name in _SUMMED}
             journal.append("slices", {"first": first, "last": last}, summed | counted)
             journal.progress(done, total)
-        yield last, Gram.from_core(elements[first:last], found), counted
+        yield first, last, Gram.from_core(elements[first:last], found), counted
 
 
 def is_replayed(each: Slice) -> bool:
@@ -327,6 +341,7 @@ def _table(part: Gram, parents: int) -> Table:
     estimates = estimate(part, parents)
     return Table(
         part.n,
+        part.used,
         part.energy,
         part.excluded,
         part.moved,

@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from parentage.checkpoint import COMPONENTS, Checkpoint, printable
+from parentage.sampling import percent
 from parentage.verdict import Thresholds
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from parentage.carry import Comparison
     from parentage.report import Outcome, Trace
+    from parentage.sampling import Sampled
     from parentage.verdict import Verdict
     from parentage.write import Written
 
@@ -76,8 +78,8 @@ class Terminal:
             self.err.print(Text(printable(message)), soft_wrap=True)
 
     def watcher(self) -> Bar | None:
-        """Return a progress bar, or ``None`` where nobody would see it."""
-        return None if self.quiet or not self.err.is_terminal else Bar(self.err)
+        """Return what shows progress, on terminals, and first looks; ``None`` if quiet."""
+        return None if self.quiet else Bar(self.err)
 
     def verdict(self, verdict: Verdict) -> None:
         """Print a verdict with its rule."""
@@ -222,8 +224,9 @@ class Terminal:
     def _coverage(self, trace: Trace) -> None:
         row = trace.model.row(0, named=True)
         share = trace.elements / trace.elements_total if trace.elements_total else 0.0
+        compared = "compared" if trace.sample is None else "read a sample:"
         self.out.print(
-            f"  compared {trace.elements:,} of {trace.elements_total:,} elements of "
+            f"  {compared} {trace.elements:,} of {trace.elements_total:,} elements of "
             f"{printable(trace.inputs.child.name)} ({share:.2%}), in {trace.slices.height:,} slices"
         )
         if row["excluded"]:
@@ -242,7 +245,8 @@ class Terminal:
             for line in _reasons(rows):
                 self.out.print(Text("    " + line), soft_wrap=True)
         else:
-            self.out.print("  every tensor of every checkpoint was compared")
+            compared = "was compared" if trace.sample is None else "is in the sample"
+            self.out.print(f"  every tensor of every checkpoint {compared}")
 
     def replay(self, comparison: Comparison | None, written: Written | None) -> None:
         """Print what a recipe reproduces of a child, and what was written of it."""
@@ -401,9 +405,13 @@ class Terminal:
 
 
 class Bar:
-    """A progress bar of bytes read, with speed and time left, gone when done."""
+    """A progress bar of bytes read, with speed and time left, gone when done.
+
+    Where the console is no terminal, there is no bar, and first looks are lines of text alone.
+    """
 
     def __init__(self, console: Console) -> None:
+        self._console = console
         self._progress = Progress(
             TextColumn("reading"),
             BarColumn(),
@@ -416,17 +424,27 @@ class Bar:
         self._task = self._progress.add_task("read", total=None)
 
     def start(self, total: int) -> None:
-        """Show the bar."""
-        self._progress.update(self._task, total=total)
-        self._progress.start()
+        """Show the bar, from its beginning."""
+        self._progress.reset(self._task, total=total)
+        if self._console.is_terminal:
+            self._progress.start()
 
     def update(self, done: int) -> None:
         """Move the bar."""
         self._progress.update(self._task, completed=done)
 
+    def look(self, verdict: Verdict, sampled: Sampled) -> None:
+        """Print what a sample says while more is read."""
+        kind = (verdict.kind, _STYLES[verdict.kind])
+        number = "first look" if sampled.rounds == 1 else f"look {sampled.rounds}"
+        read = f", {percent(sampled.share)} read: "
+        level = f" ({verdict.level}, by rule {verdict.rule})"
+        self._console.print(Text.assemble(number, read, kind, level), soft_wrap=True)
+
     def stop(self) -> None:
         """Take the bar away."""
-        self._progress.stop()
+        if self._console.is_terminal:
+            self._progress.stop()
 
 
 def _console(*, color: bool, stderr: bool) -> Console:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from parentage.remainder import Remainder
+    from parentage.sampling import Sampled
 
 KINDS = (
     "identical",
@@ -211,6 +212,8 @@ class Evidence:
     matrices."""
     displacement: Callable[[], Remainder | None] = lambda: None
     """The same of all that the child differs by from the origin."""
+    sample: Sampled | None = None
+    """What was read, if not everything was; elements are then those that were read."""
     thresholds: Thresholds = field(default_factory=Thresholds)
 
     @property
@@ -278,7 +281,21 @@ def decide(evidence: Evidence) -> Verdict:
             break
     else:
         verdict = undetermined(evidence)
+    if evidence.sample is not None:
+        verdict = _of_a_sample(verdict, evidence.sample)
     return replace(verdict, text=printable(verdict.text))
+
+
+def _of_a_sample(verdict: Verdict, sample: Sampled) -> Verdict:
+    """Return a verdict that claims no more than a sample shows: never that bytes are equal."""
+    parts = [verdict.text, str(sample)]
+    numbers = {**verdict.numbers, "sampled_share": sample.share}
+    if verdict.level == "exact":
+        # Nothing was seen to differ, which leaves what was not seen.
+        parts.append(sample.reservation)
+        numbers["unseen"] = sample.unseen
+    text = " ".join(part for part in parts if part)
+    return replace(verdict, level="statistical", text=text, numbers=numbers)
 
 
 def too_little(e: Evidence) -> Verdict | None:
@@ -327,7 +344,7 @@ def _reproduced(e: Evidence, kind: str, *, same_dtype: bool) -> Verdict | None:
                 kind,
                 "exact",
                 "identical" if same_dtype else "re_encoded",
-                f"all {e.elements:,} elements compared {what} {name}.{_rest(e)}",
+                f"all {e.elements:,} elements {_compared(e)} {what} {name}.{_rest(e)}",
                 {"parent": name, "equal": equal, "elements": e.elements, "coverage": e.coverage},
             )
     return None
@@ -343,7 +360,7 @@ def assembled(e: Evidence) -> Verdict | None:
         "assembled",
         "exact",
         "assembled",
-        f"all {e.slices:,} slices are copies: {_list(parts)}.{_rest(e)}",
+        f"all {e.slices:,} slices are copies{_where_read(e)}: {_list(parts)}.{_rest(e)}",
         {**{f"slices_{name}": count for name, count in sources.items()}, "slices": e.slices},
     )
 
@@ -397,7 +414,7 @@ def replayed(e: Evidence) -> Verdict | None:
     ):
         return None
     if replay.is_exact:
-        what = f"reproduces all {replay.elements:,} elements compared, bit for bit"
+        what = f"reproduces all {replay.elements:,} elements {_compared(e)}, bit for bit"
     elif replay.explained:
         what = (
             f"reproduces or explains {replay.share:.4%} of the elements: {replay.explained:,} lie "
@@ -410,7 +427,7 @@ def replayed(e: Evidence) -> Verdict | None:
         others = _list(replay.equivalents)
         same = (
             f" The same bytes come from {others}."
-            if replay.is_exact
+            if replay.is_exact and e.sample is None
             else f" The data can not tell it from {others}."
         )
     return Verdict(
@@ -720,6 +737,14 @@ def _warning(e: Evidence) -> str:
         f" The displacements are near one unit in the last place, so rounding can move these "
         f"weights by up to {worst:.2f}."
     )
+
+
+def _compared(e: Evidence) -> str:
+    return "compared" if e.sample is None else "read"
+
+
+def _where_read(e: Evidence) -> str:
+    return "" if e.sample is None else " where they were read"
 
 
 def _rest(e: Evidence) -> str:

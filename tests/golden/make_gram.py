@@ -107,7 +107,7 @@ def fma(a: float, b: float, c: float) -> float:
 
 
 def narrow(exact: Fraction) -> float:
-    """The nearest float32, ties to even, subnormal numbers among them; infinite where it overflows."""
+    """The nearest float32, ties to even, subnormal ones among them; infinite where it overflows."""
     if exact == 0:
         return 0.0
     top = abs(exact)
@@ -473,7 +473,7 @@ def generated(made: dict[str, int]) -> bytes:
     """The bf16 that an entry ``made`` stands for.
 
     Words of ``seed`` give sign, three bits of the exponent from 2^-9 on, and significand. Words of
-    ``moves`` move the bits by up to ``most`` either way. ``nan``, if it is there, is one that is NaN.
+    ``moves`` move the bits by up to ``most`` either way. ``nan`` is one that is NaN.
     """
     length, most = made["length"], made["most"]
     words = splitmix(made["seed"], length)
