@@ -140,7 +140,9 @@ def sampled(folder: Path, layout: str, scratch: Path, budget: str) -> dict[str, 
     if found.status == 0:
         document = json.loads(found.out)
         recipe = document["recipe"]
-        out["verdict"] = {key: document["verdict"][key] for key in ("kind", "level", "rule", "text")}
+        out["verdict"] = {
+            key: document["verdict"][key] for key in ("kind", "level", "rule", "text")
+        }
         out["weights"] = recipe and {each["name"]: each["weight"] for each in recipe["parents"]}
         out["elements_read"] = document["coverage"]["elements_read"]
     return out
@@ -155,7 +157,9 @@ def crossing(folder: Path, layouts: list[str], scratch: Path) -> list[dict[str, 
                 paths = (str(folder / one / "child"), str(folder / other / "base"))
                 found = measure(scratch, "pair", *paths)
                 pairs = found.first("pairs") or {"share": None, "reasons": [found.err[-300:]]}
-                out.append({"child": one, "base": other, **{k: pairs[k] for k in ("share", "reasons")}})
+                out.append(
+                    {"child": one, "base": other, **{k: pairs[k] for k in ("share", "reasons")}}
+                )
     return out
 
 
@@ -242,7 +246,13 @@ def bounds(layouts: dict[str, Any]) -> list[dict[str, Any]]:
         for name, value in measured.items():
             met = value is not None and value < BOUNDS[name]
             out.append(
-                {"layout": layout, "what": name, "measured": value, "bound": BOUNDS[name], "met": met}
+                {
+                    "layout": layout,
+                    "what": name,
+                    "measured": value,
+                    "bound": BOUNDS[name],
+                    "met": met,
+                }
             )
     return out
 
@@ -265,14 +275,18 @@ def show(document: dict[str, Any]) -> None:
             "GB/s": part["bytes_per_s"] and round(part["bytes_per_s"] / 1e9, 2),
             f"pass reached with {FEW_FILES} files": found["few_files"]["gets_to_the_pass"],
             "resume": part["resume"].get("skipped", part["resume"].get("goes_on")),
-            "sample": found["sample"].get("skipped", found["sample"].get("verdict", {}).get("kind")),
+            "sample": found["sample"].get(
+                "skipped", found["sample"].get("verdict", {}).get("kind")
+            ),
         }
         for disk, time in found["projected"].items():
             rows[f"full pass, disk {disk}"] = f"{time['seconds']:,} s, by {time['limited_by']}"
         for stage, seconds in {**found["planning"]["stages"], **part.get("stages", {})}.items():
             rows[f"stage {stage}"] = f"{seconds} s"
         for what, value in rows.items():
-            table.add_row(layout, what, f"{value:,}" if isinstance(value, int) else str(value), "", "")
+            table.add_row(
+                layout, what, f"{value:,}" if isinstance(value, int) else str(value), "", ""
+            )
     console.print(table)
     for each in document["across_layouts"]:
         reasons = "; ".join(each["reasons"])

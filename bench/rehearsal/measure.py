@@ -1,4 +1,4 @@
-"""Watches a process from outside: its anonymous memory, its open files, and what it says it does."""
+"""Watches a process from outside: its anonymous memory, open files, and what it says it does."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Replicas of a very large checkpoint: its names, shapes, dtypes and shards, in sparse files.
 
-Every header is that of Qwen3.5-397B-A17B, as its configuration and modelling code give it; the data
-is a hole, but for runs at the same elements of base, parent and child. There the base is random, the
-parent displaced a little, and the child 0.6 of the parent and 0.4 of the base, in fused float32,
+Every header is that of Qwen3.5-397B-A17B, as its configuration and modelling code give it; the
+data is a hole, but for runs at the same elements of base, parent and child. There the base is
+random, the parent displaced a little, and the child 0.6 of the parent and 0.4 of the base, in fused float32,
 rounded to bf16: what traces them meets a real blend.
 """
 
@@ -214,14 +214,14 @@ def refuse_if_dense(folder: Path) -> None:
     finally:
         probe.unlink(missing_ok=True)
     if occupied > 1 << 20:
-        sys.exit(f"{folder}: the file system does not keep files sparse ({occupied:,} bytes of 8 K)")
+        sys.exit(f"{folder}: files do not stay sparse ({occupied:,} bytes for 4,096)")
 
 
 def places(alignment: Alignment, seed: int, scattered: int) -> list[tuple[int, int, int]]:
     """Return (slice, first element, count) of the runs that hold data.
 
-    They are those that a first sample reads, and whole pages, ``scattered`` bytes of each checkpoint,
-    elsewhere. None overlaps another.
+    They are those that a first sample reads, those that ``trace --sample`` reads if ``sample``
+    bytes are asked for, and ``scattered`` bytes of each checkpoint elsewhere. None overlaps another.
     """
     total = sum(each.elements for each in alignment.slices)
     found = [runs(each.elements, total, BUDGET) for each in alignment.slices]

@@ -1,4 +1,4 @@
-"""What is measured, in a process of its own: ``python subject.py EVENTS plan|cli|pair ARGUMENT ...``.
+"""What is measured, in a process of its own: ``subject.py EVENTS plan|cli|pair ARGUMENT ...``.
 
 Writes one JSON document per line into the file EVENTS, each with the time it happened:
 
@@ -106,8 +106,8 @@ def plan(events: Events, child: str, base: str, *parents: str) -> None:
 
 def cli(events: Events, *arguments: str) -> int:
     """Run the command line, with the stages timed and the progress written down."""
-    from parentage import pipeline, terminal
     from parentage import cli as command
+    from parentage import pipeline, terminal
 
     for name in ("open_all", "pair", "hypothesise", "stream", "report"):
         if hasattr(pipeline, name):
