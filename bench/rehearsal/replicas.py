@@ -2,8 +2,8 @@
 
 Every header is that of Qwen3.5-397B-A17B, as its configuration and modelling code give it; the
 data is a hole, but for runs at the same elements of base, parent and child. There the base is
-random, the parent displaced a little, and the child 0.6 of the parent and 0.4 of the base, in fused float32,
-rounded to bf16: what traces them meets a real blend.
+random, the parent displaced a little, and the child 0.6 of the parent and 0.4 of the base, in fused
+float32, rounded to bf16: what traces them meets a real blend.
 """
 
 from __future__ import annotations
@@ -217,25 +217,48 @@ def refuse_if_dense(folder: Path) -> None:
         sys.exit(f"{folder}: files do not stay sparse ({occupied:,} bytes for 4,096)")
 
 
-def places(alignment: Alignment, seed: int, scattered: int) -> list[tuple[int, int, int]]:
+def places(
+    alignment: Alignment, seed: int, scattered: int, sample: int
+) -> list[tuple[int, int, int]]:
     """Return (slice, first element, count) of the runs that hold data.
 
-    They are those that a first sample reads, those that ``trace --sample`` reads if ``sample``
-    bytes are asked for, and ``scattered`` bytes of each checkpoint elsewhere. None overlaps another.
+    They are those that a first sample reads, those that ``trace --sample`` reads of ``sample`` bytes,
+    and ``scattered`` bytes of each checkpoint elsewhere. None overlaps another.
     """
     total = sum(each.elements for each in alignment.slices)
     found = [runs(each.elements, total, BUDGET) for each in alignment.slices]
     random = np.random.default_rng(seed)
     sizes = np.array([each.elements for each in alignment.slices], dtype=np.float64)
+    more = sampled(alignment, sample)
     for number in random.choice(len(sizes), scattered // (2 * RUN), p=sizes / sizes.sum()):
         elements = alignment.slices[number].elements
         start = int(random.integers(max(elements // RUN, 1))) * RUN
-        count = min(RUN, elements - start)
-        if all(start >= begin + size or begin >= start + count for begin, size in found[number]):
-            found[number].append((start, count))
+        more.append((int(number), start, min(RUN, elements - start)))
+    for number, start, count in more:
+        held = found[number]
+        at = start
+        # What of it is not held yet, before, between and behind what is.
+        for begin, size in sorted(held):
+            if at < begin < start + count:
+                held.append((at, begin - at))
+            at = max(at, begin + size)
+        if at < start + count:
+            held.append((at, start + count - at))
     return [
         (number, start, count) for number, each in enumerate(found) for start, count in sorted(each)
     ]
+
+
+def sampled(alignment: Alignment, budget: int) -> list[tuple[int, int, int]]:
+    """Return the runs that ``trace --sample`` reads of ``budget`` bytes; none if it can not."""
+    try:
+        from parentage.sampling import Sampling
+    except ImportError:
+        return []
+    runs_ = Sampling(alignment, budget, seed=0).fresh
+    return list(
+        zip(runs_.owner.tolist(), runs_.starts.tolist(), runs_.counts.tolist(), strict=True)
+    )
 
 
 @dataclass(frozen=True)
@@ -247,12 +270,12 @@ class Filled:
     """Of each checkpoint."""
 
 
-def fill(folders: list[Path], seed: int, scattered: int) -> Filled:
+def fill(folders: list[Path], seed: int, scattered: int, sample: int) -> Filled:
     """Write the blend into the holes of base, parent and child, as :func:`places` says."""
     opened = [Checkpoint.open(folder) for folder in folders]
     alignment = align(opened[2], opened[:2])
     tensors = [list(each.tensors.values()) for each in opened]
-    wanted = places(alignment, seed, scattered)
+    wanted = places(alignment, seed, scattered, sample)
     random = np.random.default_rng(seed + 1)
     files = [[os.open(shard.path, os.O_WRONLY) for shard in each.shards] for each in opened]
     try:
@@ -304,13 +327,13 @@ def blend(base: np.ndarray, parent: np.ndarray) -> np.ndarray:
     return total.astype(np.float32).astype(BF16)
 
 
-def build(folder: Path, layout: str, seed: int, scattered: int) -> dict[str, object]:
+def build(folder: Path, layout: str, seed: int, scattered: int, sample: int) -> dict[str, object]:
     """Make base, parent and child of a layout below ``folder``, and say what was made."""
     folders = [folder / layout / role for role in ROLES]
     apparent = [
         write_headers(each, layout, role) for each, role in zip(folders, ROLES, strict=True)
     ]
-    filled = fill(folders, seed, scattered)
+    filled = fill(folders, seed, scattered, sample)
     occupied = [on_disk(each) for each in folders]
     if max(occupied) > 1 << 32:
         sys.exit(f"{folder}: {max(occupied):,} bytes of a replica are on disk; it is not sparse")

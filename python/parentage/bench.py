@@ -88,6 +88,11 @@ class Bench:
     threads: int
     runs: int
 
+    def skip(self, what: str) -> None:
+        """Add something that is not measured, once."""
+        if what not in self.skipped:
+            self.skipped.append(what)
+
     def ceiling(self, case: Case) -> float:
         """Return the speed in GB/s that a case is compared with."""
         return max(
@@ -227,7 +232,8 @@ def _measure(found: Bench, opened: list[Checkpoint], size: int, watcher: Watcher
 def _plans(opened: list[Checkpoint], size: int) -> tuple[dict[int, _core.Plan], _core.Plan]:
     """Return plans of the same slices by number of parents, and one of a part for all of them.
 
-    The part is the first elements of the first slices. Slices are taken in the order of the child's files, up to ``size`` bytes, and one at least.
+    The part is the first elements of the first slices. Slices are taken in the order of the child's
+    files, up to ``size`` bytes, and one at least.
     """
     *others, child = opened
     alignment = align(child, others)
@@ -308,7 +314,7 @@ def _warm(
         hashing = partial(digests, opened, threads)
         cases.append(Case("sha256", dtype, True, shards, hashing))
     else:
-        found.skipped.append("sha256: whole files are hashed, and these are larger than --gib")
+        found.skip("sha256: whole files are hashed, and these are larger than --gib")
     return cases
 
 
@@ -336,7 +342,7 @@ def _cold(plan: _core.Plan, paths: list[Path], dtype: str, found: Bench, size: i
     """Return what is timed with nothing in the page cache; nothing without direct I/O."""
     refused = refuses_direct(paths[0])
     if refused is not None:
-        found.skipped.append(f"all that is cold: {refused}")
+        found.skip(f"all that is cold: {refused}")
         return []
     threads, planned = found.threads, plan.bytes(0, plan.slices)
     on_disk = min(size, sum(path.stat().st_size for path in paths))
@@ -352,7 +358,7 @@ def _cold(plan: _core.Plan, paths: list[Path], dtype: str, found: Bench, size: i
         try:
             _core.read(plan, 0, 1, **options)
         except ValueError:
-            found.skipped.append(f"io={io}: this version has none")
+            found.skip(f"io={io}: this version has none")
             continue
         for what, call in (("read", _core.read), ("gram", _core.gram)):
             timed = partial(call, plan, 0, plan.slices, **options)

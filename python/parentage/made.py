@@ -72,7 +72,7 @@ def _header(elements: int, dtype: str) -> bytes:
 
 
 def linear(slices: int, dtype: str | None) -> _core.Replay:
-    """Return 0.6 of the first parent and 0.4 of the base, in fused multiply-adds, rounded to ``dtype``."""
+    """Return 0.6 of the first parent and 0.4 of the base, in fused multiply-adds, then rounded."""
     program = Program(slices)
     total = program.fma(program.column(1), program.scalar(0.6), program.scalar(0.0))
     total = program.fma(program.column(0), program.scalar(0.4), total)
