@@ -169,7 +169,7 @@ def rehearse(folder: Path, options: argparse.Namespace, scratch: Path) -> dict[s
     layouts: dict[str, Any] = {}
     for layout in options.layout:
         note(f"{layout}: making base, parent and child")
-        made = describe_or_build(folder, layout, options.seed)
+        made = describe_or_build(folder, layout, options.seed, size(options.sample))
         out: dict[str, Any] = {"replica": made}
         note(f"{layout}: planning")
         out["planning"] = planning(folder, layout, scratch)
@@ -202,17 +202,17 @@ def rehearse(folder: Path, options: argparse.Namespace, scratch: Path) -> dict[s
     return document
 
 
-def describe_or_build(folder: Path, layout: str, seed: int) -> dict[str, Any]:
-    """Make the replicas of a layout, or take those that an earlier run with this seed has made."""
+def describe_or_build(folder: Path, layout: str, seed: int, sample: int) -> dict[str, Any]:
+    """Make the replicas of a layout, or take those that an earlier run has made alike."""
     target, note_of = folder / layout, folder / layout / "made.json"
     if note_of.exists():
         made = json.loads(note_of.read_text())
-        if made.pop("seed") == seed:
+        if (made.pop("seed"), made.pop("sample")) == (seed, sample):
             return dict(made)
     if target.exists():
-        sys.exit(f"{target}: exists, and is no replica of seed {seed}; remove it")
-    made = build(folder, layout, seed, SCATTERED)
-    note_of.write_text(json.dumps({**made, "seed": seed}))
+        sys.exit(f"{target}: exists, and is no replica of this seed and --sample; remove it")
+    made = build(folder, layout, seed, SCATTERED, sample)
+    note_of.write_text(json.dumps({**made, "seed": seed, "sample": sample}))
     return made
 
 

@@ -222,8 +222,8 @@ def places(
 ) -> list[tuple[int, int, int]]:
     """Return (slice, first element, count) of the runs that hold data.
 
-    They are those that a first sample reads, those that ``trace --sample`` reads of ``sample`` bytes,
-    and ``scattered`` bytes of each checkpoint elsewhere. None overlaps another.
+    They are those that a first sample reads, those that ``--sample`` reads of ``sample`` bytes, and
+    ``scattered`` bytes of each checkpoint elsewhere. None overlaps another.
     """
     total = sum(each.elements for each in alignment.slices)
     found = [runs(each.elements, total, BUDGET) for each in alignment.slices]
