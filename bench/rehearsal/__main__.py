@@ -1,7 +1,7 @@
 """Rehearses a trace at real size: replicas of a 397-billion-parameter model, 807 GB each, as holes.
 
     python bench/rehearsal [FOLDER] [--layout fused --layout text ...] [--part 16GB]
-                           [--disk 3GB/s --disk 7GB/s] [--record] [--check]
+                           [--io mmap] [--limit 300] [--disk 3GB/s --disk 7GB/s] [--record] [--check]
 
 Makes base, parent and child in each layout in FOLDER (kept there if given, some 4 GB of data in
 7 TB of sparse files), and measures, each in a process of its own with its peak of anonymous memory,
@@ -59,10 +59,10 @@ def size(text: str) -> int:
     return int(float(found[1]) * UNITS[found[2]])
 
 
-def trace_arguments(folder: Path, layout: str) -> list[str]:
+def trace_arguments(folder: Path, layout: str, io: str) -> list[str]:
     """Return the arguments that trace a replica."""
     base, parent, child = (str(folder / layout / role) for role in ROLES)
-    return ["cli", "trace", child, "--base", base, "--parent", parent]
+    return ["cli", "trace", child, "--base", base, "--parent", parent, "--io", io]
 
 
 def supported(scratch: Path) -> set[str]:
@@ -87,12 +87,17 @@ def planning(folder: Path, layout: str, scratch: Path) -> dict[str, Any]:
     }
 
 
-def partial(folder: Path, layout: str, scratch: Path, part: int, resume: bool) -> dict[str, Any]:
-    """Trace everything until ``part`` bytes are done, kill that, and resume it if it can be."""
+def partial(
+    folder: Path, layout: str, scratch: Path, options: argparse.Namespace, *, resume: bool
+) -> dict[str, Any]:
+    """Trace everything until ``--part`` bytes are done, kill that, and resume it if it can be."""
     output = scratch / f"evidence-{layout}"
-    arguments = [*trace_arguments(folder, layout), "-o", str(output)]
+    arguments = [*trace_arguments(folder, layout, options.io), "-o", str(output)]
     found = measure(
-        scratch, *arguments, until=lambda e: e["event"] == "update" and e["bytes"] >= part
+        scratch,
+        *arguments,
+        until=lambda e: e["event"] == "update" and e["bytes"] >= options.part,
+        limit=options.limit,
     )
     total = (found.first("start") or {}).get("bytes")
     out: dict[str, Any] = {
@@ -113,6 +118,7 @@ def partial(folder: Path, layout: str, scratch: Path, part: int, resume: bool) -
         *arguments,
         "--resume",
         until=lambda e: e["event"] == "update" and e["bytes"] >= 1.25 * found.last_done(),
+        limit=options.limit,
     )
     first = again.first("update")
     out["resume"] = {
@@ -133,9 +139,12 @@ def monotonic(found: Measured) -> bool:
     return done == sorted(done) and all(0 <= each <= total for each in done)
 
 
-def sampled(folder: Path, layout: str, scratch: Path, budget: str) -> dict[str, Any]:
+def sampled(
+    folder: Path, layout: str, scratch: Path, options: argparse.Namespace
+) -> dict[str, Any]:
     """Trace from a sample, from end to end."""
-    found = measure(scratch, *trace_arguments(folder, layout), "--sample", budget, "--json")
+    arguments = [*trace_arguments(folder, layout, options.io), "--sample", options.sample]
+    found = measure(scratch, *arguments, "--json", limit=options.limit)
     out: dict[str, Any] = {**found.summary(), "first_progress_s": found.seconds_to("update")}
     if found.status == 0:
         document = json.loads(found.out)
@@ -174,18 +183,19 @@ def rehearse(folder: Path, options: argparse.Namespace, scratch: Path) -> dict[s
         note(f"{layout}: planning")
         out["planning"] = planning(folder, layout, scratch)
         note(f"{layout}: {options.part / 1e9:g} GB of a full trace")
-        out["partial"] = partial(folder, layout, scratch, options.part, "--resume" in has)
+        out["partial"] = partial(folder, layout, scratch, options, resume="--resume" in has)
         note(f"{layout}: with {FEW_FILES} open files")
         few = measure(
             scratch,
-            *trace_arguments(folder, layout),
+            *trace_arguments(folder, layout, options.io),
             until=lambda e: e["event"] == "update" and e["bytes"] > 0,
+            limit=options.limit,
             open_files=FEW_FILES,
         )
         out["few_files"] = {**few.summary(), "gets_to_the_pass": few.first("update") is not None}
         if "--sample" in has:
             note(f"{layout}: trace --sample {options.sample}")
-            out["sample"] = sampled(folder, layout, scratch, options.sample)
+            out["sample"] = sampled(folder, layout, scratch, options)
         else:
             out["sample"] = {"skipped": "this version has no --sample"}
         out["projected"] = projected(out["partial"], options.disk)
@@ -195,6 +205,7 @@ def rehearse(folder: Path, options: argparse.Namespace, scratch: Path) -> dict[s
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         "machine": machine(folder),
         "seed": options.seed,
+        "io": options.io,
         "layouts": layouts,
         "across_layouts": crossing(folder, options.layout, scratch),
     }
@@ -311,6 +322,8 @@ def main() -> int:
     parser.add_argument("--part", type=size, default=16 * 10**9, help="bytes of a full trace to do")
     parser.add_argument("--sample", default="1GB", help="what trace --sample is given")
     parser.add_argument("--disk", type=size, action="append", help="a disk's speed, as in 3GB/s")
+    parser.add_argument("--io", default="mmap", help="what trace --io is given")
+    parser.add_argument("--limit", type=float, default=300.0, help="seconds a process may take")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--record", action="store_true", help="keep the result in bench/results")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a bound is missed")

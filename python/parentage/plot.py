@@ -55,7 +55,10 @@ def draw(bench: Bench, path: Path) -> None:
     FigureCanvasAgg(figure)
     for axes, dtype in zip(figure.subplots(1, len(dtypes), squeeze=False)[0], dtypes, strict=True):
         shown = [row for row in rows if row["dtype"] == dtype]
-        labels = [row["what"] + (f", {row['parents']}p" if row["parents"] else "") for row in shown]
+        labels = [
+            row["what"] + (f", parents: {row['parents']}" if row["parents"] else "")
+            for row in shown
+        ]
         speeds = [row["gb_per_s"] for row in shown]
         colors = [COLORS[row["cache"]] for row in shown]
         bars = axes.barh(range(len(shown)), speeds, color=colors)
