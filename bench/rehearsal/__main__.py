@@ -1,7 +1,7 @@
 """Rehearses a trace at real size: replicas of a 397-billion-parameter model, 807 GB each, as holes.
 
     python bench/rehearsal [FOLDER] [--layout fused --layout text ...] [--part 16GB]
-                           [--io mmap] [--limit 300] [--disk 3GB/s --disk 7GB/s] [--record] [--check]
+                           [--io mmap] [--limit 300] [--disk 3GB/s ...] [--record] [--check]
 
 Makes base, parent and child in each layout in FOLDER (kept there if given, some 4 GB of data in
 7 TB of sparse files), and measures, each in a process of its own with its peak of anonymous memory,
