@@ -281,7 +281,10 @@ def test_no_picture_without_matplotlib_and_it_is_said_before_anything_is_measure
     assert (status, "ends in .svg or .png" in err) == (1, True)
 
 
-def test_no_room_is_said_before_anything_is_made(capsys, tmp_path):
+def test_no_room_is_said_before_anything_is_made(capsys, tmp_path, monkeypatch):
+    status, _, err = invoke(capsys, "--gib", "1e9", "--folder", tmp_path)
+    assert (status, "half of the" in err) == (1, True)
+    monkeypatch.setattr(bench, "_memory", lambda: 1 << 80)
     status, _, err = invoke(capsys, "--gib", "1e9", "--folder", tmp_path)
     assert (status, "bytes are free" in err) == (1, True)
     status, _, err = invoke(capsys, "--folder", tmp_path / "missing")

@@ -153,6 +153,8 @@ def bench(
         If instruction sets differ, or are off from float64 by more than :data:`TOLERANCE`.
     WriteError
         If there is no room for what is to be made.
+    ValueError
+        If one or two checkpoints are given, or ``size`` is more than half of the memory.
     ParentageError
         If checkpoints are damaged, or do not pair.
     """
@@ -160,6 +162,12 @@ def bench(
         raise ParentageError("a debug build has no speed to measure")
     if 0 < len(checkpoints) < 3:
         raise ValueError("give the base, at least one parent, and last the child; or nothing")
+    memory = _memory()
+    if size > memory // 2:
+        raise ValueError(
+            f"{size / 2**30:g} GiB are more than half of the {memory / 2**30:.1f} GiB of memory here: "
+            "they would not stay in the page cache; give less to --gib"
+        )
     used = _core.threads() if threads is None else threads
     where = Path(checkpoints[-1]) if checkpoints else folder or Path(tempfile.gettempdir())
     found = Bench(machine(where), [], [], [], used, runs)
@@ -366,6 +374,10 @@ def _cold(plan: _core.Plan, paths: list[Path], dtype: str, found: Bench, size: i
     return cases
 
 
+def _memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def machine(folder: Path) -> dict[str, Any]:
     """Describe the machine, and the file system that ``folder`` is on."""
     model = platform.processor() or platform.machine()
@@ -373,13 +385,12 @@ def machine(folder: Path) -> dict[str, Any]:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
         model = next(names, model)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "cpu": model,
         "cpus": _core.threads(),
         "levels": _core.levels(),
         "level": _core.simd_level(),
-        "memory_gib": round(memory / 2**30, 1),
+        "memory_gib": round(_memory() / 2**30, 1),
         "kernel": platform.release(),
         "python": platform.python_version(),
         **file_system(folder),
