@@ -165,7 +165,7 @@ def bench(
     memory = _memory()
     if size > memory // 2:
         raise ValueError(
-            f"{size / 2**30:g} GiB are more than half of the {memory / 2**30:.1f} GiB of memory here: "
+            f"{size / 2**30:g} GiB are more than half of the {memory / 2**30:.1f} GiB of memory: "
             "they would not stay in the page cache; give less to --gib"
         )
     used = _core.threads() if threads is None else threads
@@ -356,7 +356,7 @@ def _cold(plan: _core.Plan, paths: list[Path], dtype: str, found: Bench, size: i
     on_disk = min(size, sum(path.stat().st_size for path in paths))
     cases = [
         Case(
-            f"direct read, {count} x {request >> 20} MiB", dtype, False, on_disk,
+            f"direct, {count} x {request >> 20} MiB", dtype, False, on_disk,
             partial(direct_read, paths, on_disk, count, request), ceiling=True,
         )
         for count, request in REQUESTS

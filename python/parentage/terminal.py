@@ -45,7 +45,7 @@ _STYLES = {
 }
 _REASONS_SHOWN = 6
 _SLICES_SHOWN = 10
-_BAR = 24
+_BAR = 16
 """Characters of the bar of a ceiling."""
 _ULPS = ("1", "2", "3 to 4", "5 to 8", "9 to 16", "17 to 32", "33 to 64", "more")
 
