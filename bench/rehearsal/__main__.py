@@ -125,11 +125,19 @@ def partial(
         **again.summary(),
         "first_progress_s": again.seconds_to("update"),
         "first_bytes_done": first and first["bytes"],
-        # It may have lost what was under way when it was killed, and no more.
-        "goes_on": first is not None and first["bytes"] >= 0.8 * found.last_done(),
+        "goes_on": goes_on(found, again),
         "bytes_done_when_killed": again.last_done(),
     }
     return out
+
+
+def goes_on(killed: Measured, again: Measured) -> bool | None:
+    """Return whether the second began where the first was killed; ``None`` if it had not begun."""
+    if killed.last_done() == 0:
+        return None
+    first = again.first("update")
+    # It may have lost what was under way when it was killed, and no more.
+    return first is not None and first["bytes"] >= 0.8 * killed.last_done()
 
 
 def monotonic(found: Measured) -> bool:
@@ -198,7 +206,7 @@ def rehearse(folder: Path, options: argparse.Namespace, scratch: Path) -> dict[s
             out["sample"] = sampled(folder, layout, scratch, options)
         else:
             out["sample"] = {"skipped": "this version has no --sample"}
-        out["projected"] = projected(out["partial"], options.disk)
+        out["projected"] = projected(out, options.disk)
         layouts[layout] = out
     note("pairing across layouts")
     document: dict[str, Any] = {
@@ -229,7 +237,7 @@ def describe_or_build(folder: Path, layout: str, seed: int, sample: int) -> dict
 
 def projected(found: dict[str, Any], disks: list[int]) -> dict[str, Any]:
     """Return seconds of a full pass by speed of the disk, and which of the two is the slower."""
-    total, speed = found["total_bytes"], found["bytes_per_s"]
+    total, speed = found["planning"]["bytes"], found["partial"]["bytes_per_s"]
     if not total or not speed:
         return {}
     return {
@@ -281,7 +289,7 @@ def show(document: dict[str, Any]) -> None:
         rows = {
             "tensors": found["planning"]["tensors"],
             "slices": found["planning"]["slices"],
-            "GB to read": round((part["total_bytes"] or 0) / 1e9, 1),
+            "GB to read": round(found["planning"]["bytes"] / 1e9, 1),
             "open files": part["open_files"],
             "GB/s": part["bytes_per_s"] and round(part["bytes_per_s"] / 1e9, 2),
             f"pass reached with {FEW_FILES} files": found["few_files"]["gets_to_the_pass"],
@@ -295,9 +303,9 @@ def show(document: dict[str, Any]) -> None:
         for stage, seconds in {**found["planning"]["stages"], **part.get("stages", {})}.items():
             rows[f"stage {stage}"] = f"{seconds} s"
         for what, value in rows.items():
-            table.add_row(
-                layout, what, f"{value:,}" if isinstance(value, int) else str(value), "", ""
-            )
+            number = isinstance(value, int) and not isinstance(value, bool)
+            text = f"{value:,}" if number else "not measured" if value is None else str(value)
+            table.add_row(layout, what, text, "", "")
     console.print(table)
     for each in document["across_layouts"]:
         reasons = "; ".join(each["reasons"])
