@@ -239,7 +239,9 @@ def places(
         at = start
         # What of it is not held yet, before, between and behind what is.
         for begin, size in sorted(held):
-            if at < begin < start + count:
+            if begin >= start + count:
+                break
+            if at < begin:
                 held.append((at, begin - at))
             at = max(at, begin + size)
         if at < start + count:
