@@ -21,11 +21,7 @@ import argparse
 import datetime
 import json
 import mmap
-import os
-import platform
-import shutil
 import statistics
-import struct
 import subprocess
 import sys
 import tempfile
@@ -36,61 +32,11 @@ from pathlib import Path
 import numpy as np
 import parentage
 from parentage import _core
+from parentage.bench import machine
 from parentage.gram import unpack
-from parentage.replay import Program
+from parentage.made import COLUMNS, TENSORS, blend, linear, make
 
-TENSORS = 4
 RUNS = 5
-
-
-def make(folder: Path, seed: int, elements: int) -> None:
-    """Write a relative of one base: base + a displacement seeded by ``seed``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    header, offset = {}, 0
-    for number in range(TENSORS):
-        name = f"model.layers.{number}.mlp.up_proj.weight"
-        shape = [elements // 4096, 4096]
-        header[name] = {
-            "dtype": "BF16",
-            "shape": shape,
-            "data_offsets": [offset, offset + 2 * elements],
-        }
-        offset += 2 * elements
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    base, own = np.random.default_rng(0), np.random.default_rng(max(seed, 1))
-    with (folder / "model.safetensors").open("wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        left = TENSORS * elements
-        while left:
-            count = min(left, 1 << 24)
-            values = base.standard_normal(count, dtype=np.float32) * 0.02
-            if seed:
-                values += own.standard_normal(count, dtype=np.float32) * np.float32(0.0006)
-            rounded = values.view(np.uint32) + 0x7FFF + ((values.view(np.uint32) >> 16) & 1)
-            file.write((rounded >> 16).astype(np.uint16).tobytes())
-            left -= count
-
-
-def linear(slices: int) -> _core.Replay:
-    """Return 0.6 of the first parent and 0.4 of the base, in fused multiply-adds."""
-    program = Program(slices)
-    total = program.fma(program.column(1), program.scalar(0.6), program.scalar(0.0))
-    total = program.fma(program.column(0), program.scalar(0.4), total)
-    return program.replay([total.round("BF16")])
-
-
-def blend(folder: Path, elements: int) -> None:
-    """Write the child: what :func:`linear` gives."""
-    target = folder / "child" / "model.safetensors"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(folder / "base" / "model.safetensors", target)
-    opened = [parentage.Checkpoint.open(folder / role) for role in ("base", "parent0", "base")]
-    index = np.tile(np.arange(TENSORS, dtype=np.uint64)[:, None], (1, 3))
-    sizes = np.full(TENSORS, elements, dtype=np.uint64)
-    plan = _core.Plan([each.core for each in opened], sizes, index, np.zeros_like(index))
-    begins = [(0, tensor.begin, "BF16") for tensor in opened[0].tensors.values()]
-    _core.write_replay(plan, linear(TENSORS), [target], begins, threads=2)
 
 
 def widened(path: Path, begin: int, count: int) -> np.ndarray:
@@ -189,23 +135,6 @@ def peak_memory(paths: list[Path], threads: int) -> int:
     return peak
 
 
-def machine() -> dict[str, object]:
-    """Describe the machine."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next(
-        (line.split(":")[1].strip() for line in lines if line.startswith("model name")), "?"
-    )
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {
-        "cpu": model,
-        "cpus": _core.threads(),
-        "levels": _core.levels(),
-        "memory_gib": round(memory / 2**30, 1),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-    }
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -220,13 +149,13 @@ def main() -> None:
 
     scratch = None if options.folder else tempfile.TemporaryDirectory()
     folder = options.folder or Path(scratch.name)
-    elements = int(options.gib * 2**30) // 2 // TENSORS // 4096 * 4096
+    elements = int(options.gib * 2**30) // 2 // TENSORS // COLUMNS * COLUMNS
     roles = ["base", *(f"parent{number}" for number in range(options.parents)), "child"]
     for seed, role in enumerate(roles):
         if not (folder / role / "model.safetensors").exists():
             print(f"making {role}", file=sys.stderr)
             if role == "child":
-                blend(folder, elements)
+                blend(folder / role, folder / "base", folder / "parent0", options.threads)
             else:
                 make(folder / role, seed, elements)
     opened = [parentage.Checkpoint.open(folder / role) for role in roles]
@@ -237,7 +166,7 @@ def main() -> None:
     size = plan.bytes(0, TENSORS)
 
     worst = assert_equal(plan, opened)
-    replay = linear(TENSORS)
+    replay = linear(TENSORS, "BF16")
     found = _core.replay_slices(plan, 0, TENSORS, [replay], threads=2)
     assert not found.mismatched.any(), "the replay does not give the child"
     exact = unpack(_core.gram(plan, 0, TENSORS, threads=1).gram).sum(axis=(0, 1))
@@ -281,7 +210,7 @@ def main() -> None:
     best = max(speed for name, speed in speeds.items() if name.startswith("gram,"))
     result = {
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
-        "machine": machine(),
+        "machine": machine(folder),
         "input": f"{len(roles)} x {options.gib:g} GiB bf16, page cache warm",
         "parents": options.parents,
         "threads": threads,

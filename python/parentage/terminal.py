@@ -28,6 +28,7 @@ from parentage.verdict import Thresholds
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from parentage.bench import Bench
     from parentage.carry import Comparison
     from parentage.report import Outcome, Trace
     from parentage.sampling import Sampled
@@ -46,6 +47,8 @@ _STYLES = {
 }
 _REASONS_SHOWN = 6
 _SLICES_SHOWN = 10
+_BAR = 16
+"""Characters of the bar of a ceiling."""
 _ULPS = ("1", "2", "3 to 4", "5 to 8", "9 to 16", "17 to 32", "33 to 64", "more")
 
 
@@ -350,6 +353,35 @@ class Terminal:
                 f"{_count(written.tensors.height, 'tensor')}",
                 soft_wrap=True,
             )
+
+    def bench(self, bench: Bench) -> None:
+        """Print speeds with their ceilings, and the machine they are of."""
+        about = bench.machine
+        self.out.print()
+        self.out.print(
+            f"{about['cpu']}, {_count(about['cpus'], 'CPU')}, {about['level']} of "
+            f"{', '.join(about['levels'])}, {about['memory_gib']} GiB; kernel {about['kernel']}; "
+            f"{about['file_system']} on {about['device']}; {_count(bench.threads, 'thread')}, "
+            f"medians of {bench.runs} runs in turns",
+            soft_wrap=True,
+        )
+        for given in bench.inputs:
+            table = _table(given["dtype"], "cache", "parents", "GB/s", "of ceiling", "")
+            table.columns[-1].justify = "left"
+            for row in bench.rows():
+                if row["dtype"] == given["dtype"]:
+                    share = row["of_ceiling"]
+                    table.add_row(
+                        row["what"],
+                        row["cache"],
+                        str(row["parents"] or ""),
+                        f"{row['gb_per_s']:.2f}",
+                        f"{share:.2f}",
+                        Text("█" * max(1, round(min(share, 1.25) * _BAR)), style="cyan"),
+                    )
+            self.out.print(table)
+        for each in bench.skipped:
+            self.out.print(f"  not measured: {printable(each)}", soft_wrap=True)
 
     def inspect(self, checkpoint: Checkpoint, *, tensors: bool = False) -> None:
         """Print what a checkpoint's headers say."""
