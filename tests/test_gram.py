@@ -148,7 +148,8 @@ def test_blocks_are_sixteen_equal_parts_of_any_length(tmp_path, n):
     arrays = relatives(("BF16", "BF16", "BF16"), n, seed=n)
     found = stream(tmp_path, *arrays)
     for block, part in enumerate(blocks_of(arrays)):
-        assert deviation(found.blocks[0, block], gram_of(part)) <= 1e-12
+        # Blocks of 65,536 elements of bf16 are multiplied in float32.
+        assert deviation(found.blocks[0, block], gram_of(part)) <= (1e-12 if n < 1 << 19 else 1e-8)
     assert found.n.tolist() == [n]
 
 

@@ -80,7 +80,7 @@ pub fn spectrum(
     plan: &Plan,
     slices: Range<usize>,
     query: &Query,
-    options: &Options,
+    options: &Options<'_>,
     progress: &Progress,
 ) -> Result<Spectrum> {
     check(plan, &slices, query)?;

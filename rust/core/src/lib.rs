@@ -5,7 +5,8 @@
 //! 1. [`checkpoint`]: headers and indexes; no tensor byte is read.
 //! 2. [`plan`]: which elements of which files belong together.
 //! 3. `source`: windows of files, lent to whoever computes.
-//! 4. [`stream`]: tiles of the same elements of every checkpoint, over [`threads`], with [`progress`].
+//! 4. [`stream`]: tiles of the same elements of every checkpoint, over [`threads`], with [`progress`]
+//!    and [`digest`].
 //! 5. [`gram`], [`cells`] and [`replay`]: what is computed of each tile, bit for bit the same on
 //!    every CPU.
 //!
@@ -14,6 +15,7 @@
 
 pub mod cells;
 pub mod checkpoint;
+pub mod digest;
 pub mod error;
 pub mod gram;
 pub mod plan;

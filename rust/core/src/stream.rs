@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use crate::digest::Digests;
 use crate::error::{Error, Result};
 use crate::gram::{Column, Counts, Level, MAX_COLUMNS, MAX_PAIRS, WEIGHTS, decode, pairs};
 use crate::plan::{self, BLOCKS, Plan, Tile};
@@ -18,7 +19,7 @@ pub const MAX_TILE_BYTES: u64 = 1 << 30;
 
 /// How to stream. None of it changes a bit of any result.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct Options<'a> {
     /// Threads that read and compute, 1 to [`threads::MAX_THREADS`].
     pub threads: usize,
     /// Bytes of each checkpoint in a tile.
@@ -27,9 +28,11 @@ pub struct Options {
     pub io: Io,
     /// Which instruction set computes.
     pub level: Level,
+    /// Digests of the plan's shards that are to be computed on the way.
+    pub digests: Option<&'a Digests>,
 }
 
-impl Options {
+impl Options<'_> {
     /// All CPUs, memory mapping, the fastest instruction set.
     ///
     /// # Errors
@@ -38,9 +41,10 @@ impl Options {
     pub fn detect() -> Result<Self> {
         Ok(Self {
             threads: threads::available(),
-            tile_bytes: Io::default().tile_bytes(),
+            tile_bytes: Io::default().tile_bytes(2),
             io: Io::default(),
             level: Level::detect()?,
+            digests: None,
         })
     }
 }
@@ -76,7 +80,7 @@ pub fn gram(
     plan: &Plan,
     slices: Range<usize>,
     replays: &[Replay],
-    options: &Options,
+    options: &Options<'_>,
     progress: &Progress,
 ) -> Result<Statistics> {
     for replay in replays {
@@ -161,7 +165,7 @@ pub fn gram(
 pub fn read(
     plan: &Plan,
     slices: Range<usize>,
-    options: &Options,
+    options: &Options<'_>,
     progress: &Progress,
 ) -> Result<u64> {
     let sums = tiles(plan, slices, options, progress, |_, columns| {
@@ -184,7 +188,7 @@ pub fn read(
 pub fn elements(
     plan: &Plan,
     slices: Range<usize>,
-    options: &Options,
+    options: &Options<'_>,
     progress: &Progress,
 ) -> Result<Vec<f64>> {
     let parts = tiles(plan, slices, options, progress, |_, columns| {
@@ -218,7 +222,7 @@ struct TileSums {
 pub(crate) fn tiles<T: Send>(
     plan: &Plan,
     slices: Range<usize>,
-    options: &Options,
+    options: &Options<'_>,
     progress: &Progress,
     compute: impl Fn(&Tile, &[Column<'_>]) -> Result<T> + Sync,
 ) -> Result<Vec<(Tile, T)>> {
@@ -238,12 +242,18 @@ pub(crate) fn tiles<T: Send>(
     }
     let tiles = plan::tiles(plan, slices, options.tile_bytes);
     let sources = Sources::new(plan, options.io);
-    let buffers = || vec![Buffer::new(); plan.columns()];
-    let results = threads::run_ordered(options.threads, tiles.len(), buffers, |buffers, index| {
+    let buffers = || vec![Buffer::default(); plan.columns()];
+    threads::check(options.threads)?;
+    let workers = options.io.workers(options.threads);
+    let results = threads::run_ordered(workers, tiles.len(), buffers, |buffers, index| {
         if progress.is_cancelled() {
             return Err(Error::Interrupted);
         }
         let tile = &tiles[index];
+        // The disk is to be busy while this one is computed.
+        if let Some(next) = tiles.get(index + workers) {
+            sources.expect(next)?;
+        }
         let elements = tile.elements();
         let extents = plan.extents(tile.slice);
         let mut lent = Vec::with_capacity(extents.len());
@@ -258,8 +268,11 @@ pub(crate) fn tiles<T: Send>(
         let result = compute(tile, &columns)?;
         for (column, (_, source, bytes)) in lent.into_iter().enumerate() {
             progress.advance(bytes.end - bytes.start);
-            let released = source.release(bytes);
+            let released = source.release(bytes.clone());
             released.map_err(|error| name_tensor(error, plan, tile.slice, column))?;
+            if let Some(digests) = options.digests {
+                digests.advance(column, plan.extents(tile.slice)[column].shard, source, bytes)?;
+            }
         }
         Ok(result)
     })?;
@@ -298,6 +311,14 @@ impl<'a> Sources<'a> {
         // Two threads may both open the file; the one that comes second drops its own.
         let source = source::open(&self.plan.checkpoints()[column].shards[shard], self.io)?;
         Ok(slot.get_or_init(|| source).as_ref())
+    }
+
+    /// Has the bytes of a tile fetched that is to come soon.
+    fn expect(&self, tile: &Tile) -> Result<()> {
+        for (column, extent) in self.plan.extents(tile.slice).iter().enumerate() {
+            self.get(column, extent.shard)?.expect(extent.bytes(&tile.elements()));
+        }
+        Ok(())
     }
 
     /// Makes sure that no file that was read has changed since its header was.

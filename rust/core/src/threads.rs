@@ -14,6 +14,18 @@ pub fn available() -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
+/// Makes sure that a number of threads is one.
+///
+/// # Errors
+///
+/// [`Error::Argument`] if `threads` is 0 or above [`MAX_THREADS`].
+pub(crate) fn check(threads: usize) -> Result<()> {
+    if threads == 0 || threads > MAX_THREADS {
+        return Err(Error::Argument(format!("threads must be 1 to {MAX_THREADS}, not {threads}")));
+    }
+    Ok(())
+}
+
 /// Calls `work(state, item)` for every item below `items` and returns the results in item order.
 ///
 /// Items are handed out in ascending order to `threads` threads; which thread takes which item does
@@ -29,9 +41,7 @@ pub(crate) fn run_ordered<S, T: Send>(
     state: impl Fn() -> S + Sync,
     work: impl Fn(&mut S, usize) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
-    if threads == 0 || threads > MAX_THREADS {
-        return Err(Error::Argument(format!("threads must be 1 to {MAX_THREADS}, not {threads}")));
-    }
+    check(threads)?;
     let next = AtomicUsize::new(0);
     let failed = AtomicBool::new(false);
     let done: Mutex<Vec<(usize, Result<T>)>> = Mutex::new(Vec::with_capacity(items));

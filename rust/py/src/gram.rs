@@ -8,6 +8,7 @@ use parentage_core::plan::BLOCKS;
 use parentage_core::stream::{self, Options};
 use pyo3::prelude::*;
 
+use crate::digest::Digests;
 use crate::errors::to_python;
 use crate::plan::Plan;
 use crate::replay::{Replay, Replayed, inner};
@@ -47,21 +48,28 @@ pub(crate) fn options(
     tile_bytes: Option<u64>,
     io: &str,
     level: Option<&str>,
-) -> PyResult<Options> {
+    columns: usize,
+) -> PyResult<Options<'static>> {
     let level = level.map_or_else(Level::detect, Level::named);
     let options = level.and_then(|level| {
         let io: Io = io.parse()?;
-        Ok(Options { threads, tile_bytes: tile_bytes.unwrap_or(io.tile_bytes()), io, level })
+        Ok(Options {
+            threads,
+            tile_bytes: tile_bytes.unwrap_or(io.tile_bytes(columns)),
+            io,
+            level,
+            digests: None,
+        })
     });
     options.map_err(|error| to_python(&error))
 }
 
 /// Streams slices `first` to `last` (exclusive) of `plan` once and returns their statistics.
 ///
-/// Every replay is compared with the child in the same pass. `progress`, if given, is called with the
+/// Every replay is compared with the child in the same pass, and `digests` are carried on. `progress`, if given, is called with the
 /// bytes read so far.
 #[pyfunction]
-#[pyo3(signature = (plan, first, last, *, threads, tile_bytes=None, io="mmap", level=None, replays=Vec::new(), progress=None))]
+#[pyo3(signature = (plan, first, last, *, threads, tile_bytes=None, io="mmap", level=None, replays=Vec::new(), digests=None, progress=None))]
 #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python function")]
 pub(crate) fn gram(
     py: Python<'_>,
@@ -73,10 +81,14 @@ pub(crate) fn gram(
     io: &str,
     level: Option<&str>,
     replays: Vec<PyRef<'_, Replay>>,
+    digests: Option<PyRef<'_, Digests>>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Statistics> {
-    let options = options(threads, tile_bytes, io, level)?;
     let plan = &plan.0;
+    let options = Options {
+        digests: digests.as_deref().map(|digests| digests.0.as_ref()),
+        ..options(threads, tile_bytes, io, level, plan.columns())?
+    };
     let replays = inner(&replays);
     let sums =
         run(py, progress, |watch| stream::gram(plan, first..last, &replays, &options, watch))?;
@@ -123,8 +135,8 @@ pub(crate) fn read(
     io: &str,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<u64> {
-    let options = options(threads, tile_bytes, io, None)?;
     let plan = &plan.0;
+    let options = options(threads, tile_bytes, io, None, plan.columns())?;
     run(py, progress, |watch| stream::read(plan, first..last, &options, watch))
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "arguments of Python functions come by value")]
 
 mod checkpoint;
+mod digest;
 mod errors;
 mod gram;
 mod plan;
@@ -19,6 +20,8 @@ mod _core {
 
     #[pymodule_export]
     use crate::checkpoint::Checkpoint;
+    #[pymodule_export]
+    use crate::digest::Digests;
     #[pymodule_export]
     use crate::errors::{CheckpointError, ParentageError, PlanError, ReadError};
     #[pymodule_export]

@@ -98,7 +98,7 @@ pub fn replay(
     plan: &Plan,
     slices: Range<usize>,
     replays: &[Replay],
-    options: &Options,
+    options: &Options<'_>,
     progress: &Progress,
 ) -> Result<Vec<Counts>> {
     for replay in replays {
@@ -158,7 +158,7 @@ pub fn write(
     replay: &Replay,
     files: &[PathBuf],
     targets: &[Target],
-    options: &Options,
+    options: &Options<'_>,
     progress: &Progress,
 ) -> Result<()> {
     replay.check(plan, &slices)?;

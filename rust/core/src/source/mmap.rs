@@ -60,6 +60,18 @@ impl Mmap {
         unsafe { madvise(self.address.as_ptr().byte_add(start), range.end - start, advice) }
     }
 
+    /// Whether the page at `offset` is in the page cache.
+    fn is_cached(&self, offset: usize) -> bool {
+        let page = rustix::param::page_size();
+        let mut state = 0_u8;
+        // SAFETY: the page lies in the mapping, and `state` holds the one byte that is written.
+        let result = unsafe {
+            let address = self.address.as_ptr().byte_add(offset / page * page);
+            libc::mincore(address, page, std::ptr::from_mut(&mut state).cast())
+        };
+        result == 0 && state & 1 == 1
+    }
+
     fn changed(&self, offset: u64, message: String) -> Error {
         Error::Changed { path: self.path.clone(), tensor: None, offset: Some(offset), message }
     }
@@ -104,6 +116,14 @@ impl Source for Mmap {
         Ok(unsafe {
             std::slice::from_raw_parts(self.address.as_ptr().cast::<u8>().add(start), end - start)
         })
+    }
+
+    fn expect(&self, range: Range<u64>) {
+        let (start, end) = (range.start as usize, range.end as usize);
+        if start < end && !self.is_cached(start) {
+            // The result is of no consequence: the pages would be read when they are wanted.
+            let _ = self.advise(start..end, Advice::WillNeed);
+        }
     }
 
     fn release(&self, range: Range<u64>) -> Result<()> {

@@ -1,6 +1,8 @@
 //! Where bytes come from. A source *lends* a window of a file; nobody outside knows how.
 
 #[cfg(target_os = "linux")]
+mod direct;
+#[cfg(target_os = "linux")]
 mod guard;
 #[cfg(target_os = "linux")]
 mod mmap;
@@ -21,20 +23,39 @@ pub enum Io {
     Mmap,
     /// Read them with `pread` into a buffer per thread.
     Pread,
+    /// Read them past the page cache, several reads at a time, and with `pread` what can not be read so.
+    Direct,
 }
 
 impl Io {
-    /// Bytes of each checkpoint that a thread best reads at a time.
+    /// Bytes of each checkpoint that a thread best reads at a time, of `columns` checkpoints.
     ///
     /// Mapped windows take no memory of ours, and the fewer there are, the less the kernel has to
     /// do. Buffers do take memory, and what is copied is best still in the cache when it is used.
-    pub const fn tile_bytes(self) -> u64 {
+    /// What comes from the disk itself comes faster in large pieces.
+    pub const fn tile_bytes(self, columns: usize) -> u64 {
         match self {
             Self::Mmap => 8 << 20,
             Self::Pread => 256 << 10,
+            // With a thread that reads for each that computes and one more, below 256 MiB on eight CPUs.
+            Self::Direct if columns <= 4 => 4 << 20,
+            Self::Direct => 1 << 20,
+        }
+    }
+
+    /// Threads that read and compute, where `threads` may compute at a time.
+    ///
+    /// A thread that waits for the disk computes nothing.
+    pub(crate) fn workers(self, threads: usize) -> usize {
+        match self {
+            Self::Mmap | Self::Pread => threads,
+            Self::Direct => threads.max((4 * threads).min(MOST_READERS)),
         }
     }
 }
+
+/// Reads under way at a time that keep any disk busy.
+const MOST_READERS: usize = 16;
 
 impl FromStr for Io {
     type Err = Error;
@@ -43,13 +64,44 @@ impl FromStr for Io {
         match name {
             "mmap" => Ok(Self::Mmap),
             "pread" => Ok(Self::Pread),
-            _ => Err(Error::Argument(format!("io must be mmap or pread, not {name:?}"))),
+            "direct" => Ok(Self::Direct),
+            _ => Err(Error::Argument(format!("io must be mmap, pread or direct, not {name:?}"))),
         }
     }
 }
 
-/// A window's bytes where they must be copied.
-pub(crate) type Buffer = Vec<u8>;
+/// A window's bytes where they must be copied: pages, as reads past the cache need them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Buffer(Vec<Page>);
+
+/// Bytes in a page of a buffer: the largest block of a disk.
+const PAGE: usize = 4096;
+
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(4096))]
+struct Page([u8; PAGE]);
+
+impl Buffer {
+    /// Room for `length` bytes, on a page.
+    fn room(&mut self, length: usize) -> &mut [u8] {
+        let pages = length.div_ceil(PAGE);
+        if self.0.len() < pages {
+            // What was read before is of no use: it need not be copied.
+            self.0 = Vec::new();
+            self.0.resize(pages, Page([0; PAGE]));
+        }
+        &mut Page::bytes(&mut self.0)[..length]
+    }
+}
+
+impl Page {
+    #[expect(unsafe_code, reason = "pages are bytes")]
+    fn bytes(pages: &mut [Self]) -> &mut [u8] {
+        // SAFETY: a page is `PAGE` bytes, any of which are valid, without padding; the borrow is that
+        // of all pages.
+        unsafe { std::slice::from_raw_parts_mut(pages.as_mut_ptr().cast(), size_of_val(pages)) }
+    }
+}
 
 /// One file that lends windows of its bytes.
 pub(crate) trait Source: Send + Sync {
@@ -57,6 +109,9 @@ pub(crate) trait Source: Send + Sync {
     ///
     /// They stay as they are until [`Source::release`], which must be asked whether they did.
     fn lend<'a>(&'a self, range: Range<u64>, buffer: &'a mut Buffer) -> Result<&'a [u8]>;
+
+    /// Has the system fetch bytes that will soon be asked for, if that is of any use.
+    fn expect(&self, _range: Range<u64>) {}
 
     /// Gives the window back, so that its pages no longer count as this process's.
     ///
@@ -73,6 +128,12 @@ pub(crate) fn open(shard: &Shard, io: Io) -> Result<Box<dyn Source>> {
     #[cfg(target_os = "linux")]
     if io == Io::Mmap
         && let Some(source) = mmap::Mmap::new(shard, &file)
+    {
+        return Ok(Box::new(source));
+    }
+    #[cfg(target_os = "linux")]
+    if io == Io::Direct
+        && let Some(source) = direct::Direct::new(shard)
     {
         return Ok(Box::new(source));
     }

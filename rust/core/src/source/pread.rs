@@ -24,8 +24,8 @@ impl Pread {
 impl Source for Pread {
     fn lend<'a>(&'a self, range: Range<u64>, buffer: &'a mut Buffer) -> Result<&'a [u8]> {
         let length = (range.end - range.start) as usize;
-        buffer.resize(length, 0);
-        self.file.read_exact_at(buffer, range.start).map_err(|error| {
+        let bytes = buffer.room(length);
+        self.file.read_exact_at(bytes, range.start).map_err(|error| {
             if error.kind() == std::io::ErrorKind::UnexpectedEof {
                 Error::Changed {
                     path: self.path.clone(),
@@ -41,7 +41,7 @@ impl Source for Pread {
                 )
             }
         })?;
-        Ok(buffer)
+        Ok(bytes)
     }
 
     fn release(&self, _range: Range<u64>) -> Result<()> {

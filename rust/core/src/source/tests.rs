@@ -19,7 +19,7 @@ fn shard(path: &Path, bytes: &[u8]) -> Shard {
 }
 
 fn sources(shard: &Shard) -> Vec<Box<dyn Source>> {
-    [Io::Mmap, Io::Pread].map(|io| open(shard, io).unwrap()).into()
+    [Io::Mmap, Io::Pread, Io::Direct].map(|io| open(shard, io).unwrap()).into()
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn both_ways_lend_the_same_bytes_at_any_offset() {
     let bytes: Vec<u8> = (0..20_000_u32).map(|x| (x * 31 % 251) as u8).collect();
     let shard = shard(&folder.path().join("a"), &bytes);
     for source in sources(&shard) {
-        let mut buffer = Buffer::new();
+        let mut buffer = Buffer::default();
         for range in [0..1, 1..4097, 4095..4097, 8192..12288, 19_999..20_000, 7..7, 0..20_000] {
             let lent = source.lend(range.clone(), &mut buffer).unwrap();
             assert_eq!(lent, &bytes[range.start as usize..range.end as usize]);
@@ -44,7 +44,7 @@ fn a_file_cut_short_before_the_window_is_lent_is_an_error_with_its_offset() {
     let shard = shard(&path, &[7; 100_000]);
     for source in sources(&shard) {
         std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(20_000).unwrap();
-        let error = source.lend(50_000..60_000, &mut Buffer::new()).unwrap_err().to_string();
+        let error = source.lend(50_000..60_000, &mut Buffer::default()).unwrap_err().to_string();
         assert!(error.contains("at byte 50000"), "{error}");
         assert!(matches!(shard.verify_unchanged(), Err(Error::Changed { .. })));
         std::fs::write(&path, [7; 100_000]).unwrap();
@@ -58,7 +58,7 @@ fn a_file_cut_short_while_a_window_is_lent_is_an_error_not_a_signal() {
     let path = folder.path().join("a");
     let shard = shard(&path, &[7; 100_000]);
     let source = open(&shard, Io::Mmap).unwrap();
-    let mut buffer = Buffer::new();
+    let mut buffer = Buffer::default();
     let lent = source.lend(40_000..90_000, &mut buffer).unwrap();
     std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
     let sum: u64 = lent.iter().map(|&byte| u64::from(byte)).sum();

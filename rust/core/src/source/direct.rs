@@ -1,0 +1,73 @@
+//! Windows read past the page cache.
+//!
+//! A checkpoint that is larger than memory would push everything else out of the page cache, and find
+//! none of itself there the next time. Read so, it leaves the cache alone, costs no copy, and comes as
+//! fast as the disk gives it, as long as enough is asked for at a time.
+
+use std::fs::File;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::{Errno, pread};
+
+use super::{Buffer, PAGE, Source};
+use crate::checkpoint::Shard;
+use crate::error::{Error, Result};
+
+/// A file opened for reads of whole pages.
+pub(super) struct Direct {
+    path: PathBuf,
+    file: File,
+}
+
+impl Direct {
+    /// Opens the file so, or `None` where its file system does not allow it: `pread` serves then.
+    pub(super) fn new(shard: &Shard) -> Option<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECT | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::open(&shard.path, flags, Mode::empty()).ok()?);
+        let mut page = Buffer::default();
+        // Some systems open the file and refuse the first read.
+        pread(&file, page.room(PAGE), 0).ok()?;
+        Some(Self { path: shard.path.clone(), file })
+    }
+
+    fn ended(&self, range: &Range<u64>) -> Error {
+        Error::Changed {
+            path: self.path.clone(),
+            tensor: None,
+            offset: Some(range.start),
+            message: format!("the file ended before byte {} while it was read", range.end),
+        }
+    }
+}
+
+impl Source for Direct {
+    fn lend<'a>(&'a self, range: Range<u64>, buffer: &'a mut Buffer) -> Result<&'a [u8]> {
+        let page = PAGE as u64;
+        let start = range.start - range.start % page;
+        let skip = (range.start - start) as usize;
+        let needed = (range.end - start) as usize;
+        let room = buffer.room(needed.next_multiple_of(PAGE));
+        let mut done = 0;
+        while done < needed {
+            // Short of the end of the file, what is read is a whole number of blocks.
+            match pread(&self.file, &mut room[done..], start + done as u64) {
+                Ok(read) if done + read >= needed => done += read,
+                // Stopped on the way: what is not a whole page is read again.
+                Ok(read) if read >= PAGE => done += read - read % PAGE,
+                Ok(_) => return Err(self.ended(&range)),
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                Err(errno) => {
+                    let action = format!("read {needed} bytes at offset {start}");
+                    return Err(Error::io(&self.path, action, errno));
+                }
+            }
+        }
+        Ok(&room[skip..needed])
+    }
+
+    fn release(&self, _range: Range<u64>) -> Result<()> {
+        Ok(())
+    }
+}
