@@ -60,13 +60,13 @@ def reference(varied):
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
-@pytest.mark.parametrize("io", ["mmap", "pread"])
+@pytest.mark.parametrize("io", ["mmap", "pread", "direct"])
 def test_threads_and_io_change_no_bit(varied, reference, threads, io):
     assert bits(stream(varied, 1, Options(threads, io=io))) == reference
 
 
 @pytest.mark.parametrize("tile_bytes", [4096, 65536, 1 << 20, 1 << 30])
-@pytest.mark.parametrize("io", ["mmap", "pread"])
+@pytest.mark.parametrize("io", ["mmap", "pread", "direct"])
 def test_tile_sizes_change_no_bit(varied, reference, tile_bytes, io):
     assert bits(stream(varied, 1, Options(2, tile_bytes, io))) == reference
 
@@ -145,7 +145,7 @@ def slowly(io):
     return Options(1, 65536, io, "scalar")
 
 
-@pytest.mark.parametrize("io", ["mmap", "pread"])
+@pytest.mark.parametrize("io", ["mmap", "pread", "direct"])
 def test_a_watcher_that_raises_stops_the_pass(tmp_path, io):
     alignment = align(big(tmp_path, "child"), [big(tmp_path, "base")])
 
@@ -177,7 +177,7 @@ def pair(tmp_path):
     return align(checkpoints[1], checkpoints[:1]), tmp_path / "child" / "model.safetensors"
 
 
-@pytest.mark.parametrize("io", ["mmap", "pread"])
+@pytest.mark.parametrize("io", ["mmap", "pread", "direct"])
 def test_a_file_cut_short_after_opening_is_an_error(tmp_path, io):
     alignment, path = pair(tmp_path)
     os.truncate(path, path.stat().st_size - 2)
@@ -187,7 +187,7 @@ def test_a_file_cut_short_after_opening_is_an_error(tmp_path, io):
         stream(alignment, 0, Options(1, io=io))
 
 
-@pytest.mark.parametrize("io", ["mmap", "pread"])
+@pytest.mark.parametrize("io", ["mmap", "pread", "direct"])
 def test_a_file_written_to_after_opening_is_an_error(tmp_path, io):
     alignment, path = pair(tmp_path)
     before = path.stat()
@@ -199,7 +199,7 @@ def test_a_file_written_to_after_opening_is_an_error(tmp_path, io):
         stream(alignment, 0, Options(1, io=io))
 
 
-@pytest.mark.parametrize("io", ["mmap", "pread"])
+@pytest.mark.parametrize("io", ["mmap", "pread", "direct"])
 def test_a_file_removed_after_opening_is_an_error(tmp_path, io):
     alignment, path = pair(tmp_path)
     path.unlink()
@@ -220,7 +220,7 @@ class Saboteur(Witness):
             self.act()
 
 
-@pytest.mark.parametrize("io", ["mmap", "pread"])
+@pytest.mark.parametrize("io", ["mmap", "pread", "direct"])
 def test_a_file_cut_short_while_it_is_read_is_an_error_that_names_the_tensor(tmp_path, io):
     child = big(tmp_path, "child")
     alignment = align(child, [big(tmp_path, "base")])
@@ -233,7 +233,7 @@ def test_a_file_cut_short_while_it_is_read_is_an_error_that_names_the_tensor(tmp
         assert part in str(raised.value)
 
 
-@pytest.mark.parametrize("io", ["mmap", "pread"])
+@pytest.mark.parametrize("io", ["mmap", "pread", "direct"])
 def test_a_file_written_to_while_it_is_read_is_an_error(tmp_path, io):
     child = big(tmp_path, "child")
     alignment = align(child, [big(tmp_path, "base")])
@@ -280,7 +280,7 @@ def test_slices_out_of_range_are_refused(varied):
             varied.plan.bytes(first, last)
 
 
-@pytest.mark.parametrize("io", ["mmap", "pread"])
+@pytest.mark.parametrize("io", ["mmap", "pread", "direct"])
 def test_reading_alone_gives_one_checksum(varied, io):
     def checksum(threads, tile_bytes, io):
         plan = varied.plan

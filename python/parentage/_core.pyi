@@ -164,9 +164,24 @@ def gram(
     io: str = "mmap",
     level: str | None = None,
     replays: list[Replay] = ...,
+    digests: Digests | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Statistics:
     """Streams slices `first` to `last` (exclusive) of `plan` once and returns their statistics."""
+
+@final
+class Digests:
+    """SHA-256 of the shards of checkpoints, carried on by the passes that it is given to."""
+
+    def __new__(cls, checkpoints: list[Checkpoint]) -> Digests: ...
+    def finish(
+        self, *, threads: int, io: str = "mmap", progress: Callable[[int], object] | None = None
+    ) -> list[list[str]]:
+        """Hashes what is left, and returns the digests by checkpoint and shard."""
+    def complete(self) -> list[tuple[int, int, str]]:
+        """The digests that are complete: checkpoint, shard and hexadecimal digits."""
+    def restore(self, checkpoint: int, shard: int, digest: str) -> None:
+        """Takes over a digest that was complete before."""
 
 @final
 class Replay:

@@ -115,6 +115,10 @@ def cli() -> None:
     help="Write evidence.json and slices.parquet into this folder.",
 )  # fmt: skip
 @click.option(
+    "--digest", type=click.Choice(["sha256"]),
+    help="Compute the digest of every file in the same pass, as hubs publish it, for the evidence.",
+)  # fmt: skip
+@click.option(
     "--resume", is_flag=True,
     help="Go on with what an interrupted trace has left in the folder of -o.",
 )  # fmt: skip
@@ -140,12 +144,13 @@ def cli() -> None:
 )  # fmt: skip
 @click.option("--threads", type=click.IntRange(1, 1024), help="Default: one per CPU.")
 @click.option(
-    "--io", type=click.Choice(["mmap", "pread"]), default="mmap", show_default=True,
-    help="How files are read; pread suits network disks.",
+    "--io", type=click.Choice(["auto", "mmap", "direct", "pread"]), default="auto", show_default=True,
+    help="How files are read: mapped, past the page cache, or with pread, which suits network "
+    "disks. auto is direct for what does not fit in free memory, else mmap.",
 )  # fmt: skip
 @click.option(
     "--tile-size", type=Size(), metavar="SIZE",
-    help="Bytes of each checkpoint that a thread reads at once. [default: 8MiB, 256KiB for pread]",
+    help="Bytes of each checkpoint that a thread reads at once. [default: 8MiB, mapped]",
 )  # fmt: skip
 @_display
 def trace(
@@ -154,6 +159,7 @@ def trace(
     parents: tuple[Path, ...],
     controls: tuple[Path, ...],
     output: Path | None,
+    digest: str | None,
     resume: bool,
     as_json: bool,
     layers: bool,
@@ -191,6 +197,8 @@ def trace(
       It is large, and an answer is wanted in a minute, or with 5 GB of reading at most:
         parentage trace ./Suspect -b ./Base -p ./A --until-sure
         parentage trace ./Suspect -b ./Base -p ./A --sample 5GB
+      Tie the verdict to published files by their SHA-256:
+        parentage trace ./Suspect -b ./Base -p ./A --digest sha256 -o evidence/
       In a pipeline:
         parentage trace ./Upload -b ./Ours --json --fail-on identical > evidence.json
 
@@ -201,6 +209,8 @@ def trace(
 
     No option from --threads on changes a digit of the result, nor does --resume.
     """
+    if digest is not None and (sample is not None or until_sure):
+        raise click.UsageError("--digest is of whole files; --sample and --until-sure read a part")
     if resume and output is None:
         raise click.UsageError("--resume needs -o DIR: what was read is kept there")
     if resume and (sample is not None or until_sure):
@@ -221,6 +231,7 @@ def trace(
             controls=controls,
             sample=sample,
             seed=seed,
+            digest=digest,
             until_sure=until_sure,
             threads=threads,
             tile_bytes=tile_size,
@@ -267,12 +278,12 @@ def trace(
 )  # fmt: skip
 @click.option("--threads", type=click.IntRange(1, 1024), help="Default: one per CPU.")
 @click.option(
-    "--io", type=click.Choice(["mmap", "pread"]), default="mmap", show_default=True,
-    help="How files are read; pread suits network disks.",
+    "--io", type=click.Choice(["mmap", "direct", "pread"]), default="mmap", show_default=True,
+    help="How files are read: mapped, past the page cache, or with pread, which suits network disks.",
 )  # fmt: skip
 @click.option(
     "--tile-size", type=Size(), metavar="SIZE",
-    help="Bytes of each checkpoint that a thread reads at once. [default: 8MiB, 256KiB for pread]",
+    help="Bytes of each checkpoint that a thread reads at once. [default: 8MiB, mapped]",
 )  # fmt: skip
 @_display
 def replay(

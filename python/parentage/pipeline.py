@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from parentage import _core
@@ -14,7 +15,7 @@ from parentage.hypothesise import build, hypothesise, worth_streaming
 from parentage.journal import Journal, identity
 from parentage.report import Inputs, Trace, report
 from parentage.sample import moved_layers, strange_layers
-from parentage.stream import Options, stream
+from parentage.stream import Options, settle, stream
 from parentage.sure import Case, Request, first_look, trace_sample
 
 if TYPE_CHECKING:
@@ -34,12 +35,13 @@ def trace(
     controls: Sequence[Path | Checkpoint] = (),
     threads: int | None = None,
     tile_bytes: int | None = None,
-    io: str = "mmap",
+    io: str = "auto",
     level: str | None = None,
     recipes: bool = True,
     sample: int | str | None = None,
     seed: int = 0,
     until_sure: bool = False,
+    digest: str | None = None,
     output: Path | None = None,
     resume: bool = False,
     watcher: Watcher | None = None,
@@ -63,7 +65,9 @@ def trace(
     tile_bytes
         Bytes of each checkpoint that a thread reads at a time; by default what suits ``io``.
     io
-        ``"mmap"``, or ``"pread"`` for network disks.
+        ``"mmap"``, ``"direct"`` to read past the page cache, ``"pread"`` for network disks; by
+        default, ``"direct"`` for checkpoints that do not fit in the memory that is free, and
+        ``"mmap"`` for others (:func:`parentage.stream.settle`).
     level
         The instruction set; by default the fastest of this CPU.
     recipes
@@ -78,6 +82,9 @@ def trace(
     until_sure
         Read a sample, and double it until more would not change the verdict
         (:mod:`parentage.sure`), up to ``sample`` or everything.
+    digest
+        ``"sha256"`` to compute that of every file in the same pass, as hubs publish them; it ties
+        the verdict to the published bytes. Not of a sample.
     output
         A folder that the evidence is written to, as by :meth:`Trace.save`. While the trace runs,
         what it has finished is kept there, and stays if it is interrupted.
@@ -118,7 +125,21 @@ def trace(
     """
     request = Request.check(sample, seed, until_sure=until_sure)
     inputs = open_all(child, base, parents, controls)
-    options = Options(_core.threads() if threads is None else threads, tile_bytes, io, level)
+    checkpoints = (*inputs.others, inputs.child)
+    if digest not in (None, "sha256"):
+        raise ValueError(f"digest must be sha256, not {digest!r}")
+    if digest is not None and request is not None:
+        raise ValueError("digest is of whole files, and a sample does not read them")
+    if digest is not None and io == "auto":
+        # What is read in another order than a file's is hashed from the page cache.
+        io = "mmap"
+    options = Options(
+        _core.threads() if threads is None else threads,
+        tile_bytes,
+        settle(io, sum(each.bytes for each in checkpoints)),
+        level,
+        None if digest is None else _core.Digests([each.core for each in checkpoints]),
+    )
     if resume and output is None:
         raise ValueError("resume needs output: what was read is kept there")
     if resume and request is not None:
@@ -160,7 +181,19 @@ def _trace(
     elif (found := trace_sample(case, request, watcher)) is not None:
         return found
     statistics = stream(alignment, len(inputs.parents), options, watcher, replays, journal)
-    return report(inputs, alignment, statistics, options, findings, chosen)
+    found = report(inputs, alignment, statistics, options, findings, chosen)
+    if options.digests is None:
+        return found
+    return replace(found, digests=digests_of(inputs, options))
+
+
+def digests_of(inputs: Inputs, options: Options) -> dict[str, tuple[str, ...]]:
+    """Return the SHA-256 of every shard, by the name of its checkpoint."""
+    if options.digests is None:
+        return {}
+    digests = options.digests.finish(threads=options.threads, io=options.io)
+    names = [each.name for each in (*inputs.others, inputs.child)]
+    return {name: tuple(found) for name, found in zip(names, digests, strict=True)}
 
 
 def pair(inputs: Inputs, options: Options) -> Alignment:

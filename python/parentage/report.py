@@ -6,7 +6,7 @@ import json
 import math
 import os
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from html import escape
 from pathlib import Path
@@ -27,7 +27,7 @@ from parentage.stream import is_matrix
 from parentage.verdict import Evidence, Replay, Thresholds, Verdict, decide, origin
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -108,6 +108,9 @@ class Trace:
     sample: Sampled | None = None
     """What was read, if that was a sample; ``None`` if it was everything."""
 
+    digests: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """SHA-256 of every file by the checkpoint's name; empty if they were not asked for."""
+
     @property
     def recipe(self) -> Recipe | None:
         """How the child was made, if that was found."""
@@ -135,10 +138,10 @@ class Trace:
                 "arithmetic": _core.DEFINITION,
             },
             "inputs": {
-                "child": _describe(self.inputs.child),
-                "base": _describe(self.inputs.base),
-                "parents": [_describe(each) for each in self.inputs.parents],
-                "controls": [_describe(each) for each in self.inputs.controls],
+                "child": self._describe(self.inputs.child),
+                "base": self._describe(self.inputs.base),
+                "parents": [self._describe(each) for each in self.inputs.parents],
+                "controls": [self._describe(each) for each in self.inputs.controls],
             },
             "parameters": {
                 "blocks": _core.BLOCKS,
@@ -166,6 +169,19 @@ class Trace:
                 "text": self.verdict.text,
                 "numbers": {name: _plain(x) for name, x in self.verdict.numbers.items()},
             },
+        }
+
+    def _describe(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        digests = self.digests.get(checkpoint.name, (None,) * len(checkpoint.shards))
+        return {
+            "name": checkpoint.name,
+            "revision": None,
+            "files": [
+                {"name": shard.name, "bytes": shard.bytes, "sha256": digest}
+                for shard, digest in zip(checkpoint.shards, digests, strict=True)
+            ],
+            "tensors": len(checkpoint.tensors),
+            "elements": checkpoint.elements,
         }
 
     def to_json(self) -> str:
@@ -719,19 +735,6 @@ def _copied(
     equal = (statistics.slices.equal == statistics.slices.n[:, None]) & np.array(same_dtype)
     first = np.where(equal.any(axis=1), equal.argmax(axis=1), -1)
     return {name: int((first == i).sum()) for i, name in enumerate(names)}
-
-
-def _describe(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {
-        "name": checkpoint.name,
-        "revision": None,
-        "files": [
-            {"name": shard.name, "bytes": shard.bytes, "sha256": None}
-            for shard in checkpoint.shards
-        ],
-        "tensors": len(checkpoint.tensors),
-        "elements": checkpoint.elements,
-    }
 
 
 def _summary(row: dict[str, Any], parents: list[str], inputs: Inputs) -> dict[str, Any]:

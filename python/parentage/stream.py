@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from parentage.align import Alignment, Slice
-    from parentage.journal import Journal
+    from parentage.journal import Journal, Record
     from parentage.replay import Program, Value
 
     Part = tuple[int, int, Gram, dict[str, NDArray[Any]]]
@@ -57,6 +59,8 @@ class Options:
     tile_bytes: int | None = None
     io: str = "mmap"
     level: str | None = None
+    digests: _core.Digests | None = None
+    """What computes the SHA-256 of every shard on the way, if that is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +213,7 @@ def _parts(
     applies = np.array([is_replayed(each) for each in alignment.slices])
     elements = np.array([each.elements for each in alignment.slices], dtype=np.uint64)
     done = start = 0
+    complete: set[tuple[int, int]] = set()
     if journal is not None:
         programs = [program.digest(results) for program, results in replays]
         expect = {"slices": alignment.digest, "recipes": programs}
@@ -220,6 +225,8 @@ def _parts(
             start = record.values["last"]
         done = plan.bytes(0, start)
         journal.resumed(done, total)
+        if options.digests is not None:
+            complete = {_restored(options.digests, each) for each in journal.records("digest")}
     if watcher is not None:
         watcher.start(total)
         if done:
@@ -241,9 +248,45 @@ def _parts(
         done += plan.bytes(first, last)
         if journal is not None:
             summed = {name: getattr(found, name) for name in _SUMMED}
+            if options.digests is not None:
+                _keep_digests(options.digests, journal, complete)
             journal.append("slices", {"first": first, "last": last}, summed | counted)
             journal.progress(done, total)
         yield first, last, Gram.from_core(elements[first:last], found), counted
+
+
+def _restored(digests: _core.Digests, record: Record) -> tuple[int, int]:
+    """Take over a digest that was kept, and return whose it is."""
+    place = record.values["checkpoint"], record.values["shard"]
+    digests.restore(*place, record.values["sha256"])
+    return place
+
+
+def _keep_digests(digests: _core.Digests, journal: Journal, complete: set[tuple[int, int]]) -> None:
+    """Keep the digests that have become complete."""
+    for checkpoint, shard, digest in digests.complete():
+        if (checkpoint, shard) not in complete:
+            values = {"checkpoint": checkpoint, "shard": shard, "sha256": digest}
+            journal.append("digest", values, {})
+            complete.add((checkpoint, shard))
+
+
+MEMORY = Path("/proc/meminfo")
+
+
+def settle(io: str, bytes_: int) -> str:
+    """Return how files are best read, where that is left open with ``"auto"``.
+
+    What does not fit in the page cache would push everything else out of it, and find none of
+    itself there later: it is read past the cache. Anything else is mapped.
+    """
+    if io != "auto":
+        return io
+    try:
+        found = re.search(r"^MemAvailable:\s*(\d+) kB", MEMORY.read_text("ascii"), re.MULTILINE)
+    except OSError:
+        found = None
+    return "direct" if found is not None and bytes_ > int(found[1]) << 10 else "mmap"
 
 
 def is_replayed(each: Slice) -> bool:
@@ -276,6 +319,7 @@ def _pass(
         io=options.io,
         level=options.level,
         replays=list(replays),
+        digests=options.digests,
         progress=None if watcher is None else lambda bytes_: watcher.update(done + bytes_),
     )
 

@@ -107,6 +107,14 @@ class Terminal:
         if layers and trace.layers.height:
             self._groups(trace, trace.layers.to_dicts(), "layer")
         self._coverage(trace)
+        self._digests(trace)
+
+    def _digests(self, trace: Trace) -> None:
+        """Print the SHA-256 of every file, as sha256sum does, if they were computed."""
+        for each in (trace.inputs.child, *trace.inputs.others):
+            for shard, digest in zip(each.shards, trace.digests.get(each.name, ()), strict=False):
+                name = printable(f"{each.name}/{shard.name}")
+                self.out.print(f"{digest}  {name}", markup=False, highlight=False, soft_wrap=True)
 
     def _recipe(self, outcome: Outcome) -> None:
         """Print the recipe, what it reproduces, and what a decoy would."""
