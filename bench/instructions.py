@@ -4,9 +4,9 @@
 
 Runs the release build of `parentage-bench --count` under valgrind's callgrind, once with few chunks
 and once with more: the difference is what a chunk takes. Counts do not depend on what else the
-machine is doing. They do depend on compiler and instruction set: --check compares with what is kept for
-this instruction set in bench/results/instructions.json, and exits with 1 if a kernel takes more than
-a tenth more. --record keeps the counts there. Valgrind has no AVX-512, so AVX2 is counted in its stead.
+machine is doing. They do depend on compiler and instruction set: --check compares with what is kept
+for this instruction set in bench/results/instructions.json, and exits with 1 if a kernel takes more
+than a tenth more. --record keeps the counts there. Valgrind has no AVX-512; AVX2 is counted instead.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from parentage.journal import NAME
-from stream import TENSORS, blend, make
+from parentage.made import COLUMNS, TENSORS, blend, make
 
 FILES = ("evidence.json", "slices.parquet")
 COMMAND = [sys.executable, "-c", "from parentage.cli import main; main()", "trace"]
@@ -59,12 +59,12 @@ def of_corpus(folder: Path) -> list[Case]:
 
 def made(folder: Path, gib: float) -> Case:
     """Make a base, a parent and their blend, unless they are there."""
-    elements = int(gib * 2**30) // 2 // TENSORS // 4096 * 4096
+    elements = int(gib * 2**30) // 2 // TENSORS // COLUMNS * COLUMNS
     for seed, role in enumerate(("base", "parent0")):
         if not (folder / role / "model.safetensors").exists():
             make(folder / role, seed, elements)
     if not (folder / "child" / "model.safetensors").exists():
-        blend(folder, elements)
+        blend(folder / "child", folder / "base", folder / "parent0", 2)
     return Case(folder / "child", folder / "base", [folder / "parent0"])
 
 

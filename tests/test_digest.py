@@ -70,7 +70,7 @@ def test_digests_that_were_complete_are_kept_for_a_resume(tmp_path):
     # What a trace leaves that was killed after its last slice.
     plain = parentage.trace(child, **others, digest="sha256", recipes=False)
 
-    def stop(self, *_):
+    def stop(*_):
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:

@@ -144,7 +144,8 @@ def cli() -> None:
 )  # fmt: skip
 @click.option("--threads", type=click.IntRange(1, 1024), help="Default: one per CPU.")
 @click.option(
-    "--io", type=click.Choice(["auto", "mmap", "direct", "pread"]), default="auto", show_default=True,
+    "--io", type=click.Choice(["auto", "mmap", "direct", "pread"]), default="auto",
+    show_default=True,
     help="How files are read: mapped, past the page cache, or with pread, which suits network "
     "disks. auto is direct for what does not fit in free memory, else mmap.",
 )  # fmt: skip
@@ -279,7 +280,7 @@ def trace(
 @click.option("--threads", type=click.IntRange(1, 1024), help="Default: one per CPU.")
 @click.option(
     "--io", type=click.Choice(["mmap", "direct", "pread"]), default="mmap", show_default=True,
-    help="How files are read: mapped, past the page cache, or with pread, which suits network disks.",
+    help="How files are read: mapped, past the page cache, or with pread, for network disks.",
 )  # fmt: skip
 @click.option(
     "--tile-size", type=Size(), metavar="SIZE",

@@ -125,7 +125,7 @@ class Collected:
                 last,
                 threads=self._options.threads,
                 tile_bytes=self._options.tile_bytes,
-                io=self._options.io,
+                io=self._options.io_of_runs,
                 level=self._options.level,
                 replays=[
                     program.replay(results, owner, starts, applies=self._applies)

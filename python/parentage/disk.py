@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -111,18 +110,8 @@ def evict(paths: Sequence[Path]) -> None:
 
 def digests(checkpoints: Sequence[Checkpoint], threads: int) -> list[str]:
     """Return the SHA-256 of every file, in hex, in order."""
-    if hasattr(_core, "digest"):
-        return [text for each in checkpoints for text in _core.digest(each.core, threads=threads)]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(_digest, (shard.path for c in checkpoints for shard in c.shards)))
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+    found = _core.Digests([each.core for each in checkpoints]).finish(threads=threads)
+    return [text for each in found for text in each]
 
 
 def file_system(folder: Path) -> dict[str, str | None]:

@@ -122,7 +122,9 @@ class Findings:
             np.array([[each.tensor for each in extents]], dtype=np.uint64),
             np.array([[each.start for each in extents]], dtype=np.uint64),
         )
-        return _core.elements(plan, 0, 1, threads=self._options.threads, io=self._options.io)
+        return _core.elements(
+            plan, 0, 1, threads=self._options.threads, io=self._options.io_of_runs
+        )
 
     def cells_of(self, values: Floats) -> tuple[Floats, Floats]:
         """Return how far the rounding cells of values that the child stores reach down and up."""

@@ -77,7 +77,7 @@ def crossed_layers(
     tensors = np.array(pairs, dtype=np.uint64)
     elements = np.full(len(pairs), min(mine[0].elements, ELEMENTS), dtype=np.uint64)
     plan = _core.Plan([other.core, child.core], elements, tensors, np.zeros_like(tensors))
-    found = _core.gram(plan, 0, plan.slices, threads=options.threads, io=options.io)
+    found = _core.gram(plan, 0, plan.slices, threads=options.threads, io=options.io_of_runs)
     cosine = likeness(unpack(found.gram).sum(axis=1))[:, 0]
     return (
         [each.layer or 0 for each in mine],
@@ -108,7 +108,7 @@ def strange_layers(alignment: Alignment, options: Options) -> bool:
         np.array(tensors, dtype=np.uint64),
         np.array(starts, dtype=np.uint64),
     )
-    found = _core.gram(plan, 0, plan.slices, threads=options.threads, io=options.io)
+    found = _core.gram(plan, 0, plan.slices, threads=options.threads, io=options.io_of_runs)
     cosine = likeness(unpack(found.gram).sum(axis=1))[:, 0]
     return bool(np.any(np.nan_to_num(cosine) < SAME_LAYER))
 
@@ -169,7 +169,8 @@ class Counted:
 class Sample:
     """Runs of elements, spread evenly over every slice that has floating-point numbers.
 
-    A checkpoint that is small enough is in its sample whole. The choice of elements depends on
+    Of more slices than :data:`BUDGET` has :data:`LEAST`, some of every layer of every component are
+    taken. A checkpoint that is small enough is in its sample whole. The choice of elements depends on
     nothing but the slices' sizes.
     """
 
@@ -192,8 +193,8 @@ class Sample:
         columns = [*(range(self.columns - 1) if order is None else order), self.columns - 1]
         owner: list[int] = []
         places: list[tuple[int, int]] = []
-        for index, each in enumerate(self.slices):
-            if is_replayed(each):
+        for index, each in enumerate(thinned(self.slices, budget // LEAST)):
+            if each is not None and is_replayed(each):
                 found = runs(each.elements, total, budget)
                 owner += [index] * len(found)
                 places += found
@@ -237,7 +238,7 @@ class Sample:
         begin, end = np.searchsorted(self.owner, [first, last]).tolist()
         if self.plan is not None and begin < end:
             found = _core.gram(
-                self.plan, begin, end, threads=self._options.threads, io=self._options.io
+                self.plan, begin, end, threads=self._options.threads, io=self._options.io_of_runs
             )
             out.add(Gram.from_core(self.counts[begin:end], found), self.owner[begin:end] - first)
         return replace(out, blocks=out.total[:, None])
@@ -248,7 +249,11 @@ class Sample:
         if self.plan is None:
             return np.zeros((0, self.columns))
         return _core.elements(
-            self.plan, 0, self.plan.slices, threads=self._options.threads, io=self._options.io
+            self.plan,
+            0,
+            self.plan.slices,
+            threads=self._options.threads,
+            io=self._options.io_of_runs,
         )
 
     def pieces(self) -> Iterator[Floats]:
@@ -260,7 +265,7 @@ class Sample:
         edges = [0, *(np.flatnonzero(np.diff(piece)) + 1).tolist(), len(sizes)]
         for first, last in pairwise(edges):
             yield _core.elements(
-                self.plan, first, last, threads=self._options.threads, io=self._options.io
+                self.plan, first, last, threads=self._options.threads, io=self._options.io_of_runs
             )
 
     @cached_property
@@ -301,7 +306,7 @@ class Sample:
             threads=self._options.threads,
             widen=widen,
             dtype=dtype,
-            io=self._options.io,
+            io=self._options.io_of_runs,
         )
 
     def replay(self, programs: Sequence[tuple[Program, Sequence[Value]]]) -> Counted:
@@ -320,12 +325,31 @@ class Sample:
                 last,
                 [program.replay(results, owner, starts) for program, results in programs],
                 threads=self._options.threads,
-                io=self._options.io,
+                io=self._options.io_of_runs,
             )
             np.add.at(out.reproduced, owner, found.reproduced)
             np.add.at(out.explained, owner, found.explained)
             np.add.at(out.mismatched, owner, found.mismatched)
         return out
+
+
+def thinned(slices: Sequence[Slice], most: int) -> list[Slice | None]:
+    """Return the slices with ``None`` for those that are left out, where there are more than ``most``.
+
+    Of each layer of each component the same share is kept, in even steps, and two at least.
+    """
+    if len(slices) <= most:
+        return list(slices)
+    groups: dict[tuple[str, int | None], list[int]] = defaultdict(list)
+    for index, each in enumerate(slices):
+        groups[each.component, each.layer].append(index)
+    kept: list[Slice | None] = [None] * len(slices)
+    for members in groups.values():
+        count = min(len(members), max(2, len(members) * most // len(slices)))
+        for i in range(count):
+            index = members[i * len(members) // count]
+            kept[index] = slices[index]
+    return kept
 
 
 def runs(elements: int, total: int, budget: int) -> list[tuple[int, int]]:

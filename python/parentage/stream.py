@@ -62,6 +62,14 @@ class Options:
     digests: _core.Digests | None = None
     """What computes the SHA-256 of every shard on the way, if that is asked for."""
 
+    @property
+    def io_of_runs(self) -> str:
+        """How a few pages here and there are read.
+
+        Where they are mapped, the system reads what lies around them as well, often megabytes.
+        """
+        return "pread" if self.io == "mmap" else self.io
+
 
 @dataclass(frozen=True, slots=True)
 class Table:

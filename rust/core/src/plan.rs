@@ -185,9 +185,23 @@ pub fn block_start(elements: u64, block: usize) -> u64 {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ChunkRange {
     pub(crate) block: usize,
-    /// Whether it is the first of its block.
+    /// Whether it is the first of a block that is looked at more closely, see [`is_sampled`].
     pub(crate) first: bool,
     pub(crate) elements: Range<u64>,
+}
+
+/// Whether the first elements of a block are looked at more closely: one block for each 4096 elements
+/// of the slice, in even steps, so that short slices, of which there are many, are not all looked at.
+///
+/// ```
+/// use parentage_core::plan::{BLOCKS, is_sampled};
+/// let sampled = |elements| (0..BLOCKS).filter(|&block| is_sampled(elements, block)).count();
+/// assert_eq!([1, 8191, 8192, 20_000, 65_536].map(sampled), [1, 1, 2, 4, 16]);
+/// ```
+pub fn is_sampled(elements: u64, block: usize) -> bool {
+    let most = (elements / 4096).clamp(1, BLOCKS as u64) as usize;
+    let blocks = 1 << most.ilog2();
+    block.is_multiple_of(BLOCKS / blocks)
 }
 
 /// The chunks of a slice, in order: each block cut into pieces of [`CHUNK`] and a rest.
@@ -196,7 +210,7 @@ pub(crate) fn chunks_of(elements: u64) -> impl Iterator<Item = ChunkRange> {
         let (start, end) = (block_start(elements, block), block_start(elements, block + 1));
         (start..end).step_by(CHUNK).map(move |first| ChunkRange {
             block,
-            first: first == start,
+            first: first == start && is_sampled(elements, block),
             elements: first..end.min(first + CHUNK as u64),
         })
     })
