@@ -170,8 +170,8 @@ class Sample:
     """Runs of elements, spread evenly over every slice that has floating-point numbers.
 
     Of more slices than :data:`BUDGET` has :data:`LEAST`, some of every layer of every component are
-    taken. A checkpoint that is small enough is in its sample whole. The choice of elements depends on
-    nothing but the slices' sizes.
+    taken. A checkpoint that is small enough is in its sample whole. The choice of elements depends
+    on nothing but the slices' sizes.
     """
 
     def __init__(
@@ -334,7 +334,7 @@ class Sample:
 
 
 def thinned(slices: Sequence[Slice], most: int) -> list[Slice | None]:
-    """Return the slices with ``None`` for those that are left out, where there are more than ``most``.
+    """Return the slices, with ``None`` for those left out where there are more than ``most``.
 
     Of each layer of each component the same share is kept, in even steps, and two at least.
     """

@@ -252,7 +252,7 @@ pub(crate) fn tiles<T: Send>(
         let tile = &tiles[index];
         // The disk is to be busy while this one is computed.
         if let Some(next) = tiles.get(index + workers) {
-            sources.expect(next)?;
+            sources.expect(next);
         }
         let elements = tile.elements();
         let extents = plan.extents(tile.slice);
@@ -313,12 +313,13 @@ impl<'a> Sources<'a> {
         Ok(slot.get_or_init(|| source).as_ref())
     }
 
-    /// Has the bytes of a tile fetched that is to come soon.
-    fn expect(&self, tile: &Tile) -> Result<()> {
+    /// Has the bytes of a tile fetched that is to come soon. What can not be opened is told then.
+    fn expect(&self, tile: &Tile) {
         for (column, extent) in self.plan.extents(tile.slice).iter().enumerate() {
-            self.get(column, extent.shard)?.expect(extent.bytes(&tile.elements()));
+            if let Ok(source) = self.get(column, extent.shard) {
+                source.expect(extent.bytes(&tile.elements()));
+            }
         }
-        Ok(())
     }
 
     /// Makes sure that no file that was read has changed since its header was.
