@@ -91,6 +91,9 @@ def main() -> None:
     available = subprocess.run([program, "--levels"], capture_output=True, text=True, check=True)
     level = [each for each in available.stdout.split() if each != "avx512"][-1]
     kept = json.loads(KEPT.read_text("utf-8")) if KEPT.exists() else {}
+    if options.check and level not in kept:
+        print(f"skipped: nothing is kept for {level}; --record keeps it", file=sys.stderr)
+        return
     found = count(program, level)
     if options.record:
         kept[level] = {"machine": platform.machine(), "instructions_per_element": found}
@@ -99,9 +102,6 @@ def main() -> None:
         return
     print(json.dumps({level: found}, indent=1))
     if options.check:
-        if level not in kept:
-            print(f"skipped: nothing is kept for {level}; --record keeps it", file=sys.stderr)
-            return
         before = kept[level]["instructions_per_element"]
         grown = [name for name in KERNELS if found[name] > MOST * before.get(name, 0.0)]
         for name in grown:

@@ -257,7 +257,7 @@ def test_a_file_written_to_while_it_is_read_is_an_error(tmp_path, io):
         ({"threads": 1025}, "threads must be 1 to 1024, not 1025"),
         ({"tile_bytes": 4095}, "tile bytes must be 4096 to 1073741824, not 4095"),
         ({"tile_bytes": (1 << 30) + 1}, "tile bytes must be"),
-        ({"io": "aio"}, "io must be mmap or pread"),
+        ({"io": "aio"}, "io must be mmap, pread or direct"),
         ({"level": "mmx"}, "no instruction set is called"),
         ({"level": "neon" if "avx2" in _core.levels() else "avx2"}, "this CPU has no"),
     ],

@@ -124,7 +124,8 @@ class Gram:
                 continue
             for group in groups:
                 # One after the other, from the sum so far: the order that the bits depend on.
-                rows = added[index == group].reshape(-1, added[0].size)
+                rows = added[index == group]
+                rows = rows.reshape(len(rows), added[0].size)
                 first = total[group].reshape(1, -1)
                 total[group] = _last(np.concatenate([first, rows])).reshape(total[group].shape)
 
