@@ -404,7 +404,7 @@ def test_a_chunk_has_the_bits_of_the_golden_file(tmp_path, case, level):
     assert to_hex(found.energy) == to_hex([energy])
     for count in ("excluded", "moved", "stray", "equal", "nan", "inf", "histogram"):
         once = np.array(case[count], dtype=np.uint64).reshape(np.shape(getattr(found, count)[0]))
-        # One block for each 4096 elements is looked at more closely, rounded down to a power of two.
+        # One block for each 4096 elements is looked at, rounded down to a power of two.
         looked_at = 1 << int(np.log2(np.clip(BLOCKS * stored.size // 4096, 1, BLOCKS)))
         times = looked_at if count == "histogram" else BLOCKS
         assert np.array_equal(getattr(found, count)[0], times * once), count

@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use parentage_core::checkpoint::dtype::Dtype;
 use parentage_core::gram::{CHUNK, Column, Level};
-use parentage_core::replay::{Machine, Op, Place, Program, replay_chunk};
+use parentage_core::replay::{Machine, Op, Place, Program, replay_chunk, write_chunk};
 
 use crate::relatives;
 
@@ -19,11 +19,18 @@ pub(crate) fn run(
 ) -> Result<(), Box<dyn Error>> {
     let dtype = Dtype::from_name(dtype).ok_or("no such dtype")?;
     let level = Level::detect()?;
-    let bytes = relatives(dtype, columns);
-    let parts: Vec<_> = bytes.iter().map(|bytes| Column { dtype, bytes }).collect();
+    let mut bytes = relatives(dtype, columns);
     let program = linear(dtype)?;
     let mut machine = Machine::default();
     let place = Place { scalars: &[0.6, 0.4, 0.0], factors: &[], start: 0, block: 0 };
+    if kernel == "replay" {
+        // The child is what the program gives: all of it is reproduced.
+        let parts: Vec<_> = bytes.iter().map(|bytes| Column { dtype, bytes }).collect();
+        let mut child = Vec::new();
+        write_chunk(level, &mut machine, &program, &parts, &place, dtype, &mut child);
+        bytes[columns - 1] = child;
+    }
+    let parts: Vec<_> = bytes.iter().map(|bytes| Column { dtype, bytes }).collect();
     for _ in 0..chunks {
         match kernel {
             "gram" => drop(black_box(level.chunk(black_box(&parts), false))),
