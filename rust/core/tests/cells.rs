@@ -143,7 +143,7 @@ fn file_of(dtype: Dtype, tensors: &[Vec<u64>]) -> Vec<u8> {
     file
 }
 
-fn options(threads: usize) -> Options {
+fn options(threads: usize) -> Options<'static> {
     Options { threads, ..Options::detect().unwrap() }
 }
 

@@ -84,6 +84,7 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    #[expect(clippy::needless_range_loop, reason = "a line of every column, not of one")]
     fn tally<const WIDTH: usize, const CHILD: usize>(self, lines: &Lines<'_>, tally: &mut Tally) {
         // Masks are -1, and are subtracted: a stretch has too few elements for a lane to overflow.
         let zero = self.zeros();

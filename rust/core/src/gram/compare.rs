@@ -72,6 +72,7 @@ pub(super) struct Tally {
 pub(super) type Lines<'a> = [&'a [[u8; LINE]]; MAX_COLUMNS];
 
 /// Counts with masks of the elements that differ.
+#[expect(clippy::needless_range_loop, reason = "a line of every column, not of one")]
 #[inline(always)]
 pub(super) fn tally_masks<S: Simd, const WIDTH: usize, const CHILD: usize>(
     simd: S,

@@ -19,6 +19,8 @@
 //! 2. Beyond three columns displacements are computed once for a run, into the cache.
 //! 3. The last run is continued with zeros.
 
+#![expect(clippy::needless_range_loop, reason = "a run or row of every column, not of one")]
+
 use super::compare::compare_alike;
 use super::generic::{AHEAD, STRETCH, Simd, cut};
 use super::products::{Arithmetic, Rows, add_displaced, add_values};

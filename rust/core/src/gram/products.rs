@@ -6,6 +6,8 @@
 //!         entries += X_i * X_j                                  (fused, in registers)
 //! ```
 
+#![expect(clippy::needless_range_loop, reason = "matrices are read best by row and column")]
+
 use super::{Lanes, MAX_COLUMNS, Sums, pair};
 
 /// How lanes are multiplied and added. Holding a value is the proof that the CPU can.
