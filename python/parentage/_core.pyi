@@ -24,6 +24,7 @@ __all__ = [
     "WEIGHTS",
     "Checkpoint",
     "CheckpointError",
+    "Digests",
     "ParentageError",
     "Plan",
     "PlanError",

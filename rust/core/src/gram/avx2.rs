@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 
 use super::compare::{LINE, Lines, Tally};
 use super::generic::{self, STRETCH, Simd};
-use super::{Chunk, Column, Vectorize};
+use super::{Chunk, Column, MAX_COLUMNS, Vectorize};
 
 // Counts of a stretch fit their lanes, for bytes as well.
 const _: () = assert!(STRETCH / 32 < 256);
@@ -85,18 +85,24 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     #[expect(clippy::needless_range_loop, reason = "a line of every column, not of one")]
-    fn tally<const WIDTH: usize, const CHILD: usize>(self, lines: &Lines<'_>, tally: &mut Tally) {
+    fn tally<const WIDTH: usize, const CHILD: usize>(
+        self,
+        child: usize,
+        lines: &Lines<'_>,
+        tally: &mut Tally,
+    ) {
+        let child = if CHILD > 0 { CHILD } else { child };
         // Masks are -1, and are subtracted: a stretch has too few elements for a lane to overflow.
         let zero = self.zeros();
-        let (mut equal, mut still, mut same) = ([zero; CHILD], zero, zero);
+        let (mut equal, mut still, mut same) = ([zero; MAX_COLUMNS], zero, zero);
         for line in 0..lines[0].len() {
-            let (base, last) = (&lines[0][line], &lines[CHILD][line]);
+            let (base, last) = (&lines[0][line], &lines[child][line]);
             for half in 0..2 {
                 let (b, c) = (self.bytes(base, half), self.bytes(last, half));
                 let kept = self.equal::<WIDTH>(b, c);
                 equal[0] = self.count::<WIDTH>(equal[0], kept);
                 let mut unmoved = self.equal::<WIDTH>(b, b);
-                for column in 1..CHILD {
+                for column in 1..child {
                     let these = &lines[column][line];
                     let x = self.bytes(these, half);
                     equal[column] = self.count::<WIDTH>(equal[column], self.equal::<WIDTH>(x, c));
@@ -110,7 +116,7 @@ impl Simd for Avx2 {
         let still = self.sum::<WIDTH>(still);
         tally.moved += elements - still;
         tally.stray += still - self.sum::<WIDTH>(same);
-        for (sum, equal) in tally.equal.iter_mut().zip(equal) {
+        for (sum, equal) in tally.equal.iter_mut().zip(equal).take(child) {
             *sum += self.sum::<WIDTH>(equal);
         }
     }

@@ -35,15 +35,9 @@ fn compare_words<S: Simd, const WIDTH: usize>(
     let mut tally = Tally::default();
     // A number of columns that is known when this is compiled keeps the tally in registers.
     match child {
-        1 => simd.tally::<WIDTH, 1>(&lines, &mut tally),
-        2 => simd.tally::<WIDTH, 2>(&lines, &mut tally),
-        3 => simd.tally::<WIDTH, 3>(&lines, &mut tally),
-        4 => simd.tally::<WIDTH, 4>(&lines, &mut tally),
-        5 => simd.tally::<WIDTH, 5>(&lines, &mut tally),
-        6 => simd.tally::<WIDTH, 6>(&lines, &mut tally),
-        7 => simd.tally::<WIDTH, 7>(&lines, &mut tally),
-        8 => simd.tally::<WIDTH, 8>(&lines, &mut tally),
-        _ => simd.tally::<WIDTH, 9>(&lines, &mut tally),
+        1 => simd.tally::<WIDTH, 1>(child, &lines, &mut tally),
+        2 => simd.tally::<WIDTH, 2>(child, &lines, &mut tally),
+        _ => simd.tally::<WIDTH, 0>(child, &lines, &mut tally),
     }
     counts.moved += tally.moved;
     counts.stray += tally.stray;
@@ -76,16 +70,18 @@ pub(super) type Lines<'a> = [&'a [[u8; LINE]]; MAX_COLUMNS];
 #[inline(always)]
 pub(super) fn tally_masks<S: Simd, const WIDTH: usize, const CHILD: usize>(
     simd: S,
+    child: usize,
     lines: &Lines<'_>,
     tally: &mut Tally,
 ) {
-    let (mut differing, mut movers, mut strays) = ([0_u64; CHILD], 0_u64, 0_u64);
+    let child = if CHILD > 0 { CHILD } else { child };
+    let (mut differing, mut movers, mut strays) = ([0_u64; MAX_COLUMNS], 0_u64, 0_u64);
     for line in 0..lines[0].len() {
-        let (base, last) = (&lines[0][line], &lines[CHILD][line]);
+        let (base, last) = (&lines[0][line], &lines[child][line]);
         let changed = simd.differ::<WIDTH>(base, last);
         differing[0] += u64::from(changed.count_ones());
         let mut moved = 0;
-        for column in 1..CHILD {
+        for column in 1..child {
             let these = &lines[column][line];
             moved |= simd.differ::<WIDTH>(these, base);
             differing[column] += u64::from(simd.differ::<WIDTH>(these, last).count_ones());
@@ -96,7 +92,7 @@ pub(super) fn tally_masks<S: Simd, const WIDTH: usize, const CHILD: usize>(
     let elements = (lines[0].len() * LINE / WIDTH) as u64;
     tally.moved += movers / S::bits(WIDTH);
     tally.stray += strays / S::bits(WIDTH);
-    for (equal, differing) in tally.equal.iter_mut().zip(&differing) {
+    for (equal, differing) in tally.equal.iter_mut().zip(&differing[..child]) {
         *equal += elements - differing / S::bits(WIDTH);
     }
 }

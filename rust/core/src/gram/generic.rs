@@ -59,11 +59,16 @@ pub(super) trait Simd: Copy {
     fn bits(width: usize) -> u64;
     /// A mask of the elements of `WIDTH` bytes that differ, some bits for each.
     fn differ<const WIDTH: usize>(self, a: &[u8; 64], b: &[u8; 64]) -> u64;
-    /// Counts how lines of elements of `WIDTH` bytes compare, in columns `0..=CHILD`. There are at most
-    /// [`STRETCH`] elements.
+    /// Counts how lines of elements of `WIDTH` bytes compare, in columns `0..=child`. There are at most
+    /// [`STRETCH`] elements. `CHILD` is `child`, or 0 where that is not known when this is compiled.
     #[inline(always)]
-    fn tally<const WIDTH: usize, const CHILD: usize>(self, lines: &Lines<'_>, tally: &mut Tally) {
-        tally_masks::<Self, WIDTH, CHILD>(self, lines, tally);
+    fn tally<const WIDTH: usize, const CHILD: usize>(
+        self,
+        child: usize,
+        lines: &Lines<'_>,
+        tally: &mut Tally,
+    ) {
+        tally_masks::<Self, WIDTH, CHILD>(self, child, lines, tally);
     }
 
     /// All lanes `value`.
