@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import BF16, DTYPES, FAMILY, columns_of, decode, gram_of, opened
+from golden.make_gram import generated
 from hypothesis import given
 from hypothesis import strategies as st
 from parentage import _core
@@ -356,23 +357,7 @@ def golden_bytes(column):
     """The bytes of a column: written down, or made as tests/golden/make_gram.py says."""
     if "bytes" in column:
         return bytes.fromhex(column["bytes"])
-    made = column["made"]
-    length, most = made["length"], made["most"]
-    words = splitmix(made["seed"], length)
-    bits = (words >> np.uint64(63) << np.uint64(15)) + np.uint64(118 << 7)
-    bits += words & np.uint64(0x3FF)
-    moves = splitmix(made["moves"], length) % np.uint64(2 * most + 1)
-    bits = (bits + moves - np.uint64(most)).astype("<u2")
-    if "nan" in made:
-        bits[made["nan"]] = 0x7FC0
-    return bits.tobytes()
-
-
-def splitmix(seed, length):
-    z = np.uint64(seed) + np.arange(1, length + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+    return generated(column["made"])
 
 
 def to_hex(values):

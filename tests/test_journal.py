@@ -391,11 +391,11 @@ ARGUMENTS += ["-p", str(family_path("parent")), "-c", str(family_path("sibling")
 SLOWLY = """
 import time, parentage.stream as stream
 stream.RANGE_BYTES = 1
-found = stream._pass
+found = stream.one_pass
 def slow(*arguments):
     time.sleep(0.02)
     return found(*arguments)
-stream._pass = slow
+stream.one_pass = slow
 from parentage.cli import main
 main()
 """

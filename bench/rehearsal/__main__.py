@@ -65,12 +65,6 @@ def trace_arguments(folder: Path, layout: str, io: str) -> list[str]:
     return ["cli", "trace", child, "--base", base, "--parent", parent, "--io", io]
 
 
-def supported(scratch: Path) -> set[str]:
-    """Return which of the options that are rehearsed this version has."""
-    text = measure(scratch, "cli", "trace", "--help").out
-    return {option for option in ("--sample", "--resume") if re.search(rf"{option}\b", text)}
-
-
 def planning(folder: Path, layout: str, scratch: Path) -> dict[str, Any]:
     """Measure open, align and plan, and the first tile of the pass right after it."""
     base, parent, child = (str(folder / layout / role) for role in ROLES)
@@ -88,9 +82,9 @@ def planning(folder: Path, layout: str, scratch: Path) -> dict[str, Any]:
 
 
 def partial(
-    folder: Path, layout: str, scratch: Path, options: argparse.Namespace, *, resume: bool
+    folder: Path, layout: str, scratch: Path, options: argparse.Namespace
 ) -> dict[str, Any]:
-    """Trace everything until ``--part`` bytes are done, kill that, and resume it if it can be."""
+    """Trace everything until ``--part`` bytes are done, kill that, and resume it."""
     output = scratch / f"evidence-{layout}"
     arguments = [*trace_arguments(folder, layout, options.io), "-o", str(output)]
     found = measure(
@@ -110,9 +104,6 @@ def partial(
         "updates": sum(each["event"] == "update" for each in found.events),
         "progress_never_goes_back": monotonic(found),
     }
-    if not resume:
-        out["resume"] = {"skipped": "this version has no --resume"}
-        return out
     again = measure(
         scratch,
         *arguments,
@@ -182,7 +173,6 @@ def crossing(folder: Path, layouts: list[str], scratch: Path) -> list[dict[str, 
 
 def rehearse(folder: Path, options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     """Measure everything and return the document."""
-    has = supported(scratch)
     layouts: dict[str, Any] = {}
     for layout in options.layout:
         note(f"{layout}: making base, parent and child")
@@ -191,7 +181,7 @@ def rehearse(folder: Path, options: argparse.Namespace, scratch: Path) -> dict[s
         note(f"{layout}: planning")
         out["planning"] = planning(folder, layout, scratch)
         note(f"{layout}: {options.part / 1e9:g} GB of a full trace")
-        out["partial"] = partial(folder, layout, scratch, options, resume="--resume" in has)
+        out["partial"] = partial(folder, layout, scratch, options)
         note(f"{layout}: with {FEW_FILES} open files")
         few = measure(
             scratch,
@@ -201,11 +191,8 @@ def rehearse(folder: Path, options: argparse.Namespace, scratch: Path) -> dict[s
             open_files=FEW_FILES,
         )
         out["few_files"] = {**few.summary(), "gets_to_the_pass": few.first("update") is not None}
-        if "--sample" in has:
-            note(f"{layout}: trace --sample {options.sample}")
-            out["sample"] = sampled(folder, layout, scratch, options)
-        else:
-            out["sample"] = {"skipped": "this version has no --sample"}
+        note(f"{layout}: trace --sample {options.sample}")
+        out["sample"] = sampled(folder, layout, scratch, options)
         out["projected"] = projected(out, options.disk)
         layouts[layout] = out
     note("pairing across layouts")
@@ -293,10 +280,8 @@ def show(document: dict[str, Any]) -> None:
             "open files": part["open_files"],
             "GB/s": part["bytes_per_s"] and round(part["bytes_per_s"] / 1e9, 2),
             f"pass reached with {FEW_FILES} files": found["few_files"]["gets_to_the_pass"],
-            "resume": part["resume"].get("skipped", part["resume"].get("goes_on")),
-            "sample": found["sample"].get(
-                "skipped", found["sample"].get("verdict", {}).get("kind")
-            ),
+            "resume": part["resume"]["goes_on"],
+            "sample": found["sample"].get("verdict", {}).get("kind"),
         }
         for disk, time in found["projected"].items():
             rows[f"full pass, disk {disk}"] = f"{time['seconds']:,} s, by {time['limited_by']}"

@@ -21,6 +21,7 @@ import numpy as np
 from parentage.align import align
 from parentage.checkpoint import Checkpoint
 from parentage.sample import BUDGET, RUN, runs
+from parentage.sampling import Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -252,11 +253,7 @@ def places(
 
 
 def sampled(alignment: Alignment, budget: int) -> list[tuple[int, int, int]]:
-    """Return the runs that ``trace --sample`` reads of ``budget`` bytes; none if it can not."""
-    try:
-        from parentage.sampling import Sampling
-    except ImportError:
-        return []
+    """Return the runs that ``trace --sample`` reads of ``budget`` bytes."""
     runs_ = Sampling(alignment, budget, seed=0).fresh
     return list(
         zip(runs_.owner.tolist(), runs_.starts.tolist(), runs_.counts.tolist(), strict=True)

@@ -110,8 +110,7 @@ def cli(events: Events, *arguments: str) -> int:
     from parentage import pipeline, terminal
 
     for name in ("open_all", "pair", "hypothesise", "stream", "report"):
-        if hasattr(pipeline, name):
-            setattr(pipeline, name, events.timed(name, getattr(pipeline, name)))
+        setattr(pipeline, name, events.timed(name, getattr(pipeline, name)))
     terminal.Terminal.watcher = lambda _: Log(events)  # type: ignore[method-assign, assignment]
     return command.run(list(arguments))
 

@@ -223,8 +223,7 @@ def trace(
         _check_output(output)
     from parentage import pipeline
 
-    watcher = terminal.watcher()
-    try:
+    with terminal.watching() as watcher:
         found = pipeline.trace(
             child,
             base=base,
@@ -242,9 +241,6 @@ def trace(
             watcher=watcher,
             note=terminal.note,
         )
-    finally:
-        if watcher is not None:
-            watcher.stop()
     if output is not None:
         terminal.note(f"wrote {output / 'evidence.json'} and {output / 'slices.parquet'}")
     if as_json:
@@ -348,8 +344,7 @@ def replay(
     # What can not be written is refused before hours are spent on comparing.
     writing = None if folder is None else plan_write(read, parents, folder, shard_size, options)
     compared = written = None
-    watcher = terminal.watcher()
-    try:
+    with terminal.watching() as watcher:
         if child is not None:
             compared = compare(
                 read, parents, child,
@@ -357,9 +352,6 @@ def replay(
             )  # fmt: skip
         if writing is not None:
             written = writing.run(child, watcher)
-    finally:
-        if watcher is not None:
-            watcher.stop()
     if as_json:
         found = document(
             read,
@@ -469,8 +461,7 @@ def bench(
         # Minutes of measuring are not to end in a picture that can not be drawn.
         check(plot)
         _check_output(plot.parent)
-    watcher = terminal.watcher()
-    try:
+    with terminal.watching() as watcher:
         found = measure(
             checkpoints,
             size=int(gib * 2**30),
@@ -480,9 +471,6 @@ def bench(
             watcher=watcher,
             note=terminal.note,
         )
-    finally:
-        if watcher is not None:
-            watcher.stop()
     if plot is not None:
         draw(found, plot)
         terminal.note(f"wrote {plot}")

@@ -16,13 +16,22 @@ pass.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from parentage import _core
-from parentage.gram import Gram, unpack
-from parentage.stream import COUNTED, RANGE_CHUNKS, Statistics, is_replayed, tabulate
+from parentage.align import tables
+from parentage.gram import Gram, squares_of, unpack
+from parentage.stream import (
+    COUNTED,
+    RANGE_CHUNKS,
+    Statistics,
+    is_replayed,
+    one_pass,
+    tabulate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,7 +62,9 @@ class Collected:
         replays: Sequence[tuple[Program, Sequence[Value]]] = (),
     ) -> None:
         """Collect what :func:`parentage.stream.stream` does, with the same arguments."""
-        self._alignment, self._parents, self._options = alignment, parents, options
+        self._alignment, self._parents = alignment, parents
+        # Runs are read again by a full pass, which is the one that digests are carried on by.
+        self._options = replace(options, io=options.io_of_runs, digests=None)
         self._replays = replays
         self._applies = np.array([is_replayed(each) for each in alignment.slices])
         slices, columns, replayed = len(alignment.slices), alignment.plan.columns, len(replays)
@@ -80,9 +91,7 @@ class Collected:
             for name, shape in totals.items()
         }
         self._totals["first"] = np.full((slices, replayed), -1, dtype=np.int64)
-        extents = [each.extents for each in alignment.slices]
-        self._tensors = np.array([[each.tensor for each in row] for row in extents], np.uint64)
-        self._starts = np.array([[each.start for each in row] for row in extents], np.uint64)
+        _, self._tensors, self._starts = tables(alignment.slices)
         self.bytes = 0
         """Bytes read, over all checkpoints."""
         self.runs = 0
@@ -119,20 +128,11 @@ class Collected:
         for first, last in plan.ranges(RANGE_CHUNKS):
             owner = runs.owner[first:last]
             starts = runs.starts[first:last]
-            found = _core.gram(
-                plan,
-                first,
-                last,
-                threads=self._options.threads,
-                tile_bytes=self._options.tile_bytes,
-                io=self._options.io_of_runs,
-                level=self._options.level,
-                replays=[
-                    program.replay(results, owner, starts, applies=self._applies)
-                    for program, results in self._replays
-                ],
-                progress=None if watcher is None else _from(watcher, done),
-            )
+            replays = [
+                program.replay(results, owner, starts, applies=self._applies)
+                for program, results in self._replays
+            ]
+            found = one_pass(plan, first, last, self._options, watcher, done, replays)
             self._fold(found, owner, starts, runs.counts[first:last], runs.blocks[first:last])
             done += plan.bytes(first, last)
         self.bytes += done
@@ -190,8 +190,6 @@ class Collected:
             n = tally["n"]
             scale = np.where(n > 0, size / np.maximum(n, 1), 0.0)
             full = unpack(blocks) * scale[:, None, None, None]
-            with np.errstate(over="ignore"):
-                squares = np.sum(full[:, :, 1:-1, -1] ** 2, axis=1)
             part = Gram(
                 n=n,
                 blocks=full,
@@ -205,7 +203,7 @@ class Collected:
                 histogram=total["histogram"].astype(np.uint64),
                 precision=total["precision"],
                 bias=self._bias[rows] * scale[:, None, None],
-                squares=squares,
+                squares=squares_of(full),
                 used=(n - tally["excluded"]).astype(np.float64) * scale,
             )
             counted = tally | total
@@ -224,7 +222,3 @@ def _earliest(
     least = np.where(first < 0, far, first)
     np.minimum.at(least, owner, np.where(found < 0, far, found + starts[:, None].astype(np.int64)))
     first[:] = np.where(least == far, -1, least)
-
-
-def _from(watcher: Watcher, done: int) -> Any:
-    return lambda bytes_: watcher.update(done + bytes_)

@@ -66,8 +66,6 @@ class Gram:
     def from_core(cls, n: Counts, statistics: Statistics) -> Gram:
         """Take over what the core returned for slices of ``n`` elements each."""
         blocks = unpack(statistics.gram)
-        with np.errstate(over="ignore"):
-            squares = np.sum(blocks[:, :, 1:-1, -1] ** 2, axis=1)
         return cls(
             n,
             blocks,
@@ -81,7 +79,7 @@ class Gram:
             statistics.histogram,
             statistics.precision,
             statistics.bias,
-            squares,
+            squares_of(blocks),
             (n - statistics.excluded).astype(np.float64),
         )
 
@@ -157,6 +155,13 @@ def joined(parts: Sequence[_T]) -> _T:
         whole = np.concatenate if isinstance(items[0], np.ndarray) else joined
         values[each.name] = whole(items)
     return kind(**values)
+
+
+def squares_of(blocks: Floats) -> Floats:
+    """Return :attr:`Gram.squares` of (S, B, C, C) ``blocks``."""
+    with np.errstate(over="ignore"):
+        squares: Floats = np.sum(blocks[:, :, 1:-1, -1] ** 2, axis=1)
+    return squares
 
 
 def unpack(packed: Floats) -> Floats:

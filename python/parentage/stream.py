@@ -251,7 +251,7 @@ def _parts(
         first = max(first, start)
         owner = np.arange(first, last)
         cores = [program.replay(results, owner, applies=applies) for program, results in replays]
-        found = _pass(alignment, first, last, options, watcher, done, cores)
+        found = one_pass(plan, first, last, options, watcher, done, cores)
         counted = {name: getattr(found.replayed, name) for name in COUNTED}
         done += plan.bytes(first, last)
         if journal is not None:
@@ -305,11 +305,11 @@ def is_replayed(each: Slice) -> bool:
 def gram(alignment: Alignment, first: int, last: int, options: Options) -> Gram:
     """Stream slices ``first`` to ``last`` (exclusive) through the core."""
     n = np.array([each.elements for each in alignment.slices[first:last]], dtype=np.uint64)
-    return Gram.from_core(n, _pass(alignment, first, last, options))
+    return Gram.from_core(n, one_pass(alignment.plan, first, last, options))
 
 
-def _pass(
-    alignment: Alignment,
+def one_pass(
+    plan: _core.Plan,
     first: int,
     last: int,
     options: Options,
@@ -317,9 +317,12 @@ def _pass(
     done: int = 0,
     replays: Sequence[_core.Replay] = (),
 ) -> _core.Statistics:
-    """Stream slices through the core, and carry out replays in the same pass."""
+    """Stream slices through the core, and carry out replays in the same pass.
+
+    ``done`` are the bytes that a watcher has been told of before.
+    """
     return _core.gram(
-        alignment.plan,
+        plan,
         first,
         last,
         threads=options.threads,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from parentage.sampling import percent
 from parentage.verdict import Thresholds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from parentage.bench import Bench
     from parentage.carry import Comparison
@@ -83,6 +84,16 @@ class Terminal:
     def watcher(self) -> Bar | None:
         """Return what shows progress, on terminals, and first looks; ``None`` if quiet."""
         return None if self.quiet else Bar(self.err)
+
+    @contextmanager
+    def watching(self) -> Iterator[Bar | None]:
+        """Give :meth:`watcher`, and take it away at the end, whatever comes."""
+        watcher = self.watcher()
+        try:
+            yield watcher
+        finally:
+            if watcher is not None:
+                watcher.stop()
 
     def verdict(self, verdict: Verdict) -> None:
         """Print a verdict with its rule."""

@@ -66,8 +66,8 @@ pub(crate) fn options(
 
 /// Streams slices `first` to `last` (exclusive) of `plan` once and returns their statistics.
 ///
-/// Every replay is compared with the child in the same pass, and `digests` are carried on. `progress`, if given, is called with the
-/// bytes read so far.
+/// Every replay is compared with the child in the same pass, and `digests` are carried on.
+/// `progress`, if given, is called with the bytes read so far.
 #[pyfunction]
 #[pyo3(signature = (plan, first, last, *, threads, tile_bytes=None, io="mmap", level=None, replays=Vec::new(), digests=None, progress=None))]
 #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python function")]

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, pread};
 
-use super::{Buffer, PAGE, Source};
+use super::{Buffer, PAGE, Source, ended};
 use crate::checkpoint::Shard;
 use crate::error::{Error, Result};
 
@@ -31,15 +31,6 @@ impl Direct {
         pread(&file, page.room(PAGE), 0).ok()?;
         Some(Self { path: shard.path.clone(), file })
     }
-
-    fn ended(&self, range: &Range<u64>) -> Error {
-        Error::Changed {
-            path: self.path.clone(),
-            tensor: None,
-            offset: Some(range.start),
-            message: format!("the file ended before byte {} while it was read", range.end),
-        }
-    }
 }
 
 impl Source for Direct {
@@ -56,7 +47,7 @@ impl Source for Direct {
                 Ok(read) if done + read >= needed => done += read,
                 // Stopped on the way: what is not a whole page is read again.
                 Ok(read) if read >= PAGE => done += read - read % PAGE,
-                Ok(_) => return Err(self.ended(&range)),
+                Ok(_) => return Err(ended(&self.path, &range)),
                 Err(Errno::INTR | Errno::AGAIN) => {}
                 Err(errno) => {
                     let action = format!("read {needed} bytes at offset {start}");

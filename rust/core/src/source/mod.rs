@@ -10,6 +10,7 @@ mod pread;
 
 use std::fs::File;
 use std::ops::Range;
+use std::path::Path;
 use std::str::FromStr;
 
 use crate::checkpoint::Shard;
@@ -140,6 +141,16 @@ pub(crate) fn open(shard: &Shard, io: Io) -> Result<Box<dyn Source>> {
     #[cfg(not(target_os = "linux"))]
     let _ = io;
     Ok(Box::new(pread::Pread::new(shard, file)))
+}
+
+/// The error of a file that ended before the end of `range`.
+fn ended(path: &Path, range: &Range<u64>) -> Error {
+    Error::Changed {
+        path: path.to_owned(),
+        tensor: None,
+        offset: Some(range.start),
+        message: format!("the file ended before byte {} while it was read", range.end),
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use super::{Buffer, Source};
+use super::{Buffer, Source, ended};
 use crate::checkpoint::Shard;
 use crate::error::{Error, Result};
 
@@ -27,12 +27,7 @@ impl Source for Pread {
         let bytes = buffer.room(length);
         self.file.read_exact_at(bytes, range.start).map_err(|error| {
             if error.kind() == std::io::ErrorKind::UnexpectedEof {
-                Error::Changed {
-                    path: self.path.clone(),
-                    tensor: None,
-                    offset: Some(range.start),
-                    message: format!("the file ended before byte {} while it was read", range.end),
-                }
+                ended(&self.path, &range)
             } else {
                 Error::io(
                     &self.path,
