@@ -26,6 +26,7 @@ from parentage.align import tables
 from parentage.gram import Gram, squares_of, unpack
 from parentage.stream import (
     COUNTED,
+    IO_OF_RUNS,
     RANGE_CHUNKS,
     Statistics,
     is_replayed,
@@ -60,11 +61,15 @@ class Collected:
         parents: int,
         options: Options,
         replays: Sequence[tuple[Program, Sequence[Value]]] = (),
+        groups: int = GROUPS,
     ) -> None:
-        """Collect what :func:`parentage.stream.stream` does, with the same arguments."""
+        """Collect what :func:`parentage.stream.stream` does, with the same arguments.
+
+        ``groups`` of runs can be left out, :data:`GROUPS` or none: 0.
+        """
         self._alignment, self._parents = alignment, parents
         # Runs are read again by a full pass, which is the one that digests are carried on by.
-        self._options = replace(options, io=options.io_of_runs, digests=None)
+        self._options = replace(options, io=IO_OF_RUNS, digests=None)
         self._replays = replays
         self._applies = np.array([is_replayed(each) for each in alignment.slices])
         slices, columns, replayed = len(alignment.slices), alignment.plan.columns, len(replays)
@@ -72,11 +77,12 @@ class Collected:
         self._whole = np.zeros(slices, dtype=bool)
         shapes = {"equal": (columns - 1,), "n": (), "excluded": (), "moved": (), "stray": ()}
         # The last group is of slices that were read whole, and is never left out.
+        self._groups = groups
         self._tallies = {
-            name: np.zeros((slices, GROUPS + 1, *shapes.get(name, (replayed,))), np.uint64)
+            name: np.zeros((slices, groups + 1, *shapes.get(name, (replayed,))), np.uint64)
             for name in _TALLIED
         }
-        self._energy = np.zeros((slices, GROUPS + 1))
+        self._energy = np.zeros((slices, groups + 1))
         self._bias = np.zeros((slices, columns - 2, _core.WEIGHTS + 1))
         totals = {
             "nan": (columns,),
@@ -151,7 +157,7 @@ class Collected:
         self._blocks[owner[whole]] = found.gram[whole]
         parts = ~whole
         np.add.at(self._blocks, (owner[parts], blocks[parts]), found.gram[parts].sum(axis=1))
-        group = np.where(whole, GROUPS, blocks % GROUPS)
+        group = np.where(whole, self._groups, blocks % max(self._groups, 1))
         np.add.at(self._energy, (owner, group), found.energy)
         np.add.at(self._bias, owner, found.bias)
         for name, tally in self._tallies.items():
@@ -169,14 +175,14 @@ class Collected:
     def statistics(self, without: int | None = None) -> Statistics:
         """Return what :func:`parentage.stream.stream` would, estimated from the runs.
 
-        ``without`` leaves out one of :data:`GROUPS` groups of runs. Slices that were read whole
+        ``without`` leaves out one of the groups of runs. Slices that were read whole
         stay, and so do counts that no rule looks at.
         """
         return tabulate(self._alignment, self._parents, self._parts(without))
 
     def _parts(self, without: int | None) -> Iterator[Part]:
         slices = self._alignment.slices
-        kept = [group for group in range(GROUPS + 1) if group != without]
+        kept = [group for group in range(self._groups + 1) if group != without]
         for first in range(0, len(slices), ROWS):
             rows = slice(first, min(first + ROWS, len(slices)))
             tally = {name: each[rows][:, kept].sum(axis=1) for name, each in self._tallies.items()}

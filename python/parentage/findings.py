@@ -20,6 +20,7 @@ from parentage.sample import Sample
 from parentage.slabs import DIGITS, half_cells
 from parentage.spelling import MOVED, NEGLIGIBLE, decimal, design_of, knots, regrade, spell
 from parentage.statistics import fit
+from parentage.stream import IO_OF_RUNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -122,9 +123,7 @@ class Findings:
             np.array([[each.tensor for each in extents]], dtype=np.uint64),
             np.array([[each.start for each in extents]], dtype=np.uint64),
         )
-        return _core.elements(
-            plan, 0, 1, threads=self._options.threads, io=self._options.io_of_runs
-        )
+        return _core.elements(plan, 0, 1, threads=self._options.threads, io=IO_OF_RUNS)
 
     def cells_of(self, values: Floats) -> tuple[Floats, Floats]:
         """Return how far the rounding cells of values that the child stores reach down and up."""

@@ -175,6 +175,9 @@ def _trace(
     replays = [
         build(each.recipe, findings.columns, alignment.slices) for each in chosen if findings
     ]
+    if findings is not None:
+        # A full pass, or a larger sample, takes memory of its own.
+        findings.sample.forget()
     case = Case(inputs, alignment, options, findings, chosen, replays)
     if request is None:
         first_look(case, watcher)

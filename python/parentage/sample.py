@@ -15,7 +15,7 @@ from parentage.align import dtype_class, scale_of, tables
 from parentage.checkpoint import is_of_the_body
 from parentage.gram import Gram, joined, unpack
 from parentage.statistics import likeness
-from parentage.stream import is_replayed
+from parentage.stream import IO_OF_RUNS, is_replayed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -77,7 +77,7 @@ def crossed_layers(
     tensors = np.array(pairs, dtype=np.uint64)
     elements = np.full(len(pairs), min(mine[0].elements, ELEMENTS), dtype=np.uint64)
     plan = _core.Plan([other.core, child.core], elements, tensors, np.zeros_like(tensors))
-    found = _core.gram(plan, 0, plan.slices, threads=options.threads, io=options.io_of_runs)
+    found = _core.gram(plan, 0, plan.slices, threads=options.threads, io=IO_OF_RUNS)
     cosine = likeness(unpack(found.gram).sum(axis=1))[:, 0]
     return (
         [each.layer or 0 for each in mine],
@@ -108,7 +108,7 @@ def strange_layers(alignment: Alignment, options: Options) -> bool:
         np.array(tensors, dtype=np.uint64),
         np.array(starts, dtype=np.uint64),
     )
-    found = _core.gram(plan, 0, plan.slices, threads=options.threads, io=options.io_of_runs)
+    found = _core.gram(plan, 0, plan.slices, threads=options.threads, io=IO_OF_RUNS)
     cosine = likeness(unpack(found.gram).sum(axis=1))[:, 0]
     return bool(np.any(np.nan_to_num(cosine) < SAME_LAYER))
 
@@ -237,9 +237,7 @@ class Sample:
         out = Gram.zeros(last - first, self.columns)
         begin, end = np.searchsorted(self.owner, [first, last]).tolist()
         if self.plan is not None and begin < end:
-            found = _core.gram(
-                self.plan, begin, end, threads=self._options.threads, io=self._options.io_of_runs
-            )
+            found = _core.gram(self.plan, begin, end, threads=self._options.threads, io=IO_OF_RUNS)
             out.add(Gram.from_core(self.counts[begin:end], found), self.owner[begin:end] - first)
         return replace(out, blocks=out.total[:, None])
 
@@ -253,7 +251,7 @@ class Sample:
             0,
             self.plan.slices,
             threads=self._options.threads,
-            io=self._options.io_of_runs,
+            io=IO_OF_RUNS,
         )
 
     def pieces(self) -> Iterator[Floats]:
@@ -265,13 +263,18 @@ class Sample:
         edges = [0, *(np.flatnonzero(np.diff(piece)) + 1).tolist(), len(sizes)]
         for first, last in pairwise(edges):
             yield _core.elements(
-                self.plan, first, last, threads=self._options.threads, io=self._options.io_of_runs
+                self.plan, first, last, threads=self._options.threads, io=IO_OF_RUNS
             )
 
     @cached_property
     def element_owner(self) -> NDArray[np.intp]:
         """(elements,) the slice of each of :attr:`elements`."""
         return np.repeat(self.owner, self.counts.astype(np.intp))
+
+    def forget(self) -> None:
+        """Free the elements; they are read again when they are asked for."""
+        for name in ("elements", "element_owner"):
+            self.__dict__.pop(name, None)
 
     def spectrum(
         self,
@@ -306,7 +309,7 @@ class Sample:
             threads=self._options.threads,
             widen=widen,
             dtype=dtype,
-            io=self._options.io_of_runs,
+            io=IO_OF_RUNS,
         )
 
     def replay(self, programs: Sequence[tuple[Program, Sequence[Value]]]) -> Counted:
@@ -325,7 +328,7 @@ class Sample:
                 last,
                 [program.replay(results, owner, starts) for program, results in programs],
                 threads=self._options.threads,
-                io=self._options.io_of_runs,
+                io=IO_OF_RUNS,
             )
             np.add.at(out.reproduced, owner, found.reproduced)
             np.add.at(out.explained, owner, found.explained)

@@ -33,6 +33,12 @@ RANGE_CHUNKS = 1 << 15
 """Chunks whose partial results are held at once: some tens of MB, and gigabytes of input."""
 RANGE_BYTES = 1 << 30
 """Bytes of all checkpoints together, of two bytes an element, that an interruption may cost."""
+IO_OF_RUNS = "pread"
+"""How a few pages here and there are read, whatever a full pass does.
+
+Where they are mapped, the system reads what lies around them as well, often megabytes; and past the
+page cache, they come from the disk again each time that they are looked at.
+"""
 BATCH = 2048
 """Slices that are estimated at once: some tens of MB."""
 
@@ -61,14 +67,6 @@ class Options:
     level: str | None = None
     digests: _core.Digests | None = None
     """What computes the SHA-256 of every shard on the way, if that is asked for."""
-
-    @property
-    def io_of_runs(self) -> str:
-        """How a few pages here and there are read.
-
-        Where they are mapped, the system reads what lies around them as well, often megabytes.
-        """
-        return "pread" if self.io == "mmap" else self.io
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,9 +109,10 @@ class Case:
     hypotheses: Sequence[Hypothesis]
     replays: Sequence[tuple[Program, Sequence[Value]]]
 
-    def collected(self) -> Collected:
-        """Return sums over no runs yet."""
-        return Collected(self.alignment, len(self.inputs.parents), self.options, self.replays)
+    def collected(self, groups: int = 0) -> Collected:
+        """Return sums over no runs yet, ``groups`` of which can be left out."""
+        parents = len(self.inputs.parents)
+        return Collected(self.alignment, parents, self.options, self.replays, groups)
 
     def judge(self, statistics: Statistics, sampled: Sampled) -> tuple[Verdict, Recipe | None]:
         """Return the verdict on statistics of a sample, and the recipe."""
@@ -136,7 +137,7 @@ def trace_sample(case: Case, request: Request, watcher: Watcher | None = None) -
     # Many short runs settle more than a few long ones, and while a sample is small cost no more.
     longest = SHORT if request.until_sure else LONGEST
     sampling = Sampling(case.alignment, steps[0], request.seed, longest)
-    collected = case.collected()
+    collected = case.collected(GROUPS if request.until_sure else 0)
     before: Any = None
     for step in range(len(steps)):
         if step > 0:

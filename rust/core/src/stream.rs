@@ -1,7 +1,8 @@
 //! Passes tiles of the same elements of every checkpoint through a computation.
 
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::digest::Digests;
 use crate::error::{Error, Result};
@@ -241,7 +242,7 @@ pub(crate) fn tiles<T: Send>(
         )));
     }
     let tiles = plan::tiles(plan, slices, options.tile_bytes);
-    let sources = Sources::new(plan, options.io);
+    let sources = Sources::new(plan, &tiles, options.io);
     let buffers = || vec![Buffer::default(); plan.columns()];
     threads::check(options.threads)?;
     let workers = options.io.workers(options.threads);
@@ -261,18 +262,24 @@ pub(crate) fn tiles<T: Send>(
             let bytes = extent.bytes(&elements);
             let named = |error| name_tensor(error, plan, tile.slice, column);
             let source = sources.get(column, extent.shard).map_err(named)?;
-            let window = source.lend(bytes.clone(), buffer).map_err(named)?;
-            lent.push((Column { dtype: extent.dtype, bytes: window }, source, bytes));
+            lent.push((source, bytes, buffer));
         }
-        let columns: Vec<_> = lent.iter().map(|(column, ..)| *column).collect();
+        let mut columns = Vec::with_capacity(lent.len());
+        for (column, (source, bytes, buffer)) in lent.iter_mut().enumerate() {
+            let window = source.lend(bytes.clone(), buffer);
+            let window = window.map_err(|error| name_tensor(error, plan, tile.slice, column))?;
+            columns.push(Column { dtype: extents[column].dtype, bytes: window });
+        }
         let result = compute(tile, &columns)?;
-        for (column, (_, source, bytes)) in lent.into_iter().enumerate() {
+        for (column, (source, bytes, _)) in lent.into_iter().enumerate() {
             progress.advance(bytes.end - bytes.start);
             let released = source.release(bytes.clone());
             released.map_err(|error| name_tensor(error, plan, tile.slice, column))?;
+            let shard = extents[column].shard;
             if let Some(digests) = options.digests {
-                digests.advance(column, plan.extents(tile.slice)[column].shard, source, bytes)?;
+                digests.advance(column, shard, source.as_ref(), bytes)?;
             }
+            sources.done(column, shard, index);
         }
         Ok(result)
     })?;
@@ -289,28 +296,53 @@ fn name_tensor(mut error: Error, plan: &Plan, slice: usize, column: usize) -> Er
     error
 }
 
-/// The files of a plan, each opened when its first byte is wanted.
+/// The files of a plan, each opened when its first byte is wanted, and closed after its last.
 struct Sources<'a> {
     plan: &'a Plan,
     io: Io,
-    open: Vec<Vec<OnceLock<Box<dyn Source>>>>,
+    files: Vec<Vec<OpenFile>>,
+}
+
+/// A shard, open while there are tiles to come of it.
+#[derive(Default)]
+struct OpenFile {
+    source: Mutex<Option<Arc<dyn Source>>>,
+    was_opened: AtomicBool,
+    /// The last tile that has elements of it.
+    last: usize,
 }
 
 impl<'a> Sources<'a> {
-    fn new(plan: &'a Plan, io: Io) -> Self {
-        let slots = |shards: usize| (0..shards).map(|_| OnceLock::new()).collect();
-        let open = plan.checkpoints().iter().map(|checkpoint| slots(checkpoint.shards.len()));
-        Self { plan, io, open: open.collect() }
+    fn new(plan: &'a Plan, tiles: &[Tile], io: Io) -> Self {
+        let slots = |shards: usize| (0..shards).map(|_| OpenFile::default()).collect();
+        let files = plan.checkpoints().iter().map(|checkpoint| slots(checkpoint.shards.len()));
+        let mut files: Vec<Vec<OpenFile>> = files.collect();
+        for (index, tile) in tiles.iter().enumerate() {
+            for (column, extent) in plan.extents(tile.slice).iter().enumerate() {
+                files[column][extent.shard].last = index;
+            }
+        }
+        Self { plan, io, files }
     }
 
-    fn get(&self, column: usize, shard: usize) -> Result<&dyn Source> {
-        let slot = &self.open[column][shard];
-        if let Some(source) = slot.get() {
-            return Ok(source.as_ref());
+    fn get(&self, column: usize, shard: usize) -> Result<Arc<dyn Source>> {
+        let file = &self.files[column][shard];
+        let mut slot = file.source.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(source) = slot.as_ref() {
+            return Ok(Arc::clone(source));
         }
-        // Two threads may both open the file; the one that comes second drops its own.
         let source = source::open(&self.plan.checkpoints()[column].shards[shard], self.io)?;
-        Ok(slot.get_or_init(|| source).as_ref())
+        file.was_opened.store(true, Ordering::Relaxed);
+        Ok(Arc::clone(slot.insert(source.into())))
+    }
+
+    /// Closes a file after its last tile, or as soon as those who still read it are done: a process
+    /// may open some hundreds, and checkpoints have as many.
+    fn done(&self, column: usize, shard: usize, tile: usize) {
+        let file = &self.files[column][shard];
+        if file.last == tile {
+            file.source.lock().unwrap_or_else(PoisonError::into_inner).take();
+        }
     }
 
     /// Has the bytes of a tile fetched that is to come soon. What can not be opened is told then.
@@ -324,9 +356,9 @@ impl<'a> Sources<'a> {
 
     /// Makes sure that no file that was read has changed since its header was.
     fn verify(&self) -> Result<()> {
-        for (checkpoint, slots) in self.plan.checkpoints().iter().zip(&self.open) {
-            for (shard, slot) in checkpoint.shards.iter().zip(slots) {
-                if slot.get().is_some() {
+        for (checkpoint, files) in self.plan.checkpoints().iter().zip(&self.files) {
+            for (shard, file) in checkpoint.shards.iter().zip(files) {
+                if file.was_opened.load(Ordering::Relaxed) {
                     shard.verify_unchanged()?;
                 }
             }

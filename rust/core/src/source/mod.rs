@@ -49,8 +49,8 @@ impl Io {
     /// A thread that waits for the disk computes nothing.
     pub(crate) fn workers(self, threads: usize) -> usize {
         match self {
-            Self::Mmap | Self::Pread => threads,
-            Self::Direct => threads.max((4 * threads).min(MOST_READERS)),
+            Self::Mmap => threads,
+            Self::Pread | Self::Direct => threads.max((4 * threads).min(MOST_READERS)),
         }
     }
 }
