@@ -41,6 +41,12 @@ fn vectorize<W: Vectorize>(work: W) -> W::Output {
 }
 
 #[target_feature(enable = "avx2,fma,f16c,popcnt")]
+#[inline(never)]
+fn call<W: Vectorize>(work: W) -> W::Output {
+    work.run()
+}
+
+#[target_feature(enable = "avx2,fma,f16c,popcnt")]
 fn chunk(simd: Avx2, columns: &[Column<'_>], sampled: bool) -> Chunk {
     generic::chunk(simd, columns, sampled)
 }
@@ -51,6 +57,12 @@ impl Simd for Avx2 {
     type Wide = __m256d;
     type Narrow = __m256;
     const PASSES: usize = 2;
+
+    #[inline(always)]
+    fn call<W: Vectorize>(self, work: W) -> W::Output {
+        // SAFETY: `self` proves that the CPU has the features that `call` enables.
+        unsafe { call(work) }
+    }
 
     #[inline(always)]
     fn prefetch(self, bytes: &[u8], ahead: usize) {
@@ -95,6 +107,10 @@ impl Simd for Avx2 {
         // Masks are -1, and are subtracted: a stretch has too few elements for a lane to overflow.
         let zero = self.zeros();
         let (mut equal, mut still, mut same) = ([zero; MAX_COLUMNS], zero, zero);
+        let mut lines = *lines;
+        for column in 1..=child {
+            lines[column] = &lines[column][..lines[0].len()];
+        }
         for line in 0..lines[0].len() {
             let (base, last) = (&lines[0][line], &lines[child][line]);
             for half in 0..2 {
@@ -320,12 +336,18 @@ impl Avx2 {
         let mut bytes = [0_u8; 32];
         // SAFETY: as above; 32 bytes are written.
         unsafe { _mm256_storeu_si256(bytes.as_mut_ptr().cast(), counts) };
-        let mut total = 0;
-        for element in bytes.chunks_exact(WIDTH) {
-            for (place, byte) in element.iter().enumerate() {
-                total += u64::from(*byte) << (8 * place);
+        match WIDTH {
+            1 => bytes.iter().map(|&count| u64::from(count)).sum(),
+            2 => {
+                let counts = bytes.as_chunks().0.iter().map(|count| u16::from_le_bytes(*count));
+                // No sum of a stretch is larger.
+                u64::from(counts.sum::<u16>())
             }
+            4 => {
+                let counts = bytes.as_chunks().0.iter().map(|count| u32::from_le_bytes(*count));
+                u64::from(counts.sum::<u32>())
+            }
+            _ => bytes.as_chunks().0.iter().map(|count| u64::from_le_bytes(*count)).sum(),
         }
-        total
     }
 }

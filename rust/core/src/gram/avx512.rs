@@ -38,6 +38,12 @@ fn vectorize<W: Vectorize>(work: W) -> W::Output {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,popcnt")]
+#[inline(never)]
+fn call<W: Vectorize>(work: W) -> W::Output {
+    work.run()
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,popcnt")]
 fn chunk(simd: Avx512, columns: &[Column<'_>], sampled: bool) -> Chunk {
     generic::chunk(simd, columns, sampled)
 }
@@ -48,6 +54,12 @@ impl Simd for Avx512 {
     type Wide = __m512d;
     type Narrow = __m512;
     const PASSES: usize = 1;
+
+    #[inline(always)]
+    fn call<W: Vectorize>(self, work: W) -> W::Output {
+        // SAFETY: `self` proves that the CPU has the features that `call` enables.
+        unsafe { call(work) }
+    }
 
     #[inline(always)]
     fn prefetch(self, bytes: &[u8], ahead: usize) {

@@ -4,7 +4,7 @@ use super::generic::Simd;
 use super::scalar;
 use super::wide::{Cell, Values, element, is_narrow};
 use super::widen::{Rounding, binade, power_of_two};
-use super::{Column, Counts, MAX_COLUMNS, WIDE_LANES as LANES};
+use super::{Column, Counts, MAX_COLUMNS, Vectorize, WIDE_LANES as LANES};
 use crate::checkpoint::dtype::Dtype;
 
 /// Bytes of each column compared at a time.
@@ -33,11 +33,23 @@ fn compare_words<S: Simd, const WIDTH: usize>(
         *lines = column.bytes.as_chunks::<LINE>().0;
     }
     let mut tally = Tally::default();
+    let (lines, tally_of) = (&lines, &mut tally);
     // A number of columns that is known when this is compiled keeps the tally in registers.
+    macro_rules! with {
+        ($child:literal) => {
+            simd.call(Tallying::<_, WIDTH, $child> { simd, child, lines, tally: tally_of })
+        };
+    }
     match child {
-        1 => simd.tally::<WIDTH, 1>(child, &lines, &mut tally),
-        2 => simd.tally::<WIDTH, 2>(child, &lines, &mut tally),
-        _ => simd.tally::<WIDTH, 0>(child, &lines, &mut tally),
+        1 => with!(1),
+        2 => with!(2),
+        3 => with!(3),
+        4 => with!(4),
+        5 => with!(5),
+        6 => with!(6),
+        7 => with!(7),
+        8 => with!(8),
+        _ => with!(0),
     }
     counts.moved += tally.moved;
     counts.stray += tally.stray;
@@ -60,6 +72,23 @@ pub(super) struct Tally {
     pub(super) moved: u64,
     /// Elements where none has, and the child has.
     pub(super) stray: u64,
+}
+
+/// [`Simd::tally`] in a function of its own.
+struct Tallying<'a, S, const WIDTH: usize, const CHILD: usize> {
+    simd: S,
+    child: usize,
+    lines: &'a Lines<'a>,
+    tally: &'a mut Tally,
+}
+
+impl<S: Simd, const WIDTH: usize, const CHILD: usize> Vectorize for Tallying<'_, S, WIDTH, CHILD> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        self.simd.tally::<WIDTH, CHILD>(self.child, self.lines, self.tally);
+    }
 }
 
 /// Lines of every column, of one number.

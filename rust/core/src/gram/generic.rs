@@ -18,7 +18,8 @@
 use super::compare::{Lines, Tally, tally_masks};
 use super::widen::Rounding;
 use super::{
-    Chunk, Column, Counts, MAX_COLUMNS, SAMPLED, is_for_narrow, narrow, sample, scalar, wide,
+    Chunk, Column, Counts, MAX_COLUMNS, SAMPLED, Vectorize, is_for_narrow, narrow, sample, scalar,
+    wide,
 };
 use crate::checkpoint::dtype::Dtype;
 
@@ -51,6 +52,11 @@ pub(super) trait Simd: Copy {
     type Narrow: Copy;
     /// Vectors to a row, of eight float64 or of sixteen float32.
     const PASSES: usize;
+
+    /// Does `work` in a function of its own, compiled with these operations.
+    ///
+    /// In one function with everything else, the compiler finds no registers for what is innermost.
+    fn call<W: Vectorize>(self, work: W) -> W::Output;
 
     /// Starts to bring the cache line at `bytes`, plus `ahead`, near. Any address is allowed.
     fn prefetch(self, bytes: &[u8], ahead: usize);

@@ -4,11 +4,8 @@
 //! for each stretch of elements:
 //!     count differences on the stored bits
 //!     for each run:
-//!         for each 3 x 3 block of the Gram matrix:
-//!             for each row of 16 lanes:
-//!                 subtract the base from the other columns
-//!                 s += X_i * X_j                                     (fused, in registers)
-//!             accumulators += float64(s)
+//!         s_ij from the stored bits                                  (see `products`)
+//!         accumulators += float64(s)
 //!     the first run of some stretches is a probe: its sums are kept apart, too, and made in float64
 //! ```
 //!
@@ -16,17 +13,16 @@
 //!
 //! 1. A row holds the even, or the odd, elements of a line of 32, so that a pair is split by one
 //!    shift and one mask. A lane has them in the order of the definition.
-//! 2. Beyond three columns displacements are computed once for a run, into the cache.
-//! 3. The last run is continued with zeros.
+//! 2. The last run is continued with zeros.
 
 #![expect(clippy::needless_range_loop, reason = "a run or row of every column, not of one")]
 
 use super::compare::compare_alike;
 use super::generic::{AHEAD, STRETCH, Simd, cut};
-use super::products::{Arithmetic, Rows, add_displaced, add_values};
-use super::wide::{self, Blocks};
+use super::products::{Arithmetic, Room, Rows, add_many, add_values};
 use super::{
-    Column, Counts, LANES, Lanes, MAX_COLUMNS, MAX_PAIRS, PROBED, RUN, SQUARES, Sums, settle,
+    Column, Counts, LANES, Lanes, MAX_COLUMNS, MAX_PAIRS, PROBED, RUN, SQUARES, Sums, Vectorize,
+    settle, wide,
 };
 
 /// Elements of a cache line.
@@ -77,9 +73,12 @@ impl<S: Simd> Arithmetic for Narrow<S> {
     }
 }
 
+/// The bytes of a run of one column.
+type Run = [[u8; 2 * LINE]; LINES];
+
 /// A run of one column as it is stored.
 #[derive(Clone, Copy)]
-struct Stored<'a>(&'a [[u8; 2 * LINE]; LINES]);
+struct Stored<'a>(&'a Run);
 
 impl<S: Simd> Rows<Narrow<S>> for Stored<'_> {
     #[inline(always)]
@@ -89,14 +88,24 @@ impl<S: Simd> Rows<Narrow<S>> for Stored<'_> {
 }
 
 /// A run of one column, displaced.
+///
+/// One row is never used: without it, the same row of several columns would lie 4096 bytes apart, and
+/// a load would wait for a store that it only seems to overlap.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Displaced([[f32; LANES]; ROWS]);
+struct Displaced([[f32; LANES]; ROWS + 1]);
 
 impl<S: Simd> Rows<Narrow<S>> for Displaced {
     #[inline(always)]
     fn load(&self, arithmetic: Narrow<S>, row: usize, pass: usize) -> S::Narrow {
         arithmetic.0.narrow_load(&self.0[row], pass)
+    }
+}
+
+impl<S: Simd> Room<Narrow<S>> for Displaced {
+    #[inline(always)]
+    fn store(&mut self, arithmetic: Narrow<S>, row: usize, pass: usize, value: S::Narrow) {
+        arithmetic.0.narrow_store(&mut self.0[row], pass, value);
     }
 }
 
@@ -111,103 +120,126 @@ pub(super) fn products<S: Simd>(
 ) -> Option<([f64; MAX_PAIRS], f64)> {
     let (count, length) = (columns.len(), columns[0].len());
     let (mut all, mut probed, mut exact) = (Sums::default(), Sums::default(), Sums::default());
-    let mut blocks = Blocks::<f32>::new();
-    let mut displaced = [Displaced([[0.0; LANES]; ROWS]); MAX_COLUMNS];
-    let mut rest = [[[0; 2 * LINE]; LINES]; MAX_COLUMNS];
+    let mut last = [[[0; 2 * LINE]; LINES]; MAX_COLUMNS];
+    let mut room = [Displaced([[0.0; LANES]; ROWS + 1]); MAX_COLUMNS];
     for start in (0..length).step_by(STRETCH) {
         let stretch = &cut(columns, start, STRETCH.min(length - start))[..count];
         compare_alike(simd, stretch, counts);
-        let mut runs: [&[[[u8; 2 * LINE]; LINES]]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
-        let mut has_rest = false;
-        for ((runs, rest), column) in runs.iter_mut().zip(&mut rest).zip(stretch) {
-            let (lines, part) = column.bytes.as_chunks::<{ 2 * RUN }>();
-            *runs = lines_of(lines);
+        let mut runs: [&[Run]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
+        let mut rest: [&[Run]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
+        for ((column, last), (runs, rest)) in
+            stretch.iter().zip(&mut last).zip(runs.iter_mut().zip(&mut rest))
+        {
+            let (whole, part) = column.bytes.as_chunks::<{ 2 * RUN }>();
+            *runs = runs_of(whole);
             // Only the last stretch has one.
-            has_rest = !part.is_empty();
-            if has_rest {
-                rest.as_flattened_mut()[..part.len()].copy_from_slice(part);
+            if !part.is_empty() {
+                last.as_flattened_mut()[..part.len()].copy_from_slice(part);
+                *rest = std::slice::from_ref(last);
             }
         }
-        let whole = runs[0].len();
-        for number in 0..whole + usize::from(has_rest) {
-            let mut run = [Stored(&rest[0]); MAX_COLUMNS];
-            for column in 0..count {
-                run[column] =
-                    Stored(if number < whole { &runs[column][number] } else { &rest[column] });
-            }
-            for stored in &run[..count] {
-                for line in stored.0 {
-                    simd.prefetch(line, AHEAD);
-                }
-            }
-            if number > 0 || !start.is_multiple_of(PROBED * RUN) {
-                add(simd, &run[..count], &mut displaced, &mut all);
-                continue;
-            }
+        let (runs, rest) = (&runs[..count], &rest[..count]);
+        add_runs(simd, runs, usize::MAX, &mut room, &mut all);
+        add_runs(simd, rest, usize::MAX, &mut room, &mut all);
+        if start.is_multiple_of(PROBED * RUN) {
             // The sums of a probe belong to both.
-            add(simd, &run[..count], &mut displaced, &mut all);
-            add(simd, &run[..count], &mut displaced, &mut probed);
+            let probe = if runs[0].is_empty() { rest } else { runs };
+            add_runs(simd, probe, 1, &mut room, &mut probed);
             let elements = RUN.min(stretch[0].len());
-            wide::add(simd, &mut blocks, &cut(stretch, 0, elements)[..count], &mut exact);
+            wide::add_probe(simd, &cut(stretch, 0, elements)[..count], &mut exact);
         }
     }
     settle(count, &all, &probed, &exact)
 }
 
-/// Runs as lines.
+/// Whole runs in the bytes of each.
 #[inline(always)]
-fn lines_of(runs: &[[u8; 2 * RUN]]) -> &[[[u8; 2 * LINE]; LINES]] {
+fn runs_of(runs: &[[u8; 2 * RUN]]) -> &[Run] {
     runs.as_flattened().as_chunks().0.as_chunks().0
 }
 
-/// Adds the products of one run.
+/// Adds the products of runs, `most` of them.
 #[inline(always)]
-fn add<S: Simd>(
+fn add_runs<S: Simd>(
     simd: S,
-    run: &[Stored<'_>],
-    displaced: &mut [Displaced; MAX_COLUMNS],
+    runs: &[&[Run]],
+    most: usize,
+    room: &mut [Displaced; MAX_COLUMNS],
     sums: &mut Sums,
 ) {
-    let narrow = Narrow(simd);
-    for pass in 0..S::PASSES {
-        match *run {
-            [base, child] => add_values(narrow, &[base, child], ROWS, pass, sums),
-            [base, parent, child] => {
-                add_values(narrow, &[base, parent, child], ROWS, pass, sums);
+    let most = most.min(runs[0].len());
+    if most == 0 {
+        return;
+    }
+    match *runs {
+        [base, child] => simd.call(Few { simd, runs: [base, child], most, sums }),
+        [base, one, child] => simd.call(Few { simd, runs: [base, one, child], most, sums }),
+        [base, one, two, child] => {
+            simd.call(Few { simd, runs: [base, one, two, child], most, sums });
+        }
+        _ => simd.call(Many { simd, runs, most, room, sums }),
+    }
+}
+
+/// Adds the products of runs of as many columns as are added up in registers.
+struct Few<'a, S, const N: usize> {
+    simd: S,
+    runs: [&'a [Run]; N],
+    most: usize,
+    sums: &'a mut Sums,
+}
+
+impl<S: Simd, const N: usize> Vectorize for Few<'_, S, N> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for number in 0..self.most {
+            let mut run = [Stored(&self.runs[0][number]); N];
+            for column in 0..N {
+                run[column] = Stored(&self.runs[column][number]);
+                prefetch(self.simd, run[column]);
             }
-            _ => {
-                displace(narrow, run, displaced, pass, &mut sums.energy);
-                let columns = &displaced[..run.len()];
-                add_displaced(narrow, columns, ROWS, pass, &mut sums.gram);
+            for pass in 0..S::PASSES {
+                add_values(Narrow(self.simd), &run, ROWS, pass, self.sums);
             }
         }
     }
 }
 
-/// Subtracts the base from every other column, and adds the squared binades of the child.
-#[inline(always)]
-fn displace<S: Simd>(
-    narrow: Narrow<S>,
-    run: &[Stored<'_>],
-    out: &mut [Displaced; MAX_COLUMNS],
-    pass: usize,
-    energy: &mut Lanes,
-) {
-    let mut squares = narrow.zero();
-    let mut bases = [narrow.zero(); ROWS];
-    for row in 0..ROWS {
-        bases[row] = run[0].load(narrow, row, pass);
-        narrow.0.narrow_store(&mut out[0].0[row], pass, bases[row]);
-    }
-    for (column, (stored, out)) in run.iter().zip(out).enumerate().skip(1) {
-        for row in 0..ROWS {
-            let value = stored.load(narrow, row, pass);
-            if column == run.len() - 1 {
-                let binade = narrow.binade(value);
-                squares = narrow.mul_add(binade, binade, squares);
+/// Adds the products of runs of more columns.
+struct Many<'a, S> {
+    simd: S,
+    runs: &'a [&'a [Run]],
+    most: usize,
+    room: &'a mut [Displaced; MAX_COLUMNS],
+    sums: &'a mut Sums,
+}
+
+impl<S: Simd> Vectorize for Many<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let count = self.runs.len().min(MAX_COLUMNS);
+        for number in 0..self.most {
+            let mut run = [Stored(&self.runs[0][number]); MAX_COLUMNS];
+            for column in 0..count {
+                run[column] = Stored(&self.runs[column][number]);
+                prefetch(self.simd, run[column]);
             }
-            narrow.0.narrow_store(&mut out.0[row], pass, narrow.sub(value, bases[row]));
+            let run = &run[..count];
+            for pass in 0..S::PASSES {
+                add_many(Narrow(self.simd), run, self.room, ROWS, pass, self.sums);
+            }
         }
     }
-    narrow.end(energy, pass, squares);
+}
+
+/// Brings near what comes after a run.
+#[inline(always)]
+fn prefetch<S: Simd>(simd: S, run: Stored<'_>) {
+    for line in run.0 {
+        simd.prefetch(line, AHEAD);
+    }
 }

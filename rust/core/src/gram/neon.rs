@@ -4,7 +4,7 @@
 use std::arch::aarch64::*;
 
 use super::generic::{self, Simd};
-use super::{Chunk, Column};
+use super::{Chunk, Column, Vectorize};
 
 /// Proof that the CPU has NEON.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,12 @@ impl Neon {
 }
 
 #[target_feature(enable = "neon")]
+#[inline(never)]
+fn call<W: Vectorize>(work: W) -> W::Output {
+    work.run()
+}
+
+#[target_feature(enable = "neon")]
 fn chunk(simd: Neon, columns: &[Column<'_>], sampled: bool) -> Chunk {
     generic::chunk(simd, columns, sampled)
 }
@@ -33,6 +39,12 @@ impl Simd for Neon {
     type Wide = float64x2_t;
     type Narrow = float32x4_t;
     const PASSES: usize = 4;
+
+    #[inline(always)]
+    fn call<W: Vectorize>(self, work: W) -> W::Output {
+        // SAFETY: `self` proves that the CPU has the feature that `call` enables.
+        unsafe { call(work) }
+    }
 
     #[inline(always)]
     fn prefetch(self, _bytes: &[u8], _ahead: usize) {

@@ -1,14 +1,26 @@
 //! The products of all pairs of columns, in either arithmetic, with vectors of any width.
 //!
 //! ```text
-//! for each 3 x 3 block of the Gram matrix:
+//! up to DIRECT columns:
 //!     for each row of lanes:
+//!         subtract the base from the other columns
 //!         entries += X_i * X_j                                  (fused, in registers)
+//! beyond:
+//!     for each three columns, for each row of lanes:
+//!         subtract the base, and keep what that gives in the cache
+//!         entries += X_i * X_j of these three
+//!     for each other 3 x 3 block of the Gram matrix, for each row of lanes:
+//!         entries += X_i * X_j                                  (of what was kept)
 //! ```
 
 #![expect(clippy::needless_range_loop, reason = "matrices are read best by row and column")]
 
 use super::{Lanes, MAX_COLUMNS, Sums, pair};
+
+/// Most columns whose products are all added up at once, in registers.
+pub(super) const DIRECT: usize = 4;
+/// Columns of a block of the matrix whose products are.
+const SIDE: usize = 3;
 
 /// How lanes are multiplied and added. Holding a value is the proof that the CPU can.
 pub(super) trait Arithmetic: Copy {
@@ -36,7 +48,13 @@ pub(super) trait Rows<A: Arithmetic> {
     fn load(&self, arithmetic: A, row: usize, pass: usize) -> A::Vector;
 }
 
-/// Adds the products of all pairs of at most three columns, which hold values: the base is
+/// Rows of lanes that can be written.
+pub(super) trait Room<A: Arithmetic>: Rows<A> {
+    /// Writes part `pass < PASSES` of a row.
+    fn store(&mut self, arithmetic: A, row: usize, pass: usize, value: A::Vector);
+}
+
+/// Adds the products of all pairs of at most [`DIRECT`] columns, which hold values: the base is
 /// subtracted, and the binades of the child, the last of them, are squared, on the way.
 #[inline(always)]
 pub(super) fn add_values<A: Arithmetic, R: Rows<A>, const N: usize>(
@@ -46,6 +64,7 @@ pub(super) fn add_values<A: Arithmetic, R: Rows<A>, const N: usize>(
     pass: usize,
     sums: &mut Sums,
 ) {
+    const { assert!(N <= DIRECT) };
     let mut entries = [[arithmetic.zero(); N]; N];
     let mut energy = arithmetic.begin(&sums.energy, pass);
     for i in 0..N {
@@ -82,75 +101,114 @@ pub(super) fn add_values<A: Arithmetic, R: Rows<A>, const N: usize>(
     arithmetic.end(&mut sums.energy, pass, energy);
 }
 
-/// Adds the products of all pairs of any number of columns, displaced already.
+/// Adds the products of all pairs of more than [`DIRECT`] columns, as [`add_values`] does.
+///
+/// `room` has as many columns, and gets the base and all displacements.
 #[inline(always)]
-pub(super) fn add_displaced<A: Arithmetic, R: Rows<A>>(
+pub(super) fn add_many<A: Arithmetic, R: Rows<A>, D: Room<A>>(
     arithmetic: A,
     columns: &[R],
+    room: &mut [D],
     rows: usize,
     pass: usize,
-    gram: &mut [Lanes],
+    sums: &mut Sums,
 ) {
     let count = columns.len().min(MAX_COLUMNS);
-    for i in (0..count).step_by(3) {
+    let room = &mut room[..count];
+    triangle::<A, R, D, SIDE, false>(arithmetic, columns, room, 0, rows, pass, sums);
+    for i in (SIDE..count).step_by(SIDE) {
         match count - i {
-            1 => triangle::<A, R, 1>(arithmetic, columns, i, rows, pass, gram),
-            2 => triangle::<A, R, 2>(arithmetic, columns, i, rows, pass, gram),
-            _ => triangle::<A, R, 3>(arithmetic, columns, i, rows, pass, gram),
+            1 => triangle::<A, R, D, 1, true>(arithmetic, columns, room, i, rows, pass, sums),
+            2 => triangle::<A, R, D, 2, true>(arithmetic, columns, room, i, rows, pass, sums),
+            3 => triangle::<A, R, D, 3, true>(arithmetic, columns, room, i, rows, pass, sums),
+            _ => triangle::<A, R, D, 3, false>(arithmetic, columns, room, i, rows, pass, sums),
         }
-        for j in (i + 3..count).step_by(3) {
+    }
+    for i in (0..count).step_by(SIDE) {
+        for j in (i + SIDE..count).step_by(SIDE) {
+            let (corner, gram) = ((i, j), &mut sums.gram);
             match count - j {
-                1 => rectangle::<A, R, 1>(arithmetic, columns, (i, j), rows, pass, gram),
-                2 => rectangle::<A, R, 2>(arithmetic, columns, (i, j), rows, pass, gram),
-                _ => rectangle::<A, R, 3>(arithmetic, columns, (i, j), rows, pass, gram),
+                1 => rectangle::<A, D, 1>(arithmetic, room, corner, rows, pass, gram),
+                2 => rectangle::<A, D, 2>(arithmetic, room, corner, rows, pass, gram),
+                _ => rectangle::<A, D, 3>(arithmetic, room, corner, rows, pass, gram),
             }
         }
     }
 }
 
-/// The N x N block of the matrix on the diagonal at `first`.
+/// The N x N block of the matrix on the diagonal at `first`, whose columns are displaced on the way,
+/// and with `CHILD` the squares of the binades of the last of them.
 #[inline(always)]
-fn triangle<A: Arithmetic, R: Rows<A>, const N: usize>(
+fn triangle<A: Arithmetic, R: Rows<A>, D: Room<A>, const N: usize, const CHILD: bool>(
     arithmetic: A,
     columns: &[R],
+    room: &mut [D],
     first: usize,
     rows: usize,
     pass: usize,
-    gram: &mut [Lanes],
+    sums: &mut Sums,
 ) {
     let entry = |i: usize, j: usize| pair(columns.len(), first + i, first + j);
-    let mut block = [&columns[first]; N];
-    for i in 0..N {
-        block[i] = &columns[first + i];
-    }
+    let (before, from_here) = room.split_at_mut(first);
+    let (Some(block), Some(kept)) =
+        (columns[first..].first_chunk::<N>(), from_here.first_chunk_mut::<N>())
+    else {
+        return;
+    };
     let mut entries = [[arithmetic.zero(); N]; N];
     for i in 0..N {
-        for j in i.max(1)..N {
-            entries[i][j] = arithmetic.begin(&gram[entry(i, j)], pass);
+        for j in i..N {
+            entries[i][j] = arithmetic.begin(&sums.gram[entry(i, j)], pass);
         }
     }
-    // The base's squares are in the first block.
-    let squares = if first == 0 { A::SQUARES } else { rows };
-    for from in (0..rows).step_by(squares) {
-        let mut corner = arithmetic.begin(&gram[entry(0, 0)], pass);
-        for row in from..rows.min(from + squares) {
+    let mut energy = arithmetic.begin(&sums.energy, pass);
+    for from in (0..rows).step_by(A::SQUARES) {
+        for row in from..rows.min(from + A::SQUARES) {
             let mut values = [arithmetic.zero(); N];
             for i in 0..N {
                 values[i] = block[i].load(arithmetic, row, pass);
             }
-            corner = arithmetic.mul_add(values[0], values[0], corner);
+            if CHILD {
+                let binade = arithmetic.binade(values[N - 1]);
+                energy = arithmetic.mul_add(binade, binade, energy);
+            }
+            match before.first() {
+                None => {
+                    for i in 1..N {
+                        values[i] = arithmetic.sub(values[i], values[0]);
+                    }
+                }
+                Some(base) => {
+                    let base = base.load(arithmetic, row, pass);
+                    for i in 0..N {
+                        values[i] = arithmetic.sub(values[i], base);
+                    }
+                }
+            }
             for i in 0..N {
-                for j in i.max(1)..N {
+                kept[i].store(arithmetic, row, pass, values[i]);
+            }
+            for i in 0..N {
+                for j in i..N {
                     entries[i][j] = arithmetic.mul_add(values[i], values[j], entries[i][j]);
                 }
             }
         }
-        arithmetic.end(&mut gram[entry(0, 0)], pass, corner);
+        if first == 0 {
+            // The sum of the base's squares ends.
+            arithmetic.end(&mut sums.gram[0], pass, entries[0][0]);
+            entries[0][0] = arithmetic.begin(&sums.gram[0], pass);
+        }
     }
     for i in 0..N {
-        for j in i.max(1)..N {
-            arithmetic.end(&mut gram[entry(i, j)], pass, entries[i][j]);
+        for j in i..N {
+            if first > 0 || j > 0 {
+                arithmetic.end(&mut sums.gram[entry(i, j)], pass, entries[i][j]);
+            }
         }
+    }
+    if CHILD {
+        arithmetic.end(&mut sums.energy, pass, energy);
     }
 }
 
@@ -165,16 +223,13 @@ fn rectangle<A: Arithmetic, R: Rows<A>, const N: usize>(
     gram: &mut [Lanes],
 ) {
     let entry = |i: usize, j: usize| pair(columns.len(), corner.0 + i, corner.1 + j);
-    let mut left = [&columns[corner.0]; 3];
-    let mut right = [&columns[corner.1]; N];
-    for i in 0..3 {
-        left[i] = &columns[corner.0 + i];
-    }
-    for j in 0..N {
-        right[j] = &columns[corner.1 + j];
-    }
-    let mut entries = [[arithmetic.zero(); N]; 3];
-    for i in 0..3 {
+    let (Some(left), Some(right)) =
+        (columns[corner.0..].first_chunk::<SIDE>(), columns[corner.1..].first_chunk::<N>())
+    else {
+        return;
+    };
+    let mut entries = [[arithmetic.zero(); N]; SIDE];
+    for i in 0..SIDE {
         for j in 0..N {
             entries[i][j] = arithmetic.begin(&gram[entry(i, j)], pass);
         }
@@ -184,14 +239,14 @@ fn rectangle<A: Arithmetic, R: Rows<A>, const N: usize>(
         for j in 0..N {
             values[j] = right[j].load(arithmetic, row, pass);
         }
-        for i in 0..3 {
+        for i in 0..SIDE {
             let value = left[i].load(arithmetic, row, pass);
             for j in 0..N {
                 entries[i][j] = arithmetic.mul_add(value, values[j], entries[i][j]);
             }
         }
     }
-    for i in 0..3 {
+    for i in 0..SIDE {
         for j in 0..N {
             arithmetic.end(&mut gram[entry(i, j)], pass, entries[i][j]);
         }

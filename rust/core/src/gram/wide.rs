@@ -4,25 +4,22 @@
 //! for each block of BLOCK elements:
 //!     widen every column to float32 or float64 in the cache          (exact)
 //!     count differences on the stored bits, or on the widened values
-//!     for each 3 x 3 block of the Gram matrix:
-//!         for each row of 8 lanes, as float64:
-//!             subtract the base from the other columns
-//!             accumulators += X_i * X_j                              (fused)
-//!             energy += binade(child)^2                              (fused)
+//!     accumulators += X_i * X_j, as float64                          (see `products`)
 //! ```
 //!
 //! Departures from the scalar definition, none of which changes a bit:
 //!
 //! 1. Dtypes whose every value is a float32 are kept as such until they are used: half the bytes in
-//!    the cache, and a conversion from memory costs no shuffle. Float32 is not copied at all. Beyond
-//!    three columns displacements are computed once, into float64.
+//!    the cache, and a conversion from memory costs no shuffle. Float32 is not copied at all.
 //! 2. The last block is continued with zeros.
+
+use std::marker::PhantomData;
 
 use super::compare::{compare_alike, compare_mixed};
 use super::generic::{STRETCH, Simd, cut, prefetch};
-use super::products::{Arithmetic, Rows, add_displaced, add_values};
+use super::products::{Arithmetic, Room, Rows, add_many, add_values};
 use super::widen::Rounding;
-use super::{Column, Counts, Lanes, MAX_COLUMNS, MAX_PAIRS, Sums, WIDE_LANES, scalar};
+use super::{Column, Counts, Lanes, MAX_COLUMNS, MAX_PAIRS, Sums, Vectorize, WIDE_LANES, scalar};
 use crate::checkpoint::dtype::Dtype;
 
 /// Elements widened at a time: ten columns of them stay inside a 32 KiB first-level cache.
@@ -190,6 +187,13 @@ impl<S: Simd, T: Cell> Rows<Wide<S>> for Values<T> {
     }
 }
 
+impl<S: Simd> Room<Wide<S>> for Values<f64> {
+    #[inline(always)]
+    fn store(&mut self, arithmetic: Wide<S>, row: usize, pass: usize, value: S::Wide) {
+        arithmetic.0.store(&mut self.0.as_chunks_mut().0[row], pass, value);
+    }
+}
+
 /// A whole block of float32 as it is stored.
 #[derive(Clone, Copy)]
 struct Stored<'a>(&'a [[u8; 4 * WIDE_LANES]; ROWS]);
@@ -225,158 +229,209 @@ fn products_of<S: Simd, T: Cell>(
     compared: bool,
     counts: &mut Counts,
 ) -> ([f64; MAX_PAIRS], f64) {
-    let before = counts.clone();
-    let found = run::<S, T>(simd, columns, compared, false, counts);
+    let found = whole_of::<S, T>(simd, columns, compared, false, counts);
     if found.0.iter().all(|entry| entry.is_finite()) {
         return found;
     }
-    *counts = before;
-    run::<S, T>(simd, columns, compared, true, counts)
-}
-
-/// Blocks of all columns, widened.
-pub(super) struct Blocks<T> {
-    x: [Values<T>; MAX_COLUMNS],
-    displaced: [Values<f64>; MAX_COLUMNS],
-}
-
-impl<T: Cell> Blocks<T> {
-    #[inline(always)]
-    pub(super) fn new() -> Self {
-        Self { x: [Values::ZERO; MAX_COLUMNS], displaced: [Values::ZERO; MAX_COLUMNS] }
-    }
-
-    /// Decodes at most [`BLOCK`] elements of every column, continued with zeros to whole rows.
-    #[inline(always)]
-    fn widen<S: Simd>(&mut self, simd: S, columns: &[Column<'_>]) {
-        for (values, column) in self.x.iter_mut().zip(columns) {
-            let whole = T::widen(simd, column, values);
-            let elements = column.len();
-            for k in whole..elements.next_multiple_of(WIDE_LANES) {
-                let value = if k < elements { scalar::element(column, k) } else { 0.0 };
-                values.0[k] = T::exactly(value);
-            }
-        }
-    }
-
-    /// Adds the products of the rows that `elements` widened elements fill.
-    #[inline(always)]
-    fn add<S: Simd>(&mut self, simd: S, count: usize, elements: usize, sums: &mut Sums) {
-        let rows = elements.div_ceil(WIDE_LANES).min(ROWS);
-        let wide = Wide(simd);
-        if count > 3 {
-            self.displace(simd, count, rows, &mut sums.energy);
-        }
-        for pass in 0..S::PASSES {
-            match count {
-                2 => {
-                    let (columns, _) = self.x.as_chunks::<2>();
-                    add_values(wide, &columns[0], rows, pass, sums);
-                }
-                3 => {
-                    let (columns, _) = self.x.as_chunks::<3>();
-                    add_values(wide, &columns[0], rows, pass, sums);
-                }
-                _ => {
-                    let columns = &self.displaced[..count];
-                    add_displaced(wide, columns, rows, pass, &mut sums.gram);
-                }
-            }
-        }
-    }
-
-    /// Subtracts the base from every other column, and adds the squared binades of the child.
-    #[inline(always)]
-    fn displace<S: Simd>(&mut self, simd: S, count: usize, rows: usize, energy: &mut Lanes) {
-        let (wide, child) = (Wide(simd), count - 1);
-        for pass in 0..S::PASSES {
-            let mut squares = wide.begin(energy, pass);
-            for row in 0..rows.min(ROWS) {
-                let base = self.x[0].load(wide, row, pass);
-                simd.store(&mut self.displaced[0].0.as_chunks_mut().0[row], pass, base);
-                for column in 1..count {
-                    let value = self.x[column].load(wide, row, pass);
-                    if column == child {
-                        let binade = simd.binade(value);
-                        squares = simd.mul_add(binade, binade, squares);
-                    }
-                    let value = simd.sub(value, base);
-                    simd.store(&mut self.displaced[column].0.as_chunks_mut().0[row], pass, value);
-                }
-            }
-            wide.end(energy, pass, squares);
-        }
-    }
-}
-
-/// Adds the products of at most [`BLOCK`] elements, all of them of dtypes for `T`, finite or not.
-#[inline(always)]
-pub(super) fn add<S: Simd, T: Cell>(
-    simd: S,
-    blocks: &mut Blocks<T>,
-    columns: &[Column<'_>],
-    sums: &mut Sums,
-) {
-    if columns.len() <= 3
-        && columns[0].len() == BLOCK
-        && columns.iter().all(|column| column.dtype == Dtype::F32)
-    {
-        return add_stored(simd, columns, sums);
-    }
-    blocks.widen(simd, columns);
-    blocks.add(simd, columns.len(), columns[0].len(), sums);
-}
-
-/// Adds the products of a whole block of two or three columns of float32.
-#[inline(always)]
-fn add_stored<S: Simd>(simd: S, columns: &[Column<'_>], sums: &mut Sums) {
-    let mut stored = [Stored(&[[0; 4 * WIDE_LANES]; ROWS]); 3];
-    for (stored, column) in stored.iter_mut().zip(columns) {
-        *stored = Stored(&column.bytes.as_chunks().0.as_chunks().0[0]);
-    }
-    for pass in 0..S::PASSES {
-        if columns.len() == 2 {
-            add_values(Wide(simd), &[stored[0], stored[1]], ROWS, pass, sums);
-        } else {
-            add_values(Wide(simd), &stored, ROWS, pass, sums);
-        }
-    }
+    whole_of::<S, T>(simd, columns, true, true, counts)
 }
 
 #[inline(always)]
-fn run<S: Simd, T: Cell>(
+fn whole_of<S: Simd, T: Cell>(
     simd: S,
     columns: &[Column<'_>],
     compared: bool,
     exclude: bool,
     counts: &mut Counts,
 ) -> ([f64; MAX_PAIRS], f64) {
-    let (count, length) = (columns.len(), columns[0].len());
-    let alike = scalar::alike(columns);
-    let mut blocks = Blocks::<T>::new();
     let mut sums = Sums::default();
-    for start in (0..length).step_by(BLOCK) {
-        if alike && !compared && start % STRETCH == 0 {
-            let elements = STRETCH.min(length - start);
-            compare_alike(simd, &cut(columns, start, elements)[..count], counts);
-        }
-        let elements = BLOCK.min(length - start);
-        let part = &cut(columns, start, elements)[..count];
-        prefetch(simd, part);
-        if alike && !exclude {
-            add(simd, &mut blocks, part, &mut sums);
-            continue;
-        }
-        blocks.widen(simd, part);
-        if !alike {
-            compare_mixed(&blocks.x[..count], columns, start, elements, counts);
-        }
-        if exclude {
-            exclude_elements(&mut blocks.x[..count], elements, counts);
-        }
-        blocks.add(simd, count, elements, &mut sums);
+    let work = Whole::<S> { simd, columns, compared, exclude, counts, sums: &mut sums };
+    match columns.len() {
+        2 => simd.call(Blocked::<_, Few<T, 2>>(work, PhantomData)),
+        3 => simd.call(Blocked::<_, Few<T, 3>>(work, PhantomData)),
+        4 => simd.call(Blocked::<_, Few<T, 4>>(work, PhantomData)),
+        _ => simd.call(Blocked::<_, Many<T>>(work, PhantomData)),
     }
     sums.reduce()
+}
+
+/// Adds the products of at most [`BLOCK`] elements of dtypes whose values are float32, finite or not.
+#[inline(always)]
+pub(super) fn add_probe<S: Simd>(simd: S, columns: &[Column<'_>], sums: &mut Sums) {
+    match columns.len() {
+        2 => simd.call(Probe::<_, Few<f32, 2>> { simd, columns, sums, blocks: PhantomData }),
+        3 => simd.call(Probe::<_, Few<f32, 3>> { simd, columns, sums, blocks: PhantomData }),
+        4 => simd.call(Probe::<_, Few<f32, 4>> { simd, columns, sums, blocks: PhantomData }),
+        _ => simd.call(Probe::<_, Many<f32>> { simd, columns, sums, blocks: PhantomData }),
+    }
+}
+
+/// A block of every column, widened.
+trait Blocks {
+    type Cell: Cell;
+
+    fn new() -> Self;
+
+    /// The columns, of which those are used that there are.
+    fn columns(&mut self) -> &mut [Values<Self::Cell>];
+
+    /// Adds the products of `rows` rows of `count` columns.
+    fn add<S: Simd>(&mut self, simd: S, count: usize, rows: usize, sums: &mut Sums);
+
+    /// Adds the products of a whole block of float32 as they are stored, or returns that it can not.
+    fn add_stored<S: Simd>(simd: S, columns: &[Column<'_>], sums: &mut Sums) -> bool;
+
+    /// Decodes at most [`BLOCK`] elements of every column, continued with zeros to whole rows, and
+    /// returns how many rows those are.
+    #[inline(always)]
+    fn widen<S: Simd>(&mut self, simd: S, columns: &[Column<'_>]) -> usize {
+        for (values, column) in self.columns().iter_mut().zip(columns) {
+            let whole = Self::Cell::widen(simd, column, values);
+            let elements = column.len();
+            for k in whole..elements.next_multiple_of(WIDE_LANES) {
+                let value = if k < elements { scalar::element(column, k) } else { 0.0 };
+                values.0[k] = Self::Cell::exactly(value);
+            }
+        }
+        columns[0].len().div_ceil(WIDE_LANES).min(ROWS)
+    }
+}
+
+/// As many columns as are added up in registers.
+struct Few<T, const N: usize>([Values<T>; N]);
+
+impl<T: Cell, const N: usize> Blocks for Few<T, N> {
+    type Cell = T;
+
+    #[inline(always)]
+    fn new() -> Self {
+        Self([Values::ZERO; N])
+    }
+
+    #[inline(always)]
+    fn columns(&mut self) -> &mut [Values<T>] {
+        &mut self.0
+    }
+
+    #[inline(always)]
+    fn add<S: Simd>(&mut self, simd: S, _count: usize, rows: usize, sums: &mut Sums) {
+        for pass in 0..S::PASSES {
+            add_values(Wide(simd), &self.0, rows, pass, sums);
+        }
+    }
+
+    #[inline(always)]
+    fn add_stored<S: Simd>(simd: S, columns: &[Column<'_>], sums: &mut Sums) -> bool {
+        let mut stored = [Stored(&[[0; 4 * WIDE_LANES]; ROWS]); N];
+        for (stored, column) in stored.iter_mut().zip(columns) {
+            let Some(block) = column.bytes.as_chunks().0.as_chunks().0.first() else {
+                return false;
+            };
+            *stored = Stored(block);
+        }
+        for pass in 0..S::PASSES {
+            add_values(Wide(simd), &stored, ROWS, pass, sums);
+        }
+        true
+    }
+}
+
+/// More columns, and their displacements.
+struct Many<T> {
+    x: [Values<T>; MAX_COLUMNS],
+    displaced: [Values<f64>; MAX_COLUMNS],
+}
+
+impl<T: Cell> Blocks for Many<T> {
+    type Cell = T;
+
+    #[inline(always)]
+    fn new() -> Self {
+        Self { x: [Values::ZERO; MAX_COLUMNS], displaced: [Values::ZERO; MAX_COLUMNS] }
+    }
+
+    #[inline(always)]
+    fn columns(&mut self) -> &mut [Values<T>] {
+        &mut self.x
+    }
+
+    #[inline(always)]
+    fn add<S: Simd>(&mut self, simd: S, count: usize, rows: usize, sums: &mut Sums) {
+        let columns = &self.x[..count];
+        for pass in 0..S::PASSES {
+            add_many(Wide(simd), columns, &mut self.displaced, rows, pass, sums);
+        }
+    }
+
+    #[inline(always)]
+    fn add_stored<S: Simd>(_simd: S, _columns: &[Column<'_>], _sums: &mut Sums) -> bool {
+        false
+    }
+}
+
+/// Adds the products of a probe.
+struct Probe<'a, S, B> {
+    simd: S,
+    columns: &'a [Column<'a>],
+    sums: &'a mut Sums,
+    blocks: PhantomData<B>,
+}
+
+impl<S: Simd, B: Blocks> Vectorize for Probe<'_, S, B> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let mut blocks = B::new();
+        let rows = blocks.widen(self.simd, self.columns);
+        blocks.add(self.simd, self.columns.len(), rows, self.sums);
+    }
+}
+
+/// What is done with a chunk.
+struct Whole<'a, S> {
+    simd: S,
+    columns: &'a [Column<'a>],
+    compared: bool,
+    exclude: bool,
+    counts: &'a mut Counts,
+    sums: &'a mut Sums,
+}
+
+/// Does it, in blocks.
+struct Blocked<'a, S, B>(Whole<'a, S>, PhantomData<B>);
+
+impl<S: Simd, B: Blocks> Vectorize for Blocked<'_, S, B> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Whole { simd, columns, compared, exclude, counts, sums } = self.0;
+        let (count, length) = (columns.len(), columns[0].len());
+        let alike = scalar::alike(columns);
+        let is_stored = alike && !exclude && columns[0].dtype == Dtype::F32;
+        let mut blocks = B::new();
+        for start in (0..length).step_by(BLOCK) {
+            if alike && !compared && start % STRETCH == 0 {
+                let elements = STRETCH.min(length - start);
+                compare_alike(simd, &cut(columns, start, elements)[..count], counts);
+            }
+            let elements = BLOCK.min(length - start);
+            let part = &cut(columns, start, elements)[..count];
+            prefetch(simd, part);
+            if is_stored && B::add_stored(simd, part, sums) {
+                continue;
+            }
+            let rows = blocks.widen(simd, part);
+            if !alike && !compared {
+                compare_mixed(&blocks.columns()[..count], columns, start, elements, counts);
+            }
+            if exclude {
+                exclude_elements(&mut blocks.columns()[..count], elements, counts);
+            }
+            blocks.add(simd, count, rows, sums);
+        }
+    }
 }
 
 /// Element `k` of a block, in every column.
