@@ -27,7 +27,6 @@ from parentage.gram import Gram, squares_of, unpack
 from parentage.stream import (
     COUNTED,
     IO_OF_RUNS,
-    RANGE_CHUNKS,
     Statistics,
     is_replayed,
     one_pass,
@@ -46,6 +45,9 @@ if TYPE_CHECKING:
 
 GROUPS = 8
 """Groups of runs that can be left out: two blocks each."""
+RANGE_CHUNKS = 1 << 12
+"""Chunks whose partial results are held at once. Those of runs are as many and as large as those of
+long slices, and are of fewer bytes."""
 ROWS = 1 << 10
 """Slices whose blocks are unpacked at a time."""
 _TALLIED = ("n", "excluded", "moved", "stray", "equal", "reproduced", "explained", "mismatched")

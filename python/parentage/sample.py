@@ -272,8 +272,8 @@ class Sample:
         return np.repeat(self.owner, self.counts.astype(np.intp))
 
     def forget(self) -> None:
-        """Free the elements; they are read again when they are asked for."""
-        for name in ("elements", "element_owner"):
+        """Free elements and matrices; they are read again when they are asked for."""
+        for name in ("elements", "element_owner", "gram"):
             self.__dict__.pop(name, None)
 
     def spectrum(

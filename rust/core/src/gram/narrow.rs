@@ -85,6 +85,13 @@ impl<S: Simd> Rows<Narrow<S>> for Stored<'_> {
     fn load(&self, arithmetic: Narrow<S>, row: usize, pass: usize) -> S::Narrow {
         arithmetic.0.narrow_bf16(&self.0[row / 2], row % 2 == 1, pass)
     }
+
+    #[inline(always)]
+    fn expect(&self, arithmetic: Narrow<S>, row: usize, pass: usize) {
+        if pass == 0 && row.is_multiple_of(2) {
+            arithmetic.0.prefetch(&self.0[row / 2], AHEAD);
+        }
+    }
 }
 
 /// A run of one column, displaced.
@@ -198,7 +205,6 @@ impl<S: Simd, const N: usize> Vectorize for Few<'_, S, N> {
             let mut run = [Stored(&self.runs[0][number]); N];
             for column in 0..N {
                 run[column] = Stored(&self.runs[column][number]);
-                prefetch(self.simd, run[column]);
             }
             for pass in 0..S::PASSES {
                 add_values(Narrow(self.simd), &run, ROWS, pass, self.sums);
@@ -226,20 +232,11 @@ impl<S: Simd> Vectorize for Many<'_, S> {
             let mut run = [Stored(&self.runs[0][number]); MAX_COLUMNS];
             for column in 0..count {
                 run[column] = Stored(&self.runs[column][number]);
-                prefetch(self.simd, run[column]);
             }
             let run = &run[..count];
             for pass in 0..S::PASSES {
                 add_many(Narrow(self.simd), run, self.room, ROWS, pass, self.sums);
             }
         }
-    }
-}
-
-/// Brings near what comes after a run.
-#[inline(always)]
-fn prefetch<S: Simd>(simd: S, run: Stored<'_>) {
-    for line in run.0 {
-        simd.prefetch(line, AHEAD);
     }
 }

@@ -46,6 +46,13 @@ pub(super) trait Arithmetic: Copy {
 pub(super) trait Rows<A: Arithmetic> {
     /// Part `pass < PASSES` of a row.
     fn load(&self, arithmetic: A, row: usize, pass: usize) -> A::Vector;
+
+    /// Brings near what comes after the row, some time after it.
+    ///
+    /// A line or two with every row: all at once would be more lines on their way than a core can wait
+    /// for.
+    #[inline(always)]
+    fn expect(&self, _arithmetic: A, _row: usize, _pass: usize) {}
 }
 
 /// Rows of lanes that can be written.
@@ -77,6 +84,7 @@ pub(super) fn add_values<A: Arithmetic, R: Rows<A>, const N: usize>(
         for row in first..rows.min(first + A::SQUARES) {
             let mut values = [arithmetic.zero(); N];
             for i in 0..N {
+                columns[i].expect(arithmetic, row, pass);
                 values[i] = columns[i].load(arithmetic, row, pass);
             }
             let binade = arithmetic.binade(values[N - 1]);
@@ -166,6 +174,7 @@ fn triangle<A: Arithmetic, R: Rows<A>, D: Room<A>, const N: usize, const CHILD: 
         for row in from..rows.min(from + A::SQUARES) {
             let mut values = [arithmetic.zero(); N];
             for i in 0..N {
+                block[i].expect(arithmetic, row, pass);
                 values[i] = block[i].load(arithmetic, row, pass);
             }
             if CHILD {

@@ -16,7 +16,7 @@
 use std::marker::PhantomData;
 
 use super::compare::{compare_alike, compare_mixed};
-use super::generic::{STRETCH, Simd, cut, prefetch};
+use super::generic::{AHEAD, STRETCH, Simd, cut, prefetch};
 use super::products::{Arithmetic, Room, Rows, add_many, add_values};
 use super::widen::Rounding;
 use super::{Column, Counts, Lanes, MAX_COLUMNS, MAX_PAIRS, Sums, Vectorize, WIDE_LANES, scalar};
@@ -198,10 +198,33 @@ impl<S: Simd> Room<Wide<S>> for Values<f64> {
 #[derive(Clone, Copy)]
 struct Stored<'a>(&'a [[u8; 4 * WIDE_LANES]; ROWS]);
 
+impl<'a> Stored<'a> {
+    const NONE: Self = Self(&[[0; 4 * WIDE_LANES]; ROWS]);
+
+    /// Takes the block of each column, and returns whether they are whole ones.
+    #[inline(always)]
+    fn fill(stored: &mut [Self], columns: &[Column<'a>]) -> bool {
+        for (stored, column) in stored.iter_mut().zip(columns) {
+            let Some(block) = column.bytes.as_chunks().0.as_chunks().0.first() else {
+                return false;
+            };
+            *stored = Self(block);
+        }
+        true
+    }
+}
+
 impl<S: Simd> Rows<Wide<S>> for Stored<'_> {
     #[inline(always)]
     fn load(&self, arithmetic: Wide<S>, row: usize, pass: usize) -> S::Wide {
         arithmetic.0.load_f32_bytes(&self.0[row], pass)
+    }
+
+    #[inline(always)]
+    fn expect(&self, arithmetic: Wide<S>, row: usize, pass: usize) {
+        if pass == 0 {
+            arithmetic.0.prefetch(&self.0[row], AHEAD);
+        }
     }
 }
 
@@ -278,8 +301,8 @@ trait Blocks {
     /// Adds the products of `rows` rows of `count` columns.
     fn add<S: Simd>(&mut self, simd: S, count: usize, rows: usize, sums: &mut Sums);
 
-    /// Adds the products of a whole block of float32 as they are stored, or returns that it can not.
-    fn add_stored<S: Simd>(simd: S, columns: &[Column<'_>], sums: &mut Sums) -> bool;
+    /// Adds the products of a whole block of float32 as they are stored, or returns that it is none.
+    fn add_stored<S: Simd>(&mut self, simd: S, columns: &[Column<'_>], sums: &mut Sums) -> bool;
 
     /// Decodes at most [`BLOCK`] elements of every column, continued with zeros to whole rows, and
     /// returns how many rows those are.
@@ -321,13 +344,10 @@ impl<T: Cell, const N: usize> Blocks for Few<T, N> {
     }
 
     #[inline(always)]
-    fn add_stored<S: Simd>(simd: S, columns: &[Column<'_>], sums: &mut Sums) -> bool {
-        let mut stored = [Stored(&[[0; 4 * WIDE_LANES]; ROWS]); N];
-        for (stored, column) in stored.iter_mut().zip(columns) {
-            let Some(block) = column.bytes.as_chunks().0.as_chunks().0.first() else {
-                return false;
-            };
-            *stored = Stored(block);
+    fn add_stored<S: Simd>(&mut self, simd: S, columns: &[Column<'_>], sums: &mut Sums) -> bool {
+        let mut stored = [Stored::NONE; N];
+        if !Stored::fill(&mut stored, columns) {
+            return false;
         }
         for pass in 0..S::PASSES {
             add_values(Wide(simd), &stored, ROWS, pass, sums);
@@ -364,8 +384,16 @@ impl<T: Cell> Blocks for Many<T> {
     }
 
     #[inline(always)]
-    fn add_stored<S: Simd>(_simd: S, _columns: &[Column<'_>], _sums: &mut Sums) -> bool {
-        false
+    fn add_stored<S: Simd>(&mut self, simd: S, columns: &[Column<'_>], sums: &mut Sums) -> bool {
+        let mut stored = [Stored::NONE; MAX_COLUMNS];
+        if !Stored::fill(&mut stored, columns) {
+            return false;
+        }
+        let stored = &stored[..columns.len()];
+        for pass in 0..S::PASSES {
+            add_many(Wide(simd), stored, &mut self.displaced, ROWS, pass, sums);
+        }
+        true
     }
 }
 
@@ -418,10 +446,10 @@ impl<S: Simd, B: Blocks> Vectorize for Blocked<'_, S, B> {
             }
             let elements = BLOCK.min(length - start);
             let part = &cut(columns, start, elements)[..count];
-            prefetch(simd, part);
-            if is_stored && B::add_stored(simd, part, sums) {
+            if is_stored && blocks.add_stored(simd, part, sums) {
                 continue;
             }
+            prefetch(simd, part);
             let rows = blocks.widen(simd, part);
             if !alike && !compared {
                 compare_mixed(&blocks.columns()[..count], columns, start, elements, counts);
