@@ -15,7 +15,7 @@ from parentage.hypothesise import build, hypothesise, worth_streaming
 from parentage.journal import Journal, identity
 from parentage.report import Inputs, Trace, report
 from parentage.sample import moved_layers, strange_layers
-from parentage.stream import Options, settle, stream
+from parentage.stream import Options, begin, settle, stream
 from parentage.sure import Case, Request, first_look, trace_sample
 
 if TYPE_CHECKING:
@@ -95,7 +95,8 @@ def trace(
     watcher
         Told of the bytes to read and of those read so far, and may raise to stop. If it has a
         method ``look(verdict, sampled)``, it is told of verdicts that rest on a sample before more
-        is read: with neither ``sample`` nor ``until_sure`` of one, before everything is read.
+        is read: with neither ``sample`` nor ``until_sure`` of one, before everything is read. If it
+        has a method ``stage(text)``, it is told what begins where no bytes are counted.
     note
         Told in a sentence what became of ``resume``, and what is kept.
 
@@ -167,7 +168,10 @@ def _trace(
     *,
     recipes: bool,
 ) -> Trace:
+    begin(watcher, "pairing tensors")
     alignment = pair(inputs, options)
+    if recipes:
+        begin(watcher, "looking for the recipe in a sample")
     names = tuple(each.name for each in inputs.others)
     findings = Findings(alignment, names, len(inputs.parents), options) if recipes else None
     hypotheses = hypothesise(findings) if findings is not None else []
@@ -180,10 +184,12 @@ def _trace(
         findings.sample.forget()
     case = Case(inputs, alignment, options, findings, chosen, replays)
     if request is None:
+        begin(watcher, "judging the sample")
         first_look(case, watcher)
     elif (found := trace_sample(case, request, watcher)) is not None:
         return found
     statistics = stream(alignment, len(inputs.parents), options, watcher, replays, journal)
+    begin(watcher, "making tables")
     found = report(inputs, alignment, statistics, options, findings, chosen)
     if options.digests is None:
         return found

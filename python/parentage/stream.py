@@ -46,8 +46,9 @@ BATCH = 2048
 class Watcher(Protocol):
     """Whoever wants to know how far a pass has come.
 
-    A watcher may have a method ``look``, too, which is told of verdicts on samples; see
-    :func:`parentage.sure.tell`.
+    A watcher may have a method ``look``, too, which is told of verdicts on samples (see
+    :func:`parentage.sure.tell`), and ``stage``, which is told in a few words what begins where no
+    bytes are counted (see :func:`begin`).
     """
 
     def start(self, total: int) -> None:
@@ -55,6 +56,13 @@ class Watcher(Protocol):
 
     def update(self, done: int) -> None:
         """Be told of the bytes read so far; about twenty times a second. May raise to stop."""
+
+
+def begin(watcher: object, stage: str) -> None:
+    """Tell a watcher that wants to know, one with a method ``stage``, what begins."""
+    told = getattr(watcher, "stage", None)
+    if told is not None:
+        told(stage)
 
 
 @dataclass(frozen=True, slots=True)

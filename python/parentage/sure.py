@@ -28,6 +28,7 @@ from parentage.amounts import portion
 from parentage.collect import GROUPS, Collected
 from parentage.report import judge, report
 from parentage.sampling import LONGEST, SHORT, Runs, Sampled, Sampling, least
+from parentage.stream import begin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -163,6 +164,7 @@ def trace_sample(case: Case, request: Request, watcher: Watcher | None = None) -
             break
     if request.until_sure and not found.sure and request.most(total) is None:
         return None
+    begin(watcher, "making tables")
     # The sums of a large model are as large as what is made of them.
     del collected, sampling
     return report(

@@ -456,7 +456,7 @@ class Terminal:
 
 
 class Bar:
-    """A progress bar of bytes read, with speed and time left, gone when done.
+    """A progress bar of bytes read, with speed and time left, gone when done; a line for all else.
 
     Where the console is no terminal, there is no bar, and first looks are lines of text alone.
     """
@@ -473,11 +473,20 @@ class Bar:
             transient=True,
         )
         self._task = self._progress.add_task("read", total=None)
+        self._stage = console.status("")
+
+    def stage(self, text: str) -> None:
+        """Show what begins in place of the bar."""
+        if self._console.is_terminal:
+            self._progress.stop()
+            self._stage.update(Text(text))
+            self._stage.start()
 
     def start(self, total: int) -> None:
         """Show the bar, from its beginning."""
         self._progress.reset(self._task, total=total)
         if self._console.is_terminal:
+            self._stage.stop()
             self._progress.start()
 
     def update(self, done: int) -> None:
@@ -493,8 +502,9 @@ class Bar:
         self._console.print(Text.assemble(number, read, kind, level), soft_wrap=True)
 
     def stop(self) -> None:
-        """Take the bar away."""
+        """Take it away."""
         if self._console.is_terminal:
+            self._stage.stop()
             self._progress.stop()
 
 

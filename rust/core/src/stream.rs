@@ -327,13 +327,15 @@ impl<'a> Sources<'a> {
 
     fn get(&self, column: usize, shard: usize) -> Result<Arc<dyn Source>> {
         let file = &self.files[column][shard];
-        let mut slot = file.source.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(source) = slot.as_ref() {
+        let slot = || file.source.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(source) = slot().as_ref() {
             return Ok(Arc::clone(source));
         }
+        // Two threads may both open the file; the one that comes second drops its own. Were one to wait
+        // for the other, it would be woken on the same CPU, and stay there for a while.
         let source = source::open(&self.plan.checkpoints()[column].shards[shard], self.io)?;
         file.was_opened.store(true, Ordering::Relaxed);
-        Ok(Arc::clone(slot.insert(source.into())))
+        Ok(Arc::clone(slot().get_or_insert_with(|| source.into())))
     }
 
     /// Closes a file after its last tile, or as soon as those who still read it are done: a process
