@@ -625,6 +625,14 @@ def test_what_is_close_to_the_best_is_carried_out_too():
     assert worth_streaming([], is_whole=False) == []
 
 
+def test_what_a_sample_refutes_is_not_carried_out_beside_what_reproduces_all_of_it():
+    best, barely, refuted = (hypothesis_of(1.0 - count / 1e6) for count in (0, 20, 100))
+    found = worth_streaming([best, barely, refuted], is_whole=False)
+    assert [each.mismatched for each in found] == [0, 20]
+    one_off = hypothesis_of(1.0 - 1e-6)
+    assert len(worth_streaming([one_off, barely, refuted], is_whole=False)) == 3
+
+
 def test_the_gain_is_what_decoys_leave():
     assert hypothesis_of(0.9, 0.8).gain == pytest.approx(0.5)
     assert hypothesis_of(0.8, 0.8).gain == 0.0

@@ -47,6 +47,9 @@ CLOSE = 1e-3
 ALIKE = 5e-4
 """Difference in share that fitting leaves between methods that are the same but for their scalars:
 measured up to 3e-4."""
+REFUTED = 36
+"""Elements of a sample that a recipe does not reproduce, and another all of them, from which on it is
+not carried out on everything: six standard deviations of their number."""
 MOST_STREAMED = 3
 """Recipes carried out on everything in the same pass."""
 
@@ -243,6 +246,9 @@ def worth_streaming(hypotheses: Sequence[Hypothesis], *, is_whole: bool) -> list
     if is_whole:
         return [best]
     close = [each for each in hypotheses if each.share >= best.share - CLOSE]
+    if best.mismatched == 0:
+        # Of what reproduces all of a sample there is nothing to make up for.
+        close = [each for each in close if each.mismatched < REFUTED]
     return [replace(each, decoy_share=best.decoy_share) for each in close[:MOST_STREAMED]]
 
 

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! for each pair of elements, held in one word:
-//!     sum = fma(x_t, w_t, sum)                   for every term t, in the order of the program
-//!     differ |= round(sum) ^ child               (two bf16 in a word)
+//!     sum = fma(x_t, w_t, sum), or x_t w_t + sum     for every term t, in the order of the program
+//!     differ |= round(sum) ^ child                   (two bf16 in a word)
 //! ```
 //!
 //! Whether all of a block has the child's bits is all that is found out. Where it has not, or may be
@@ -21,14 +21,14 @@ const WORDS: usize = BLOCK / 2;
 /// The upper bf16 of a word.
 const UPPER: u32 = 0xFFFF_0000;
 
-/// A program that is a chain of fused multiply-adds of columns with scalars, rounded to bf16.
+/// A program that sums products of columns with scalars and rounds to bf16.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Linear {
     /// Column and weight of each term.
     terms: [(usize, f32); MAX_TERMS],
     count: usize,
-    /// What is added to.
-    start: f32,
+    /// What fused multiply-adds begin with; `None` if every product and every sum is rounded.
+    start: Option<f32>,
 }
 
 impl Linear {
@@ -45,26 +45,41 @@ impl Linear {
         let Op::Round(mut at, Dtype::Bf16) = ops[usize::from(result)] else {
             return None;
         };
-        let mut this = Self { terms: [(0, 0.0); MAX_TERMS], count: 0, start: 0.0 };
-        while let Op::Fma(a, b, c) = ops[usize::from(at)] {
-            let factors = (ops[usize::from(a)], ops[usize::from(b)]);
-            let (Op::Column(column), Op::Scalar(scalar)) = factors else {
-                return None;
+        let mut this = Self { terms: [(0, 0.0); MAX_TERMS], count: 0, start: None };
+        loop {
+            let (a, b, rest) = match ops[usize::from(at)] {
+                Op::Fma(a, b, c) => (a, b, Some(c)),
+                Op::Add(sum, product) => {
+                    let Op::Mul(a, b) = ops[usize::from(product)] else { return None };
+                    (a, b, Some(sum))
+                }
+                Op::Mul(a, b) => (a, b, None),
+                _ => return None,
             };
+            let factors = (ops[usize::from(a)], ops[usize::from(b)]);
+            let (Op::Column(column), Op::Scalar(scalar)) = factors else { return None };
             if this.count == MAX_TERMS {
                 return None;
             }
             this.terms[this.count] = (usize::from(column), scalars[usize::from(scalar)]);
             this.count += 1;
-            at = c;
+            let is_fused = matches!(ops[usize::from(at)], Op::Fma(..));
+            match rest.map(|rest| (rest, ops[usize::from(rest)])) {
+                // All are rounded.
+                None => break,
+                Some((_, Op::Scalar(scalar))) if is_fused => {
+                    this.start = Some(scalars[usize::from(scalar)]);
+                    break;
+                }
+                Some((rest, Op::Fma(..))) if is_fused => at = rest,
+                Some((rest, Op::Add(..) | Op::Mul(..))) if !is_fused => at = rest,
+                _ => return None,
+            }
         }
-        let Op::Scalar(scalar) = ops[usize::from(at)] else {
-            return None;
-        };
-        this.start = scalars[usize::from(scalar)];
         this.terms[..this.count].reverse();
-        let finite = this.start.is_finite() && this.terms.iter().all(|(_, w)| w.is_finite());
-        (finite && this.count > 0).then_some(this)
+        let finite = this.start.is_none_or(f32::is_finite)
+            && this.terms[..this.count].iter().all(|(_, w)| w.is_finite());
+        finite.then_some(this)
     }
 
     /// Whether every element of a whole block from `first` on has the child's bits. `false` may also
@@ -76,19 +91,24 @@ impl Linear {
             *words = column.bytes[2 * first..2 * (first + BLOCK)].as_chunks().0;
         }
         let child = words[columns.len() - 1];
-        match self.count {
-            1 => self.chain::<1>(&words, child),
-            2 => self.chain::<2>(&words, child),
-            3 => self.chain::<3>(&words, child),
-            _ => self.chain::<MAX_TERMS>(&words, child),
+        match (self.count, self.start) {
+            (1, Some(start)) => self.chain::<1, true>(&words, child, start),
+            (2, Some(start)) => self.chain::<2, true>(&words, child, start),
+            (3, Some(start)) => self.chain::<3, true>(&words, child, start),
+            (_, Some(start)) => self.chain::<MAX_TERMS, true>(&words, child, start),
+            (1, None) => self.chain::<1, false>(&words, child, 0.0),
+            (2, None) => self.chain::<2, false>(&words, child, 0.0),
+            (3, None) => self.chain::<3, false>(&words, child, 0.0),
+            (_, None) => self.chain::<MAX_TERMS, false>(&words, child, 0.0),
         }
     }
 
     #[inline(always)]
-    fn chain<const TERMS: usize>(
+    fn chain<const TERMS: usize, const FUSED: bool>(
         &self,
         words: &[&[[u8; 4]]; MAX_COLUMNS],
         child: &[[u8; 4]],
+        start: f32,
     ) -> bool {
         let mut columns: [&[[u8; 4]]; TERMS] = [&[]; TERMS];
         let mut weights = [0.0; TERMS];
@@ -99,11 +119,19 @@ impl Linear {
         let child = &child[..WORDS];
         let (mut differ, mut largest) = (0, 0);
         for word in 0..WORDS {
-            let (mut low, mut high) = (self.start, self.start);
+            let (mut low, mut high) = (start, start);
             for term in 0..TERMS {
                 let pair = u32::from_le_bytes(columns[term][word]);
-                low = f32::from_bits(pair << 16).mul_add(weights[term], low);
-                high = f32::from_bits(pair & UPPER).mul_add(weights[term], high);
+                let (x, y) = (f32::from_bits(pair << 16), f32::from_bits(pair & UPPER));
+                let weight = weights[term];
+                (low, high) = if FUSED {
+                    (x.mul_add(weight, low), y.mul_add(weight, high))
+                } else if term == 0 {
+                    // Added to zero, a negative zero would lose its sign.
+                    (x * weight, y * weight)
+                } else {
+                    (x * weight + low, y * weight + high)
+                };
             }
             let child = u32::from_le_bytes(child[word]);
             differ |= (round(low) >> 16 | round(high) & UPPER) ^ child;

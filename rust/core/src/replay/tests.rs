@@ -199,6 +199,29 @@ fn a_program_is_checked() {
     assert_eq!((program.columns(), program.scalars(), program.factors()), (3, 5, 1));
 }
 
+#[test]
+fn sums_of_products_are_tried_as_a_whole_fused_or_not() {
+    let (one, two, a, b) = (Op::Column(0), Op::Column(1), Op::Scalar(0), Op::Scalar(1));
+    let round = |at| Op::Round(at, Dtype::Bf16);
+    let given = [
+        (vec![one, two, a, b, Op::Fma(0, 2, 3), Op::Fma(1, 3, 4), round(5)], true),
+        (vec![one, two, a, b, Op::Mul(0, 2), Op::Mul(1, 3), Op::Add(4, 5), round(6)], true),
+        (vec![one, a, Op::Mul(0, 1), round(2)], true),
+        // Fused with a product that was rounded.
+        (vec![one, two, a, b, Op::Mul(0, 2), Op::Fma(1, 3, 4), round(5)], false),
+        (vec![one, two, a, Op::Mul(0, 2), Op::Add(3, 1), round(4)], false),
+        (vec![one, a, Op::Mul(0, 1)], false),
+    ];
+    let bytes = [0; 4];
+    let columns = [Column { dtype: Dtype::Bf16, bytes: &bytes }; 3];
+    for (ops, is_tried) in given {
+        let last = (ops.len() - 1) as u8;
+        let program = Program::new(ops.clone(), vec![last]).unwrap();
+        let found = linear::Linear::of(&program, &columns, &[0.6, 0.4]);
+        assert_eq!(found.is_some(), is_tried, "{ops:?}");
+    }
+}
+
 proptest! {
     /// Blends of bf16 columns, which are tried as a whole: children are what the definition gives, or
     /// next to it, so that whole blocks agree.
@@ -206,16 +229,24 @@ proptest! {
     fn blends_are_the_definition_at_every_level(
         seed in prop::collection::vec(prop::collection::vec(value(), 2 * BLOCK + 7), 3),
         weights in prop::collection::vec(prop_oneof![9 => -1.5..1.5_f32, 1 => value()], 6),
-        terms in prop::collection::vec((0..3_u8, 0..5_u8, any::<bool>()), 1..6),
+        terms in prop::collection::vec((0..3_u8, 0..5_u8, prop::bool::weighted(0.1)), 1..6),
+        is_fused in any::<bool>(),
         off in prop_oneof![Just(None), (0..2 * BLOCK).prop_map(Some)],
         offset in 0..3_usize,
     ) {
         let mut ops = vec![Op::Column(0), Op::Column(1), Op::Column(2)];
         ops.extend((0..6).map(Op::Scalar));
         let mut sum = 8;
-        for (column, scalar, swapped) in terms {
-            let (a, b) = (column, 3 + scalar);
-            ops.push(if swapped { Op::Fma(b, a, sum) } else { Op::Fma(a, b, sum) });
+        for (number, (column, scalar, swapped)) in terms.into_iter().enumerate() {
+            let (a, b) = if swapped { (3 + scalar, column) } else { (column, 3 + scalar) };
+            if is_fused {
+                ops.push(Op::Fma(a, b, sum));
+            } else {
+                ops.push(Op::Mul(a, b));
+                if number > 0 {
+                    ops.push(Op::Add(sum, (ops.len() - 1) as u8));
+                }
+            }
             sum = (ops.len() - 1) as u8;
         }
         ops.push(Op::Round(sum, Dtype::Bf16));
