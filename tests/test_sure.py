@@ -15,7 +15,7 @@ from parentage.findings import Findings
 from parentage.pipeline import open_all, pair
 from parentage.sample import Sample
 from parentage.stream import Options
-from parentage.sure import Case, Request, first_look
+from parentage.sure import Case, Request, looking
 
 LAYERS, SHAPE = 12, (128, 512)
 TOTAL = 3 * 2 * LAYERS * SHAPE[0] * SHAPE[1]
@@ -211,21 +211,37 @@ def case_of(folders, budget):
 
 def test_a_first_look_is_told_of_the_search_sample(folders):
     listener = Listener()
-    first_look(case_of(folders, 1 << 16), listener)
+    with looking(case_of(folders, 1 << 16), listener) as watched:
+        watched.start(100)
+        watched.update(1)
     [(verdict, sampled)] = listener.looks
     assert verdict.kind == "merge"
     assert verdict.level == "statistical"
     assert sampled.share < 0.2
     assert sampled.unseen is None
-    # It is read already, and no part of what is left to read.
-    assert listener.bytes == []
+    # What it reads again is no part of what the pass reads.
+    assert listener.bytes == [100]
 
 
 def test_there_is_no_first_look_at_what_is_read_whole_or_without_a_listener(folders):
     listener = Listener()
-    first_look(case_of(folders, 1 << 30), listener)
+    with looking(case_of(folders, 1 << 30), listener) as watched:
+        assert watched is listener
     assert listener.looks == []
-    first_look(case_of(folders, 1 << 16), None)
+    with looking(case_of(folders, 1 << 16), None) as watched:
+        assert watched is None
+
+
+def test_a_first_look_that_fails_ends_the_trace(folders, monkeypatch):
+    def fail(*_):
+        raise ValueError("no look")
+
+    monkeypatch.setattr("parentage.sure._first_look", fail)
+    with (
+        pytest.raises(ValueError, match="no look"),
+        looking(case_of(folders, 1 << 16), Listener()),
+    ):
+        pass
 
 
 def test_a_first_look_changes_no_evidence(folders):

@@ -48,8 +48,8 @@ ALIKE = 5e-4
 """Difference in share that fitting leaves between methods that are the same but for their scalars:
 measured up to 3e-4."""
 REFUTED = 36
-"""Elements of a sample that a recipe does not reproduce, and another all of them, from which on it is
-not carried out on everything: six standard deviations of their number."""
+"""Elements of a sample that a recipe does not reproduce, and another all of them, from which on it
+is not carried out on everything: six standard deviations of their number."""
 MOST_STREAMED = 3
 """Recipes carried out on everything in the same pass."""
 

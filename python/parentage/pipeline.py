@@ -16,10 +16,11 @@ from parentage.journal import Journal, identity
 from parentage.report import Inputs, Trace, report
 from parentage.sample import moved_layers, strange_layers
 from parentage.stream import Options, begin, settle, stream
-from parentage.sure import Case, Request, first_look, trace_sample
+from parentage.sure import Case, Request, looking, trace_sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from os import PathLike
 
     from parentage.stream import Watcher
@@ -95,7 +96,7 @@ def trace(
     watcher
         Told of the bytes to read and of those read so far, and may raise to stop. If it has a
         method ``look(verdict, sampled)``, it is told of verdicts that rest on a sample before more
-        is read: with neither ``sample`` nor ``until_sure`` of one, before everything is read. If it
+        is read: with neither ``sample`` nor ``until_sure`` of one, while everything is read. If it
         has a method ``stage(text)``, it is told what begins where no bytes are counted.
     note
         Told in a sentence what became of ``resume``, and what is kept.
@@ -183,12 +184,13 @@ def _trace(
         # A full pass, or a larger sample, takes memory of its own.
         findings.sample.forget()
     case = Case(inputs, alignment, options, findings, chosen, replays)
+    first: AbstractContextManager[Watcher | None] = nullcontext(watcher)
     if request is None:
-        begin(watcher, "judging the sample")
-        first_look(case, watcher)
+        first = looking(case, watcher)
     elif (found := trace_sample(case, request, watcher)) is not None:
         return found
-    statistics = stream(alignment, len(inputs.parents), options, watcher, replays, journal)
+    with first as watched:
+        statistics = stream(alignment, len(inputs.parents), options, watched, replays, journal)
     begin(watcher, "making tables")
     found = report(inputs, alignment, statistics, options, findings, chosen)
     if options.digests is None:

@@ -18,6 +18,8 @@ sure, all of it is read, and the result is that of a full pass.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +33,8 @@ from parentage.sampling import LONGEST, SHORT, Runs, Sampled, Sampling, least
 from parentage.stream import begin
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
 
     from parentage.align import Alignment
     from parentage.findings import Findings
@@ -178,18 +181,58 @@ def trace_sample(case: Case, request: Request, watcher: Watcher | None = None) -
     )
 
 
-def first_look(case: Case, watcher: Watcher | None) -> None:
-    """Tell ``watcher`` the verdict of the sample that recipes were looked for in.
+@contextmanager
+def looking(case: Case, watcher: Watcher | None) -> Iterator[Watcher | None]:
+    """Give a watcher for a pass that ``watcher`` is told by of the verdict on a sample, too.
 
-    Not if that is everything, or if nobody listens.
+    It is that of the sample that recipes were looked for in, is found while the pass goes on, and
+    is told between two updates. Not if that sample is everything, or if nobody listens.
     """
-    if case.findings is None or not hasattr(watcher, "look") or case.findings.sample.is_whole:
+    if (
+        watcher is None
+        or case.findings is None
+        or not hasattr(watcher, "look")
+        or case.findings.sample.is_whole
+    ):
+        yield watcher
         return
+    with ThreadPoolExecutor(1, "parentage-look") as pool:
+        passing_on = _Looking(watcher, pool.submit(_first_look, case, case.findings.sample))
+        yield passing_on
+        passing_on.tell()
+
+
+class _Looking:
+    """Passes on to a watcher, and tells it of a verdict as soon as there is one."""
+
+    def __init__(self, watcher: Watcher, found: Future[tuple[Verdict, Sampled] | None]) -> None:
+        self._watcher = watcher
+        self._found: Future[tuple[Verdict, Sampled] | None] | None = found
+
+    def start(self, total: int) -> None:
+        self._watcher.start(total)
+
+    def update(self, done: int) -> None:
+        if self._found is not None and self._found.done():
+            self.tell()
+        self._watcher.update(done)
+
+    def tell(self) -> None:
+        """Tell of the verdict, once."""
+        found, self._found = self._found, None
+        look = None if found is None else found.result()
+        if look is not None:
+            tell(self._watcher, *look)
+
+
+def _first_look(case: Case, sample: Sample) -> tuple[Verdict, Sampled] | None:
+    """Return what the sample says that recipes were looked for in; ``None`` if it is empty."""
     collected = case.collected()
-    collected.add(_runs(case.findings.sample))
-    if collected.elements:
-        found = _sampled(collected, int(case.findings.sample.counts.max()))
-        tell(watcher, case.judge(collected.statistics(), found)[0], found)
+    collected.add(_runs(sample))
+    if not collected.elements:
+        return None
+    found = _sampled(collected, int(sample.counts.max()))
+    return case.judge(collected.statistics(), found)[0], found
 
 
 def tell(watcher: Watcher | None, verdict: Verdict, sampled: Sampled) -> None:
