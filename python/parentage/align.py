@@ -14,6 +14,7 @@ from parentage import _core
 from parentage.checkpoint import (
     Checkpoint,
     Tensor,
+    collection_paused,
     component_of,
     expert_of,
     is_of_the_body,
@@ -115,12 +116,13 @@ def pair_by_layer(layers: Mapping[int, int]) -> Callable[[Tensor, Checkpoint], E
 
 def body_layers(checkpoint: Checkpoint) -> frozenset[int]:
     """Return the numbers of the layers of the body of the model."""
-    tensors = checkpoint.tensors.values()
-    return frozenset(
-        layer
-        for each in tensors
-        if (layer := each.layer) is not None and is_of_the_body(each.component)
-    )
+    found: set[int] = set()
+    for each in checkpoint.tensors.values():
+        layer = each.layer
+        # There are thousands of tensors to a layer.
+        if layer is not None and layer not in found and is_of_the_body(each.component):
+            found.add(layer)
+    return frozenset(found)
 
 
 def moved(tensor: Tensor, layers: Mapping[int, int]) -> str:
@@ -162,8 +164,16 @@ def align(
     PlanError
         If nothing pairs, or no more than :data:`LEAST_SHARE` of the child.
     """
-    if layers:
-        pairing = pair_by_layer(layers)
+    with collection_paused():
+        return _align(child, others, pair_by_layer(layers) if layers else pairing, layers or {})
+
+
+def _align(
+    child: Checkpoint,
+    others: Sequence[Checkpoint],
+    pairing: Callable[[Tensor, Checkpoint], Extent | str],
+    layers: Mapping[int, int],
+) -> Alignment:
     slices: list[Slice] = []
     unaligned: list[Unaligned] = []
     paired: list[set[int]] = [set() for _ in others]
@@ -190,7 +200,7 @@ def align(
             for used, extent in zip(paired, found, strict=True):
                 used.add(extent.tensor)
             extents = [*found, Extent(tensor.index, 0)]
-            slices.extend(_slices(tensor, extents, layers or {}))
+            slices.extend(_slices(tensor, extents, layers))
     for other, used in zip(others, paired, strict=True):
         unaligned.extend(
             Unaligned(other.name, tensor.name, _reason_unused(tensor, child), tensor.elements)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from math import prod
 from pathlib import Path
+from sys import intern
 from typing import TYPE_CHECKING, NamedTuple
 
 from parentage import _core
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from os import PathLike
 
 COMPONENTS = (
@@ -67,6 +70,21 @@ def component_of(name: str) -> str:
     """
     # No pattern looks at numbers of layers and experts: names that differ in them alone are one.
     return _component_of(_NUMBER_PATTERN.sub("0", name))
+
+
+@contextmanager
+def collection_paused() -> Iterator[None]:
+    """Hold off the collector of cycles while many objects are made that stay.
+
+    It would go through all there are again and again, which takes as long as making them.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 @lru_cache(maxsize=4096)
@@ -215,10 +233,18 @@ class Checkpoint:
     @cached_property
     def tensors(self) -> dict[str, Tensor]:
         """The tensors by name, sorted by name."""
-        return {
-            name: Tensor(index, name, dtype, tuple(shape), shard, begin, end)
-            for index, (name, dtype, shape, shard, begin, end) in enumerate(self.core.tensors())
-        }
+        shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
+        # Relatives have the same names, and tensors few dtypes and shapes: one of each is kept.
+        with collection_paused():
+            return {
+                (name := intern(given)): Tensor(
+                    index, name, intern(dtype), shapes.setdefault(key, key), shard, begin, end
+                )
+                for index, (given, dtype, shape, shard, begin, end) in enumerate(
+                    self.core.tensors()
+                )
+                for key in (tuple(shape),)
+            }
 
     @cached_property
     def scales(self) -> dict[str, str]:
