@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 import numpy as np
 import parentage
 import pytest
-from conftest import BF16, FAMILY, opened
+from conftest import BF16, FAMILY, opened, write_checkpoint
 from parentage import _core
 from parentage.align import align
 from parentage.checkpoint import Checkpoint
@@ -381,3 +381,26 @@ def test_memory_does_not_grow_with_the_checkpoint(tmp_path, family, io, megabyte
     assert anonymous < 64 << 10
     # Three windows of 8 MiB for each of two threads, and as much again to be on the safe side.
     assert mapped < 96 << 10
+
+
+@pytest.mark.parametrize("io", ["mmap", "pread", "direct"])
+def test_more_shards_than_files_may_be_open_are_read(tmp_path, io):
+    random = np.random.default_rng(4)
+    names = [f"model.layers.{layer}.mlp.up_proj.weight" for layer in range(60)]
+    base = {name: random.normal(0, 0.02, (40, 30)).astype(np.float32) for name in names}
+    child = {name: values + random.normal(0, 0.001, (40, 30)) for name, values in base.items()}
+    child = {name: values.astype(np.float32) for name, values in child.items()}
+    one, two = (
+        write_checkpoint(tmp_path / name, tensors, shards=60)
+        for name, tensors in (("base", base), ("child", child))
+    )
+    script = (
+        "import resource, sys\n"
+        "from parentage.cli import main\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48))\n"
+        "main()"
+    )
+    command = [sys.executable, "-c", script, "trace", two, "--base", one, "--io", io, "--json"]
+    found = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout)["model"]["n"] == 60 * 1200

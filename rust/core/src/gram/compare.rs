@@ -2,7 +2,7 @@
 
 use super::generic::Simd;
 use super::scalar;
-use super::wide::{Cell, Values, element, is_narrow};
+use super::values::{Cell, Values, element, is_narrow};
 use super::widen::{Rounding, binade, power_of_two};
 use super::{Column, Counts, MAX_COLUMNS, Vectorize, WIDE_LANES as LANES};
 use crate::checkpoint::dtype::Dtype;

@@ -70,6 +70,7 @@ mod level;
 mod narrow;
 mod products;
 mod scalar;
+mod values;
 mod wide;
 mod widen;
 

@@ -20,6 +20,7 @@
 use super::compare::compare_alike;
 use super::generic::{AHEAD, STRETCH, Simd, cut};
 use super::products::{Arithmetic, Room, Rows, add_many, add_values};
+use super::values::BLOCK;
 use super::{
     Column, Counts, LANES, Lanes, MAX_COLUMNS, MAX_PAIRS, PROBED, RUN, SQUARES, Sums, Vectorize,
     settle, wide,
@@ -32,7 +33,7 @@ const LINES: usize = RUN / LINE;
 /// Rows of a run: one of even and one of odd elements to a line.
 const ROWS: usize = 2 * LINES;
 
-const _: () = assert!((PROBED * RUN).is_multiple_of(STRETCH) && RUN <= wide::BLOCK);
+const _: () = assert!((PROBED * RUN).is_multiple_of(STRETCH) && RUN <= BLOCK);
 
 /// Float32 arithmetic on sixteen lanes.
 #[derive(Clone, Copy)]

@@ -1,0 +1,192 @@
+//! Blocks of columns as wide arithmetic takes them: widened into the cache, or as they are stored.
+
+use super::generic::{AHEAD, Simd};
+use super::products::{Room, Rows};
+use super::wide::Wide;
+use super::widen::Rounding;
+use super::{Column, MAX_COLUMNS, WIDE_LANES};
+use crate::checkpoint::dtype::Dtype;
+
+/// Elements widened at a time: ten columns of them stay inside a 32 KiB first-level cache.
+pub(super) const BLOCK: usize = 256;
+/// Rows of a block.
+pub(super) const ROWS: usize = BLOCK / WIDE_LANES;
+/// Elements widened by one vector operation.
+const GROUP: usize = 16;
+
+/// A block of one column.
+///
+/// Two rows are never used: without them, the same row of several columns would lie a multiple of
+/// 4096 bytes apart, and a load would wait for a store that it only seems to overlap.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub(super) struct Values<T>([T; BLOCK + 2 * WIDE_LANES]);
+
+impl<T: Cell> Values<T> {
+    pub(super) const ZERO: Self = Self([T::ZERO; BLOCK + 2 * WIDE_LANES]);
+
+    /// The eight elements of a row.
+    #[inline(always)]
+    pub(super) fn row(&self, row: usize) -> [f64; WIDE_LANES] {
+        self.0.as_chunks().0[row].map(T::value)
+    }
+
+    /// Writes element `k` of the block.
+    #[inline(always)]
+    pub(super) fn set(&mut self, k: usize, value: T) {
+        self.0[k] = value;
+    }
+
+    /// Element `k` of the block.
+    #[inline(always)]
+    pub(super) fn get(&self, k: usize) -> f64 {
+        self.0[k].value()
+    }
+}
+
+/// What a widened element is kept as.
+pub(super) trait Cell: Copy {
+    const ZERO: Self;
+    /// The element of a value that this type holds exactly.
+    fn exactly(value: f64) -> Self;
+    fn value(self) -> f64;
+    fn load<S: Simd>(simd: S, row: &[Self; WIDE_LANES], pass: usize) -> S::Wide;
+    /// Widens whole groups of a column and returns how many elements those are.
+    fn widen<S: Simd>(simd: S, column: &Column<'_>, out: &mut Values<Self>) -> usize;
+}
+
+impl Cell for f64 {
+    const ZERO: Self = 0.0;
+
+    #[inline(always)]
+    fn exactly(value: f64) -> Self {
+        value
+    }
+
+    #[inline(always)]
+    fn value(self) -> f64 {
+        self
+    }
+
+    #[inline(always)]
+    fn load<S: Simd>(simd: S, row: &[Self; WIDE_LANES], pass: usize) -> S::Wide {
+        simd.load(row, pass)
+    }
+
+    #[inline(always)]
+    fn widen<S: Simd>(_simd: S, _column: &Column<'_>, _out: &mut Values<Self>) -> usize {
+        0
+    }
+}
+
+impl Cell for f32 {
+    const ZERO: Self = 0.0;
+
+    #[inline(always)]
+    fn exactly(value: f64) -> Self {
+        value as Self
+    }
+
+    #[inline(always)]
+    fn value(self) -> f64 {
+        f64::from(self)
+    }
+
+    #[inline(always)]
+    fn load<S: Simd>(simd: S, row: &[Self; WIDE_LANES], pass: usize) -> S::Wide {
+        simd.load_f32(row, pass)
+    }
+
+    #[inline(always)]
+    fn widen<S: Simd>(simd: S, column: &Column<'_>, out: &mut Values<Self>) -> usize {
+        let (rows, _) = out.0.as_chunks_mut::<GROUP>();
+        // A closure would be a function of its own, compiled without the instruction set.
+        macro_rules! groups {
+            ($widen:ident) => {{
+                let (groups, _) = column.bytes.as_chunks::<{ 2 * GROUP }>();
+                for (bytes, row) in groups.iter().zip(rows) {
+                    simd.$widen(bytes, row);
+                }
+                groups.len() * GROUP
+            }};
+        }
+        match column.dtype {
+            Dtype::Bf16 => groups!(widen_bf16),
+            Dtype::F16 => groups!(widen_f16),
+            Dtype::F32 => {
+                let (elements, _) = column.bytes.as_chunks::<4>();
+                for (bytes, value) in elements.iter().zip(&mut out.0) {
+                    *value = f32::from_le_bytes(*bytes);
+                }
+                elements.len()
+            }
+            _ => 0,
+        }
+    }
+}
+
+/// Whether every value of a dtype, as [`super::decode`] gives it, is a float32.
+pub(super) fn is_narrow(dtype: Dtype) -> bool {
+    match Rounding::of(dtype) {
+        Some(rounding) => rounding.mantissa <= 23 && dtype.bits() <= 32,
+        None => dtype.bits() <= 16,
+    }
+}
+
+impl<S: Simd, T: Cell> Rows<Wide<S>> for Values<T> {
+    #[inline(always)]
+    fn load(&self, arithmetic: Wide<S>, row: usize, pass: usize) -> S::Wide {
+        T::load(arithmetic.0, &self.0.as_chunks().0[row], pass)
+    }
+}
+
+impl<S: Simd> Room<Wide<S>> for Values<f64> {
+    #[inline(always)]
+    fn store(&mut self, arithmetic: Wide<S>, row: usize, pass: usize, value: S::Wide) {
+        arithmetic.0.store(&mut self.0.as_chunks_mut().0[row], pass, value);
+    }
+}
+
+/// A whole block of float32 as it is stored.
+#[derive(Clone, Copy)]
+pub(super) struct Stored<'a>(&'a [[u8; 4 * WIDE_LANES]; ROWS]);
+
+impl<'a> Stored<'a> {
+    pub(super) const NONE: Self = Self(&[[0; 4 * WIDE_LANES]; ROWS]);
+
+    /// Takes the block of each column, and returns whether they are whole ones.
+    #[inline(always)]
+    pub(super) fn fill(stored: &mut [Self], columns: &[Column<'a>]) -> bool {
+        for (stored, column) in stored.iter_mut().zip(columns) {
+            let Some(block) = column.bytes.as_chunks().0.as_chunks().0.first() else {
+                return false;
+            };
+            *stored = Self(block);
+        }
+        true
+    }
+}
+
+impl<S: Simd> Rows<Wide<S>> for Stored<'_> {
+    #[inline(always)]
+    fn load(&self, arithmetic: Wide<S>, row: usize, pass: usize) -> S::Wide {
+        arithmetic.0.load_f32_bytes(&self.0[row], pass)
+    }
+
+    #[inline(always)]
+    fn expect(&self, arithmetic: Wide<S>, row: usize, pass: usize) {
+        if pass == 0 {
+            arithmetic.0.prefetch(&self.0[row], AHEAD);
+        }
+    }
+}
+
+/// Element `k` of a block, in every column.
+#[inline(always)]
+pub(super) fn element<T: Cell>(x: &[Values<T>], k: usize) -> [f64; MAX_COLUMNS] {
+    let mut values = [0.0; MAX_COLUMNS];
+    for (value, column) in values.iter_mut().zip(x) {
+        *value = column.get(k);
+    }
+    values
+}
