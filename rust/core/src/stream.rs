@@ -257,24 +257,22 @@ pub(crate) fn tiles<T: Send>(
         }
         let elements = tile.elements();
         let extents = plan.extents(tile.slice);
+        let named = |error, column| name_tensor(error, plan, tile.slice, column);
         let mut lent = Vec::with_capacity(extents.len());
         for (column, (extent, buffer)) in extents.iter().zip(buffers).enumerate() {
-            let bytes = extent.bytes(&elements);
-            let named = |error| name_tensor(error, plan, tile.slice, column);
-            let source = sources.get(column, extent.shard).map_err(named)?;
-            lent.push((source, bytes, buffer));
+            let source = sources.get(column, extent.shard).map_err(|error| named(error, column))?;
+            lent.push((source, extent.bytes(&elements), buffer));
         }
         let mut columns = Vec::with_capacity(lent.len());
         for (column, (source, bytes, buffer)) in lent.iter_mut().enumerate() {
-            let window = source.lend(bytes.clone(), buffer);
-            let window = window.map_err(|error| name_tensor(error, plan, tile.slice, column))?;
+            let window =
+                source.lend(bytes.clone(), buffer).map_err(|error| named(error, column))?;
             columns.push(Column { dtype: extents[column].dtype, bytes: window });
         }
         let result = compute(tile, &columns)?;
         for (column, (source, bytes, _)) in lent.into_iter().enumerate() {
             progress.advance(bytes.end - bytes.start);
-            let released = source.release(bytes.clone());
-            released.map_err(|error| name_tensor(error, plan, tile.slice, column))?;
+            source.release(bytes.clone()).map_err(|error| named(error, column))?;
             let shard = extents[column].shard;
             if let Some(digests) = options.digests {
                 digests.advance(column, shard, source.as_ref(), bytes)?;

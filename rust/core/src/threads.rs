@@ -90,8 +90,8 @@ fn spread(number: usize) {
     {
         use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
         let Ok(allowed) = sched_getaffinity(None) else { return };
-        let cpus = (0..CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu));
-        if let Some(cpu) = cpus.cycle().nth(number % allowed.count().max(1) as usize) {
+        let mut cpus = (0..CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu));
+        if let Some(cpu) = cpus.nth(number % allowed.count().max(1) as usize) {
             let mut one = CpuSet::new();
             one.set(cpu);
             // The result is of no consequence: it would run where it is.

@@ -36,13 +36,8 @@ impl Avx2 {
 }
 
 #[target_feature(enable = "avx2,fma,f16c,popcnt")]
-fn vectorize<W: Vectorize>(work: W) -> W::Output {
-    work.run()
-}
-
-#[target_feature(enable = "avx2,fma,f16c,popcnt")]
 #[inline(never)]
-fn call<W: Vectorize>(work: W) -> W::Output {
+fn vectorize<W: Vectorize>(work: W) -> W::Output {
     work.run()
 }
 
@@ -60,8 +55,7 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn call<W: Vectorize>(self, work: W) -> W::Output {
-        // SAFETY: `self` proves that the CPU has the features that `call` enables.
-        unsafe { call(work) }
+        self.vectorize(work)
     }
 
     #[inline(always)]

@@ -33,13 +33,8 @@ impl Avx512 {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,popcnt")]
-fn vectorize<W: Vectorize>(work: W) -> W::Output {
-    work.run()
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,popcnt")]
 #[inline(never)]
-fn call<W: Vectorize>(work: W) -> W::Output {
+fn vectorize<W: Vectorize>(work: W) -> W::Output {
     work.run()
 }
 
@@ -57,8 +52,7 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn call<W: Vectorize>(self, work: W) -> W::Output {
-        // SAFETY: `self` proves that the CPU has the features that `call` enables.
-        unsafe { call(work) }
+        self.vectorize(work)
     }
 
     #[inline(always)]

@@ -102,7 +102,7 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512(simd) => simd.vectorize(work),
             #[cfg(target_arch = "aarch64")]
-            Kind::Neon(_) => work.run(),
+            Kind::Neon(simd) => simd.vectorize(work),
         }
     }
 

@@ -154,7 +154,8 @@ pub(super) fn products<S: Simd>(
             let probe = if runs[0].is_empty() { rest } else { runs };
             add_runs(simd, probe, 1, &mut room, &mut probed);
             let elements = RUN.min(stretch[0].len());
-            wide::add_probe(simd, &cut(stretch, 0, elements)[..count], &mut exact);
+            let probe = &cut(stretch, 0, elements)[..count];
+            wide::add::<S, f32>(simd, probe, true, false, counts, &mut exact);
         }
     }
     settle(count, &all, &probed, &exact)

@@ -16,6 +16,11 @@ impl Neon {
         std::arch::is_aarch64_feature_detected!("neon").then_some(Self(()))
     }
 
+    pub(super) fn vectorize<W: Vectorize>(self, work: W) -> W::Output {
+        // SAFETY: `self` proves that the CPU has the feature that `vectorize` enables.
+        unsafe { vectorize(work) }
+    }
+
     pub(super) fn chunk(self, columns: &[Column<'_>], sampled: bool) -> Chunk {
         // SAFETY: `self` proves that the CPU has the feature that `chunk` enables.
         unsafe { chunk(self, columns, sampled) }
@@ -24,7 +29,7 @@ impl Neon {
 
 #[target_feature(enable = "neon")]
 #[inline(never)]
-fn call<W: Vectorize>(work: W) -> W::Output {
+fn vectorize<W: Vectorize>(work: W) -> W::Output {
     work.run()
 }
 
@@ -42,8 +47,7 @@ impl Simd for Neon {
 
     #[inline(always)]
     fn call<W: Vectorize>(self, work: W) -> W::Output {
-        // SAFETY: `self` proves that the CPU has the feature that `call` enables.
-        unsafe { call(work) }
+        self.vectorize(work)
     }
 
     #[inline(always)]

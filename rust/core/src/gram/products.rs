@@ -72,41 +72,24 @@ pub(super) fn add_values<A: Arithmetic, R: Rows<A>, const N: usize>(
     sums: &mut Sums,
 ) {
     const { assert!(N <= DIRECT) };
-    let mut entries = [[arithmetic.zero(); N]; N];
-    let mut energy = arithmetic.begin(&sums.energy, pass);
-    for i in 0..N {
-        for j in i.max(1)..N {
-            entries[i][j] = arithmetic.begin(&sums.gram[pair(N, i, j)], pass);
-        }
+    let room = &mut [Nowhere; N];
+    triangle::<A, R, Nowhere, N, true>(arithmetic, columns, room, 0, rows, pass, sums);
+}
+
+/// Room for what need not be kept.
+#[derive(Clone, Copy)]
+struct Nowhere;
+
+impl<A: Arithmetic> Rows<A> for Nowhere {
+    #[inline(always)]
+    fn load(&self, arithmetic: A, _row: usize, _pass: usize) -> A::Vector {
+        arithmetic.zero()
     }
-    for first in (0..rows).step_by(A::SQUARES) {
-        let mut squares = arithmetic.begin(&sums.gram[0], pass);
-        for row in first..rows.min(first + A::SQUARES) {
-            let mut values = [arithmetic.zero(); N];
-            for i in 0..N {
-                columns[i].expect(arithmetic, row, pass);
-                values[i] = columns[i].load(arithmetic, row, pass);
-            }
-            let binade = arithmetic.binade(values[N - 1]);
-            energy = arithmetic.mul_add(binade, binade, energy);
-            for i in 1..N {
-                values[i] = arithmetic.sub(values[i], values[0]);
-            }
-            squares = arithmetic.mul_add(values[0], values[0], squares);
-            for i in 0..N {
-                for j in i.max(1)..N {
-                    entries[i][j] = arithmetic.mul_add(values[i], values[j], entries[i][j]);
-                }
-            }
-        }
-        arithmetic.end(&mut sums.gram[0], pass, squares);
-    }
-    for i in 0..N {
-        for j in i.max(1)..N {
-            arithmetic.end(&mut sums.gram[pair(N, i, j)], pass, entries[i][j]);
-        }
-    }
-    arithmetic.end(&mut sums.energy, pass, energy);
+}
+
+impl<A: Arithmetic> Room<A> for Nowhere {
+    #[inline(always)]
+    fn store(&mut self, _arithmetic: A, _row: usize, _pass: usize, _value: A::Vector) {}
 }
 
 /// Adds the products of all pairs of more than [`DIRECT`] columns, as [`add_values`] does.

@@ -85,40 +85,36 @@ fn products_of<S: Simd, T: Cell>(
     compared: bool,
     counts: &mut Counts,
 ) -> ([f64; MAX_PAIRS], f64) {
-    let found = whole_of::<S, T>(simd, columns, compared, false, counts);
+    let mut sums = Sums::default();
+    add::<S, T>(simd, columns, compared, false, counts, &mut sums);
+    let found = sums.reduce();
     if found.0.iter().all(|entry| entry.is_finite()) {
         return found;
     }
-    whole_of::<S, T>(simd, columns, true, true, counts)
+    let mut sums = Sums::default();
+    add::<S, T>(simd, columns, true, true, counts, &mut sums);
+    sums.reduce()
 }
 
+/// Adds the products of elements whose dtypes are for `T`, and the counters, but for those of columns
+/// that have been `compared`.
+///
+/// What is not finite makes sums that are not, unless it is to `exclude`.
 #[inline(always)]
-fn whole_of<S: Simd, T: Cell>(
+pub(super) fn add<S: Simd, T: Cell>(
     simd: S,
     columns: &[Column<'_>],
     compared: bool,
     exclude: bool,
     counts: &mut Counts,
-) -> ([f64; MAX_PAIRS], f64) {
-    let mut sums = Sums::default();
-    let work = Whole::<S> { simd, columns, compared, exclude, counts, sums: &mut sums };
+    sums: &mut Sums,
+) {
+    let work = Work { simd, columns, compared, exclude, counts, sums };
     match columns.len() {
         2 => simd.call(Blocked::<_, Few<T, 2>>(work, PhantomData)),
         3 => simd.call(Blocked::<_, Few<T, 3>>(work, PhantomData)),
         4 => simd.call(Blocked::<_, Few<T, 4>>(work, PhantomData)),
         _ => simd.call(Blocked::<_, Many<T>>(work, PhantomData)),
-    }
-    sums.reduce()
-}
-
-/// Adds the products of at most [`BLOCK`] elements of dtypes whose values are float32, finite or not.
-#[inline(always)]
-pub(super) fn add_probe<S: Simd>(simd: S, columns: &[Column<'_>], sums: &mut Sums) {
-    match columns.len() {
-        2 => simd.call(Probe::<_, Few<f32, 2>> { simd, columns, sums, blocks: PhantomData }),
-        3 => simd.call(Probe::<_, Few<f32, 3>> { simd, columns, sums, blocks: PhantomData }),
-        4 => simd.call(Probe::<_, Few<f32, 4>> { simd, columns, sums, blocks: PhantomData }),
-        _ => simd.call(Probe::<_, Many<f32>> { simd, columns, sums, blocks: PhantomData }),
     }
 }
 
@@ -230,27 +226,8 @@ impl<T: Cell> Blocks for Many<T> {
     }
 }
 
-/// Adds the products of a probe.
-struct Probe<'a, S, B> {
-    simd: S,
-    columns: &'a [Column<'a>],
-    sums: &'a mut Sums,
-    blocks: PhantomData<B>,
-}
-
-impl<S: Simd, B: Blocks> Vectorize for Probe<'_, S, B> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let mut blocks = B::new();
-        let rows = blocks.widen(self.simd, self.columns);
-        blocks.add(self.simd, self.columns.len(), rows, self.sums);
-    }
-}
-
-/// What is done with a chunk.
-struct Whole<'a, S> {
+/// See [`add`].
+struct Work<'a, S> {
     simd: S,
     columns: &'a [Column<'a>],
     compared: bool,
@@ -260,14 +237,14 @@ struct Whole<'a, S> {
 }
 
 /// Does it, in blocks.
-struct Blocked<'a, S, B>(Whole<'a, S>, PhantomData<B>);
+struct Blocked<'a, S, B>(Work<'a, S>, PhantomData<B>);
 
 impl<S: Simd, B: Blocks> Vectorize for Blocked<'_, S, B> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
-        let Whole { simd, columns, compared, exclude, counts, sums } = self.0;
+        let Work { simd, columns, compared, exclude, counts, sums } = self.0;
         let (count, length) = (columns.len(), columns[0].len());
         let alike = scalar::alike(columns);
         let is_stored = alike && !exclude && columns[0].dtype == Dtype::F32;

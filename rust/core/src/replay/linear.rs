@@ -47,13 +47,13 @@ impl Linear {
         };
         let mut this = Self { terms: [(0, 0.0); MAX_TERMS], count: 0, start: None };
         loop {
-            let (a, b, rest) = match ops[usize::from(at)] {
-                Op::Fma(a, b, c) => (a, b, Some(c)),
-                Op::Add(sum, product) => {
+            let op = ops[usize::from(at)];
+            let (a, b) = match op {
+                Op::Fma(a, b, _) | Op::Mul(a, b) => (a, b),
+                Op::Add(_, product) => {
                     let Op::Mul(a, b) = ops[usize::from(product)] else { return None };
-                    (a, b, Some(sum))
+                    (a, b)
                 }
-                Op::Mul(a, b) => (a, b, None),
                 _ => return None,
             };
             let factors = (ops[usize::from(a)], ops[usize::from(b)]);
@@ -63,16 +63,13 @@ impl Linear {
             }
             this.terms[this.count] = (usize::from(column), scalars[usize::from(scalar)]);
             this.count += 1;
-            let is_fused = matches!(ops[usize::from(at)], Op::Fma(..));
-            match rest.map(|rest| (rest, ops[usize::from(rest)])) {
-                // All are rounded.
-                None => break,
-                Some((_, Op::Scalar(scalar))) if is_fused => {
+            let (Op::Fma(_, _, rest) | Op::Add(rest, _)) = op else { break };
+            match (op, ops[usize::from(rest)]) {
+                (Op::Fma(..), Op::Scalar(scalar)) => {
                     this.start = Some(scalars[usize::from(scalar)]);
                     break;
                 }
-                Some((rest, Op::Fma(..))) if is_fused => at = rest,
-                Some((rest, Op::Add(..) | Op::Mul(..))) if !is_fused => at = rest,
+                (Op::Fma(..), Op::Fma(..)) | (Op::Add(..), Op::Add(..) | Op::Mul(..)) => at = rest,
                 _ => return None,
             }
         }

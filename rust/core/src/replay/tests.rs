@@ -209,6 +209,8 @@ fn sums_of_products_are_tried_as_a_whole_fused_or_not() {
         (vec![one, a, Op::Mul(0, 1), round(2)], true),
         // Fused with a product that was rounded.
         (vec![one, two, a, b, Op::Mul(0, 2), Op::Fma(1, 3, 4), round(5)], false),
+        // A sum with a fused one.
+        (vec![one, two, a, b, Op::Mul(0, 2), Op::Fma(1, 3, 2), Op::Add(4, 5), round(6)], false),
         (vec![one, two, a, Op::Mul(0, 2), Op::Add(3, 1), round(4)], false),
         (vec![one, a, Op::Mul(0, 1)], false),
     ];
