@@ -34,7 +34,7 @@ import parentage
 from parentage import _core
 from parentage.bench import machine
 from parentage.gram import unpack
-from parentage.made import COLUMNS, TENSORS, blend, linear, make
+from parentage.made import COLUMNS, TENSORS, blend, linear, make, plan_of
 
 RUNS = 5
 
@@ -160,9 +160,7 @@ def main() -> None:
                 make(folder / role, seed, elements)
     opened = [parentage.Checkpoint.open(folder / role) for role in roles]
     paths = [folder / role / "model.safetensors" for role in roles]
-    index = np.tile(np.arange(TENSORS, dtype=np.uint64)[:, None], (1, len(roles)))
-    sizes = np.array([tensor.elements for tensor in opened[0].tensors.values()], dtype=np.uint64)
-    plan = _core.Plan([each.core for each in opened], sizes, index, np.zeros_like(index))
+    plan = plan_of(opened)
     size = plan.bytes(0, TENSORS)
 
     worst = assert_equal(plan, opened)

@@ -72,21 +72,6 @@ def component_of(name: str) -> str:
     return _component_of(_NUMBER_PATTERN.sub("0", name))
 
 
-@contextmanager
-def collection_paused() -> Iterator[None]:
-    """Hold off the collector of cycles while many objects are made that stay.
-
-    It would go through all there are again and again, which takes as long as making them.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
 @lru_cache(maxsize=4096)
 def _component_of(name: str) -> str:
     for component, pattern in _COMPONENT_PATTERNS:
@@ -118,6 +103,21 @@ def expert_of(name: str) -> int | None:
 def is_of_the_body(component: str) -> bool:
     """Whether layers of a component are those of the language model, not of another tower."""
     return component not in ("vision", "mtp")
+
+
+@contextmanager
+def collection_paused() -> Iterator[None]:
+    """Hold off the collector of cycles while many objects are made that stay.
+
+    It would go through all there are again and again, which takes as long as making them.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
@@ -234,17 +234,15 @@ class Checkpoint:
     def tensors(self) -> dict[str, Tensor]:
         """The tensors by name, sorted by name."""
         shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
-        # Relatives have the same names, and tensors few dtypes and shapes: one of each is kept.
+        found: dict[str, Tensor] = {}
         with collection_paused():
-            return {
-                (name := intern(given)): Tensor(
-                    index, name, intern(dtype), shapes.setdefault(key, key), shard, begin, end
-                )
-                for index, (given, dtype, shape, shard, begin, end) in enumerate(
-                    self.core.tensors()
-                )
-                for key in (tuple(shape),)
-            }
+            for index, (name, dtype, sizes, *place) in enumerate(self.core.tensors()):
+                # Relatives have the same names, and tensors few dtypes and shapes: one of each
+                # is kept.
+                name, shape = intern(name), tuple(sizes)
+                shape = shapes.setdefault(shape, shape)
+                found[name] = Tensor(index, name, intern(dtype), shape, *place)
+        return found
 
     @cached_property
     def scales(self) -> dict[str, str]:

@@ -13,6 +13,7 @@ from parentage.checkpoint import Checkpoint
 from parentage.replay import Program
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -82,6 +83,8 @@ def linear(slices: int, dtype: str | None) -> _core.Replay:
 def blend(folder: Path, base: Path, parent: Path, threads: int) -> Path:
     """Write what :func:`linear` gives of a base and a parent into ``folder``; returns it."""
     opened = [Checkpoint.open(each) for each in (base, parent)]
+    # A plan ends with a child; what is written does not depend on it.
+    plan = plan_of([*opened, opened[0]])
     tensors = list(opened[0].tensors.values())
     dtype, elements = tensors[0].dtype, tensors[0].elements
     folder.mkdir(parents=True, exist_ok=True)
@@ -90,14 +93,20 @@ def blend(folder: Path, base: Path, parent: Path, threads: int) -> Path:
         header = _header(elements, dtype)
         file.write(header)
         file.truncate(len(header) + len(tensors) * elements * WIDTHS[dtype])
-    index = np.repeat(np.arange(len(tensors), dtype=np.uint64)[:, None], 3, axis=1)
-    sizes = np.full(len(tensors), elements, dtype=np.uint64)
-    # A plan ends with a child; what is written does not depend on it.
-    cores = [opened[0].core, opened[1].core, opened[0].core]
-    plan = _core.Plan(cores, sizes, index, np.zeros_like(index))
     targets = [(0, each.begin, dtype) for each in tensors]
     _core.write_replay(plan, linear(len(tensors), dtype), [target], targets, threads=threads)
     return folder
+
+
+def plan_of(opened: Sequence[Checkpoint], elements: int | None = None) -> _core.Plan:
+    """Return a plan of the first ``elements`` of checkpoints made alike; by default, of all."""
+    tensors = opened[0].tensors.values()
+    ends = np.cumsum([each.elements for each in tensors], dtype=np.uint64)
+    ends = np.minimum(ends, ends[-1] if elements is None else np.uint64(elements))
+    sizes = np.diff(ends, prepend=np.uint64(0))
+    sizes = sizes[sizes > 0]
+    index = np.tile(np.arange(len(sizes), dtype=np.uint64)[:, None], (1, len(opened)))
+    return _core.Plan([each.core for each in opened], sizes, index, np.zeros_like(index))
 
 
 def make_family(folder: Path, dtype: str, parents: int, size: int, threads: int) -> list[Path]:

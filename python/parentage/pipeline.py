@@ -20,7 +20,6 @@ from parentage.sure import Case, Request, looking, trace_sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from contextlib import AbstractContextManager
     from os import PathLike
 
     from parentage.stream import Watcher
@@ -184,12 +183,9 @@ def _trace(
         # A full pass, or a larger sample, takes memory of its own.
         findings.sample.forget()
     case = Case(inputs, alignment, options, findings, chosen, replays)
-    first: AbstractContextManager[Watcher | None] = nullcontext(watcher)
-    if request is None:
-        first = looking(case, watcher)
-    elif (found := trace_sample(case, request, watcher)) is not None:
+    if request is not None and (found := trace_sample(case, request, watcher)) is not None:
         return found
-    with first as watched:
+    with looking(case, watcher) if request is None else nullcontext(watcher) as watched:
         statistics = stream(alignment, len(inputs.parents), options, watched, replays, journal)
     begin(watcher, "making tables")
     found = report(inputs, alignment, statistics, options, findings, chosen)
