@@ -1,5 +1,6 @@
 import json
 import os
+import tempfile
 import threading
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from parentage.checkpoint import (
     expert_of,
     layer_of,
     natural_key,
+    place_of,
+    places_of,
     printable,
 )
 from parentage.errors import CheckpointError, ReadError
@@ -224,6 +227,46 @@ def test_a_file_its_folder_its_index_and_its_shards_hold_the_same_tensors(tmp_pa
     assert [each.dtype for each in checkpoint.tensors.values()] == [
         *("BF16", "I8", "BOOL", "F16", "F32")
     ]
+
+
+def test_tensors_are_a_mapping_sorted_by_name(tmp_path):
+    tensors = Checkpoint.open(write_checkpoint(tmp_path / "m", TENSORS, shards=2)).tensors
+    assert len(tensors) == len(TENSORS)
+    listed = tensors.listed()
+    assert listed == list(tensors.values()) == [tensors[name] for name in tensors]
+    assert listed == [tensors.at(index) for index in range(len(tensors))]
+    assert dict(tensors.items()).keys() == tensors.keys() == TENSORS.keys()
+    assert [each.index for each in listed] == list(range(len(tensors)))
+    assert "absent" not in tensors
+    assert 3 not in tensors
+    with pytest.raises(KeyError, match="absent"):
+        tensors["absent"]
+    with pytest.raises(IndexError, match="there is no tensor number 5"):
+        tensors.at(5)
+
+
+_PARTS = st.sampled_from(["layers", "experts", "attn", "norm", "x", "", "\u0663"])
+_NUMBERS = st.from_regex("[0-9]{1,11}", fullmatch=True)
+
+
+@given(st.lists(st.lists(_PARTS | _NUMBERS, max_size=6).map(".".join), max_size=8, unique=True))
+def test_names_stand_where_they_do_one_by_one(names):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "m.safetensors")
+        path.write_bytes(encode_safetensors({name: np.zeros(1, BF16) for name in names}))
+        assert places_of(Checkpoint.open(path)) == [place_of(name) for name in sorted(names)]
+
+
+def test_mates_have_name_shape_and_class_in_common(tmp_path):
+    few = np.zeros(2, BF16)
+    mine = {"a": few, "b": few, "c": np.zeros(2, np.int8), "d": np.zeros(0, BF16)}
+    mine |= {"e": np.zeros(2, bool), "g": np.zeros((2, 1), BF16)}
+    theirs = {"A": few, "a": np.zeros(2, np.float32), "c": few, "d": np.zeros(0, BF16)}
+    theirs |= {"e": np.zeros(2, bool), "f": few, "g": np.zeros((1, 2), BF16), "h": few}
+    one = Checkpoint.open(write_checkpoint(tmp_path / "one", mine)).core
+    other = Checkpoint.open(write_checkpoint(tmp_path / "other", theirs)).core
+    assert one.mates(other).tolist() == [1, -1, -1, -1, -1, -1]
+    assert one.mates(one).tolist() == [0, 1, 2, -1, -1, 5]
 
 
 def test_a_file_beside_an_index_is_no_part_of_the_checkpoint(tmp_path):

@@ -10,7 +10,7 @@ from parentage import _core
 
 def plan():
     checkpoints = [_core.Checkpoint(family_path(name)) for name in ("base", "parent", "child")]
-    sizes = [int(np.prod(tensor[2])) for tensor in checkpoints[0].tensors()]
+    sizes = [int(np.prod(tensor[3])) for tensor in checkpoints[0].tensors()]
     numbers = np.tile(np.arange(len(sizes), dtype=np.uint64)[:, None], (1, 3))
     return _core.Plan(checkpoints, np.array(sizes, np.uint64), numbers, np.zeros_like(numbers))
 

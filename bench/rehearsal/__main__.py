@@ -72,7 +72,7 @@ def planning(folder: Path, layout: str, scratch: Path) -> dict[str, Any]:
     stages = found.stages()
     planned = found.first("planned") or {}
     tile = found.first("first_tile")
-    parts = ("open", "list tensors", "align and plan")
+    parts = ("open", "align and plan")
     return {
         **found.summary(),
         "planning_s": round(sum(stages.get(part, 0.0) for part in parts), 3),

@@ -71,17 +71,14 @@ class Log:
 
 def plan(events: Events, child: str, base: str, *parents: str) -> None:
     """Open, align and plan; then read until the first progress above zero."""
-    from parentage import _core, align, checkpoint
+    from parentage import _core, align, pipeline
 
-    opening = events.timed("open", lambda path: checkpoint.Checkpoint.open(path))
-    opened = [opening(path) for path in (child, base, *parents)]
-    listing = events.timed("list tensors", lambda each: len(each.tensors))
-    tensors = sum(listing(each) for each in opened)
+    inputs = events.timed("open", pipeline.open_all)(child, base, parents, [])
     align._plan = events.timed("plan", align._plan)
-    alignment = events.timed("align and plan", align.align)(opened[0], opened[1:])
+    alignment = events.timed("align and plan", align.align)(inputs.child, inputs.others)
     events.write(
         "planned",
-        tensors=tensors,
+        tensors=sum(len(each.tensors) for each in (inputs.child, *inputs.others)),
         slices=len(alignment.slices),
         bytes=alignment.plan.bytes(0, alignment.plan.slices),
         unaligned=len(alignment.unaligned),

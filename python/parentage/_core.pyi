@@ -87,8 +87,23 @@ class Checkpoint:
         """The index file, if there is one."""
     def shards(self) -> list[tuple[Path, str, int, int, int | None, list[tuple[str, str]]]]:
         """Per shard, by name: path, name, bytes, offset of the data, mtime in ns, metadata."""
-    def tensors(self) -> list[tuple[str, str, list[int], int, int, int]]:
-        """Per tensor, by name: name, dtype, shape, shard, first byte, byte past the last."""
+    def __len__(self) -> int:
+        """How many tensors there are."""
+    def names(self, *endings: str) -> list[str]:
+        """The names of the tensors that end in one of `endings`, or of all; sorted."""
+    def templates(self) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
+        """Templates of names, that of each name (T,), and its numbers, then -1 (T, N)."""
+    @property
+    def elements(self) -> int:
+        """Elements of all tensors."""
+    def find(self, name: str) -> int | None:
+        """The position of the tensor called `name`, if there is one."""
+    def tensor(self, index: int) -> tuple[int, str, str, tuple[int, ...], int, int, int]:
+        """One tensor: position, name, dtype, shape, shard, first byte, byte past the last."""
+    def tensors(self) -> list[tuple[int, str, str, tuple[int, ...], int, int, int]]:
+        """All tensors, by name, each as by `tensor`."""
+    def mates(self, other: Checkpoint) -> NDArray[np.int64]:
+        """Per tensor, the position in `other` of that of the same name, shape and class, or -1."""
     def verify_unchanged(self) -> None:
         """Raises ReadError if a file is not as it was when its header was read."""
 

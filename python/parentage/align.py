@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,12 +14,12 @@ import numpy as np
 from parentage import _core
 from parentage.checkpoint import (
     Checkpoint,
+    Place,
     Tensor,
     collection_paused,
-    component_of,
-    expert_of,
     is_of_the_body,
-    layer_of,
+    place_of,
+    places_of,
     printable,
 )
 from parentage.errors import PlanError
@@ -43,8 +44,7 @@ class Extent(NamedTuple):
     """First element."""
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(NamedTuple):
     """The unit of results: a tensor, or one leading index (one expert) of a stacked tensor."""
 
     name: str
@@ -117,18 +117,16 @@ def pair_by_layer(layers: Mapping[int, int]) -> Callable[[Tensor, Checkpoint], E
 def body_layers(checkpoint: Checkpoint) -> frozenset[int]:
     """Return the numbers of the layers of the body of the model."""
     found: set[int] = set()
-    for each in checkpoint.tensors.values():
-        layer = each.layer
-        # There are thousands of tensors to a layer.
-        if layer is not None and layer not in found and is_of_the_body(each.component):
+    for component, layer, _ in places_of(checkpoint):
+        if layer is not None and is_of_the_body(component):
             found.add(layer)
     return frozenset(found)
 
 
 def moved(tensor: Tensor, layers: Mapping[int, int]) -> str:
     """Return a tensor's name with its layer replaced, for tensors in the body of the model."""
-    layer = tensor.layer
-    if layer is None or not is_of_the_body(tensor.component) or layers.get(layer, layer) == layer:
+    component, layer, _ = place_of(tensor.name)
+    if layer is None or not is_of_the_body(component) or layers.get(layer, layer) == layer:
         return tensor.name
     return tensor.name.replace(f".{layer}.", f".{layers[layer]}.", 1)
 
@@ -174,69 +172,109 @@ def _align(
     pairing: Callable[[Tensor, Checkpoint], Extent | str],
     layers: Mapping[int, int],
 ) -> Alignment:
+    cores = (*(other.core for other in others), child.core)
     slices: list[Slice] = []
     unaligned: list[Unaligned] = []
     paired: list[set[int]] = [set() for _ in others]
-    in_file_order = sorted(child.tensors.values(), key=lambda tensor: (tensor.shard, tensor.begin))
-    for tensor in in_file_order:
-        found, reasons = [], []
-        if dtype_class(tensor.dtype) is None:
-            reasons.append(f"dtype {tensor.dtype} has no arithmetic")
-        elif tensor.elements == 0:
-            reasons.append("no elements")
-        elif (scale := scale_of(tensor, child)) is not None:
-            reasons.append(f"quantised with {scale}, and not decoded")
-        else:
-            for other in others:
-                extent = pairing(tensor, other)
-                if isinstance(extent, str):
-                    reasons.append(extent)
-                else:
-                    found.append(extent)
-        if reasons:
-            reason = "; ".join(reasons)
-            unaligned.append(Unaligned(child.name, tensor.name, reason, tensor.elements))
-        else:
-            for used, extent in zip(paired, found, strict=True):
-                used.add(extent.tensor)
-            extents = [*found, Extent(tensor.index, 0)]
-            slices.extend(_slices(tensor, extents, layers))
+    places = places_of(child)
+    # The positions of relatives are mostly the same, so that one object does for all of them.
+    whole = [Extent(tensor, 0) for tensor in range(max(map(len, cores)))]
+    mates = zip(*(_mates(child, other, pairing) for other in others), strict=True)
+    found = [None if min(each) < 0 else [whole[mate] for mate in each] for each in mates]
+    for tensor in sorted(child.tensors.listed(), key=attrgetter("shard", "begin")):
+        extents = found[tensor.index] or _pair(tensor, child, others, pairing)
+        if isinstance(extents, str):
+            unaligned.append(Unaligned(child.name, tensor.name, extents, tensor.elements))
+            continue
+        for used, extent in zip(paired, extents, strict=True):
+            used.add(extent.tensor)
+        extents.append(whole[tensor.index])
+        _add_slices(slices, tensor, places[tensor.index], tuple(extents), layers)
     for other, used in zip(others, paired, strict=True):
+        unused = (other.tensors.at(i) for i in range(len(other.tensors)) if i not in used)
         unaligned.extend(
             Unaligned(other.name, tensor.name, _reason_unused(tensor, child), tensor.elements)
-            for tensor in other.tensors.values()
-            if tensor.index not in used
+            for tensor in unused
         )
     paired_elements = sum(each.elements for each in slices)
     if paired_elements <= LEAST_SHARE * child.elements:
         raise PlanError(_nothing_pairs(child, others, unaligned, paired_elements))
-    cores = (*(other.core for other in others), child.core)
     return Alignment(tuple(slices), tuple(unaligned), cores, _plan(cores, slices))
 
 
-def _slices(tensor: Tensor, extents: list[Extent], layers: Mapping[int, int]) -> list[Slice]:
-    component, layer = component_of(tensor.name), layer_of(tensor.name)
+def _mates(
+    child: Checkpoint,
+    other: Checkpoint,
+    pairing: Callable[[Tensor, Checkpoint], Extent | str],
+) -> list[int]:
+    """Return the position in ``other`` of what tensors of the child pair with, all in one go.
+
+    -1 is for those that it takes :func:`_pair` to tell of.
+    """
+    if pairing is not pair_by_name:
+        return [-1] * len(child.tensors)
+    found = child.core.mates(other.core)
+    for checkpoint in (child, other):
+        scaled = (child.core.find(name) for name in checkpoint.scales)
+        found[[index for index in scaled if index is not None]] = -1
+    mates: list[int] = found.tolist()
+    return mates
+
+
+def _pair(
+    tensor: Tensor,
+    child: Checkpoint,
+    others: Sequence[Checkpoint],
+    pairing: Callable[[Tensor, Checkpoint], Extent | str],
+) -> list[Extent] | str:
+    """Return where a tensor of the child lies in the others, or why it takes no part."""
+    if dtype_class(tensor.dtype) is None:
+        return f"dtype {tensor.dtype} has no arithmetic"
+    if tensor.elements == 0:
+        return "no elements"
+    if (scale := scale_of(tensor, child)) is not None:
+        return f"quantised with {scale}, and not decoded"
+    found: list[Extent] = []
+    reasons: list[str] = []
+    for other in others:
+        extent = pairing(tensor, other)
+        if isinstance(extent, str):
+            reasons.append(extent)
+        else:
+            found.append(extent)
+    return "; ".join(reasons) if reasons else found
+
+
+def _add_slices(
+    slices: list[Slice],
+    tensor: Tensor,
+    place: Place,
+    extents: tuple[Extent, ...],
+    layers: Mapping[int, int],
+) -> None:
+    name, shape, dtype, elements = tensor.name, tensor.shape, tensor.dtype, tensor.elements
+    component, layer, expert = place
     source = None if layer is None else layers.get(layer, layer)
-    stacked = len(tensor.shape) == 3 and tensor.shape[0] > 1 and ".experts" in tensor.name
+    stacked = len(shape) == 3 and shape[0] > 1 and ".experts" in name
     if not stacked:
-        expert = expert_of(tensor.name)
-        whole = (tensor.shape, tensor.dtype, tensor.elements, tuple(extents))
-        return [Slice(tensor.name, component, layer, expert, *whole, source)]
-    each = tensor.elements // tensor.shape[0]
-    return [
+        whole = (component, layer, expert, shape, dtype, elements, extents, source)
+        slices.append(Slice(name, *whole))
+        return
+    each = elements // shape[0]
+    part = ("experts" if component == "other" else component, layer)
+    slices.extend(
         Slice(
-            f"{tensor.name}[{expert}]",
-            "experts" if component == "other" else component,
-            layer,
+            f"{name}[{expert}]",
+            *part,
             expert,
-            tensor.shape[1:],
-            tensor.dtype,
+            shape[1:],
+            dtype,
             each,
             tuple(Extent(extent.tensor, extent.start + expert * each) for extent in extents),
             source,
         )
-        for expert in range(tensor.shape[0])
-    ]
+        for expert in range(shape[0])
+    )
 
 
 def _plan(checkpoints: Sequence[_core.Checkpoint], slices: list[Slice]) -> _core.Plan:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import gc
 import re
+from collections.abc import Mapping, ValuesView
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from math import prod
 from pathlib import Path
-from sys import intern
 from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from parentage import _core
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from os import PathLike
 
 COMPONENTS = (
@@ -52,12 +54,72 @@ _COMPONENT_PATTERNS = tuple(
     )
 )
 _LAYER_PATTERN = re.compile(r"(?:^|\.)(?:layers?|blocks?|h)\.([0-9]{1,9})\.")
-_NUMBER_PATTERN = re.compile(r"(?<=\.)[0-9]+(?=\.)")
+_NUMBER_PATTERN = re.compile(r"(?<=\.)([0-9]{1,9})(?=\.)")
 _EXPERT_PATTERN = re.compile(r"\.experts\.([0-9]{1,9})\.")
 _SCALES = ("_scale_inv", "_scale", "_scales")
 _CONTROL_CHARACTERS = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
 )
+
+
+class Place(NamedTuple):
+    """Where in a model a tensor's name stands."""
+
+    component: str
+    """One of :data:`COMPONENTS`."""
+    layer: int | None
+    expert: int | None
+
+
+def place_of(name: str) -> Place:
+    """Return where in a model a tensor's name stands.
+
+    >>> place_of("model.layers.3.mlp.experts.17.gate_proj.weight")
+    Place(component='experts', layer=3, expert=17)
+    """
+    parts = _NUMBER_PATTERN.split(name)
+    component, layer, expert = _places_of("0".join(parts[::2]))
+    numbers = parts[1::2]
+    return Place(
+        component,
+        None if layer is None else int(numbers[layer]),
+        None if expert is None else int(numbers[expert]),
+    )
+
+
+def places_of(checkpoint: Checkpoint) -> list[Place]:
+    """Return where the names of a checkpoint's tensors stand, in the order of the tensors."""
+    templates, which, numbers = checkpoint.core.templates()
+    components, layers, experts = (
+        zip(*map(_places_of, templates), strict=True) if templates else ((),) * 3
+    )
+
+    def read(places: Sequence[int | None]) -> list[int | None]:
+        # One column more: what a name has no number for is read there.
+        padded = np.pad(numbers, ((0, 0), (0, 1)), constant_values=-1)
+        column = np.array([-1 if place is None else place for place in places], dtype=np.intp)
+        read = padded[np.arange(len(which)), column[which]].tolist()
+        return [None if number < 0 else number for number in read]
+
+    of_each = [components[template] for template in which.tolist()]
+    with collection_paused():
+        return list(map(Place._make, zip(of_each, read(layers), read(experts), strict=True)))
+
+
+@lru_cache(maxsize=4096)
+def _places_of(template: str) -> tuple[str, int | None, int | None]:
+    """Return the component, and which numbers of a name are those of its layer and its expert.
+
+    Names that differ in numbers alone have one template, with ``0`` for each.
+    """
+    matching = (name for name, pattern in _COMPONENT_PATTERNS if pattern.search(template))
+    starts = [found.start() for found in _NUMBER_PATTERN.finditer(template)]
+    layer, expert = _LAYER_PATTERN.search(template), _EXPERT_PATTERN.search(template)
+    return (
+        next(matching, "other"),
+        starts.index(layer.start(1)) if layer else None,
+        starts.index(expert.start(1)) if expert else None,
+    )
 
 
 def component_of(name: str) -> str:
@@ -68,16 +130,7 @@ def component_of(name: str) -> str:
     >>> component_of("model.layers.3.self_attn.q_norm.weight")
     'norm'
     """
-    # No pattern looks at numbers of layers and experts: names that differ in them alone are one.
-    return _component_of(_NUMBER_PATTERN.sub("0", name))
-
-
-@lru_cache(maxsize=4096)
-def _component_of(name: str) -> str:
-    for component, pattern in _COMPONENT_PATTERNS:
-        if pattern.search(name):
-            return component
-    return "other"
+    return place_of(name).component
 
 
 def layer_of(name: str) -> int | None:
@@ -86,8 +139,7 @@ def layer_of(name: str) -> int | None:
     >>> layer_of("model.layers.12.mlp.down_proj.weight"), layer_of("lm_head.weight")
     (12, None)
     """
-    found = _LAYER_PATTERN.search(name)
-    return int(found[1]) if found else None
+    return place_of(name).layer
 
 
 def expert_of(name: str) -> int | None:
@@ -96,8 +148,7 @@ def expert_of(name: str) -> int | None:
     >>> expert_of("model.layers.3.mlp.experts.17.gate_proj.weight")
     17
     """
-    found = _EXPERT_PATTERN.search(name)
-    return int(found[1]) if found else None
+    return place_of(name).expert
 
 
 def is_of_the_body(component: str) -> bool:
@@ -190,6 +241,56 @@ class Tensor(NamedTuple):
         return layer_of(self.name)
 
 
+class Tensors(Mapping[str, Tensor]):
+    """The tensors of a checkpoint by name, sorted by name.
+
+    They are made when they are asked for: there may be a hundred thousand.
+    """
+
+    def __init__(self, core: _core.Checkpoint) -> None:
+        """Look at the tensors of ``core``."""
+        self._core = core
+
+    def __getitem__(self, name: str) -> Tensor:
+        """Return the tensor called ``name``."""
+        index = self._core.find(name)
+        if index is None:
+            raise KeyError(name)
+        return self.at(index)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether a tensor is called ``name``."""
+        return isinstance(name, str) and self._core.find(name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names."""
+        return iter(self._core.names())
+
+    def __len__(self) -> int:
+        """Return the number of tensors."""
+        return len(self._core)
+
+    def at(self, index: int) -> Tensor:
+        """Return a tensor by its position."""
+        return Tensor._make(self._core.tensor(index))
+
+    def values(self) -> ValuesView[Tensor]:
+        """Return all tensors; going through them is quicker than looking up each."""
+        return _Values(self)
+
+    def listed(self) -> list[Tensor]:
+        """Return a list of all tensors."""
+        with collection_paused():
+            return list(map(Tensor._make, self._core.tensors()))
+
+
+class _Values(ValuesView[Tensor]):
+    _mapping: Tensors
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(self._mapping.listed())
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """An opened checkpoint: its headers are read and checked, its tensors are not.
@@ -231,24 +332,15 @@ class Checkpoint:
         )
 
     @cached_property
-    def tensors(self) -> dict[str, Tensor]:
+    def tensors(self) -> Tensors:
         """The tensors by name, sorted by name."""
-        shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
-        found: dict[str, Tensor] = {}
-        with collection_paused():
-            for index, (name, dtype, sizes, *place) in enumerate(self.core.tensors()):
-                # Relatives have the same names, and tensors few dtypes and shapes: one of each
-                # is kept.
-                name, shape = intern(name), tuple(sizes)
-                shape = shapes.setdefault(shape, shape)
-                found[name] = Tensor(index, name, intern(dtype), shape, *place)
-        return found
+        return Tensors(self.core)
 
     @cached_property
     def scales(self) -> dict[str, str]:
         """The names of tensors that are scaled by another, with that one's name."""
         found: dict[str, str] = {}
-        names = [name for name in self.tensors if name.endswith(_SCALES)]
+        names = self.core.names(*_SCALES)
         for suffix in _SCALES:
             for name in names:
                 scaled = name.removesuffix(suffix)
@@ -256,10 +348,10 @@ class Checkpoint:
                     found.setdefault(scaled, name)
         return found
 
-    @cached_property
+    @property
     def elements(self) -> int:
         """Number of elements of all tensors."""
-        return sum(tensor.elements for tensor in self.tensors.values())
+        return self.core.elements
 
     @property
     def bytes(self) -> int:

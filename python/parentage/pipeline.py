@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -222,7 +223,9 @@ def open_all(
     controls: Sequence[Path | Checkpoint],
 ) -> Inputs:
     """Open every checkpoint, and make sure that none is offered twice."""
-    opened = [_open(each) for each in (child, base, *parents, *controls)]
+    given = (child, base, *parents, *controls)
+    with ThreadPoolExecutor() as pool:
+        opened = list(pool.map(_open, given))
     count = len(parents) + len(controls)
     if count > _core.MAX_COLUMNS - 2:
         raise PlanError(

@@ -1,17 +1,52 @@
 //! Opened checkpoints.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use parentage_core::checkpoint;
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods};
+use parentage_core::checkpoint::{self, names::take_apart};
+use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
+use pyo3::types::{PyList, PyString, PyTuple};
 
 use crate::errors::to_python;
 
 /// The parts of a shard: path, name, bytes, offset of the data, modification time, metadata.
 type Shard = (PathBuf, String, u64, u64, Option<i128>, Vec<(String, String)>);
-/// The parts of a tensor: name, dtype, shape, shard, first byte, byte past the last.
-type Tensor = (String, &'static str, Vec<u64>, usize, u64, u64);
+/// The parts of a tensor: position, name, dtype, shape, shard, first byte, byte past the last.
+type Tensor<'py> =
+    (usize, Bound<'py, PyString>, Bound<'py, PyString>, Bound<'py, PyTuple>, usize, u64, u64);
+
+/// Templates, which of them (T,), numbers (T, N).
+type Templates<'py> = (Vec<String>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray2<i64>>);
+
+/// Makes tensors of Python. They have few dtypes and shapes, so that one object of each will do.
+struct Tensors<'py, 'a> {
+    py: Python<'py>,
+    shapes: HashMap<&'a [u64], Bound<'py, PyTuple>>,
+}
+
+impl<'py, 'a> Tensors<'py, 'a> {
+    fn new(py: Python<'py>) -> Self {
+        Self { py, shapes: HashMap::new() }
+    }
+
+    fn make(&mut self, index: usize, tensor: &'a checkpoint::Tensor) -> PyResult<Tensor<'py>> {
+        let shape = match self.shapes.get(tensor.shape.as_slice()) {
+            Some(shape) => shape.clone(),
+            None => {
+                let shape = PyTuple::new(self.py, &tensor.shape)?;
+                self.shapes.insert(&tensor.shape, shape.clone());
+                shape
+            }
+        };
+        // Relatives have the same names.
+        let name = PyString::intern(self.py, &tensor.name);
+        let dtype = PyString::intern(self.py, tensor.dtype.name());
+        Ok((index, name, dtype, shape, tensor.shard, tensor.begin, tensor.end))
+    }
+}
 
 /// A checkpoint whose headers are read and checked.
 #[pyclass(frozen, module = "parentage._core")]
@@ -43,12 +78,81 @@ impl Checkpoint {
         shards.map(|s| (s.path, s.name, s.bytes, s.data_start, s.modified_ns, s.metadata)).collect()
     }
 
-    /// Per tensor, by name: name, dtype, shape, shard, first byte, byte past the last.
-    fn tensors(&self) -> Vec<Tensor> {
-        let tensors = self.0.tensors.iter();
-        tensors
-            .map(|t| (t.name.clone(), t.dtype.name(), t.shape.clone(), t.shard, t.begin, t.end))
-            .collect()
+    /// How many tensors there are.
+    fn __len__(&self) -> usize {
+        self.0.tensors.len()
+    }
+
+    /// The names of the tensors that end in one of `endings`, or of all; sorted.
+    #[pyo3(signature = (*endings))]
+    fn names<'py>(&self, py: Python<'py>, endings: Vec<String>) -> PyResult<Bound<'py, PyList>> {
+        let is_asked_for = |name: &str| {
+            endings.is_empty() || endings.iter().any(|ending| name.ends_with(ending.as_str()))
+        };
+        let found = PyList::empty(py);
+        for tensor in &self.0.tensors {
+            if is_asked_for(&tensor.name) {
+                found.append(PyString::intern(py, &tensor.name))?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// The templates of all names, which one is that of each, and the numbers in each, -1 after the last.
+    fn templates<'py>(&self, py: Python<'py>) -> PyResult<Templates<'py>> {
+        let names = self.0.tensors.iter().map(|tensor| tensor.name.as_str());
+        let found = take_apart(names);
+        let most = found.numbers.iter().map(Vec::len).max().unwrap_or(0);
+        let mut numbers = Vec::with_capacity(found.numbers.len() * most);
+        for row in &found.numbers {
+            numbers.extend(row.iter().map(|&number| i64::from(number)));
+            numbers.resize(numbers.len() + most - row.len(), -1);
+        }
+        let which: Vec<_> = found.which.iter().map(|&which| which as i64).collect();
+        let numbers = numbers.into_pyarray(py).reshape([which.len(), most])?;
+        Ok((found.templates, which.into_pyarray(py), numbers))
+    }
+
+    /// Elements of all tensors.
+    #[getter]
+    fn elements(&self) -> u64 {
+        self.0.elements()
+    }
+
+    /// The position of the tensor called `name`, if there is one.
+    fn find(&self, name: &str) -> Option<usize> {
+        self.0.find(name)
+    }
+
+    /// One tensor: position, name, dtype, shape, shard, first byte, byte past the last.
+    fn tensor<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Tensor<'py>> {
+        match self.0.tensors.get(index) {
+            Some(tensor) => Tensors::new(py).make(index, tensor),
+            None => Err(PyIndexError::new_err(format!("there is no tensor number {index}"))),
+        }
+    }
+
+    /// All tensors, by name, each as by `tensor`.
+    fn tensors<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let mut tensors = Tensors::new(py);
+        let found = PyList::empty(py);
+        for (index, tensor) in self.0.tensors.iter().enumerate() {
+            found.append(tensors.make(index, tensor)?)?;
+        }
+        Ok(found)
+    }
+
+    /// Per tensor, the position in `other` of that of the same name, shape and class of dtype, or -1.
+    fn mates<'py>(
+        &self,
+        py: Python<'py>,
+        other: PyRef<'_, Self>,
+    ) -> PyResult<Bound<'py, PyArray1<i64>>> {
+        let other = other.0.clone();
+        let found = py.detach(|| self.0.mates(&other));
+        let found: Vec<i64> =
+            found.into_iter().map(|mate| mate.map_or(-1, |at| at as i64)).collect();
+        Ok(found.into_pyarray(py))
     }
 
     /// Raises ReadError if a file is not as it was when its header was read.

@@ -15,12 +15,13 @@ mod foreign;
 pub mod header;
 pub mod index;
 mod json;
+pub mod names;
 
 pub use dtype::{Dtype, DtypeClass};
 pub use header::{Header, Tensor};
 
 use crate::error::quote;
-use crate::{Error, Result};
+use crate::{Error, Result, threads};
 
 /// One file of a checkpoint, as it was when its header was read. No descriptor is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,6 +132,28 @@ impl Checkpoint {
         self.tensors.binary_search_by(|tensor| tensor.name.as_str().cmp(name)).ok()
     }
 
+    /// For every tensor, the position of its mate in `other`: the tensor of the same name and shape,
+    /// whose dtype is of the same class. Only tensors with elements, and with arithmetic, have one.
+    pub fn mates(&self, other: &Self) -> Vec<Option<usize>> {
+        let mut theirs = other.tensors.iter().enumerate().peekable();
+        let mate = |mine: &Tensor| {
+            // Both are sorted by name.
+            while theirs.next_if(|(_, tensor)| tensor.name < mine.name).is_some() {}
+            let (at, found) = theirs.next_if(|(_, tensor)| tensor.name == mine.name)?;
+            let is_mate = found.shape == mine.shape
+                && found.dtype.class() == mine.dtype.class()
+                && mine.dtype.is_numeric()
+                && mine.elements() > 0;
+            is_mate.then_some(at)
+        };
+        self.tensors.iter().map(mate).collect()
+    }
+
+    /// Elements of all tensors.
+    pub fn elements(&self) -> u64 {
+        self.tensors.iter().map(Tensor::elements).fold(0, u64::saturating_add)
+    }
+
     /// Checks that every file still is as it was when it was opened; see
     /// [`Shard::verify_unchanged`].
     ///
@@ -147,24 +170,14 @@ impl Checkpoint {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        // All shards are looked for first: a missing one is reported before anything is read.
-        let paths = index
-            .shards
-            .iter()
-            .map(|name| folder::resolve(index_path, folder, name))
-            .collect::<Result<Vec<_>>>()?;
-        let (shards, tensors) = open_shards(paths.into_iter().zip(index.shards.iter().cloned()))?;
+        let (shards, tensors) = open_shards(&resolve_all(index_path, folder, &index.shards)?)?;
         let checkpoint = Self::assemble(path, Some(index_path), shards, tensors)?;
         index::compare(index_path, &index, &checkpoint.tensors)?;
         Ok(checkpoint)
     }
 
     fn open_files(path: &Path, names: &[String]) -> Result<Self> {
-        let paths = names
-            .iter()
-            .map(|name| folder::resolve(path, path, name))
-            .collect::<Result<Vec<_>>>()?;
-        let (shards, tensors) = open_shards(paths.into_iter().zip(names.iter().cloned()))?;
+        let (shards, tensors) = open_shards(&resolve_all(path, path, names)?)?;
         Self::assemble(path, None, shards, tensors)
     }
 
@@ -201,13 +214,22 @@ impl Shard {
     }
 }
 
-fn open_shards(
-    files: impl Iterator<Item = (PathBuf, String)>,
-) -> Result<(Vec<Shard>, Vec<Tensor>)> {
-    let mut shards = Vec::new();
-    let mut tensors = Vec::new();
-    for (path, name) in files {
-        let (shard, mut found) = Shard::open(path, name, shards.len())?;
+/// The paths of all files, with their names: a missing one is reported before any is read.
+fn resolve_all(of: &Path, folder: &Path, names: &[String]) -> Result<Vec<(PathBuf, String)>> {
+    let resolve = |name: &String| Ok((folder::resolve(of, folder, name)?, name.clone()));
+    names.iter().map(resolve).collect()
+}
+
+/// Opens all files, some at a time, each with its name.
+fn open_shards(files: &[(PathBuf, String)]) -> Result<(Vec<Shard>, Vec<Tensor>)> {
+    let open = |(): &mut (), number: usize| {
+        let (path, name) = files[number].clone();
+        Shard::open(path, name, number)
+    };
+    let opened = threads::run_ordered(threads::available(), files.len(), || (), open)?;
+    let mut shards = Vec::with_capacity(opened.len());
+    let mut tensors = Vec::with_capacity(opened.iter().map(|(_, found)| found.len()).sum());
+    for (shard, mut found) in opened {
         shards.push(shard);
         tensors.append(&mut found);
     }
