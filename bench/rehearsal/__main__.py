@@ -24,6 +24,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import os
 import re
 import shutil
 import sys
@@ -218,6 +219,8 @@ def describe_or_build(folder: Path, layout: str, seed: int, sample: int) -> dict
     if target.exists():
         sys.exit(f"{target}: exists, and is no replica of this seed and --sample; remove it")
     made = build(folder, layout, seed, SCATTERED, sample)
+    # What is measured next shares the disk with nothing that is still to be written.
+    os.sync()
     note_of.write_text(json.dumps({**made, "seed": seed, "sample": sample}))
     return made
 

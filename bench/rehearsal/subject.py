@@ -101,15 +101,16 @@ def plan(events: Events, child: str, base: str, *parents: str) -> None:
         pass
 
 
-def cli(events: Events, *arguments: str) -> int:
-    """Run the command line, with the stages timed and the progress written down."""
+def cli(events: Events, *arguments: str) -> None:
+    """Run the command, with the stages timed and the progress written down."""
     from parentage import cli as command
     from parentage import pipeline, terminal
 
     for name in ("open_all", "pair", "hypothesise", "stream", "report"):
         setattr(pipeline, name, events.timed(name, getattr(pipeline, name)))
     terminal.Terminal.watcher = lambda _: Log(events)  # type: ignore[method-assign, assignment]
-    return command.run(list(arguments))
+    sys.argv[1:] = arguments
+    command.main()
 
 
 def pair(events: Events, child: str, base: str) -> None:

@@ -114,15 +114,6 @@ def pair_by_layer(layers: Mapping[int, int]) -> Callable[[Tensor, Checkpoint], E
     return pair
 
 
-def body_layers(checkpoint: Checkpoint) -> frozenset[int]:
-    """Return the numbers of the layers of the body of the model."""
-    found: set[int] = set()
-    for component, layer, _ in places_of(checkpoint):
-        if layer is not None and is_of_the_body(component):
-            found.add(layer)
-    return frozenset(found)
-
-
 def moved(tensor: Tensor, layers: Mapping[int, int]) -> str:
     """Return a tensor's name with its layer replaced, for tensors in the body of the model."""
     component, layer, _ = place_of(tensor.name)

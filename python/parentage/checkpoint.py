@@ -106,6 +106,17 @@ def places_of(checkpoint: Checkpoint) -> list[Place]:
         return list(map(Place._make, zip(of_each, read(layers), read(experts), strict=True)))
 
 
+def body_layers(checkpoint: Checkpoint) -> frozenset[int]:
+    """Return the numbers of the layers of the body of the model."""
+    templates, which, numbers = checkpoint.core.templates()
+    found: set[int] = set()
+    for index, template in enumerate(templates):
+        component, layer, _ = _places_of(template)
+        if layer is not None and is_of_the_body(component):
+            found.update(np.unique(numbers[which == index, layer]).tolist())
+    return frozenset(found)
+
+
 @lru_cache(maxsize=4096)
 def _places_of(template: str) -> tuple[str, int | None, int | None]:
     """Return the component, and which numbers of a name are those of its layer and its expert.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from parentage.amounts import portion, size
+from parentage.memory import share_heaps
 from parentage.verdict import KINDS
 
 if TYPE_CHECKING:
@@ -586,4 +587,5 @@ def run(arguments: list[str] | None = None) -> int:
 
 def main() -> None:
     """Entry point of the ``parentage`` command."""
+    share_heaps()
     sys.exit(run())

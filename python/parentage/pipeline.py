@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from parentage import _core
-from parentage.align import Alignment, align, body_layers
-from parentage.checkpoint import Checkpoint, distinct_names
+from parentage.align import Alignment, align
+from parentage.checkpoint import Checkpoint, body_layers, distinct_names
 from parentage.errors import PlanError
 from parentage.findings import Findings
 from parentage.hypothesise import build, hypothesise, worth_streaming

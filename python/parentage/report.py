@@ -290,15 +290,18 @@ def report(
         return found
 
     names = {
-        "slice": [each.name for each in slices],
-        "component": [each.component for each in slices],
+        "slice": pl.Series([each.name for each in slices], dtype=pl.String),
+        "component": pl.Series([each.component for each in slices], dtype=pl.String),
         "layer": pl.Series([each.layer for each in slices], dtype=pl.Int64),
         "expert": pl.Series([each.expert for each in slices], dtype=pl.Int64),
         "shape": _shapes(slices),
-        "dtype": [each.dtype for each in slices],
+        "dtype": pl.Series([each.dtype for each in slices], dtype=pl.String),
     }
-    table = pl.DataFrame({**names, **columns("slices", statistics.slices)})
     order = sorted(range(len(slices)), key=lambda row: natural_key(slices[row].name))
+    # One column after the other: what is in order takes the place of what is not.
+    table = names | columns("slices", statistics.slices)
+    for name in table:
+        table[name] = table[name].gather(order)
     model = columns("model", statistics.model)
     total = inputs.child.elements
     unaligned = pl.DataFrame(
@@ -321,7 +324,7 @@ def report(
             )
         ),
         inputs=inputs,
-        slices=table[order],
+        slices=pl.DataFrame(table),
         layers=pl.DataFrame(
             {
                 "layer": pl.Series(statistics.layer_numbers, dtype=pl.Int64),
