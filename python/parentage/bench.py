@@ -46,7 +46,7 @@ PART = 1 << 15
 PART_SLICES = 64
 SPARE = 1.2
 """Free space asked for, in units of what is written."""
-REQUESTS = ((1, 8 << 20), (4, 1 << 20), (4, 8 << 20))
+REQUESTS = ((1, 8 << 20), (2, 16 << 20), (8, 4 << 20))
 """Threads and bytes per request of the direct reads that are tried."""
 
 

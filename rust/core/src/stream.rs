@@ -11,7 +11,7 @@ use crate::plan::{self, BLOCKS, Plan, Tile};
 use crate::progress::Progress;
 use crate::replay::{self, Machine, Replay, replay_chunk};
 use crate::source::{self, Buffer, Io, Source};
-use crate::threads;
+use crate::threads::{self, Permits};
 
 /// Least bytes that may be asked for. A tile is never less than a chunk.
 pub const MIN_TILE_BYTES: u64 = 4096;
@@ -42,7 +42,7 @@ impl Options<'_> {
     pub fn detect() -> Result<Self> {
         Ok(Self {
             threads: threads::available(),
-            tile_bytes: Io::default().tile_bytes(2),
+            tile_bytes: Io::default().tile_bytes(2, threads::available()),
             io: Io::default(),
             level: Level::detect()?,
             digests: None,
@@ -243,9 +243,11 @@ pub(crate) fn tiles<T: Send>(
     }
     let tiles = plan::tiles(plan, slices, options.tile_bytes);
     let sources = Sources::new(plan, &tiles, options.io);
-    let buffers = || vec![Buffer::default(); plan.columns()];
+    let buffers = || (0..plan.columns()).map(|_| Buffer::default()).collect::<Vec<_>>();
     threads::check(options.threads)?;
-    let workers = options.io.workers(options.threads);
+    let workers = options.io.workers(options.threads, plan.columns());
+    // Those that read beside them compute as well, but no more at a time than may.
+    let permits = Permits::new(options.threads);
     let results = threads::run_ordered(workers, tiles.len(), buffers, |buffers, index| {
         if progress.is_cancelled() {
             return Err(Error::Interrupted);
@@ -269,7 +271,7 @@ pub(crate) fn tiles<T: Send>(
                 source.lend(bytes.clone(), buffer).map_err(|error| named(error, column))?;
             columns.push(Column { dtype: extents[column].dtype, bytes: window });
         }
-        let result = compute(tile, &columns)?;
+        let result = permits.hold(|| compute(tile, &columns))?;
         for (column, (source, bytes, _)) in lent.into_iter().enumerate() {
             progress.advance(bytes.end - bytes.start);
             source.release(bytes.clone()).map_err(|error| named(error, column))?;

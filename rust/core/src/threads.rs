@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 
@@ -24,6 +24,39 @@ pub(crate) fn check(threads: usize) -> Result<()> {
         return Err(Error::Argument(format!("threads must be 1 to {MAX_THREADS}, not {threads}")));
     }
     Ok(())
+}
+
+/// Lets so many threads at a time do something.
+pub(crate) struct Permits {
+    free: Mutex<usize>,
+    returned: Condvar,
+}
+
+impl Permits {
+    /// `count` of them, at least one.
+    pub(crate) fn new(count: usize) -> Self {
+        Self { free: Mutex::new(count.max(1)), returned: Condvar::new() }
+    }
+
+    /// Does `work` while it holds one, as soon as one is free.
+    pub(crate) fn hold<T>(&self, work: impl FnOnce() -> T) -> T {
+        /// Gives a permit back, whatever becomes of the work.
+        struct Held<'a>(&'a Permits);
+        impl Drop for Held<'_> {
+            fn drop(&mut self) {
+                *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+                self.0.returned.notify_one();
+            }
+        }
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        while *free == 0 {
+            free = self.returned.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+        *free -= 1;
+        drop(free);
+        let _held = Held(self);
+        work()
+    }
 }
 
 /// Calls `work(state, item)` for every item below `items` and returns the results in item order.
@@ -113,6 +146,29 @@ mod tests {
             let squares = run_ordered(threads, 100, || (), |(), item| Ok(item * item)).unwrap();
             assert_eq!(squares, (0..100).map(|item| item * item).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn no_more_than_the_permits_work_at_a_time() {
+        let (permits, now, most) = (Permits::new(2), AtomicUsize::new(0), AtomicUsize::new(0));
+        let work = |(): &mut (), item| {
+            permits.hold(|| {
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                std::thread::sleep(std::time::Duration::from_millis(1));
+                now.fetch_sub(1, Ordering::SeqCst);
+                Ok(item)
+            })
+        };
+        assert_eq!(run_ordered(8, 40, || (), work).unwrap().len(), 40);
+        assert_eq!(most.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn a_permit_comes_back_from_work_that_panics() {
+        let permits = Permits::new(1);
+        let held = std::panic::AssertUnwindSafe(|| permits.hold(|| panic!("on purpose")));
+        assert!(std::panic::catch_unwind(held).is_err());
+        assert_eq!(permits.hold(|| 7), 7);
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub(crate) fn options(
         let io: Io = io.parse()?;
         Ok(Options {
             threads,
-            tile_bytes: tile_bytes.unwrap_or(io.tile_bytes(columns)),
+            tile_bytes: tile_bytes.unwrap_or(io.tile_bytes(columns, threads)),
             io,
             level,
             digests: None,

@@ -11,7 +11,8 @@ use std::path::PathBuf;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, pread};
 
-use super::{Buffer, PAGE, Source, ended};
+use super::buffer::PAGE;
+use super::{Buffer, Source, ended};
 use crate::checkpoint::Shard;
 use crate::error::{Error, Result};
 

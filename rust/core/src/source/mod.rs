@@ -1,5 +1,6 @@
 //! Where bytes come from. A source *lends* a window of a file; nobody outside knows how.
 
+mod buffer;
 #[cfg(target_os = "linux")]
 mod direct;
 #[cfg(target_os = "linux")]
@@ -12,6 +13,8 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 use std::str::FromStr;
+
+pub(crate) use buffer::Buffer;
 
 use crate::checkpoint::Shard;
 use crate::error::{Error, Result};
@@ -29,34 +32,51 @@ pub enum Io {
 }
 
 impl Io {
-    /// Bytes of each checkpoint that a thread best reads at a time, of `columns` checkpoints.
+    /// Bytes of each checkpoint that a thread best reads at a time, of `columns` checkpoints, where
+    /// `threads` may compute.
     ///
     /// Mapped windows take no memory of ours, and the fewer there are, the less the kernel has to
     /// do. Buffers do take memory, and what is copied is best still in the cache when it is used.
     /// What comes from the disk itself comes faster in large pieces.
-    pub const fn tile_bytes(self, columns: usize) -> u64 {
+    pub fn tile_bytes(self, columns: usize, threads: usize) -> u64 {
         match self {
             Self::Mmap => 8 << 20,
             Self::Pread => 256 << 10,
-            // With a thread that reads for each that computes and one more, below 256 MiB on eight CPUs.
-            Self::Direct if columns <= 4 => 4 << 20,
-            Self::Direct => 1 << 20,
+            Self::Direct => {
+                let buffers = columns * self.workers(threads, columns);
+                let each = DIRECT_BUFFERS / buffers.max(1) as u64;
+                // Whole requests and whole huge pages, with a beginning and an end that are on no page.
+                let piece = 1 << each.clamp(LEAST_DIRECT, MOST_DIRECT).ilog2();
+                piece - (8 << 10)
+            }
         }
     }
 
-    /// Threads that read and compute, where `threads` may compute at a time.
+    /// Threads that read windows of `columns` checkpoints and compute, where `threads` may compute at a
+    /// time.
     ///
     /// A thread that waits for the disk computes nothing.
-    pub(crate) fn workers(self, threads: usize) -> usize {
+    pub(crate) fn workers(self, threads: usize, columns: usize) -> usize {
         match self {
             Self::Mmap => threads,
-            Self::Pread | Self::Direct => threads.max((4 * threads).min(MOST_READERS)),
+            Self::Pread => threads.max((4 * threads).min(MOST_READERS)),
+            Self::Direct => threads + if columns <= 4 { READERS } else { READERS_OF_MANY },
         }
     }
 }
 
-/// Reads under way at a time that keep any disk busy.
+/// Reads through the page cache under way at a time that keep any disk busy.
 const MOST_READERS: usize = 16;
+/// Threads that read past it beside those that compute: some large reads are always under way, and a
+/// thread whose bytes have come may have to wait for a CPU.
+const READERS: usize = 10;
+/// The same where each of them reads many windows before it computes, and has as many buffers.
+const READERS_OF_MANY: usize = 4;
+/// Bytes of all buffers of direct reads, about.
+const DIRECT_BUFFERS: u64 = 192 << 20;
+/// Bytes of a direct read: no disk is asked for more at a time, and no disk is fast with less.
+const LEAST_DIRECT: u64 = 1 << 18;
+const MOST_DIRECT: u64 = 4 << 20;
 
 impl FromStr for Io {
     type Err = Error;
@@ -68,39 +88,6 @@ impl FromStr for Io {
             "direct" => Ok(Self::Direct),
             _ => Err(Error::Argument(format!("io must be mmap, pread or direct, not {name:?}"))),
         }
-    }
-}
-
-/// A window's bytes where they must be copied: pages, as reads past the cache need them.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Buffer(Vec<Page>);
-
-/// Bytes in a page of a buffer: the largest block of a disk.
-const PAGE: usize = 4096;
-
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(4096))]
-struct Page([u8; PAGE]);
-
-impl Buffer {
-    /// Room for `length` bytes, on a page.
-    fn room(&mut self, length: usize) -> &mut [u8] {
-        let pages = length.div_ceil(PAGE);
-        if self.0.len() < pages {
-            // What was read before is of no use: it need not be copied.
-            self.0 = Vec::new();
-            self.0.resize(pages, Page([0; PAGE]));
-        }
-        &mut Page::bytes(&mut self.0)[..length]
-    }
-}
-
-impl Page {
-    #[expect(unsafe_code, reason = "pages are bytes")]
-    fn bytes(pages: &mut [Self]) -> &mut [u8] {
-        // SAFETY: a page is `PAGE` bytes, any of which are valid, without padding; the borrow is that
-        // of all pages.
-        unsafe { std::slice::from_raw_parts_mut(pages.as_mut_ptr().cast(), size_of_val(pages)) }
     }
 }
 

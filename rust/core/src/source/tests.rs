@@ -77,3 +77,17 @@ fn a_file_replaced_after_its_header_was_read_is_refused() {
         assert!(matches!(open(&shard, io), Err(Error::Changed { .. })));
     }
 }
+
+#[test]
+fn direct_reads_are_large_and_their_buffers_bounded() {
+    for columns in 2..=10 {
+        for threads in [1, 2, 8, 64] {
+            let bytes = Io::Direct.tile_bytes(columns, threads);
+            // What lies on no page still fits into one request.
+            assert!((bytes + (8 << 10)).is_power_of_two());
+            assert!(threads > 2 || bytes > 1 << 20, "{columns} columns, {threads} threads");
+            let buffers = (columns * Io::Direct.workers(threads, columns)) as u64;
+            assert!(bytes == (256 << 10) - (8 << 10) || bytes * buffers <= 192 << 20);
+        }
+    }
+}
