@@ -173,16 +173,25 @@ def bench(
     found = Bench(machine(where), [], [], [], used, runs)
     if checkpoints:
         opened = [Checkpoint.open(path) for path in checkpoints]
-        _measure(found, opened, size, watcher)
+        _measure(found, opened, [*opened[:2], opened[-1]], size, watcher)
         return found
     for dtype in DTYPES:
-        with _scratch(folder, size) as scratch:
-            note(f"making a base, 8 parents and a child in {dtype}, {size:,} bytes, in {scratch}")
-            paths = make_family(scratch, dtype, max(PARENTS), size, used)
-            opened = [Checkpoint.open(path) for path in paths]
-            assert_replayed(_plans(opened, size)[0][1], dtype, used)
-            _measure(found, opened, size, watcher)
+        with _scratch(folder, 2 * size) as scratch:
+            many = _made(scratch / "warm", dtype, max(PARENTS), size, used, note)
+            three = _made(scratch / "cold", dtype, 1, size, used, note)
+            for opened in (many, three):
+                assert_replayed(_plans(opened, size)[0][1], dtype, used)
+            _measure(found, many, three, size, watcher)
     return found
+
+
+def _made(
+    folder: Path, dtype: str, parents: int, size: int, threads: int, note: Callable[[str], None]
+) -> list[Checkpoint]:
+    """Make a family of ``size`` bytes in all: a base, parents and a child."""
+    several = f"{parents} parents" if parents > 1 else "a parent"
+    note(f"making a base, {several} and a child in {dtype}, {size:,} bytes, in {folder}")
+    return [Checkpoint.open(path) for path in make_family(folder, dtype, parents, size, threads)]
 
 
 @contextmanager
@@ -204,8 +213,17 @@ def _scratch(folder: Path | None, size: int) -> Iterator[Path]:
         raise WriteError(f"{parent}: {error}") from error
 
 
-def _measure(found: Bench, opened: list[Checkpoint], size: int, watcher: Watcher | None) -> None:
-    """Assert equality, then time every case in turns, and add it all to what was found."""
+def _measure(
+    found: Bench,
+    opened: list[Checkpoint],
+    three: list[Checkpoint],
+    size: int,
+    watcher: Watcher | None,
+) -> None:
+    """Assert equality, then time every case in turns, and add it all to what was found.
+
+    What is cold is ``three`` of them, or like them: base, parent and child.
+    """
     plans, part = _plans(opened, size)
     whole = plans[len(opened) - 2]
     dtype = "+".join(sorted({t.dtype for each in opened for t in each.tensors.values()}))
@@ -217,8 +235,9 @@ def _measure(found: Bench, opened: list[Checkpoint], size: int, watcher: Watcher
             "largest_deviation": assert_equal(part, found.threads),
         }
     )
-    paths = [shard.path for each in opened for shard in each.shards]
-    cases = [*_warm(plans, opened, dtype, found), *_cold(whole, paths, dtype, found, size)]
+    paths = [shard.path for each in three for shard in each.shards]
+    cold = _plans(three, size)[0][1]
+    cases = [*_warm(plans, opened, dtype, found), *_cold(cold, paths, dtype, found, size)]
     if watcher is not None:
         watcher.start(found.runs * sum(each.bytes for each in cases))
     done = 0
@@ -365,7 +384,8 @@ def _cold(plan: _core.Plan, paths: list[Path], dtype: str, found: Bench, size: i
         options: dict[str, Any] = {"threads": threads, "io": io}
         for what, call in (("read", _core.read), ("gram", _core.gram)):
             timed = partial(call, plan, 0, plan.slices, **options)
-            cases.append(Case(f"{what}, {io}", dtype, False, planned, timed))
+            parents = 1 if what == "gram" else None
+            cases.append(Case(f"{what}, {io}", dtype, False, planned, timed, parents))
     return cases
 
 

@@ -434,7 +434,8 @@ def bench(
     """Measure how fast checkpoints are read, compared, replayed and hashed here.
 
     With CHECKPOINTS, on these: first the base, then parents, last the child. Without, on a base,
-    eight parents and a child that are made in bf16, f16 and f32, one after the other, and removed.
+    eight parents and a child that are made in bf16, f16 and f32, one after the other, and removed;
+    from the disk, on a base, a parent and a child.
 
     Every speed is in GB/s (10^9 bytes) and a share of a ceiling: in the page cache (warm), of
     reading the mapped bytes; from the disk (cold), of the fastest direct read of the same files. It

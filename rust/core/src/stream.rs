@@ -253,8 +253,10 @@ pub(crate) fn tiles<T: Send>(
             return Err(Error::Interrupted);
         }
         let tile = &tiles[index];
-        // The disk is to be busy while this one is computed.
-        if let Some(next) = tiles.get(index + workers) {
+        // The disk is to be busy while this one is computed. Where buffers are filled, it is by others.
+        if options.io == Io::Mmap
+            && let Some(next) = tiles.get(index + workers)
+        {
             sources.expect(next);
         }
         let elements = tile.elements();
