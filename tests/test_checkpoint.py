@@ -2,6 +2,7 @@ import json
 import os
 import tempfile
 import threading
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -255,6 +256,21 @@ def test_names_stand_where_they_do_one_by_one(names):
         path = Path(folder, "m.safetensors")
         path.write_bytes(encode_safetensors({name: np.zeros(1, BF16) for name in names}))
         assert places_of(Checkpoint.open(path)) == [place_of(name) for name in sorted(names)]
+
+
+def test_a_name_of_many_numbers_costs_no_more_than_its_length(tmp_path):
+    long = "layers.7" + ".1" * 200_000 + ".weight"
+    tensors = {f"layers.{number}.attn.weight": np.zeros(1, BF16) for number in range(3000)}
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(encode_safetensors(tensors | {long: np.zeros(1, BF16)}))
+    tracemalloc.start()
+    try:
+        places = places_of(Checkpoint.open(path))
+        # A table with a column for each number would be 4.8 GB.
+        assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    finally:
+        tracemalloc.stop()
+    assert sorted(place.layer for place in places) == sorted([*range(3000), 7])
 
 
 def test_mates_have_name_shape_and_class_in_common(tmp_path):

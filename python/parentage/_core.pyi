@@ -91,8 +91,10 @@ class Checkpoint:
         """How many tensors there are."""
     def names(self, *endings: str) -> list[str]:
         """The names of the tensors that end in one of `endings`, or of all; sorted."""
-    def templates(self) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
-        """Templates of names, that of each name (T,), and its numbers, then -1 (T, N)."""
+    def templates(
+        self,
+    ) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Templates of names, that of each name (T,), numbers (N,), the first of each name (T,)."""
     @property
     def elements(self) -> int:
         """Elements of all tensors."""

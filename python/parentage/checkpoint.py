@@ -89,31 +89,36 @@ def place_of(name: str) -> Place:
 
 def places_of(checkpoint: Checkpoint) -> list[Place]:
     """Return where the names of a checkpoint's tensors stand, in the order of the tensors."""
-    templates, which, numbers = checkpoint.core.templates()
-    components, layers, experts = (
-        zip(*map(_places_of, templates), strict=True) if templates else ((),) * 3
-    )
+    templates, which, numbers, starts = checkpoint.core.templates()
+    places = [_places_of(template) for template in templates]
+    components = [component for component, _, _ in places]
+    # What a name has no number for is read past the last.
+    padded = np.append(numbers, -1)
 
     def read(places: Sequence[int | None]) -> list[int | None]:
-        # One column more: what a name has no number for is read there.
-        padded = np.pad(numbers, ((0, 0), (0, 1)), constant_values=-1)
         column = np.array([-1 if place is None else place for place in places], dtype=np.intp)
-        read = padded[np.arange(len(which)), column[which]].tolist()
-        return [None if number < 0 else number for number in read]
+        column = column[which]
+        found = padded[np.where(column < 0, len(numbers), starts + column)].tolist()
+        return [None if number < 0 else number for number in found]
 
-    of_each = [components[template] for template in which.tolist()]
     with collection_paused():
-        return list(map(Place._make, zip(of_each, read(layers), read(experts), strict=True)))
+        rows = zip(
+            [components[template] for template in which.tolist()],
+            read([layer for _, layer, _ in places]),
+            read([expert for _, _, expert in places]),
+            strict=True,
+        )
+        return list(map(Place._make, rows))
 
 
 def body_layers(checkpoint: Checkpoint) -> frozenset[int]:
     """Return the numbers of the layers of the body of the model."""
-    templates, which, numbers = checkpoint.core.templates()
+    templates, which, numbers, starts = checkpoint.core.templates()
     found: set[int] = set()
     for index, template in enumerate(templates):
         component, layer, _ = _places_of(template)
         if layer is not None and is_of_the_body(component):
-            found.update(np.unique(numbers[which == index, layer]).tolist())
+            found.update(np.unique(numbers[starts[which == index] + layer]).tolist())
     return frozenset(found)
 
 

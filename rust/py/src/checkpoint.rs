@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods};
+use numpy::{IntoPyArray, PyArray1};
 use parentage_core::checkpoint::{self, names::take_apart};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
@@ -18,8 +18,9 @@ type Shard = (PathBuf, String, u64, u64, Option<i128>, Vec<(String, String)>);
 type Tensor<'py> =
     (usize, Bound<'py, PyString>, Bound<'py, PyString>, Bound<'py, PyTuple>, usize, u64, u64);
 
-/// Templates, which of them (T,), numbers (T, N).
-type Templates<'py> = (Vec<String>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray2<i64>>);
+/// Templates, which of them (T,), numbers (N,), the first of each (T,).
+type Templates<'py> =
+    (Vec<String>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>);
 
 /// Makes tensors of Python. They have few dtypes and shapes, so that one object of each will do.
 struct Tensors<'py, 'a> {
@@ -98,19 +99,14 @@ impl Checkpoint {
         Ok(found)
     }
 
-    /// The templates of all names, which one is that of each, and the numbers in each, -1 after the last.
-    fn templates<'py>(&self, py: Python<'py>) -> PyResult<Templates<'py>> {
-        let names = self.0.tensors.iter().map(|tensor| tensor.name.as_str());
-        let found = take_apart(names);
-        let most = found.numbers.iter().map(Vec::len).max().unwrap_or(0);
-        let mut numbers = Vec::with_capacity(found.numbers.len() * most);
-        for row in &found.numbers {
-            numbers.extend(row.iter().map(|&number| i64::from(number)));
-            numbers.resize(numbers.len() + most - row.len(), -1);
-        }
+    /// The templates of all names, which one is that of each, the numbers of all names, and where those
+    /// of each begin.
+    fn templates<'py>(&self, py: Python<'py>) -> Templates<'py> {
+        let found = take_apart(self.0.tensors.iter().map(|tensor| tensor.name.as_str()));
         let which: Vec<_> = found.which.iter().map(|&which| which as i64).collect();
-        let numbers = numbers.into_pyarray(py).reshape([which.len(), most])?;
-        Ok((found.templates, which.into_pyarray(py), numbers))
+        let starts: Vec<_> = found.starts.iter().map(|&start| start as i64).collect();
+        let numbers: Vec<_> = found.numbers.iter().map(|&number| i64::from(number)).collect();
+        (found.templates, which.into_pyarray(py), numbers.into_pyarray(py), starts.into_pyarray(py))
     }
 
     /// Elements of all tensors.

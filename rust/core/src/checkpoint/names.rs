@@ -12,8 +12,10 @@ pub struct Templates {
     pub templates: Vec<String>,
     /// The template of each name.
     pub which: Vec<usize>,
-    /// The numbers of each name, in the order of the name.
-    pub numbers: Vec<Vec<u32>>,
+    /// The numbers of all names, one name after the other.
+    pub numbers: Vec<u32>,
+    /// The first number of each name.
+    pub starts: Vec<usize>,
 }
 
 /// Takes names apart. A number is what stands between two dots and is 1 to [`DIGITS`] digits.
@@ -23,7 +25,8 @@ pub struct Templates {
 /// let found = take_apart(["a.3.b.17.c", "a.4.b.2.c", "9.a"].into_iter());
 /// assert_eq!(found.templates, ["a.0.b.0.c", "9.a"]);
 /// assert_eq!(found.which, [0, 0, 1]);
-/// assert_eq!(found.numbers, [vec![3, 17], vec![4, 2], vec![]]);
+/// assert_eq!(found.numbers, [3, 17, 4, 2]);
+/// assert_eq!(found.starts, [0, 2, 4]);
 /// ```
 pub fn take_apart<'a>(names: impl Iterator<Item = &'a str>) -> Templates {
     let mut out = Templates::default();
@@ -31,14 +34,14 @@ pub fn take_apart<'a>(names: impl Iterator<Item = &'a str>) -> Templates {
     let mut template = String::new();
     for name in names {
         template.clear();
-        let mut numbers = Vec::new();
+        out.starts.push(out.numbers.len());
         let mut parts = name.split('.').peekable();
         let mut is_first = true;
         while let Some(part) = parts.next() {
             let is_between = !is_first && parts.peek().is_some();
             match number(part).filter(|_| is_between) {
                 Some(number) => {
-                    numbers.push(number);
+                    out.numbers.push(number);
                     template.push('0');
                 }
                 None => template.push_str(part),
@@ -57,7 +60,6 @@ pub fn take_apart<'a>(names: impl Iterator<Item = &'a str>) -> Templates {
             }
         };
         out.which.push(which);
-        out.numbers.push(numbers);
     }
     out
 }
@@ -79,18 +81,20 @@ mod tests {
         let found = take_apart(names.into_iter());
         let templates = ["1.a.2", "a.1234567890.b", "a.0.b", "a..b", "a.+1.b", "", "a.\u{0663}.b"];
         assert_eq!(found.templates, templates);
-        assert_eq!(found.numbers[2], [123_456_789]);
+        assert_eq!((found.numbers, found.starts[2]), (vec![123_456_789], 0));
     }
 
     proptest! {
         #[test]
         fn a_name_is_its_template_and_its_numbers(names in prop::collection::vec("[a.0-9]{0,12}", 0..20)) {
             let found = take_apart(names.iter().map(String::as_str));
-            for (name, (&which, numbers)) in names.iter().zip(found.which.iter().zip(&found.numbers)) {
+            let mut numbers = found.numbers.iter();
+            for (at, name) in names.iter().enumerate() {
+                let which = found.which[at];
+                prop_assert_eq!(found.starts[at], found.numbers.len() - numbers.len());
                 let template: Vec<_> = found.templates[which].split('.').collect();
                 let parts: Vec<_> = name.split('.').collect();
                 prop_assert_eq!(template.len(), parts.len());
-                let mut numbers = numbers.iter();
                 for (at, (part, filled)) in parts.iter().zip(&template).enumerate() {
                     let inside = at > 0 && at + 1 < parts.len();
                     if inside && (1..=DIGITS).contains(&part.len()) && part.bytes().all(|c| c.is_ascii_digit()) {
@@ -100,8 +104,8 @@ mod tests {
                         prop_assert_eq!(part, filled);
                     }
                 }
-                prop_assert_eq!(numbers.next(), None);
             }
+            prop_assert_eq!(numbers.next(), None);
         }
     }
 }
