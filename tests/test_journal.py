@@ -435,6 +435,15 @@ def test_killed_traces_go_on_to_the_same_evidence(tmp_path, whole):
     killed(tmp_path, whole, 2, seed=1)
 
 
+def test_what_was_being_written_when_a_trace_was_killed_is_removed(tmp_path, whole):
+    output = tmp_path / "evidence"
+    left = output / ".writing-abc"
+    left.mkdir(parents=True)
+    (left / "evidence.json").write_text("{")
+    subprocess.run([*COMMAND, *ARGUMENTS, "-o", str(output), "-q"], check=True)
+    assert contents(output) == whole
+
+
 @pytest.mark.slow
 def test_killed_traces_go_on_to_the_same_evidence_twenty_times(tmp_path, whole):
     killed(tmp_path, whole, 20, seed=2)

@@ -25,12 +25,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from parentage import _core
 from parentage.errors import JournalError, ReadError, WriteError
+from parentage.report import WRITING
 
 if sys.platform != "win32":
     import fcntl
@@ -226,7 +228,12 @@ class Journal:
         self._synced = time.monotonic()
 
     def remove(self) -> None:
-        """Remove the file: the evidence is written."""
+        """Remove the file: the evidence is written.
+
+        So is what a process left that was killed while it wrote: nobody else writes here now.
+        """
+        for left in self.path.parent.glob(f"{WRITING}*"):
+            rmtree(left, ignore_errors=True)
         _sync_folder(self.path.parent)
         self.path.unlink()
         self._is_removed = True

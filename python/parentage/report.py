@@ -58,6 +58,10 @@ class Inputs:
         return (self.base, *self.parents, *self.controls)
 
 
+WRITING = ".writing-"
+"""How folders are called that hold files until they are whole."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a recipe reproduces of everything that was compared."""
@@ -201,7 +205,7 @@ class Trace:
         folder = Path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
+            with tempfile.TemporaryDirectory(dir=folder, prefix=WRITING) as scratch:
                 self.slices.write_parquet(Path(scratch, "slices.parquet"), statistics=False)
                 Path(scratch, "evidence.json").write_text(self.to_json(), encoding="utf-8")
                 for name in ("slices.parquet", "evidence.json"):
