@@ -17,7 +17,6 @@ from parentage.checkpoint import (
     Checkpoint,
     component_of,
     distinct_names,
-    expert_of,
     layer_of,
     natural_key,
     place_of,
@@ -97,7 +96,7 @@ MEANINGS = [
 
 @pytest.mark.parametrize(("name", "component", "layer", "expert"), MEANINGS)
 def test_names_say_component_layer_and_expert(name, component, layer, expert):
-    assert (component_of(name), layer_of(name), expert_of(name)) == (component, layer, expert)
+    assert (component_of(name), layer_of(name), place_of(name).expert) == (component, layer, expert)
 
 
 @given(st.text())
@@ -121,7 +120,7 @@ def test_a_number_of_any_length_is_no_obstacle():
     name = f"model.layers.{digits}.mlp.experts.{digits}.w1.weight"
     assert natural_key(name) > natural_key(name.replace(digits, "8" * 5000))
     assert layer_of(name) is None
-    assert expert_of(name) is None
+    assert place_of(name).expert is None
 
 
 @pytest.mark.parametrize(
@@ -233,8 +232,8 @@ def test_a_file_its_folder_its_index_and_its_shards_hold_the_same_tensors(tmp_pa
 def test_tensors_are_a_mapping_sorted_by_name(tmp_path):
     tensors = Checkpoint.open(write_checkpoint(tmp_path / "m", TENSORS, shards=2)).tensors
     assert len(tensors) == len(TENSORS)
-    listed = tensors.listed()
-    assert listed == list(tensors.values()) == [tensors[name] for name in tensors]
+    listed = list(tensors.values())
+    assert listed == [tensors[name] for name in tensors]
     assert listed == [tensors.at(index) for index in range(len(tensors))]
     assert dict(tensors.items()).keys() == tensors.keys() == TENSORS.keys()
     assert [each.index for each in listed] == list(range(len(tensors)))

@@ -172,7 +172,7 @@ def _align(
     whole = [Extent(tensor, 0) for tensor in range(max(map(len, cores)))]
     mates = zip(*(_mates(child, other, pairing) for other in others), strict=True)
     found = [None if min(each) < 0 else [whole[mate] for mate in each] for each in mates]
-    for tensor in sorted(child.tensors.listed(), key=attrgetter("shard", "begin")):
+    for tensor in sorted(child.tensors.values(), key=attrgetter("shard", "begin")):
         extents = found[tensor.index] or _pair(tensor, child, others, pairing)
         if isinstance(extents, str):
             unaligned.append(Unaligned(child.name, tensor.name, extents, tensor.elements))

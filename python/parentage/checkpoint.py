@@ -158,15 +158,6 @@ def layer_of(name: str) -> int | None:
     return place_of(name).layer
 
 
-def expert_of(name: str) -> int | None:
-    """Return the expert that a tensor's name stands for, if any.
-
-    >>> expert_of("model.layers.3.mlp.experts.17.gate_proj.weight")
-    17
-    """
-    return place_of(name).expert
-
-
 def is_of_the_body(component: str) -> bool:
     """Whether layers of a component are those of the language model, not of another tower."""
     return component not in ("vision", "mtp")
@@ -294,17 +285,13 @@ class Tensors(Mapping[str, Tensor]):
         """Return all tensors; going through them is quicker than looking up each."""
         return _Values(self)
 
-    def listed(self) -> list[Tensor]:
-        """Return a list of all tensors."""
-        with collection_paused():
-            return list(map(Tensor._make, self._core.tensors()))
-
 
 class _Values(ValuesView[Tensor]):
     _mapping: Tensors
 
     def __iter__(self) -> Iterator[Tensor]:
-        return iter(self._mapping.listed())
+        with collection_paused():
+            return iter(list(map(Tensor._make, self._mapping._core.tensors())))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from parentage import _core
 from parentage.align import dtype_class, scale_of, tables
-from parentage.checkpoint import is_of_the_body
+from parentage.checkpoint import is_of_the_body, places_of
 from parentage.gram import Gram, joined, unpack
 from parentage.statistics import likeness
 from parentage.stream import IO_OF_RUNS, is_replayed
@@ -136,11 +136,11 @@ def moved_layers(child: Checkpoint, base: Checkpoint, options: Options) -> dict[
 def _matrices(checkpoint: Checkpoint) -> dict[tuple[str, tuple[int, ...]], list[Tensor]]:
     """Return matrices that occur in several layers, by name without the layer, and shape."""
     kinds: dict[tuple[str, tuple[int, ...]], list[Tensor]] = defaultdict(list)
-    for tensor in checkpoint.tensors.values():
+    placed = zip(checkpoint.tensors.values(), places_of(checkpoint), strict=True)
+    for tensor, (component, layer, _) in placed:
         if len(tensor.shape) != 2 or tensor.elements < LEAST_ELEMENTS:
             continue
-        layer = tensor.layer
-        in_body = layer is not None and is_of_the_body(tensor.component)
+        in_body = layer is not None and is_of_the_body(component)
         readable = dtype_class(tensor.dtype) == "float" and scale_of(tensor, checkpoint) is None
         if in_body and readable:
             name = tensor.name.replace(f".{layer}.", ".*.", 1)

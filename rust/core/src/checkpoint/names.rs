@@ -35,21 +35,18 @@ pub fn take_apart<'a>(names: impl Iterator<Item = &'a str>) -> Templates {
     for name in names {
         template.clear();
         out.starts.push(out.numbers.len());
-        let mut parts = name.split('.').peekable();
-        let mut is_first = true;
-        while let Some(part) = parts.next() {
-            let is_between = !is_first && parts.peek().is_some();
-            match number(part).filter(|_| is_between) {
+        let last = name.split('.').count() - 1;
+        for (at, part) in name.split('.').enumerate() {
+            if at > 0 {
+                template.push('.');
+            }
+            match number(part).filter(|_| (1..last).contains(&at)) {
                 Some(number) => {
                     out.numbers.push(number);
                     template.push('0');
                 }
                 None => template.push_str(part),
             }
-            if parts.peek().is_some() {
-                template.push('.');
-            }
-            is_first = false;
         }
         let which = match seen.get(&template) {
             Some(&which) => which,

@@ -43,7 +43,7 @@ impl Io {
             Self::Mmap => 8 << 20,
             Self::Pread => 256 << 10,
             Self::Direct => {
-                let buffers = columns * self.workers(threads, columns);
+                let buffers = self.workers(threads, columns).saturating_mul(columns);
                 let each = DIRECT_BUFFERS / buffers.max(1) as u64;
                 // Whole requests and whole huge pages, with a beginning and an end that are on no page.
                 let piece = 1 << each.clamp(LEAST_DIRECT, MOST_DIRECT).ilog2();
@@ -60,7 +60,9 @@ impl Io {
         match self {
             Self::Mmap => threads,
             Self::Pread => threads.max((4 * threads).min(MOST_READERS)),
-            Self::Direct => threads + if columns <= 4 { READERS } else { READERS_OF_MANY },
+            Self::Direct => {
+                threads.saturating_add(if columns <= 4 { READERS } else { READERS_OF_MANY })
+            }
         }
     }
 }
