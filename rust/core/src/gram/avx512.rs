@@ -49,6 +49,7 @@ impl Simd for Avx512 {
     type Wide = __m512d;
     type Narrow = __m512;
     const PASSES: usize = 1;
+    const COMPARES_BESIDE: bool = true;
 
     #[inline(always)]
     fn call<W: Vectorize>(self, work: W) -> W::Output {

@@ -1,5 +1,7 @@
 //! Counting where columns differ: on the stored bits in one dtype, on the values across dtypes.
 
+#![expect(clippy::needless_range_loop, reason = "a line of every column, not of one")]
+
 use super::generic::Simd;
 use super::scalar;
 use super::values::{Cell, Values, element, is_narrow};
@@ -51,11 +53,7 @@ fn compare_words<S: Simd, const WIDTH: usize>(
         8 => with!(8),
         _ => with!(0),
     }
-    counts.moved += tally.moved;
-    counts.stray += tally.stray;
-    for (count, equal) in counts.equal.iter_mut().zip(&tally.equal) {
-        *count += equal;
-    }
+    tally.add_to(counts);
     let rest = columns[child].bytes.len() % LINE / WIDTH;
     let from = columns[child].len() - rest;
     for k in from..from + rest {
@@ -72,6 +70,16 @@ pub(super) struct Tally {
     pub(super) moved: u64,
     /// Elements where none has, and the child has.
     pub(super) stray: u64,
+}
+
+impl Tally {
+    pub(super) fn add_to(&self, counts: &mut Counts) {
+        counts.moved += self.moved;
+        counts.stray += self.stray;
+        for (count, equal) in counts.equal.iter_mut().zip(&self.equal) {
+            *count += equal;
+        }
+    }
 }
 
 /// [`Simd::tally`] in a function of its own.
@@ -95,7 +103,6 @@ impl<S: Simd, const WIDTH: usize, const CHILD: usize> Vectorize for Tallying<'_,
 pub(super) type Lines<'a> = [&'a [[u8; LINE]]; MAX_COLUMNS];
 
 /// Counts with masks of the elements that differ.
-#[expect(clippy::needless_range_loop, reason = "a line of every column, not of one")]
 #[inline(always)]
 pub(super) fn tally_masks<S: Simd, const WIDTH: usize, const CHILD: usize>(
     simd: S,
@@ -104,25 +111,60 @@ pub(super) fn tally_masks<S: Simd, const WIDTH: usize, const CHILD: usize>(
     tally: &mut Tally,
 ) {
     let child = if CHILD > 0 { CHILD } else { child };
-    let (mut differing, mut movers, mut strays) = ([0_u64; MAX_COLUMNS], 0_u64, 0_u64);
+    let mut masks = Masks::default();
     for line in 0..lines[0].len() {
-        let (base, last) = (&lines[0][line], &lines[child][line]);
+        let mut these = [&lines[0][line]; MAX_COLUMNS];
+        for column in 1..=child {
+            these[column] = &lines[column][line];
+        }
+        masks.add::<S, WIDTH>(simd, &these[..=child]);
+    }
+    masks.add_to::<S, WIDTH>(lines[0].len(), child, tally);
+}
+
+/// Bits set in masks of the elements that differ.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Masks {
+    /// Per column before the child: those that differ from the child.
+    differing: [u64; MAX_COLUMNS],
+    /// Those that differ from the base in some column before the child.
+    movers: u64,
+    /// Those that differ from the base in the child alone.
+    strays: u64,
+}
+
+impl Masks {
+    /// Compares a line of every column.
+    #[inline(always)]
+    pub(super) fn add<S: Simd, const WIDTH: usize>(&mut self, simd: S, lines: &[&[u8; LINE]]) {
+        let child = lines.len() - 1;
+        let (base, last) = (lines[0], lines[child]);
         let changed = simd.differ::<WIDTH>(base, last);
-        differing[0] += u64::from(changed.count_ones());
+        self.differing[0] += u64::from(changed.count_ones());
         let mut moved = 0;
         for column in 1..child {
-            let these = &lines[column][line];
-            moved |= simd.differ::<WIDTH>(these, base);
-            differing[column] += u64::from(simd.differ::<WIDTH>(these, last).count_ones());
+            moved |= simd.differ::<WIDTH>(lines[column], base);
+            let differing = simd.differ::<WIDTH>(lines[column], last);
+            self.differing[column] += u64::from(differing.count_ones());
         }
-        movers += u64::from(moved.count_ones());
-        strays += u64::from((changed & !moved).count_ones());
+        self.movers += u64::from(moved.count_ones());
+        self.strays += u64::from((changed & !moved).count_ones());
     }
-    let elements = (lines[0].len() * LINE / WIDTH) as u64;
-    tally.moved += movers / S::bits(WIDTH);
-    tally.stray += strays / S::bits(WIDTH);
-    for (equal, differing) in tally.equal.iter_mut().zip(&differing[..child]) {
-        *equal += elements - differing / S::bits(WIDTH);
+
+    /// What has been counted in so many `lines`.
+    #[inline(always)]
+    pub(super) fn add_to<S: Simd, const WIDTH: usize>(
+        &self,
+        lines: usize,
+        child: usize,
+        tally: &mut Tally,
+    ) {
+        let elements = (lines * LINE / WIDTH) as u64;
+        tally.moved += self.movers / S::bits(WIDTH);
+        tally.stray += self.strays / S::bits(WIDTH);
+        for (equal, differing) in tally.equal.iter_mut().zip(&self.differing[..child]) {
+            *equal += elements - differing / S::bits(WIDTH);
+        }
     }
 }
 

@@ -53,6 +53,10 @@ pub(super) trait Simd: Copy {
     /// Vectors to a row, of eight float64 or of sixteen float32.
     const PASSES: usize;
 
+    /// Whether lines of a few columns are compared while they are multiplied: where masks have registers
+    /// of their own. All that is done with a line then waits for memory once.
+    const COMPARES_BESIDE: bool = false;
+
     /// Does `work` in a function of its own, compiled with these operations.
     ///
     /// In one function with everything else, the compiler finds no registers for what is innermost.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! for each stretch of elements:
-//!     count differences on the stored bits
+//!     count differences on the stored bits, unless that is done beside the products
 //!     for each run:
 //!         s_ij from the stored bits                                  (see `products`)
 //!         accumulators += float64(s)
@@ -17,9 +17,9 @@
 
 #![expect(clippy::needless_range_loop, reason = "a run or row of every column, not of one")]
 
-use super::compare::compare_alike;
+use super::compare::{Masks, Tally, compare_alike};
 use super::generic::{AHEAD, STRETCH, Simd, cut};
-use super::products::{Arithmetic, Room, Rows, add_many, add_values};
+use super::products::{Arithmetic, Beside, DIRECT, Part, Room, Rows, add_many, add_values};
 use super::values::BLOCK;
 use super::{
     Column, Counts, LANES, Lanes, MAX_COLUMNS, MAX_PAIRS, PROBED, RUN, SQUARES, Sums, Vectorize,
@@ -128,11 +128,16 @@ pub(super) fn products<S: Simd>(
 ) -> Option<([f64; MAX_PAIRS], f64)> {
     let (count, length) = (columns.len(), columns[0].len());
     let (mut all, mut probed, mut exact) = (Sums::default(), Sums::default(), Sums::default());
+    let mut tally = Tally::default();
     let mut last = [[[0; 2 * LINE]; LINES]; MAX_COLUMNS];
     let mut room = [Displaced([[0.0; LANES]; ROWS + 1]); MAX_COLUMNS];
     for start in (0..length).step_by(STRETCH) {
         let stretch = &cut(columns, start, STRETCH.min(length - start))[..count];
-        compare_alike(simd, stretch, counts);
+        // Columns that are compared while they are multiplied: all but what is no whole run.
+        let beside = S::COMPARES_BESIDE && count <= DIRECT;
+        let elements = stretch[0].len();
+        let compared = if beside { elements - elements % RUN } else { 0 };
+        compare_alike(simd, &cut(stretch, compared, elements - compared)[..count], counts);
         let mut runs: [&[Run]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
         let mut rest: [&[Run]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
         for ((column, last), (runs, rest)) in
@@ -147,17 +152,18 @@ pub(super) fn products<S: Simd>(
             }
         }
         let (runs, rest) = (&runs[..count], &rest[..count]);
-        add_runs(simd, runs, usize::MAX, &mut room, &mut all);
-        add_runs(simd, rest, usize::MAX, &mut room, &mut all);
+        let tally = if beside { Some(&mut tally) } else { None };
+        add_runs(simd, runs, usize::MAX, &mut room, &mut all, tally);
+        add_runs(simd, rest, usize::MAX, &mut room, &mut all, None);
         if start.is_multiple_of(PROBED * RUN) {
             // The sums of a probe belong to both.
             let probe = if runs[0].is_empty() { rest } else { runs };
-            add_runs(simd, probe, 1, &mut room, &mut probed);
-            let elements = RUN.min(stretch[0].len());
-            let probe = &cut(stretch, 0, elements)[..count];
+            add_runs(simd, probe, 1, &mut room, &mut probed, None);
+            let probe = &cut(stretch, 0, RUN.min(elements))[..count];
             wide::add::<S, f32>(simd, probe, true, false, counts, &mut exact);
         }
     }
+    tally.add_to(counts);
     settle(count, &all, &probed, &exact)
 }
 
@@ -167,7 +173,8 @@ fn runs_of(runs: &[[u8; 2 * RUN]]) -> &[Run] {
     runs.as_flattened().as_chunks().0.as_chunks().0
 }
 
-/// Adds the products of runs, `most` of them.
+/// Adds the products of runs, `most` of them, and how they compare to a `tally`, if that is wanted:
+/// of at most [`DIRECT`] columns, and as far as vectors [`Simd::COMPARES_BESIDE`].
 #[inline(always)]
 fn add_runs<S: Simd>(
     simd: S,
@@ -175,16 +182,17 @@ fn add_runs<S: Simd>(
     most: usize,
     room: &mut [Displaced; MAX_COLUMNS],
     sums: &mut Sums,
+    tally: Option<&mut Tally>,
 ) {
     let most = most.min(runs[0].len());
     if most == 0 {
         return;
     }
     match *runs {
-        [base, child] => simd.call(Few { simd, runs: [base, child], most, sums }),
-        [base, one, child] => simd.call(Few { simd, runs: [base, one, child], most, sums }),
+        [base, child] => simd.call(Few { simd, runs: [base, child], most, sums, tally }),
+        [base, one, child] => simd.call(Few { simd, runs: [base, one, child], most, sums, tally }),
         [base, one, two, child] => {
-            simd.call(Few { simd, runs: [base, one, two, child], most, sums });
+            simd.call(Few { simd, runs: [base, one, two, child], most, sums, tally });
         }
         _ => simd.call(Many { simd, runs, most, room, sums }),
     }
@@ -196,6 +204,7 @@ struct Few<'a, S, const N: usize> {
     runs: [&'a [Run]; N],
     most: usize,
     sums: &'a mut Sums,
+    tally: Option<&'a mut Tally>,
 }
 
 impl<S: Simd, const N: usize> Vectorize for Few<'_, S, N> {
@@ -203,14 +212,51 @@ impl<S: Simd, const N: usize> Vectorize for Few<'_, S, N> {
 
     #[inline(always)]
     fn run(self) {
-        for number in 0..self.most {
-            let mut run = [Stored(&self.runs[0][number]); N];
-            for column in 0..N {
-                run[column] = Stored(&self.runs[column][number]);
+        match self.tally {
+            Some(tally) if S::COMPARES_BESIDE => {
+                let mut comparing = Comparing { simd: self.simd, masks: Masks::default() };
+                add_few(self.simd, &self.runs, self.most, self.sums, &mut comparing);
+                comparing.masks.add_to::<S, 2>(self.most * LINES, N - 1, tally);
             }
-            for pass in 0..S::PASSES {
-                add_values(Narrow(self.simd), &run, ROWS, pass, self.sums);
+            _ => add_few(self.simd, &self.runs, self.most, self.sums, &mut ()),
+        }
+    }
+}
+
+#[inline(always)]
+fn add_few<'a, S: Simd, B: Beside<Stored<'a>>, const N: usize>(
+    simd: S,
+    runs: &[&'a [Run]; N],
+    most: usize,
+    sums: &mut Sums,
+    beside: &mut B,
+) {
+    for number in 0..most {
+        let mut run = [Stored(&runs[0][number]); N];
+        for column in 0..N {
+            run[column] = Stored(&runs[column][number]);
+        }
+        for pass in 0..S::PASSES {
+            add_values(Narrow(simd), &run, Part { rows: ROWS, pass }, sums, beside);
+        }
+    }
+}
+
+/// Compares each line with its first row.
+struct Comparing<S> {
+    simd: S,
+    masks: Masks,
+}
+
+impl<S: Simd> Beside<Stored<'_>> for Comparing<S> {
+    #[inline(always)]
+    fn row<const N: usize>(&mut self, columns: &[Stored<'_>; N], row: usize, pass: usize) {
+        if pass == 0 && row.is_multiple_of(2) {
+            let mut lines = [&columns[0].0[row / 2]; N];
+            for column in 1..N {
+                lines[column] = &columns[column].0[row / 2];
             }
+            self.masks.add::<S, 2>(self.simd, &lines);
         }
     }
 }
@@ -237,7 +283,7 @@ impl<S: Simd> Vectorize for Many<'_, S> {
             }
             let run = &run[..count];
             for pass in 0..S::PASSES {
-                add_many(Narrow(self.simd), run, self.room, ROWS, pass, self.sums);
+                add_many(Narrow(self.simd), run, self.room, Part { rows: ROWS, pass }, self.sums);
             }
         }
     }

@@ -55,6 +55,24 @@ pub(super) trait Rows<A: Arithmetic> {
     fn expect(&self, _arithmetic: A, _row: usize, _pass: usize) {}
 }
 
+/// What is done with rows beside their products, while they are at hand.
+pub(super) trait Beside<R> {
+    /// Sees part `pass` of a row, in the order of rows.
+    fn row<const N: usize>(&mut self, columns: &[R; N], row: usize, pass: usize);
+}
+
+impl<R> Beside<R> for () {
+    #[inline(always)]
+    fn row<const N: usize>(&mut self, _columns: &[R; N], _row: usize, _pass: usize) {}
+}
+
+/// Part `pass < PASSES` of some rows.
+#[derive(Clone, Copy)]
+pub(super) struct Part {
+    pub(super) rows: usize,
+    pub(super) pass: usize,
+}
+
 /// Rows of lanes that can be written.
 pub(super) trait Room<A: Arithmetic>: Rows<A> {
     /// Writes part `pass < PASSES` of a row.
@@ -62,18 +80,18 @@ pub(super) trait Room<A: Arithmetic>: Rows<A> {
 }
 
 /// Adds the products of all pairs of at most [`DIRECT`] columns, which hold values: the base is
-/// subtracted, and the binades of the child, the last of them, are squared, on the way.
+/// subtracted, and the binades of the child, the last of them, are squared, on the way. `beside` sees every row.
 #[inline(always)]
-pub(super) fn add_values<A: Arithmetic, R: Rows<A>, const N: usize>(
+pub(super) fn add_values<A: Arithmetic, R: Rows<A>, B: Beside<R>, const N: usize>(
     arithmetic: A,
     columns: &[R; N],
-    rows: usize,
-    pass: usize,
+    part: Part,
     sums: &mut Sums,
+    beside: &mut B,
 ) {
     const { assert!(N <= DIRECT) };
     let room = &mut [Nowhere; N];
-    triangle::<A, R, Nowhere, N, true>(arithmetic, columns, room, 0, rows, pass, sums);
+    triangle::<A, R, Nowhere, B, N, true>(arithmetic, columns, room, 0, part, sums, beside);
 }
 
 /// Room for what need not be kept.
@@ -100,28 +118,27 @@ pub(super) fn add_many<A: Arithmetic, R: Rows<A>, D: Room<A>>(
     arithmetic: A,
     columns: &[R],
     room: &mut [D],
-    rows: usize,
-    pass: usize,
+    part: Part,
     sums: &mut Sums,
 ) {
     let count = columns.len().min(MAX_COLUMNS);
-    let room = &mut room[..count];
-    triangle::<A, R, D, SIDE, false>(arithmetic, columns, room, 0, rows, pass, sums);
+    let (room, none) = (&mut room[..count], &mut ());
+    triangle::<A, R, D, (), SIDE, false>(arithmetic, columns, room, 0, part, sums, none);
     for i in (SIDE..count).step_by(SIDE) {
         match count - i {
-            1 => triangle::<A, R, D, 1, true>(arithmetic, columns, room, i, rows, pass, sums),
-            2 => triangle::<A, R, D, 2, true>(arithmetic, columns, room, i, rows, pass, sums),
-            3 => triangle::<A, R, D, 3, true>(arithmetic, columns, room, i, rows, pass, sums),
-            _ => triangle::<A, R, D, 3, false>(arithmetic, columns, room, i, rows, pass, sums),
+            1 => triangle::<A, R, D, (), 1, true>(arithmetic, columns, room, i, part, sums, none),
+            2 => triangle::<A, R, D, (), 2, true>(arithmetic, columns, room, i, part, sums, none),
+            3 => triangle::<A, R, D, (), 3, true>(arithmetic, columns, room, i, part, sums, none),
+            _ => triangle::<A, R, D, (), 3, false>(arithmetic, columns, room, i, part, sums, none),
         }
     }
     for i in (0..count).step_by(SIDE) {
         for j in (i + SIDE..count).step_by(SIDE) {
             let (corner, gram) = ((i, j), &mut sums.gram);
             match count - j {
-                1 => rectangle::<A, D, 1>(arithmetic, room, corner, rows, pass, gram),
-                2 => rectangle::<A, D, 2>(arithmetic, room, corner, rows, pass, gram),
-                _ => rectangle::<A, D, 3>(arithmetic, room, corner, rows, pass, gram),
+                1 => rectangle::<A, D, 1>(arithmetic, room, corner, part, gram),
+                2 => rectangle::<A, D, 2>(arithmetic, room, corner, part, gram),
+                _ => rectangle::<A, D, 3>(arithmetic, room, corner, part, gram),
             }
         }
     }
@@ -130,14 +147,21 @@ pub(super) fn add_many<A: Arithmetic, R: Rows<A>, D: Room<A>>(
 /// The N x N block of the matrix on the diagonal at `first`, whose columns are displaced on the way,
 /// and with `CHILD` the squares of the binades of the last of them.
 #[inline(always)]
-fn triangle<A: Arithmetic, R: Rows<A>, D: Room<A>, const N: usize, const CHILD: bool>(
+fn triangle<
+    A: Arithmetic,
+    R: Rows<A>,
+    D: Room<A>,
+    B: Beside<R>,
+    const N: usize,
+    const CHILD: bool,
+>(
     arithmetic: A,
     columns: &[R],
     room: &mut [D],
     first: usize,
-    rows: usize,
-    pass: usize,
+    Part { rows, pass }: Part,
     sums: &mut Sums,
+    beside: &mut B,
 ) {
     let entry = |i: usize, j: usize| pair(columns.len(), first + i, first + j);
     let (before, from_here) = room.split_at_mut(first);
@@ -155,6 +179,7 @@ fn triangle<A: Arithmetic, R: Rows<A>, D: Room<A>, const N: usize, const CHILD: 
     let mut energy = arithmetic.begin(&sums.energy, pass);
     for from in (0..rows).step_by(A::SQUARES) {
         for row in from..rows.min(from + A::SQUARES) {
+            beside.row(block, row, pass);
             let mut values = [arithmetic.zero(); N];
             for i in 0..N {
                 block[i].expect(arithmetic, row, pass);
@@ -210,8 +235,7 @@ fn rectangle<A: Arithmetic, R: Rows<A>, const N: usize>(
     arithmetic: A,
     columns: &[R],
     corner: (usize, usize),
-    rows: usize,
-    pass: usize,
+    Part { rows, pass }: Part,
     gram: &mut [Lanes],
 ) {
     let entry = |i: usize, j: usize| pair(columns.len(), corner.0 + i, corner.1 + j);

@@ -17,7 +17,7 @@ use std::marker::PhantomData;
 
 use super::compare::{compare_alike, compare_mixed};
 use super::generic::{STRETCH, Simd, cut, prefetch};
-use super::products::{Arithmetic, add_many, add_values};
+use super::products::{Arithmetic, Part, add_many, add_values};
 use super::values::{BLOCK, Cell, ROWS, Stored, Values, element, is_narrow};
 use super::{Column, Counts, Lanes, MAX_COLUMNS, MAX_PAIRS, Sums, Vectorize, WIDE_LANES, scalar};
 use crate::checkpoint::dtype::Dtype;
@@ -168,7 +168,7 @@ impl<T: Cell, const N: usize> Blocks for Few<T, N> {
     #[inline(always)]
     fn add<S: Simd>(&mut self, simd: S, _count: usize, rows: usize, sums: &mut Sums) {
         for pass in 0..S::PASSES {
-            add_values(Wide(simd), &self.0, rows, pass, sums);
+            add_values(Wide(simd), &self.0, Part { rows, pass }, sums, &mut ());
         }
     }
 
@@ -179,7 +179,7 @@ impl<T: Cell, const N: usize> Blocks for Few<T, N> {
             return false;
         }
         for pass in 0..S::PASSES {
-            add_values(Wide(simd), &stored, ROWS, pass, sums);
+            add_values(Wide(simd), &stored, Part { rows: ROWS, pass }, sums, &mut ());
         }
         true
     }
@@ -208,7 +208,7 @@ impl<T: Cell> Blocks for Many<T> {
     fn add<S: Simd>(&mut self, simd: S, count: usize, rows: usize, sums: &mut Sums) {
         let columns = &self.x[..count];
         for pass in 0..S::PASSES {
-            add_many(Wide(simd), columns, &mut self.displaced, rows, pass, sums);
+            add_many(Wide(simd), columns, &mut self.displaced, Part { rows, pass }, sums);
         }
     }
 
@@ -220,7 +220,7 @@ impl<T: Cell> Blocks for Many<T> {
         }
         let stored = &stored[..columns.len()];
         for pass in 0..S::PASSES {
-            add_many(Wide(simd), stored, &mut self.displaced, ROWS, pass, sums);
+            add_many(Wide(simd), stored, &mut self.displaced, Part { rows: ROWS, pass }, sums);
         }
         true
     }
