@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::digest::Digests;
 use crate::error::{Error, Result};
-use crate::gram::{Column, Counts, Level, MAX_COLUMNS, MAX_PAIRS, WEIGHTS, decode, pairs};
+use crate::gram::{
+    AHEAD, Column, Counts, Level, MAX_COLUMNS, MAX_PAIRS, Vectorize, WEIGHTS, decode, pairs,
+};
 use crate::plan::{self, BLOCKS, Plan, Tile};
 use crate::progress::Progress;
 use crate::replay::{self, Machine, Replay, replay_chunk};
@@ -157,8 +159,8 @@ pub fn gram(
 
 /// Streams `slices` once and returns the sum of the 64-bit words of every tile, as a checksum.
 ///
-/// This does the least that can be done with bytes, through the same tiles and windows: what
-/// [`gram`] takes longer than this, it takes for its arithmetic.
+/// This does the least that can be done with bytes, through the same tiles and windows, and as far
+/// ahead: what [`gram`] takes longer than this, it takes for its arithmetic.
 ///
 /// # Errors
 ///
@@ -170,15 +172,37 @@ pub fn read(
     progress: &Progress,
 ) -> Result<u64> {
     let sums = tiles(plan, slices, options, progress, |_, columns| {
-        Ok(columns.iter().fold(0_u64, |sum, column| {
-            let (words, rest) = column.bytes.as_chunks::<8>();
-            let words =
-                words.iter().map(|word| u64::from_le_bytes(*word)).fold(0, u64::wrapping_add);
-            let rest = rest.iter().fold(0, |rest, &byte| rest << 8 | u64::from(byte));
-            sum.wrapping_add(words).wrapping_add(rest)
-        }))
+        let level = options.level;
+        let parts = columns.iter().map(|column| level.vectorize(Checksum { level, column }));
+        Ok(parts.fold(0_u64, u64::wrapping_add))
     })?;
     Ok(sums.into_iter().fold(0, |sum, (_, part)| sum.wrapping_add(part)))
+}
+
+/// The sum of the 64-bit words of a column; what is no whole word is one with zeros.
+struct Checksum<'a> {
+    level: Level,
+    column: &'a Column<'a>,
+}
+
+impl Vectorize for Checksum<'_> {
+    type Output = u64;
+
+    #[inline(always)]
+    fn run(self) -> u64 {
+        let mut sums = [0_u64; 8];
+        let (lines, rest) = self.column.bytes.as_chunks::<64>();
+        for line in lines {
+            self.level.prefetch(line, AHEAD);
+            for (sum, word) in sums.iter_mut().zip(line.as_chunks().0) {
+                *sum = sum.wrapping_add(u64::from_le_bytes(*word));
+            }
+        }
+        let (words, rest) = rest.as_chunks();
+        let words = words.iter().map(|word| u64::from_le_bytes(*word));
+        let rest = rest.iter().rev().fold(0, |rest, &byte| rest << 8 | u64::from(byte));
+        sums.into_iter().chain(words).fold(rest, u64::wrapping_add)
+    }
 }
 
 /// Reads `slices` once and returns their elements, decoded: shape (elements, columns).

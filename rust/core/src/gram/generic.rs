@@ -30,7 +30,7 @@ pub(super) const STRETCH: usize = 2048;
 ///
 /// Nearer than a stretch, what is to be compared would come too late; all at once, there would be more
 /// lines on their way than a core can wait for.
-pub(super) const AHEAD: usize = 8192;
+pub(crate) const AHEAD: usize = 8192;
 
 /// Brings near what comes after a part of every column.
 #[inline(always)]

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use super::generic::Simd;
 use super::{Chunk, Column, MAX_COLUMNS, scalar};
 use crate::error::{Error, Result};
 
@@ -103,6 +104,20 @@ impl Level {
             Kind::Avx512(simd) => simd.vectorize(work),
             #[cfg(target_arch = "aarch64")]
             Kind::Neon(simd) => simd.vectorize(work),
+        }
+    }
+
+    /// Starts to bring the cache line at `bytes`, plus `ahead`, near, where that can be asked for.
+    #[inline(always)]
+    pub(crate) fn prefetch(self, bytes: &[u8], ahead: usize) {
+        match self.0 {
+            Kind::Scalar => {}
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2(simd) => simd.prefetch(bytes, ahead),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512(simd) => simd.prefetch(bytes, ahead),
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon(simd) => simd.prefetch(bytes, ahead),
         }
     }
 

@@ -84,6 +84,7 @@ mod neon;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use generic::AHEAD;
 pub use level::Level;
 pub(crate) use level::Vectorize;
 pub(crate) use widen::binade;
@@ -327,9 +328,13 @@ impl Default for Sums {
 }
 
 impl Sums {
-    /// The matrix and the sum of squared binades.
-    fn reduce(&self) -> ([f64; MAX_PAIRS], f64) {
-        (self.gram.each_ref().map(Lanes::reduce), self.energy.reduce())
+    /// The matrix of so many `columns`, and the sum of squared binades.
+    fn reduce(&self, columns: usize) -> ([f64; MAX_PAIRS], f64) {
+        let mut gram = [0.0; MAX_PAIRS];
+        for (entry, lanes) in gram.iter_mut().zip(&self.gram).take(pairs(columns)) {
+            *entry = lanes.reduce();
+        }
+        (gram, self.energy.reduce())
     }
 }
 
@@ -345,7 +350,8 @@ fn settle(
     probed: &Sums,
     exact: &Sums,
 ) -> Option<([f64; MAX_PAIRS], f64)> {
-    let ((gram, energy), (probed, _), (exact, _)) = (all.reduce(), probed.reduce(), exact.reduce());
+    let (gram, energy) = all.reduce(columns);
+    let ((probed, _), (exact, _)) = (probed.reduce(columns), exact.reduce(columns));
     let norm = |i: usize| exact[pair(columns, i, i)];
     let near = |i: usize, j: usize| {
         let at = pair(columns, i, j);

@@ -103,6 +103,10 @@ impl<S: Simd> Rows<Narrow<S>> for Stored<'_> {
 #[repr(C, align(64))]
 struct Displaced([[f32; LANES]; ROWS + 1]);
 
+impl Displaced {
+    const NONE: [Self; MAX_COLUMNS] = [Self([[0.0; LANES]; ROWS + 1]); MAX_COLUMNS];
+}
+
 impl<S: Simd> Rows<Narrow<S>> for Displaced {
     #[inline(always)]
     fn load(&self, arithmetic: Narrow<S>, row: usize, pass: usize) -> S::Narrow {
@@ -129,8 +133,9 @@ pub(super) fn products<S: Simd>(
     let (count, length) = (columns.len(), columns[0].len());
     let (mut all, mut probed, mut exact) = (Sums::default(), Sums::default(), Sums::default());
     let mut tally = Tally::default();
-    let mut last = [[[0; 2 * LINE]; LINES]; MAX_COLUMNS];
-    let mut room = [Displaced([[0.0; LANES]; ROWS + 1]); MAX_COLUMNS];
+    // Made where they are needed: most chunks are of few columns and whole runs.
+    let mut last: Option<[Run; MAX_COLUMNS]> = None;
+    let mut room: Option<[Displaced; MAX_COLUMNS]> = None;
     for start in (0..length).step_by(STRETCH) {
         let stretch = &cut(columns, start, STRETCH.min(length - start))[..count];
         // Columns that are compared while they are multiplied: all but what is no whole run.
@@ -140,13 +145,14 @@ pub(super) fn products<S: Simd>(
         compare_alike(simd, &cut(stretch, compared, elements - compared)[..count], counts);
         let mut runs: [&[Run]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
         let mut rest: [&[Run]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
-        for ((column, last), (runs, rest)) in
-            stretch.iter().zip(&mut last).zip(runs.iter_mut().zip(&mut rest))
-        {
-            let (whole, part) = column.bytes.as_chunks::<{ 2 * RUN }>();
-            *runs = runs_of(whole);
-            // Only the last stretch has one.
-            if !part.is_empty() {
+        for (column, runs) in stretch.iter().zip(&mut runs) {
+            *runs = runs_of(column.bytes.as_chunks().0);
+        }
+        // Only the last stretch has one.
+        if !elements.is_multiple_of(RUN) {
+            let last = last.get_or_insert([[[0; 2 * LINE]; LINES]; MAX_COLUMNS]);
+            for (column, (last, rest)) in stretch.iter().zip(last.iter_mut().zip(&mut rest)) {
+                let (_, part) = column.bytes.as_chunks::<{ 2 * RUN }>();
                 last.as_flattened_mut()[..part.len()].copy_from_slice(part);
                 *rest = std::slice::from_ref(last);
             }
@@ -180,7 +186,7 @@ fn add_runs<S: Simd>(
     simd: S,
     runs: &[&[Run]],
     most: usize,
-    room: &mut [Displaced; MAX_COLUMNS],
+    room: &mut Option<[Displaced; MAX_COLUMNS]>,
     sums: &mut Sums,
     tally: Option<&mut Tally>,
 ) {
@@ -194,7 +200,10 @@ fn add_runs<S: Simd>(
         [base, one, two, child] => {
             simd.call(Few { simd, runs: [base, one, two, child], most, sums, tally });
         }
-        _ => simd.call(Many { simd, runs, most, room, sums }),
+        _ => {
+            let room = room.get_or_insert(Displaced::NONE);
+            simd.call(Many { simd, runs, most, room, sums });
+        }
     }
 }
 

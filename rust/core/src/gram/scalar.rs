@@ -30,7 +30,7 @@ pub(super) fn chunk(columns: &[Column<'_>], sampled: bool) -> Chunk {
         }
         add_wide(&mut wide, &x[..count], k);
     }
-    let (gram, energy) = narrow(columns).unwrap_or_else(|| wide.reduce());
+    let (gram, energy) = narrow(columns).unwrap_or_else(|| wide.reduce(count));
     out.gram = gram;
     out.energy = rounding.map_or(length as f64 / 12.0, |rounding| rounding.energy(energy));
     out

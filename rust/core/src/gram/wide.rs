@@ -87,13 +87,13 @@ fn products_of<S: Simd, T: Cell>(
 ) -> ([f64; MAX_PAIRS], f64) {
     let mut sums = Sums::default();
     add::<S, T>(simd, columns, compared, false, counts, &mut sums);
-    let found = sums.reduce();
+    let found = sums.reduce(columns.len());
     if found.0.iter().all(|entry| entry.is_finite()) {
         return found;
     }
     let mut sums = Sums::default();
     add::<S, T>(simd, columns, true, true, counts, &mut sums);
-    sums.reduce()
+    sums.reduce(columns.len())
 }
 
 /// Adds the products of elements whose dtypes are for `T`, and the counters, but for those of columns
