@@ -3,6 +3,7 @@
 #![expect(clippy::needless_range_loop, reason = "a line of every column, not of one")]
 
 use super::generic::Simd;
+use super::products::Beside;
 use super::scalar;
 use super::values::{Cell, Values, element, is_narrow};
 use super::widen::{Rounding, binade, power_of_two};
@@ -124,7 +125,7 @@ pub(super) fn tally_masks<S: Simd, const WIDTH: usize, const CHILD: usize>(
 
 /// Bits set in masks of the elements that differ.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Masks {
+struct Masks {
     /// Per column before the child: those that differ from the child.
     differing: [u64; MAX_COLUMNS],
     /// Those that differ from the base in some column before the child.
@@ -136,7 +137,7 @@ pub(super) struct Masks {
 impl Masks {
     /// Compares a line of every column.
     #[inline(always)]
-    pub(super) fn add<S: Simd, const WIDTH: usize>(&mut self, simd: S, lines: &[&[u8; LINE]]) {
+    fn add<S: Simd, const WIDTH: usize>(&mut self, simd: S, lines: &[&[u8; LINE]]) {
         let child = lines.len() - 1;
         let (base, last) = (lines[0], lines[child]);
         let changed = simd.differ::<WIDTH>(base, last);
@@ -153,17 +154,49 @@ impl Masks {
 
     /// What has been counted in so many `lines`.
     #[inline(always)]
-    pub(super) fn add_to<S: Simd, const WIDTH: usize>(
-        &self,
-        lines: usize,
-        child: usize,
-        tally: &mut Tally,
-    ) {
+    fn add_to<S: Simd, const WIDTH: usize>(&self, lines: usize, child: usize, tally: &mut Tally) {
         let elements = (lines * LINE / WIDTH) as u64;
         tally.moved += self.movers / S::bits(WIDTH);
         tally.stray += self.strays / S::bits(WIDTH);
         for (equal, differing) in tally.equal.iter_mut().zip(&self.differing[..child]) {
             *equal += elements - differing / S::bits(WIDTH);
+        }
+    }
+}
+
+/// A column as it is stored, two rows to a line.
+pub(super) trait StoredLines {
+    fn line(&self, line: usize) -> &[u8; LINE];
+}
+
+/// Compares each line of elements of `WIDTH` bytes when its first row is multiplied.
+pub(super) struct Comparing<S, const WIDTH: usize> {
+    simd: S,
+    masks: Masks,
+}
+
+impl<S: Simd, const WIDTH: usize> Comparing<S, WIDTH> {
+    #[inline(always)]
+    pub(super) fn new(simd: S) -> Self {
+        Self { simd, masks: Masks::default() }
+    }
+
+    /// What has been counted in so many lines.
+    #[inline(always)]
+    pub(super) fn add_to(&self, lines: usize, child: usize, tally: &mut Tally) {
+        self.masks.add_to::<S, WIDTH>(lines, child, tally);
+    }
+}
+
+impl<S: Simd, R: StoredLines, const WIDTH: usize> Beside<R> for Comparing<S, WIDTH> {
+    #[inline(always)]
+    fn row<const N: usize>(&mut self, columns: &[R; N], row: usize, pass: usize) {
+        if pass == 0 && row.is_multiple_of(2) {
+            let mut lines = [columns[0].line(row / 2); N];
+            for column in 1..N {
+                lines[column] = columns[column].line(row / 2);
+            }
+            self.masks.add::<S, WIDTH>(self.simd, &lines);
         }
     }
 }

@@ -17,7 +17,7 @@
 
 #![expect(clippy::needless_range_loop, reason = "a run or row of every column, not of one")]
 
-use super::compare::{Masks, Tally, compare_alike};
+use super::compare::{Comparing, StoredLines, Tally, compare_alike};
 use super::generic::{AHEAD, STRETCH, Simd, cut};
 use super::products::{Arithmetic, Beside, DIRECT, Part, Room, Rows, add_many, add_values};
 use super::values::BLOCK;
@@ -80,6 +80,13 @@ type Run = [[u8; 2 * LINE]; LINES];
 /// A run of one column as it is stored.
 #[derive(Clone, Copy)]
 struct Stored<'a>(&'a Run);
+
+impl StoredLines for Stored<'_> {
+    #[inline(always)]
+    fn line(&self, line: usize) -> &[u8; 2 * LINE] {
+        &self.0[line]
+    }
+}
 
 impl<S: Simd> Rows<Narrow<S>> for Stored<'_> {
     #[inline(always)]
@@ -223,9 +230,9 @@ impl<S: Simd, const N: usize> Vectorize for Few<'_, S, N> {
     fn run(self) {
         match self.tally {
             Some(tally) if S::COMPARES_BESIDE => {
-                let mut comparing = Comparing { simd: self.simd, masks: Masks::default() };
+                let mut comparing = Comparing::<S, 2>::new(self.simd);
                 add_few(self.simd, &self.runs, self.most, self.sums, &mut comparing);
-                comparing.masks.add_to::<S, 2>(self.most * LINES, N - 1, tally);
+                comparing.add_to(self.most * LINES, N - 1, tally);
             }
             _ => add_few(self.simd, &self.runs, self.most, self.sums, &mut ()),
         }
@@ -247,25 +254,6 @@ fn add_few<'a, S: Simd, B: Beside<Stored<'a>>, const N: usize>(
         }
         for pass in 0..S::PASSES {
             add_values(Narrow(simd), &run, Part { rows: ROWS, pass }, sums, beside);
-        }
-    }
-}
-
-/// Compares each line with its first row.
-struct Comparing<S> {
-    simd: S,
-    masks: Masks,
-}
-
-impl<S: Simd> Beside<Stored<'_>> for Comparing<S> {
-    #[inline(always)]
-    fn row<const N: usize>(&mut self, columns: &[Stored<'_>; N], row: usize, pass: usize) {
-        if pass == 0 && row.is_multiple_of(2) {
-            let mut lines = [&columns[0].0[row / 2]; N];
-            for column in 1..N {
-                lines[column] = &columns[column].0[row / 2];
-            }
-            self.masks.add::<S, 2>(self.simd, &lines);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Blocks of columns as wide arithmetic takes them: widened into the cache, or as they are stored.
 
+use super::compare::{LINE, StoredLines};
 use super::generic::{AHEAD, Simd};
 use super::products::{Room, Rows};
 use super::wide::Wide;
@@ -164,6 +165,13 @@ impl<'a> Stored<'a> {
             *stored = Self(block);
         }
         true
+    }
+}
+
+impl StoredLines for Stored<'_> {
+    #[inline(always)]
+    fn line(&self, line: usize) -> &[u8; LINE] {
+        &self.0.as_flattened().as_chunks().0[line]
     }
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! for each block of BLOCK elements:
 //!     widen every column to float32 or float64 in the cache          (exact)
-//!     count differences on the stored bits, or on the widened values
+//!     count differences on the stored bits, or on the widened values, or beside the products
 //!     accumulators += X_i * X_j, as float64                          (see `products`)
 //! ```
 //!
@@ -15,7 +15,7 @@
 
 use std::marker::PhantomData;
 
-use super::compare::{compare_alike, compare_mixed};
+use super::compare::{Comparing, Tally, compare_alike, compare_mixed};
 use super::generic::{STRETCH, Simd, cut, prefetch};
 use super::products::{Arithmetic, Part, add_many, add_values};
 use super::values::{BLOCK, Cell, ROWS, Stored, Values, element, is_narrow};
@@ -130,8 +130,18 @@ trait Blocks {
     /// Adds the products of `rows` rows of `count` columns.
     fn add<S: Simd>(&mut self, simd: S, count: usize, rows: usize, sums: &mut Sums);
 
+    /// Whether columns can be compared while stored float32 are multiplied.
+    fn compares_beside<S: Simd>(&self) -> bool;
+
     /// Adds the products of a whole block of float32 as they are stored, or returns that it is none.
-    fn add_stored<S: Simd>(&mut self, simd: S, columns: &[Column<'_>], sums: &mut Sums) -> bool;
+    /// How they compare is added to `tally`, if that is wanted, and done.
+    fn add_stored<S: Simd>(
+        &mut self,
+        simd: S,
+        columns: &[Column<'_>],
+        sums: &mut Sums,
+        tally: Option<&mut Tally>,
+    ) -> bool;
 
     /// Decodes at most [`BLOCK`] elements of every column, continued with zeros to whole rows, and
     /// returns how many rows those are.
@@ -173,13 +183,37 @@ impl<T: Cell, const N: usize> Blocks for Few<T, N> {
     }
 
     #[inline(always)]
-    fn add_stored<S: Simd>(&mut self, simd: S, columns: &[Column<'_>], sums: &mut Sums) -> bool {
+    fn compares_beside<S: Simd>(&self) -> bool {
+        S::COMPARES_BESIDE
+    }
+
+    #[inline(always)]
+    fn add_stored<S: Simd>(
+        &mut self,
+        simd: S,
+        columns: &[Column<'_>],
+        sums: &mut Sums,
+        tally: Option<&mut Tally>,
+    ) -> bool {
         let mut stored = [Stored::NONE; N];
         if !Stored::fill(&mut stored, columns) {
             return false;
         }
-        for pass in 0..S::PASSES {
-            add_values(Wide(simd), &stored, Part { rows: ROWS, pass }, sums, &mut ());
+        match tally {
+            Some(tally) if S::COMPARES_BESIDE => {
+                let mut comparing = Comparing::<S, 4>::new(simd);
+                for pass in 0..S::PASSES {
+                    let part = Part { rows: ROWS, pass };
+                    add_values(Wide(simd), &stored, part, sums, &mut comparing);
+                }
+                comparing.add_to(ROWS / 2, N - 1, tally);
+            }
+            _ => {
+                for pass in 0..S::PASSES {
+                    let part = Part { rows: ROWS, pass };
+                    add_values(Wide(simd), &stored, part, sums, &mut ());
+                }
+            }
         }
         true
     }
@@ -213,7 +247,18 @@ impl<T: Cell> Blocks for Many<T> {
     }
 
     #[inline(always)]
-    fn add_stored<S: Simd>(&mut self, simd: S, columns: &[Column<'_>], sums: &mut Sums) -> bool {
+    fn compares_beside<S: Simd>(&self) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn add_stored<S: Simd>(
+        &mut self,
+        simd: S,
+        columns: &[Column<'_>],
+        sums: &mut Sums,
+        _tally: Option<&mut Tally>,
+    ) -> bool {
         let mut stored = [Stored::NONE; MAX_COLUMNS];
         if !Stored::fill(&mut stored, columns) {
             return false;
@@ -249,15 +294,21 @@ impl<S: Simd, B: Blocks> Vectorize for Blocked<'_, S, B> {
         let alike = scalar::alike(columns);
         let is_stored = alike && !exclude && columns[0].dtype == Dtype::F32;
         let mut blocks = B::new();
+        let beside = is_stored && !compared && blocks.compares_beside::<S>();
+        let mut tally = Tally::default();
         for start in (0..length).step_by(BLOCK) {
-            if alike && !compared && start % STRETCH == 0 {
+            if alike && !compared && !beside && start % STRETCH == 0 {
                 let elements = STRETCH.min(length - start);
                 compare_alike(simd, &cut(columns, start, elements)[..count], counts);
             }
             let elements = BLOCK.min(length - start);
             let part = &cut(columns, start, elements)[..count];
-            if is_stored && blocks.add_stored(simd, part, sums) {
+            let tally = if beside { Some(&mut tally) } else { None };
+            if is_stored && blocks.add_stored(simd, part, sums, tally) {
                 continue;
+            }
+            if beside {
+                compare_alike(simd, part, counts);
             }
             prefetch(simd, part);
             let rows = blocks.widen(simd, part);
@@ -269,6 +320,7 @@ impl<S: Simd, B: Blocks> Vectorize for Blocked<'_, S, B> {
             }
             blocks.add(simd, count, rows, sums);
         }
+        tally.add_to(counts);
     }
 }
 
