@@ -1,7 +1,8 @@
 //! A chunk's result with vectors of any width. *How* a vector is made is the instruction set's file.
 //!
 //! ```text
-//! for each stretch of elements:  count differences on the stored bits, and in narrow arithmetic
+//! for each stretch of elements:  count differences on the stored bits (beside the products, where
+//!                                there are few columns and masks), and in narrow arithmetic
 //!     for each run:  products in float32, straight from the stored bits, added up in float64
 //! if that is not for this chunk, or its probes are off:
 //! for each block of elements:    widen every column into the cache (exact), and
@@ -16,6 +17,7 @@
 //!    and the chunk is done again with the excluded elements set to zero.
 
 use super::compare::{Lines, Tally, tally_masks};
+use super::products::DIRECT;
 use super::widen::Rounding;
 use super::{
     Chunk, Column, Counts, MAX_COLUMNS, SAMPLED, Vectorize, is_for_narrow, narrow, sample, scalar,
@@ -145,6 +147,12 @@ pub(super) fn chunk<S: Simd>(simd: S, columns: &[Column<'_>], sampled: bool) -> 
         None => columns[0].len() as f64 / 12.0,
     };
     out
+}
+
+/// Whether so many columns are compared while they are multiplied.
+#[inline(always)]
+pub(super) fn compares_beside<S: Simd>(columns: usize) -> bool {
+    S::COMPARES_BESIDE && columns <= DIRECT
 }
 
 /// Some elements of every column.

@@ -18,8 +18,8 @@
 #![expect(clippy::needless_range_loop, reason = "a run or row of every column, not of one")]
 
 use super::compare::{Comparing, StoredLines, Tally, compare_alike};
-use super::generic::{AHEAD, STRETCH, Simd, cut};
-use super::products::{Arithmetic, Beside, DIRECT, Part, Room, Rows, add_many, add_values};
+use super::generic::{AHEAD, STRETCH, Simd, compares_beside, cut};
+use super::products::{Arithmetic, Beside, Room, Rows, add_many, add_values};
 use super::values::BLOCK;
 use super::{
     Column, Counts, LANES, Lanes, MAX_COLUMNS, MAX_PAIRS, PROBED, RUN, SQUARES, Sums, Vectorize,
@@ -41,6 +41,7 @@ struct Narrow<S>(S);
 
 impl<S: Simd> Arithmetic for Narrow<S> {
     type Vector = S::Narrow;
+    const PASSES: usize = S::PASSES;
     const SQUARES: usize = SQUARES / LANES;
 
     #[inline(always)]
@@ -146,7 +147,7 @@ pub(super) fn products<S: Simd>(
     for start in (0..length).step_by(STRETCH) {
         let stretch = &cut(columns, start, STRETCH.min(length - start))[..count];
         // Columns that are compared while they are multiplied: all but what is no whole run.
-        let beside = S::COMPARES_BESIDE && count <= DIRECT;
+        let beside = compares_beside::<S>(count);
         let elements = stretch[0].len();
         let compared = if beside { elements - elements % RUN } else { 0 };
         compare_alike(simd, &cut(stretch, compared, elements - compared)[..count], counts);
@@ -187,7 +188,7 @@ fn runs_of(runs: &[[u8; 2 * RUN]]) -> &[Run] {
 }
 
 /// Adds the products of runs, `most` of them, and how they compare to a `tally`, if that is wanted:
-/// of at most [`DIRECT`] columns, and as far as vectors [`Simd::COMPARES_BESIDE`].
+/// see [`compares_beside`].
 #[inline(always)]
 fn add_runs<S: Simd>(
     simd: S,
@@ -252,9 +253,7 @@ fn add_few<'a, S: Simd, B: Beside<Stored<'a>>, const N: usize>(
         for column in 0..N {
             run[column] = Stored(&runs[column][number]);
         }
-        for pass in 0..S::PASSES {
-            add_values(Narrow(simd), &run, Part { rows: ROWS, pass }, sums, beside);
-        }
+        add_values(Narrow(simd), &run, ROWS, sums, beside);
     }
 }
 
@@ -279,9 +278,7 @@ impl<S: Simd> Vectorize for Many<'_, S> {
                 run[column] = Stored(&self.runs[column][number]);
             }
             let run = &run[..count];
-            for pass in 0..S::PASSES {
-                add_many(Narrow(self.simd), run, self.room, Part { rows: ROWS, pass }, self.sums);
-            }
+            add_many(Narrow(self.simd), run, self.room, ROWS, self.sums);
         }
     }
 }

@@ -26,6 +26,8 @@ const SIDE: usize = 3;
 pub(super) trait Arithmetic: Copy {
     /// Some lanes.
     type Vector: Copy;
+    /// Vectors to a row.
+    const PASSES: usize;
     /// Rows after which a sum of the base's squares ends.
     const SQUARES: usize;
 
@@ -68,9 +70,9 @@ impl<R> Beside<R> for () {
 
 /// Part `pass < PASSES` of some rows.
 #[derive(Clone, Copy)]
-pub(super) struct Part {
-    pub(super) rows: usize,
-    pub(super) pass: usize,
+struct Part {
+    rows: usize,
+    pass: usize,
 }
 
 /// Rows of lanes that can be written.
@@ -85,13 +87,16 @@ pub(super) trait Room<A: Arithmetic>: Rows<A> {
 pub(super) fn add_values<A: Arithmetic, R: Rows<A>, B: Beside<R>, const N: usize>(
     arithmetic: A,
     columns: &[R; N],
-    part: Part,
+    rows: usize,
     sums: &mut Sums,
     beside: &mut B,
 ) {
     const { assert!(N <= DIRECT) };
     let room = &mut [Nowhere; N];
-    triangle::<A, R, Nowhere, B, N, true>(arithmetic, columns, room, 0, part, sums, beside);
+    for pass in 0..A::PASSES {
+        let part = Part { rows, pass };
+        triangle::<A, R, Nowhere, B, N, true>(arithmetic, columns, room, 0, part, sums, beside);
+    }
 }
 
 /// Room for what need not be kept.
@@ -118,11 +123,25 @@ pub(super) fn add_many<A: Arithmetic, R: Rows<A>, D: Room<A>>(
     arithmetic: A,
     columns: &[R],
     room: &mut [D],
+    rows: usize,
+    sums: &mut Sums,
+) {
+    let room = &mut room[..columns.len().min(MAX_COLUMNS)];
+    for pass in 0..A::PASSES {
+        add_part(arithmetic, columns, room, Part { rows, pass }, sums);
+    }
+}
+
+/// Adds the products of one part of the rows of more than [`DIRECT`] columns.
+#[inline(always)]
+fn add_part<A: Arithmetic, R: Rows<A>, D: Room<A>>(
+    arithmetic: A,
+    columns: &[R],
+    room: &mut [D],
     part: Part,
     sums: &mut Sums,
 ) {
-    let count = columns.len().min(MAX_COLUMNS);
-    let (room, none) = (&mut room[..count], &mut ());
+    let (count, none) = (room.len(), &mut ());
     triangle::<A, R, D, (), SIDE, false>(arithmetic, columns, room, 0, part, sums, none);
     for i in (SIDE..count).step_by(SIDE) {
         match count - i {

@@ -16,8 +16,8 @@
 use std::marker::PhantomData;
 
 use super::compare::{Comparing, Tally, compare_alike, compare_mixed};
-use super::generic::{STRETCH, Simd, cut, prefetch};
-use super::products::{Arithmetic, Part, add_many, add_values};
+use super::generic::{STRETCH, Simd, compares_beside, cut, prefetch};
+use super::products::{Arithmetic, add_many, add_values};
 use super::values::{BLOCK, Cell, ROWS, Stored, Values, element, is_narrow};
 use super::{Column, Counts, Lanes, MAX_COLUMNS, MAX_PAIRS, Sums, Vectorize, WIDE_LANES, scalar};
 use crate::checkpoint::dtype::Dtype;
@@ -28,6 +28,7 @@ pub(super) struct Wide<S>(pub(super) S);
 
 impl<S: Simd> Arithmetic for Wide<S> {
     type Vector = S::Wide;
+    const PASSES: usize = S::PASSES;
     const SQUARES: usize = ROWS;
 
     #[inline(always)]
@@ -130,11 +131,8 @@ trait Blocks {
     /// Adds the products of `rows` rows of `count` columns.
     fn add<S: Simd>(&mut self, simd: S, count: usize, rows: usize, sums: &mut Sums);
 
-    /// Whether columns can be compared while stored float32 are multiplied.
-    fn compares_beside<S: Simd>(&self) -> bool;
-
     /// Adds the products of a whole block of float32 as they are stored, or returns that it is none.
-    /// How they compare is added to `tally`, if that is wanted, and done.
+    /// How they compare is added to `tally`, if that is wanted: see [`compares_beside`].
     fn add_stored<S: Simd>(
         &mut self,
         simd: S,
@@ -177,14 +175,7 @@ impl<T: Cell, const N: usize> Blocks for Few<T, N> {
 
     #[inline(always)]
     fn add<S: Simd>(&mut self, simd: S, _count: usize, rows: usize, sums: &mut Sums) {
-        for pass in 0..S::PASSES {
-            add_values(Wide(simd), &self.0, Part { rows, pass }, sums, &mut ());
-        }
-    }
-
-    #[inline(always)]
-    fn compares_beside<S: Simd>(&self) -> bool {
-        S::COMPARES_BESIDE
+        add_values(Wide(simd), &self.0, rows, sums, &mut ());
     }
 
     #[inline(always)]
@@ -202,18 +193,10 @@ impl<T: Cell, const N: usize> Blocks for Few<T, N> {
         match tally {
             Some(tally) if S::COMPARES_BESIDE => {
                 let mut comparing = Comparing::<S, 4>::new(simd);
-                for pass in 0..S::PASSES {
-                    let part = Part { rows: ROWS, pass };
-                    add_values(Wide(simd), &stored, part, sums, &mut comparing);
-                }
+                add_values(Wide(simd), &stored, ROWS, sums, &mut comparing);
                 comparing.add_to(ROWS / 2, N - 1, tally);
             }
-            _ => {
-                for pass in 0..S::PASSES {
-                    let part = Part { rows: ROWS, pass };
-                    add_values(Wide(simd), &stored, part, sums, &mut ());
-                }
-            }
+            _ => add_values(Wide(simd), &stored, ROWS, sums, &mut ()),
         }
         true
     }
@@ -241,14 +224,7 @@ impl<T: Cell> Blocks for Many<T> {
     #[inline(always)]
     fn add<S: Simd>(&mut self, simd: S, count: usize, rows: usize, sums: &mut Sums) {
         let columns = &self.x[..count];
-        for pass in 0..S::PASSES {
-            add_many(Wide(simd), columns, &mut self.displaced, Part { rows, pass }, sums);
-        }
-    }
-
-    #[inline(always)]
-    fn compares_beside<S: Simd>(&self) -> bool {
-        false
+        add_many(Wide(simd), columns, &mut self.displaced, rows, sums);
     }
 
     #[inline(always)]
@@ -264,9 +240,7 @@ impl<T: Cell> Blocks for Many<T> {
             return false;
         }
         let stored = &stored[..columns.len()];
-        for pass in 0..S::PASSES {
-            add_many(Wide(simd), stored, &mut self.displaced, Part { rows: ROWS, pass }, sums);
-        }
+        add_many(Wide(simd), stored, &mut self.displaced, ROWS, sums);
         true
     }
 }
@@ -293,8 +267,8 @@ impl<S: Simd, B: Blocks> Vectorize for Blocked<'_, S, B> {
         let (count, length) = (columns.len(), columns[0].len());
         let alike = scalar::alike(columns);
         let is_stored = alike && !exclude && columns[0].dtype == Dtype::F32;
+        let beside = is_stored && !compared && compares_beside::<S>(count);
         let mut blocks = B::new();
-        let beside = is_stored && !compared && blocks.compares_beside::<S>();
         let mut tally = Tally::default();
         for start in (0..length).step_by(BLOCK) {
             if alike && !compared && !beside && start % STRETCH == 0 {
