@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::digest::Digests;
 use crate::error::{Error, Result};
 use crate::gram::{
-    AHEAD, Column, Counts, Level, MAX_COLUMNS, MAX_PAIRS, Vectorize, WEIGHTS, decode, pairs,
+    AHEAD, BINS, Column, Counts, Level, MAX_COLUMNS, MAX_PAIRS, Sampled, Vectorize, WEIGHTS,
+    decode, pairs,
 };
 use crate::plan::{self, BLOCKS, Plan, Tile};
 use crate::progress::Progress;
@@ -62,8 +63,12 @@ pub struct Statistics {
     pub gram: Vec<f64>,
     /// Rounding energy of the child's dtype, shape (S,).
     pub energy: Vec<f64>,
-    /// Sums of [`crate::gram::Chunk::bias`], shape (S, C - 2, [`WEIGHTS`] + 1).
+    /// Sums of [`crate::gram::Sampled::bias`], shape (S, C - 2, [`WEIGHTS`] + 1).
     pub bias: Vec<f64>,
+    /// Sums of [`crate::gram::Sampled::histogram`], shape (S, C - 2, [`BINS`]).
+    pub histogram: Vec<u64>,
+    /// The largest [`crate::gram::Sampled::precision`], shape (S,).
+    pub precision: Vec<u32>,
     /// Counters, shape (S,).
     pub counts: Vec<Counts>,
     /// What every replay reproduces, shape (S, replays).
@@ -109,9 +114,7 @@ pub fn gram(
             let result = options.level.chunk(&window[..columns], chunk.first);
             sums.gram.extend_from_slice(&result.gram[..entries]);
             sums.energy.push(result.energy);
-            if chunk.first {
-                sums.bias.extend(result.bias[1..columns - 1].iter().flatten());
-            }
+            sums.sampled.extend(result.sampled);
             sums.counts.add(&result.counts);
             for (replay, counts) in replays.iter().zip(&mut sums.replayed) {
                 if let Some(place) = replay.place(tile.slice - slices.start, chunk) {
@@ -129,6 +132,8 @@ pub fn gram(
         gram: vec![0.0; count * BLOCKS * entries],
         energy: vec![0.0; count],
         bias: vec![0.0; count * (columns - 2) * (WEIGHTS + 1)],
+        histogram: vec![0; count * (columns - 2) * BINS],
+        precision: vec![0; count],
         counts: vec![Counts::default(); count],
         replayed: vec![replay::Counts::default(); count * replays.len()],
     };
@@ -139,12 +144,18 @@ pub fn gram(
         for (sum, counts) in replayed.iter_mut().zip(&sums.replayed) {
             sum.add(counts);
         }
-        let width = (columns - 2) * (WEIGHTS + 1);
-        for sampled in sums.bias.chunks_exact(width.max(1)) {
-            let bias = &mut total.bias[slice * width..][..width];
-            for (sum, part) in bias.iter_mut().zip(sampled) {
+        for sampled in &sums.sampled {
+            let (parents, width) = (columns - 2, WEIGHTS + 1);
+            let bias = &mut total.bias[slice * parents * width..][..parents * width];
+            for (sum, part) in bias.iter_mut().zip(sampled.bias[1..].as_flattened()) {
                 *sum += part;
             }
+            let histogram = &mut total.histogram[slice * parents * BINS..][..parents * BINS];
+            for (sum, part) in histogram.iter_mut().zip(sampled.histogram[1..].as_flattened()) {
+                *sum += part;
+            }
+            let precision = &mut total.precision[slice];
+            *precision = sampled.precision.max(*precision);
         }
         for (index, chunk) in tile.chunks.iter().enumerate() {
             total.energy[slice] += sums.energy[index];
@@ -236,8 +247,8 @@ const _: () = assert!(MAX_PAIRS == pairs(MAX_COLUMNS));
 struct TileSums {
     gram: Vec<f64>,
     energy: Vec<f64>,
-    bias: Vec<f64>,
-    counts: Box<Counts>,
+    sampled: Vec<Box<Sampled>>,
+    counts: Counts,
     replayed: Vec<replay::Counts>,
 }
 

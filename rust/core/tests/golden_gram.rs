@@ -8,7 +8,7 @@
 use std::fs;
 
 use parentage_core::checkpoint::dtype::Dtype;
-use parentage_core::gram::{BINS, Chunk, Column, Counts, DEFINITION, Level, pairs};
+use parentage_core::gram::{BINS, Chunk, Column, Counts, DEFINITION, Level, Sampled, pairs};
 use serde_json::Value;
 
 fn golden() -> Value {
@@ -71,19 +71,23 @@ fn expected(case: &Value) -> Chunk {
         stray: case["stray"].as_u64().unwrap(),
         ..Counts::default()
     };
-    counts.precision = u32::try_from(case["precision"].as_u64().unwrap()).unwrap();
     fill(&mut counts.equal, &case["equal"]);
     fill(&mut counts.nan, &case["nan"]);
     fill(&mut counts.inf, &case["inf"]);
-    for (row, histogram) in counts.histogram[1..].iter_mut().zip(list(&case["histogram"])) {
+    let mut sampled = Box::new(Sampled {
+        precision: u32::try_from(case["precision"].as_u64().unwrap()).unwrap(),
+        ..Sampled::default()
+    });
+    for (row, histogram) in sampled.histogram[1..].iter_mut().zip(list(&case["histogram"])) {
         fill(row, histogram);
     }
-    let mut chunk = Chunk { energy: bits(&case["energy"]), counts, ..Chunk::default() };
-    for (row, sums) in chunk.bias[1..].iter_mut().zip(list(&case["bias"])) {
+    for (row, sums) in sampled.bias[1..].iter_mut().zip(list(&case["bias"])) {
         for (sum, value) in row.iter_mut().zip(list(sums)) {
             *sum = bits(value);
         }
     }
+    let energy = bits(&case["energy"]);
+    let mut chunk = Chunk { energy, counts, sampled: Some(sampled), ..Chunk::default() };
     for (entry, value) in chunk.gram.iter_mut().zip(list(&case["gram"])) {
         *entry = bits(value);
     }
@@ -111,11 +115,14 @@ fn every_level_has_the_bits_of_every_case() {
             let to_bits = |values: &[f64]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
             assert_eq!(to_bits(&chunk.gram), to_bits(&expected.gram), "{place}: Gram matrix");
             assert_eq!(chunk.energy.to_bits(), expected.energy.to_bits(), "{place}: energy");
+            let (seen, sampled) = (chunk.sampled.unwrap(), expected.sampled.as_ref().unwrap());
             assert_eq!(
-                to_bits(chunk.bias.as_flattened()),
-                to_bits(expected.bias.as_flattened()),
+                to_bits(seen.bias.as_flattened()),
+                to_bits(sampled.bias.as_flattened()),
                 "{place}: bias"
             );
+            assert_eq!(seen.histogram, sampled.histogram, "{place}: histogram");
+            assert_eq!(seen.precision, sampled.precision, "{place}: precision");
             assert_eq!(chunk.counts, expected.counts, "{place}: counts");
         }
     }

@@ -1,6 +1,6 @@
 //! Streaming a plan.
 
-use numpy::ndarray::{Array2, Array3};
+use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods};
 use parentage_core::Io;
 use parentage_core::gram::{BINS, Counts, Level, WEIGHTS, pairs};
@@ -102,20 +102,18 @@ pub(crate) fn gram(
             .into_pyarray(py)
             .unbind()
     };
-    let histogram = Array3::from_shape_fn((slices, columns - 2, BINS), |(slice, parent, bin)| {
-        sums.counts[slice].histogram[parent + 1][bin]
-    });
+    let precision: Vec<u64> = sums.precision.into_iter().map(u64::from).collect();
     Ok(Statistics {
         replayed: Py::new(py, Replayed::new(py, &sums.replayed, slices, replays.len())?)?,
         bias: sums.bias.into_pyarray(py).reshape((slices, columns - 2, WEIGHTS + 1))?.unbind(),
-        precision: scalars(|counts| u64::from(counts.precision)),
+        precision: precision.into_pyarray(py).unbind(),
         excluded: scalars(|counts| counts.excluded),
         moved: scalars(|counts| counts.moved),
         stray: scalars(|counts| counts.stray),
         equal: table(columns - 1, |counts, column| counts.equal[column]),
         nan: table(columns, |counts, column| counts.nan[column]),
         inf: table(columns, |counts, column| counts.inf[column]),
-        histogram: histogram.into_pyarray(py).unbind(),
+        histogram: sums.histogram.into_pyarray(py).reshape((slices, columns - 2, BINS))?.unbind(),
         gram: sums.gram.into_pyarray(py).reshape((slices, BLOCKS, pairs(columns)))?.unbind(),
         energy: sums.energy.into_pyarray(py).unbind(),
     })

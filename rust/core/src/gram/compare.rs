@@ -36,11 +36,28 @@ fn compare_words<S: Simd, const WIDTH: usize>(
         *lines = column.bytes.as_chunks::<LINE>().0;
     }
     let mut tally = Tally::default();
-    let (lines, tally_of) = (&lines, &mut tally);
+    tally_alike::<S, WIDTH>(simd, child, &lines, &mut tally);
+    tally.add_to(counts);
+    let rest = columns[child].bytes.len() % LINE / WIDTH;
+    let from = columns[child].len() - rest;
+    for k in from..from + rest {
+        scalar::compare(columns, &[], k, counts);
+    }
+}
+
+/// Counts differences between lines of elements of `WIDTH` bytes, of columns `0..=child`. There are at
+/// most [`STRETCH`](super::generic::STRETCH) elements.
+#[inline(always)]
+pub(super) fn tally_alike<S: Simd, const WIDTH: usize>(
+    simd: S,
+    child: usize,
+    lines: &Lines<'_>,
+    tally: &mut Tally,
+) {
     // A number of columns that is known when this is compiled keeps the tally in registers.
     macro_rules! with {
         ($child:literal) => {
-            simd.call(Tallying::<_, WIDTH, $child> { simd, child, lines, tally: tally_of })
+            simd.call(Tallying::<_, WIDTH, $child> { simd, child, lines, tally })
         };
     }
     match child {
@@ -53,12 +70,6 @@ fn compare_words<S: Simd, const WIDTH: usize>(
         7 => with!(7),
         8 => with!(8),
         _ => with!(0),
-    }
-    tally.add_to(counts);
-    let rest = columns[child].bytes.len() % LINE / WIDTH;
-    let from = columns[child].len() - rest;
-    for k in from..from + rest {
-        scalar::compare(columns, &[], k, counts);
     }
 }
 

@@ -20,8 +20,8 @@ use super::compare::{Lines, Tally, tally_masks};
 use super::products::DIRECT;
 use super::widen::Rounding;
 use super::{
-    Chunk, Column, Counts, MAX_COLUMNS, SAMPLED, Vectorize, is_for_narrow, narrow, sample, scalar,
-    wide,
+    Chunk, Column, Counts, MAX_COLUMNS, SAMPLED, Sampled, Vectorize, is_for_narrow, narrow, sample,
+    scalar, wide,
 };
 use crate::checkpoint::dtype::Dtype;
 
@@ -129,7 +129,7 @@ pub(super) fn chunk<S: Simd>(simd: S, columns: &[Column<'_>], sampled: bool) -> 
     let rounding = Rounding::of(columns[columns.len() - 1].dtype);
     let mut out = Chunk::default();
     if sampled {
-        add_samples(columns, rounding, &mut out);
+        out.sampled = Some(simd.call(Sampling { columns, rounding }));
     }
     // A closure would be a function of its own, compiled without the instruction set.
     let tried = is_for_narrow(columns);
@@ -169,15 +169,26 @@ pub(super) fn cut<'a>(
     window
 }
 
-/// Looks at the first elements of a chunk.
-#[inline(never)]
-fn add_samples(columns: &[Column<'_>], rounding: Option<Rounding>, out: &mut Chunk) {
-    let mut counts = Counts::default();
-    for k in 0..columns[0].len().min(SAMPLED) {
-        let mut x = scalar::values(columns, k);
-        if scalar::exclude(&x[..columns.len()], &mut counts) {
-            x = [0.0; MAX_COLUMNS];
+/// Looks at the first elements of a chunk, which are counted elsewhere.
+struct Sampling<'a> {
+    columns: &'a [Column<'a>],
+    rounding: Option<Rounding>,
+}
+
+impl Vectorize for Sampling<'_> {
+    type Output = Box<Sampled>;
+
+    #[inline(always)]
+    fn run(self) -> Box<Sampled> {
+        let Self { columns, rounding } = self;
+        let mut seen = Box::<Sampled>::default();
+        for k in 0..columns[0].len().min(SAMPLED) {
+            let mut x = scalar::values(columns, k);
+            if scalar::exclude(&x[..columns.len()], &mut Counts::default()) {
+                x = [0.0; MAX_COLUMNS];
+            }
+            sample(&x[..columns.len()], rounding, &mut seen);
         }
-        sample(&x[..columns.len()], rounding, out);
+        seen
     }
 }

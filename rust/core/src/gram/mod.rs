@@ -104,7 +104,7 @@ pub const MAX_COLUMNS: usize = 10;
 pub const MAX_PAIRS: usize = MAX_COLUMNS * (MAX_COLUMNS + 1) / 2;
 /// Elements at the start of a chunk that are looked at more closely, where that is asked for.
 pub const SAMPLED: usize = 256;
-/// Weights at which a merge is simulated: `(2 j + 1) / 32` for `j` in `0..WEIGHTS`; see [`Chunk::bias`].
+/// Weights at which a merge is simulated: `(2 j + 1) / 32` for `j` in `0..WEIGHTS`; see [`Sampled::bias`].
 pub const WEIGHTS: usize = 16;
 /// Bins of the displacement histogram; see [`bin`].
 pub const BINS: usize = 48;
@@ -170,7 +170,7 @@ impl<'a> Column<'a> {
 }
 
 /// Counts over elements. They add up over chunks in any order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Elements left out of all arithmetic because some column is not finite there.
     pub excluded: u64,
@@ -185,32 +185,11 @@ pub struct Counts {
     pub nan: [u64; MAX_COLUMNS],
     /// Per column: values that are infinite or too large to be held exactly (see [`decode`]).
     pub inf: [u64; MAX_COLUMNS],
-    /// Per column between base and child: displacements of the sampled elements in units of the
-    /// child's last place, binned by [`bin`].
-    pub histogram: [[u64; BINS]; MAX_COLUMNS],
-    /// Most bits after the leading one that the significand of a sampled value of the child uses.
-    pub precision: u32,
-}
-
-impl Default for Counts {
-    fn default() -> Self {
-        Self {
-            excluded: 0,
-            moved: 0,
-            stray: 0,
-            equal: [0; MAX_COLUMNS],
-            nan: [0; MAX_COLUMNS],
-            inf: [0; MAX_COLUMNS],
-            histogram: [[0; BINS]; MAX_COLUMNS],
-            precision: 0,
-        }
-    }
 }
 
 impl Counts {
     /// Adds `other` to every count.
     pub fn add(&mut self, other: &Self) {
-        self.precision = self.precision.max(other.precision);
         self.excluded += other.excluded;
         self.moved += other.moved;
         self.stray += other.stray;
@@ -218,9 +197,30 @@ impl Counts {
             self.equal[column] += other.equal[column];
             self.nan[column] += other.nan[column];
             self.inf[column] += other.inf[column];
-            for (sum, count) in self.histogram[column].iter_mut().zip(&other.histogram[column]) {
-                *sum += count;
-            }
+        }
+    }
+}
+
+/// What was seen in the first [`SAMPLED`] elements of a chunk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sampled {
+    /// Per column between base and child: displacements in units of the child's last place, binned
+    /// by [`bin`].
+    pub histogram: [[u64; BINS]; MAX_COLUMNS],
+    /// Per column between base and child: the sums of `d (round(b + w d) - (b + w d))` for the
+    /// [`WEIGHTS`] weights `w`, rounded to the child's dtype, and last that of `d^2`. Their ratio is what
+    /// rounding adds to a least-squares weight of `w`.
+    pub bias: [[f64; WEIGHTS + 1]; MAX_COLUMNS],
+    /// Most bits after the leading one that the significand of a value of the child uses.
+    pub precision: u32,
+}
+
+impl Default for Sampled {
+    fn default() -> Self {
+        Self {
+            histogram: [[0; BINS]; MAX_COLUMNS],
+            bias: [[0.0; WEIGHTS + 1]; MAX_COLUMNS],
+            precision: 0,
         }
     }
 }
@@ -232,22 +232,15 @@ pub struct Chunk {
     pub gram: [f64; MAX_PAIRS],
     /// Rounding energy of the child's dtype: the sum of ulp(c)^2 / 12.
     pub energy: f64,
-    /// Per column between base and child, over the sampled elements: the sums of
-    /// `d (round(b + w d) - (b + w d))` for the [`WEIGHTS`] weights `w`, rounded to the child's dtype,
-    /// and last that of `d^2`. Their ratio is what rounding adds to a least-squares weight of `w`.
-    pub bias: [[f64; WEIGHTS + 1]; MAX_COLUMNS],
     /// The counters.
     pub counts: Counts,
+    /// What its first elements show, where that was asked for: kilobytes, which few chunks have.
+    pub sampled: Option<Box<Sampled>>,
 }
 
 impl Default for Chunk {
     fn default() -> Self {
-        Self {
-            gram: [0.0; MAX_PAIRS],
-            energy: 0.0,
-            bias: [[0.0; WEIGHTS + 1]; MAX_COLUMNS],
-            counts: Counts::default(),
-        }
+        Self { gram: [0.0; MAX_PAIRS], energy: 0.0, counts: Counts::default(), sampled: None }
     }
 }
 
@@ -273,16 +266,16 @@ pub fn bin(ratio: f64) -> usize {
 ///
 /// `x` are the values of all columns, `rounding` is that of the child's dtype.
 #[inline(always)]
-fn sample(x: &[f64], rounding: Option<Rounding>, out: &mut Chunk) {
+fn sample(x: &[f64], rounding: Option<Rounding>, out: &mut Sampled) {
     let child = x.len() - 1;
     let ulp = |value: f64| rounding.map_or(1.0, |rounding| rounding.ulp(value));
     let bits = x[child].to_bits() << 12;
     if bits != 0 {
-        out.counts.precision = out.counts.precision.max(64 - bits.trailing_zeros());
+        out.precision = out.precision.max(64 - bits.trailing_zeros());
     }
     for column in 1..child {
         let displacement = x[column] - x[0];
-        out.counts.histogram[column][bin(displacement.abs() / ulp(x[child]))] += 1;
+        out.histogram[column][bin(displacement.abs() / ulp(x[child]))] += 1;
         let sums = &mut out.bias[column];
         for (weight, sum) in sums[..WEIGHTS].iter_mut().enumerate() {
             let weight = (2 * weight + 1) as f64 / (2 * WEIGHTS) as f64;

@@ -17,7 +17,7 @@
 
 #![expect(clippy::needless_range_loop, reason = "a run or row of every column, not of one")]
 
-use super::compare::{Comparing, StoredLines, Tally, compare_alike};
+use super::compare::{Comparing, Lines, StoredLines, Tally, compare_alike, tally_alike};
 use super::generic::{AHEAD, STRETCH, Simd, compares_beside, cut};
 use super::products::{Arithmetic, Beside, Room, Rows, add_many, add_values};
 use super::values::BLOCK;
@@ -144,47 +144,50 @@ pub(super) fn products<S: Simd>(
     // Made where they are needed: most chunks are of few columns and whole runs.
     let mut last: Option<[Run; MAX_COLUMNS]> = None;
     let mut room: Option<[Displaced; MAX_COLUMNS]> = None;
-    for start in (0..length).step_by(STRETCH) {
-        let stretch = &cut(columns, start, STRETCH.min(length - start))[..count];
-        // Columns that are compared while they are multiplied: all but what is no whole run.
-        let beside = compares_beside::<S>(count);
-        let elements = stretch[0].len();
-        let compared = if beside { elements - elements % RUN } else { 0 };
-        compare_alike(simd, &cut(stretch, compared, elements - compared)[..count], counts);
+    let mut whole: [&[Run]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
+    for (column, whole) in columns.iter().zip(&mut whole) {
+        *whole = column.bytes.as_chunks().0.as_chunks().0;
+    }
+    let beside = compares_beside::<S>(count);
+    let most = if beside { PROBED } else { STRETCH / RUN };
+    for first in (0..length.div_ceil(RUN)).step_by(most) {
+        let (start, end) = (first * RUN, length.min((first + most) * RUN));
         let mut runs: [&[Run]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
-        let mut rest: [&[Run]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
-        for (column, runs) in stretch.iter().zip(&mut runs) {
-            *runs = runs_of(column.bytes.as_chunks().0);
+        let mut lines: Lines<'_> = [&[]; MAX_COLUMNS];
+        for column in 0..count {
+            let whole = whole[column];
+            runs[column] = &whole[first.min(whole.len())..(first + most).min(whole.len())];
+            lines[column] = runs[column].as_flattened();
         }
-        // Only the last stretch has one.
-        if !elements.is_multiple_of(RUN) {
+        if !beside {
+            tally_alike::<S, 2>(simd, count - 1, &lines, &mut tally);
+        }
+        let mut rest: [&[Run]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
+        let part = (end - start) % RUN;
+        if part > 0 {
+            // Only the last of all.
+            let part = &cut(columns, end - part, part)[..count];
+            compare_alike(simd, part, counts);
             let last = last.get_or_insert([[[0; 2 * LINE]; LINES]; MAX_COLUMNS]);
-            for (column, (last, rest)) in stretch.iter().zip(last.iter_mut().zip(&mut rest)) {
-                let (_, part) = column.bytes.as_chunks::<{ 2 * RUN }>();
-                last.as_flattened_mut()[..part.len()].copy_from_slice(part);
+            for (column, (last, rest)) in part.iter().zip(last.iter_mut().zip(&mut rest)) {
+                last.as_flattened_mut()[..column.bytes.len()].copy_from_slice(column.bytes);
                 *rest = std::slice::from_ref(last);
             }
         }
         let (runs, rest) = (&runs[..count], &rest[..count]);
-        let tally = if beside { Some(&mut tally) } else { None };
-        add_runs(simd, runs, usize::MAX, &mut room, &mut all, tally);
+        let counted = if beside { Some(&mut tally) } else { None };
+        add_runs(simd, runs, usize::MAX, &mut room, &mut all, counted);
         add_runs(simd, rest, usize::MAX, &mut room, &mut all, None);
-        if start.is_multiple_of(PROBED * RUN) {
+        if first.is_multiple_of(PROBED) {
             // The sums of a probe belong to both.
             let probe = if runs[0].is_empty() { rest } else { runs };
             add_runs(simd, probe, 1, &mut room, &mut probed, None);
-            let probe = &cut(stretch, 0, RUN.min(elements))[..count];
+            let probe = &cut(columns, start, RUN.min(end - start))[..count];
             wide::add::<S, f32>(simd, probe, true, false, counts, &mut exact);
         }
     }
     tally.add_to(counts);
     settle(count, &all, &probed, &exact)
-}
-
-/// Whole runs in the bytes of each.
-#[inline(always)]
-fn runs_of(runs: &[[u8; 2 * RUN]]) -> &[Run] {
-    runs.as_flattened().as_chunks().0.as_chunks().0
 }
 
 /// Adds the products of runs, `most` of them, and how they compare to a `tally`, if that is wanted:

@@ -5,7 +5,7 @@
 use super::widen::{Rounding, binade, decode, encode};
 use super::{
     CHUNK, Chunk, Column, Counts, LANES, MAX_COLUMNS, MAX_PAIRS, PROBED, RUN, SAMPLED, SQUARES,
-    Sums, WIDE_LANES, is_for_narrow, pair, pairs, sample, settle,
+    Sampled, Sums, WIDE_LANES, is_for_narrow, pair, pairs, sample, settle,
 };
 
 /// Computes one chunk. All columns hold the same number of elements, at most [`CHUNK`].
@@ -17,7 +17,7 @@ pub(super) fn chunk(columns: &[Column<'_>], sampled: bool) -> Chunk {
     debug_assert!(length <= CHUNK);
     let rounding = Rounding::of(columns[count - 1].dtype);
 
-    let mut out = Chunk::default();
+    let mut out = Chunk { sampled: sampled.then(Box::<Sampled>::default), ..Chunk::default() };
     let mut wide = Sums::default();
     for k in 0..length {
         let mut x = values(columns, k);
@@ -25,8 +25,10 @@ pub(super) fn chunk(columns: &[Column<'_>], sampled: bool) -> Chunk {
         if exclude(&x[..count], &mut out.counts) {
             x = [0.0; MAX_COLUMNS];
         }
-        if sampled && k < SAMPLED {
-            sample(&x[..count], rounding, &mut out);
+        if let Some(seen) = &mut out.sampled
+            && k < SAMPLED
+        {
+            sample(&x[..count], rounding, seen);
         }
         add_wide(&mut wide, &x[..count], k);
     }

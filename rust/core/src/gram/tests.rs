@@ -81,9 +81,12 @@ fn assert_same_bits(level: Level, columns: &[Column<'_>]) {
     let name = level.name();
     assert_eq!(bits(&result), bits(&definition), "{name}: the Gram matrix of {columns:?}");
     assert_eq!(result.energy.to_bits(), definition.energy.to_bits(), "{name}: energy");
+    let (seen, expected) = (result.sampled.unwrap(), definition.sampled.unwrap());
     let flat =
-        |chunk: &Chunk| chunk.bias.as_flattened().iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-    assert_eq!(flat(&result), flat(&definition), "{name}: bias");
+        |seen: &Sampled| seen.bias.as_flattened().iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    assert_eq!(flat(&seen), flat(&expected), "{name}: bias");
+    assert_eq!(seen.histogram, expected.histogram, "{name}: histogram");
+    assert_eq!(seen.precision, expected.precision, "{name}: precision");
     assert_eq!(result.counts, definition.counts, "{name}: counts");
 }
 
@@ -405,11 +408,12 @@ fn counts_say_what_differs() {
     let child = bf16([1.0, 1.5, 2.5, 2.0, 0.0, 4.0]);
     at_every_level(|level| {
         let bytes = [base.clone(), parent.clone(), child.clone()];
-        let counts = level.chunk(&columns(Dtype::Bf16, &bytes), true).counts;
+        let Chunk { counts, sampled, .. } = level.chunk(&columns(Dtype::Bf16, &bytes), true);
         assert_eq!((counts.moved, counts.stray), (3, 1));
         assert_eq!(counts.equal[..2], [4, 3]);
-        assert_eq!(counts.histogram[1][0], 4, "1.0, 2.0, 4.0 and the two zeros do not move");
-        assert_eq!(counts.histogram[1].iter().sum::<u64>(), 6);
+        let histogram = sampled.unwrap().histogram;
+        assert_eq!(histogram[1][0], 4, "1.0, 2.0, 4.0 and the two zeros do not move");
+        assert_eq!(histogram[1].iter().sum::<u64>(), 6);
     });
 }
 
