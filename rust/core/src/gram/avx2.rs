@@ -3,12 +3,23 @@
 
 use std::arch::x86_64::*;
 
-use super::compare::{LINE, Lines, Tally};
+use super::compare::{LINE, Tally};
 use super::generic::{self, STRETCH, Simd};
-use super::{Chunk, Column, MAX_COLUMNS, Vectorize};
+use super::{CHUNK, Chunk, Column, MAX_COLUMNS, Vectorize};
 
-// Counts of a stretch fit their lanes, for bytes as well.
-const _: () = assert!(STRETCH / 32 < 256);
+// Counts fit their lanes.
+const _: () = assert!(STRETCH / 32 < 1 << 8 && CHUNK / 16 < 1 << 16);
+
+/// How many elements compare in which way, in lanes as wide as they are.
+#[derive(Clone, Copy)]
+pub(super) struct Counting {
+    /// Per column before the child: those that have the child's bits.
+    equal: [__m256i; MAX_COLUMNS],
+    /// Those that have the base's bits in every column before the child.
+    still: __m256i,
+    /// Those that have them in the child as well.
+    same: __m256i,
+}
 
 /// Proof that the CPU has AVX2, FMA and F16C.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +63,9 @@ impl Simd for Avx2 {
     type Wide = __m256d;
     type Narrow = __m256;
     const PASSES: usize = 2;
+    const COMPARES_BESIDE: bool = false;
+    const LOADS_HALVES: bool = true;
+    type Counting = Counting;
 
     #[inline(always)]
     fn call<W: Vectorize>(self, work: W) -> W::Output {
@@ -65,69 +79,45 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn bits(width: usize) -> u64 {
-        width as u64
+    fn counting(self) -> Counting {
+        let zero = self.zeros();
+        Counting { equal: [zero; MAX_COLUMNS], still: zero, same: zero }
     }
 
     #[inline(always)]
-    fn differ<const WIDTH: usize>(self, a: &[u8; 64], b: &[u8; 64]) -> u64 {
-        let mut equal = 0;
+    fn count(self, width: usize, lines: &[&[u8; 64]], counting: &mut Counting) {
+        // Masks are -1, and are subtracted.
+        let Counting { equal, still, same } = counting;
+        let child = lines.len() - 1;
         for half in 0..2 {
-            // SAFETY: see above; 32 bytes are read of each at 0 and at 32.
-            let mask = unsafe {
-                let a = _mm256_loadu_si256(a.as_ptr().add(32 * half).cast());
-                let b = _mm256_loadu_si256(b.as_ptr().add(32 * half).cast());
-                _mm256_movemask_epi8(match WIDTH {
-                    1 => _mm256_cmpeq_epi8(a, b),
-                    2 => _mm256_cmpeq_epi16(a, b),
-                    4 => _mm256_cmpeq_epi32(a, b),
-                    _ => _mm256_cmpeq_epi64(a, b),
-                })
-            };
-            equal |= u64::from(mask as u32) << (32 * half);
+            let (b, c) = (self.bytes(lines[0], half), self.bytes(lines[child], half));
+            let kept = self.equal(width, b, c);
+            equal[0] = self.less(width, equal[0], kept);
+            let mut unmoved = self.equal(width, b, b);
+            for column in 1..child {
+                let x = self.bytes(lines[column], half);
+                equal[column] = self.less(width, equal[column], self.equal(width, x, c));
+                unmoved = self.both(unmoved, self.equal(width, x, b));
+            }
+            *still = self.less(width, *still, unmoved);
+            *same = self.less(width, *same, self.both(unmoved, kept));
         }
-        !equal
     }
 
     #[inline(always)]
-    #[expect(clippy::needless_range_loop, reason = "a line of every column, not of one")]
-    fn tally<const WIDTH: usize, const CHILD: usize>(
+    fn counted(
         self,
+        width: usize,
+        lines: usize,
         child: usize,
-        lines: &Lines<'_>,
+        counting: &Counting,
         tally: &mut Tally,
     ) {
-        let child = if CHILD > 0 { CHILD } else { child };
-        // Masks are -1, and are subtracted: a stretch has too few elements for a lane to overflow.
-        let zero = self.zeros();
-        let (mut equal, mut still, mut same) = ([zero; MAX_COLUMNS], zero, zero);
-        let mut lines = *lines;
-        for column in 1..=child {
-            lines[column] = &lines[column][..lines[0].len()];
-        }
-        for line in 0..lines[0].len() {
-            let (base, last) = (&lines[0][line], &lines[child][line]);
-            for half in 0..2 {
-                let (b, c) = (self.bytes(base, half), self.bytes(last, half));
-                let kept = self.equal::<WIDTH>(b, c);
-                equal[0] = self.count::<WIDTH>(equal[0], kept);
-                let mut unmoved = self.equal::<WIDTH>(b, b);
-                for column in 1..child {
-                    let these = &lines[column][line];
-                    let x = self.bytes(these, half);
-                    equal[column] = self.count::<WIDTH>(equal[column], self.equal::<WIDTH>(x, c));
-                    unmoved = self.both(unmoved, self.equal::<WIDTH>(x, b));
-                }
-                still = self.count::<WIDTH>(still, unmoved);
-                same = self.count::<WIDTH>(same, self.both(unmoved, kept));
-            }
-        }
-        let elements = (lines[0].len() * LINE / WIDTH) as u64;
-        let still = self.sum::<WIDTH>(still);
-        tally.moved += elements - still;
-        tally.stray += still - self.sum::<WIDTH>(same);
-        for (sum, equal) in tally.equal.iter_mut().zip(equal).take(child) {
-            *sum += self.sum::<WIDTH>(equal);
+        let still = self.sum(width, counting.still);
+        tally.moved += (lines * LINE / width) as u64 - still;
+        tally.stray += still - self.sum(width, counting.same);
+        for (sum, &equal) in tally.equal.iter_mut().zip(&counting.equal[..child]) {
+            *sum += self.sum(width, equal);
         }
     }
 
@@ -156,6 +146,23 @@ impl Simd for Avx2 {
         let part = &row[16 * pass..16 * pass + 16];
         // SAFETY: see above; `part` is 16 bytes.
         unsafe { _mm256_cvtps_pd(_mm_loadu_ps(part.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    fn load_bf16_bytes(self, row: &[u8; 16], pass: usize) -> __m256d {
+        let part = &row[8 * pass..8 * pass + 8];
+        // SAFETY: see above; `part` is 8 bytes.
+        unsafe {
+            let words = _mm_cvtepu16_epi32(_mm_loadl_epi64(part.as_ptr().cast()));
+            _mm256_cvtps_pd(_mm_castsi128_ps(_mm_slli_epi32::<16>(words)))
+        }
+    }
+
+    #[inline(always)]
+    fn load_f16_bytes(self, row: &[u8; 16], pass: usize) -> __m256d {
+        let part = &row[8 * pass..8 * pass + 8];
+        // SAFETY: see above; `part` is 8 bytes.
+        unsafe { _mm256_cvtps_pd(_mm_cvtph_ps(_mm_loadl_epi64(part.as_ptr().cast()))) }
     }
 
     #[inline(always)]
@@ -290,12 +297,12 @@ impl Avx2 {
         unsafe { _mm256_loadu_si256(part.as_ptr().cast()) }
     }
 
-    /// All ones in the elements of `WIDTH` bytes that are equal, zeros in the others.
+    /// All ones in the elements of `width` bytes that are equal, zeros in the others.
     #[inline(always)]
-    fn equal<const WIDTH: usize>(self, a: __m256i, b: __m256i) -> __m256i {
+    fn equal(self, width: usize, a: __m256i, b: __m256i) -> __m256i {
         // SAFETY: as above.
         unsafe {
-            match WIDTH {
+            match width {
                 1 => _mm256_cmpeq_epi8(a, b),
                 2 => _mm256_cmpeq_epi16(a, b),
                 4 => _mm256_cmpeq_epi32(a, b),
@@ -312,10 +319,10 @@ impl Avx2 {
 
     /// Adds one to each element's count where the mask is set.
     #[inline(always)]
-    fn count<const WIDTH: usize>(self, counts: __m256i, mask: __m256i) -> __m256i {
+    fn less(self, width: usize, counts: __m256i, mask: __m256i) -> __m256i {
         // SAFETY: as above.
         unsafe {
-            match WIDTH {
+            match width {
                 1 => _mm256_sub_epi8(counts, mask),
                 2 => _mm256_sub_epi16(counts, mask),
                 4 => _mm256_sub_epi32(counts, mask),
@@ -324,22 +331,21 @@ impl Avx2 {
         }
     }
 
-    /// The sum of counts of elements of `WIDTH` bytes.
+    /// The sum of counts of elements of `width` bytes.
     #[inline(always)]
-    fn sum<const WIDTH: usize>(self, counts: __m256i) -> u64 {
+    fn sum(self, width: usize, counts: __m256i) -> u64 {
         let mut bytes = [0_u8; 32];
         // SAFETY: as above; 32 bytes are written.
         unsafe { _mm256_storeu_si256(bytes.as_mut_ptr().cast(), counts) };
-        match WIDTH {
+        match width {
             1 => bytes.iter().map(|&count| u64::from(count)).sum(),
             2 => {
                 let counts = bytes.as_chunks().0.iter().map(|count| u16::from_le_bytes(*count));
-                // No sum of a stretch is larger.
-                u64::from(counts.sum::<u16>())
+                counts.map(u64::from).sum()
             }
             4 => {
                 let counts = bytes.as_chunks().0.iter().map(|count| u32::from_le_bytes(*count));
-                u64::from(counts.sum::<u32>())
+                counts.map(u64::from).sum()
             }
             _ => bytes.as_chunks().0.iter().map(|count| u64::from_le_bytes(*count)).sum(),
         }

@@ -3,6 +3,7 @@
 
 use std::arch::x86_64::*;
 
+use super::compare::{Differ, Masks, Tally};
 use super::generic::{self, Simd};
 use super::{Chunk, Column, Vectorize};
 
@@ -45,11 +46,36 @@ fn chunk(simd: Avx512, columns: &[Column<'_>], sampled: bool) -> Chunk {
 
 // SAFETY, for every block below: `self` proves that the CPU has the instruction. Pointers come from
 // references to arrays that hold all the bytes read or written; unaligned forms are used throughout.
+impl Differ for Avx512 {
+    #[inline(always)]
+    fn bits(_width: usize) -> u64 {
+        1
+    }
+
+    #[inline(always)]
+    fn differ(self, width: usize, a: &[u8; 64], b: &[u8; 64]) -> u64 {
+        // SAFETY: see above; 64 bytes are read of each.
+        unsafe {
+            let a = _mm512_loadu_si512(a.as_ptr().cast());
+            let b = _mm512_loadu_si512(b.as_ptr().cast());
+            match width {
+                1 => _mm512_cmpneq_epi8_mask(a, b),
+                2 => u64::from(_mm512_cmpneq_epi16_mask(a, b)),
+                4 => u64::from(_mm512_cmpneq_epi32_mask(a, b)),
+                _ => u64::from(_mm512_cmpneq_epi64_mask(a, b)),
+            }
+        }
+    }
+}
+
+// SAFETY, for every block below: as above.
 impl Simd for Avx512 {
     type Wide = __m512d;
     type Narrow = __m512;
     const PASSES: usize = 1;
     const COMPARES_BESIDE: bool = true;
+    const LOADS_HALVES: bool = true;
+    type Counting = Masks;
 
     #[inline(always)]
     fn call<W: Vectorize>(self, work: W) -> W::Output {
@@ -63,23 +89,25 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn bits(_width: usize) -> u64 {
-        1
+    fn counting(self) -> Masks {
+        Masks::default()
     }
 
     #[inline(always)]
-    fn differ<const WIDTH: usize>(self, a: &[u8; 64], b: &[u8; 64]) -> u64 {
-        // SAFETY: see above; 64 bytes are read of each.
-        unsafe {
-            let a = _mm512_loadu_si512(a.as_ptr().cast());
-            let b = _mm512_loadu_si512(b.as_ptr().cast());
-            match WIDTH {
-                1 => _mm512_cmpneq_epi8_mask(a, b),
-                2 => u64::from(_mm512_cmpneq_epi16_mask(a, b)),
-                4 => u64::from(_mm512_cmpneq_epi32_mask(a, b)),
-                _ => u64::from(_mm512_cmpneq_epi64_mask(a, b)),
-            }
-        }
+    fn count(self, width: usize, lines: &[&[u8; 64]], counting: &mut Masks) {
+        counting.add(self, width, lines);
+    }
+
+    #[inline(always)]
+    fn counted(
+        self,
+        width: usize,
+        lines: usize,
+        child: usize,
+        counting: &Masks,
+        tally: &mut Tally,
+    ) {
+        counting.add_to::<Self>(width, lines, child, tally);
     }
 
     #[inline(always)]
@@ -104,6 +132,21 @@ impl Simd for Avx512 {
     fn load_f32_bytes(self, row: &[u8; 32], _pass: usize) -> __m512d {
         // SAFETY: see above; a row is 32 bytes.
         unsafe { _mm512_cvtps_pd(_mm256_loadu_ps(row.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    fn load_bf16_bytes(self, row: &[u8; 16], _pass: usize) -> __m512d {
+        // SAFETY: see above; a row is 16 bytes.
+        unsafe {
+            let words = _mm256_cvtepu16_epi32(_mm_loadu_si128(row.as_ptr().cast()));
+            _mm512_cvtps_pd(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(words)))
+        }
+    }
+
+    #[inline(always)]
+    fn load_f16_bytes(self, row: &[u8; 16], _pass: usize) -> __m512d {
+        // SAFETY: see above; a row is 16 bytes.
+        unsafe { _mm512_cvtps_pd(_mm256_cvtph_ps(_mm_loadu_si128(row.as_ptr().cast()))) }
     }
 
     #[inline(always)]

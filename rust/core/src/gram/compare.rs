@@ -94,7 +94,8 @@ impl Tally {
     }
 }
 
-/// [`Simd::tally`] in a function of its own.
+/// Counts how lines compare, in a function of its own. `CHILD` is `child`, or 0 where that is not known
+/// when this is compiled.
 struct Tallying<'a, S, const WIDTH: usize, const CHILD: usize> {
     simd: S,
     child: usize,
@@ -107,36 +108,38 @@ impl<S: Simd, const WIDTH: usize, const CHILD: usize> Vectorize for Tallying<'_,
 
     #[inline(always)]
     fn run(self) {
-        self.simd.tally::<WIDTH, CHILD>(self.child, self.lines, self.tally);
+        let Self { simd, child, lines, tally } = self;
+        let child = if CHILD > 0 { CHILD } else { child };
+        let mut counting = simd.counting();
+        let mut lines = *lines;
+        for column in 1..=child {
+            lines[column] = &lines[column][..lines[0].len()];
+        }
+        for line in 0..lines[0].len() {
+            let mut these = [&lines[0][line]; MAX_COLUMNS];
+            for column in 1..=child {
+                these[column] = &lines[column][line];
+            }
+            simd.count(WIDTH, &these[..=child], &mut counting);
+        }
+        simd.counted(WIDTH, lines[0].len(), child, &counting, tally);
     }
 }
 
 /// Lines of every column, of one number.
 pub(super) type Lines<'a> = [&'a [[u8; LINE]]; MAX_COLUMNS];
 
-/// Counts with masks of the elements that differ.
-#[inline(always)]
-pub(super) fn tally_masks<S: Simd, const WIDTH: usize, const CHILD: usize>(
-    simd: S,
-    child: usize,
-    lines: &Lines<'_>,
-    tally: &mut Tally,
-) {
-    let child = if CHILD > 0 { CHILD } else { child };
-    let mut masks = Masks::default();
-    for line in 0..lines[0].len() {
-        let mut these = [&lines[0][line]; MAX_COLUMNS];
-        for column in 1..=child {
-            these[column] = &lines[column][line];
-        }
-        masks.add::<S, WIDTH>(simd, &these[..=child]);
-    }
-    masks.add_to::<S, WIDTH>(lines[0].len(), child, tally);
+/// Comparing with masks of one bit, or some, for each element.
+pub(super) trait Differ: Copy {
+    /// Bits that [`Differ::differ`] sets for an element of `width` bytes.
+    fn bits(width: usize) -> u64;
+    /// A mask of the elements of `width` bytes that differ.
+    fn differ(self, width: usize, a: &[u8; LINE], b: &[u8; LINE]) -> u64;
 }
 
 /// Bits set in masks of the elements that differ.
 #[derive(Clone, Copy, Default)]
-struct Masks {
+pub(super) struct Masks {
     /// Per column before the child: those that differ from the child.
     differing: [u64; MAX_COLUMNS],
     /// Those that differ from the base in some column before the child.
@@ -148,15 +151,15 @@ struct Masks {
 impl Masks {
     /// Compares a line of every column.
     #[inline(always)]
-    fn add<S: Simd, const WIDTH: usize>(&mut self, simd: S, lines: &[&[u8; LINE]]) {
+    pub(super) fn add<D: Differ>(&mut self, simd: D, width: usize, lines: &[&[u8; LINE]]) {
         let child = lines.len() - 1;
         let (base, last) = (lines[0], lines[child]);
-        let changed = simd.differ::<WIDTH>(base, last);
+        let changed = simd.differ(width, base, last);
         self.differing[0] += u64::from(changed.count_ones());
         let mut moved = 0;
         for column in 1..child {
-            moved |= simd.differ::<WIDTH>(lines[column], base);
-            let differing = simd.differ::<WIDTH>(lines[column], last);
+            moved |= simd.differ(width, lines[column], base);
+            let differing = simd.differ(width, lines[column], last);
             self.differing[column] += u64::from(differing.count_ones());
         }
         self.movers += u64::from(moved.count_ones());
@@ -165,49 +168,76 @@ impl Masks {
 
     /// What has been counted in so many `lines`.
     #[inline(always)]
-    fn add_to<S: Simd, const WIDTH: usize>(&self, lines: usize, child: usize, tally: &mut Tally) {
-        let elements = (lines * LINE / WIDTH) as u64;
-        tally.moved += self.movers / S::bits(WIDTH);
-        tally.stray += self.strays / S::bits(WIDTH);
+    pub(super) fn add_to<D: Differ>(
+        &self,
+        width: usize,
+        lines: usize,
+        child: usize,
+        tally: &mut Tally,
+    ) {
+        let elements = (lines * LINE / width) as u64;
+        tally.moved += self.movers / D::bits(width);
+        tally.stray += self.strays / D::bits(width);
         for (equal, differing) in tally.equal.iter_mut().zip(&self.differing[..child]) {
-            *equal += elements - differing / S::bits(WIDTH);
+            *equal += elements - differing / D::bits(width);
         }
     }
 }
 
-/// A column as it is stored, two rows to a line.
+/// A column as it is stored.
 pub(super) trait StoredLines {
+    /// Bytes of an element.
+    const WIDTH: usize;
+    /// Rows of a line.
+    const ROWS: usize;
+
     fn line(&self, line: usize) -> &[u8; LINE];
 }
 
-/// Compares each line of elements of `WIDTH` bytes when its first row is multiplied.
-pub(super) struct Comparing<S, const WIDTH: usize> {
+/// Compares lines just before their rows are multiplied.
+pub(super) struct Comparing<S: Simd> {
     simd: S,
-    masks: Masks,
+    counting: S::Counting,
+    lines: usize,
 }
 
-impl<S: Simd, const WIDTH: usize> Comparing<S, WIDTH> {
+impl<S: Simd> Comparing<S> {
     #[inline(always)]
     pub(super) fn new(simd: S) -> Self {
-        Self { simd, masks: Masks::default() }
+        Self { simd, counting: simd.counting(), lines: 0 }
     }
 
-    /// What has been counted in so many lines.
     #[inline(always)]
-    pub(super) fn add_to(&self, lines: usize, child: usize, tally: &mut Tally) {
-        self.masks.add_to::<S, WIDTH>(lines, child, tally);
+    fn line<R: StoredLines, const N: usize>(&mut self, columns: &[R; N], line: usize) {
+        let mut lines = [columns[0].line(line); N];
+        for column in 1..N {
+            lines[column] = columns[column].line(line);
+        }
+        self.simd.count(R::WIDTH, &lines, &mut self.counting);
+    }
+
+    /// What has been counted, in lines of elements of `width` bytes.
+    #[inline(always)]
+    pub(super) fn add_to(&self, width: usize, child: usize, tally: &mut Tally) {
+        self.simd.counted(width, self.lines, child, &self.counting, tally);
     }
 }
 
-impl<S: Simd, R: StoredLines, const WIDTH: usize> Beside<R> for Comparing<S, WIDTH> {
+impl<S: Simd, R: StoredLines> Beside<R> for Comparing<S> {
+    #[inline(always)]
+    fn all<const N: usize>(&mut self, columns: &[R; N], rows: usize) {
+        if !S::COMPARES_BESIDE {
+            for line in 0..rows / R::ROWS {
+                self.line(columns, line);
+            }
+        }
+        self.lines += rows / R::ROWS;
+    }
+
     #[inline(always)]
     fn row<const N: usize>(&mut self, columns: &[R; N], row: usize, pass: usize) {
-        if pass == 0 && row.is_multiple_of(2) {
-            let mut lines = [columns[0].line(row / 2); N];
-            for column in 1..N {
-                lines[column] = columns[column].line(row / 2);
-            }
-            self.masks.add::<S, WIDTH>(self.simd, &lines);
+        if S::COMPARES_BESIDE && pass == 0 && row.is_multiple_of(R::ROWS) {
+            self.line(columns, row / R::ROWS);
         }
     }
 }

@@ -1,12 +1,10 @@
 //! A chunk's result with vectors of any width. *How* a vector is made is the instruction set's file.
 //!
 //! ```text
-//! for each stretch of elements:  count differences on the stored bits (beside the products, where
-//!                                there are few columns and masks), and in narrow arithmetic
-//!     for each run:  products in float32, straight from the stored bits, added up in float64
+//! count differences on the stored bits, of few columns just before the products of a line, run or block
+//! narrow arithmetic:   products in float32 from the stored bits, added up in float64 for each run
 //! if that is not for this chunk, or its probes are off:
-//! for each block of elements:    widen every column into the cache (exact), and
-//!     products in float64
+//! wide arithmetic:     products in float64, from the stored bits or from what is widened in the cache
 //! ```
 //!
 //! Departures from the scalar definition, none of which changes a bit:
@@ -16,8 +14,7 @@
 //! 2. Elements are first taken to be finite. If one is not, some entry of the matrix is not either,
 //!    and the chunk is done again with the excluded elements set to zero.
 
-use super::compare::{Lines, Tally, tally_masks};
-use super::products::DIRECT;
+use super::compare::{LINE, Tally};
 use super::widen::Rounding;
 use super::{
     Chunk, Column, Counts, MAX_COLUMNS, SAMPLED, Sampled, Vectorize, is_for_narrow, narrow, sample,
@@ -55,9 +52,13 @@ pub(super) trait Simd: Copy {
     /// Vectors to a row, of eight float64 or of sixteen float32.
     const PASSES: usize;
 
-    /// Whether lines of a few columns are compared while they are multiplied: where masks have registers
-    /// of their own. All that is done with a line then waits for memory once.
-    const COMPARES_BESIDE: bool = false;
+    /// Whether lines of a few columns are compared each before its rows are multiplied, which takes
+    /// registers of its own, or as many together as are multiplied.
+    const COMPARES_BESIDE: bool;
+    /// Whether eight halves are widened as fast alone as sixteen together.
+    const LOADS_HALVES: bool;
+    /// How lines compare, in the making.
+    type Counting: Copy;
 
     /// Does `work` in a function of its own, compiled with these operations.
     ///
@@ -67,21 +68,20 @@ pub(super) trait Simd: Copy {
     /// Starts to bring the cache line at `bytes`, plus `ahead`, near. Any address is allowed.
     fn prefetch(self, bytes: &[u8], ahead: usize);
 
-    /// Bits that [`Simd::differ`] sets for an element of `width` bytes.
-    fn bits(width: usize) -> u64;
-    /// A mask of the elements of `WIDTH` bytes that differ, some bits for each.
-    fn differ<const WIDTH: usize>(self, a: &[u8; 64], b: &[u8; 64]) -> u64;
-    /// Counts how lines of elements of `WIDTH` bytes compare, in columns `0..=child`. There are at most
-    /// [`STRETCH`] elements. `CHILD` is `child`, or 0 where that is not known when this is compiled.
-    #[inline(always)]
-    fn tally<const WIDTH: usize, const CHILD: usize>(
+    /// Nothing counted.
+    fn counting(self) -> Self::Counting;
+    /// Counts how a line of elements of `width` bytes compares, in every column. There are at most
+    /// [`STRETCH`] elements of one byte, and [`CHUNK`](super::CHUNK) of others.
+    fn count(self, width: usize, lines: &[&[u8; LINE]], counting: &mut Self::Counting);
+    /// What has been counted in so many lines of columns `0..=child`.
+    fn counted(
         self,
+        width: usize,
+        lines: usize,
         child: usize,
-        lines: &Lines<'_>,
+        counting: &Self::Counting,
         tally: &mut Tally,
-    ) {
-        tally_masks::<Self, WIDTH, CHILD>(self, child, lines, tally);
-    }
+    );
 
     /// All lanes `value`.
     fn splat(self, value: f64) -> Self::Wide;
@@ -91,6 +91,22 @@ pub(super) trait Simd: Copy {
     fn load_f32(self, row: &[f32; 8], pass: usize) -> Self::Wide;
     /// Part `pass < PASSES` of eight stored float32, widened.
     fn load_f32_bytes(self, row: &[u8; 32], pass: usize) -> Self::Wide;
+    /// Part `pass < PASSES` of eight stored bf16, widened.
+    #[inline(always)]
+    fn load_bf16_bytes(self, row: &[u8; 16], pass: usize) -> Self::Wide {
+        let (mut bytes, mut wide) = ([0; 32], [0.0; 16]);
+        bytes[..16].copy_from_slice(row);
+        self.widen_bf16(&bytes, &mut wide);
+        self.load_f32(&wide.as_chunks().0[0], pass)
+    }
+    /// Part `pass < PASSES` of eight stored float16, widened.
+    #[inline(always)]
+    fn load_f16_bytes(self, row: &[u8; 16], pass: usize) -> Self::Wide {
+        let (mut bytes, mut wide) = ([0; 32], [0.0; 16]);
+        bytes[..16].copy_from_slice(row);
+        self.widen_f16(&bytes, &mut wide);
+        self.load_f32(&wide.as_chunks().0[0], pass)
+    }
     /// Writes part `pass < PASSES` of eight float64.
     fn store(self, row: &mut [f64; 8], pass: usize, value: Self::Wide);
     /// a - b, rounded once.
@@ -147,12 +163,6 @@ pub(super) fn chunk<S: Simd>(simd: S, columns: &[Column<'_>], sampled: bool) -> 
         None => columns[0].len() as f64 / 12.0,
     };
     out
-}
-
-/// Whether so many columns are compared while they are multiplied.
-#[inline(always)]
-pub(super) fn compares_beside<S: Simd>(columns: usize) -> bool {
-    S::COMPARES_BESIDE && columns <= DIRECT
 }
 
 /// Some elements of every column.

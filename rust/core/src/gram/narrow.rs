@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! for each stretch of elements:
-//!     count differences on the stored bits, unless that is done beside the products
+//!     count differences on the stored bits
 //!     for each run:
 //!         s_ij from the stored bits                                  (see `products`)
 //!         accumulators += float64(s)
@@ -18,8 +18,8 @@
 #![expect(clippy::needless_range_loop, reason = "a run or row of every column, not of one")]
 
 use super::compare::{Comparing, Lines, StoredLines, Tally, compare_alike, tally_alike};
-use super::generic::{AHEAD, STRETCH, Simd, compares_beside, cut};
-use super::products::{Arithmetic, Beside, Room, Rows, add_many, add_values};
+use super::generic::{AHEAD, STRETCH, Simd, cut};
+use super::products::{Arithmetic, Beside, DIRECT, Room, Rows, add_many, add_values};
 use super::values::BLOCK;
 use super::{
     Column, Counts, LANES, Lanes, MAX_COLUMNS, MAX_PAIRS, PROBED, RUN, SQUARES, Sums, Vectorize,
@@ -83,6 +83,9 @@ type Run = [[u8; 2 * LINE]; LINES];
 struct Stored<'a>(&'a Run);
 
 impl StoredLines for Stored<'_> {
+    const WIDTH: usize = 2;
+    const ROWS: usize = 2;
+
     #[inline(always)]
     fn line(&self, line: usize) -> &[u8; 2 * LINE] {
         &self.0[line]
@@ -148,8 +151,8 @@ pub(super) fn products<S: Simd>(
     for (column, whole) in columns.iter().zip(&mut whole) {
         *whole = column.bytes.as_chunks().0.as_chunks().0;
     }
-    let beside = compares_beside::<S>(count);
-    let most = if beside { PROBED } else { STRETCH / RUN };
+    let few = count <= DIRECT;
+    let most = if few { PROBED } else { STRETCH / RUN };
     for first in (0..length.div_ceil(RUN)).step_by(most) {
         let (start, end) = (first * RUN, length.min((first + most) * RUN));
         let mut runs: [&[Run]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
@@ -159,7 +162,7 @@ pub(super) fn products<S: Simd>(
             runs[column] = &whole[first.min(whole.len())..(first + most).min(whole.len())];
             lines[column] = runs[column].as_flattened();
         }
-        if !beside {
+        if !few {
             tally_alike::<S, 2>(simd, count - 1, &lines, &mut tally);
         }
         let mut rest: [&[Run]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
@@ -175,7 +178,7 @@ pub(super) fn products<S: Simd>(
             }
         }
         let (runs, rest) = (&runs[..count], &rest[..count]);
-        let counted = if beside { Some(&mut tally) } else { None };
+        let counted = if few { Some(&mut tally) } else { None };
         add_runs(simd, runs, usize::MAX, &mut room, &mut all, counted);
         add_runs(simd, rest, usize::MAX, &mut room, &mut all, None);
         if first.is_multiple_of(PROBED) {
@@ -190,8 +193,8 @@ pub(super) fn products<S: Simd>(
     settle(count, &all, &probed, &exact)
 }
 
-/// Adds the products of runs, `most` of them, and how they compare to a `tally`, if that is wanted:
-/// see [`compares_beside`].
+/// Adds the products of runs, `most` of them, and how few columns compare to a `tally`, if that is
+/// wanted.
 #[inline(always)]
 fn add_runs<S: Simd>(
     simd: S,
@@ -232,14 +235,12 @@ impl<S: Simd, const N: usize> Vectorize for Few<'_, S, N> {
 
     #[inline(always)]
     fn run(self) {
-        match self.tally {
-            Some(tally) if S::COMPARES_BESIDE => {
-                let mut comparing = Comparing::<S, 2>::new(self.simd);
-                add_few(self.simd, &self.runs, self.most, self.sums, &mut comparing);
-                comparing.add_to(self.most * LINES, N - 1, tally);
-            }
-            _ => add_few(self.simd, &self.runs, self.most, self.sums, &mut ()),
-        }
+        let Some(tally) = self.tally else {
+            return add_few(self.simd, &self.runs, self.most, self.sums, &mut ());
+        };
+        let mut comparing = Comparing::new(self.simd);
+        add_few(self.simd, &self.runs, self.most, self.sums, &mut comparing);
+        comparing.add_to(2, N - 1, tally);
     }
 }
 

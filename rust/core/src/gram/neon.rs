@@ -3,6 +3,7 @@
 
 use std::arch::aarch64::*;
 
+use super::compare::{Differ, Masks, Tally};
 use super::generic::{self, Simd};
 use super::{Chunk, Column, Vectorize};
 
@@ -40,10 +41,41 @@ fn chunk(simd: Neon, columns: &[Column<'_>], sampled: bool) -> Chunk {
 
 // SAFETY, for every block below: `self` proves that the CPU has the instruction. Pointers come from
 // references to arrays that hold all the bytes read or written; no load needs alignment.
+impl Differ for Neon {
+    #[inline(always)]
+    fn bits(width: usize) -> u64 {
+        width as u64
+    }
+
+    #[inline(always)]
+    fn differ(self, width: usize, a: &[u8; 64], b: &[u8; 64]) -> u64 {
+        // SAFETY: see above; 16 bytes are read of each at 0, 16, 32 and 48.
+        unsafe {
+            let mut equal = [vdupq_n_u8(0); 4];
+            for (quarter, equal) in equal.iter_mut().enumerate() {
+                let a = vld1q_u8(a.as_ptr().add(16 * quarter));
+                let b = vld1q_u8(b.as_ptr().add(16 * quarter));
+                *equal = self.equal(width, a, b);
+            }
+            // A byte is all ones or all zeros, so one bit of each will do: both halves of a byte get
+            // one from each quarter, and the narrowing shift takes one half of every byte.
+            let [first, second, third, fourth] = equal;
+            let (odd, upper) = (vdupq_n_u8(0b1010_1010), vdupq_n_u8(0b1100_1100));
+            let (one, other) = (vbslq_u8(odd, first, second), vbslq_u8(odd, third, fourth));
+            let bits = vreinterpretq_u16_u8(vbslq_u8(upper, one, other));
+            !vget_lane_u64::<0>(vreinterpret_u64_u8(vshrn_n_u16::<4>(bits)))
+        }
+    }
+}
+
+// SAFETY, for every block below: as above.
 impl Simd for Neon {
     type Wide = float64x2_t;
     type Narrow = float32x4_t;
     const PASSES: usize = 4;
+    const COMPARES_BESIDE: bool = false;
+    const LOADS_HALVES: bool = false;
+    type Counting = Masks;
 
     #[inline(always)]
     fn call<W: Vectorize>(self, work: W) -> W::Output {
@@ -56,28 +88,25 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    fn bits(width: usize) -> u64 {
-        width as u64
+    fn counting(self) -> Masks {
+        Masks::default()
     }
 
     #[inline(always)]
-    fn differ<const WIDTH: usize>(self, a: &[u8; 64], b: &[u8; 64]) -> u64 {
-        // SAFETY: see above; 16 bytes are read of each at 0, 16, 32 and 48.
-        unsafe {
-            let mut equal = [vdupq_n_u8(0); 4];
-            for (quarter, equal) in equal.iter_mut().enumerate() {
-                let a = vld1q_u8(a.as_ptr().add(16 * quarter));
-                let b = vld1q_u8(b.as_ptr().add(16 * quarter));
-                *equal = self.equal::<WIDTH>(a, b);
-            }
-            // A byte is all ones or all zeros, so one bit of each will do: both halves of a byte get
-            // one from each quarter, and the narrowing shift takes one half of every byte.
-            let [first, second, third, fourth] = equal;
-            let (odd, upper) = (vdupq_n_u8(0b1010_1010), vdupq_n_u8(0b1100_1100));
-            let (one, other) = (vbslq_u8(odd, first, second), vbslq_u8(odd, third, fourth));
-            let bits = vreinterpretq_u16_u8(vbslq_u8(upper, one, other));
-            !vget_lane_u64::<0>(vreinterpret_u64_u8(vshrn_n_u16::<4>(bits)))
-        }
+    fn count(self, width: usize, lines: &[&[u8; 64]], counting: &mut Masks) {
+        counting.add(self, width, lines);
+    }
+
+    #[inline(always)]
+    fn counted(
+        self,
+        width: usize,
+        lines: usize,
+        child: usize,
+        counting: &Masks,
+        tally: &mut Tally,
+    ) {
+        counting.add_to::<Self>(width, lines, child, tally);
     }
 
     #[inline(always)]
@@ -233,12 +262,12 @@ impl Simd for Neon {
 }
 
 impl Neon {
-    /// All ones in the elements of `WIDTH` bytes that are equal, zeros in the others.
+    /// All ones in the elements of `width` bytes that are equal, zeros in the others.
     #[inline(always)]
-    fn equal<const WIDTH: usize>(self, a: uint8x16_t, b: uint8x16_t) -> uint8x16_t {
+    fn equal(self, width: usize, a: uint8x16_t, b: uint8x16_t) -> uint8x16_t {
         // SAFETY: `self` proves that the CPU has the instructions.
         unsafe {
-            match WIDTH {
+            match width {
                 1 => vceqq_u8(a, b),
                 2 => vreinterpretq_u8_u16(vceqq_u16(
                     vreinterpretq_u16_u8(a),

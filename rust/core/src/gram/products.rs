@@ -59,11 +59,15 @@ pub(super) trait Rows<A: Arithmetic> {
 
 /// What is done with rows beside their products, while they are at hand.
 pub(super) trait Beside<R> {
-    /// Sees part `pass` of a row, in the order of rows.
+    /// Comes before all of so many rows.
+    fn all<const N: usize>(&mut self, columns: &[R; N], rows: usize);
+    /// Comes before part `pass` of a row, in the order of rows.
     fn row<const N: usize>(&mut self, columns: &[R; N], row: usize, pass: usize);
 }
 
 impl<R> Beside<R> for () {
+    #[inline(always)]
+    fn all<const N: usize>(&mut self, _columns: &[R; N], _rows: usize) {}
     #[inline(always)]
     fn row<const N: usize>(&mut self, _columns: &[R; N], _row: usize, _pass: usize) {}
 }
@@ -82,7 +86,8 @@ pub(super) trait Room<A: Arithmetic>: Rows<A> {
 }
 
 /// Adds the products of all pairs of at most [`DIRECT`] columns, which hold values: the base is
-/// subtracted, and the binades of the child, the last of them, are squared, on the way. `beside` sees every row.
+/// subtracted, and the binades of the child, the last of them, are squared, on the way. `beside` comes before
+/// every row.
 #[inline(always)]
 pub(super) fn add_values<A: Arithmetic, R: Rows<A>, B: Beside<R>, const N: usize>(
     arithmetic: A,
@@ -93,6 +98,7 @@ pub(super) fn add_values<A: Arithmetic, R: Rows<A>, B: Beside<R>, const N: usize
 ) {
     const { assert!(N <= DIRECT) };
     let room = &mut [Nowhere; N];
+    beside.all(columns, rows);
     for pass in 0..A::PASSES {
         let part = Part { rows, pass };
         triangle::<A, R, Nowhere, B, N, true>(arithmetic, columns, room, 0, part, sums, beside);

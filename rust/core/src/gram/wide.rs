@@ -1,24 +1,31 @@
 //! Wide arithmetic: every product in float64.
 //!
 //! ```text
-//! for each block of BLOCK elements:
+//! columns of one dtype that are loaded as float64: for each block of BLOCK elements:
+//!     count differences on the stored bits
+//!     accumulators += X_i * X_j, as float64, of the stored elements  (see `products`)
+//! what is left: for each block of BLOCK elements:
 //!     widen every column to float32 or float64 in the cache          (exact)
-//!     count differences on the stored bits, or on the widened values, or beside the products
-//!     accumulators += X_i * X_j, as float64                          (see `products`)
+//!     count differences on the stored bits, or on the widened values
+//!     accumulators += X_i * X_j, as float64
 //! ```
 //!
 //! Departures from the scalar definition, none of which changes a bit:
 //!
 //! 1. Dtypes whose every value is a float32 are kept as such until they are used: half the bytes in
-//!    the cache, and a conversion from memory costs no shuffle. Float32 is not copied at all.
+//!    the cache, and a conversion from memory costs no shuffle.
 //! 2. The last block is continued with zeros.
+
+#![expect(clippy::needless_range_loop, reason = "a block of every column, not of one")]
 
 use std::marker::PhantomData;
 
-use super::compare::{Comparing, Tally, compare_alike, compare_mixed};
-use super::generic::{STRETCH, Simd, compares_beside, cut, prefetch};
-use super::products::{Arithmetic, add_many, add_values};
-use super::values::{BLOCK, Cell, ROWS, Stored, Values, element, is_narrow};
+use super::compare::{Comparing, Lines, Tally, compare_alike, compare_mixed};
+use super::generic::{STRETCH, Simd, cut, prefetch};
+use super::products::{Arithmetic, Beside, add_many, add_values};
+use super::values::{
+    BLOCK, Bf16, Cell, F16, F32, Format, ROWS, Stored, Values, element, is_narrow,
+};
 use super::{Column, Counts, Lanes, MAX_COLUMNS, MAX_PAIRS, Sums, Vectorize, WIDE_LANES, scalar};
 use crate::checkpoint::dtype::Dtype;
 
@@ -110,12 +117,144 @@ pub(super) fn add<S: Simd, T: Cell>(
     counts: &mut Counts,
     sums: &mut Sums,
 ) {
+    let (count, length) = (columns.len(), columns[0].len());
+    let stored = match columns[0].dtype {
+        _ if exclude || !scalar::alike(columns) => 0,
+        Dtype::Bf16 if S::LOADS_HALVES => {
+            add_blocks::<S, Bf16>(simd, columns, compared, counts, sums)
+        }
+        Dtype::F16 if S::LOADS_HALVES => {
+            add_blocks::<S, F16>(simd, columns, compared, counts, sums)
+        }
+        Dtype::F32 => add_blocks::<S, F32>(simd, columns, compared, counts, sums),
+        _ => 0,
+    };
+    if stored == length {
+        return;
+    }
+    let columns = &cut(columns, stored, length - stored)[..count];
     let work = Work { simd, columns, compared, exclude, counts, sums };
-    match columns.len() {
+    match count {
         2 => simd.call(Blocked::<_, Few<T, 2>>(work, PhantomData)),
         3 => simd.call(Blocked::<_, Few<T, 3>>(work, PhantomData)),
         4 => simd.call(Blocked::<_, Few<T, 4>>(work, PhantomData)),
         _ => simd.call(Blocked::<_, Many<T>>(work, PhantomData)),
+    }
+}
+
+/// Adds the products of whole blocks as they are stored, and how they compare, unless that is known.
+/// Returns the number of elements in them.
+#[inline(always)]
+fn add_blocks<S: Simd, F: Format>(
+    simd: S,
+    columns: &[Column<'_>],
+    compared: bool,
+    counts: &mut Counts,
+    sums: &mut Sums,
+) -> usize {
+    let mut tally = Tally::default();
+    let counted = if compared { None } else { Some(&mut tally) };
+    let blocks = F::blocks;
+    match columns {
+        [base, child] => {
+            let blocks = [blocks(base), blocks(child)];
+            simd.call(FewStored::<S, F, 2> { simd, blocks, sums, tally: counted });
+        }
+        [base, one, child] => {
+            let blocks = [blocks(base), blocks(one), blocks(child)];
+            simd.call(FewStored::<S, F, 3> { simd, blocks, sums, tally: counted });
+        }
+        [base, one, two, child] => {
+            let blocks = [blocks(base), blocks(one), blocks(two), blocks(child)];
+            simd.call(FewStored::<S, F, 4> { simd, blocks, sums, tally: counted });
+        }
+        _ => simd.call(ManyStored::<S, F> {
+            simd,
+            columns,
+            sums,
+            tally: counted,
+            format: PhantomData,
+        }),
+    }
+    tally.add_to(counts);
+    blocks(&columns[0]).len() * BLOCK
+}
+
+/// Blocks of as many columns as are added up in registers.
+struct FewStored<'a, S, F: Format, const N: usize> {
+    simd: S,
+    blocks: [&'a [F::Block]; N],
+    sums: &'a mut Sums,
+    tally: Option<&'a mut Tally>,
+}
+
+impl<S: Simd, F: Format, const N: usize> Vectorize for FewStored<'_, S, F, N> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Some(tally) = self.tally else {
+            return add_few::<S, F, (), N>(self.simd, &self.blocks, self.sums, &mut ());
+        };
+        let mut comparing = Comparing::new(self.simd);
+        add_few::<S, F, _, N>(self.simd, &self.blocks, self.sums, &mut comparing);
+        comparing.add_to(F::WIDTH, N - 1, tally);
+    }
+}
+
+#[inline(always)]
+fn add_few<'a, S: Simd, F: Format, B: Beside<Stored<'a, F>>, const N: usize>(
+    simd: S,
+    blocks: &[&'a [F::Block]; N],
+    sums: &mut Sums,
+    beside: &mut B,
+) {
+    for number in 0..blocks[0].len() {
+        let mut block = [Stored(&blocks[0][number]); N];
+        for column in 1..N {
+            block[column] = Stored(&blocks[column][number]);
+        }
+        add_values(Wide(simd), &block, ROWS, sums, beside);
+    }
+}
+
+/// Blocks of more columns.
+struct ManyStored<'a, S, F> {
+    simd: S,
+    columns: &'a [Column<'a>],
+    sums: &'a mut Sums,
+    tally: Option<&'a mut Tally>,
+    format: PhantomData<F>,
+}
+
+impl<S: Simd, F: Format> Vectorize for ManyStored<'_, S, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(mut self) {
+        let (simd, count) = (self.simd, self.columns.len().min(MAX_COLUMNS));
+        let mut displaced = [Values::<f64>::ZERO; MAX_COLUMNS];
+        let mut blocks = [F::blocks(&self.columns[0]); MAX_COLUMNS];
+        for column in 1..count {
+            blocks[column] = F::blocks(&self.columns[column]);
+        }
+        for number in 0..blocks[0].len() {
+            if let Some(tally) = &mut self.tally
+                && number.is_multiple_of(STRETCH / BLOCK)
+            {
+                let mut lines: Lines<'_> = [&[]; MAX_COLUMNS];
+                for (lines, blocks) in lines.iter_mut().zip(&blocks[..count]) {
+                    let end = blocks.len().min(number + STRETCH / BLOCK);
+                    *lines = F::lines(&blocks[number..end]);
+                }
+                F::tally(simd, count - 1, &lines, tally);
+            }
+            let mut block = [Stored::<F>(&blocks[0][number]); MAX_COLUMNS];
+            for column in 1..count {
+                block[column] = Stored(&blocks[column][number]);
+            }
+            add_many(Wide(simd), &block[..count], &mut displaced, ROWS, self.sums);
+        }
     }
 }
 
@@ -130,16 +269,6 @@ trait Blocks {
 
     /// Adds the products of `rows` rows of `count` columns.
     fn add<S: Simd>(&mut self, simd: S, count: usize, rows: usize, sums: &mut Sums);
-
-    /// Adds the products of a whole block of float32 as they are stored, or returns that it is none.
-    /// How they compare is added to `tally`, if that is wanted: see [`compares_beside`].
-    fn add_stored<S: Simd>(
-        &mut self,
-        simd: S,
-        columns: &[Column<'_>],
-        sums: &mut Sums,
-        tally: Option<&mut Tally>,
-    ) -> bool;
 
     /// Decodes at most [`BLOCK`] elements of every column, continued with zeros to whole rows, and
     /// returns how many rows those are.
@@ -177,29 +306,6 @@ impl<T: Cell, const N: usize> Blocks for Few<T, N> {
     fn add<S: Simd>(&mut self, simd: S, _count: usize, rows: usize, sums: &mut Sums) {
         add_values(Wide(simd), &self.0, rows, sums, &mut ());
     }
-
-    #[inline(always)]
-    fn add_stored<S: Simd>(
-        &mut self,
-        simd: S,
-        columns: &[Column<'_>],
-        sums: &mut Sums,
-        tally: Option<&mut Tally>,
-    ) -> bool {
-        let mut stored = [Stored::NONE; N];
-        if !Stored::fill(&mut stored, columns) {
-            return false;
-        }
-        match tally {
-            Some(tally) if S::COMPARES_BESIDE => {
-                let mut comparing = Comparing::<S, 4>::new(simd);
-                add_values(Wide(simd), &stored, ROWS, sums, &mut comparing);
-                comparing.add_to(ROWS / 2, N - 1, tally);
-            }
-            _ => add_values(Wide(simd), &stored, ROWS, sums, &mut ()),
-        }
-        true
-    }
 }
 
 /// More columns, and their displacements.
@@ -226,23 +332,6 @@ impl<T: Cell> Blocks for Many<T> {
         let columns = &self.x[..count];
         add_many(Wide(simd), columns, &mut self.displaced, rows, sums);
     }
-
-    #[inline(always)]
-    fn add_stored<S: Simd>(
-        &mut self,
-        simd: S,
-        columns: &[Column<'_>],
-        sums: &mut Sums,
-        _tally: Option<&mut Tally>,
-    ) -> bool {
-        let mut stored = [Stored::NONE; MAX_COLUMNS];
-        if !Stored::fill(&mut stored, columns) {
-            return false;
-        }
-        let stored = &stored[..columns.len()];
-        add_many(Wide(simd), stored, &mut self.displaced, ROWS, sums);
-        true
-    }
 }
 
 /// See [`add`].
@@ -266,24 +355,14 @@ impl<S: Simd, B: Blocks> Vectorize for Blocked<'_, S, B> {
         let Work { simd, columns, compared, exclude, counts, sums } = self.0;
         let (count, length) = (columns.len(), columns[0].len());
         let alike = scalar::alike(columns);
-        let is_stored = alike && !exclude && columns[0].dtype == Dtype::F32;
-        let beside = is_stored && !compared && compares_beside::<S>(count);
         let mut blocks = B::new();
-        let mut tally = Tally::default();
         for start in (0..length).step_by(BLOCK) {
-            if alike && !compared && !beside && start % STRETCH == 0 {
+            if alike && !compared && start % STRETCH == 0 {
                 let elements = STRETCH.min(length - start);
                 compare_alike(simd, &cut(columns, start, elements)[..count], counts);
             }
             let elements = BLOCK.min(length - start);
             let part = &cut(columns, start, elements)[..count];
-            let tally = if beside { Some(&mut tally) } else { None };
-            if is_stored && blocks.add_stored(simd, part, sums, tally) {
-                continue;
-            }
-            if beside {
-                compare_alike(simd, part, counts);
-            }
             prefetch(simd, part);
             let rows = blocks.widen(simd, part);
             if !alike && !compared {
@@ -294,7 +373,6 @@ impl<S: Simd, B: Blocks> Vectorize for Blocked<'_, S, B> {
             }
             blocks.add(simd, count, rows, sums);
         }
-        tally.add_to(counts);
     }
 }
 
