@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::digest::Digests;
 use crate::error::{Error, Result};
 use crate::gram::{
-    AHEAD, BINS, Column, Counts, Level, MAX_COLUMNS, MAX_PAIRS, Sampled, Vectorize, WEIGHTS,
-    decode, pairs,
+    BINS, Column, Counts, Level, MAX_COLUMNS, MAX_PAIRS, Sampled, Vectorize, WEIGHTS, decode, pairs,
 };
 use crate::plan::{self, BLOCKS, Plan, Tile};
 use crate::progress::Progress;
@@ -204,7 +203,7 @@ impl Vectorize for Checksum<'_> {
         let mut sums = [0_u64; 8];
         let (lines, rest) = self.column.bytes.as_chunks::<64>();
         for line in lines {
-            self.level.prefetch(line, AHEAD);
+            self.level.prefetch(line);
             for (sum, word) in sums.iter_mut().zip(line.as_chunks().0) {
                 *sum = sum.wrapping_add(u64::from_le_bytes(*word));
             }

@@ -4,7 +4,7 @@
 use std::arch::x86_64::*;
 
 use super::compare::{Differ, Masks, Tally};
-use super::generic::{self, Simd};
+use super::generic::{self, FAR, NEAR, Simd};
 use super::{Chunk, Column, Vectorize};
 
 /// Proof that the CPU has AVX-512 F, BW, DQ and VL.
@@ -83,9 +83,13 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn prefetch(self, bytes: &[u8], ahead: usize) {
+    fn prefetch(self, line: &[u8; 64]) {
+        let at = line.as_ptr();
         // SAFETY: a prefetch of any address has no effect but on the cache.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().wrapping_add(ahead).cast()) }
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T1>(at.wrapping_add(FAR).cast());
+            _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(NEAR).cast());
+        }
     }
 
     #[inline(always)]

@@ -25,18 +25,19 @@ use crate::checkpoint::dtype::Dtype;
 /// Elements compared in one go, before they are computed with.
 pub(super) const STRETCH: usize = 2048;
 
-/// Bytes of each column between what is computed and what is brought near.
+/// Bytes of each column between what is computed and what is brought into the second-level cache.
 ///
-/// Nearer than a stretch, what is to be compared would come too late; all at once, there would be more
-/// lines on their way than a core can wait for.
-pub(crate) const AHEAD: usize = 8192;
+/// A core can wait for few lines in its first-level cache, too few to hide memory; for more in its second.
+pub(super) const FAR: usize = 8192;
+/// Bytes of each column between what is computed and what is brought into the first-level cache.
+pub(super) const NEAR: usize = 1024;
 
 /// Brings near what comes after a part of every column.
 #[inline(always)]
 pub(super) fn prefetch<S: Simd>(simd: S, columns: &[Column<'_>]) {
     for column in columns {
         for line in column.bytes.as_chunks::<64>().0 {
-            simd.prefetch(line, AHEAD);
+            simd.prefetch(line);
         }
     }
 }
@@ -65,8 +66,8 @@ pub(super) trait Simd: Copy {
     /// In one function with everything else, the compiler finds no registers for what is innermost.
     fn call<W: Vectorize>(self, work: W) -> W::Output;
 
-    /// Starts to bring the cache line at `bytes`, plus `ahead`, near. Any address is allowed.
-    fn prefetch(self, bytes: &[u8], ahead: usize);
+    /// Starts to bring what is [`FAR`] behind a line, and what is [`NEAR`] behind it, into the caches.
+    fn prefetch(self, line: &[u8; LINE]);
 
     /// Nothing counted.
     fn counting(self) -> Self::Counting;

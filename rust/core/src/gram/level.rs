@@ -107,17 +107,17 @@ impl Level {
         }
     }
 
-    /// Starts to bring the cache line at `bytes`, plus `ahead`, near, where that can be asked for.
+    /// Starts to bring what comes some time after a line into the caches, where that can be asked for.
     #[inline(always)]
-    pub(crate) fn prefetch(self, bytes: &[u8], ahead: usize) {
+    pub(crate) fn prefetch(self, line: &[u8; 64]) {
         match self.0 {
             Kind::Scalar => {}
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2(simd) => simd.prefetch(bytes, ahead),
+            Kind::Avx2(simd) => simd.prefetch(line),
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512(simd) => simd.prefetch(bytes, ahead),
+            Kind::Avx512(simd) => simd.prefetch(line),
             #[cfg(target_arch = "aarch64")]
-            Kind::Neon(simd) => simd.prefetch(bytes, ahead),
+            Kind::Neon(simd) => simd.prefetch(line),
         }
     }
 

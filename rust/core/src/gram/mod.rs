@@ -84,7 +84,6 @@ mod neon;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use generic::AHEAD;
 pub use level::Level;
 pub(crate) use level::Vectorize;
 pub(crate) use widen::binade;

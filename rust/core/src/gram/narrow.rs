@@ -18,7 +18,7 @@
 #![expect(clippy::needless_range_loop, reason = "a run or row of every column, not of one")]
 
 use super::compare::{Comparing, Lines, StoredLines, Tally, compare_alike, tally_alike};
-use super::generic::{AHEAD, STRETCH, Simd, cut};
+use super::generic::{STRETCH, Simd, cut};
 use super::products::{Arithmetic, Beside, DIRECT, Room, Rows, add_many, add_values};
 use super::values::BLOCK;
 use super::{
@@ -101,7 +101,7 @@ impl<S: Simd> Rows<Narrow<S>> for Stored<'_> {
     #[inline(always)]
     fn expect(&self, arithmetic: Narrow<S>, row: usize, pass: usize) {
         if pass == 0 && row.is_multiple_of(2) {
-            arithmetic.0.prefetch(&self.0[row / 2], AHEAD);
+            arithmetic.0.prefetch(&self.0[row / 2]);
         }
     }
 }

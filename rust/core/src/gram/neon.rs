@@ -83,7 +83,7 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    fn prefetch(self, _bytes: &[u8], _ahead: usize) {
+    fn prefetch(self, _line: &[u8; 64]) {
         // Stable Rust has no prefetch for Arm; its hardware prefetchers follow such streams.
     }
 

@@ -1,7 +1,7 @@
 //! Blocks of columns as wide arithmetic takes them: widened into the cache, or as they are stored.
 
 use super::compare::{LINE, Lines, StoredLines, Tally, tally_alike};
-use super::generic::{AHEAD, Simd};
+use super::generic::Simd;
 use super::products::{Room, Rows};
 use super::wide::Wide;
 use super::widen::Rounding;
@@ -224,7 +224,7 @@ impl<F: Format, S: Simd> Rows<Wide<S>> for Stored<'_, F> {
     #[inline(always)]
     fn expect(&self, arithmetic: Wide<S>, row: usize, pass: usize) {
         if pass == 0 && row.is_multiple_of(<Self as StoredLines>::ROWS) {
-            arithmetic.0.prefetch(self.line(row / <Self as StoredLines>::ROWS), AHEAD);
+            arithmetic.0.prefetch(self.line(row / <Self as StoredLines>::ROWS));
         }
     }
 }
