@@ -307,17 +307,20 @@ impl Lanes {
     }
 }
 
-/// Accumulators of a chunk.
-struct Sums {
-    gram: [Lanes; MAX_PAIRS],
+/// Accumulators of a chunk: of all pairs of columns there may be, or of as many as there are. To set all
+/// of them to zero takes longer than some columns take.
+#[derive(Clone, Copy)]
+struct Sums<G: ?Sized = [Lanes]> {
     energy: Lanes,
+    gram: G,
 }
 
-impl Default for Sums {
-    fn default() -> Self {
-        Self { gram: [Lanes([0.0; LANES]); MAX_PAIRS], energy: Lanes([0.0; LANES]) }
-    }
+impl<const P: usize> Sums<[Lanes; P]> {
+    const ZERO: Self = Self { energy: Lanes([0.0; LANES]), gram: [Lanes([0.0; LANES]); P] };
 }
+
+/// Accumulators of any number of columns.
+type AllSums = Sums<[Lanes; MAX_PAIRS]>;
 
 impl Sums {
     /// The matrix of so many `columns`, and the sum of squared binades.

@@ -19,11 +19,11 @@
 
 use super::compare::{Comparing, Lines, StoredLines, Tally, compare_alike, tally_alike};
 use super::generic::{STRETCH, Simd, cut};
-use super::products::{Arithmetic, Beside, DIRECT, Room, Rows, add_many, add_values};
+use super::products::{Arithmetic, Beside, DIRECT, FewSums, Room, Rows, add_many, add_values};
 use super::values::BLOCK;
 use super::{
-    Column, Counts, LANES, Lanes, MAX_COLUMNS, MAX_PAIRS, PROBED, RUN, SQUARES, Sums, Vectorize,
-    settle, wide,
+    AllSums, Column, Counts, LANES, Lanes, MAX_COLUMNS, MAX_PAIRS, PROBED, RUN, SQUARES, Sums,
+    Vectorize, settle, wide,
 };
 
 /// Elements of a cache line.
@@ -142,16 +142,26 @@ pub(super) fn products<S: Simd>(
     counts: &mut Counts,
 ) -> Option<([f64; MAX_PAIRS], f64)> {
     let (count, length) = (columns.len(), columns[0].len());
-    let (mut all, mut probed, mut exact) = (Sums::default(), Sums::default(), Sums::default());
+    let few = count <= DIRECT;
+    let (mut of_few, mut of_many);
+    let [all, probed, exact]: [&mut Sums; 3] = if few {
+        of_few = [FewSums::ZERO; 3];
+        let [all, probed, exact] = &mut of_few;
+        [all, probed, exact]
+    } else {
+        of_many = [AllSums::ZERO; 3];
+        let [all, probed, exact] = &mut of_many;
+        [all, probed, exact]
+    };
     let mut tally = Tally::default();
     // Made where they are needed: most chunks are of few columns and whole runs.
     let mut last: Option<[Run; MAX_COLUMNS]> = None;
     let mut room: Option<[Displaced; MAX_COLUMNS]> = None;
+    let mut wide_room = None;
     let mut whole: [&[Run]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
     for (column, whole) in columns.iter().zip(&mut whole) {
         *whole = column.bytes.as_chunks().0.as_chunks().0;
     }
-    let few = count <= DIRECT;
     let most = if few { PROBED } else { STRETCH / RUN };
     for first in (0..length.div_ceil(RUN)).step_by(most) {
         let (start, end) = (first * RUN, length.min((first + most) * RUN));
@@ -179,18 +189,18 @@ pub(super) fn products<S: Simd>(
         }
         let (runs, rest) = (&runs[..count], &rest[..count]);
         let counted = if few { Some(&mut tally) } else { None };
-        add_runs(simd, runs, usize::MAX, &mut room, &mut all, counted);
-        add_runs(simd, rest, usize::MAX, &mut room, &mut all, None);
+        add_runs(simd, runs, usize::MAX, &mut room, all, counted);
+        add_runs(simd, rest, usize::MAX, &mut room, all, None);
         if first.is_multiple_of(PROBED) {
             // The sums of a probe belong to both.
             let probe = if runs[0].is_empty() { rest } else { runs };
-            add_runs(simd, probe, 1, &mut room, &mut probed, None);
+            add_runs(simd, probe, 1, &mut room, probed, None);
             let probe = &cut(columns, start, RUN.min(end - start))[..count];
-            wide::add::<S, f32>(simd, probe, true, false, counts, &mut exact);
+            wide::add::<S, f32>(simd, probe, true, false, counts, exact, &mut wide_room);
         }
     }
     tally.add_to(counts);
-    settle(count, &all, &probed, &exact)
+    settle(count, all, probed, exact)
 }
 
 /// Adds the products of runs, `most` of them, and how few columns compare to a `tally`, if that is

@@ -15,10 +15,12 @@
 
 #![expect(clippy::needless_range_loop, reason = "matrices are read best by row and column")]
 
-use super::{Lanes, MAX_COLUMNS, Sums, pair};
+use super::{Lanes, MAX_COLUMNS, Sums, pair, pairs};
 
 /// Most columns whose products are all added up at once, in registers.
 pub(super) const DIRECT: usize = 4;
+/// Sums of so many columns.
+pub(super) type FewSums = Sums<[Lanes; pairs(DIRECT)]>;
 /// Columns of a block of the matrix whose products are.
 const SIDE: usize = 3;
 

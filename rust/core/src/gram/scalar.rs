@@ -4,8 +4,8 @@
 
 use super::widen::{Rounding, binade, decode, encode};
 use super::{
-    CHUNK, Chunk, Column, Counts, LANES, MAX_COLUMNS, MAX_PAIRS, PROBED, RUN, SAMPLED, SQUARES,
-    Sampled, Sums, WIDE_LANES, is_for_narrow, pair, pairs, sample, settle,
+    AllSums, CHUNK, Chunk, Column, Counts, LANES, MAX_COLUMNS, MAX_PAIRS, PROBED, RUN, SAMPLED,
+    SQUARES, Sampled, Sums, WIDE_LANES, is_for_narrow, pair, pairs, sample, settle,
 };
 
 /// Computes one chunk. All columns hold the same number of elements, at most [`CHUNK`].
@@ -18,7 +18,7 @@ pub(super) fn chunk(columns: &[Column<'_>], sampled: bool) -> Chunk {
     let rounding = Rounding::of(columns[count - 1].dtype);
 
     let mut out = Chunk { sampled: sampled.then(Box::<Sampled>::default), ..Chunk::default() };
-    let mut wide = Sums::default();
+    let mut wide = AllSums::ZERO;
     for k in 0..length {
         let mut x = values(columns, k);
         compare(columns, &x[..count], k, &mut out.counts);
@@ -32,6 +32,7 @@ pub(super) fn chunk(columns: &[Column<'_>], sampled: bool) -> Chunk {
         }
         add_wide(&mut wide, &x[..count], k);
     }
+    let wide: &Sums = &wide;
     let (gram, energy) = narrow(columns).unwrap_or_else(|| wide.reduce(count));
     out.gram = gram;
     out.energy = rounding.map_or(length as f64 / 12.0, |rounding| rounding.energy(energy));
@@ -58,7 +59,7 @@ fn narrow(columns: &[Column<'_>]) -> Option<([f64; MAX_PAIRS], f64)> {
         return None;
     }
     let (count, length) = (columns.len(), columns[0].len());
-    let (mut all, mut probed, mut exact) = (Sums::default(), Sums::default(), Sums::default());
+    let (mut all, mut probed, mut exact) = (AllSums::ZERO, AllSums::ZERO, AllSums::ZERO);
     for (number, start) in (0..length).step_by(RUN).enumerate() {
         let elements = start..length.min(start + RUN);
         add_run(columns, elements.clone(), &mut all);

@@ -22,11 +22,13 @@ use std::marker::PhantomData;
 
 use super::compare::{Comparing, Lines, Tally, compare_alike, compare_mixed};
 use super::generic::{STRETCH, Simd, cut, prefetch};
-use super::products::{Arithmetic, Beside, add_many, add_values};
+use super::products::{Arithmetic, Beside, DIRECT, FewSums, add_many, add_values};
 use super::values::{
     BLOCK, Bf16, Cell, F16, F32, Format, ROWS, Stored, Values, element, is_narrow,
 };
-use super::{Column, Counts, Lanes, MAX_COLUMNS, MAX_PAIRS, Sums, Vectorize, WIDE_LANES, scalar};
+use super::{
+    AllSums, Column, Counts, Lanes, MAX_COLUMNS, MAX_PAIRS, Sums, Vectorize, WIDE_LANES, scalar,
+};
 use crate::checkpoint::dtype::Dtype;
 
 /// Float64 arithmetic on eight lanes.
@@ -93,16 +95,35 @@ fn products_of<S: Simd, T: Cell>(
     compared: bool,
     counts: &mut Counts,
 ) -> ([f64; MAX_PAIRS], f64) {
-    let mut sums = Sums::default();
-    add::<S, T>(simd, columns, compared, false, counts, &mut sums);
-    let found = sums.reduce(columns.len());
+    let found = sums_of::<S, T>(simd, columns, compared, false, counts);
     if found.0.iter().all(|entry| entry.is_finite()) {
         return found;
     }
-    let mut sums = Sums::default();
-    add::<S, T>(simd, columns, true, true, counts, &mut sums);
+    sums_of::<S, T>(simd, columns, true, true, counts)
+}
+
+#[inline(always)]
+fn sums_of<S: Simd, T: Cell>(
+    simd: S,
+    columns: &[Column<'_>],
+    compared: bool,
+    exclude: bool,
+    counts: &mut Counts,
+) -> ([f64; MAX_PAIRS], f64) {
+    let (mut of_few, mut of_many);
+    let sums: &mut Sums = if columns.len() <= DIRECT {
+        of_few = FewSums::ZERO;
+        &mut of_few
+    } else {
+        of_many = AllSums::ZERO;
+        &mut of_many
+    };
+    add::<S, T>(simd, columns, compared, exclude, counts, sums, &mut None);
     sums.reduce(columns.len())
 }
+
+/// Room for the displacements of more columns than are added up in registers.
+type Displaced = [Values<f64>; MAX_COLUMNS];
 
 /// Adds the products of elements whose dtypes are for `T`, and the counters, but for those of columns
 /// that have been `compared`.
@@ -116,17 +137,18 @@ pub(super) fn add<S: Simd, T: Cell>(
     exclude: bool,
     counts: &mut Counts,
     sums: &mut Sums,
+    room: &mut Option<Displaced>,
 ) {
     let (count, length) = (columns.len(), columns[0].len());
     let stored = match columns[0].dtype {
         _ if exclude || !scalar::alike(columns) => 0,
         Dtype::Bf16 if S::LOADS_HALVES => {
-            add_blocks::<S, Bf16>(simd, columns, compared, counts, sums)
+            add_blocks::<S, Bf16>(simd, columns, compared, counts, sums, room)
         }
         Dtype::F16 if S::LOADS_HALVES => {
-            add_blocks::<S, F16>(simd, columns, compared, counts, sums)
+            add_blocks::<S, F16>(simd, columns, compared, counts, sums, room)
         }
-        Dtype::F32 => add_blocks::<S, F32>(simd, columns, compared, counts, sums),
+        Dtype::F32 => add_blocks::<S, F32>(simd, columns, compared, counts, sums, room),
         _ => 0,
     };
     if stored == length {
@@ -151,6 +173,7 @@ fn add_blocks<S: Simd, F: Format>(
     compared: bool,
     counts: &mut Counts,
     sums: &mut Sums,
+    room: &mut Option<Displaced>,
 ) -> usize {
     let mut tally = Tally::default();
     let counted = if compared { None } else { Some(&mut tally) };
@@ -169,6 +192,7 @@ fn add_blocks<S: Simd, F: Format>(
             simd.call(FewStored::<S, F, 4> { simd, blocks, sums, tally: counted });
         }
         _ => simd.call(ManyStored::<S, F> {
+            room: room.get_or_insert([Values::ZERO; MAX_COLUMNS]),
             simd,
             columns,
             sums,
@@ -222,6 +246,7 @@ fn add_few<'a, S: Simd, F: Format, B: Beside<Stored<'a, F>>, const N: usize>(
 struct ManyStored<'a, S, F> {
     simd: S,
     columns: &'a [Column<'a>],
+    room: &'a mut Displaced,
     sums: &'a mut Sums,
     tally: Option<&'a mut Tally>,
     format: PhantomData<F>,
@@ -233,7 +258,6 @@ impl<S: Simd, F: Format> Vectorize for ManyStored<'_, S, F> {
     #[inline(always)]
     fn run(mut self) {
         let (simd, count) = (self.simd, self.columns.len().min(MAX_COLUMNS));
-        let mut displaced = [Values::<f64>::ZERO; MAX_COLUMNS];
         let mut blocks = [F::blocks(&self.columns[0]); MAX_COLUMNS];
         for column in 1..count {
             blocks[column] = F::blocks(&self.columns[column]);
@@ -253,7 +277,7 @@ impl<S: Simd, F: Format> Vectorize for ManyStored<'_, S, F> {
             for column in 1..count {
                 block[column] = Stored(&blocks[column][number]);
             }
-            add_many(Wide(simd), &block[..count], &mut displaced, ROWS, self.sums);
+            add_many(Wide(simd), &block[..count], self.room, ROWS, self.sums);
         }
     }
 }
@@ -311,7 +335,7 @@ impl<T: Cell, const N: usize> Blocks for Few<T, N> {
 /// More columns, and their displacements.
 struct Many<T> {
     x: [Values<T>; MAX_COLUMNS],
-    displaced: [Values<f64>; MAX_COLUMNS],
+    displaced: Displaced,
 }
 
 impl<T: Cell> Blocks for Many<T> {
