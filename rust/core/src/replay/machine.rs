@@ -397,6 +397,11 @@ fn all_equal(program: &Program, registers: &[Register], child: &Column<'_>) -> b
                 differ |= (bf16_bits(*value) >> 16) ^ u32::from(u16::from_le_bytes(*bytes));
             }
         }
+        Dtype::F16 => {
+            for (value, bytes) in result.iter().zip(child.bytes.as_chunks::<2>().0) {
+                differ |= f16_bits(*value) ^ widen_f16(u16::from_le_bytes(*bytes)).to_bits();
+            }
+        }
         Dtype::F32 => {
             for (value, bytes) in result.iter().zip(child.bytes.as_chunks::<4>().0) {
                 differ |= value.to_bits() ^ u32::from_le_bytes(*bytes);
