@@ -220,6 +220,18 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn round_f16(self, values: &mut [f32; 16]) {
+        for half in 0..2 {
+            let at = values[8 * half..8 * half + 8].as_mut_ptr();
+            // SAFETY: see above; eight float32 are read and written.
+            unsafe {
+                let halves = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(_mm256_loadu_ps(at));
+                _mm256_storeu_ps(at, _mm256_cvtph_ps(halves));
+            }
+        }
+    }
+
+    #[inline(always)]
     fn narrow_splat(self, value: f32) -> __m256 {
         // SAFETY: see above.
         unsafe { _mm256_set1_ps(value) }

@@ -198,6 +198,17 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn round_f16(self, values: &mut [f32; 16]) {
+        const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+        let at = values.as_mut_ptr();
+        // SAFETY: see above; sixteen float32 are read and written.
+        unsafe {
+            let halves = _mm512_cvtps_ph::<NEAREST>(_mm512_loadu_ps(at));
+            _mm512_storeu_ps(at, _mm512_cvtph_ps(halves));
+        }
+    }
+
+    #[inline(always)]
     fn narrow_splat(self, value: f32) -> __m512 {
         // SAFETY: see above.
         unsafe { _mm512_set1_ps(value) }

@@ -15,7 +15,7 @@
 //!    and the chunk is done again with the excluded elements set to zero.
 
 use super::compare::{LINE, Tally};
-use super::widen::Rounding;
+use super::widen::{Rounding, round_f16};
 use super::{
     Chunk, Column, Counts, MAX_COLUMNS, SAMPLED, Sampled, Vectorize, is_for_narrow, narrow, sample,
     scalar, wide,
@@ -121,6 +121,13 @@ pub(super) trait Simd: Copy {
     fn widen_bf16(self, bytes: &[u8; 32], out: &mut [f32; 16]);
     /// Sixteen float16 as float32.
     fn widen_f16(self, bytes: &[u8; 32], out: &mut [f32; 16]);
+    /// The nearest float16 of each, ties to even, as float32; any NaN stays one.
+    #[inline(always)]
+    fn round_f16(self, values: &mut [f32; 16]) {
+        for value in values {
+            *value = round_f16(*value);
+        }
+    }
 
     /// All lanes `value`.
     fn narrow_splat(self, value: f32) -> Self::Narrow;
@@ -138,6 +145,41 @@ pub(super) trait Simd: Copy {
     fn narrow_binade(self, value: Self::Narrow) -> Self::Narrow;
     /// Adds to part `pass < PASSES` of sixteen float64.
     fn narrow_add(self, sum: &mut [f64; 16], pass: usize, value: Self::Narrow);
+}
+
+/// Widens groups of float16.
+pub(super) struct Widening<'a, S> {
+    pub(super) simd: S,
+    pub(super) groups: &'a [[u8; 32]],
+    pub(super) out: &'a mut [[f32; 16]],
+}
+
+impl<S: Simd> Vectorize for Widening<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (bytes, out) in self.groups.iter().zip(self.out) {
+            self.simd.widen_f16(bytes, out);
+        }
+    }
+}
+
+/// Rounds groups of float32 to float16.
+pub(super) struct Halving<'a, S> {
+    pub(super) simd: S,
+    pub(super) groups: &'a mut [[f32; 16]],
+}
+
+impl<S: Simd> Vectorize for Halving<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for values in self.groups {
+            self.simd.round_f16(values);
+        }
+    }
 }
 
 /// Computes one chunk, with the bits of [`scalar::chunk`].

@@ -2,7 +2,8 @@
 
 use std::sync::OnceLock;
 
-use super::generic::Simd;
+use super::generic::{Halving, Simd, Widening};
+use super::widen::{round_f16, widen_f16};
 use super::{Chunk, Column, MAX_COLUMNS, scalar};
 use crate::error::{Error, Result};
 
@@ -105,6 +106,50 @@ impl Level {
             #[cfg(target_arch = "aarch64")]
             Kind::Neon(simd) => simd.vectorize(work),
         }
+    }
+
+    /// Widens float16, as many as there are bytes for.
+    ///
+    /// # Panics
+    ///
+    /// If `out` has no room for them.
+    pub(crate) fn widen_f16(self, bytes: &[u8], out: &mut [f32]) {
+        let (groups, rest) = bytes.as_chunks();
+        let (out, last) = out.split_at_mut(16 * groups.len());
+        let (out, _) = out.as_chunks_mut();
+        match self.0 {
+            Kind::Scalar => {
+                let (halves, _) = groups.as_flattened().as_chunks();
+                for (value, bytes) in out.as_flattened_mut().iter_mut().zip(halves) {
+                    *value = widen_f16(u16::from_le_bytes(*bytes));
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2(simd) => simd.vectorize(Widening { simd, groups, out }),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512(simd) => simd.vectorize(Widening { simd, groups, out }),
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon(simd) => simd.vectorize(Widening { simd, groups, out }),
+        }
+        let (halves, _) = rest.as_chunks();
+        for (value, bytes) in last[..halves.len()].iter_mut().zip(halves) {
+            *value = widen_f16(u16::from_le_bytes(*bytes));
+        }
+    }
+
+    /// Rounds to the nearest float16, ties to even; any NaN stays one.
+    pub(crate) fn round_f16(self, values: &mut [f32]) {
+        let (groups, rest) = values.as_chunks_mut();
+        match self.0 {
+            Kind::Scalar => groups.as_flattened_mut().iter_mut().for_each(|x| *x = round_f16(*x)),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2(simd) => simd.vectorize(Halving { simd, groups }),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512(simd) => simd.vectorize(Halving { simd, groups }),
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon(simd) => simd.vectorize(Halving { simd, groups }),
+        }
+        rest.iter_mut().for_each(|x| *x = round_f16(*x));
     }
 
     /// Starts to bring what comes some time after a line into the caches, where that can be asked for.

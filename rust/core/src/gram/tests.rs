@@ -545,3 +545,38 @@ proptest! {
         at_every_level(|level| assert_same_bits(level, &columns(dtype, &bytes)));
     }
 }
+
+#[test]
+fn every_float16_is_widened_and_every_float32_rounded_to_one() {
+    let halves: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
+    // Every float16, both neighbours of it, and half-way to the next, with the numbers beside that.
+    let mut values = Vec::new();
+    for bits in 0..=u16::MAX {
+        let value = decode(Dtype::F16, &bits.to_le_bytes()) as f32;
+        let bits = value.to_bits();
+        for step in [0, 1, u32::MAX, 0x0FFF, 0x1000, 0x1001] {
+            values.push(f32::from_bits(bits.wrapping_add(step)));
+        }
+    }
+    let mut next = words(16);
+    values.extend((0..100_003).map(|_| f32::from_bits(next() as u32)));
+    let alike = |a: f32, b: f32| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+    at_every_level(|level| {
+        for skip in [0, 2, 34] {
+            let mut wide = vec![7.0; halves.len() / 2];
+            level.widen_f16(&halves[skip..], &mut wide);
+            for (bytes, value) in halves[skip..].as_chunks::<2>().0.iter().zip(&wide) {
+                let expected = decode(Dtype::F16, bytes) as f32;
+                assert!(alike(*value, expected), "{}: {bytes:x?} is {value}", level.name());
+            }
+            assert!(wide[(halves.len() - skip) / 2..].iter().all(|&x| x == 7.0));
+        }
+        let mut rounded = values.clone();
+        level.round_f16(&mut rounded);
+        for (value, rounded) in values.iter().zip(rounded) {
+            let bits = encode(Dtype::F16, f64::from(*value)).unwrap() as u16;
+            let expected = decode(Dtype::F16, &bits.to_le_bytes()) as f32;
+            assert!(alike(rounded, expected), "{}: {value:e} to {rounded:e}", level.name());
+        }
+    });
+}

@@ -170,6 +170,36 @@ fn small_float(bits: u64, exponent_bits: u32, mantissa_bits: u32, specials: bool
     sign * significand as f64 * power_of_two(exponent as i64 - bias - i64::from(mantissa_bits))
 }
 
+/// The nearest float16, ties to even, as float32; any NaN stays one.
+#[inline(always)]
+pub(super) fn round_f16(value: f32) -> f32 {
+    let bits = value.to_bits();
+    let sign = bits & 0x8000_0000;
+    let magnitude = bits & 0x7FFF_FFFF;
+    // Normal numbers: 13 bits of the significand are rounded away.
+    let normal = magnitude.wrapping_add(0xFFF + (magnitude >> 13 & 1)) & !0x1FFF;
+    // Below 2^-14 the last place is 2^-24, which is that of float32 numbers from 0.5 to 1.
+    let subnormal = ((f32::from_bits(magnitude) + 0.5) - 0.5).to_bits();
+    let small = magnitude < 0x3880_0000;
+    let rounded = if small { subnormal } else { normal };
+    // From 65520 on everything is infinite.
+    let rounded = if magnitude >= 0x477F_F000 { 0x7F80_0000 } else { rounded };
+    let rounded = if value.is_nan() { magnitude } else { rounded };
+    f32::from_bits(sign | rounded)
+}
+
+/// A float16 as float32.
+#[inline(always)]
+pub(super) fn widen_f16(bits: u16) -> f32 {
+    let sign = u32::from(bits & 0x8000) << 16;
+    let magnitude = u32::from(bits & 0x7FFF) << 13;
+    // The exponent is rebiased by a multiplication, which subnormal numbers survive.
+    let value = f32::from_bits(magnitude) * f32::from_bits((127 + 112) << 23);
+    let special = magnitude >= 0x0F80_0000;
+    let value = if special { magnitude | 0x7F80_0000 } else { value.to_bits() };
+    f32::from_bits(sign | value)
+}
+
 #[derive(Clone, Copy)]
 enum Overflow {
     Infinity,

@@ -14,7 +14,7 @@
 //!    [`Level::vectorize`] compiles them for. There are no intrinsics here.
 //! 2. Scalars, and bf16 columns that only one operation reads, get no register: they are operands as they
 //!    are. A result that is rounded to the child's dtype is not rounded twice.
-//! 3. Rounding to bf16 and f16 is done on the bits, without branches.
+//! 3. Rounding to bf16 is done on the bits, without branches; float16 has instructions of its own.
 //! 4. Where dtypes are not among those of large checkpoints, elements go through `scalar` one by one.
 //! 5. Only blocks that hold a mismatch are looked at twice.
 //! 6. A blend of bf16 columns is first tried as a whole, see `linear`.
@@ -63,7 +63,7 @@ pub fn replay_chunk(
     place: &Place<'_>,
 ) -> Counts {
     check(program, columns, place);
-    level.vectorize(Compare { machine, program, columns, place })
+    level.vectorize(Compare { level, machine, program, columns, place })
 }
 
 /// Replays one chunk into `out`, rounded to `dtype`, elements one after the other; `columns` end
@@ -78,7 +78,7 @@ pub fn write_chunk(
     out: &mut Vec<u8>,
 ) {
     check(program, columns, place);
-    level.vectorize(Write { machine, program, columns, place, dtype, out });
+    level.vectorize(Write { level, machine, program, columns, place, dtype, out });
 }
 
 fn check(program: &Program, columns: &[Column<'_>], place: &Place<'_>) {
@@ -90,6 +90,7 @@ fn check(program: &Program, columns: &[Column<'_>], place: &Place<'_>) {
 }
 
 struct Compare<'a> {
+    level: Level,
     machine: &'a mut Machine,
     program: &'a Program,
     columns: &'a [Column<'a>],
@@ -101,7 +102,7 @@ impl Vectorize for Compare<'_> {
 
     #[inline(always)]
     fn run(self) -> Counts {
-        let Self { machine, program, columns, place } = self;
+        let Self { level, machine, program, columns, place } = self;
         let registers = prepare(machine, program);
         let child = columns[columns.len() - 1];
         let length = child.len();
@@ -117,13 +118,13 @@ impl Vectorize for Compare<'_> {
                 counts.reproduced += BLOCK as u64;
                 continue;
             }
-            execute(program, registers, columns, place, first, n);
+            execute(level, program, registers, columns, place, first, n);
             let part = child.part(first..first + n);
-            if n == BLOCK && all_equal(program, registers, &part) {
+            if n == BLOCK && all_equal(level, program, registers, &part) {
                 counts.reproduced += BLOCK as u64;
                 continue;
             }
-            let (all, any) = compare(program, registers, &part, n, &mut agree);
+            let (all, any) = compare(level, program, registers, &part, n, &mut agree);
             counts.reproduced += u64::from(all);
             counts.explained += u64::from(any - all);
             if (any as usize) < n {
@@ -142,6 +143,7 @@ impl Vectorize for Compare<'_> {
 }
 
 struct Write<'a> {
+    level: Level,
     machine: &'a mut Machine,
     program: &'a Program,
     columns: &'a [Column<'a>],
@@ -155,13 +157,13 @@ impl Vectorize for Write<'_> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { machine, program, columns, place, dtype, out } = self;
+        let Self { level, machine, program, columns, place, dtype, out } = self;
         let registers = prepare(machine, program);
         let length = columns[0].len();
         let width = (dtype.bits() / 8) as usize;
         for first in (0..length).step_by(BLOCK) {
             let n = BLOCK.min(length - first);
-            execute(program, registers, columns, place, first, n);
+            execute(level, program, registers, columns, place, first, n);
             let result = result_of(
                 program,
                 registers,
@@ -260,6 +262,7 @@ fn is_direct(program: &Program, columns: &[Column<'_>], number: usize, n: usize)
 
 #[inline(always)]
 fn execute(
+    level: Level,
     program: &Program,
     registers: &mut [Register],
     columns: &[Column<'_>],
@@ -295,11 +298,11 @@ fn execute(
             Op::Scalar(scalar) => *out = [place.scalars[usize::from(scalar)]; BLOCK],
             Op::Column(column) => {
                 let column = columns[usize::from(column)].part(first..first + n);
-                decode(&column, out);
+                decode(level, &column, out);
             }
             Op::Reversed(column) => {
                 let column = columns[usize::from(column)].part(first..first + n);
-                decode(&column, out);
+                decode(level, &column, out);
                 out[..n].reverse();
             }
             Op::LowRank(factor) => match &place.factors[usize::from(factor)] {
@@ -331,7 +334,10 @@ fn execute(
             }
             Op::Round(a, dtype) => match dtype {
                 Dtype::Bf16 => each!(out = |a| f32::from_bits(bf16_bits(a)); get!(a)),
-                Dtype::F16 => each!(out = |a| round_f16(a); get!(a)),
+                Dtype::F16 => {
+                    each!(out = |a| a; get!(a));
+                    level.round_f16(out);
+                }
                 Dtype::F32 | Dtype::F64 => each!(out = |a| a; get!(a)),
                 _ => {
                     each!(out = |a| a; get!(a));
@@ -385,7 +391,7 @@ struct Agreement {
 /// Whether every element of a whole block has the child's bits in the only result. `false` may also
 /// mean that this was not found out.
 #[inline(always)]
-fn all_equal(program: &Program, registers: &[Register], child: &Column<'_>) -> bool {
+fn all_equal(level: Level, program: &Program, registers: &[Register], child: &Column<'_>) -> bool {
     let [result] = program.results() else {
         return false;
     };
@@ -398,8 +404,11 @@ fn all_equal(program: &Program, registers: &[Register], child: &Column<'_>) -> b
             }
         }
         Dtype::F16 => {
-            for (value, bytes) in result.iter().zip(child.bytes.as_chunks::<2>().0) {
-                differ |= f16_bits(*value) ^ widen_f16(u16::from_le_bytes(*bytes)).to_bits();
+            let (mut rounded, mut stored) = (*result, ZERO.0);
+            level.round_f16(&mut rounded);
+            level.widen_f16(child.bytes, &mut stored);
+            for (value, stored) in rounded.iter().zip(&stored) {
+                differ |= value.to_bits() ^ stored.to_bits();
             }
         }
         Dtype::F32 => {
@@ -427,6 +436,7 @@ macro_rules! agree {
 /// Compares the results with the child and returns how many elements agree with all, and with any.
 #[inline(always)]
 fn compare(
+    level: Level,
     program: &Program,
     registers: &[Register],
     child: &Column<'_>,
@@ -437,14 +447,18 @@ fn compare(
     let mut stored = ZERO;
     let simple = matches!(child.dtype, Dtype::Bf16 | Dtype::F16 | Dtype::F32);
     if simple {
-        decode(child, &mut stored.0);
+        decode(level, child, &mut stored.0);
     }
     let stored = &stored.0;
     for &result in program.results() {
         let result = result_of(program, registers, result, child.dtype);
         match child.dtype {
             Dtype::Bf16 => agree!(agree, stored, result, bf16_bits),
-            Dtype::F16 => agree!(agree, stored, result, f16_bits),
+            Dtype::F16 => {
+                let mut rounded = *result;
+                level.round_f16(&mut rounded);
+                agree!(agree, stored, rounded, f32::to_bits);
+            }
             Dtype::F32 => agree!(agree, stored, result, f32::to_bits),
             _ => {
                 for (k, value) in result[..n].iter().enumerate() {
@@ -462,18 +476,14 @@ fn compare(
 
 /// Decodes a block; what is past its end is left zero or old.
 #[inline(always)]
-fn decode(column: &Column<'_>, out: &mut [f32; BLOCK]) {
+fn decode(level: Level, column: &Column<'_>, out: &mut [f32; BLOCK]) {
     match column.dtype {
         Dtype::Bf16 => {
             for (value, bytes) in out.iter_mut().zip(column.bytes.as_chunks::<2>().0) {
                 *value = widen_bf16(*bytes);
             }
         }
-        Dtype::F16 => {
-            for (value, bytes) in out.iter_mut().zip(column.bytes.as_chunks::<2>().0) {
-                *value = widen_f16(u16::from_le_bytes(*bytes));
-            }
-        }
+        Dtype::F16 => level.widen_f16(column.bytes, out),
         Dtype::F32 => {
             for (value, bytes) in out.iter_mut().zip(column.bytes.as_chunks::<4>().0) {
                 *value = f32::from_le_bytes(*bytes);
@@ -498,38 +508,4 @@ pub(super) fn bf16_bits(value: f32) -> u32 {
     let bits = value.to_bits();
     let rounded = bits.wrapping_add(0x7FFF + (bits >> 16 & 1)) & 0xFFFF_0000;
     if value.is_nan() { bits | 0x0040_0000 } else { rounded }
-}
-
-/// The nearest f16, ties to even, as float32.
-#[inline(always)]
-fn round_f16(value: f32) -> f32 {
-    let bits = value.to_bits();
-    let sign = bits & 0x8000_0000;
-    let magnitude = bits & 0x7FFF_FFFF;
-    // Normal numbers: 13 bits of the significand are rounded away.
-    let normal = magnitude.wrapping_add(0xFFF + (magnitude >> 13 & 1)) & !0x1FFF;
-    // Below 2^-14 the last place is 2^-24, which is that of float32 numbers from 0.5 to 1.
-    let subnormal = ((f32::from_bits(magnitude) + 0.5) - 0.5).to_bits();
-    let small = magnitude < 0x3880_0000;
-    let rounded = if small { subnormal } else { normal };
-    // From 65520 on everything is infinite.
-    let rounded = if magnitude >= 0x477F_F000 { 0x7F80_0000 } else { rounded };
-    let rounded = if value.is_nan() { magnitude } else { rounded };
-    f32::from_bits(sign | rounded)
-}
-
-#[inline(always)]
-fn f16_bits(value: f32) -> u32 {
-    round_f16(value).to_bits()
-}
-
-#[inline(always)]
-fn widen_f16(bits: u16) -> f32 {
-    let sign = u32::from(bits & 0x8000) << 16;
-    let magnitude = u32::from(bits & 0x7FFF) << 13;
-    // The exponent is rebiased by a multiplication, which subnormal numbers survive.
-    let value = f32::from_bits(magnitude) * f32::from_bits((127 + 112) << 23);
-    let special = magnitude >= 0x0F80_0000;
-    let value = if special { magnitude | 0x7F80_0000 } else { value.to_bits() };
-    f32::from_bits(sign | value)
 }
