@@ -4,7 +4,7 @@
 use std::arch::x86_64::*;
 
 use super::compare::{Differ, Masks, Tally};
-use super::generic::{self, FAR, NEAR, Simd};
+use super::generic::{self, Simd};
 use super::{Chunk, Column, Vectorize};
 
 /// Proof that the CPU has AVX-512 F, BW, DQ and VL.
@@ -83,12 +83,12 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn prefetch(self, line: &[u8; 64]) {
+    fn prefetch_at(self, line: &[u8; 64], far: usize, near: usize) {
         let at = line.as_ptr();
         // SAFETY: a prefetch of any address has no effect but on the cache.
         unsafe {
-            _mm_prefetch::<_MM_HINT_T1>(at.wrapping_add(FAR).cast());
-            _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(NEAR).cast());
+            _mm_prefetch::<_MM_HINT_T1>(at.wrapping_add(far).cast());
+            _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(near).cast());
         }
     }
 

@@ -28,9 +28,9 @@ pub(super) const STRETCH: usize = 2048;
 /// Bytes of each column between what is computed and what is brought into the second-level cache.
 ///
 /// A core can wait for few lines in its first-level cache, too few to hide memory; for more in its second.
-pub(super) const FAR: usize = 8192;
+const FAR: usize = 8192;
 /// Bytes of each column between what is computed and what is brought into the first-level cache.
-pub(super) const NEAR: usize = 1024;
+const NEAR: usize = 1024;
 
 /// Brings near what comes after a part of every column.
 #[inline(always)]
@@ -67,7 +67,13 @@ pub(super) trait Simd: Copy {
     fn call<W: Vectorize>(self, work: W) -> W::Output;
 
     /// Starts to bring what is [`FAR`] behind a line, and what is [`NEAR`] behind it, into the caches.
-    fn prefetch(self, line: &[u8; LINE]);
+    #[inline(always)]
+    fn prefetch(self, line: &[u8; LINE]) {
+        self.prefetch_at(line, FAR, NEAR);
+    }
+    /// Starts to bring the line at `far` bytes from one into the second-level cache, and that at `near`
+    /// into the first. Any address is allowed.
+    fn prefetch_at(self, line: &[u8; LINE], far: usize, near: usize);
 
     /// Nothing counted.
     fn counting(self) -> Self::Counting;

@@ -83,7 +83,7 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    fn prefetch(self, _line: &[u8; 64]) {
+    fn prefetch_at(self, _line: &[u8; 64], _far: usize, _near: usize) {
         // Stable Rust has no prefetch for Arm; its hardware prefetchers follow such streams.
     }
 
