@@ -64,7 +64,6 @@ impl Simd for Avx2 {
     type Narrow = __m256;
     const PASSES: usize = 2;
     const COMPARES_BESIDE: bool = false;
-    const LOADS_HALVES: bool = true;
     type Counting = Counting;
 
     #[inline(always)]
@@ -96,15 +95,15 @@ impl Simd for Avx2 {
         for half in 0..2 {
             let (b, c) = (self.bytes(lines[0], half), self.bytes(lines[child], half));
             let kept = self.equal(width, b, c);
-            equal[0] = self.less(width, equal[0], kept);
+            equal[0] = self.plus(width, equal[0], kept);
             let mut unmoved = self.equal(width, b, b);
             for column in 1..child {
                 let x = self.bytes(lines[column], half);
-                equal[column] = self.less(width, equal[column], self.equal(width, x, c));
+                equal[column] = self.plus(width, equal[column], self.equal(width, x, c));
                 unmoved = self.both(unmoved, self.equal(width, x, b));
             }
-            *still = self.less(width, *still, unmoved);
-            *same = self.less(width, *same, self.both(unmoved, kept));
+            *still = self.plus(width, *still, unmoved);
+            *same = self.plus(width, *same, self.both(unmoved, kept));
         }
     }
 
@@ -335,7 +334,7 @@ impl Avx2 {
 
     /// Adds one to each element's count where the mask is set.
     #[inline(always)]
-    fn less(self, width: usize, counts: __m256i, mask: __m256i) -> __m256i {
+    fn plus(self, width: usize, counts: __m256i, mask: __m256i) -> __m256i {
         // SAFETY: as above.
         unsafe {
             match width {

@@ -7,7 +7,7 @@ use super::compare::{Differ, Masks, Tally};
 use super::generic::{self, Simd};
 use super::{Chunk, Column, Vectorize};
 
-/// Proof that the CPU has AVX-512 F, BW, DQ and VL.
+/// Proof that the CPU has AVX-512 F, BW, DQ and VL, and F16C.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Avx512(());
 
@@ -18,6 +18,7 @@ impl Avx512 {
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("f16c")
             && is_x86_feature_detected!("popcnt");
         has.then_some(Self(()))
     }
@@ -74,7 +75,6 @@ impl Simd for Avx512 {
     type Narrow = __m512;
     const PASSES: usize = 1;
     const COMPARES_BESIDE: bool = true;
-    const LOADS_HALVES: bool = true;
     type Counting = Masks;
 
     #[inline(always)]

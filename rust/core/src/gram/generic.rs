@@ -56,8 +56,6 @@ pub(super) trait Simd: Copy {
     /// Whether lines of a few columns are compared each before its rows are multiplied, which takes
     /// registers of its own, or as many together as are multiplied.
     const COMPARES_BESIDE: bool;
-    /// Whether eight halves are widened as fast alone as sixteen together.
-    const LOADS_HALVES: bool;
     /// How lines compare, in the making.
     type Counting: Copy;
 
@@ -99,21 +97,9 @@ pub(super) trait Simd: Copy {
     /// Part `pass < PASSES` of eight stored float32, widened.
     fn load_f32_bytes(self, row: &[u8; 32], pass: usize) -> Self::Wide;
     /// Part `pass < PASSES` of eight stored bf16, widened.
-    #[inline(always)]
-    fn load_bf16_bytes(self, row: &[u8; 16], pass: usize) -> Self::Wide {
-        let (mut bytes, mut wide) = ([0; 32], [0.0; 16]);
-        bytes[..16].copy_from_slice(row);
-        self.widen_bf16(&bytes, &mut wide);
-        self.load_f32(&wide.as_chunks().0[0], pass)
-    }
+    fn load_bf16_bytes(self, row: &[u8; 16], pass: usize) -> Self::Wide;
     /// Part `pass < PASSES` of eight stored float16, widened.
-    #[inline(always)]
-    fn load_f16_bytes(self, row: &[u8; 16], pass: usize) -> Self::Wide {
-        let (mut bytes, mut wide) = ([0; 32], [0.0; 16]);
-        bytes[..16].copy_from_slice(row);
-        self.widen_f16(&bytes, &mut wide);
-        self.load_f32(&wide.as_chunks().0[0], pass)
-    }
+    fn load_f16_bytes(self, row: &[u8; 16], pass: usize) -> Self::Wide;
     /// Writes part `pass < PASSES` of eight float64.
     fn store(self, row: &mut [f64; 8], pass: usize, value: Self::Wide);
     /// a - b, rounded once.

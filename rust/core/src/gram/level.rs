@@ -114,9 +114,9 @@ impl Level {
     ///
     /// If `out` has no room for them.
     pub(crate) fn widen_f16(self, bytes: &[u8], out: &mut [f32]) {
-        let (groups, rest) = bytes.as_chunks();
+        let (groups, rest) = bytes.as_chunks::<32>();
         let (out, last) = out.split_at_mut(16 * groups.len());
-        let (out, _) = out.as_chunks_mut();
+        let (out, _) = out.as_chunks_mut::<16>();
         match self.0 {
             Kind::Scalar => {
                 let (halves, _) = groups.as_flattened().as_chunks();
@@ -139,7 +139,7 @@ impl Level {
 
     /// Rounds to the nearest float16, ties to even; any NaN stays one.
     pub(crate) fn round_f16(self, values: &mut [f32]) {
-        let (groups, rest) = values.as_chunks_mut();
+        let (groups, rest) = values.as_chunks_mut::<16>();
         match self.0 {
             Kind::Scalar => groups.as_flattened_mut().iter_mut().for_each(|x| *x = round_f16(*x)),
             #[cfg(target_arch = "x86_64")]

@@ -70,6 +70,7 @@ mod level;
 mod narrow;
 mod products;
 mod scalar;
+mod stored;
 mod values;
 mod wide;
 mod widen;
@@ -307,8 +308,8 @@ impl Lanes {
     }
 }
 
-/// Accumulators of a chunk: of all pairs of columns there may be, or of as many as there are. To set all
-/// of them to zero takes longer than some columns take.
+/// Accumulators of a chunk: of all pairs of columns that there may be, or of those of few. To set all of
+/// them to zero takes some percent of the time that few columns take.
 #[derive(Clone, Copy)]
 struct Sums<G: ?Sized = [Lanes]> {
     energy: Lanes,

@@ -1,12 +1,11 @@
 //! Narrow arithmetic: bf16 in float32 over runs, in float64 over runs of runs.
 //!
 //! ```text
-//! for each stretch of elements:
-//!     count differences on the stored bits
-//!     for each run:
-//!         s_ij from the stored bits                                  (see `products`)
-//!         accumulators += float64(s)
-//!     the first run of some stretches is a probe: its sums are kept apart, too, and made in float64
+//! for each run:
+//!     count differences on the stored bits, of many columns for a stretch of runs at a time
+//!     s_ij from the stored bits                                      (see `products`)
+//!     accumulators += float64(s)
+//!     every so many runs, one is a probe: its sums are kept apart, too, and made in float64
 //! ```
 //!
 //! Departures from the scalar definition, none of which changes a bit:

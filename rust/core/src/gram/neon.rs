@@ -74,7 +74,6 @@ impl Simd for Neon {
     type Narrow = float32x4_t;
     const PASSES: usize = 4;
     const COMPARES_BESIDE: bool = false;
-    const LOADS_HALVES: bool = false;
     type Counting = Masks;
 
     #[inline(always)]
@@ -134,6 +133,20 @@ impl Simd for Neon {
         let part = &row[8 * pass..8 * pass + 8];
         // SAFETY: see above; `part` is eight bytes.
         unsafe { vcvt_f64_f32(vreinterpret_f32_u8(vld1_u8(part.as_ptr()))) }
+    }
+
+    #[inline(always)]
+    fn load_bf16_bytes(self, row: &[u8; 16], pass: usize) -> float64x2_t {
+        let [words, _] = self.upper_halves(self.two_halves(row, pass));
+        // SAFETY: see above.
+        unsafe { vcvt_f64_f32(vget_low_f32(vreinterpretq_f32_u32(words))) }
+    }
+
+    #[inline(always)]
+    fn load_f16_bytes(self, row: &[u8; 16], pass: usize) -> float64x2_t {
+        let [words, _] = self.upper_halves(self.two_halves(row, pass));
+        // SAFETY: see above.
+        unsafe { vcvt_f64_f32(vget_low_f32(self.upper_f16(words))) }
     }
 
     #[inline(always)]
@@ -283,6 +296,14 @@ impl Neon {
                 )),
             }
         }
+    }
+
+    /// The two halves of words that part `pass` of eight has, first of all.
+    #[inline(always)]
+    fn two_halves(self, row: &[u8; 16], pass: usize) -> uint8x16_t {
+        let part = [0, 1, 2, 3].map(|byte| row[4 * pass + byte]);
+        // SAFETY: `self` proves that the CPU has the instructions.
+        unsafe { vreinterpretq_u8_u32(vdupq_n_u32(u32::from_le_bytes(part))) }
     }
 
     /// Eight halves of words, each in the upper half of a word of its own.

@@ -53,8 +53,7 @@ pub(super) trait Rows<A: Arithmetic> {
 
     /// Brings near what comes after the row, some time after it.
     ///
-    /// A line or two with every row: all at once would be more lines on their way than a core can wait
-    /// for.
+    /// A line with the row that begins it: what is asked for evenly arrives evenly.
     #[inline(always)]
     fn expect(&self, _arithmetic: A, _row: usize, _pass: usize) {}
 }

@@ -1,6 +1,5 @@
-//! Blocks of columns as wide arithmetic takes them: widened into the cache, or as they are stored.
+//! Blocks of columns, widened into the cache for wide arithmetic.
 
-use super::compare::{LINE, Lines, StoredLines, Tally, tally_alike};
 use super::generic::Simd;
 use super::products::{Room, Rows};
 use super::wide::Wide;
@@ -145,87 +144,6 @@ impl<S: Simd> Room<Wide<S>> for Values<f64> {
     #[inline(always)]
     fn store(&mut self, arithmetic: Wide<S>, row: usize, pass: usize, value: S::Wide) {
         arithmetic.0.store(&mut self.0.as_chunks_mut().0[row], pass, value);
-    }
-}
-
-/// A dtype whose elements are widened as they are loaded.
-pub(super) trait Format: Copy + 'static {
-    /// Bytes of an element.
-    const WIDTH: usize;
-    /// A block as it is stored.
-    type Block: Copy + 'static;
-
-    /// The whole blocks of a column.
-    fn blocks<'a>(column: &Column<'a>) -> &'a [Self::Block];
-    /// The lines of blocks.
-    fn lines(blocks: &[Self::Block]) -> &[[u8; LINE]];
-    /// Counts differences between lines of columns `0..=child`.
-    fn tally<S: Simd>(simd: S, child: usize, lines: &Lines<'_>, tally: &mut Tally);
-    /// Part `pass` of a row, widened.
-    fn load<S: Simd>(simd: S, block: &Self::Block, row: usize, pass: usize) -> S::Wide;
-}
-
-macro_rules! format {
-    ($name:ident, $width:literal, $load:ident) => {
-        #[derive(Clone, Copy)]
-        pub(super) struct $name;
-
-        impl Format for $name {
-            const WIDTH: usize = $width;
-            type Block = [[u8; $width * WIDE_LANES]; ROWS];
-
-            #[inline(always)]
-            fn blocks<'a>(column: &Column<'a>) -> &'a [Self::Block] {
-                column.bytes.as_chunks().0.as_chunks().0
-            }
-
-            #[inline(always)]
-            fn lines(blocks: &[Self::Block]) -> &[[u8; LINE]] {
-                blocks.as_flattened().as_flattened().as_chunks().0
-            }
-
-            #[inline(always)]
-            fn tally<S: Simd>(simd: S, child: usize, lines: &Lines<'_>, tally: &mut Tally) {
-                tally_alike::<S, $width>(simd, child, lines, tally);
-            }
-
-            #[inline(always)]
-            fn load<S: Simd>(simd: S, block: &Self::Block, row: usize, pass: usize) -> S::Wide {
-                simd.$load(&block[row], pass)
-            }
-        }
-    };
-}
-
-format!(Bf16, 2, load_bf16_bytes);
-format!(F16, 2, load_f16_bytes);
-format!(F32, 4, load_f32_bytes);
-
-/// A whole block as it is stored.
-#[derive(Clone, Copy)]
-pub(super) struct Stored<'a, F: Format>(pub(super) &'a F::Block);
-
-impl<F: Format> StoredLines for Stored<'_, F> {
-    const WIDTH: usize = F::WIDTH;
-    const ROWS: usize = LINE / WIDE_LANES / F::WIDTH;
-
-    #[inline(always)]
-    fn line(&self, line: usize) -> &[u8; LINE] {
-        &F::lines(std::slice::from_ref(self.0))[line]
-    }
-}
-
-impl<F: Format, S: Simd> Rows<Wide<S>> for Stored<'_, F> {
-    #[inline(always)]
-    fn load(&self, arithmetic: Wide<S>, row: usize, pass: usize) -> S::Wide {
-        F::load(arithmetic.0, self.0, row, pass)
-    }
-
-    #[inline(always)]
-    fn expect(&self, arithmetic: Wide<S>, row: usize, pass: usize) {
-        if pass == 0 && row.is_multiple_of(<Self as StoredLines>::ROWS) {
-            arithmetic.0.prefetch(self.line(row / <Self as StoredLines>::ROWS));
-        }
     }
 }
 

@@ -1,13 +1,11 @@
 //! Wide arithmetic: every product in float64.
 //!
 //! ```text
-//! columns of one dtype that are loaded as float64: for each block of BLOCK elements:
-//!     count differences on the stored bits
-//!     accumulators += X_i * X_j, as float64, of the stored elements  (see `products`)
-//! what is left: for each block of BLOCK elements:
+//! whole blocks of one dtype that is widened as it is loaded:         see `stored`
+//! for each other block of BLOCK elements:
 //!     widen every column to float32 or float64 in the cache          (exact)
 //!     count differences on the stored bits, or on the widened values
-//!     accumulators += X_i * X_j, as float64
+//!     accumulators += X_i * X_j, as float64                          (see `products`)
 //! ```
 //!
 //! Departures from the scalar definition, none of which changes a bit:
@@ -16,16 +14,13 @@
 //!    the cache, and a conversion from memory costs no shuffle.
 //! 2. The last block is continued with zeros.
 
-#![expect(clippy::needless_range_loop, reason = "a block of every column, not of one")]
-
 use std::marker::PhantomData;
 
-use super::compare::{Comparing, Lines, Tally, compare_alike, compare_mixed};
+use super::compare::{compare_alike, compare_mixed};
 use super::generic::{STRETCH, Simd, cut, prefetch};
-use super::products::{Arithmetic, Beside, DIRECT, FewSums, add_many, add_values};
-use super::values::{
-    BLOCK, Bf16, Cell, F16, F32, Format, ROWS, Stored, Values, element, is_narrow,
-};
+use super::products::{Arithmetic, DIRECT, FewSums, add_many, add_values};
+use super::stored::{Bf16, Displaced, F16, F32, add_blocks};
+use super::values::{BLOCK, Cell, ROWS, Values, element, is_narrow};
 use super::{
     AllSums, Column, Counts, Lanes, MAX_COLUMNS, MAX_PAIRS, Sums, Vectorize, WIDE_LANES, scalar,
 };
@@ -122,9 +117,6 @@ fn sums_of<S: Simd, T: Cell>(
     sums.reduce(columns.len())
 }
 
-/// Room for the displacements of more columns than are added up in registers.
-type Displaced = [Values<f64>; MAX_COLUMNS];
-
 /// Adds the products of elements whose dtypes are for `T`, and the counters, but for those of columns
 /// that have been `compared`.
 ///
@@ -142,12 +134,8 @@ pub(super) fn add<S: Simd, T: Cell>(
     let (count, length) = (columns.len(), columns[0].len());
     let stored = match columns[0].dtype {
         _ if exclude || !scalar::alike(columns) => 0,
-        Dtype::Bf16 if S::LOADS_HALVES => {
-            add_blocks::<S, Bf16>(simd, columns, compared, counts, sums, room)
-        }
-        Dtype::F16 if S::LOADS_HALVES => {
-            add_blocks::<S, F16>(simd, columns, compared, counts, sums, room)
-        }
+        Dtype::Bf16 => add_blocks::<S, Bf16>(simd, columns, compared, counts, sums, room),
+        Dtype::F16 => add_blocks::<S, F16>(simd, columns, compared, counts, sums, room),
         Dtype::F32 => add_blocks::<S, F32>(simd, columns, compared, counts, sums, room),
         _ => 0,
     };
@@ -161,124 +149,6 @@ pub(super) fn add<S: Simd, T: Cell>(
         3 => simd.call(Blocked::<_, Few<T, 3>>(work, PhantomData)),
         4 => simd.call(Blocked::<_, Few<T, 4>>(work, PhantomData)),
         _ => simd.call(Blocked::<_, Many<T>>(work, PhantomData)),
-    }
-}
-
-/// Adds the products of whole blocks as they are stored, and how they compare, unless that is known.
-/// Returns the number of elements in them.
-#[inline(always)]
-fn add_blocks<S: Simd, F: Format>(
-    simd: S,
-    columns: &[Column<'_>],
-    compared: bool,
-    counts: &mut Counts,
-    sums: &mut Sums,
-    room: &mut Option<Displaced>,
-) -> usize {
-    let mut tally = Tally::default();
-    let counted = if compared { None } else { Some(&mut tally) };
-    let blocks = F::blocks;
-    match columns {
-        [base, child] => {
-            let blocks = [blocks(base), blocks(child)];
-            simd.call(FewStored::<S, F, 2> { simd, blocks, sums, tally: counted });
-        }
-        [base, one, child] => {
-            let blocks = [blocks(base), blocks(one), blocks(child)];
-            simd.call(FewStored::<S, F, 3> { simd, blocks, sums, tally: counted });
-        }
-        [base, one, two, child] => {
-            let blocks = [blocks(base), blocks(one), blocks(two), blocks(child)];
-            simd.call(FewStored::<S, F, 4> { simd, blocks, sums, tally: counted });
-        }
-        _ => simd.call(ManyStored::<S, F> {
-            room: room.get_or_insert([Values::ZERO; MAX_COLUMNS]),
-            simd,
-            columns,
-            sums,
-            tally: counted,
-            format: PhantomData,
-        }),
-    }
-    tally.add_to(counts);
-    blocks(&columns[0]).len() * BLOCK
-}
-
-/// Blocks of as many columns as are added up in registers.
-struct FewStored<'a, S, F: Format, const N: usize> {
-    simd: S,
-    blocks: [&'a [F::Block]; N],
-    sums: &'a mut Sums,
-    tally: Option<&'a mut Tally>,
-}
-
-impl<S: Simd, F: Format, const N: usize> Vectorize for FewStored<'_, S, F, N> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let Some(tally) = self.tally else {
-            return add_few::<S, F, (), N>(self.simd, &self.blocks, self.sums, &mut ());
-        };
-        let mut comparing = Comparing::new(self.simd);
-        add_few::<S, F, _, N>(self.simd, &self.blocks, self.sums, &mut comparing);
-        comparing.add_to(F::WIDTH, N - 1, tally);
-    }
-}
-
-#[inline(always)]
-fn add_few<'a, S: Simd, F: Format, B: Beside<Stored<'a, F>>, const N: usize>(
-    simd: S,
-    blocks: &[&'a [F::Block]; N],
-    sums: &mut Sums,
-    beside: &mut B,
-) {
-    for number in 0..blocks[0].len() {
-        let mut block = [Stored(&blocks[0][number]); N];
-        for column in 1..N {
-            block[column] = Stored(&blocks[column][number]);
-        }
-        add_values(Wide(simd), &block, ROWS, sums, beside);
-    }
-}
-
-/// Blocks of more columns.
-struct ManyStored<'a, S, F> {
-    simd: S,
-    columns: &'a [Column<'a>],
-    room: &'a mut Displaced,
-    sums: &'a mut Sums,
-    tally: Option<&'a mut Tally>,
-    format: PhantomData<F>,
-}
-
-impl<S: Simd, F: Format> Vectorize for ManyStored<'_, S, F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(mut self) {
-        let (simd, count) = (self.simd, self.columns.len().min(MAX_COLUMNS));
-        let mut blocks = [F::blocks(&self.columns[0]); MAX_COLUMNS];
-        for column in 1..count {
-            blocks[column] = F::blocks(&self.columns[column]);
-        }
-        for number in 0..blocks[0].len() {
-            if let Some(tally) = &mut self.tally
-                && number.is_multiple_of(STRETCH / BLOCK)
-            {
-                let mut lines: Lines<'_> = [&[]; MAX_COLUMNS];
-                for (lines, blocks) in lines.iter_mut().zip(&blocks[..count]) {
-                    let end = blocks.len().min(number + STRETCH / BLOCK);
-                    *lines = F::lines(&blocks[number..end]);
-                }
-                F::tally(simd, count - 1, &lines, tally);
-            }
-            let mut block = [Stored::<F>(&blocks[0][number]); MAX_COLUMNS];
-            for column in 1..count {
-                block[column] = Stored(&blocks[column][number]);
-            }
-            add_many(Wide(simd), &block[..count], self.room, ROWS, self.sums);
-        }
     }
 }
 

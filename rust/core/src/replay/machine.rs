@@ -14,7 +14,8 @@
 //!    [`Level::vectorize`] compiles them for. There are no intrinsics here.
 //! 2. Scalars, and bf16 columns that only one operation reads, get no register: they are operands as they
 //!    are. A result that is rounded to the child's dtype is not rounded twice.
-//! 3. Rounding to bf16 is done on the bits, without branches; float16 has instructions of its own.
+//! 3. Rounding to bf16 is done on the bits, without branches; float16 by the instructions
+//!    that a level has for it.
 //! 4. Where dtypes are not among those of large checkpoints, elements go through `scalar` one by one.
 //! 5. Only blocks that hold a mismatch are looked at twice.
 //! 6. A blend of bf16 columns is first tried as a whole, see `linear`.
