@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::digest::Digests;
 use crate::error::{Error, Result};
 use crate::gram::{
-    BINS, Column, Counts, Level, MAX_COLUMNS, MAX_PAIRS, Sampled, Vectorize, WEIGHTS, decode, pairs,
+    BINS, Column, Counts, Level, MAX_COLUMNS, MAX_PAIRS, Sampled, Vectorize, WEIGHTS, decode,
+    pairs, prefetch,
 };
 use crate::plan::{self, BLOCKS, Plan, Tile};
 use crate::progress::Progress;
@@ -183,17 +184,14 @@ pub fn read(
 ) -> Result<u64> {
     let sums = tiles(plan, slices, options, progress, |_, columns| {
         let level = options.level;
-        let parts = columns.iter().map(|column| level.vectorize(Checksum { level, column }));
+        let parts = columns.iter().map(|column| level.vectorize(Checksum(column)));
         Ok(parts.fold(0_u64, u64::wrapping_add))
     })?;
     Ok(sums.into_iter().fold(0, |sum, (_, part)| sum.wrapping_add(part)))
 }
 
 /// The sum of the 64-bit words of a column; what is no whole word is one with zeros.
-struct Checksum<'a> {
-    level: Level,
-    column: &'a Column<'a>,
-}
+struct Checksum<'a>(&'a Column<'a>);
 
 impl Vectorize for Checksum<'_> {
     type Output = u64;
@@ -201,9 +199,9 @@ impl Vectorize for Checksum<'_> {
     #[inline(always)]
     fn run(self) -> u64 {
         let mut sums = [0_u64; 8];
-        let (lines, rest) = self.column.bytes.as_chunks::<64>();
+        let (lines, rest) = self.0.bytes.as_chunks::<64>();
         for line in lines {
-            self.level.prefetch(line);
+            prefetch(line);
             for (sum, word) in sums.iter_mut().zip(line.as_chunks().0) {
                 *sum = sum.wrapping_add(u64::from_le_bytes(*word));
             }

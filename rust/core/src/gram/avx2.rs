@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::*;
 
-use super::compare::{LINE, Tally};
+use super::compare::{Counting, LINE, Tally};
 use super::generic::{self, STRETCH, Simd};
 use super::{CHUNK, Chunk, Column, MAX_COLUMNS, Vectorize};
 
@@ -12,7 +12,7 @@ const _: () = assert!(STRETCH / 32 < 1 << 8 && CHUNK / 16 < 1 << 16);
 
 /// How many elements compare in which way, in lanes as wide as they are.
 #[derive(Clone, Copy)]
-pub(super) struct Counting {
+pub(super) struct LaneCounts {
     /// Per column before the child: those that have the child's bits.
     equal: [__m256i; MAX_COLUMNS],
     /// Those that have the base's bits in every column before the child.
@@ -64,64 +64,11 @@ impl Simd for Avx2 {
     type Narrow = __m256;
     const PASSES: usize = 2;
     const COMPARES_BESIDE: bool = false;
-    type Counting = Counting;
+    type Counting = LaneCounts;
 
     #[inline(always)]
     fn call<W: Vectorize>(self, work: W) -> W::Output {
         self.vectorize(work)
-    }
-
-    #[inline(always)]
-    fn prefetch_at(self, line: &[u8; 64], far: usize, near: usize) {
-        let at = line.as_ptr();
-        // SAFETY: a prefetch of any address has no effect but on the cache.
-        unsafe {
-            _mm_prefetch::<_MM_HINT_T1>(at.wrapping_add(far).cast());
-            _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(near).cast());
-        }
-    }
-
-    #[inline(always)]
-    fn counting(self) -> Counting {
-        let zero = self.zeros();
-        Counting { equal: [zero; MAX_COLUMNS], still: zero, same: zero }
-    }
-
-    #[inline(always)]
-    fn count(self, width: usize, lines: &[&[u8; 64]], counting: &mut Counting) {
-        // Masks are -1, and are subtracted.
-        let Counting { equal, still, same } = counting;
-        let child = lines.len() - 1;
-        for half in 0..2 {
-            let (b, c) = (self.bytes(lines[0], half), self.bytes(lines[child], half));
-            let kept = self.equal(width, b, c);
-            equal[0] = self.plus(width, equal[0], kept);
-            let mut unmoved = self.equal(width, b, b);
-            for column in 1..child {
-                let x = self.bytes(lines[column], half);
-                equal[column] = self.plus(width, equal[column], self.equal(width, x, c));
-                unmoved = self.both(unmoved, self.equal(width, x, b));
-            }
-            *still = self.plus(width, *still, unmoved);
-            *same = self.plus(width, *same, self.both(unmoved, kept));
-        }
-    }
-
-    #[inline(always)]
-    fn counted(
-        self,
-        width: usize,
-        lines: usize,
-        child: usize,
-        counting: &Counting,
-        tally: &mut Tally,
-    ) {
-        let still = self.sum(width, counting.still);
-        tally.moved += (lines * LINE / width) as u64 - still;
-        tally.stray += still - self.sum(width, counting.same);
-        for (sum, &equal) in tally.equal.iter_mut().zip(&counting.equal[..child]) {
-            *sum += self.sum(width, equal);
-        }
     }
 
     #[inline(always)]
@@ -293,6 +240,44 @@ impl Simd for Avx2 {
             let at = part.as_mut_ptr();
             _mm256_storeu_pd(at, _mm256_add_pd(_mm256_loadu_pd(at), low));
             _mm256_storeu_pd(at.add(4), _mm256_add_pd(_mm256_loadu_pd(at.add(4)), high));
+        }
+    }
+}
+
+impl Counting<Avx2> for LaneCounts {
+    #[inline(always)]
+    fn none(simd: Avx2) -> Self {
+        let zero = simd.zeros();
+        Self { equal: [zero; MAX_COLUMNS], still: zero, same: zero }
+    }
+
+    #[inline(always)]
+    fn count(&mut self, simd: Avx2, width: usize, lines: &[&[u8; LINE]]) {
+        // Masks are -1, and are subtracted.
+        let Self { equal, still, same } = self;
+        let child = lines.len() - 1;
+        for half in 0..2 {
+            let (b, c) = (simd.bytes(lines[0], half), simd.bytes(lines[child], half));
+            let kept = simd.equal(width, b, c);
+            equal[0] = simd.plus(width, equal[0], kept);
+            let mut unmoved = simd.equal(width, b, b);
+            for column in 1..child {
+                let x = simd.bytes(lines[column], half);
+                equal[column] = simd.plus(width, equal[column], simd.equal(width, x, c));
+                unmoved = simd.both(unmoved, simd.equal(width, x, b));
+            }
+            *still = simd.plus(width, *still, unmoved);
+            *same = simd.plus(width, *same, simd.both(unmoved, kept));
+        }
+    }
+
+    #[inline(always)]
+    fn add_to(&self, simd: Avx2, width: usize, lines: usize, child: usize, tally: &mut Tally) {
+        let still = simd.sum(width, self.still);
+        tally.moved += (lines * LINE / width) as u64 - still;
+        tally.stray += still - simd.sum(width, self.same);
+        for (sum, &equal) in tally.equal.iter_mut().zip(&self.equal[..child]) {
+            *sum += simd.sum(width, equal);
         }
     }
 }

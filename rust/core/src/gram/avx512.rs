@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::*;
 
-use super::compare::{Differ, Masks, Tally};
+use super::compare::{Differ, Masks};
 use super::generic::{self, Simd};
 use super::{Chunk, Column, Vectorize};
 
@@ -80,38 +80,6 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn call<W: Vectorize>(self, work: W) -> W::Output {
         self.vectorize(work)
-    }
-
-    #[inline(always)]
-    fn prefetch_at(self, line: &[u8; 64], far: usize, near: usize) {
-        let at = line.as_ptr();
-        // SAFETY: a prefetch of any address has no effect but on the cache.
-        unsafe {
-            _mm_prefetch::<_MM_HINT_T1>(at.wrapping_add(far).cast());
-            _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(near).cast());
-        }
-    }
-
-    #[inline(always)]
-    fn counting(self) -> Masks {
-        Masks::default()
-    }
-
-    #[inline(always)]
-    fn count(self, width: usize, lines: &[&[u8; 64]], counting: &mut Masks) {
-        counting.add(self, width, lines);
-    }
-
-    #[inline(always)]
-    fn counted(
-        self,
-        width: usize,
-        lines: usize,
-        child: usize,
-        counting: &Masks,
-        tally: &mut Tally,
-    ) {
-        counting.add_to::<Self>(width, lines, child, tally);
     }
 
     #[inline(always)]

@@ -110,7 +110,7 @@ impl<S: Simd, const WIDTH: usize, const CHILD: usize> Vectorize for Tallying<'_,
     fn run(self) {
         let Self { simd, child, lines, tally } = self;
         let child = if CHILD > 0 { CHILD } else { child };
-        let mut counting = simd.counting();
+        let mut counting = S::Counting::none(simd);
         let mut lines = *lines;
         for column in 1..=child {
             lines[column] = &lines[column][..lines[0].len()];
@@ -120,14 +120,25 @@ impl<S: Simd, const WIDTH: usize, const CHILD: usize> Vectorize for Tallying<'_,
             for column in 1..=child {
                 these[column] = &lines[column][line];
             }
-            simd.count(WIDTH, &these[..=child], &mut counting);
+            counting.count(simd, WIDTH, &these[..=child]);
         }
-        simd.counted(WIDTH, lines[0].len(), child, &counting, tally);
+        counting.add_to(simd, WIDTH, lines[0].len(), child, tally);
     }
 }
 
 /// Lines of every column, of one number.
 pub(super) type Lines<'a> = [&'a [[u8; LINE]]; MAX_COLUMNS];
+
+/// How lines compare, counted as an instruction set does it best.
+pub(super) trait Counting<S>: Copy {
+    /// Nothing counted.
+    fn none(simd: S) -> Self;
+    /// Counts how a line of elements of `width` bytes compares, in every column. There are at most
+    /// [`STRETCH`](super::generic::STRETCH) elements of one byte, and [`CHUNK`](super::CHUNK) of others.
+    fn count(&mut self, simd: S, width: usize, lines: &[&[u8; LINE]]);
+    /// What has been counted in so many lines of columns `0..=child`.
+    fn add_to(&self, simd: S, width: usize, lines: usize, child: usize, tally: &mut Tally);
+}
 
 /// Comparing with masks of one bit, or some, for each element.
 pub(super) trait Differ: Copy {
@@ -148,10 +159,14 @@ pub(super) struct Masks {
     strays: u64,
 }
 
-impl Masks {
-    /// Compares a line of every column.
+impl<D: Differ> Counting<D> for Masks {
     #[inline(always)]
-    pub(super) fn add<D: Differ>(&mut self, simd: D, width: usize, lines: &[&[u8; LINE]]) {
+    fn none(_simd: D) -> Self {
+        Self::default()
+    }
+
+    #[inline(always)]
+    fn count(&mut self, simd: D, width: usize, lines: &[&[u8; LINE]]) {
         let child = lines.len() - 1;
         let (base, last) = (lines[0], lines[child]);
         let changed = simd.differ(width, base, last);
@@ -166,15 +181,8 @@ impl Masks {
         self.strays += u64::from((changed & !moved).count_ones());
     }
 
-    /// What has been counted in so many `lines`.
     #[inline(always)]
-    pub(super) fn add_to<D: Differ>(
-        &self,
-        width: usize,
-        lines: usize,
-        child: usize,
-        tally: &mut Tally,
-    ) {
+    fn add_to(&self, _simd: D, width: usize, lines: usize, child: usize, tally: &mut Tally) {
         let elements = (lines * LINE / width) as u64;
         tally.moved += self.movers / D::bits(width);
         tally.stray += self.strays / D::bits(width);
@@ -204,7 +212,7 @@ pub(super) struct Comparing<S: Simd> {
 impl<S: Simd> Comparing<S> {
     #[inline(always)]
     pub(super) fn new(simd: S) -> Self {
-        Self { simd, counting: simd.counting(), lines: 0 }
+        Self { simd, counting: S::Counting::none(simd), lines: 0 }
     }
 
     #[inline(always)]
@@ -213,13 +221,13 @@ impl<S: Simd> Comparing<S> {
         for column in 1..N {
             lines[column] = columns[column].line(line);
         }
-        self.simd.count(R::WIDTH, &lines, &mut self.counting);
+        self.counting.count(self.simd, R::WIDTH, &lines);
     }
 
     /// What has been counted, in lines of elements of `width` bytes.
     #[inline(always)]
     pub(super) fn add_to(&self, width: usize, child: usize, tally: &mut Tally) {
-        self.simd.counted(width, self.lines, child, &self.counting, tally);
+        self.counting.add_to(self.simd, width, self.lines, child, tally);
     }
 }
 

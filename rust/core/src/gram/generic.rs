@@ -14,7 +14,7 @@
 //! 2. Elements are first taken to be finite. If one is not, some entry of the matrix is not either,
 //!    and the chunk is done again with the excluded elements set to zero.
 
-use super::compare::{LINE, Tally};
+use super::compare::Counting;
 use super::widen::{Rounding, round_f16};
 use super::{
     Chunk, Column, Counts, MAX_COLUMNS, SAMPLED, Sampled, Vectorize, is_for_narrow, narrow, sample,
@@ -24,23 +24,6 @@ use crate::checkpoint::dtype::Dtype;
 
 /// Elements compared in one go, before they are computed with.
 pub(super) const STRETCH: usize = 2048;
-
-/// Bytes of each column between what is computed and what is brought into the second-level cache.
-///
-/// A core can wait for few lines in its first-level cache, too few to hide memory; for more in its second.
-const FAR: usize = 8192;
-/// Bytes of each column between what is computed and what is brought into the first-level cache.
-const NEAR: usize = 1024;
-
-/// Brings near what comes after a part of every column.
-#[inline(always)]
-pub(super) fn prefetch<S: Simd>(simd: S, columns: &[Column<'_>]) {
-    for column in columns {
-        for line in column.bytes.as_chunks::<64>().0 {
-            simd.prefetch(line);
-        }
-    }
-}
 
 /// The vector operations that an instruction set supplies.
 ///
@@ -57,36 +40,12 @@ pub(super) trait Simd: Copy {
     /// registers of its own, or as many together as are multiplied.
     const COMPARES_BESIDE: bool;
     /// How lines compare, in the making.
-    type Counting: Copy;
+    type Counting: Counting<Self>;
 
     /// Does `work` in a function of its own, compiled with these operations.
     ///
     /// In one function with everything else, the compiler finds no registers for what is innermost.
     fn call<W: Vectorize>(self, work: W) -> W::Output;
-
-    /// Starts to bring what is [`FAR`] behind a line, and what is [`NEAR`] behind it, into the caches.
-    #[inline(always)]
-    fn prefetch(self, line: &[u8; LINE]) {
-        self.prefetch_at(line, FAR, NEAR);
-    }
-    /// Starts to bring the line at `far` bytes from one into the second-level cache, and that at `near`
-    /// into the first. Any address is allowed.
-    fn prefetch_at(self, line: &[u8; LINE], far: usize, near: usize);
-
-    /// Nothing counted.
-    fn counting(self) -> Self::Counting;
-    /// Counts how a line of elements of `width` bytes compares, in every column. There are at most
-    /// [`STRETCH`] elements of one byte, and [`CHUNK`](super::CHUNK) of others.
-    fn count(self, width: usize, lines: &[&[u8; LINE]], counting: &mut Self::Counting);
-    /// What has been counted in so many lines of columns `0..=child`.
-    fn counted(
-        self,
-        width: usize,
-        lines: usize,
-        child: usize,
-        counting: &Self::Counting,
-        tally: &mut Tally,
-    );
 
     /// All lanes `value`.
     fn splat(self, value: f64) -> Self::Wide;

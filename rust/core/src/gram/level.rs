@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use super::generic::{Halving, Simd, Widening};
+use super::generic::{Halving, Widening};
 use super::widen::{round_f16, widen_f16};
 use super::{Chunk, Column, MAX_COLUMNS, scalar};
 use crate::error::{Error, Result};
@@ -20,6 +20,21 @@ enum Kind {
     Avx512(super::avx512::Avx512),
     #[cfg(target_arch = "aarch64")]
     Neon(super::neon::Neon),
+}
+
+/// One expression at the scalar level, and one for the proof that any other level holds.
+macro_rules! at_level {
+    ($level:expr, $scalar:expr, $simd:ident => $vectors:expr) => {
+        match $level.0 {
+            Kind::Scalar => $scalar,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2($simd) => $vectors,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512($simd) => $vectors,
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon($simd) => $vectors,
+        }
+    };
 }
 
 /// Loops over arrays that the compiler is to vectorise for an instruction set.
@@ -97,15 +112,7 @@ impl Level {
 
     /// Runs `work` compiled for this instruction set.
     pub(crate) fn vectorize<W: Vectorize>(self, work: W) -> W::Output {
-        match self.0 {
-            Kind::Scalar => work.run(),
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx2(simd) => simd.vectorize(work),
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx512(simd) => simd.vectorize(work),
-            #[cfg(target_arch = "aarch64")]
-            Kind::Neon(simd) => simd.vectorize(work),
-        }
+        at_level!(self, work.run(), simd => simd.vectorize(work))
     }
 
     /// Widens float16, as many as there are bytes for.
@@ -114,56 +121,27 @@ impl Level {
     ///
     /// If `out` has no room for them.
     pub(crate) fn widen_f16(self, bytes: &[u8], out: &mut [f32]) {
-        let (groups, rest) = bytes.as_chunks::<32>();
-        let (out, last) = out.split_at_mut(16 * groups.len());
-        let (out, _) = out.as_chunks_mut::<16>();
-        match self.0 {
-            Kind::Scalar => {
-                let (halves, _) = groups.as_flattened().as_chunks();
-                for (value, bytes) in out.as_flattened_mut().iter_mut().zip(halves) {
-                    *value = widen_f16(u16::from_le_bytes(*bytes));
-                }
-            }
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx2(simd) => simd.vectorize(Widening { simd, groups, out }),
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx512(simd) => simd.vectorize(Widening { simd, groups, out }),
-            #[cfg(target_arch = "aarch64")]
-            Kind::Neon(simd) => simd.vectorize(Widening { simd, groups, out }),
-        }
-        let (halves, _) = rest.as_chunks();
-        for (value, bytes) in last[..halves.len()].iter_mut().zip(halves) {
+        let out = &mut out[..bytes.len() / 2];
+        let groups = bytes.as_chunks::<32>().0;
+        let widened = at_level!(self, 0, simd => {
+            simd.vectorize(Widening { simd, groups, out: out.as_chunks_mut().0 });
+            16 * groups.len()
+        });
+        let halves = bytes[2 * widened..].as_chunks().0;
+        for (value, bytes) in out[widened..].iter_mut().zip(halves) {
             *value = widen_f16(u16::from_le_bytes(*bytes));
         }
     }
 
     /// Rounds to the nearest float16, ties to even; any NaN stays one.
     pub(crate) fn round_f16(self, values: &mut [f32]) {
-        let (groups, rest) = values.as_chunks_mut::<16>();
-        match self.0 {
-            Kind::Scalar => groups.as_flattened_mut().iter_mut().for_each(|x| *x = round_f16(*x)),
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx2(simd) => simd.vectorize(Halving { simd, groups }),
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx512(simd) => simd.vectorize(Halving { simd, groups }),
-            #[cfg(target_arch = "aarch64")]
-            Kind::Neon(simd) => simd.vectorize(Halving { simd, groups }),
-        }
-        rest.iter_mut().for_each(|x| *x = round_f16(*x));
-    }
-
-    /// Starts to bring what comes some time after a line into the caches, where that can be asked for.
-    #[inline(always)]
-    pub(crate) fn prefetch(self, line: &[u8; 64]) {
-        match self.0 {
-            Kind::Scalar => {}
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx2(simd) => simd.prefetch(line),
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx512(simd) => simd.prefetch(line),
-            #[cfg(target_arch = "aarch64")]
-            Kind::Neon(simd) => simd.prefetch(line),
-        }
+        let groups = values.as_chunks_mut::<16>().0;
+        let rounded = at_level!(self, 0, simd => {
+            let count = 16 * groups.len();
+            simd.vectorize(Halving { simd, groups });
+            count
+        });
+        values[rounded..].iter_mut().for_each(|value| *value = round_f16(*value));
     }
 
     /// Computes one chunk: see the [definition](super).
@@ -180,14 +158,6 @@ impl Level {
         let length = columns[0].len();
         assert!(length <= super::CHUNK, "at most {} elements", super::CHUNK);
         assert!(columns.iter().all(|column| column.len() == length), "columns of one length");
-        match self.0 {
-            Kind::Scalar => scalar::chunk(columns, sampled),
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx2(simd) => simd.chunk(columns, sampled),
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx512(simd) => simd.chunk(columns, sampled),
-            #[cfg(target_arch = "aarch64")]
-            Kind::Neon(simd) => simd.chunk(columns, sampled),
-        }
+        at_level!(self, scalar::chunk(columns, sampled), simd => simd.chunk(columns, sampled))
     }
 }

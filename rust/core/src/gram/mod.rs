@@ -68,6 +68,7 @@ mod compare;
 mod generic;
 mod level;
 mod narrow;
+mod prefetch;
 mod products;
 mod scalar;
 mod stored;
@@ -87,6 +88,7 @@ mod tests;
 
 pub use level::Level;
 pub(crate) use level::Vectorize;
+pub(crate) use prefetch::prefetch;
 pub(crate) use widen::binade;
 pub use widen::{Rounding, decode, encode};
 

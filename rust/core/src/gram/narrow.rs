@@ -18,6 +18,7 @@
 
 use super::compare::{Comparing, Lines, StoredLines, Tally, compare_alike, tally_alike};
 use super::generic::{STRETCH, Simd, cut};
+use super::prefetch::prefetch;
 use super::products::{Arithmetic, Beside, DIRECT, FewSums, Room, Rows, add_many, add_values};
 use super::values::BLOCK;
 use super::{
@@ -98,9 +99,9 @@ impl<S: Simd> Rows<Narrow<S>> for Stored<'_> {
     }
 
     #[inline(always)]
-    fn expect(&self, arithmetic: Narrow<S>, row: usize, pass: usize) {
+    fn expect(&self, _arithmetic: Narrow<S>, row: usize, pass: usize) {
         if pass == 0 && row.is_multiple_of(2) {
-            arithmetic.0.prefetch(&self.0[row / 2]);
+            prefetch(&self.0[row / 2]);
         }
     }
 }

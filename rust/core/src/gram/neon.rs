@@ -3,7 +3,7 @@
 
 use std::arch::aarch64::*;
 
-use super::compare::{Differ, Masks, Tally};
+use super::compare::{Differ, Masks};
 use super::generic::{self, Simd};
 use super::{Chunk, Column, Vectorize};
 
@@ -79,33 +79,6 @@ impl Simd for Neon {
     #[inline(always)]
     fn call<W: Vectorize>(self, work: W) -> W::Output {
         self.vectorize(work)
-    }
-
-    #[inline(always)]
-    fn prefetch_at(self, _line: &[u8; 64], _far: usize, _near: usize) {
-        // Stable Rust has no prefetch for Arm; its hardware prefetchers follow such streams.
-    }
-
-    #[inline(always)]
-    fn counting(self) -> Masks {
-        Masks::default()
-    }
-
-    #[inline(always)]
-    fn count(self, width: usize, lines: &[&[u8; 64]], counting: &mut Masks) {
-        counting.add(self, width, lines);
-    }
-
-    #[inline(always)]
-    fn counted(
-        self,
-        width: usize,
-        lines: usize,
-        child: usize,
-        counting: &Masks,
-        tally: &mut Tally,
-    ) {
-        counting.add_to::<Self>(width, lines, child, tally);
     }
 
     #[inline(always)]

@@ -12,6 +12,7 @@ use std::marker::PhantomData;
 
 use super::compare::{Comparing, LINE, Lines, StoredLines, Tally, tally_alike};
 use super::generic::{STRETCH, Simd};
+use super::prefetch::prefetch;
 use super::products::{Beside, Rows, add_many, add_values};
 use super::values::{BLOCK, ROWS, Values};
 use super::wide::Wide;
@@ -34,7 +35,7 @@ pub(super) trait Format: Copy + 'static {
     fn load<S: Simd>(simd: S, block: &Self::Block, row: usize, pass: usize) -> S::Wide;
 }
 
-macro_rules! format {
+macro_rules! stored_as {
     ($name:ident, $width:literal, $load:ident) => {
         #[derive(Clone, Copy)]
         pub(super) struct $name;
@@ -66,9 +67,9 @@ macro_rules! format {
     };
 }
 
-format!(Bf16, 2, load_bf16_bytes);
-format!(F16, 2, load_f16_bytes);
-format!(F32, 4, load_f32_bytes);
+stored_as!(Bf16, 2, load_bf16_bytes);
+stored_as!(F16, 2, load_f16_bytes);
+stored_as!(F32, 4, load_f32_bytes);
 
 /// A whole block as it is stored.
 #[derive(Clone, Copy)]
@@ -91,9 +92,9 @@ impl<F: Format, S: Simd> Rows<Wide<S>> for Stored<'_, F> {
     }
 
     #[inline(always)]
-    fn expect(&self, arithmetic: Wide<S>, row: usize, pass: usize) {
+    fn expect(&self, _arithmetic: Wide<S>, row: usize, pass: usize) {
         if pass == 0 && row.is_multiple_of(<Self as StoredLines>::ROWS) {
-            arithmetic.0.prefetch(self.line(row / <Self as StoredLines>::ROWS));
+            prefetch(self.line(row / <Self as StoredLines>::ROWS));
         }
     }
 }

@@ -17,7 +17,8 @@
 use std::marker::PhantomData;
 
 use super::compare::{compare_alike, compare_mixed};
-use super::generic::{STRETCH, Simd, cut, prefetch};
+use super::generic::{STRETCH, Simd, cut};
+use super::prefetch::prefetch;
 use super::products::{Arithmetic, DIRECT, FewSums, add_many, add_values};
 use super::stored::{Bf16, Displaced, F16, F32, add_blocks};
 use super::values::{BLOCK, Cell, ROWS, Values, element, is_narrow};
@@ -257,7 +258,9 @@ impl<S: Simd, B: Blocks> Vectorize for Blocked<'_, S, B> {
             }
             let elements = BLOCK.min(length - start);
             let part = &cut(columns, start, elements)[..count];
-            prefetch(simd, part);
+            for column in part {
+                column.bytes.as_chunks().0.iter().for_each(prefetch);
+            }
             let rows = blocks.widen(simd, part);
             if !alike && !compared {
                 compare_mixed(&blocks.columns()[..count], columns, start, elements, counts);
