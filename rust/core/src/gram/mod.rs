@@ -65,6 +65,7 @@
 //! that, 1e-6. Relatives of one another, whose displacements have few bits, reach some 1e-9.
 
 mod compare;
+mod few;
 mod generic;
 mod level;
 mod narrow;

@@ -16,10 +16,11 @@
 
 #![expect(clippy::needless_range_loop, reason = "a run or row of every column, not of one")]
 
-use super::compare::{Comparing, Lines, StoredLines, Tally, compare_alike, tally_alike};
+use super::compare::{Lines, StoredLines, Tally, compare_alike, tally_alike};
+use super::few::{Piece, add_few};
 use super::generic::{STRETCH, Simd, cut};
 use super::prefetch::prefetch;
-use super::products::{Arithmetic, Beside, DIRECT, FewSums, Room, Rows, add_many, add_values};
+use super::products::{Arithmetic, DIRECT, FewSums, Room, Rows, add_many};
 use super::values::BLOCK;
 use super::{
     AllSums, Column, Counts, LANES, Lanes, MAX_COLUMNS, MAX_PAIRS, PROBED, RUN, SQUARES, Sums,
@@ -89,6 +90,16 @@ impl StoredLines for Stored<'_> {
     #[inline(always)]
     fn line(&self, line: usize) -> &[u8; 2 * LINE] {
         &self.0[line]
+    }
+}
+
+impl<'a> Piece<'a> for Stored<'a> {
+    type Bytes = Run;
+    const COUNT: usize = ROWS;
+
+    #[inline(always)]
+    fn of(bytes: &'a Run) -> Self {
+        Self(bytes)
     }
 }
 
@@ -218,56 +229,9 @@ fn add_runs<S: Simd>(
     if most == 0 {
         return;
     }
-    match *runs {
-        [base, child] => simd.call(Few { simd, runs: [base, child], most, sums, tally }),
-        [base, one, child] => simd.call(Few { simd, runs: [base, one, child], most, sums, tally }),
-        [base, one, two, child] => {
-            simd.call(Few { simd, runs: [base, one, two, child], most, sums, tally });
-        }
-        _ => {
-            let room = room.get_or_insert(Displaced::NONE);
-            simd.call(Many { simd, runs, most, room, sums });
-        }
-    }
-}
-
-/// Adds the products of runs of as many columns as are added up in registers.
-struct Few<'a, S, const N: usize> {
-    simd: S,
-    runs: [&'a [Run]; N],
-    most: usize,
-    sums: &'a mut Sums,
-    tally: Option<&'a mut Tally>,
-}
-
-impl<S: Simd, const N: usize> Vectorize for Few<'_, S, N> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let Some(tally) = self.tally else {
-            return add_few(self.simd, &self.runs, self.most, self.sums, &mut ());
-        };
-        let mut comparing = Comparing::new(self.simd);
-        add_few(self.simd, &self.runs, self.most, self.sums, &mut comparing);
-        comparing.add_to(2, N - 1, tally);
-    }
-}
-
-#[inline(always)]
-fn add_few<'a, S: Simd, B: Beside<Stored<'a>>, const N: usize>(
-    simd: S,
-    runs: &[&'a [Run]; N],
-    most: usize,
-    sums: &mut Sums,
-    beside: &mut B,
-) {
-    for number in 0..most {
-        let mut run = [Stored(&runs[0][number]); N];
-        for column in 0..N {
-            run[column] = Stored(&runs[column][number]);
-        }
-        add_values(Narrow(simd), &run, ROWS, sums, beside);
+    if !add_few::<S, _, Stored<'_>>(simd, Narrow(simd), runs, most, sums, tally) {
+        let room = room.get_or_insert(Displaced::NONE);
+        simd.call(Many { simd, runs, most, room, sums });
     }
 }
 

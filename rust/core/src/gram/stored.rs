@@ -6,14 +6,11 @@
 //!     accumulators += X_i * X_j, of elements widened as they are loaded       (see `products`)
 //! ```
 
-#![expect(clippy::needless_range_loop, reason = "a block of every column, not of one")]
-
-use std::marker::PhantomData;
-
-use super::compare::{Comparing, LINE, Lines, StoredLines, Tally, tally_alike};
+use super::compare::{LINE, Lines, StoredLines, Tally, tally_alike};
+use super::few::{Piece, add_few};
 use super::generic::{STRETCH, Simd};
 use super::prefetch::prefetch;
-use super::products::{Beside, Rows, add_many, add_values};
+use super::products::{Rows, add_many};
 use super::values::{BLOCK, ROWS, Values};
 use super::wide::Wide;
 use super::{Column, Counts, MAX_COLUMNS, Sums, Vectorize, WIDE_LANES};
@@ -73,7 +70,7 @@ stored_as!(F32, 4, load_f32_bytes);
 
 /// A whole block as it is stored.
 #[derive(Clone, Copy)]
-pub(super) struct Stored<'a, F: Format>(pub(super) &'a F::Block);
+struct Stored<'a, F: Format>(&'a F::Block);
 
 impl<F: Format> StoredLines for Stored<'_, F> {
     const WIDTH: usize = F::WIDTH;
@@ -82,6 +79,16 @@ impl<F: Format> StoredLines for Stored<'_, F> {
     #[inline(always)]
     fn line(&self, line: usize) -> &[u8; LINE] {
         &F::lines(std::slice::from_ref(self.0))[line]
+    }
+}
+
+impl<'a, F: Format> Piece<'a> for Stored<'a, F> {
+    type Bytes = F::Block;
+    const COUNT: usize = ROWS;
+
+    #[inline(always)]
+    fn of(bytes: &'a F::Block) -> Self {
+        Self(bytes)
     }
 }
 
@@ -114,80 +121,29 @@ pub(super) fn add_blocks<S: Simd, F: Format>(
     room: &mut Option<Displaced>,
 ) -> usize {
     let mut tally = Tally::default();
-    let counted = if compared { None } else { Some(&mut tally) };
-    let blocks = F::blocks;
-    match columns {
-        [base, child] => {
-            let blocks = [blocks(base), blocks(child)];
-            simd.call(FewStored::<S, F, 2> { simd, blocks, sums, tally: counted });
-        }
-        [base, one, child] => {
-            let blocks = [blocks(base), blocks(one), blocks(child)];
-            simd.call(FewStored::<S, F, 3> { simd, blocks, sums, tally: counted });
-        }
-        [base, one, two, child] => {
-            let blocks = [blocks(base), blocks(one), blocks(two), blocks(child)];
-            simd.call(FewStored::<S, F, 4> { simd, blocks, sums, tally: counted });
-        }
-        _ => simd.call(ManyStored::<S, F> {
-            room: room.get_or_insert([Values::ZERO; MAX_COLUMNS]),
-            simd,
-            columns,
-            sums,
-            tally: counted,
-            format: PhantomData,
-        }),
+    let mut counted = if compared { None } else { Some(&mut tally) };
+    let mut blocks = [F::blocks(&columns[0]); MAX_COLUMNS];
+    for (blocks, column) in blocks.iter_mut().zip(columns) {
+        *blocks = F::blocks(column);
+    }
+    let blocks = &blocks[..columns.len()];
+    let number = blocks[0].len();
+    let few = counted.as_deref_mut();
+    if !add_few::<S, _, Stored<'_, F>>(simd, Wide(simd), blocks, number, sums, few) {
+        let room = room.get_or_insert([Values::ZERO; MAX_COLUMNS]);
+        simd.call(ManyStored::<S, F> { simd, blocks, room, sums, tally: counted });
     }
     tally.add_to(counts);
-    blocks(&columns[0]).len() * BLOCK
-}
-
-/// Blocks of as many columns as are added up in registers.
-struct FewStored<'a, S, F: Format, const N: usize> {
-    simd: S,
-    blocks: [&'a [F::Block]; N],
-    sums: &'a mut Sums,
-    tally: Option<&'a mut Tally>,
-}
-
-impl<S: Simd, F: Format, const N: usize> Vectorize for FewStored<'_, S, F, N> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let Some(tally) = self.tally else {
-            return add_few::<S, F, (), N>(self.simd, &self.blocks, self.sums, &mut ());
-        };
-        let mut comparing = Comparing::new(self.simd);
-        add_few::<S, F, _, N>(self.simd, &self.blocks, self.sums, &mut comparing);
-        comparing.add_to(F::WIDTH, N - 1, tally);
-    }
-}
-
-#[inline(always)]
-fn add_few<'a, S: Simd, F: Format, B: Beside<Stored<'a, F>>, const N: usize>(
-    simd: S,
-    blocks: &[&'a [F::Block]; N],
-    sums: &mut Sums,
-    beside: &mut B,
-) {
-    for number in 0..blocks[0].len() {
-        let mut block = [Stored(&blocks[0][number]); N];
-        for column in 1..N {
-            block[column] = Stored(&blocks[column][number]);
-        }
-        add_values(Wide(simd), &block, ROWS, sums, beside);
-    }
+    number * BLOCK
 }
 
 /// Blocks of more columns.
-struct ManyStored<'a, S, F> {
+struct ManyStored<'a, S, F: Format> {
     simd: S,
-    columns: &'a [Column<'a>],
+    blocks: &'a [&'a [F::Block]],
     room: &'a mut Displaced,
     sums: &'a mut Sums,
     tally: Option<&'a mut Tally>,
-    format: PhantomData<F>,
 }
 
 impl<S: Simd, F: Format> Vectorize for ManyStored<'_, S, F> {
@@ -195,11 +151,8 @@ impl<S: Simd, F: Format> Vectorize for ManyStored<'_, S, F> {
 
     #[inline(always)]
     fn run(mut self) {
-        let (simd, count) = (self.simd, self.columns.len().min(MAX_COLUMNS));
-        let mut blocks = [F::blocks(&self.columns[0]); MAX_COLUMNS];
-        for column in 1..count {
-            blocks[column] = F::blocks(&self.columns[column]);
-        }
+        let (simd, blocks) = (self.simd, self.blocks);
+        let count = blocks.len().min(MAX_COLUMNS);
         for number in 0..blocks[0].len() {
             if let Some(tally) = &mut self.tally
                 && number.is_multiple_of(STRETCH / BLOCK)
