@@ -28,8 +28,8 @@ import parentage
 import polars as pl
 from parentage import _core
 from parentage.align import align
-from parentage.errors import PlanError
-from parentage.gram import unpack
+from parentage.stream import unpack
+from parentage.support import PlanError
 
 DTYPES = {
     "F64": np.float64,

@@ -26,8 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parentage import Checkpoint, _core
-from parentage.bench import machine
-from parentage.made import WIDTHS, make_family, plan_of
+from parentage.bench import WIDTHS, machine, make_family, plan_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,8 +23,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from parentage.journal import NAME
-from parentage.made import COLUMNS, TENSORS, blend, make
+from parentage.bench import COLUMNS, TENSORS, blend, make
+from parentage.evidence import NAME
 
 FILES = ("evidence.json", "slices.parquet")
 COMMAND = [sys.executable, "-c", "from parentage.cli import main; main()", "trace"]

@@ -24,8 +24,8 @@ from pathlib import Path
 
 import parentage
 import polars as pl
-from parentage.errors import ParentageError
-from parentage.terminal import Terminal
+from parentage.cli import Terminal
+from parentage.support import ParentageError
 from rich.console import Console
 
 OF_CHECKPOINT = {

@@ -32,9 +32,8 @@ from pathlib import Path
 import numpy as np
 import parentage
 from parentage import _core
-from parentage.bench import machine
-from parentage.gram import unpack
-from parentage.made import COLUMNS, TENSORS, blend, linear, make, plan_of
+from parentage.bench import COLUMNS, TENSORS, blend, linear, machine, make, plan_of
+from parentage.stream import unpack
 
 RUNS = 5
 

@@ -7,9 +7,9 @@ import pytest
 from conftest import BF16, opened
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from parentage.align import Extent, align, dtype_class
-from parentage.checkpoint import Checkpoint
-from parentage.errors import PlanError
+from parentage.align import Extent, align
+from parentage.checkpoint import Checkpoint, dtype_class
+from parentage.support import PlanError
 
 COMMON = "model.layers.0.mlp.up_proj.weight"
 

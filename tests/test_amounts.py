@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from parentage.amounts import portion, size
+from parentage.support import portion, size
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,13 @@ import ml_dtypes
 import numpy as np
 import pytest
 from conftest import DTYPES, encode_safetensors, family_path, load
-from parentage import _core, bench, disk, made, plot
+from parentage import _core
+from parentage.bench import disk_speed as disk
+from parentage.bench import measure as bench
+from parentage.bench import plot
+from parentage.bench import synthetic as made
 from parentage.cli import run
-from parentage.errors import ParentageError, PlanError, ReadError, WriteError
+from parentage.support import ParentageError, PlanError, ReadError, WriteError
 
 SMALL = 1 << 20
 WARM = ["read mapped", *["gram"] * 4, "gram, linear replayed", "gram, pread", "sha256"]

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from conftest import BF16, opened
 from parentage.align import align
-from parentage.cells import WINDOW, Located, Peaks, locate, peaks, pooled
-from parentage.findings import Findings
+from parentage.hypothesise import WINDOW, Findings, Located, Peaks, locate, peaks, pooled
 from parentage.sample import Sample
 from parentage.stream import Options
 

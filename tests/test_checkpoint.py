@@ -12,18 +12,16 @@ from conftest import BF16, encode_safetensors, write_checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 from parentage.checkpoint import (
-    _COMPONENT_PATTERNS,
     COMPONENTS,
     Checkpoint,
     component_of,
     distinct_names,
     layer_of,
-    natural_key,
     place_of,
     places_of,
-    printable,
 )
-from parentage.errors import CheckpointError, ReadError
+from parentage.checkpoint.structure import _COMPONENT_PATTERNS
+from parentage.support import CheckpointError, ReadError, natural_key, printable
 
 QWEN = "model.language_model"
 

@@ -8,10 +8,9 @@ from conftest import BF16, family_path, opened
 from parentage import _core
 from parentage.align import align
 from parentage.checkpoint import Checkpoint
-from parentage.collect import GROUPS, Collected
-from parentage.replay import Program
-from parentage.sampling import Runs, Sampling
-from parentage.stream import Options, stream
+from parentage.sample import GROUPS, Collected, Runs, Sampling
+from parentage.statistics import full_pass
+from parentage.stream import Options, Program
 from test_stream import bits
 
 OPTIONS = Options(threads=2)
@@ -56,7 +55,7 @@ def test_slices_that_are_read_whole_give_the_bits_of_a_full_pass():
     replays = [half_and_half(alignment)]
     collected = Collected(alignment, 1, OPTIONS, replays)
     collected.add(whole(alignment))
-    expected = stream(alignment, 1, OPTIONS, replays=replays)
+    expected = full_pass(alignment, 1, OPTIONS, replays=replays)
     assert bits(collected.statistics()) == bits(expected)
     assert collected.share == 1.0
     assert collected.elements == sum(each.elements for each in alignment.slices)
@@ -70,7 +69,7 @@ def test_runs_of_everything_add_up_to_a_full_pass():
     # In two parts, the later one first.
     for chosen in (runs.owner % 2 == 1, runs.owner % 2 == 0):
         collected.add(Runs(*(getattr(runs, name)[chosen] for name in Runs.__slots__)))
-    found, expected = collected.statistics(), stream(alignment, 1, OPTIONS, replays=replays)
+    found, expected = collected.statistics(), full_pass(alignment, 1, OPTIONS, replays=replays)
     for table, other in (
         (found.slices, expected.slices),
         (found.components, expected.components),
@@ -124,7 +123,7 @@ def sampled(alignment, budget, seed):
 
 
 def test_standard_errors_of_samples_are_those_of_the_estimate_of_everything(uneven):
-    full = stream(uneven, 1, OPTIONS).model.estimates.parents.weights[0, 0]
+    full = full_pass(uneven, 1, OPTIONS).model.estimates.parents.weights[0, 0]
     budget = uneven.plan.bytes(0, 2) // 5
     deviations = []
     for seed in range(150):
@@ -140,7 +139,7 @@ def test_standard_errors_of_samples_are_those_of_the_estimate_of_everything(unev
 
 def test_a_slice_weighs_what_it_has_and_not_what_was_read_of_it(uneven):
     budget = uneven.plan.bytes(0, 2) // 20
-    found, full = sampled(uneven, budget, 0), stream(uneven, 1, OPTIONS)
+    found, full = sampled(uneven, budget, 0), full_pass(uneven, 1, OPTIONS)
     weight, size = found.slices.n / full.slices.n, full.slices.n
     small = int(np.argmin(size))
     assert weight[small] == 1.0

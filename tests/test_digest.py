@@ -8,10 +8,10 @@ import parentage
 import pytest
 from conftest import opened
 from parentage import _core
+from parentage.checkpoint import open_all
 from parentage.demo import family
-from parentage.journal import Journal, identity
-from parentage.pipeline import open_all
-from parentage.stream import settle
+from parentage.evidence import Journal, identity
+from parentage.stream import choose_io
 
 
 def sha256(path):
@@ -101,9 +101,9 @@ def test_a_pass_can_be_given_digests_of_fewer_checkpoints(tmp_path):
 def test_files_that_do_not_fit_in_memory_are_read_past_the_cache(tmp_path, monkeypatch):
     told = tmp_path / "meminfo"
     told.write_text("MemTotal: 16000000 kB\nMemAvailable:  1000 kB\n")
-    monkeypatch.setattr("parentage.stream.MEMORY", told)
-    assert settle("auto", 1_024_000) == "mmap"
-    assert settle("auto", 1_024_001) == "direct"
-    assert settle("pread", 1 << 60) == "pread"
-    monkeypatch.setattr("parentage.stream.MEMORY", tmp_path / "none")
-    assert settle("auto", 1 << 60) == "mmap"
+    monkeypatch.setattr("parentage.stream.options.MEMORY", told)
+    assert choose_io("auto", 1_024_000) == "mmap"
+    assert choose_io("auto", 1_024_001) == "direct"
+    assert choose_io("pread", 1 << 60) == "pread"
+    monkeypatch.setattr("parentage.stream.options.MEMORY", tmp_path / "none")
+    assert choose_io("auto", 1 << 60) == "mmap"

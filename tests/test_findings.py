@@ -11,10 +11,7 @@ from conftest import BF16
 from hypothesis import given
 from hypothesis import strategies as st
 from parentage.checkpoint import component_of, layer_of
-from parentage.findings import (
-    Findings,
-    Spelling,
-)
+from parentage.hypothesise import Findings, Spelling
 from parentage.recipe import gradient, resolve
 from test_cells import (
     F16,

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from parentage import _core
 from parentage.align import align
 from parentage.checkpoint import Checkpoint
-from parentage.gram import Gram, joined, unpack
 from parentage.statistics import displacement_ulps
-from parentage.stream import Options, gram
+from parentage.stream import Gram, Options, read_slices, unpack
+from parentage.support import joined
 
 BLOCKS = _core.BLOCKS
 MANTISSA = {"F64": 52, "F32": 23, "F16": 10, "BF16": 7, "F8_E4M3": 3, "F8_E5M2": 2, "F8_E8M0": 0}
@@ -25,7 +25,7 @@ def stream(tmp_path, *arrays, **options):
     """The Gram of one slice: base, parents, child."""
     checkpoints = [opened(tmp_path, f"c{i}", {"x": array}) for i, array in enumerate(arrays)]
     alignment = align(checkpoints[-1], checkpoints[:-1])
-    return gram(alignment, 0, 1, Options(**{"threads": 2, **options}))
+    return read_slices(alignment, 0, 1, Options(**{"threads": 2, **options}))
 
 
 def deviation(got, exact):
@@ -116,7 +116,7 @@ def test_a_gram_matrix_is_within_its_bound(tmp_path, dtypes):
 def test_the_gram_matrix_of_the_family_is_within_its_bound(family, weights, level):
     checkpoints = [Checkpoint.open(family(name)) for name in FAMILY]
     alignment = align(checkpoints[-1], checkpoints[:-1])
-    found = gram(alignment, 0, alignment.plan.slices, Options(threads=2, level=level))
+    found = read_slices(alignment, 0, alignment.plan.slices, Options(threads=2, level=level))
     assert alignment.unaligned == ()
     worst = 0.0
     for i, each in enumerate(alignment.slices):
@@ -332,7 +332,7 @@ def test_slices_add_up_to_groups(tmp_path):
     arrays = relatives(("BF16",) * 4, 4096, seed=8)
     parts = [{f"t{i}": array[i * 1024 : (i + 1) * 1024] for i in range(4)} for array in arrays]
     checkpoints = [opened(tmp_path, f"c{i}", tensors) for i, tensors in enumerate(parts)]
-    part = gram(align(checkpoints[-1], checkpoints[:-1]), 0, 4, Options(threads=1))
+    part = read_slices(align(checkpoints[-1], checkpoints[:-1]), 0, 4, Options(threads=1))
     groups = Gram.zeros(3, 4)
     groups.add(part, [0, 2, 0, 2])
     assert groups.n.tolist() == [2048, 0, 2048]

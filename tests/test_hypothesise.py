@@ -22,13 +22,14 @@ from parentage.hypothesise import (
     MOST_STREAMED,
     Hypothesis,
     complexity,
-    evaluate,
+    count_matches,
     hypothesise,
     is_copy,
     is_table,
     worth_streaming,
 )
-from parentage.recipe import Ingredient, Recipe, from_json, gradient, resolve
+from parentage.methods import from_json, to_mergekit
+from parentage.recipe import Ingredient, Recipe, gradient, resolve
 from test_cells import (
     F32,
     FAMILY,
@@ -299,7 +300,7 @@ def test_a_gradient_is_found(tmp_path, arithmetic):
     assert f"linear ({arithmetic})" in names_of(best.recipe)
     weights = {each.name: each.weight for each in best.recipe.ingredients}
     assert weights == {"one": {"gradient": [0.2, 0.8]}, "base": {"gradient": [0.8, 0.2]}}
-    assert "weight: [0.2, 0.8]" in best.recipe.to_mergekit()
+    assert "weight: [0.2, 0.8]" in to_mergekit(best.recipe)
 
 
 @pytest.mark.parametrize("arithmetic", ["bfloat16", "bfloat16-script"])
@@ -387,9 +388,7 @@ def test_weights_by_tensor_name_are_filters(tmp_path, table):
         "base": {"filters": {**{key: round(1.0 - x, 6) for key, x in table.items()}, "*": 0.4}},
     }
     yaml = pytest.importorskip("yaml")
-    said = {
-        x["model"]: x["parameters"] for x in yaml.safe_load(best.recipe.to_mergekit())["models"]
-    }
+    said = {x["model"]: x["parameters"] for x in yaml.safe_load(to_mergekit(best.recipe))["models"]}
     filters = [{"filter": key, "value": value} for key, value in table.items()]
     assert said["one"]["weight"] == [*filters, {"value": 0.6}]
 
@@ -453,7 +452,7 @@ def test_weights_times_lambda_are_found_as_they_were_written(
     assert recipe.parameters == {"lambda": 0.8}
     assert {x.name: x.weight for x in recipe.ingredients} == {"one": 0.3, "two": 0.5}
     assert recipe.effective_weights == pytest.approx({"one": 0.24, "two": 0.4, "base": 0.36})
-    assert "lambda: 0.8" in recipe.to_mergekit()
+    assert "lambda: 0.8" in to_mergekit(recipe)
 
 
 def test_displacements_divided_by_the_sum_of_weights_are_found(tmp_path):
@@ -475,8 +474,8 @@ def test_weights_that_sum_to_nothing_divide_nothing(tmp_path):
     ingredients = (Ingredient("one", 0.5), Ingredient("two", -0.5))
     recipe = Recipe("task_arithmetic", ingredients, "base", {"normalize": True})
     f = found_in(tmp_path, FAMILY, child, ["one", "two"])
-    assert evaluate([replace(recipe, parameters={})], f.sample, f)[0].mismatched.sum() == 0
-    assert evaluate([recipe], f.sample, f)[0].mismatched.sum() == 0
+    assert count_matches([replace(recipe, parameters={})], f.sample, f)[0].mismatched.sum() == 0
+    assert count_matches([recipe], f.sample, f)[0].mismatched.sum() == 0
 
 
 def task(*weights: float, **parameters: Any) -> Recipe:
@@ -596,12 +595,12 @@ def test_the_list_is_ordered_and_says_what_replays_say(tmp_path):
     assert found[0].decoy_share == found[0].decoy_share
     assert all(np.isnan(each.decoy_share) for each in found[1:])
     recipes = [each.recipe for each in found]
-    counted = evaluate(recipes, f.sample, f)
+    counted = count_matches(recipes, f.sample, f)
     assert [int(each.mismatched.sum()) for each in counted] == mismatched
     for each in found:
         assert each.share == pytest.approx(1.0 - each.mismatched / each.elements)
         again = from_json(each.recipe.to_json())
-        assert evaluate([again], f.sample, f)[0].mismatched.sum() == each.mismatched
+        assert count_matches([again], f.sample, f)[0].mismatched.sum() == each.mismatched
     # Every recipe of the list does something else.
     assert len({(m, str(r)) for m, r in zip(mismatched, recipes, strict=True)}) == len(found)
 

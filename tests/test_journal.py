@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from parentage import JournalError, cli
 from parentage.align import align
-from parentage.journal import MAGIC, NAME, Journal, differs, identity
-from parentage.pipeline import open_all
-from parentage.replay import Program
-from parentage.stream import Options, stream
+from parentage.checkpoint import open_all
+from parentage.evidence import MAGIC, NAME, Journal, differs, identity
+from parentage.statistics import full_pass
+from parentage.stream import Options, Program
 from test_stream import bits
 
 HEAD = {"version": "1", "arithmetic": 1, "checkpoints": []}
@@ -31,7 +31,7 @@ FILES = ("evidence.json", "slices.parquet")
 @pytest.fixture
 def small_ranges(monkeypatch):
     """Make every slice a range of its own."""
-    monkeypatch.setattr("parentage.stream.RANGE_BYTES", 1)
+    monkeypatch.setattr("parentage.stream.passes.RANGE_BYTES", 1)
 
 
 def contents(folder):
@@ -295,16 +295,16 @@ def many(tmp_path_factory):
 def test_no_way_of_cutting_and_going_on_changes_a_bit(many, tmp_path_factory, chunks, chance):
     """Every run has ranges and options of its own, and all but the last are interrupted."""
     folder = tmp_path_factory.mktemp("cut")
-    reference = bits(stream(many, 1, Options(1)))
+    reference = bits(full_pass(many, 1, Options(1)))
     with pytest.MonkeyPatch.context() as patch:
         for place, size in enumerate([*chunks, 1 << 15]):
-            patch.setattr("parentage.stream.RANGE_CHUNKS", size)
+            patch.setattr("parentage.stream.passes.RANGE_CHUNKS", size)
             options = Options(chance.choice([1, 2]), 4096, chance.choice(["mmap", "pread"]))
             is_last = place == len(chunks)
             stop = Interrupter(2.0 if is_last else chance.random())
             try:
                 with Journal(folder, HEAD, resume=True) as journal:
-                    found = stream(many, 1, options, stop, journal=journal)
+                    found = full_pass(many, 1, options, stop, journal=journal)
             except KeyboardInterrupt:
                 continue
             assert bits(found) == reference
@@ -314,12 +314,12 @@ def test_no_way_of_cutting_and_going_on_changes_a_bit(many, tmp_path_factory, ch
 @pytest.mark.usefixtures("small_ranges")
 def test_what_is_kept_is_not_read_again(many, tmp_path):
     with pytest.raises(KeyboardInterrupt), Journal(tmp_path, HEAD, resume=False) as journal:
-        stream(many, 1, Options(1), Interrupter(0.5), journal=journal)
+        full_pass(many, 1, Options(1), Interrupter(0.5), journal=journal)
     kept = journal.done
     assert 0 < kept < journal.total
     witness = Interrupter(2.0)
     with Journal(tmp_path, HEAD, resume=True) as journal:
-        stream(many, 1, Options(1), witness, journal=journal)
+        full_pass(many, 1, Options(1), witness, journal=journal)
         assert journal.done == journal.total
     assert witness.seen[0] == kept
     assert witness.seen[-1] == witness.totals[0]
@@ -328,14 +328,14 @@ def test_what_is_kept_is_not_read_again(many, tmp_path):
 @pytest.mark.usefixtures("small_ranges")
 def test_other_slices_or_recipes_are_refused(many, tmp_path):
     with pytest.raises(KeyboardInterrupt), Journal(tmp_path, HEAD, resume=False) as journal:
-        stream(many, 1, Options(1), Interrupter(0.5), journal=journal)
+        full_pass(many, 1, Options(1), Interrupter(0.5), journal=journal)
     program = Program(len(many.slices))
     replays = [(program, [program.column(0)])]
     with (
         pytest.raises(JournalError, match=r"can not go on: what is compared \(recipes\)"),
         Journal(tmp_path, HEAD, resume=True) as journal,
     ):
-        stream(many, 1, Options(1), journal=journal, replays=replays)
+        full_pass(many, 1, Options(1), journal=journal, replays=replays)
 
 
 # --- traces -------------------------------------------------------------------------------------
@@ -389,7 +389,7 @@ def test_resume_needs_a_folder():
 ARGUMENTS = ["trace", str(family_path("child")), "-b", str(family_path("base"))]
 ARGUMENTS += ["-p", str(family_path("parent")), "-c", str(family_path("sibling"))]
 SLOWLY = """
-import time, parentage.stream as stream
+import time, parentage.stream.passes as stream
 stream.RANGE_BYTES = 1
 found = stream.one_pass
 def slow(*arguments):

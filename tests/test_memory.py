@@ -9,7 +9,7 @@ import pytest
 HEAPS_OF_THREADS = """
 import ctypes, sys, threading
 if "share" in sys.argv:
-    from parentage.memory import share_heaps
+    from parentage.support.allocator import share_heaps
     assert share_heaps()
 c = ctypes.CDLL(None)
 c.malloc.restype, c.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]

@@ -16,10 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from parentage.align import align
 from parentage.checkpoint import Checkpoint
-from parentage.findings import Findings
-from parentage.hypothesise import build, hypothesise
-from parentage.methods import METHODS, masks
-from parentage.recipe import Ingredient, Recipe, from_json
+from parentage.hypothesise import RECOGNISERS, Findings, hypothesise
+from parentage.hypothesise.recognise.masks import interpreted
+from parentage.hypothesise.recognise.masks import view as views
+from parentage.methods import METHODS, from_json, to_mergekit
+from parentage.recipe import Ingredient, Recipe
+from parentage.replay import compile_recipe
 from parentage.stream import Options
 
 F32 = np.float32
@@ -264,7 +266,7 @@ def test_finds_method_parents_weights_and_density(case: Case, tmp_path: Path) ->
     for name in ("normalize", "rescale"):
         assert recipe.parameters.get(name) == case.parameters.get(name)
     assert from_json(recipe.to_json()) == recipe
-    assert recipe.method in recipe.to_mergekit()
+    assert recipe.method in to_mergekit(recipe)
 
 
 def test_a_mask_of_magnitudes_leaves_little_open(tmp_path: Path) -> None:
@@ -334,7 +336,7 @@ NOT_MASKED = {
 def test_claims_no_mask_where_there_is_none(child: Callable[[], Tensors], tmp_path: Path) -> None:
     f = findings(tmp_path, child(), ("base", "one", "two", "other"))
     ours = [name for name in MERGE if name in METHODS]
-    assert [recipe for name in ours for recipe in METHODS[name].estimate(f)] == []
+    assert [recipe for name in ours for recipe in RECOGNISERS[name].estimate(f)] == []
 
 
 def alternatives(case: Case, rows: Sequence[Array], base: Array, open_: Array) -> set[float]:
@@ -400,20 +402,20 @@ def test_replay_is_what_numpy_computes(
         fitted={f"low:{name}": {"w": x} for name, x in zip(names[1:], low, strict=True)}
         | {f"high:{name}": {"w": x} for name, x in zip(names[1:], high, strict=True)},
     )
-    counted = f.sample.replay([build(recipe, f.columns, f.slices)])
+    counted = f.sample.replay([compile_recipe(recipe, f.columns, f.slices)])
     values = child.astype(np.float64)
     good = [float(value) in each for value, each in zip(values, allowed, strict=True)]
     sole = [each == {float(value)} for value, each in zip(values, allowed, strict=True)]
     assert int(counted.reproduced.sum()) == sum(sole)
     assert int(counted.explained.sum()) == sum(good) - sum(sole)
     # The interpreter that masks are told by computes the same.
-    view = masks.View(f, f.sample, dtype)
-    matches = np.array(masks.outcomes(f, view, recipe))
+    view = views.View(f, f.sample, dtype)
+    matches = np.array(interpreted.outcomes(f, view, recipe))
     assert int(matches.any(axis=0).sum()) == sum(good)
 
 
 def test_cells_of_a_subnormal_and_a_power_of_two() -> None:
-    low, high = masks.cell(np.array([0.0, 1.0, -1.0]), "BF16")
+    low, high = views.cell(np.array([0.0, 1.0, -1.0]), "BF16")
     assert high[0] == -low[0] == math.ldexp(1.0, -134)
     assert (low[1], high[1]) == (1 - 2**-9, 1 + 2**-8)
     assert (low[2], high[2]) == (-1 - 2**-8, -1 + 2**-9)

@@ -16,14 +16,21 @@ import pytest
 from conftest import BF16, write_checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
-from parentage.errors import RecipeError
-from parentage.findings import COPY, Findings
-from parentage.hypothesise import LEAST_GAIN, Hypothesis, evaluate, hypothesise
-from parentage.methods import METHODS
-from parentage.methods.karcher import combined as karcher_weights
-from parentage.methods.multislerp import combined as multislerp_weights
-from parentage.methods.span import LINEAR, cosines, interpolation, slerp_weights
-from parentage.recipe import Recipe, from_json, resolve
+from parentage.hypothesise import (
+    COPY,
+    LEAST_GAIN,
+    RECOGNISERS,
+    Findings,
+    Hypothesis,
+    count_matches,
+    hypothesise,
+)
+from parentage.hypothesise.recognise.karcher import combined as karcher_weights
+from parentage.hypothesise.recognise.multislerp import combined as multislerp_weights
+from parentage.hypothesise.recognise.span import LINEAR, cosines, interpolation, slerp_weights
+from parentage.methods import from_json, to_mergekit
+from parentage.recipe import Recipe, resolve
+from parentage.support import RecipeError
 from test_cells import F32, F64, SHAPES, Array, Tensors, bf16, found_in, made, stored
 
 SMALL = {
@@ -235,7 +242,7 @@ def test_the_method_is_named_with_its_parameters(tmp_path, case):
     assert recipe.base == base
     assert recipe.parameters == parameters
     assert {each.name: each.weight for each in recipe.ingredients} == weights
-    assert f"merge_method: {method}" in recipe.to_mergekit()
+    assert f"merge_method: {method}" in to_mergekit(recipe)
     assert all(set(table) == set(SMALL) for table in recipe.fitted.values())
 
 
@@ -317,7 +324,7 @@ def stock_by_row(base: Array, parts: Sequence[Array]) -> Array:
 
 def counted(recipe: Recipe, f: Findings) -> dict[str, tuple[int, int]]:
     """Return the elements that a recipe reproduces and misses, by tensor."""
-    (found,) = evaluate([recipe], f.sample, f)
+    (found,) = count_matches([recipe], f.sample, f)
     pairs = zip(found.reproduced[:, 0].tolist(), found.mismatched[:, 0].tolist(), strict=True)
     return {each.name: pair for each, pair in zip(f.slices, pairs, strict=True)}
 
@@ -344,7 +351,7 @@ def test_nuslerp_of_vectors_is_named_with_its_vectors(tmp_path, base, axis, t):
     assert weights == {"one": pytest.approx(1 - t, abs=1e-3), "two": pytest.approx(t, abs=1e-3)}
     assert best.share > 0.999
     assert best.decoy_share < 0.1
-    said = yaml.safe_load(recipe.to_mergekit())
+    said = yaml.safe_load(to_mergekit(recipe))
     assert said["parameters"] == {"nuslerp_flatten": False, "nuslerp_row_wise": axis == 0}
     assert said.get("base_model") == base
     assert [each["model"] for each in said["models"]] == ["one", "two"]
@@ -377,7 +384,7 @@ def test_model_stock_by_row_is_named(tmp_path, parents):
     assert recipe.parents_added == tuple(parents)
     assert best.share > 0.999
     assert best.decoy_share < 0.1
-    assert "filter_wise: true" in recipe.to_mergekit()
+    assert "filter_wise: true" in to_mergekit(recipe)
     assert set(recipe.matrices) == set(SMALL)
     assert same_when_read_again(recipe, f)
 
@@ -502,7 +509,7 @@ def test_a_merged_lora_is_found_with_its_rank(tmp_path, rank):
     assert set(recipe.matrices) == set(ADAPTED)
     assert {np.asarray(left).shape[1] for left, _ in recipe.matrices.values()} == {rank}
     with pytest.raises(RecipeError, match="mergekit has nothing"):
-        recipe.to_mergekit()
+        to_mergekit(recipe)
 
 
 def test_a_lora_on_a_parent_is_found_on_the_parent(tmp_path):
@@ -642,7 +649,7 @@ def test_copies_times_a_scale_are_passed_through(tmp_path, source, case):
         assert recipe.parameters == {"scale": {"filters": filters}}
         scale = [{"filter": key, "value": value} for key, value in expected.items()]
         scale.append({"value": 1.0})
-    assert yaml.safe_load(recipe.to_mergekit())["slices"] == [
+    assert yaml.safe_load(to_mergekit(recipe))["slices"] == [
         {"sources": [{"model": source, "layer_range": [0, 2], "parameters": {"scale": scale}}]}
     ]
     assert same_when_read_again(recipe, f)
@@ -679,7 +686,7 @@ def test_scaled_copies_of_several_checkpoints_have_their_sources(tmp_path):
     for tensor, scale in resolved(best.recipe, f).items():
         expected = (1.3 if ".1." in tensor else 0.7) if "q_proj" in tensor else 1.0
         assert scale == expected, tensor
-    text = best.recipe.to_mergekit()
+    text = to_mergekit(best.recipe)
     assert "model: one\n    layer_range: [0, 1]" in text
     assert "model: two\n    layer_range: [1, 2]" in text
 
@@ -709,7 +716,7 @@ def test_a_scale_next_to_one_is_not_claimed(tmp_path, scale):
                 child[tensor] = (x.astype(F32) + F32(rng.normal(0, 2e-5, x.shape))).astype(BF16)
     f = found_in(tmp_path, FAMILY, child, ["one", "two"])
     assert any(not np.array_equal(child[t].astype(F32), FAMILY["one"][t]) for t in SMALL)
-    assert list(METHODS["passthrough"].estimate(f)) == []
+    assert list(RECOGNISERS["passthrough"].estimate(f)) == []
 
 
 @pytest.mark.parametrize("what", ["noise", "blend"])
@@ -723,7 +730,7 @@ def test_what_is_no_multiple_of_a_checkpoint_has_no_scale(tmp_path, what):
                 other = 0.3 * FAMILY["two"][tensor]
             child[tensor] = F32(child[tensor].astype(F32) + F32(other)).astype(BF16)
     f = found_in(tmp_path, FAMILY, child, ["one", "two"])
-    assert list(METHODS["passthrough"].estimate(f)) == []
+    assert list(RECOGNISERS["passthrough"].estimate(f)) == []
 
 
 def test_a_scale_of_zero_is_one_of_the_checkpoint_that_the_rest_is_of(tmp_path):
@@ -734,4 +741,4 @@ def test_a_scale_of_zero_is_one_of_the_checkpoint_that_the_rest_is_of(tmp_path):
     assert (best.recipe.method, best.mismatched) == ("passthrough", 0)
     assert resolved(best.recipe, f) == factors
     assert set(best.recipe.sources.values()) == {"one"}
-    assert "merge_method: passthrough" in best.recipe.to_mergekit()
+    assert "merge_method: passthrough" in to_mergekit(best.recipe)

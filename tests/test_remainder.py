@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import BF16
-from parentage import remainder as module
-from parentage.remainder import LOOKED_AT, SKETCH, SMALL_SIDE, Remainder, _singular_values
+from parentage.verdict import LOOKED_AT, SKETCH, SMALL_SIDE, Remainder
+from parentage.verdict import residual as module
+from parentage.verdict.residual import _singular_values
 from test_cells import F32, F64, Tensors, blend, made
 from test_verdict_replay import disturbed, trace
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from conftest import BF16, family_path, write_checkpoint
 from parentage import Recipe, RecipeError
-from parentage.carry import find, order
 from parentage.cli import run
-from parentage.errors import CheckpointError, PlanError
 from parentage.recipe import Ingredient
+from parentage.replay import checkpoint_order, locate_checkpoints
+from parentage.support import CheckpointError, PlanError
 
 COMMAND = [sys.executable, "-c", "from parentage.cli import main; main()"]
 SHAPES = {
@@ -71,7 +71,7 @@ def names_in(folder):
 
 
 def fields(**changes):
-    return {name: getattr(RECIPE, name) for name in Recipe.__slots__} | changes
+    return {name: getattr(RECIPE, name) for name in Recipe.__dataclass_fields__} | changes
 
 
 def invoke(capsys, *arguments):
@@ -224,11 +224,13 @@ def test_checkpoints_are_found_by_name(merged, monkeypatch):
     elsewhere = merged / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    assert find(RECIPE, offered, elsewhere) == names
-    assert find(RECIPE, [], merged) == names
-    assert find(RECIPE, [f"two={merged / 'child'}"], merged)["two"] == merged / "child"
+    assert locate_checkpoints(RECIPE, offered, elsewhere) == names
+    assert locate_checkpoints(RECIPE, [], merged) == names
+    assert (
+        locate_checkpoints(RECIPE, [f"two={merged / 'child'}"], merged)["two"] == merged / "child"
+    )
     monkeypatch.chdir(merged)
-    assert find(RECIPE, [], elsewhere)["one"].resolve() == names["one"]
+    assert locate_checkpoints(RECIPE, [], elsewhere)["one"].resolve() == names["one"]
 
 
 def test_a_checkpoint_that_is_not_found_is_named_with_the_way_to_offer_it(merged, capsys):
@@ -258,9 +260,11 @@ def test_a_recipe_s_names_lead_to_no_place_outside(merged):
     for name in (str(merged / "one"), "../one", "a/../../one"):
         recipe = Recipe("linear", (Ingredient(name, 1.0),))
         with pytest.raises(RecipeError, match="offer it with --from"):
-            find(recipe, [], merged)
+            locate_checkpoints(recipe, [], merged)
     recipe = Recipe("linear", (Ingredient("org=x/one", 1.0),))
-    assert find(recipe, [f"org=x/one={merged / 'one'}"], merged) == {"org=x/one": merged / "one"}
+    assert locate_checkpoints(recipe, [f"org=x/one={merged / 'one'}"], merged) == {
+        "org=x/one": merged / "one"
+    }
 
 
 def test_parents_are_those_of_the_recipe(merged):
@@ -269,8 +273,8 @@ def test_parents_are_those_of_the_recipe(merged):
     with pytest.raises(RecipeError, match="'three'"):
         RECIPE.replay(dict.fromkeys(("one", "two", "three"), merged / "one"), merged / "child")
     based = Recipe("task_arithmetic", (Ingredient("one", 1.0),), "two")
-    assert order(based) == ("two", "one")
-    assert order(RECIPE) == ("one", "two")
+    assert checkpoint_order(based) == ("two", "one")
+    assert checkpoint_order(RECIPE) == ("one", "two")
 
 
 def test_damaged_and_foreign_checkpoints_are_errors(merged):

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 from conftest import BF16, write_checkpoint
 from parentage.checkpoint import COMPONENTS, Checkpoint
-from parentage.errors import WriteError
+from parentage.support import WriteError
 from parentage.verdict import KINDS, Thresholds
 
 

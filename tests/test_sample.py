@@ -11,12 +11,10 @@ from conftest import BF16, write_checkpoint
 from hypothesis import example, given
 from hypothesis import strategies as st
 from parentage.align import align
-from parentage.cells import peaks
 from parentage.checkpoint import Checkpoint
-from parentage.findings import SEARCH
-from parentage.replay import Program
+from parentage.hypothesise import SEARCH, peaks
 from parentage.sample import BUDGET, LEAST, RUN, Sample, runs
-from parentage.stream import Options
+from parentage.stream import Options, Program
 from test_cells import F32, made, stored
 
 SIZES = st.one_of(st.integers(1, 4 * RUN), st.integers(1, 1 << 24))
@@ -99,6 +97,6 @@ def test_slices_taken_some_at_a_time_change_no_bit(tmp_path, monkeypatch):
     for budget in (6000, BUDGET):
         whole = found(budget)
         with monkeypatch.context() as patch:
-            patch.setattr("parentage.sample.AT_ONCE", 2)
-            patch.setattr("parentage.cells.AT_ONCE", 1)
+            patch.setattr("parentage.sample.search_sample.AT_ONCE", 2)
+            patch.setattr("parentage.hypothesise.cells.AT_ONCE", 1)
             assert found(budget) == whole

@@ -10,16 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from parentage import _core
-from parentage.sampling import (
-    LONGEST,
-    SHORTEST,
-    Sampled,
-    Sampling,
-    Strata,
-    least,
-    most_unseen,
-    percent,
-)
+from parentage.sample import LONGEST, SHORTEST, Sampled, Sampling, Strata, least, most_unseen
+from parentage.support import percent
 
 WIDTH = 6
 """Bytes of an element of three checkpoints in bf16."""

@@ -12,7 +12,8 @@ import pytest
 from conftest import DTYPES
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from parentage.slabs import CLOSE, LIMIT, SLACK, half_cells, newton, polish
+from parentage.checkpoint import half_cells
+from parentage.hypothesise import CLOSE, LIMIT, SLACK, newton, polish
 from test_cells import F32, F64, Array, bf16
 
 BITS = {1: np.uint8, 2: np.uint16, 4: np.uint32}

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from parentage.methods.linear import bf16, effective
+from parentage.checkpoint import to_bf16
+from parentage.hypothesise import candidates, decimal, knots, regrade, spell, whole_ratio
+from parentage.hypothesise.recognise.linear import effective
 from parentage.recipe import gradient
-from parentage.spelling import candidates, decimal, knots, regrade, spell, whole_ratio
 
 SHORT = st.integers(-150, 150).filter(bool).map(lambda x: x / 100.0)
 
@@ -104,7 +105,7 @@ def test_effective_weights_are_those_of_the_arithmetic():
     assert effective([0.6, 0.4], "bfloat16", normalize=True) == [0.6015625, 0.400390625]
     assert effective([3.0, 2.0], "bfloat16", normalize=True) == [3.0 / 5.0, 2.0 / 5.0]
     assert effective([3.0, 2.0], "bfloat16", normalize=False) == [3.0, 2.0]
-    assert effective([0.3], "bfloat16", normalize=False) == bf16(np.array([0.3])).tolist()
+    assert effective([0.3], "bfloat16", normalize=False) == to_bf16(np.array([0.3])).tolist()
 
 
 def test_many_parents_have_fewer_candidates_each():

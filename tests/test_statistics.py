@@ -13,7 +13,6 @@ from parentage.align import align
 from parentage.statistics import (
     benjamini_hochberg,
     condition,
-    cosines,
     displacement_ulps,
     estimate,
     fit,
@@ -24,7 +23,7 @@ from parentage.statistics import (
     ols_bias,
     solve,
 )
-from parentage.stream import Options, gram
+from parentage.stream import Options, cosines, read_slices
 
 KINDS = ["plain", "small", "large", "correlated", "zero", "duplicate", "sum"]
 
@@ -325,7 +324,7 @@ def test_rounding_is_said_to_move_weights_as_far_as_it_does(tmp_path, displaceme
         read.append(abs(d @ (blend - wide) / (d @ d) - weight))
     arrays = [base, parent, parent]
     checkpoints = [opened(tmp_path, f"c{i}", {"x": array}) for i, array in enumerate(arrays)]
-    part = gram(align(checkpoints[-1], checkpoints[:-1]), 0, 1, Options(1))
+    part = read_slices(align(checkpoints[-1], checkpoints[:-1]), 0, 1, Options(1))
     # A sample of 4096 elements stands for all.
     assert ols_bias(part.bias)[0, 0] == pytest.approx(max(read), rel=0.25, abs=2e-3)
 
@@ -353,7 +352,7 @@ def blended(tmp_path, weights, *, displacement, n=200_000, noise=0.0, control=Fa
     arrays = [each.astype(BF16) for each in [base, *parents, child]]
     checkpoints = [opened(tmp_path, f"c{i}", {"x": array}) for i, array in enumerate(arrays)]
     alignment = align(checkpoints[-1], checkpoints[:-1])
-    return estimate(gram(alignment, 0, 1, Options(2)), len(weights)), arrays
+    return estimate(read_slices(alignment, 0, 1, Options(2)), len(weights)), arrays
 
 
 @pytest.mark.parametrize("weights", [[0.6], [1.0], [-0.2], [0.3, 0.5], [0.25, 0.25, 0.5]], ids=str)
@@ -403,7 +402,7 @@ def test_weights_that_do_not_sum_to_one_are_found_with_the_base(tmp_path):
     arrays = [base, parent, 0.5 * base + 0.7 * parent]
     checkpoints = [opened(tmp_path, f"c{i}", {"x": array}) for i, array in enumerate(arrays)]
     alignment = align(checkpoints[-1], checkpoints[:-1])
-    found = estimate(gram(alignment, 0, 1, Options(1)), 1)
+    found = estimate(read_slices(alignment, 0, 1, Options(1)), 1)
     # 0.5 b + 0.7 p = b + 0.2 b + 0.7 (p - b)
     assert found.free.weights[0] == pytest.approx([0.2, 0.7], rel=1e-9)
     assert found.free.residual[0] == pytest.approx(0, abs=1e-12 * found.free.energy[0])
@@ -420,6 +419,6 @@ def test_an_independent_displacement_is_not_significant(tmp_path):
             opened(tmp_path / str(seed), f"c{i}", {"x": array}) for i, array in enumerate(arrays)
         ]
         alignment = align(checkpoints[-1], checkpoints[:-1])
-        values.append(estimate(gram(alignment, 0, 1, Options(1)), 1).log10_p[0, 0])
+        values.append(estimate(read_slices(alignment, 0, 1, Options(1)), 1).log10_p[0, 0])
     # A bound on p-values of a true null: a twentieth of them below 0.05, at most.
     assert sum(value < math.log10(0.05) for value in values) <= 1

@@ -9,13 +9,14 @@ import numpy as np
 import parentage
 import pytest
 from conftest import BF16, family_path, write_checkpoint
-from parentage import sure
+from parentage.align import pair
+from parentage.checkpoint import open_all
 from parentage.cli import run
-from parentage.findings import Findings
-from parentage.pipeline import open_all, pair
+from parentage.hypothesise import Findings
+from parentage.pipeline import SampleRequest, TraceInputs, with_preview
+from parentage.pipeline import sequential as sure
 from parentage.sample import Sample
 from parentage.stream import Options
-from parentage.sure import Case, Request, looking
 
 LAYERS, SHAPE = 12, (128, 512)
 TOTAL = 3 * 2 * LAYERS * SHAPE[0] * SHAPE[1]
@@ -185,13 +186,13 @@ def test_a_verdict_that_hangs_on_a_group_of_runs_is_not_sure(folders, monkeypatc
 
 def test_samples_double_up_to_a_quarter_or_to_what_is_given(monkeypatch):
     monkeypatch.setattr(sure, "FIRST", 10)
-    assert Request(None, 0, True).steps(160, 1) == [10, 20, 40]
-    assert Request(None, 0, True).steps(160, 15) == [20, 40]
-    assert Request(None, 0, True).steps(30, 1) == []
-    assert Request(80, 0, True).steps(160, 1) == [10, 20, 40, 80]
-    assert Request(8, 0, True).steps(160, 1) == [8]
-    assert Request("5%").steps(160, 1) == [8]
-    assert Request(160).steps(160, 1) == Request("100%").steps(160, 1) == []
+    assert SampleRequest(None, 0, True).steps(160, 1) == [10, 20, 40]
+    assert SampleRequest(None, 0, True).steps(160, 15) == [20, 40]
+    assert SampleRequest(None, 0, True).steps(30, 1) == []
+    assert SampleRequest(80, 0, True).steps(160, 1) == [10, 20, 40, 80]
+    assert SampleRequest(8, 0, True).steps(160, 1) == [8]
+    assert SampleRequest("5%").steps(160, 1) == [8]
+    assert SampleRequest(160).steps(160, 1) == SampleRequest("100%").steps(160, 1) == []
 
 
 @pytest.mark.parametrize("seed", [-1, 1 << 64])
@@ -206,12 +207,12 @@ def case_of(folders, budget):
     alignment = pair(inputs, options)
     findings = Findings(alignment, tuple(each.name for each in inputs.others), 1, options)
     findings.sample = findings.small = Sample(alignment, 1, options, budget)
-    return Case(inputs, alignment, options, findings, [], [])
+    return TraceInputs(inputs, alignment, options, findings, [], [])
 
 
 def test_a_first_look_is_told_of_the_search_sample(folders):
     listener = Listener()
-    with looking(case_of(folders, 1 << 16), listener) as watched:
+    with with_preview(case_of(folders, 1 << 16), listener) as watched:
         watched.start(100)
         watched.update(1)
     [(verdict, sampled)] = listener.looks
@@ -225,10 +226,10 @@ def test_a_first_look_is_told_of_the_search_sample(folders):
 
 def test_there_is_no_first_look_at_what_is_read_whole_or_without_a_listener(folders):
     listener = Listener()
-    with looking(case_of(folders, 1 << 30), listener) as watched:
+    with with_preview(case_of(folders, 1 << 30), listener) as watched:
         assert watched is listener
     assert listener.looks == []
-    with looking(case_of(folders, 1 << 16), None) as watched:
+    with with_preview(case_of(folders, 1 << 16), None) as watched:
         assert watched is None
 
 
@@ -236,10 +237,10 @@ def test_a_first_look_that_fails_ends_the_trace(folders, monkeypatch):
     def fail(*_):
         raise ValueError("no look")
 
-    monkeypatch.setattr("parentage.sure._first_look", fail)
+    monkeypatch.setattr("parentage.pipeline.sequential._first_look", fail)
     with (
         pytest.raises(ValueError, match="no look"),
-        looking(case_of(folders, 1 << 16), Listener()),
+        with_preview(case_of(folders, 1 << 16), Listener()),
     ):
         pass
 

@@ -7,10 +7,10 @@ import pytest
 from conftest import BF16, FAMILY, write_checkpoint
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from parentage.errors import PlanError
-from parentage.verdict import KINDS, RULES, Evidence, Thresholds, decide, origin
+from parentage.support import PlanError
+from parentage.verdict import KINDS, RULES, Facts, Thresholds, decide, origin
 
-MERGE = Evidence(
+MERGE = Facts(
     child="child",
     base="base",
     elements=1_000_000,
@@ -297,7 +297,7 @@ def any_evidence(draw):
         return {name: draw(values) for name in names}
 
     elements = draw(st.integers(1, 10**15))
-    return Evidence(
+    return Facts(
         child="child",
         base="base",
         elements=elements,

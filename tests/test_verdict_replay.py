@@ -12,10 +12,10 @@ import parentage
 import polars as pl
 import pytest
 from conftest import BF16, write_checkpoint
+from parentage import Recipe
 from parentage.checkpoint import component_of
+from parentage.evidence import Trace
 from parentage.pipeline import trace as traced
-from parentage.recipe import Recipe
-from parentage.report import Trace
 from parentage.verdict import Thresholds
 from test_cells import F32, FAMILY, SHAPES, Tensors, blend, made, stored
 from test_hypothesise import merged

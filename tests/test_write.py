@@ -17,8 +17,8 @@ from parentage import Checkpoint, ParentageError, PlanError, Recipe, RecipeError
 from parentage.cli import run
 from parentage.methods import METHODS
 from parentage.recipe import Ingredient
+from parentage.replay import plan_write
 from parentage.stream import Options
-from parentage.write import plan_write
 from safetensors.numpy import load_file
 from test_replay import blend, fields, merge, names_in, random_tensors, sources
 

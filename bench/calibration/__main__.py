@@ -30,7 +30,7 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import parentage
-from parentage.errors import ParentageError
+from parentage.support import ParentageError
 from safetensors import safe_open
 from safetensors.numpy import save_file
 

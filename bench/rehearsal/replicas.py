@@ -20,8 +20,7 @@ import ml_dtypes
 import numpy as np
 from parentage.align import align
 from parentage.checkpoint import Checkpoint
-from parentage.sample import BUDGET, RUN, runs
-from parentage.sampling import Sampling
+from parentage.sample import BUDGET, RUN, Sampling, runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -71,11 +71,13 @@ class Log:
 
 def plan(events: Events, child: str, base: str, *parents: str) -> None:
     """Open, align and plan; then read until the first progress above zero."""
-    from parentage import _core, align, pipeline
+    from parentage import _core
+    from parentage.align import pairing
+    from parentage.checkpoint import open_all
 
-    inputs = events.timed("open", pipeline.open_all)(child, base, parents, [])
-    align._plan = events.timed("plan", align._plan)
-    alignment = events.timed("align and plan", align.align)(inputs.child, inputs.others)
+    inputs = events.timed("open", open_all)(child, base, parents, [])
+    pairing._plan = events.timed("plan", pairing._plan)
+    alignment = events.timed("align and plan", pairing.align)(inputs.child, inputs.others)
     events.write(
         "planned",
         tensors=sum(len(each.tensors) for each in (inputs.child, *inputs.others)),
@@ -104,10 +106,11 @@ def plan(events: Events, child: str, base: str, *parents: str) -> None:
 def cli(events: Events, *arguments: str) -> None:
     """Run the command, with the stages timed and the progress written down."""
     from parentage import cli as command
-    from parentage import pipeline, terminal
+    from parentage.cli import terminal
+    from parentage.pipeline import flow
 
-    for name in ("open_all", "pair", "hypothesise", "stream", "report"):
-        setattr(pipeline, name, events.timed(name, getattr(pipeline, name)))
+    for name in ("open_all", "pair", "hypothesise", "full_pass", "report"):
+        setattr(flow, name, events.timed(name, getattr(flow, name)))
     terminal.Terminal.watcher = lambda _: Log(events)  # type: ignore[method-assign, assignment]
     sys.argv[1:] = arguments
     command.main()
@@ -117,7 +120,7 @@ def pair(events: Events, child: str, base: str) -> None:
     """Align two checkpoints of different layouts, and write how much pairs and why not more."""
     from parentage.align import align
     from parentage.checkpoint import Checkpoint
-    from parentage.errors import PlanError
+    from parentage.support import PlanError
 
     one, other = Checkpoint.open(child, "child"), Checkpoint.open(base, "base")
     try:

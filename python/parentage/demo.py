@@ -9,10 +9,6 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from parentage.terminal import Terminal
 
 MEMBERS = ("base", "parent", "sibling", "grandchild", "child")
 """The family's names."""
@@ -27,53 +23,3 @@ def family(name: str) -> Path:
     if name not in MEMBERS:
         raise ValueError(f"the family is {', '.join(MEMBERS)}; there is no {name!r} in it")
     return Path(str(files("parentage") / "family" / name))
-
-
-def run(terminal: Terminal) -> None:
-    """Inspect and trace the family, with a line of explanation to each step."""
-    from parentage.checkpoint import Checkpoint
-    from parentage.pipeline import trace
-
-    say = terminal.say
-    say("1. Look.", "A checkpoint's headers say what is in it; no tensor is read for that.")
-    terminal.inspect(Checkpoint.open(family("child")))
-
-    say(
-        "2. Trace.",
-        "Somebody offers this child as their own. Every tensor of it is compared with a base and a "
-        "candidate parent; the sibling is a relative known not to be a parent, for comparison.",
-    )
-    found = trace(
-        family("child"),
-        base=family("base"),
-        parents=[family("parent")],
-        controls=[family("sibling")],
-    )
-    terminal.trace(found)
-    say(
-        "",
-        "Attention and MLP agree on one weight, the sibling explains next to nothing, and what is "
-        "left over is no more than rounding to the child's dtype: there is no room for training. "
-        "The weight of the norms carries a star: theirs are displacements of about one unit in the "
-        "last place, and there least squares reads the rounding, not the recipe.",
-    )
-
-    say("3. Doubt.", "The same question about a true fine-tune has another answer:")
-    honest = trace(
-        family("grandchild"),
-        base=family("base"),
-        parents=[family("parent"), family("sibling")],
-    )
-    terminal.verdict(honest.verdict)
-
-    say("4. Go on.", "The same on your own checkpoints, from the shell or from Python:")
-    terminal.code(
-        f"parentage trace {family('child')} \\\n"
-        f"    --base {family('base')} --parent {family('parent')} -o evidence/"
-    )
-    terminal.code(
-        "import parentage\n"
-        'trace = parentage.trace("CHILD", base="BASE", parents=["PARENT"])\n'
-        "trace.verdict, trace.components, trace.slices"
-    )
-    say("", "`parentage trace --help` explains the options, the README what the numbers mean.")

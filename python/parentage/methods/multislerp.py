@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.methods import span
-from parentage.methods.linear import bf16
-from parentage.methods.method import Method, Replaying, configuration
-from parentage.recipe import Ingredient, Recipe
-from parentage.spelling import decimal
+from parentage.checkpoint import to_bf16
+from parentage.methods.mergekit import configuration
+from parentage.recipe import Method
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
-    from parentage.findings import Findings
-    from parentage.gram import Floats
-    from parentage.replay import Value
+    from parentage.recipe import Recipe, Replaying
+    from parentage.stream import Value
 
 ARITHMETICS = {
     "float32": "every operation on elements rounded to float32",
     "bfloat16": "the same rounded to bf16, numbers of a slice too: mergekit with dtype bfloat16",
 }
-NEAR = 0.02
-"""Most mean distance between least-squares weights and those that the method gives."""
-STEPS = 25
 
 
 def replay(r: Replaying) -> Sequence[Value]:
@@ -46,9 +41,9 @@ def replay(r: Replaying) -> Sequence[Value]:
 
     shares = [weight.astype(np.float32) for weight in r.weights()]
     if dtype is not None:
-        shares = [bf16(share).astype(np.float32) for share in shares]
+        shares = [to_bf16(share).astype(np.float32) for share in shares]
     total = reduce(lambda a, b: a + b, shares)
-    total = bf16(total).astype(np.float32) if dtype is not None else total
+    total = to_bf16(total).astype(np.float32) if dtype is not None else total
     weights = [r.scalar((share / total).astype(np.float64)).round(dtype) for share in shares]
     units = [(column / number(f"norm_{i}")).round(dtype) for i, column in enumerate(columns)]
     mean = (sum_of(units) / number("mean")).round(dtype)
@@ -60,98 +55,6 @@ def replay(r: Replaying) -> Sequence[Value]:
     along = (sum_of(tangents) * number("sine")).round(dtype)
     result = ((outward + along).round(dtype) * number("length")).round(dtype)
     return [result if base is None else (result + base).round(dtype)]
-
-
-def parts(norms: Floats, cosine: Floats, weights: Floats) -> dict[str, Floats]:
-    """Return (S,) each of the numbers that the replay needs, for weights (n,) that sum to one."""
-    mean = np.sqrt(np.einsum("i,sij,j->s", weights, cosine, weights))
-    safe = np.where(mean > 0, mean, 1.0)
-    unit = weights[None, :] / safe[:, None]
-    dots = np.einsum("sij,sj->si", cosine, unit)
-    # The tangent in terms of the unit vectors.
-    tangent = weights[None, :] - (dots @ weights)[:, None] * unit
-    length = np.sqrt(np.clip(np.einsum("si,sij,sj->s", tangent, cosine, tangent), 0.0, None)) + 1e-8
-    return {
-        **{f"norm_{i}": norms[:, i] + 1e-8 for i in range(norms.shape[1])},
-        "mean": safe,
-        **{f"dot_{i}": dots[:, i] for i in range(norms.shape[1])},
-        "cosine": np.cos(length),
-        "sine": np.sin(length) / length,
-        "length": norms @ weights,
-    }
-
-
-def combined(norms: Floats, cosine: Floats, weights: Floats) -> Floats:
-    """Return (S, n) what the interpolation multiplies each checkpoint or displacement by."""
-    found = parts(norms, cosine, weights)
-    unit = weights[None, :] / found["mean"][:, None]
-    dots = np.stack([found[f"dot_{i}"] for i in range(norms.shape[1])], axis=1)
-    tangent = weights[None, :] - (dots @ weights)[:, None] * unit
-    on_units = unit * found["cosine"][:, None] + tangent * found["sine"][:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        out: Floats = np.where(norms > 0, on_units * found["length"][:, None] / norms, 0.0)
-    return out
-
-
-def estimate(f: Findings) -> Iterator[Recipe]:
-    """Yield the weights for which the method is nearest to what least squares finds."""
-    sizes = range(2, 1 + len(f.parents) + 1)
-    for raw, fits in ((True, span.raw_fit), (False, span.displaced_fit)):
-        for columns, found in span.sets(f, fits, 0 if raw else 1, sizes):
-            if len(columns) < 2 or (not raw and 0 in columns):
-                continue
-            gram = f.raw_gram if raw else f.sample.gram.total
-            norms, cosine = span.cosines(gram, columns)
-            size = f.sample.weight * (norms.min(axis=1) > 0)
-            weights, gap = _fitted(norms, cosine, found, size)
-            if gap > NEAR:
-                continue
-            shares = [decimal(float(x), 2e-3) for x in weights]
-            for chosen in (shares, [1.0 / len(columns)] * len(columns)):
-                exact = np.array(chosen) / sum(chosen)
-                numbers = parts(norms, cosine, exact)
-                for arithmetic in ARITHMETICS:
-                    yield Recipe(
-                        "multislerp",
-                        tuple(
-                            Ingredient(f.names[i], share)
-                            for i, share in zip(columns, chosen, strict=True)
-                        ),
-                        None if raw else f.base,
-                        {},
-                        arithmetic,
-                        f.out_dtype,
-                        {name: span.table(f, values) for name, values in numbers.items()},
-                    )
-
-
-def _fitted(norms: Floats, cosine: Floats, found: Floats, size: Floats) -> tuple[Floats, float]:
-    """Return weights (n,) by Gauss-Newton on all slices, and the mean distance that is left."""
-    count = norms.shape[1]
-    weights = np.full(count, 1.0 / count)
-    root = np.sqrt(size / max(size.sum(), 1.0))[:, None]
-    for _ in range(STEPS):
-        at = combined(norms, cosine, weights)
-        columns = []
-        for i in range(count - 1):
-            step = np.zeros(count)
-            step[i], step[-1] = 1e-5, -1e-5
-            columns.append(((combined(norms, cosine, weights + step) - at) * root).ravel() / 1e-5)
-        design = np.stack(columns, axis=1)
-        if not np.isfinite(design).all():
-            break
-        change = np.linalg.lstsq(design, ((found - at) * root).ravel(), rcond=None)[0]
-        change = np.clip(change, -0.1, 0.1)
-        weights = weights + np.append(change, -change.sum())
-    gap = np.abs(np.nan_to_num(combined(norms, cosine, weights)) - found).max(axis=1)
-    return weights, float((gap * size).sum() / max(size.sum(), 1.0))
-
-
-def refine(f: Findings, recipe: Recipe) -> Recipe:
-    """Move numbers of every slice to where the fewest elements mismatch."""
-    if recipe.arithmetic == "bfloat16":
-        return span.climb(f, recipe, tuple(recipe.fitted), rounds=3)
-    return span.climb(f, recipe, ("length", "sine"), rounds=2)
 
 
 def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
@@ -166,8 +69,6 @@ METHOD = Method(
     source="mergekit merge_methods/multislerp.py",
     parameters={},
     arithmetics=ARITHMETICS,
-    estimate=estimate,
     replay=replay,
     mergekit=mergekit,
-    refine=refine,
 )

@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.errors import RecipeError
-from parentage.methods import rows, span
-from parentage.methods.method import Method, Replaying, configuration
-from parentage.recipe import Ingredient, Recipe
+from parentage.methods.mergekit import configuration
+from parentage.recipe import Method
+from parentage.support import RecipeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
-    from parentage.align import Slice
-    from parentage.findings import Findings
-    from parentage.gram import Floats
-    from parentage.replay import Value
+    from parentage.recipe import Recipe, Replaying
+    from parentage.stream import Value
+    from parentage.support import Floats
 
 ARITHMETICS = {
     "float32": "sines, products, their sum and the quotient rounded to float32",
     "bfloat16": "the same rounded to bf16, displacements too: mergekit with dtype bfloat16",
 }
+
 STRAIGHT = 1.0 - 1e-15
 """Cosine from which on the two are one direction, and the interpolation is linear."""
-
 
 FAMILIES = ("rows", "columns")
 """Vectors that are turned by themselves, where it is not the whole tensor: mergekit's
 ``nuslerp_flatten: false``, without and with ``nuslerp_row_wise``."""
-DIGITS = 3
-"""Decimals of t that are tried by row, where it can not be told as sharply as by tensor."""
 
 
 def replay(r: Replaying) -> Sequence[Value]:
@@ -95,153 +91,6 @@ def _of_angle(
     return left, sines(right, t)[number]
 
 
-def estimate(f: Findings) -> Iterator[Recipe]:
-    """Yield the interpolation between any two whose span, or whose displacements' span, has it."""
-    for columns, weights in span.sets(f, span.raw_fit, 0, (2,)):
-        yield from _recipes(f, (columns[0], columns[1]), weights, raw=True)
-    for columns, weights in span.sets(f, span.displaced_fit, 1, (2,)):
-        yield from _recipes(f, (columns[0], columns[1]), weights, raw=False)
-    if rows.worth_it(f):
-        yield from _by_vector(f)
-
-
-def _by_vector(f: Findings) -> Iterator[Recipe]:
-    """Yield what turns every row, or column, by itself, if cells of one tensor admit it."""
-    index = rows.telling(f)
-    if index is None:
-        return
-    each = f.slices[index]
-    best: tuple[float, int, bool, tuple[int, int], float] | None = None
-    for raw in (False, True):
-        for pair in combinations(range(0 if raw else 1, 1 + len(f.parents)), 2):
-            values = f.whole(index, (0, *pair))
-            for axis in (rows.ROWS, rows.COLUMNS):
-                t, share = _turned(f, each, values, axis, raw=raw)
-                if best is None or share > best[0]:
-                    best = share, axis, raw, pair, t
-    if best is None or best[0] < rows.SEEN:
-        return
-    _, axis, raw, pair, t = best
-
-    def angle(each: Slice, values: Floats) -> Floats:
-        return _angles(each, values, axis, raw=raw)
-
-    matrices = dict(rows.by_slice(f, (0, *pair), angle, axis))
-    for arithmetic in ARITHMETICS:
-        yield Recipe(
-            "nuslerp",
-            (Ingredient(f.names[pair[0]], round(1.0 - t, 10)), Ingredient(f.names[pair[1]], t)),
-            None if raw else f.base,
-            {"vectors": FAMILIES[(rows.ROWS, rows.COLUMNS).index(axis)]},
-            arithmetic,
-            f.out_dtype,
-            matrices=matrices,
-        )
-
-
-def _parts(values: Floats, *, raw: bool) -> Floats:
-    """Return what is interpolated, of elements of the base, the two and the child."""
-    return values[:, 1:3] if raw else values[:, 1:3] - values[:, :1]
-
-
-def _angles(each: Slice, values: Floats, axis: int, *, raw: bool) -> Floats:
-    """Return the angle between the two, by vector."""
-    gram = rows.products(each, _parts(values, raw=raw), axis)
-    norms = np.sqrt(np.maximum(gram[:, 0, 0] * gram[:, 1, 1], LEAST_NORMS))
-    return np.arccos(np.clip(gram[:, 0, 1] / norms, -1.0, 1.0))
-
-
-def _turned(
-    f: Findings, each: Slice, values: Floats, axis: int, *, raw: bool
-) -> tuple[float, float]:
-    """Return the t that most cells of a tensor admit, of those near least squares, and how many."""
-    parts = rows.vectors(each, _parts(values, raw=raw), axis)
-    aim = values[:, 3:] if raw else values[:, 3:] - values[:, :1]
-    target = rows.vectors(each, aim, axis)[:, :, 0]
-    theta = _angles(each, values, axis, raw=raw)
-    gram = np.einsum("vnk,vnl->vkl", parts, parts)
-    right = np.einsum("vnk,vn->vk", parts, target)
-    below = gram[:, 0, 0] * gram[:, 1, 1] - gram[:, 0, 1] ** 2
-    good = below > 1e-9 * gram[:, 0, 0] * gram[:, 1, 1]
-    if not good.any():
-        return 0.5, 0.0
-    second = (gram[:, 0, 0] * right[:, 1] - gram[:, 0, 1] * right[:, 0])[good] / below[good]
-    found = span.interpolation(np.cos(theta[good]), np.clip(second, -1.0, 2.0), STRAIGHT)
-    if not np.isfinite(found).any():
-        return 0.5, 0.0
-    middle = float(np.nanmedian(found))
-    child = rows.vectors(each, values[:, 3:], axis)[:, :, 0]
-    start = child - target
-    best = middle, 0.0
-    for digits in range(1, DIGITS + 1):
-        for step in range(-2, 3):
-            t = round(round(middle, digits) + step * 10.0**-digits, digits)
-            first, second_, sine = (x[:, None] for x in sines(theta, t))
-            turned = (first * parts[:, :, 0] + second_ * parts[:, :, 1]) / sine
-            share = rows.admitted(f, child, start + turned)
-            if share > best[1]:
-                best = t, share
-    return best
-
-
-LEAST_NORMS = 1e-28
-"""Least product of squared norms, so that vectors of zeros have some angle."""
-
-
-def _recipes(
-    f: Findings, pair: tuple[int, int], weights: np.ndarray, *, raw: bool
-) -> Iterator[Recipe]:
-    for arithmetic in ARITHMETICS:
-        yield _recipe(f, pair, weights, arithmetic, raw=raw)
-
-
-def _recipe(
-    f: Findings, pair: tuple[int, int], weights: np.ndarray, arithmetic: str, *, raw: bool
-) -> Recipe:
-    found, widths, known = span.located(f, pair, weights, raw=raw)
-    gram = f.raw_gram if raw else f.sample.gram.total
-    _, cosine = span.cosines(gram, pair)
-    angle = cosine[:, 0, 1]
-    t = span.interpolation(angle, np.clip(found[:, 1], -1.0, 2.0), STRAIGHT)
-    known &= np.isfinite(t)
-    slack = 2e-4 if f.sample.is_whole else 2e-3
-    if arithmetic == "bfloat16":
-        # Angles in bf16 are off by some thousandths, and the weights with them.
-        known, slack = f.sample.weight >= 1024, 2e-2
-    setting = f.describe(t, np.maximum(16.0 * widths, slack), known)
-    values = span.setting_values(f, setting)
-    theta = np.arccos(angle)
-    straight = np.abs(angle) >= STRAIGHT
-    sine = np.where(straight, 1.0, np.sin(theta))
-    first = np.where(straight, 1.0 - values, np.sin((1.0 - values) * theta))
-    second = np.where(straight, values, np.sin(values * theta))
-    if isinstance(setting, float):
-        shares = (round(1.0 - setting, 10), setting)
-        ingredients = tuple(
-            Ingredient(f.names[i], share) for i, share in zip(pair, shares, strict=True)
-        )
-    else:
-        ingredients = tuple(Ingredient(f.names[i]) for i in pair)
-    return Recipe(
-        "nuslerp",
-        ingredients,
-        None if raw else f.base,
-        {} if isinstance(setting, float) else {"t": setting},
-        arithmetic,
-        f.out_dtype,
-        {
-            "first": span.table(f, first),
-            "second": span.table(f, second),
-            "sine": span.table(f, sine),
-        },
-    )
-
-
-def refine(f: Findings, recipe: Recipe) -> Recipe:
-    """Move both weights of every slice to where the fewest elements mismatch."""
-    return span.climb(f, recipe, ("first", "second")) if recipe.fitted else recipe
-
-
 def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
     """Return mergekit's configuration."""
     vectors = recipe.parameters.get("vectors")
@@ -262,8 +111,6 @@ METHOD = Method(
         "vectors": "rows or columns, where each is turned by itself (default: the whole tensor)",
     },
     arithmetics=ARITHMETICS,
-    estimate=estimate,
     replay=replay,
     mergekit=mergekit,
-    refine=refine,
 )

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.findings import SHARP
-from parentage.methods import span
-from parentage.methods.method import Method, Replaying, configuration
-from parentage.recipe import Ingredient, Recipe
+from parentage.methods.mergekit import configuration
+from parentage.recipe import Method
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
-    from parentage.findings import Findings
-    from parentage.gram import Floats
-    from parentage.recipe import Setting
-    from parentage.replay import Value
+    from parentage.recipe import Recipe, Replaying, Setting
+    from parentage.stream import Value
+    from parentage.support import Floats
 
 
 def replay(r: Replaying) -> Sequence[Value]:
@@ -40,61 +38,6 @@ def _t(recipe: Recipe) -> Setting:
     return t
 
 
-def estimate(f: Findings) -> Iterator[Recipe]:
-    """Yield the interpolation between any two checkpoints whose span holds the child."""
-    if f.constant.share >= SHARP:
-        yield from _linear(f)
-        return
-    for columns, weights in span.sets(f, span.raw_fit, 0, (2,)):
-        pair = (columns[0], columns[1])
-        found, widths, known = span.located(f, pair, weights, raw=True)
-        _, cosine = span.cosines(f.raw_gram, pair)
-        angle = cosine[:, 0, 1]
-        # The steeper of the two weights tells t best.
-        t = span.interpolation(angle, np.clip(found[:, 1], -1.0, 2.0))
-        known &= np.isfinite(t)
-        slack = 1e-4 if f.sample.is_whole else 2e-3
-        setting = f.describe(t, np.maximum(16.0 * widths, slack), known)
-        values = span.setting_values(f, setting)
-        predicted = span.slerp_weights(angle, values)
-        fitted = predicted if f.sample.is_whole else np.where(known[:, None], found, predicted)
-        names = [f.names[i] for i in pair]
-        yield Recipe(
-            "slerp",
-            tuple(Ingredient(name) for name in names),
-            names[0],
-            {"t": setting},
-            "float32",
-            f.out_dtype,
-            {"first": span.table(f, fitted[:, 0]), "second": span.table(f, fitted[:, 1])},
-        )
-
-
-def _linear(f: Findings) -> Iterator[Recipe]:
-    """Yield the same between relatives so close that slerp is linear."""
-    for spelling in f.spellings():
-        names = [name for name, weight in spelling.weights.items() if weight != 0.0]
-        if len(names) != 2 or not spelling.normalized:
-            continue
-        one, two = (f.columns[name] for name in names)
-        _, cosine = span.cosines(f.raw_gram, (one, two))
-        if np.all(np.abs(cosine[:, 0, 1]) > span.LINEAR):
-            for first, second in (names, names[::-1]):
-                yield Recipe(
-                    "slerp",
-                    (Ingredient(first), Ingredient(second)),
-                    first,
-                    {"t": spelling.weights[second]},
-                    "float32",
-                    f.out_dtype,
-                )
-
-
-def refine(f: Findings, recipe: Recipe) -> Recipe:
-    """Move both weights of every slice to where the fewest elements mismatch."""
-    return span.climb(f, recipe, ("first", "second")) if recipe.fitted else recipe
-
-
 def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
     """Return mergekit's configuration."""
     return configuration(recipe, paths)
@@ -108,8 +51,6 @@ METHOD = Method(
     "merge_methods/slerp.py",
     parameters={"t": "how far from the first to the second"},
     arithmetics={"float32": "both weights, both products and the sum rounded to float32"},
-    estimate=estimate,
     replay=replay,
     mergekit=mergekit,
-    refine=refine,
 )

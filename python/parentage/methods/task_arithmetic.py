@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import reduce
-from itertools import permutations
-from math import log2
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.methods.linear import MOST_ORDERED, bf16, doubt, sum32
-from parentage.methods.method import Method, Replaying, configuration
-from parentage.recipe import Ingredient, Recipe
-from parentage.spelling import MOVED, NEGLIGIBLE, NOISE, candidates
+from parentage.checkpoint import to_bf16
+from parentage.methods.linear import sum32
+from parentage.methods.mergekit import configuration
+from parentage.recipe import Method
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
-    from parentage.findings import Findings, Spelling
-    from parentage.recipe import Setting
-    from parentage.replay import Value
+    from parentage.recipe import Recipe, Replaying
+    from parentage.stream import Value
 
 ARITHMETICS = {
     "float32": "d_i, w_i d_i, their sum in order, lambda times it, and b plus that, each rounded",
@@ -32,19 +29,6 @@ ARITHMETICS = {
 }
 
 
-FACTORS = (*(round(0.1 * k, 1) for k in range(1, 21) if k != 10), 0.25, 0.75, 1.25)
-"""Lambdas that are tried."""
-MOST_FACTORS = 4
-"""Lambdas tried for weights that are known exactly."""
-FACTOR_NOISE = 6e-4
-"""Most distance of weights times a lambda from what least squares finds."""
-LISTED = 4
-"""Weights tried with each lambda."""
-MOST_COARSE = 24
-LEAST_COARSE = 8
-"""Weights tried for arithmetic in bf16: of all, and at least of those without a lambda."""
-
-
 def replay(r: Replaying) -> Sequence[Value]:
     """Return the base and what is added to it."""
     base = r.column(r.recipe.base or "")
@@ -52,7 +36,7 @@ def replay(r: Replaying) -> Sequence[Value]:
     dtype = "BF16" if arithmetic.startswith("bfloat16") else None
     weights = r.weights()
     if arithmetic == "bfloat16":
-        weights = [bf16(weight) for weight in weights]
+        weights = [to_bf16(weight) for weight in weights]
     columns = [r.column(each.name) for each in r.recipe.ingredients]
     deltas = [(column - base).round(dtype) for column in columns]
     if arithmetic == "float32-fma":
@@ -76,117 +60,6 @@ def _number(value: object) -> Any:
     return value
 
 
-def estimate(f: Findings) -> Iterator[Recipe]:
-    """Yield every spelling of every blend whose weights sum to one with the base's."""
-    for spelling in f.spellings():
-        weights = {name: w for name, w in spelling.weights.items() if name != f.base and w != 0.0}
-        if not spelling.normalized or not weights:
-            continue
-        if _is_ratio(spelling):
-            yield from _normalized(f, spelling, weights)
-            continue
-        for arithmetic in ARITHMETICS:
-            if arithmetic.startswith("bf") != spelling.is_coarse:
-                continue
-            if "fma" in arithmetic and len(weights) > 1:
-                continue
-            yield from _ordered(f, weights, spelling.uncertainty, {}, arithmetic)
-        yield from _multiplied(f, spelling, weights)
-    for arithmetic in ARITHMETICS:
-        if arithmetic.startswith("bf"):
-            yield from _coarse(f, arithmetic)
-
-
-def _is_ratio(spelling: Spelling) -> bool:
-    values = list(spelling.weights.values())
-    plain = [x for x in values if not isinstance(x, Mapping)]
-    return len(plain) == len(values) and abs(sum(plain) - 1.0) > NEGLIGIBLE
-
-
-def _ordered(
-    f: Findings,
-    weights: Mapping[str, Setting],
-    uncertainty: Mapping[str, float],
-    parameters: Mapping[str, Setting | bool],
-    arithmetic: str,
-) -> Iterator[Recipe]:
-    """Yield a recipe in every order of summation that could matter."""
-    # Sums of two commute; of more, they do not.
-    names = list(weights)
-    all_orders = 2 < len(names) <= MOST_ORDERED
-    for order in permutations(names) if all_orders else [tuple(names)]:
-        yield Recipe(
-            "task_arithmetic",
-            tuple(Ingredient(name, weights[name], uncertainty.get(name)) for name in order),
-            f.base,
-            parameters,
-            arithmetic,
-            f.out_dtype,
-        )
-
-
-def _normalized(
-    f: Findings, spelling: Spelling, weights: Mapping[str, Setting]
-) -> Iterator[Recipe]:
-    """Yield sums that are divided by the sum of weights: a ratio, of whole numbers or of tenths."""
-    plain = {name: w for name, w in weights.items() if not isinstance(w, Mapping)}
-    if spelling.weights.get(f.base, 0.0) != 0.0 or len(plain) < 2:
-        return
-    for unit in (0.1, 1.0):
-        written = {name: round(w * unit, 6) for name, w in plain.items()}
-        yield from _ordered(f, written, spelling.uncertainty, {"normalize": True}, "float32")
-
-
-def _multiplied(
-    f: Findings, spelling: Spelling, weights: Mapping[str, Setting]
-) -> Iterator[Recipe]:
-    """Yield short weights that, times a lambda, come to those found in float32."""
-    plain = {name: w for name, w in weights.items() if not isinstance(w, Mapping)}
-    if spelling.is_coarse or len(plain) < len(weights):
-        return
-    found = []
-    for factor in FACTORS:
-        written = {name: round(w / factor, 2) for name, w in plain.items()}
-        if all(abs(written[name] * factor - w) <= 1e-9 for name, w in plain.items()):
-            found.append((sum(len(f"{w:g}") for w in written.values()), factor, written))
-    for _, factor, written in sorted(found, key=lambda each: each[:2])[:MOST_FACTORS]:
-        yield from _ordered(f, written, spelling.uncertainty, {"lambda": factor}, "float32")
-
-
-def _coarse(f: Findings, arithmetic: str) -> Iterator[Recipe]:
-    """Yield what may have been written for arithmetic in bf16, times a lambda or not."""
-    found = f.effective
-    if found is None:
-        return
-    aims = {name: w for name, w in found.items() if name != f.base and abs(w) > MOVED}
-    # The base is added whole: what it weighs follows from the others.
-    if not aims or abs(sum(aims.values()) + found[f.base] - 1.0) > MOVED:
-        return
-    grid = arithmetic == "bfloat16"
-
-    def comes_to(weights: Sequence[float]) -> list[float]:
-        return [float(x) for x in bf16(np.array(weights))] if grid else list(weights)
-
-    tried: list[tuple[float, int, float, float, tuple[float, ...]]] = []
-    for factor in (1.0, *FACTORS) if grid else (1.0,):
-        effective = [w / factor for w in aims.values()]
-        for each in candidates(effective, comes_to, digits=3 if factor == 1.0 else 2)[:LISTED]:
-            distance = each.distance * factor
-            if factor == 1.0 or distance <= FACTOR_NOISE:
-                # Twice the lambda and half the weights are the same: nearer to one comes first.
-                digits = each.digits + (0 if factor == 1.0 else 2 + round(4 * abs(log2(factor))))
-                tried.append((max(distance, NOISE), digits, distance, factor, each.weights))
-    tried.sort()
-    chosen = tried[:MOST_COARSE]
-    chosen += [each for each in tried[MOST_COARSE:] if each[3] == 1.0][:LEAST_COARSE]
-    as_found = (0.0, 0, 0.0, 1.0, tuple(aims.values()))
-    for _, _, _, factor, weights in [*chosen, as_found]:
-        parameters = {} if factor == 1.0 else {"lambda": factor}
-        written = dict(zip(aims, weights, strict=True))
-        uncertainty = {name: doubt(weight, arithmetic) for name, weight in written.items()}
-        yield from _ordered(f, written, uncertainty, parameters, arithmetic)
-
-
 def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
     """Return mergekit's configuration."""
     dtype = "bfloat16" if recipe.arithmetic.startswith("bfloat16") else "float32"
@@ -203,7 +76,6 @@ METHOD = Method(
         "normalize": "divide by the sum of weights (default false)",
     },
     arithmetics=ARITHMETICS,
-    estimate=estimate,
     replay=replay,
     mergekit=mergekit,
 )

@@ -1,0 +1,12 @@
+from .content import crossed_likeness as crossed_likeness
+from .content import pair as pair
+from .layouts.by_name import pair_by_name as pair_by_name
+from .layouts.by_name import scale_of as scale_of
+from .pairing import LEAST_SHARE as LEAST_SHARE
+from .pairing import align as align
+from .slices import Alignment as Alignment
+from .slices import Extent as Extent
+from .slices import Slice as Slice
+from .slices import is_matrix as is_matrix
+from .slices import is_replayed as is_replayed
+from .slices import tables as tables

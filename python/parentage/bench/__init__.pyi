@@ -1,0 +1,13 @@
+from .measure import Bench as Bench
+from .measure import bench as bench
+from .measure import machine as machine
+from .plot import check as check
+from .plot import draw as draw
+from .synthetic import COLUMNS as COLUMNS
+from .synthetic import TENSORS as TENSORS
+from .synthetic import WIDTHS as WIDTHS
+from .synthetic import blend as blend
+from .synthetic import linear as linear
+from .synthetic import make as make
+from .synthetic import make_family as make_family
+from .synthetic import plan_of as plan_of

@@ -1,0 +1,212 @@
+"""Checkpoints: what is in the files, from their headers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, ValuesView
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from parentage import _core
+from parentage.checkpoint.structure import component_of, layer_of
+from parentage.support import collection_paused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from os import PathLike
+
+_SCALES = ("_scale_inv", "_scale", "_scales")
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One file of a checkpoint, as it was when its header was read."""
+
+    path: Path
+    name: str
+    bytes: int
+    data_start: int
+    """Byte offset of the tensor data."""
+    modified_ns: int | None
+    metadata: dict[str, str]
+
+
+class Tensor(NamedTuple):
+    """One tensor, as the header of its shard describes it."""
+
+    index: int  # type: ignore[assignment]  # no tensor is asked for tuple.index
+    """Position among the checkpoint's tensors, sorted by name."""
+    name: str
+    dtype: str
+    """By its safetensors name, as in ``"BF16"``."""
+    shape: tuple[int, ...]
+    shard: int
+    begin: int
+    """First byte in the shard's file."""
+    end: int
+    """Byte past the last."""
+
+    @property
+    def elements(self) -> int:
+        """Number of elements; 1 for a scalar."""
+        return prod(self.shape)
+
+    @property
+    def component(self) -> str:
+        """What the name stands for, one of :data:`COMPONENTS`."""
+        return component_of(self.name)
+
+    @property
+    def layer(self) -> int | None:
+        """The layer the name stands in, if any."""
+        return layer_of(self.name)
+
+
+class Tensors(Mapping[str, Tensor]):
+    """The tensors of a checkpoint by name, sorted by name.
+
+    They are made when they are asked for: there may be a hundred thousand.
+    """
+
+    def __init__(self, core: _core.Checkpoint) -> None:
+        """Look at the tensors of ``core``."""
+        self._core = core
+
+    def __getitem__(self, name: str) -> Tensor:
+        """Return the tensor called ``name``."""
+        index = self._core.find(name)
+        if index is None:
+            raise KeyError(name)
+        return self.at(index)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether a tensor is called ``name``."""
+        return isinstance(name, str) and self._core.find(name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names."""
+        return iter(self._core.names())
+
+    def __len__(self) -> int:
+        """Return the number of tensors."""
+        return len(self._core)
+
+    def at(self, index: int) -> Tensor:
+        """Return a tensor by its position."""
+        return Tensor._make(self._core.tensor(index))
+
+    def values(self) -> ValuesView[Tensor]:
+        """Return all tensors; going through them is quicker than looking up each."""
+        return _Values(self)
+
+
+class _Values(ValuesView[Tensor]):
+    _mapping: Tensors
+
+    def __iter__(self) -> Iterator[Tensor]:
+        with collection_paused():
+            return iter(list(map(Tensor._make, self._mapping._core.tensors())))
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """An opened checkpoint: its headers are read and checked, its tensors are not.
+
+    Parameters
+    ----------
+    path
+        A folder of safetensors files with or without an index, one such file, or an index.
+    name
+        What reports call it; by default the name of the folder or file.
+
+    Raises
+    ------
+    CheckpointError
+        If ``path`` is no checkpoint or breaks the format; names file, tensor and byte offset.
+    ReadError
+        If the system refuses to read it.
+    """
+
+    path: Path
+    name: str
+    core: _core.Checkpoint = field(repr=False)
+
+    @classmethod
+    def open(cls, path: str | PathLike[str], name: str | None = None) -> Checkpoint:
+        """Read the headers of the checkpoint at ``path``."""
+        path = Path(path)
+        name = name or _default_name(path)
+        # A folder's name may be no text at all; tables and JSON hold nothing else.
+        text = name.encode("utf-8", "backslashreplace").decode("utf-8")
+        return cls(path, text, _core.Checkpoint(path))
+
+    @cached_property
+    def shards(self) -> tuple[Shard, ...]:
+        """The files, sorted by name."""
+        return tuple(
+            Shard(Path(path), name, size, start, modified, dict(metadata))
+            for path, name, size, start, modified, metadata in self.core.shards()
+        )
+
+    @cached_property
+    def tensors(self) -> Tensors:
+        """The tensors by name, sorted by name."""
+        return Tensors(self.core)
+
+    @cached_property
+    def scales(self) -> dict[str, str]:
+        """The names of tensors that are scaled by another, with that one's name."""
+        found: dict[str, str] = {}
+        names = self.core.names(*_SCALES)
+        for suffix in _SCALES:
+            for name in names:
+                scaled = name.removesuffix(suffix)
+                if name.endswith(suffix) and scaled in self.tensors:
+                    found.setdefault(scaled, name)
+        return found
+
+    @property
+    def elements(self) -> int:
+        """Number of elements of all tensors."""
+        return self.core.elements
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files, headers included."""
+        return sum(shard.bytes for shard in self.shards)
+
+    def same_files(self, other: Checkpoint) -> bool:
+        """Whether both are the same files on disk."""
+        paths = [{shard.path.resolve() for shard in each.shards} for each in (self, other)]
+        return paths[0] == paths[1]
+
+
+def _default_name(path: Path) -> str:
+    # A file's own link is not followed: in a Hugging Face cache it leads to a hash.
+    if not path.is_dir():
+        if path.name not in {"model.safetensors", "model.safetensors.index.json"}:
+            return path.stem
+        path = path.parent
+    folder = path.resolve()
+    # A Hugging Face cache entry: models--org--name/snapshots/revision.
+    if folder.parent.name == "snapshots":
+        return folder.parent.parent.name.removeprefix("models--").replace("--", "/")
+    return folder.name
+
+
+def distinct_names(checkpoints: Iterable[Checkpoint]) -> list[str]:
+    """Return the checkpoints' names, made distinct by ``#2``, ``#3`` where they are not.
+
+    >>> from types import SimpleNamespace as Named
+    >>> distinct_names([Named(name="a"), Named(name="b"), Named(name="a")])
+    ['a', 'b', 'a#2']
+    """
+    names: list[str] = []
+    for checkpoint in checkpoints:
+        name, number = checkpoint.name, 2
+        while name in names:
+            name, number = f"{checkpoint.name}#{number}", number + 1
+        names.append(name)
+    return names

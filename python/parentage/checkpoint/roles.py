@@ -1,0 +1,68 @@
+"""The checkpoints of a trace, by role."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from parentage import _core
+from parentage.checkpoint.checkpoint import Checkpoint, distinct_names
+from parentage.support import PlanError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from parentage.pipeline import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The checkpoints of a trace, by role, under distinct names."""
+
+    child: Checkpoint
+    base: Checkpoint
+    parents: tuple[Checkpoint, ...]
+    controls: tuple[Checkpoint, ...]
+
+    @property
+    def others(self) -> tuple[Checkpoint, ...]:
+        """Base, parents and controls, in column order."""
+        return (self.base, *self.parents, *self.controls)
+
+
+def open_all(
+    child: Path | Checkpoint,
+    base: Path | Checkpoint,
+    parents: Sequence[Path | Checkpoint],
+    controls: Sequence[Path | Checkpoint],
+) -> Inputs:
+    """Open every checkpoint, and make sure that none is offered twice."""
+    given = (child, base, *parents, *controls)
+    with ThreadPoolExecutor() as pool:
+        opened = list(pool.map(_open, given))
+    count = len(parents) + len(controls)
+    if count > _core.MAX_COLUMNS - 2:
+        raise PlanError(
+            f"{count} parents and controls were given; {_core.MAX_COLUMNS - 2} is the most"
+        )
+    roles = ["the child", "the base", *["a parent"] * len(parents), *["a control"] * len(controls)]
+    for second in range(len(opened)):
+        for first in range(second):
+            if opened[first].same_files(opened[second]):
+                one, other = roles[first], roles[second]
+                raise PlanError(
+                    f"{opened[second].path}: given as {one} and as {other}"
+                    if one != other
+                    else f"{opened[second].path}: given twice as {one}"
+                )
+    names = distinct_names(opened)
+    opened = [
+        Checkpoint(each.path, name, each.core) for each, name in zip(opened, names, strict=True)
+    ]
+    middle = 2 + len(parents)
+    return Inputs(opened[0], opened[1], tuple(opened[2:middle]), tuple(opened[middle:]))
+
+
+def _open(given: Path | Checkpoint) -> Checkpoint:
+    return given if isinstance(given, Checkpoint) else Checkpoint.open(given)

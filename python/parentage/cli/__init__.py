@@ -1,0 +1,5 @@
+"""The command line, and what a person sees of it."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,60 @@
+"""A guided first trace over the family that is shipped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from parentage.demo import family
+
+if TYPE_CHECKING:
+    from parentage.cli.terminal import Terminal
+
+
+def run(terminal: Terminal) -> None:
+    """Inspect and trace the family, with a line of explanation to each step."""
+    from parentage.checkpoint import Checkpoint
+    from parentage.pipeline import trace
+
+    say = terminal.say
+    say("1. Look.", "A checkpoint's headers say what is in it; no tensor is read for that.")
+    terminal.inspect(Checkpoint.open(family("child")))
+
+    say(
+        "2. Trace.",
+        "Somebody offers this child as their own. Every tensor of it is compared with a base and a "
+        "candidate parent; the sibling is a relative known not to be a parent, for comparison.",
+    )
+    found = trace(
+        family("child"),
+        base=family("base"),
+        parents=[family("parent")],
+        controls=[family("sibling")],
+    )
+    terminal.trace(found)
+    say(
+        "",
+        "Attention and MLP agree on one weight, the sibling explains next to nothing, and what is "
+        "left over is no more than rounding to the child's dtype: there is no room for training. "
+        "The weight of the norms carries a star: theirs are displacements of about one unit in the "
+        "last place, and there least squares reads the rounding, not the recipe.",
+    )
+
+    say("3. Doubt.", "The same question about a true fine-tune has another answer:")
+    honest = trace(
+        family("grandchild"),
+        base=family("base"),
+        parents=[family("parent"), family("sibling")],
+    )
+    terminal.verdict(honest.verdict)
+
+    say("4. Go on.", "The same on your own checkpoints, from the shell or from Python:")
+    terminal.code(
+        f"parentage trace {family('child')} \\\n"
+        f"    --base {family('base')} --parent {family('parent')} -o evidence/"
+    )
+    terminal.code(
+        "import parentage\n"
+        'trace = parentage.trace("CHILD", base="BASE", parents=["PARENT"])\n'
+        "trace.verdict, trace.components, trace.slices"
+    )
+    say("", "`parentage trace --help` explains the options, the README what the numbers mean.")

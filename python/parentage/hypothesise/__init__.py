@@ -1,0 +1,5 @@
+"""From a sample to recipes worth replaying."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

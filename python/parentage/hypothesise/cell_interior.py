@@ -1,0 +1,137 @@
+"""Slabs: what many rounding cells together leave of several unknown numbers.
+
+An element whose value is linear in unknown weights admits those between two parallel planes. What
+lies in all slabs is a polytope, thin in some directions: a search along one coordinate at a time
+stops on its edges, so steps here move all unknowns at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parentage.checkpoint import half_cells
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from parentage.support import Floats
+
+SLACK = 2.0**-23
+"""One unit in the last place of a float32 at 1: products are rounded relative to the summands."""
+
+CLOSE = 3e-3
+"""How far above the largest distance the bound is, as a share of it: steps end about as far from
+where the largest distance is least."""
+
+CLOSEST, FARTHEST = 1e-6, 0.3
+
+STEPS = 60
+"""Most Newton steps of :func:`polish`."""
+
+LIMIT = 3.0
+"""Half cells from the middle beyond which an element is of no blend, however it is rounded."""
+
+
+def newton(a: Floats, b: Floats, middle: Floats, half: Floats, close: float = CLOSE) -> Floats:
+    """Return a (m, r) after one Newton step of every row towards the inside of its slabs.
+
+    Row i wants ``|u_j| < 1`` for all j, where ``u = (a b - middle) / half``; b is (r, n), the other
+    two (m, n). The step is on the barrier ``-sum_j log(s^2 - u_j^2)`` with a bound s that is above
+    the largest ``|u|`` of all rows by the share ``close``, and stays within it (Boyd and
+    Vandenberghe 2004, section 11.3).
+    """
+    u = (a @ b - middle) / half
+    bound = (1.0 + close) * float(np.abs(u).max())
+    room = bound**2 - u**2
+    slope = (2.0 * u / room) / half
+    curvature = (2.0 * (bound**2 + u**2) / room**2) / half**2
+    normal = np.einsum("ij,rj,sj->irs", curvature, b, b, optimize=True)
+    ridge = 1e-12 * np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.eye(b.shape[0])
+    step = -np.linalg.solve(normal + ridge, (slope @ b.T)[..., None])[..., 0]
+    change = (step @ b) / half
+    with np.errstate(divide="ignore", invalid="ignore"):
+        reach = np.where(change > 0, (bound - u) / change, (-bound - u) / change)
+    reach = np.where(change == 0, np.inf, reach).min(axis=1)
+    out: Floats = a + np.minimum(1.0, 0.8 * reach)[:, None] * step
+    return out
+
+
+def polish(
+    elements: Floats, weights: Floats, axes: list[int], dtype: str
+) -> tuple[Floats, NDArray[np.int64]]:
+    """Move the weights of several columns together to where cells admit them, if that can be had.
+
+    Parameters
+    ----------
+    elements
+        (n, columns) base, parents, controls and child.
+    weights
+        (columns - 1,) those of the base (beyond what makes the sum one), parents and controls.
+    axes
+        The columns whose weights may move.
+    dtype
+        The dtype whose rounding the child has.
+
+    Returns
+    -------
+    tuple
+        The weights, and (2,) the elements whose cell admits those given, and those found. Where
+        no more admit what was found, the weights are those given.
+    """
+    elements = np.where(np.isinf(elements), np.nan, elements)
+    base, child = elements[:, 0], elements[:, -1]
+    columns = np.concatenate([base[:, None], elements[:, 1:-1] - base[:, None]], axis=1)
+    used = sorted({i for i, weight in enumerate(weights) if weight != 0.0} | set(axes) - {0})
+    size = np.abs(base) + np.abs(elements[:, [i for i in used if i > 0]]).sum(axis=1)
+    below, above = half_cells(child, dtype)
+    slack = SLACK * size
+    half = (below + above) / 2.0 + slack
+    held = [i for i in range(len(weights)) if i not in axes]
+    middle = child + (above - below) / 2.0 - base - _dot(columns[:, held], weights[held])
+    rows = columns[:, axes]
+    finite = np.isfinite(half) & np.isfinite(middle) & np.isfinite(rows).all(axis=1)
+    rows, middle, half = rows[finite], middle[finite], half[finite]
+    found = weights[axes].astype(np.float64)
+
+    def far(at: Floats) -> Floats:
+        out: Floats = np.abs(_dot(rows, at) - middle) / half
+        return out
+
+    distance = far(found)
+    before = int((distance <= 1.0).sum())
+    kept = distance <= LIMIT
+    out = weights.copy()
+    if kept.sum() < 2 * len(axes):
+        return out, np.array([before, before])
+    part = np.ascontiguousarray(rows[kept].T), middle[None, kept], half[None, kept]
+    best, count = found, before
+    a, close, largest = found[None], CLOSE, float(distance[kept].max(initial=0.0))
+    try:
+        for _ in range(STEPS):
+            if close < CLOSEST or largest == 0.0:
+                break
+            a = newton(a, *part, close)
+            distance = far(a[0])
+            inside = int((distance <= 1.0).sum())
+            reached = float(distance[kept].max(initial=0.0))
+            if inside > count or (inside == count > before and reached < largest):
+                best, count = a[0], inside
+            # A step is about as long as the bound lets it be: longer ones while that is of use.
+            is_short = reached > largest * (1.0 - 0.1 * close)
+            close = close / 4.0 if is_short else min(2.0 * close, FARTHEST)
+            largest = reached
+    except np.linalg.LinAlgError:
+        # Columns that are multiples of each other: what was found so far has to do.
+        pass
+    out[axes] = best
+    return out, np.array([before, count])
+
+
+def _dot(rows: Floats, weights: Floats) -> Floats:
+    """Return (n,) sums of products in the order of columns, whatever library adds matrices up."""
+    total = np.zeros(len(rows))
+    for i, weight in enumerate(weights):
+        total += rows[:, i] * weight
+    return total

@@ -1,0 +1,1 @@
+"""How a sample betrays each method, one file each."""

@@ -1,0 +1,73 @@
+"""Each element is the base's or the parent's, whichever importance says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parentage.hypothesise.evaluate import count_matches
+from parentage.hypothesise.recognise.masks.bands import bands_of
+from parentage.hypothesise.recognise.masks.chance import ranks
+from parentage.hypothesise.recognise.masks.interpreted import outcomes
+from parentage.hypothesise.recognise.masks.mixture import EXPLAINED, applies
+from parentage.hypothesise.recognise.masks.recipes import SEPARATE
+from parentage.hypothesise.recognise.masks.trials import changed, worthwhile
+from parentage.hypothesise.recognise.masks.view import View
+from parentage.hypothesise.recognise.recogniser import Recogniser
+from parentage.methods import arcee_fusion
+from parentage.recipe import Ingredient, Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from parentage.hypothesise.blends import Findings
+
+COPIED = 0.999
+"""Least share of changed elements that are the parent's."""
+
+TAKEN = (0.005, 0.8)
+"""Share of the parent's displacements that may be taken."""
+
+LIFT = 0.15
+"""How much higher the ranks of the taken displacements are, at least, than those of the others."""
+
+
+def estimate(f: Findings) -> Iterator[Recipe]:
+    """Yield the parent that has what the base has not, where the larger displacements are taken."""
+    if not applies(f):
+        return
+    for arithmetic in arcee_fusion.ARITHMETICS:
+        for name in f.parents:
+            ingredients = (Ingredient(name),)
+            recipe = Recipe("arcee_fusion", ingredients, f.base, {}, arithmetic, f.out_dtype)
+            if is_fused(f, recipe) and worthwhile(f, recipe):
+                yield recipe
+                return
+
+
+def is_fused(f: Findings, recipe: Recipe) -> bool:
+    """Return whether a child has large displacements of the parent, and no others."""
+    # A look at a part of the sample, before masks are.
+    share = float(count_matches([recipe], f.small, f)[0].share[0])
+    if changed(f, share) < EXPLAINED:
+        return False
+    view = View(f, f.sample, recipe.arithmetic)
+    is_base, is_parent = outcomes(f, view, recipe)
+    delta = view.deltas[f.parents.index(recipe.ingredients[0].name)]
+    either = is_base | is_parent
+    if float(either[view.moved].mean()) < COPIED:
+        return False
+    told = (is_base != is_parent) & (delta != 0.0)
+    taken = float(is_parent[told].mean()) if told.any() else 0.0
+    if not TAKEN[0] < taken < TAKEN[1]:
+        return False
+    # A threshold of the slice would say the same, and more.
+    bands = bands_of(np.abs(delta), told & is_parent, told & is_base, view, is_capped=True)
+    if sum(each.errors for each in bands) <= SEPARATE * float(told.sum()):
+        return False
+    rank = ranks(np.abs(delta), view.rows)
+    return float(rank[told & is_parent].mean() - rank[told & is_base].mean()) > LIFT
+
+
+RECOGNISER = Recogniser(estimate)

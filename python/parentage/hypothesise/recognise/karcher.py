@@ -1,0 +1,90 @@
+"""The mean of whole checkpoints on a sphere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parentage.hypothesise.recognise.recogniser import Recogniser
+from parentage.hypothesise.recognise.span import climb, cosines, raw_fit, sets, table
+from parentage.recipe import Ingredient, Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from parentage.hypothesise.blends import Findings
+    from parentage.support import Floats
+
+NEAR = 0.005
+"""Most mean distance between least-squares weights and those that the method gives."""
+
+ITERATIONS = 10
+
+TOLERANCE = 1e-5
+
+
+def combined(norms: Floats, cosine: Floats) -> Floats:
+    """Return (S, n) what the mean multiplies each checkpoint by.
+
+    The iteration is the tool's, on coefficients of the unit vectors in place of the vectors.
+    """
+    count = norms.shape[1]
+    share = 1.0 / count
+    mean = np.full_like(norms, share)
+
+    def length(x: Floats) -> Floats:
+        square = np.einsum("si,sij,sj->s", x, cosine, x)
+        out: Floats = np.sqrt(np.clip(square, 0.0, None))
+        return out
+
+    mean /= np.where(length(mean) > 0, length(mean), 1.0)[:, None]
+    active = np.ones(len(norms), dtype=bool)
+    for _ in range(ITERATIONS):
+        tangent = np.zeros_like(mean)
+        for i in range(count):
+            dot = np.clip(np.einsum("sj,sj->s", cosine[:, i], mean), -1.0, 1.0)
+            theta = np.arccos(dot)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                factor = np.where(theta < TOLERANCE, 0.0, share * theta / np.sin(theta))
+            unit = np.zeros(count)
+            unit[i] = 1.0
+            tangent += factor[:, None] * (unit[None, :] - dot[:, None] * mean)
+        size = length(tangent)
+        active &= size >= TOLERANCE
+        with np.errstate(divide="ignore", invalid="ignore"):
+            moved = np.cos(size)[:, None] * mean + (np.sin(size) / size)[:, None] * tangent
+        mean = np.where(active[:, None], moved, mean)
+        mean /= np.where(length(mean) > 0, length(mean), 1.0)[:, None]
+    scale = share * norms.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        out: Floats = np.where(norms > 0, scale[:, None] * mean / norms, 0.0)
+    return out
+
+
+def estimate(f: Findings) -> Iterator[Recipe]:
+    """Yield the checkpoints whose mean is near to what least squares finds."""
+    for columns, found in sets(f, raw_fit, 0, range(2, 2 + len(f.parents))):
+        norms, cosine = cosines(f.raw_gram, columns)
+        weights = combined(norms, cosine)
+        size = f.sample.weight
+        gap = np.abs(weights - found).max(axis=1)
+        if float((gap * size).sum() / max(size.sum(), 1.0)) > NEAR:
+            continue
+        yield Recipe(
+            "karcher",
+            tuple(Ingredient(f.names[i]) for i in columns),
+            None,
+            {},
+            "float32",
+            f.out_dtype,
+            {f"weight_{i}": table(f, weights[:, i]) for i in range(len(columns))},
+        )
+
+
+def refine(f: Findings, recipe: Recipe) -> Recipe:
+    """Move the weights of every slice to where the fewest elements mismatch."""
+    return climb(f, recipe, tuple(recipe.fitted), rounds=3)
+
+
+RECOGNISER = Recogniser(estimate, refine)

@@ -1,0 +1,131 @@
+"""A weighted sum of whole checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from itertools import permutations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parentage.checkpoint import to_bf16
+from parentage.hypothesise.recognise.recogniser import Recogniser
+from parentage.hypothesise.written_weights import MOVED, NOISE, candidates, whole_ratio
+from parentage.methods import linear
+from parentage.recipe import Ingredient, Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    from parentage.hypothesise.blends import Findings, Spelling
+
+MOST_ORDERED = 4
+"""Ingredients up to which every order of summation is tried."""
+
+MOST_COARSE = 48
+
+LEAST_COARSE = 4
+"""Weights tried for arithmetic that rounds more than once, the fewer the more orders there are."""
+
+
+def estimate(f: Findings) -> Iterator[Recipe]:
+    """Yield every spelling of every blend in every arithmetic and order that could matter."""
+    for spelling in f.spellings():
+        yield from recipes(spelling, f.out_dtype)
+    for arithmetic in linear.ARITHMETICS:
+        if not arithmetic.startswith("float32"):
+            yield from _coarse(f, arithmetic)
+
+
+def effective(weights: Sequence[float], arithmetic: str, *, normalize: bool) -> list[float]:
+    """Return what written weights come to in an arithmetic, before products are rounded."""
+    if arithmetic != "bfloat16":
+        return list(weights)
+    narrow = to_bf16(np.array(weights))
+    divisor = float(to_bf16(np.array(linear.sum32(list(narrow[:, None]))[0]))) if normalize else 1.0
+    return [float(weight) / (divisor or 1.0) for weight in narrow]
+
+
+def doubt(weight: float, arithmetic: str) -> float:
+    """Return half the width of what a weight may have been in arithmetic that rounds it, or not."""
+    if arithmetic != "bfloat16":
+        return NOISE
+    return float(np.ldexp(1.0, int(np.frexp(weight)[1]) - 9))
+
+
+def _coarse(f: Findings, arithmetic: str) -> Iterator[Recipe]:
+    """Yield what may have been written for arithmetic that rounds more than once."""
+    found = f.effective
+    if found is None:
+        return
+    names = [name for name, weight in found.items() if abs(weight) > MOVED]
+    if not names:
+        return
+    aims = [found[name] for name in names]
+    is_sum = abs(sum(aims) - 1.0) <= len(aims) * MOVED
+    # Plain scripts divide by nothing.
+    normalize = is_sum and arithmetic == "bfloat16"
+
+    def comes_to(weights: Sequence[float]) -> list[float]:
+        return effective(weights, arithmetic, normalize=normalize)
+
+    orders = [tuple(range(len(names)))]
+    # Products that were rounded to bf16 leave float32 sums hardly anything to round.
+    if arithmetic != "bfloat16" and 2 < len(names) <= MOST_ORDERED:
+        orders = list(permutations(range(len(names))))
+    most = max(MOST_COARSE // len(orders), LEAST_COARSE)
+    listed = candidates(aims, comes_to, last_follows=is_sum and len(names) > 1)
+    written = [each.weights for each in listed[:most]]
+    if is_sum:
+        whole = whole_ratio(aims, MOVED)
+        fractions = [float(Fraction(aim).limit_denominator(20)) for aim in aims]
+        written += [tuple(aims), tuple(fractions), *([whole] if whole and normalize else [])]
+    else:
+        written.append(tuple(aims))
+    for weights in dict.fromkeys(written):
+        for order in orders:
+            yield Recipe(
+                "linear",
+                tuple(
+                    Ingredient(names[i], weights[i], doubt(weights[i], arithmetic)) for i in order
+                ),
+                None,
+                {} if is_sum else {"normalize": False},
+                arithmetic,
+                f.out_dtype,
+            )
+
+
+def recipes(spelling: Spelling, out_dtype: str) -> Iterator[Recipe]:
+    """Yield the recipes that a spelling of weights stands for."""
+    names = [name for name, weight in spelling.weights.items() if weight != 0.0]
+    if not names:
+        return
+    normalize: dict[str, Any] = {} if spelling.normalized else {"normalize": False}
+    # Weights by slice are found, not spelled: one order tells whether they are of any use.
+    is_found = any(isinstance(x, Mapping) and "slices" in x for x in spelling.weights.values())
+    ordered = len(names) <= MOST_ORDERED and not is_found
+    orders = list(permutations(names)) if ordered else [tuple(names)]
+    for arithmetic in linear.ARITHMETICS:
+        if arithmetic.startswith(("bf", "float16")) != spelling.is_coarse:
+            continue
+        # Two products are added up alike in either order, a fused chain is not; and products that
+        # were rounded to bf16 leave float32 hardly anything to round.
+        commutes = arithmetic == "bfloat16" or (len(names) == 2 and arithmetic != "float32-fma")
+        for order in orders[:1] if commutes else orders:
+            yield Recipe(
+                "linear",
+                tuple(
+                    Ingredient(name, spelling.weights[name], spelling.uncertainty.get(name))
+                    for name in order
+                ),
+                None,
+                normalize,
+                arithmetic,
+                out_dtype,
+            )
+
+
+RECOGNISER = Recogniser(estimate)

@@ -1,0 +1,181 @@
+"""What the sampled elements of a child say of the displacements it may be a sum of.
+
+Each element's rounding cell is an interval of what was added to the base; divided by a displacement
+it is one of that displacement's coefficient, and the coefficient is where most of them meet.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parentage.checkpoint import STORED, half_cells, to_bf16
+
+if TYPE_CHECKING:
+    from parentage.hypothesise.blends import Findings
+    from parentage.sample import Sample
+    from parentage.support import Floats
+
+Bools = NDArray[np.bool_]
+
+Places = NDArray[np.intp]
+
+NARROW = 0.04
+"""Relative width of an interval of coefficients up to which it says where the peak is."""
+
+RANGE = (0.02, 30.0)
+"""Coefficients that are considered."""
+
+STEP = 0.005
+"""Relative width of the bins of the first search."""
+
+PROMINENT = 4.0
+"""Least height of a peak over the median around it."""
+
+LEAST_PEAK = 0.02
+"""Least share of narrow intervals at a peak."""
+
+BF16_ERROR = 3.0 * 2.0**-9
+"""Relative error of a displacement that was rounded to bf16 at every step."""
+
+
+def cell(values: Floats, dtype: str) -> tuple[Floats, Floats]:
+    """Return the lower and the upper end of the rounding cells of values of a dtype.
+
+    >>> [end.tolist() for end in cell(np.array([1.0, -3.0]), "BF16")]
+    [[0.998046875, -3.0078125], [1.00390625, -2.9921875]]
+    """
+    below, above = half_cells(values, dtype)
+    return values - below, values + above
+
+
+def deepest(
+    low: Floats, high: Floats, owner: Places, count: int
+) -> tuple[Floats, Floats, NDArray[np.intp]]:
+    """Return where most intervals meet, by owner: (count,) middle, half width, and how many do.
+
+    >>> middle, half, depth = deepest(
+    ...     np.array([0.0, 0.5, 3.0]), np.array([1.0, 2.0, 4.0]), np.array([0, 0, 1]), 3
+    ... )
+    >>> middle.tolist(), half.tolist(), depth.tolist()
+    ([0.75, 3.5, nan], [0.25, 0.5, nan], [2, 1, 0])
+    """
+    middle, half = np.full(count, np.nan), np.full(count, np.nan)
+    depth = np.zeros(count, dtype=np.intp)
+    if len(low) == 0:
+        return middle, half, depth
+    at = np.concatenate([low, high])
+    group = np.concatenate([owner, owner])
+    change = np.repeat([1, -1], len(low))
+    # Opening ends come first in memory, so a stable sort puts them before closing ones.
+    order = np.lexsort((at, group))
+    at, group, change = at[order], group[order], change[order]
+    depths = np.cumsum(change)
+    start = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
+    most = np.maximum.reduceat(depths, start)
+    lengths = np.diff(np.concatenate([start, [len(at)]]))
+    highest = np.flatnonzero(depths == np.repeat(most, lengths))
+    owners = group[highest]
+    first = highest[np.concatenate([[True], owners[1:] != owners[:-1]])]
+    after = np.minimum(first + 1, len(at) - 1)
+    middle[group[start]] = (at[first] + at[after]) / 2.0
+    half[group[start]] = (at[after] - at[first]) / 2.0
+    depth[group[start]] = most
+    return middle, half, depth
+
+
+def rows_of(sample: Sample) -> Places:
+    """Return (elements,) a number for each row of each matrix of a sample that is whole."""
+    lengths = []
+    for owner, count in zip(sample.owner, sample.counts, strict=True):
+        shape, elements = sample.slices[owner].shape, int(count)
+        width = shape[-1] if len(shape) > 1 and shape[-1] > 1 else elements
+        lengths.append(np.full(elements // width, width) if elements % width == 0 else [elements])
+    every = np.concatenate(lengths)
+    return np.repeat(np.arange(len(every)), every)
+
+
+def view_dtype(f: Findings) -> str:
+    """Return the dtype whose cells are looked at."""
+    return f.out_dtype if f.out_dtype in STORED else "F32"
+
+
+class View:
+    """Sampled elements as an arithmetic sees them."""
+
+    def __init__(self, f: Findings, sample: Sample, arithmetic: str) -> None:
+        values = sample.elements
+        finite = np.isfinite(values).all(axis=1)
+        if not finite.all():
+            values = values[finite]
+        self.owner: Places = sample.element_owner[finite]
+        self.sample = sample
+        self.slices = len(sample.slices)
+        self.rows: Places = self.owner
+        """(elements,) the row of each element, or its slice where rows are not in the sample."""
+        if sample.is_whole and finite.all():
+            self.rows = rows_of(sample)
+        self.arithmetic = arithmetic
+        base = values[:, 0].astype(np.float32)
+        deltas = [values[:, i].astype(np.float32) - base for i in range(1, 1 + len(f.parents))]
+        if arithmetic == "bfloat16":
+            deltas = [to_bf16(delta).astype(np.float32) for delta in deltas]
+        self.deltas: Floats = np.array([delta.astype(np.float64) for delta in deltas])
+        """(parents, elements)"""
+        child, base64 = values[:, -1], values[:, 0]
+        low, high = cell(child, view_dtype(f))
+        self.change: Floats = child - base64
+        slack = 2.0**-23 * (np.abs(base64) + np.abs(self.change))
+        if arithmetic == "bfloat16":
+            slack = slack + BF16_ERROR * np.abs(self.change)
+            if f.out_dtype != "BF16":
+                # The file has more digits than the arithmetic.
+                low, high = cell(child, "BF16")
+        self.low: Floats = low - base64 - slack
+        """(elements,) the lower end of the cell of what was added to the base."""
+        self.high: Floats = high - base64 + slack
+        grain = cell(base64, "BF16" if arithmetic == "bfloat16" else view_dtype(f))
+        self.width: Floats = grain[1] - grain[0]
+        """(elements,) the width of the cell of the base, which no mask has a part in."""
+        self.moved: Bools = child != base64
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return len(self.owner)
+
+    def admits(self, change: Floats, size: Floats | None = None) -> Bools:
+        """Return whether cells admit that ``change`` was added; terms of ``size`` were summed."""
+        extra = BF16_ERROR * size if self.arithmetic == "bfloat16" and size is not None else 0.0
+        out: Bools = (change >= self.low - extra) & (change <= self.high + extra)
+        return out
+
+    def intervals(self, axis: int) -> tuple[Floats, Floats, Places]:
+        """Return the narrow intervals of the coefficient of a parent, and their slices."""
+        delta = self.deltas[axis]
+        rows = np.flatnonzero(self.moved & (delta != 0.0))
+        one, two = self.low[rows] / delta[rows], self.high[rows] / delta[rows]
+        low, high = np.minimum(one, two), np.maximum(one, two)
+        reach = NARROW if self.arithmetic == "float32" else NARROW + 2.0 * BF16_ERROR
+        narrow = (low > RANGE[0]) & (high < RANGE[1]) & (high < low * (1.0 + reach))
+        return low[narrow], high[narrow], self.owner[rows[narrow]]
+
+
+def prominent(view: View, axis: int) -> float | None:
+    """Return the coefficient that stands out among the intervals of a parent, to half a percent."""
+    low, high, _ = view.intervals(axis)
+    if len(low) < 50:
+        return None
+    first = ((np.log(low) - np.log(RANGE[0])) / STEP).astype(np.intp)
+    last = ((np.log(high) - np.log(RANGE[0])) / STEP).astype(np.intp)
+    bins = int(np.log(RANGE[1] / RANGE[0]) / STEP) + 2
+    cover = np.cumsum(
+        np.bincount(first, minlength=bins + 1) - np.bincount(last + 1, minlength=bins + 1)
+    )
+    peak = int(cover.argmax())
+    around = cover[max(0, peak - 140) : peak + 140]
+    if cover[peak] < LEAST_PEAK * len(low) or cover[peak] < PROMINENT * np.median(around):
+        return None
+    return float(RANGE[0] * np.exp((peak + 0.5) * STEP))

@@ -1,0 +1,123 @@
+"""The base and the mean of its fine-tunes, weighted by the angle between them."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parentage.hypothesise.recognise.by_row import (
+    ROWS,
+    SEEN,
+    admitted,
+    by_slice,
+    length,
+    products,
+    telling,
+    worth_it,
+)
+from parentage.hypothesise.recognise.recogniser import Recogniser
+from parentage.hypothesise.recognise.span import climb, displaced_fit, sets, table
+from parentage.methods import model_stock
+from parentage.recipe import Ingredient, Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from parentage.align import Slice
+    from parentage.hypothesise.blends import Findings
+    from parentage.support import Floats
+
+LEAST_PRODUCT = 1e-6
+"""What the product of two norms is taken for, at least: mergekit's."""
+
+
+def ratio(gram: Floats, columns: Sequence[int]) -> Floats:
+    """Return t (S,): n c / (1 + (n - 1) c) with c the mean cosine between displacements."""
+    part = gram[:, columns][:, :, columns]
+    norms = np.sqrt(np.diagonal(part, axis1=1, axis2=2))
+    count = len(columns)
+    cosines = [
+        np.clip(part[:, i, j] / np.maximum(norms[:, i] * norms[:, j], LEAST_PRODUCT), -1.0, 1.0)
+        for i, j in combinations(range(count), 2)
+    ]
+    mean = np.mean(cosines, axis=0)
+    below = 1.0 + (count - 1) * mean
+    is_singular = np.abs(below) < 1e-6
+    out: Floats = np.where(is_singular, 0.0, count * mean / np.where(is_singular, 1.0, below))
+    return out
+
+
+def estimate(f: Findings) -> Iterator[Recipe]:
+    """Yield the set of parents whose mean, so weighted, is near to what least squares finds."""
+    every = range(1, 1 + len(f.parents))
+    for columns, weights in sets(f, displaced_fit, 1, range(2, 1 + len(every))):
+        t = ratio(f.sample.gram.total, columns)
+        used = f.sample.weight
+        gap = np.abs(weights - t[:, None] / len(columns)).max(axis=1)
+        if float((gap * used).sum() / max(used.sum(), 1.0)) > NEAR:
+            continue
+        if not f.sample.is_whole:
+            t = weights.sum(axis=1)
+        for arithmetic in model_stock.ARITHMETICS:
+            yield Recipe(
+                "model_stock",
+                tuple(Ingredient(f.names[i]) for i in columns),
+                f.base,
+                {},
+                arithmetic,
+                f.out_dtype,
+                {"t": table(f, t)},
+            )
+    yield from _by_row(f)
+
+
+def _by_row(f: Findings) -> Iterator[Recipe]:
+    """Yield the set of parents whose means, weighted row by row, cells of one tensor admit."""
+    index = telling(f)
+    if index is None or not worth_it(f):
+        return
+    parents = range(1, 1 + len(f.parents))
+    found: list[tuple[float, tuple[int, ...]]] = []
+    for size in range(2, 1 + len(parents)):
+        for columns in combinations(parents, size):
+            values = f.whole(index, (0, *columns))
+            each = f.slices[index]
+            base, child = values[:, 0], values[:, -1]
+            t = np.repeat(_ratios(each, values), length(each, ROWS))
+            predicted = t * values[:, 1:-1].mean(axis=1) + (1.0 - t) * base
+            found.append((admitted(f, child, predicted), columns))
+    share, columns = max(found, default=(0.0, ()))
+    if share < SEEN:
+        return
+    matrices = dict(by_slice(f, (0, *columns), _ratios, ROWS))
+    for arithmetic in model_stock.ARITHMETICS:
+        yield Recipe(
+            "model_stock",
+            tuple(Ingredient(f.names[i]) for i in columns),
+            f.base,
+            {"filter_wise": True},
+            arithmetic,
+            f.out_dtype,
+            matrices=matrices,
+        )
+
+
+def _ratios(each: Slice, values: Floats) -> Floats:
+    """Return t by row of a slice, of elements of the base, the parents and the child."""
+    displaced = values[:, 1:-1] - values[:, :1]
+    gram = products(each, displaced, ROWS)
+    return ratio(gram, range(displaced.shape[1]))
+
+
+NEAR = 0.05
+"""Most mean distance between least-squares weights and those that the angles predict."""
+
+
+def refine(f: Findings, recipe: Recipe) -> Recipe:
+    """Move t of every slice to where the fewest elements mismatch."""
+    return climb(f, recipe, ("t",)) if recipe.fitted else recipe
+
+
+RECOGNISER = Recogniser(estimate, refine)

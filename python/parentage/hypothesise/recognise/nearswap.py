@@ -1,0 +1,71 @@
+"""The base moved towards a parent by a fixed distance, all the way where they are nearer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parentage.hypothesise.recognise.masks.mixture import applies
+from parentage.hypothesise.recognise.masks.trials import best_of, worthwhile
+from parentage.hypothesise.recognise.masks.view import View, deepest
+from parentage.hypothesise.recognise.recogniser import Recogniser
+from parentage.methods import nearswap
+from parentage.recipe import Ingredient, Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from parentage.hypothesise.blends import Findings
+
+MET = 0.6
+"""Least share of cells that meet in one distance."""
+
+
+def estimate(f: Findings) -> Iterator[Recipe]:
+    """Yield the distance at which most cells meet, for the parent towards which most do."""
+    if not applies(f):
+        return
+    for arithmetic in nearswap.ARITHMETICS:
+        view = View(f, f.small, arithmetic)
+        for axis, name in enumerate(f.parents):
+            spelled = distances(view, axis)
+            candidates = [
+                Recipe("nearswap", (Ingredient(name),), f.base, {"t": t}, arithmetic, f.out_dtype)
+                for t in spelled
+            ]
+            if candidates:
+                best = best_of(f, candidates)
+                if worthwhile(f, best):
+                    yield best
+                    return
+
+
+def distances(view: View, axis: int) -> list[float]:
+    """Return distances that may have been meant, none if there is no one that most cells admit."""
+    delta = view.deltas[axis]
+    rows = np.flatnonzero(view.moved & (delta != 0.0))
+    sign = np.sign(delta[rows])
+    one, two = view.low[rows] * sign, view.high[rows] * sign
+    low, high = np.minimum(one, two), np.maximum(one, two)
+    # Where the parent is nearer than the distance, the child has the parent's element.
+    open_ = (low > 0.0) & (high < 3.0 * low) & (high < np.abs(delta[rows]))
+    if open_.sum() < 50:
+        return []
+    none = np.zeros(int(open_.sum()), np.intp)
+    middle, half, depth = deepest(low[open_], high[open_], none, 1)
+    if depth[0] < MET * len(none):
+        return []
+    t, slack = float(middle[0]), float(half[0])
+    tolerances = [slack, 1e-4 * t, 1e-3 * t, 1e-2 * t, 3e-2 * t]
+    out = []
+    for tolerance in tolerances:
+        for digits in range(1, 10):
+            near = round(t, digits)
+            if near > 0.0 and abs(near - t) <= tolerance:
+                out.append(near)
+                break
+    return list(dict.fromkeys([*out, t]))
+
+
+RECOGNISER = Recogniser(estimate)

@@ -1,0 +1,194 @@
+"""Spherical interpolation between two checkpoints, or between two displacements from a base."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parentage.hypothesise.recognise.by_row import (
+    COLUMNS,
+    ROWS,
+    SEEN,
+    admitted,
+    by_slice,
+    products,
+    telling,
+    vectors,
+    worth_it,
+)
+from parentage.hypothesise.recognise.recogniser import Recogniser
+from parentage.hypothesise.recognise.span import (
+    climb,
+    cosines,
+    displaced_fit,
+    interpolation,
+    located,
+    raw_fit,
+    sets,
+    setting_values,
+    table,
+)
+from parentage.methods import nuslerp
+from parentage.recipe import Ingredient, Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from parentage.align import Slice
+    from parentage.hypothesise.blends import Findings
+    from parentage.support import Floats
+
+DIGITS = 3
+"""Decimals of t that are tried by row, where it can not be told as sharply as by tensor."""
+
+
+def estimate(f: Findings) -> Iterator[Recipe]:
+    """Yield the interpolation between any two whose span, or whose displacements' span, has it."""
+    for columns, weights in sets(f, raw_fit, 0, (2,)):
+        yield from _recipes(f, (columns[0], columns[1]), weights, raw=True)
+    for columns, weights in sets(f, displaced_fit, 1, (2,)):
+        yield from _recipes(f, (columns[0], columns[1]), weights, raw=False)
+    if worth_it(f):
+        yield from _by_vector(f)
+
+
+def _by_vector(f: Findings) -> Iterator[Recipe]:
+    """Yield what turns every row, or column, by itself, if cells of one tensor admit it."""
+    index = telling(f)
+    if index is None:
+        return
+    each = f.slices[index]
+    best: tuple[float, int, bool, tuple[int, int], float] | None = None
+    for raw in (False, True):
+        for pair in combinations(range(0 if raw else 1, 1 + len(f.parents)), 2):
+            values = f.whole(index, (0, *pair))
+            for axis in (ROWS, COLUMNS):
+                t, share = _turned(f, each, values, axis, raw=raw)
+                if best is None or share > best[0]:
+                    best = share, axis, raw, pair, t
+    if best is None or best[0] < SEEN:
+        return
+    _, axis, raw, pair, t = best
+
+    def angle(each: Slice, values: Floats) -> Floats:
+        return _angles(each, values, axis, raw=raw)
+
+    matrices = dict(by_slice(f, (0, *pair), angle, axis))
+    for arithmetic in nuslerp.ARITHMETICS:
+        yield Recipe(
+            "nuslerp",
+            (Ingredient(f.names[pair[0]], round(1.0 - t, 10)), Ingredient(f.names[pair[1]], t)),
+            None if raw else f.base,
+            {"vectors": nuslerp.FAMILIES[(ROWS, COLUMNS).index(axis)]},
+            arithmetic,
+            f.out_dtype,
+            matrices=matrices,
+        )
+
+
+def _parts(values: Floats, *, raw: bool) -> Floats:
+    """Return what is interpolated, of elements of the base, the two and the child."""
+    return values[:, 1:3] if raw else values[:, 1:3] - values[:, :1]
+
+
+def _angles(each: Slice, values: Floats, axis: int, *, raw: bool) -> Floats:
+    """Return the angle between the two, by vector."""
+    gram = products(each, _parts(values, raw=raw), axis)
+    norms = np.sqrt(np.maximum(gram[:, 0, 0] * gram[:, 1, 1], LEAST_NORMS))
+    return np.arccos(np.clip(gram[:, 0, 1] / norms, -1.0, 1.0))
+
+
+def _turned(
+    f: Findings, each: Slice, values: Floats, axis: int, *, raw: bool
+) -> tuple[float, float]:
+    """Return the t that most cells of a tensor admit, of those near least squares, and how many."""
+    parts = vectors(each, _parts(values, raw=raw), axis)
+    aim = values[:, 3:] if raw else values[:, 3:] - values[:, :1]
+    target = vectors(each, aim, axis)[:, :, 0]
+    theta = _angles(each, values, axis, raw=raw)
+    gram = np.einsum("vnk,vnl->vkl", parts, parts)
+    right = np.einsum("vnk,vn->vk", parts, target)
+    below = gram[:, 0, 0] * gram[:, 1, 1] - gram[:, 0, 1] ** 2
+    good = below > 1e-9 * gram[:, 0, 0] * gram[:, 1, 1]
+    if not good.any():
+        return 0.5, 0.0
+    second = (gram[:, 0, 0] * right[:, 1] - gram[:, 0, 1] * right[:, 0])[good] / below[good]
+    found = interpolation(np.cos(theta[good]), np.clip(second, -1.0, 2.0), nuslerp.STRAIGHT)
+    if not np.isfinite(found).any():
+        return 0.5, 0.0
+    middle = float(np.nanmedian(found))
+    child = vectors(each, values[:, 3:], axis)[:, :, 0]
+    start = child - target
+    best = middle, 0.0
+    for digits in range(1, DIGITS + 1):
+        for step in range(-2, 3):
+            t = round(round(middle, digits) + step * 10.0**-digits, digits)
+            first, second_, sine = (x[:, None] for x in nuslerp.sines(theta, t))
+            turned = (first * parts[:, :, 0] + second_ * parts[:, :, 1]) / sine
+            share = admitted(f, child, start + turned)
+            if share > best[1]:
+                best = t, share
+    return best
+
+
+LEAST_NORMS = 1e-28
+"""Least product of squared norms, so that vectors of zeros have some angle."""
+
+
+def _recipes(
+    f: Findings, pair: tuple[int, int], weights: np.ndarray, *, raw: bool
+) -> Iterator[Recipe]:
+    for arithmetic in nuslerp.ARITHMETICS:
+        yield _recipe(f, pair, weights, arithmetic, raw=raw)
+
+
+def _recipe(
+    f: Findings, pair: tuple[int, int], weights: np.ndarray, arithmetic: str, *, raw: bool
+) -> Recipe:
+    found, widths, known = located(f, pair, weights, raw=raw)
+    gram = f.raw_gram if raw else f.sample.gram.total
+    _, cosine = cosines(gram, pair)
+    angle = cosine[:, 0, 1]
+    t = interpolation(angle, np.clip(found[:, 1], -1.0, 2.0), nuslerp.STRAIGHT)
+    known &= np.isfinite(t)
+    slack = 2e-4 if f.sample.is_whole else 2e-3
+    if arithmetic == "bfloat16":
+        # Angles in bf16 are off by some thousandths, and the weights with them.
+        known, slack = f.sample.weight >= 1024, 2e-2
+    setting = f.describe(t, np.maximum(16.0 * widths, slack), known)
+    values = setting_values(f, setting)
+    theta = np.arccos(angle)
+    straight = np.abs(angle) >= nuslerp.STRAIGHT
+    sine = np.where(straight, 1.0, np.sin(theta))
+    first = np.where(straight, 1.0 - values, np.sin((1.0 - values) * theta))
+    second = np.where(straight, values, np.sin(values * theta))
+    if isinstance(setting, float):
+        shares = (round(1.0 - setting, 10), setting)
+        ingredients = tuple(
+            Ingredient(f.names[i], share) for i, share in zip(pair, shares, strict=True)
+        )
+    else:
+        ingredients = tuple(Ingredient(f.names[i]) for i in pair)
+    return Recipe(
+        "nuslerp",
+        ingredients,
+        None if raw else f.base,
+        {} if isinstance(setting, float) else {"t": setting},
+        arithmetic,
+        f.out_dtype,
+        {
+            "first": table(f, first),
+            "second": table(f, second),
+            "sine": table(f, sine),
+        },
+    )
+
+
+def refine(f: Findings, recipe: Recipe) -> Recipe:
+    """Move both weights of every slice to where the fewest elements mismatch."""
+    return climb(f, recipe, ("first", "second")) if recipe.fitted else recipe
+
+
+RECOGNISER = Recogniser(estimate, refine)

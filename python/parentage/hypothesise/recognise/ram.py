@@ -1,0 +1,49 @@
+"""The base plus displacements, a mean of them where several parents changed an element."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parentage.hypothesise.evaluate import count_matches
+from parentage.hypothesise.recognise.masks.mixture import EXPLAINED, applies
+from parentage.hypothesise.recognise.masks.trials import changed, ordered
+from parentage.hypothesise.recognise.recogniser import Recogniser
+from parentage.hypothesise.recognise.sce import subsets
+from parentage.methods import ram
+from parentage.recipe import Ingredient, Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from parentage.hypothesise.blends import Findings
+
+
+def estimate(f: Findings) -> Iterator[Recipe]:
+    """Yield the recipe of the parents that reproduce most, if that is nearly all."""
+
+    def made(names: Sequence[str], arithmetic: str) -> Recipe:
+        ingredients = tuple(Ingredient(name) for name in names)
+        return Recipe("ram", ingredients, f.base, {}, arithmetic, f.out_dtype)
+
+    best = searched(f, made)
+    if best is not None:
+        yield ordered(f, best)
+
+
+def searched(f: Findings, made: Callable[[Sequence[str], str], Recipe]) -> Recipe | None:
+    """Return the recipe of a set of parents that reproduces nearly all of a part of the sample."""
+    if len(f.parents) < 2 or not applies(f):
+        return None
+    candidates = [
+        made([f.parents[i] for i in axes], arithmetic)
+        for axes in subsets(len(f.parents), 2)
+        for arithmetic in ram.ARITHMETICS
+    ]
+    shares = [float(each.share[0]) for each in count_matches(candidates, f.small, f)]
+    best = int(np.argmax(shares))
+    return candidates[best] if changed(f, shares[best]) >= EXPLAINED else None
+
+
+RECOGNISER = Recogniser(estimate)

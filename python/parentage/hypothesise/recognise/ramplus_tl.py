@@ -1,0 +1,104 @@
+"""RAM with what a single parent changed scaled up, tensor by tensor."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parentage.checkpoint import to_bf16
+from parentage.hypothesise.recognise.masks.mixture import applies
+from parentage.hypothesise.recognise.masks.scales import table
+from parentage.hypothesise.recognise.masks.trials import best_of, ordered
+from parentage.hypothesise.recognise.masks.view import View, deepest
+from parentage.hypothesise.recognise.ram import searched
+from parentage.hypothesise.recognise.recogniser import Recogniser
+from parentage.methods import ram, ramplus_tl
+from parentage.recipe import Ingredient, Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.recognise.masks.view import Bools
+    from parentage.support import Floats
+
+WINDOW = (1.0, 2.0)
+"""Factors that are considered where the defaults fail."""
+
+
+def estimate(f: Findings) -> Iterator[Recipe]:
+    """Yield the recipe of the parents that reproduce most, if that is nearly all."""
+    if len(f.parents) < 2 or not applies(f):
+        return
+    # Float32 files show factors to the last bit, and those take all elements.
+    sample = f.sample if f.out_dtype == "F32" else f.small
+    looks = {each: View(f, sample, each) for each in ramplus_tl.ARITHMETICS}
+
+    def made(names: Sequence[str], arithmetic: str) -> Recipe:
+        ingredients = tuple(Ingredient(name) for name in names)
+        recipe = Recipe("ramplus_tl", ingredients, f.base, {}, arithmetic, f.out_dtype)
+        look = looks[arithmetic]
+        deltas = look.deltas[[f.parents.index(name) for name in names]]
+        return with_factors(f, look, recipe, by_counts(look, *counted(deltas, arithmetic)))
+
+    best = searched(f, made)
+    if best is None:
+        return
+    view = View(f, f.sample, best.arithmetic)
+    axes = [f.parents.index(each.name) for each in best.ingredients]
+    deltas = view.deltas[axes]
+    counts, alone = counted(deltas, best.arithmetic)
+    candidates = [
+        with_factors(f, view, best, by_counts(view, counts, alone)),
+        with_factors(f, view, best, by_cells(view, deltas, alone)),
+    ]
+    yield ordered(f, best_of(f, candidates))
+
+
+def counted(deltas: Floats, arithmetic: str) -> tuple[Bools, Bools]:
+    """Return (parents, elements) which displacements count, and which of them count alone."""
+    epsilon = np.array([ram.EPSILON])
+    least = to_bf16(epsilon) if arithmetic == "bfloat16" else epsilon.astype(np.float32)
+    counts = np.abs(deltas) > least
+    return counts, counts & (counts.sum(axis=0) == 1)
+
+
+def with_factors(f: Findings, view: View, recipe: Recipe, factors: Floats) -> Recipe:
+    """Return the recipe with factors (parents, S)."""
+    return replace(
+        recipe,
+        fitted={
+            f"factor:{each.name}": table(f, row, view.owner)
+            for each, row in zip(recipe.ingredients, factors, strict=True)
+        },
+    )
+
+
+def by_counts(view: View, counts: Bools, alone: Bools) -> Floats:
+    """Return the factors that the counts of shared and unique changes make, by the defaults."""
+    shared = np.array([np.bincount(view.owner, row, view.slices) for row in counts & ~alone])
+    unique = np.array([np.bincount(view.owner, row, view.slices) for row in alone])
+    ratio = (shared / np.maximum(unique, ram.EPSILON)).astype(np.float32)
+    rise = (
+        np.float32(ramplus_tl.STRENGTH) * np.clip(ratio, 0.0, np.float32(ramplus_tl.CAP))
+    ).astype(np.float32)
+    out: Floats = (np.float32(1.0) + rise).astype(np.float64)
+    return out
+
+
+def by_cells(view: View, deltas: Floats, alone: Bools) -> Floats:
+    """Return the factors where most cells of unique changes meet."""
+    out = np.full((len(deltas), view.slices), 1.0 + ramplus_tl.STRENGTH * ramplus_tl.CAP)
+    for i, delta in enumerate(deltas):
+        rows = np.flatnonzero(alone[i])
+        one, two = view.low[rows] / delta[rows], view.high[rows] / delta[rows]
+        low, high = np.minimum(one, two), np.maximum(one, two)
+        near = (high > WINDOW[0]) & (low < WINDOW[1]) & (high - low < 0.1)
+        middle, _, depth = deepest(low[near], high[near], view.owner[rows[near]], view.slices)
+        out[i] = np.where(depth >= 3, middle, out[i])
+    return out
+
+
+RECOGNISER = Recogniser(estimate)

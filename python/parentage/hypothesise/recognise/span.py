@@ -1,0 +1,197 @@
+"""What methods have in common whose weights are angles: sums with a scalar per parent and slice.
+
+Their scalars are functions of inner products of whole tensors. Those are summed in float32 by the
+tools that merge, in an order that is not known, and so are off by some units in the last place:
+they are computed here from the sample's Gram matrices and then moved, by slice, to where the fewest
+elements mismatch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parentage.checkpoint import to_bf16
+from parentage.hypothesise.blends import SHARP
+from parentage.hypothesise.cells import LEAST_NARROW, locate
+from parentage.hypothesise.evaluate import count_matches
+from parentage.recipe import resolve
+from parentage.statistics import fit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from parentage.hypothesise.blends import Findings
+    from parentage.recipe import Recipe, Setting
+    from parentage.support import Floats
+
+FLOORS = 2.0
+"""Most that the best weights by slice may leave, in units of the child's rounding, for a method of
+weights by slice to be tried; arithmetic in bf16 leaves up to 1.9."""
+
+LINEAR = 0.9995
+"""Cosine from which on mergekit's slerp is linear."""
+
+
+def raw_fit(f: Findings, columns: Sequence[int]) -> tuple[Floats, float]:
+    """Return least-squares weights (S, n) of whole checkpoints, and what they leave, in floors."""
+    found = fit(f.raw_gram, list(columns))
+    return np.nan_to_num(found.weights), f.floors(found.residual)
+
+
+def displaced_fit(f: Findings, columns: Sequence[int]) -> tuple[Floats, float]:
+    """Return least-squares weights (S, n) of displacements, and what they leave, in floors."""
+    found = fit(f.sample.gram.total, list(columns))
+    return np.nan_to_num(found.weights), f.floors(found.residual)
+
+
+def sets(
+    f: Findings,
+    fits: Callable[[Findings, Sequence[int]], tuple[Floats, float]],
+    first: int,
+    sizes: Sequence[int],
+) -> Iterator[tuple[tuple[int, ...], Floats]]:
+    """Yield the smallest sets of columns, from ``first`` on, that leave no more than rounding.
+
+    With each come its least-squares weights by slice.
+    """
+    if f.constant.share >= SHARP:
+        return
+    for size in sizes:
+        found = []
+        for columns in combinations(range(first, 1 + len(f.parents)), size):
+            weights, floors = fits(f, columns)
+            if floors <= FLOORS:
+                found.append((floors, columns, weights))
+        if found:
+            for _, columns, weights in sorted(found, key=lambda each: each[0])[:3]:
+                yield columns, weights
+            return
+
+
+def cosines(gram: Floats, columns: Sequence[int]) -> tuple[Floats, Floats]:
+    """Return norms (S, n) and cosines (S, n, n) of the columns, 0 where a norm is."""
+    part = gram[:, columns][:, :, columns]
+    norms = np.sqrt(np.diagonal(part, axis1=1, axis2=2))
+    scale = norms[:, :, None] * norms[:, None, :]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cosine = np.where(scale > 0, part / scale, 0.0)
+    return norms, np.clip(cosine, -1.0, 1.0)
+
+
+def slerp_weights(cosine: Floats, t: Floats, linear: float = LINEAR) -> Floats:
+    """Return (S, 2): sin((1 - t) theta) and sin(t theta) over sin theta; linear near |1|."""
+    theta = np.arccos(cosine)
+    sine = np.sin(theta)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weights = np.stack([np.sin((1.0 - t) * theta) / sine, np.sin(t * theta) / sine], axis=1)
+    straight = np.stack([1.0 - t, t], axis=1)
+    out: Floats = np.where((np.abs(cosine) > linear)[:, None], straight, weights)
+    return out
+
+
+def interpolation(cosine: Floats, second: Floats, linear: float = LINEAR) -> Floats:
+    """Return t (S,) for which :func:`slerp_weights` gives the second weight, NaN if none does."""
+    theta = np.arccos(cosine)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.arcsin(second * np.sin(theta)) / theta
+    out: Floats = np.where(np.abs(cosine) > linear, second, t)
+    return out
+
+
+def located(
+    f: Findings, columns: tuple[int, int], start: Floats, *, raw: bool
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Return two weights by slice from the cells (S, 2), widths (S,), and whether they are known.
+
+    ``start`` are those of least squares. Whole checkpoints (``raw``) are measured from the first of
+    the two, of which they then have a weight beyond what makes the sum one.
+    """
+    groups = np.arange(len(f.slices), dtype=np.intp)
+    weights = np.zeros((len(f.slices), len(f.names)))
+    if raw:
+        sample = f.sample_from(columns[0])
+        second = columns[1]
+        weights[:, 0] = start.sum(axis=1) - 1.0
+        weights[:, second] = start[:, 1]
+        found = locate(sample, weights, [0, second], groups, dtype=f.cell_dtype, reach=0.02)
+        two = found.weights[:, second]
+        out = np.stack([1.0 + found.weights[:, 0] - two, two], axis=1)
+        widths = found.half_widths[:, second]
+    else:
+        weights[:, list(columns)] = start
+        found = locate(f.small, weights, list(columns), groups, dtype=f.cell_dtype, reach=0.02)
+        out, widths = (
+            found.weights[:, list(columns)],
+            found.half_widths[:, list(columns)].max(axis=1),
+        )
+    narrow = np.where(found.intervals[:, 1] >= LEAST_NARROW, found.narrow, 0.0)
+    return out, widths, (narrow > 0.8) & (found.intervals[:, 1] >= 4 * LEAST_NARROW)
+
+
+def table(f: Findings, values: Floats | NDArray[np.float32]) -> dict[str, float]:
+    """Return (S,) numbers by slice, as float32 has them."""
+    return {
+        each.name: float(np.float32(value)) for each, value in zip(f.slices, values, strict=True)
+    }
+
+
+def setting_values(f: Findings, setting: Setting) -> Floats:
+    """Return (S,) what a setting is for every slice."""
+    return resolve(setting, f.slices)
+
+
+def climb(
+    f: Findings, recipe: Recipe, names: Sequence[str], rounds: int = 3, reach: int = 1024
+) -> Recipe:
+    """Move fitted numbers, by slice and in steps of float32, to where the fewest elements mismatch.
+
+    In arithmetic in bf16 they are numbers of bf16, and so are the steps.
+    """
+    is_narrow = recipe.arithmetic == "bfloat16"
+    unit = 1 << 16 if is_narrow else 1
+    reach = 8 if is_narrow else reach
+
+    for round_ in range(rounds):
+        moved = False
+        for name in names:
+            present = np.array(
+                [recipe.fitted[name].get(each.name, np.nan) for each in f.slices], dtype=np.float32
+            )
+            if is_narrow:
+                present = to_bf16(present).astype(np.float32)
+            scale = reach if round_ == 0 else min(reach, 16)
+            steps = [0]
+            step = 1
+            while step <= scale:
+                steps += [step, -step]
+                step *= 2 if round_ == 0 or step >= 8 else 1
+                if round_ > 0 and step < 8:
+                    step += 1
+            trials = [_stepped(present, step * unit) for step in steps]
+            recipes = [
+                replace(recipe, fitted={**recipe.fitted, name: table(f, trial)}) for trial in trials
+            ]
+            counted = count_matches(recipes, f.sample, f)
+            mismatched = np.concatenate([each.mismatched for each in counted], axis=1)
+            if int(mismatched[:, 0].sum()) == 0:
+                return recipe
+            best = mismatched.argmin(axis=1)
+            chosen = np.stack(trials, axis=1)[np.arange(len(best)), best]
+            moved |= bool(np.any(best > 0))
+            recipe = replace(recipe, fitted={**recipe.fitted, name: table(f, chosen)})
+        if not moved:
+            break
+    return recipe
+
+
+def _stepped(values: NDArray[np.float32], step: int) -> NDArray[np.float32]:
+    """Return float32 numbers some representable numbers away."""
+    bits = values.view(np.int32)
+    out: NDArray[np.float32] = (bits + np.int32(step)).view(np.float32)
+    return np.where(np.isfinite(values) & (np.abs(values) > 1e-30), out, values)

@@ -1,0 +1,266 @@
+"""Turns a sample into a short list of recipes worth replaying on everything."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parentage.hypothesise.blends import COPY
+from parentage.hypothesise.decoys import decoy_share
+from parentage.hypothesise.evaluate import count_matches
+from parentage.hypothesise.recognise.registry import RECOGNISERS
+from parentage.hypothesise.written_weights import NEGLIGIBLE
+from parentage.methods import METHODS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from parentage.hypothesise.blends import Findings
+    from parentage.recipe import Recipe
+    from parentage.sample import Counted
+
+OF_EACH = 4
+"""Recipes of every method that are kept whatever others do."""
+
+SHORT_LIST = 16
+"""Recipes that are replayed on the whole sample, after a first look at a part of it."""
+
+LEAST_SHARE = 0.02
+"""Share of elements below which a recipe is not worth a second look."""
+
+LEAST_GAIN = 0.3
+"""Share of what decoys leave that a recipe has to explain to be carried out on everything: merges
+with half a unit of noise reach 0.6, fine-tunes below 0.1."""
+
+LEAST_WHOLE = 0.05
+"""The same in slices that are reproduced whole: where others were changed, they alone tell."""
+
+REFINED = 0.5
+"""Least share of a recipe whose fitted numbers are refined."""
+
+TABLES = 0.1
+"""Weights by slice have to leave less than this of what a recipe without them leaves."""
+
+CLOSE = 1e-3
+"""Shares of a sample so close to the best that the whole has to decide between recipes."""
+
+ALIKE = 5e-4
+"""Difference in share that fitting leaves between methods that are the same but for their scalars:
+measured up to 3e-4."""
+
+REFUTED = 36
+"""Elements of a sample that a recipe does not reproduce, and another all of them, from which on it
+is not carried out on everything: six standard deviations of their number."""
+
+MOST_STREAMED = 3
+"""Recipes carried out on everything in the same pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """A recipe and what it reproduces of the sample."""
+
+    recipe: Recipe
+    share: float
+    """Share of the sampled elements that are reproduced or explained."""
+    mismatched: int
+    explained: int
+    elements: int
+    decoy_share: float
+    """The largest share with one of the parents replaced by its own displacements in another order,
+    or by another checkpoint that was offered; NaN where it was not measured."""
+    whole_share: float = 0.0
+    """Share of the sampled elements in slices that are reproduced to the last one, and copies of no
+    checkpoint."""
+
+    @property
+    def gain(self) -> float:
+        """Share of what decoys leave unexplained that the recipe explains."""
+        left = 1.0 - self.decoy_share
+        return (self.share - self.decoy_share) / left if left > 0 else 0.0
+
+
+def hypothesise(findings: Findings) -> list[Hypothesis]:
+    """Return recipes in the order of what they reproduce of the sample, the best first.
+
+    Recipes that reproduce the same elements are one: the first named of them is kept, the others
+    are its equivalents.
+    """
+    candidates: dict[str, Recipe] = {}
+    for method in METHODS.values():
+        for recipe in RECOGNISERS[method.name].estimate(findings):
+            if not is_copy(recipe):
+                candidates.setdefault(_key(recipe), recipe)
+        if method.kind == "assembled" and candidates:
+            # Copies leave nothing to explain, by no other method either.
+            break
+    recipes = list(candidates.values())
+    shares = _shares(count_matches(recipes, findings.small, findings))
+    order = np.argsort(-shares, kind="stable")
+    refined = []
+    for i in sorted(_short_list(recipes, order.tolist())):
+        refine = RECOGNISERS[recipes[i].method].refine
+        worth = refine is not None and shares[i] >= max(REFINED, float(shares.max()) - 0.1)
+        refined.append(refine(findings, recipes[i]) if refine and worth else recipes[i])
+    counted = count_matches(refined, findings.sample, findings)
+    return _ranked(refined, counted, findings)
+
+
+def _short_list(recipes: Sequence[Recipe], order: Sequence[int]) -> list[int]:
+    """Return the best of all, and the best of every method, best first."""
+    kept: list[int] = []
+    by_method: Counter[str] = Counter()
+    for place, i in enumerate(order):
+        if place < SHORT_LIST or by_method[recipes[i].method] < OF_EACH:
+            kept.append(i)
+            by_method[recipes[i].method] += 1
+    return kept
+
+
+def _shares(counted: Sequence[Counted]) -> np.ndarray:
+    return np.array([float(each.share[0]) for each in counted])
+
+
+def _key(recipe: Recipe) -> str:
+    # Matrices are not compared: they are as many numbers as a child, and no two are alike.
+    said = json.dumps(replace(recipe, matrices={}).as_dict())
+    return f"{said} {id(recipe.matrices) if recipe.matrices else ''}"
+
+
+def _ranked(
+    recipes: Sequence[Recipe], counted: Sequence[Counted], findings: Findings
+) -> list[Hypothesis]:
+    mismatched = [int(each.mismatched.sum()) for each in counted]
+    explained = [int(each.explained.sum()) for each in counted]
+    elements = int(findings.sample.counts.sum())
+    # Fewest mismatches first, then what reproduces rather than explains, then the simplest.
+    bar = TABLES * min(
+        (m for m, each in zip(mismatched, recipes, strict=True) if not is_table(each)), default=0
+    )
+    order = sorted(
+        range(len(recipes)),
+        key=lambda i: (
+            is_table(recipes[i]) and mismatched[i] >= bar,
+            mismatched[i],
+            explained[i],
+            complexity(recipes[i]),
+        ),
+    )
+    out: list[Hypothesis] = []
+    seen: dict[tuple[int, int], int] = {}
+    for i in order:
+        share = 1.0 - mismatched[i] / max(elements, 1)
+        if share < LEAST_SHARE:
+            continue
+        # Alike means alike in every slice, not in the sum alone.
+        signature = hash((counted[i].mismatched.tobytes(), counted[i].explained.tobytes()))
+        same = (mismatched[i], signature)
+        if same in seen:
+            first = out[seen[same]]
+            name = f"{recipes[i].method} ({recipes[i].arithmetic})"
+            own = f"{first.recipe.method} ({first.recipe.arithmetic})"
+            if name != own and name not in first.recipe.equivalents:
+                recipe = replace(first.recipe, equivalents=(*first.recipe.equivalents, name))
+                out[seen[same]] = replace(first, recipe=recipe)
+            continue
+        if len(out) >= SHORT_LIST:
+            break
+        seen[same] = len(out)
+        out.append(
+            Hypothesis(
+                recipes[i],
+                share,
+                mismatched[i],
+                explained[i],
+                elements,
+                float("nan"),
+                _whole_share(counted[i], findings),
+            )
+        )
+    if out:
+        best = _with_alike(out)
+        out[0] = replace(best, decoy_share=decoy_share(best.recipe, findings))
+    return out
+
+
+def _whole_share(counted: Counted, findings: Findings) -> float:
+    """Return the share of elements in slices that are reproduced whole, and are no copies."""
+    weight = findings.sample.weight
+    is_copy = (findings.sample.gram.equal == weight[:, None]).any(axis=1)
+    is_whole = (counted.reproduced[:, 0] == weight) & (weight > 0) & ~is_copy
+    return float(weight[is_whole].sum() / max(float(weight.sum()), 1.0))
+
+
+def _with_alike(found: Sequence[Hypothesis]) -> Hypothesis:
+    """Return the best with those that can not be told from it, since numbers of both are fitted."""
+    best = found[0]
+    names = list(best.recipe.equivalents)
+    for each in found[1:] if best.recipe.fitted else ():
+        name = f"{each.recipe.method} ({each.recipe.arithmetic})"
+        is_alike = each.recipe.fitted and best.share - each.share <= ALIKE
+        if is_alike and each.recipe.method != best.recipe.method and name not in names:
+            names.append(name)
+    return replace(best, recipe=replace(best.recipe, equivalents=tuple(names)))
+
+
+def worth_streaming(hypotheses: Sequence[Hypothesis], *, is_whole: bool) -> list[Hypothesis]:
+    """Return those that everything is replayed with: the best, and what may turn out to be better.
+
+    Where the sample is everything (``is_whole``), the best is known.
+    """
+    if not hypotheses:
+        return []
+    best = hypotheses[0]
+    if not (best.gain >= LEAST_GAIN or best.whole_share >= LEAST_WHOLE):
+        return []
+    if is_whole:
+        return [best]
+    close = [each for each in hypotheses if each.share >= best.share - CLOSE]
+    if best.mismatched == 0:
+        # Of what reproduces all of a sample there is nothing to make up for.
+        close = [each for each in close if each.mismatched < REFUTED]
+    return [replace(each, decoy_share=best.decoy_share) for each in close[:MOST_STREAMED]]
+
+
+def is_copy(recipe: Recipe) -> bool:
+    """Return whether a weighted sum is all of one checkpoint: copied elements, no merge."""
+    effective = None if recipe.fitted else recipe.effective_weights
+    if effective is None:
+        return False
+    shares = sorted(abs(x) for x in effective.values())
+    # Spellings go a little beyond the peak that they are of.
+    return abs(shares[-1] - 1.0) < 2.0 * COPY and all(x < 2.0 * COPY for x in shares[:-1])
+
+
+def is_table(recipe: Recipe) -> bool:
+    """Return whether a recipe has weights by slice, which fit better by their number."""
+    return any(
+        isinstance(each.weight, Mapping) and "slices" in each.weight for each in recipe.ingredients
+    )
+
+
+def complexity(recipe: Recipe) -> tuple[int, int, int, float]:
+    """Return how much has to be said to state a recipe.
+
+    Settings that vary, the method's place in the list, digits of weights, and how far a lambda is
+    from one.
+    """
+    settings = [each.weight for each in recipe.ingredients]
+    settings += [value for value in recipe.parameters.values() if not isinstance(value, bool | str)]
+    structured = sum(isinstance(value, Mapping) for value in settings) + len(recipe.fitted)
+    plain = [value for value in settings if value is not None and not isinstance(value, Mapping)]
+    digits = sum(len(f"{value:.10g}".lstrip("-0.").replace(".", "")) for value in plain)
+    # Shares say more than a ratio that has to be divided by its sum.
+    is_sum = recipe.base is not None or len(plain) < len(settings) or not plain
+    is_ratio = not is_sum and abs(sum(plain) - 1.0) > NEGLIGIBLE
+    said = sum(isinstance(value, bool) for value in recipe.parameters.values()) + is_ratio
+    place = list(METHODS).index(recipe.method)
+    factor = recipe.parameters.get("lambda", 1.0)
+    far = abs(math.log2(factor)) if isinstance(factor, float) and factor > 0 else 0.0
+    return structured, place, digits + 4 * said, far

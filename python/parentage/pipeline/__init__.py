@@ -1,0 +1,5 @@
+"""The flow, one line a stage; and sampling until it is sure."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,205 @@
+"""The flow: checkpoint, align, sample, hypothesise, stream, statistics, verdict, report."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from parentage import _core
+from parentage.align import pair
+from parentage.checkpoint import open_all
+from parentage.evidence import Journal, identity, report
+from parentage.hypothesise import Findings, hypothesise, worth_streaming
+from parentage.pipeline.sequential import SampleRequest, TraceInputs, trace_sample, with_preview
+from parentage.replay import compile_recipe
+from parentage.statistics import full_pass
+from parentage.stream import Options, begin, choose_io
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from os import PathLike
+
+    from parentage.checkpoint import Checkpoint, Inputs
+    from parentage.evidence import Trace
+    from parentage.stream import Watcher
+
+    Path = str | PathLike[str]
+
+
+def trace(
+    child: Path | Checkpoint,
+    *,
+    base: Path | Checkpoint,
+    parents: Sequence[Path | Checkpoint] = (),
+    controls: Sequence[Path | Checkpoint] = (),
+    threads: int | None = None,
+    tile_bytes: int | None = None,
+    io: str = "auto",
+    level: str | None = None,
+    recipes: bool = True,
+    sample: int | str | None = None,
+    seed: int = 0,
+    until_sure: bool = False,
+    digest: str | None = None,
+    output: Path | None = None,
+    resume: bool = False,
+    watcher: Watcher | None = None,
+    note: Callable[[str], None] | None = None,
+) -> Trace:
+    """Say what ``child`` is made of.
+
+    Parameters
+    ----------
+    child
+        The checkpoint under test: a folder, a safetensors file or an index.
+    base
+        The common ancestor that displacements are measured from. It may itself be part of a blend.
+    parents
+        Checkpoints the child may be made of.
+    controls
+        Related checkpoints known *not* to be parents: what the same fit gives for a relative.
+        Parents and controls are eight at most.
+    threads
+        Threads that read and compute; by default one per CPU.
+    tile_bytes
+        Bytes of each checkpoint that a thread reads at a time; by default what suits ``io``.
+    io
+        ``"mmap"``, ``"direct"`` to read past the page cache, ``"pread"`` for network disks; by
+        default, ``"direct"`` for checkpoints that do not fit in the memory that is free, and
+        ``"mmap"`` for others (:func:`parentage.stream.settle`).
+    level
+        The instruction set; by default the fastest of this CPU.
+    recipes
+        Whether to look for the recipe, in a sample, and to replay it on everything.
+    sample
+        Read no more than a sample, spread over every slice: bytes over all checkpoints, as an int
+        or like ``"5GB"``, or a share of what there is to read, like ``"0.2%"``. A run of each slice
+        is read at least, and the search for recipes reads some million elements besides. Nothing is
+        *exact* then: what was not read may differ, and the verdict says how much of it.
+    seed
+        Of the places that are read of a sample. The same seed reads the same.
+    until_sure
+        Read a sample, and double it until more would not change the verdict
+        (:mod:`parentage.sure`), up to ``sample`` or everything.
+    digest
+        ``"sha256"`` to compute that of every file in the same pass, as hubs publish them; it ties
+        the verdict to the published bytes. Not of a sample.
+    output
+        A folder that the evidence is written to, as by :meth:`Trace.save`. While the trace runs,
+        what it has finished is kept there, and stays if it is interrupted.
+    resume
+        Go on with what an interrupted trace of the same checkpoints has left in ``output``. The
+        evidence is the same, byte for byte. Without it, what is kept there is an error: it is
+        never overwritten.
+    watcher
+        Told of the bytes to read and of those read so far, and may raise to stop. If it has a
+        method ``look(verdict, sampled)``, it is told of verdicts that rest on a sample before more
+        is read: with neither ``sample`` nor ``until_sure`` of one, while everything is read. If it
+        has a method ``stage(text)``, it is told what begins where no bytes are counted.
+    note
+        Told in a sentence what became of ``resume``, and what is kept.
+
+    Returns
+    -------
+    Trace
+        The verdict and the tables it rests on. No option from ``threads`` to ``level`` changes a
+        bit of it. ``trace.sample`` says what was read; it is ``None`` if everything was.
+
+    Raises
+    ------
+    ParentageError
+        If a checkpoint is damaged or unreadable, changes while it is read, or pairs with none.
+    JournalError
+        If something is kept in ``output`` without ``resume``, or is of other checkpoints, of files
+        that have changed, or in use.
+    ValueError
+        If an option is out of its range.
+
+    Examples
+    --------
+    >>> import parentage
+    >>> from parentage.demo import family
+    >>> found = parentage.trace(family("child"), base=family("base"), parents=[family("parent")])
+    >>> found.verdict.kind
+    'merge'
+    """
+    request = SampleRequest.check(sample, seed, until_sure=until_sure)
+    inputs = open_all(child, base, parents, controls)
+    checkpoints = (*inputs.others, inputs.child)
+    if digest not in (None, "sha256"):
+        raise ValueError(f"digest must be sha256, not {digest!r}")
+    if digest is not None and request is not None:
+        raise ValueError("digest is of whole files, and a sample does not read them")
+    if digest is not None and io == "auto":
+        # What is read in another order than a file's is hashed from the page cache.
+        io = "mmap"
+    options = Options(
+        _core.threads() if threads is None else threads,
+        tile_bytes,
+        choose_io(io, sum(each.bytes for each in checkpoints)),
+        level,
+        None if digest is None else _core.Digests([each.core for each in checkpoints]),
+    )
+    if resume and output is None:
+        raise ValueError("resume needs output: what was read is kept there")
+    if resume and request is not None:
+        raise ValueError("resume goes on with a full pass: a sample is read again from its start")
+    kept = (
+        nullcontext()
+        if output is None or request is not None
+        else Journal(output, identity(inputs), resume=resume, note=note)
+    )
+    with kept as journal:
+        found = _trace(inputs, options, watcher, journal, request, recipes=recipes)
+        if output is not None:
+            found.save(output)
+        if journal is not None:
+            journal.remove()
+    return found
+
+
+def _trace(
+    inputs: Inputs,
+    options: Options,
+    watcher: Watcher | None,
+    journal: Journal | None,
+    request: SampleRequest | None,
+    *,
+    recipes: bool,
+) -> Trace:
+    begin(watcher, "pairing tensors")
+    alignment = pair(inputs, options)
+    if recipes:
+        begin(watcher, "looking for the recipe in a sample")
+    names = tuple(each.name for each in inputs.others)
+    findings = Findings(alignment, names, len(inputs.parents), options) if recipes else None
+    hypotheses = hypothesise(findings) if findings is not None else []
+    chosen = worth_streaming(hypotheses, is_whole=findings is not None and findings.sample.is_whole)
+    replays = [
+        compile_recipe(each.recipe, findings.columns, alignment.slices)
+        for each in chosen
+        if findings
+    ]
+    if findings is not None:
+        # A full pass, or a larger sample, takes memory of its own.
+        findings.sample.forget()
+    case = TraceInputs(inputs, alignment, options, findings, chosen, replays)
+    if request is not None and (found := trace_sample(case, request, watcher)) is not None:
+        return found
+    with with_preview(case, watcher) if request is None else nullcontext(watcher) as watched:
+        statistics = full_pass(alignment, len(inputs.parents), options, watched, replays, journal)
+    begin(watcher, "making tables")
+    found = report(inputs, alignment, statistics, options, findings, chosen)
+    if options.digests is None:
+        return found
+    return replace(found, digests=digests_of(inputs, options))
+
+
+def digests_of(inputs: Inputs, options: Options) -> dict[str, tuple[str, ...]]:
+    """Return the SHA-256 of every shard, by the name of its checkpoint."""
+    if options.digests is None:
+        return {}
+    digests = options.digests.finish(threads=options.threads, io=options.io)
+    names = [each.name for each in (*inputs.others, inputs.child)]
+    return {name: tuple(found) for name, found in zip(names, digests, strict=True)}

@@ -1,0 +1,12 @@
+from .method import Method as Method
+from .method import Replaying as Replaying
+from .recipe import SCHEMA as SCHEMA
+from .recipe import Ingredient as Ingredient
+from .recipe import Recipe as Recipe
+from .settings import SETTING_KEYS as SETTING_KEYS
+from .settings import Setting as Setting
+from .settings import gradient as gradient
+from .settings import layers as layers
+from .settings import position as position
+from .settings import resolve as resolve
+from .settings import show as show

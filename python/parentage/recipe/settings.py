@@ -1,0 +1,98 @@
+"""Numbers of a recipe that may vary: by layer, component, filter or slice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from parentage.checkpoint import is_of_the_body
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from parentage.align import Slice
+    from parentage.support import Floats
+
+Setting = float | Mapping[str, Any]
+"""A number; ``{"gradient": [...]}``, piecewise linear over layers as mergekit has it;
+``{"filters": {part of a name: number, "*": number}}``, the first that a tensor's name contains;
+``{"components": {name: number}}``; or ``{"slices": {name: number}}``."""
+
+SETTING_KEYS = ("gradient", "filters", "components", "slices")
+
+
+def resolve(setting: Setting, slices: Sequence[Slice]) -> Floats:
+    """Return (S,) what a setting is for every slice.
+
+    A gradient is evaluated as mergekit evaluates it: at ``t = layer / (layers - 1)`` in the body of
+    the model, and at ``t = 0`` for all else, the final norm and the head included.
+
+    >>> resolve(0.6, []).tolist()
+    []
+    """
+    if not isinstance(setting, Mapping):
+        return np.full(len(slices), float(setting))
+    ((kind, value),) = setting.items()
+    if kind == "gradient":
+        count = layers(slices)
+        return np.array([gradient(value, position(each, count)) for each in slices])
+    if kind == "filters":
+        return np.array([filtered(value, each.name) for each in slices])
+    if kind == "components":
+        return np.array([float(value.get(each.component, math.nan)) for each in slices])
+    return np.array([float(value.get(each.name, math.nan)) for each in slices])
+
+
+def filtered(filters: Mapping[str, float], name: str) -> float:
+    """Return the value of the first filter that a name contains, as mergekit has it.
+
+    >>> filtered({"self_attn": 0.3, "*": 0.5}, "model.layers.0.self_attn.q_proj.weight")
+    0.3
+    """
+    return next((float(x) for key, x in filters.items() if key == "*" or key in name), math.nan)
+
+
+def gradient(values: Sequence[float], t: float) -> float:
+    """Interpolate between values at equal steps from t = 0 to 1, in mergekit's operations.
+
+    >>> gradient([0.1, 0.9], 0.25)
+    0.30000000000000004
+    """
+    scaled = t * (len(values) - 1)
+    first = int(scaled)
+    second = min(len(values) - 1, first + 1)
+    fraction = scaled - first
+    return (1 - fraction) * values[first] + fraction * values[second]
+
+
+def layers(slices: Sequence[Slice]) -> int:
+    """Return the number of layers of the body."""
+    numbers = [
+        each.layer for each in slices if each.layer is not None and is_of_the_body(each.component)
+    ]
+    return max(numbers, default=-1) + 1
+
+
+def position(each: Slice, count: int) -> float:
+    """Return t of a slice in a body of ``count`` layers."""
+    if each.layer is None or not is_of_the_body(each.component):
+        return 0.0
+    return each.layer / (count - 1) if count > 1 else 1.0
+
+
+def show(setting: Setting | bool | str | None) -> str:
+    """Return a setting in few characters."""
+    if isinstance(setting, bool | str) or setting is None:
+        return str(setting).lower() if isinstance(setting, bool) else str(setting)
+    if not isinstance(setting, Mapping):
+        return f"{setting:.7g}"
+    ((kind, value),) = setting.items()
+    if kind == "gradient":
+        return "[" + ", ".join(f"{x:.7g}" for x in value) + "]"
+    if kind in ("components", "filters"):
+        return "{" + ", ".join(f"{name} {x:.7g}" for name, x in value.items()) + "}"
+    numbers = list(value.values())
+    return f"{min(numbers):.4g} to {max(numbers):.4g} by slice"

@@ -1,0 +1,5 @@
+"""Carries a recipe out: compares it with a child, or writes it."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,12 @@
+from .build import compile_recipe as compile_recipe
+from .comparison import Comparison as Comparison
+from .comparison import compare as compare
+from .comparison import document as document
+from .locate import Offered as Offered
+from .locate import checkpoint_order as checkpoint_order
+from .locate import locate_checkpoints as locate_checkpoints
+from .locate import open_parents as open_parents
+from .recipe import Recipe as Recipe
+from .write_plan import plan_write as plan_write
+from .write_plan import write as write
+from .written import Written as Written

@@ -1,0 +1,30 @@
+"""Recipes compiled to programs of the core."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from parentage.methods import METHODS
+from parentage.recipe import Replaying
+from parentage.stream import Program
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from parentage.align import Slice
+    from parentage.recipe import Recipe
+    from parentage.stream import Value
+
+
+def compile_recipe(
+    recipe: Recipe,
+    columns: Mapping[str, int],
+    slices: Sequence[Slice],
+    decoys: frozenset[int] = frozenset(),
+) -> tuple[Program, list[Value]]:
+    """Return a recipe as a program and its results, rounded to the dtype that it writes."""
+    program = Program(len(slices))
+    program.decoys = decoys
+    program.decoy_dtype = recipe.out_dtype
+    results = METHODS[recipe.method].replay(Replaying(program, recipe, columns, slices))
+    return program, [result.round(recipe.out_dtype) for result in results]

@@ -1,0 +1,304 @@
+"""Carries a recipe out on checkpoints and compares what it gives with a child."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from parentage import _core
+from parentage.align import align, is_replayed
+from parentage.checkpoint import Checkpoint
+from parentage.replay.build import compile_recipe
+from parentage.replay.locate import moved_layers, open_parents
+from parentage.stream import RANGE_CHUNKS, Options
+from parentage.support import RecipeError, natural_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from parentage.align import Slice
+    from parentage.recipe import Recipe
+    from parentage.replay.locate import Offered
+    from parentage.stream import Program, Value, Watcher
+
+SCHEMA = "parentage.replay/1"
+"""Version of the JSON document. Keys keep their meaning from version to version."""
+
+NOT_FLOAT = "dtype {}: recipes say nothing about it"
+
+SILENT = "the recipe gives no numbers for it"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a recipe reproduces of a child."""
+
+    recipe: Recipe
+    child: Checkpoint
+    slices: pl.DataFrame
+    """One row per slice that was compared, with its counts and the first element that mismatches
+    (null without one)."""
+    uncompared: pl.DataFrame
+    """One row per tensor or slice that was not: checkpoint, tensor, reason, elements."""
+    ulps: tuple[int, ...]
+    """Mismatched elements that are 1, 2, 3 to 4, 5 to 8, ... units in the last place off."""
+
+    @cached_property
+    def elements(self) -> int:
+        """Elements of the child that were compared."""
+        return int(self.slices["elements"].sum())
+
+    @cached_property
+    def reproduced(self) -> int:
+        """Elements whose bits the recipe gives."""
+        return int(self.slices["reproduced"].sum())
+
+    @cached_property
+    def explained(self) -> int:
+        """Elements that one of the choices that it leaves open gives."""
+        return int(self.slices["explained"].sum())
+
+    @cached_property
+    def mismatched(self) -> int:
+        """Elements that it does not give."""
+        return int(self.slices["mismatched"].sum())
+
+    @cached_property
+    def zero_signs(self) -> int:
+        """Of the mismatched, zeros of the other sign."""
+        return int(self.slices["zero_signs"].sum())
+
+    @property
+    def exact_share(self) -> float:
+        """Share of the compared elements whose bits the recipe gives."""
+        return self.reproduced / self.elements
+
+    @property
+    def share(self) -> float:
+        """Share of the compared elements that it reproduces or explains."""
+        return (self.reproduced + self.explained) / self.elements
+
+    @property
+    def worst(self) -> pl.DataFrame:
+        """The slices that mismatch somewhere, those with most mismatches first."""
+        wrong = self.slices.filter(pl.col("mismatched") > 0)
+        return wrong.sort("mismatched", descending=True, maintain_order=True)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold of it; slices without a mismatch are left out."""
+        return {
+            "child": self.child.name,
+            "elements": self.elements,
+            "elements_total": self.child.elements,
+            "reproduced": self.reproduced,
+            "explained": self.explained,
+            "mismatches": self.mismatched,
+            "zero_signs": self.zero_signs,
+            "mismatch_ulps": list(self.ulps),
+            "exact_share": self.exact_share,
+            "explained_share": self.explained / self.elements,
+            "slices": self.slices.height,
+            "mismatched_slices": self.worst.to_dicts(),
+            "uncompared": self.uncompared.to_dicts(),
+        }
+
+    def __repr__(self) -> str:
+        return (
+            f"<Comparison with {self.child.name}: {self.reproduced:,} reproduced, "
+            f"{self.explained:,} explained, {self.mismatched:,} mismatched>"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A recipe that is ready to be carried out on slices."""
+
+    program: Program
+    results: tuple[Value, ...]
+    """More than one where the recipe leaves a choice."""
+    applies: NDArray[np.bool_]
+    """(S,) whether the recipe says what the slice holds."""
+    reasons: tuple[str | None, ...]
+    """By slice, why it does not."""
+
+
+class _Columns(dict[str, int]):
+    """Columns by name; asking for another one is an error of the recipe."""
+
+    def __missing__(self, name: str) -> int:
+        raise RecipeError(
+            f"it reads {name!r}, which it does not name" if name else "it names no base"
+        )
+
+
+def prepare(recipe: Recipe, names: Sequence[str], slices: Sequence[Slice]) -> Prepared:
+    """Write a recipe down as operations on the columns ``names`` of ``slices``.
+
+    Raises
+    ------
+    RecipeError
+        If it does not fit itself, or the slices, or says nothing about any of them.
+    """
+    by_name = {each.name: each for each in slices}
+    for name, (left, right) in recipe.matrices.items():
+        found = by_name.get(name)
+        if found is not None and left.shape[0] * right.shape[1] != found.elements:
+            raise RecipeError(
+                f"{name}: a matrix of {left.shape[0]} x {right.shape[1]}, and the tensor is of "
+                f"shape {list(found.shape)}"
+            )
+    columns = _Columns({name: column for column, name in enumerate(names)})
+    try:
+        # Numbers that do not fit float32 become infinite, as in every tool.
+        with np.errstate(all="ignore"):
+            program, values = compile_recipe(recipe, columns, slices)
+    except RecipeError as error:
+        raise RecipeError(f"{recipe.method} can not be carried out: {error}") from error
+    except KeyError as error:
+        raise RecipeError(f"{recipe.method} can not be carried out without {error}") from error
+    except (ValueError, TypeError, IndexError, ArithmeticError, AssertionError) as error:
+        raise RecipeError(f"{recipe.method} can not be carried out: {error}") from error
+    # No method computes with NaN of its own: it stands for a number that the recipe does not give.
+    silent = np.zeros(len(slices), dtype=bool)
+    for scalars in program._scalars:
+        silent |= np.isnan(scalars)
+    reasons = tuple(
+        NOT_FLOAT.format(each.dtype) if not is_replayed(each) else SILENT if is_silent else None
+        for each, is_silent in zip(slices, silent, strict=True)
+    )
+    applies = np.array([reason is None for reason in reasons], dtype=bool)
+    if not applies.any():
+        raise RecipeError("the recipe gives no numbers for any tensor")
+    results = {value.number: value for value in values}
+    return Prepared(program, tuple(results.values()), applies, reasons)
+
+
+def compare(
+    recipe: Recipe,
+    parents: Mapping[str, Offered],
+    child: Offered,
+    *,
+    threads: int | None = None,
+    tile_bytes: int | None = None,
+    io: str = "mmap",
+    watcher: Watcher | None = None,
+) -> Comparison:
+    """Carry a recipe out on ``parents``, by name, and count what it reproduces of ``child``.
+
+    Everything is read once. No option changes a number.
+
+    Raises
+    ------
+    RecipeError
+        If the recipe does not fit the checkpoints.
+    ParentageError
+        If a checkpoint is damaged or unreadable, changes while it is read, or does not pair.
+    """
+    options = Options(_core.threads() if threads is None else threads, tile_bytes, io)
+    opened = open_parents(recipe, parents)
+    child = child if isinstance(child, Checkpoint) else Checkpoint.open(child)
+    alignment = align(child, list(opened.values()), layers=moved_layers(recipe))
+    slices, plan = alignment.slices, alignment.plan
+    prepared = prepare(recipe, list(opened), slices)
+    if watcher is not None:
+        watcher.start(plan.bytes(0, plan.slices))
+    counts: list[_core.Replayed] = []
+    done = 0
+    for first, last in plan.ranges(RANGE_CHUNKS):
+        owner = np.arange(first, last)
+        core = prepared.program.replay(prepared.results, owner, applies=prepared.applies)
+        counts.append(
+            _core.replay_slices(
+                plan,
+                first,
+                last,
+                [core],
+                threads=options.threads,
+                tile_bytes=options.tile_bytes,
+                io=options.io,
+                progress=_ahead(watcher, done),
+            )
+        )
+        done += plan.bytes(first, last)
+    rows = [i for i in range(len(slices)) if prepared.applies[i]]
+    rows.sort(key=lambda i: natural_key(slices[i].name))
+
+    def column(name: str) -> NDArray[Any]:
+        values: NDArray[Any] = np.concatenate([getattr(each, name)[:, 0] for each in counts])
+        return values[rows]
+
+    uncompared = [
+        (each.checkpoint, each.tensor, each.reason, each.elements) for each in alignment.unaligned
+    ]
+    uncompared += [
+        (child.name, each.name, reason, each.elements)
+        for each, reason in zip(slices, prepared.reasons, strict=True)
+        if reason is not None
+    ]
+    return Comparison(
+        recipe=recipe,
+        child=child,
+        slices=pl.DataFrame(
+            {
+                "slice": [slices[i].name for i in rows],
+                "component": [slices[i].component for i in rows],
+                "layer": pl.Series([slices[i].layer for i in rows], dtype=pl.Int64),
+                "shape": pl.Series([list(slices[i].shape) for i in rows], dtype=pl.List(pl.Int64)),
+                "dtype": [slices[i].dtype for i in rows],
+                "elements": pl.Series([slices[i].elements for i in rows], dtype=pl.Int64),
+                "reproduced": column("reproduced").astype(np.int64),
+                "explained": column("explained").astype(np.int64),
+                "mismatched": column("mismatched").astype(np.int64),
+                "zero_signs": column("zero_signs").astype(np.int64),
+                "first": pl.Series(
+                    [None if x < 0 else int(x) for x in column("first")], dtype=pl.Int64
+                ),
+            }
+        ),
+        uncompared=pl.DataFrame(
+            uncompared,
+            schema={
+                "checkpoint": pl.String,
+                "tensor": pl.String,
+                "reason": pl.String,
+                "elements": pl.Int64,
+            },
+            orient="row",
+        ),
+        ulps=tuple(int(x) for x in column("ulps").sum(axis=0)),
+    )
+
+
+def _ahead(watcher: Watcher | None, done: int) -> Any:
+    return None if watcher is None else lambda bytes_: watcher.update(done + bytes_)
+
+
+def document(recipe: Recipe, opened: Mapping[str, Checkpoint], **found: Any) -> dict[str, Any]:
+    """Return one JSON-ready document of a recipe, the checkpoints and what came of them."""
+    told = recipe.as_dict()
+    return {
+        "schema": SCHEMA,
+        "tool": {
+            "name": "parentage",
+            "version": _core.__version__,
+            "arithmetic": _core.DEFINITION,
+        },
+        "recipe": {key: told[key] for key in told if key not in ("schema", "fitted", "matrices")},
+        "parents": [
+            {
+                "name": name,
+                "files": [{"name": shard.name, "bytes": shard.bytes} for shard in each.shards],
+                "tensors": len(each.tensors),
+                "elements": each.elements,
+            }
+            for name, each in opened.items()
+        ],
+        **found,
+    }

@@ -1,0 +1,112 @@
+"""Where the checkpoints of a recipe are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from parentage import _core
+from parentage.checkpoint import Checkpoint, layer_of
+from parentage.support import RecipeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from os import PathLike
+
+    from parentage.recipe import Recipe
+
+    Offered = str | PathLike[str] | Checkpoint
+
+
+def checkpoint_order(recipe: Recipe) -> tuple[str, ...]:
+    """Return the names of the checkpoints that a recipe needs, the base or first parent first."""
+    first = () if recipe.base is None else (recipe.base,)
+    return tuple(dict.fromkeys([*first, *recipe.parents]))
+
+
+def locate_checkpoints(recipe: Recipe, offered: Sequence[str], near: Path) -> dict[str, Path]:
+    """Return where the checkpoints of a recipe are, by name.
+
+    ``offered`` are paths, each of a checkpoint that the recipe knows by the name of its folder, and
+    ``NAME=PATH``. What is not offered is looked for by its name, below the current folder and below
+    that of the recipe (``near``).
+
+    Raises
+    ------
+    RecipeError
+        If one is not found, or offered twice, or not needed.
+    """
+    names = checkpoint_order(recipe)
+    found: dict[str, Path] = {}
+    for text in offered:
+        said = max((name for name in names if text.startswith(f"{name}=")), key=len, default=None)
+        place = text if said is None else text[len(said) + 1 :]
+        if not place:
+            raise RecipeError(f"{text!r}: no path is offered")
+        path = Path(place)
+        name = Checkpoint.open(path).name if said is None else said
+        if name not in names:
+            raise RecipeError(
+                f"{path}: is called {name!r}, and the recipe needs {_listed(names)}; "
+                f"say which of them it is, as in {names[0]}={path}"
+            )
+        if name in found:
+            raise RecipeError(f"{path}: {name!r} is already offered as {found[name]}")
+        found[name] = path
+    for name in names:
+        if name not in found:
+            below = _by_name_near(name, near)
+            if below is None:
+                raise RecipeError(
+                    f"the recipe needs {name!r}, which is not offered and not found here; "
+                    f"offer it with --from PATH, or with --from {name}=PATH if its folder has "
+                    "another name"
+                )
+            found[name] = below
+    return found
+
+
+def _by_name_near(name: str, near: Path) -> Path | None:
+    """Return the path that a recipe's name stands for; never one outside both folders."""
+    path = Path(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        return None
+    places = (Path(), near)
+    return next((place / path for place in places if (place / path).exists()), None)
+
+
+def moved_layers(recipe: Recipe) -> dict[int, int]:
+    """Return layers of the child and those of the parents that they are made of, where others."""
+    found = {layer_of(name): int(value) for name, value in recipe.fitted.get("layer", {}).items()}
+    return {layer: source for layer, source in found.items() if layer is not None}
+
+
+def open_parents(recipe: Recipe, parents: Mapping[str, Offered]) -> dict[str, Checkpoint]:
+    """Open the checkpoints that a recipe needs, in its :func:`order` and under its names.
+
+    Raises
+    ------
+    RecipeError
+        If one that it needs is not among ``parents``, or one that is there is not needed.
+    """
+    names = checkpoint_order(recipe)
+    missing = [name for name in names if name not in parents]
+    if missing:
+        raise RecipeError(f"the recipe needs {_listed(missing)}, which is not among the parents")
+    unknown = [name for name in parents if name not in names]
+    if unknown:
+        raise RecipeError(f"the recipe needs {_listed(names)}, and not {_listed(unknown)}")
+    out = {}
+    for name in names:
+        given = parents[name]
+        path, core = (
+            (given.path, given.core)
+            if isinstance(given, Checkpoint)
+            else (Path(given), _core.Checkpoint(given))
+        )
+        out[name] = Checkpoint(path, name, core)
+    return out
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names))

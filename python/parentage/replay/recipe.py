@@ -1,0 +1,94 @@
+"""Recipes with everything that can be done with them."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from parentage.methods import from_json, open_recipe, to_mergekit
+from parentage.recipe import Recipe as Data
+from parentage.replay.comparison import compare
+from parentage.replay.write_plan import write
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+    from typing import Any
+
+    from parentage.replay.comparison import Comparison
+    from parentage.replay.locate import Offered
+    from parentage.replay.written import Written
+
+
+class Recipe(Data):
+    """Method, parents, weights, arithmetic and output dtype that turn parents into a child.
+
+    The data are those of :class:`parentage.recipe.Recipe`; the verbs are functions of their own,
+    gathered here for those who have a recipe in hand.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, recipe: Data) -> Recipe:
+        """Return a recipe with these verbs, of one without."""
+        return cls(**{field.name: getattr(recipe, field.name) for field in fields(recipe)})
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Recipe:
+        """Read a recipe from its file, or from an evidence file that holds one.
+
+        Raises
+        ------
+        RecipeError
+            If it can not be read, or is malformed.
+        """
+        return cls.of(open_recipe(path))
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """Read a recipe from JSON text.
+
+        Raises
+        ------
+        RecipeError
+            If it is malformed; the message says where.
+        """
+        return cls.of(from_json(text))
+
+    def to_mergekit(self, paths: Mapping[str, str] | None = None) -> str:
+        """Return YAML that mergekit accepts and that means the same.
+
+        ``paths`` says where checkpoints are, by name; a name stands for itself otherwise.
+
+        Raises
+        ------
+        RecipeError
+            If mergekit has no such method, or no way to say so.
+        """
+        return to_mergekit(self, paths)
+
+    def replay(
+        self, parents: Mapping[str, Offered], against: Offered, **options: Any
+    ) -> Comparison:
+        """Carry it out on ``parents``, by name, and count what it reproduces of ``against``.
+
+        Options are those of :func:`parentage.replay.compare`.
+
+        >>> from parentage.demo import family
+        >>> from parentage.recipe import Ingredient
+        >>> recipe = Recipe("linear", (Ingredient("parent", 0.6), Ingredient("base", 0.4)))
+        >>> places = {name: family(name) for name in recipe.parents}
+        >>> recipe.replay(places, family("child")).elements
+        294488
+        """
+        return compare(self, parents, against, **options)
+
+    def write(
+        self, parents: Mapping[str, Offered], folder: str | os.PathLike[str], **options: Any
+    ) -> Written:
+        """Write what it gives of ``parents``, by name, as a checkpoint in ``folder``.
+
+        Options are those of :func:`parentage.replay.write`.
+        """
+        return write(self, parents, folder, **options)

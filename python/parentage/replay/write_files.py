@@ -1,0 +1,270 @@
+"""Writes what a recipe gives as a checkpoint of its own.
+
+Names, shapes and order of the tensors are those of the base, or of the first parent of a recipe
+without one. Nothing that looks like a checkpoint is left behind by what fails: files are written in
+a folder beside the one that is asked for, their headers last, and the folder is renamed when it is
+whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from parentage import _core
+from parentage.checkpoint import BYTES
+from parentage.replay.written import Written
+from parentage.support import ReadError, WriteError, sync_folder_strictly
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+    from typing import Any
+
+    from parentage.align import Alignment
+    from parentage.checkpoint import Checkpoint, Tensor
+    from parentage.replay.comparison import Prepared
+    from parentage.replay.written import TensorPlan
+    from parentage.stream import Options, Watcher
+
+BUFFER = 1 << 22
+"""Bytes that are copied or hashed at a time."""
+
+
+@dataclass(frozen=True)
+class Writing:
+    """A checkpoint that can be written: everything that can be known before is checked."""
+
+    folder: Path
+    reference: Checkpoint
+    """The checkpoint whose names, shapes and order are taken."""
+    alignment: Alignment
+    prepared: Prepared
+    parts: tuple[TensorPlan, ...]
+    names: tuple[str, ...]
+    """Names of the files."""
+    headers: tuple[bytes, ...]
+    index: bytes | None
+    left_out: tuple[tuple[str, str], ...]
+    options: Options
+
+    def run(self, child: Checkpoint | None = None, watcher: Watcher | None = None) -> Written:
+        """Write it, and return digests of what is written and of what ``child`` has instead."""
+        scratch = self.folder.parent / f".{self.folder.name}.{secrets.token_hex(4)}.partial"
+        try:
+            with _as_write_error(scratch, self.folder):
+                scratch.mkdir(parents=True)
+                written = self._run(scratch, child, watcher)
+                # A folder that is empty gives way to the one that is renamed.
+                scratch.rename(self.folder)
+                sync_folder_strictly(self.folder.parent)
+        finally:
+            # A second Ctrl-C may end this early: what is left then has no header.
+            shutil.rmtree(scratch, ignore_errors=True)
+        return written
+
+    def _run(self, scratch: Path, child: Checkpoint | None, watcher: Watcher | None) -> Written:
+        owner = np.flatnonzero(self.prepared.applies)
+        plan = self._plan(owner)
+        theirs = {} if child is None else child.tensors
+        copied = sum(part.bytes for part in self.parts if part.reason is not None)
+        total = plan.bytes(0, plan.slices) + copied + sum(part.bytes for part in self.parts)
+        total += sum(
+            theirs[part.name].end - theirs[part.name].begin
+            for part in self.parts
+            if part.name in theirs
+        )
+        steps = _Steps(watcher, total)
+        files = [scratch / name for name in self.names]
+        for path, size in zip(files, self._sizes, strict=True):
+            with path.open("xb") as out:
+                out.truncate(size)
+        self._copy(files, steps)
+        self._replay(plan, owner, files, steps)
+        ours = [
+            _digest(files[part.file], part.begin, part.begin + part.bytes, part.name, steps)
+            for part in self.parts
+        ]
+        digests: list[str | None] = [None] * len(self.parts)
+        if child is not None:
+            digests = [_digest_of(child, theirs.get(part.name), steps) for part in self.parts]
+            child.core.verify_unchanged()
+        for path, header in zip(files, self.headers, strict=True):
+            with path.open("r+b") as out:
+                out.write(header)
+                out.flush()
+                os.fsync(out.fileno())
+        if self.index is not None:
+            with (scratch / "model.safetensors.index.json").open("xb") as out:
+                out.write(self.index)
+                out.flush()
+                os.fsync(out.fileno())
+        sync_folder_strictly(scratch)
+        agrees = [
+            None if child is None else other == own and _alike(theirs.get(part.name), part)
+            for part, own, other in zip(self.parts, ours, digests, strict=True)
+        ]
+        written = {part.name for part in self.parts}
+        return Written(
+            folder=self.folder,
+            files=tuple(zip(self.names, self._sizes, strict=True)),
+            tensors=self._table(ours, digests, agrees),
+            left_out=self.left_out,
+            child=None if child is None else child.name,
+            unwritten=tuple(name for name in theirs if name not in written),
+        )
+
+    @property
+    def _sizes(self) -> tuple[int, ...]:
+        sizes = [len(header) for header in self.headers]
+        for part in self.parts:
+            sizes[part.file] += part.bytes
+        return tuple(sizes)
+
+    def _table(
+        self, ours: Sequence[str], child: Sequence[str | None], agrees: Sequence[bool | None]
+    ) -> pl.DataFrame:
+        parts = self.parts
+        return pl.DataFrame(
+            {
+                "tensor": [part.name for part in parts],
+                "dtype": [part.dtype for part in parts],
+                "shape": pl.Series([list(part.shape) for part in parts], dtype=pl.List(pl.Int64)),
+                "file": [self.names[part.file] for part in parts],
+                "bytes": [part.bytes for part in parts],
+                "made": [part.made for part in parts],
+                "reason": pl.Series([part.reason for part in parts], dtype=pl.String),
+                "sha256": list(ours),
+                "child_sha256": pl.Series(child, dtype=pl.String),
+                "agrees": pl.Series(agrees, dtype=pl.Boolean),
+            }
+        )
+
+    def _plan(self, owner: np.ndarray) -> _core.Plan:
+        """Return a plan of the slices that are replayed; its last column is not read from."""
+        chosen = [self.alignment.slices[i] for i in owner]
+        return _core.Plan(
+            list(self.alignment.checkpoints),
+            np.array([each.elements for each in chosen], dtype=np.uint64),
+            np.array([[x.tensor for x in each.extents] for each in chosen], dtype=np.uint64),
+            np.array([[x.start for x in each.extents] for each in chosen], dtype=np.uint64),
+        )
+
+    def _replay(
+        self, plan: _core.Plan, owner: np.ndarray, files: Sequence[Path], steps: _Steps
+    ) -> None:
+        names = list(self.reference.tensors)
+        parts = {part.name: part for part in self.parts}
+        targets = []
+        for i in owner:
+            extent = self.alignment.slices[i].extents[0]
+            part = parts[names[extent.tensor]]
+            begin = part.begin + extent.start * BYTES[part.dtype]
+            targets.append((part.file, begin, part.dtype))
+        _core.write_replay(
+            plan,
+            self.prepared.program.replay(self.prepared.results, owner),
+            list(files),
+            targets,
+            threads=self.options.threads,
+            tile_bytes=self.options.tile_bytes,
+            io=self.options.io,
+            progress=steps.progress(),
+        )
+        steps.advance(plan.bytes(0, plan.slices))
+
+    def _copy(self, files: Sequence[Path], steps: _Steps) -> None:
+        """Copy what the recipe says nothing about from the reference, byte for byte."""
+        for part in self.parts:
+            if part.reason is None:
+                continue
+            tensor = self.reference.tensors[part.name]
+            source = self.reference.shards[tensor.shard].path
+            with files[part.file].open("r+b") as out:
+                out.seek(part.begin)
+                for piece in _pieces(source, tensor.begin, tensor.end, part.name):
+                    out.write(piece)
+                    steps.advance(len(piece))
+        self.reference.core.verify_unchanged()
+
+
+@contextmanager
+def _as_write_error(scratch: Path, folder: Path) -> Iterator[None]:
+    """Turn what the system says about files being written into an error that names their place."""
+
+    def told(message: str) -> str:
+        return message.replace(str(scratch), str(folder))
+
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or folder
+        raise WriteError(told(f"{where}: write: {error.strerror or error}")) from error
+    except ReadError as error:
+        if str(scratch) not in str(error):
+            raise
+        raise WriteError(told(str(error))) from error
+
+
+class _Steps:
+    """Bytes of one pass after the other, as one number."""
+
+    def __init__(self, watcher: Watcher | None, total: int) -> None:
+        self._watcher = watcher
+        self._done = 0
+        if watcher is not None:
+            watcher.start(total)
+
+    def advance(self, bytes_: int) -> None:
+        """Add to the bytes that are done with."""
+        self._done += bytes_
+        if self._watcher is not None:
+            self._watcher.update(self._done)
+
+    def progress(self) -> Any:
+        """Return what the core tells of its own bytes."""
+        watcher, before = self._watcher, self._done
+        return None if watcher is None else lambda bytes_: watcher.update(before + bytes_)
+
+
+def _pieces(path: Path, begin: int, end: int, tensor: str) -> Iterator[bytes]:
+    """Yield the bytes of a tensor, some at a time."""
+    at = begin
+    try:
+        with path.open("rb", buffering=0) as file:
+            file.seek(begin)
+            while at < end:
+                piece = file.read(min(BUFFER, end - at))
+                if not piece:
+                    raise ReadError(f"{path}: {tensor}: the file ends at byte {at:,} of {end:,}")
+                yield piece
+                at += len(piece)
+    except OSError as error:
+        raise ReadError(f"{path}: {tensor}: read at byte {at:,}: {error.strerror}") from error
+
+
+def _digest(path: Path, begin: int, end: int, tensor: str, steps: _Steps) -> str:
+    digest = hashlib.sha256()
+    for piece in _pieces(path, begin, end, tensor):
+        digest.update(piece)
+        steps.advance(len(piece))
+    return digest.hexdigest()
+
+
+def _digest_of(checkpoint: Checkpoint, tensor: Tensor | None, steps: _Steps) -> str | None:
+    if tensor is None:
+        return None
+    path = checkpoint.shards[tensor.shard].path
+    return _digest(path, tensor.begin, tensor.end, tensor.name, steps)
+
+
+def _alike(tensor: Tensor | None, part: TensorPlan) -> bool:
+    return tensor is not None and (tensor.dtype, tensor.shape) == (part.dtype, part.shape)

@@ -1,0 +1,312 @@
+"""Says where every tensor of what a recipe gives goes, before anything is written."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from parentage import _core
+from parentage.align import align, pair_by_name, scale_of
+from parentage.checkpoint import BYTES, Checkpoint, dtype_class
+from parentage.replay.comparison import NOT_FLOAT, SILENT, prepare
+from parentage.replay.locate import checkpoint_order, moved_layers, open_parents
+from parentage.replay.write_files import Writing
+from parentage.replay.written import TensorPlan
+from parentage.stream import Options
+from parentage.support import RecipeError, WriteError, nearest_existing, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from parentage.align import Alignment, Extent
+    from parentage.checkpoint import Tensor
+    from parentage.recipe import Recipe
+    from parentage.replay.comparison import Prepared
+    from parentage.replay.locate import Offered
+    from parentage.replay.written import Written
+    from parentage.stream import Watcher
+
+SHARD_BYTES = 5 * 10**9
+"""Bytes of tensors from which on a checkpoint is written as several files."""
+
+SLACK = 1 << 20
+"""Bytes that have to be free beside those of the files."""
+
+_NAMED = 4
+"""Tensors that a message names."""
+
+
+def write(
+    recipe: Recipe,
+    parents: Mapping[str, Offered],
+    folder: str | os.PathLike[str],
+    *,
+    against: Offered | None = None,
+    shard_bytes: int = SHARD_BYTES,
+    threads: int | None = None,
+    tile_bytes: int | None = None,
+    io: str = "mmap",
+    watcher: Watcher | None = None,
+) -> Written:
+    """Write what a recipe gives of ``parents``, by name, as safetensors files in ``folder``.
+
+    Parameters
+    ----------
+    recipe
+        How to make it.
+    parents
+        Where the checkpoints are that it needs, by the names that it knows them by.
+    folder
+        Where to; it must not exist, or be empty.
+    against
+        A child whose tensors' digests are compared with those of what is written.
+    shard_bytes
+        Most bytes of tensors in a file; a larger tensor has a file of its own.
+    threads, tile_bytes, io
+        How to read; none of it changes a byte.
+    watcher
+        Told of the bytes to read and of those read so far, and may raise to stop.
+
+    Raises
+    ------
+    RecipeError
+        If the recipe leaves a choice, or does not fit the checkpoints.
+    WriteError
+        If the folder is not empty or the system refuses to write; nothing is left then.
+    ParentageError
+        If a checkpoint is damaged or unreadable, or changes while it is read.
+    """
+    options = Options(_core.threads() if threads is None else threads, tile_bytes, io)
+    child = Checkpoint.open(against) if isinstance(against, str | os.PathLike) else against
+    return plan_write(recipe, parents, folder, shard_bytes, options).run(child, watcher)
+
+
+def plan_write(
+    recipe: Recipe,
+    parents: Mapping[str, Offered],
+    folder: str | os.PathLike[str],
+    shard_bytes: int,
+    options: Options,
+) -> Writing:
+    """Check that a recipe can be written into ``folder``, and say where every tensor goes.
+
+    Raises
+    ------
+    ParentageError
+        As :func:`write`.
+    """
+    if shard_bytes < 1:
+        raise ValueError(f"shards of {shard_bytes} bytes; 1 is the least")
+    if moved_layers(recipe):
+        raise RecipeError(
+            "a recipe that moves layers can not be written, since the names of tensors are taken "
+            "from the base; compare it with --against instead"
+        )
+    target = Path(folder).resolve()
+    _check_folder(Path(folder), target)
+    opened = open_parents(recipe, parents)
+    reference, *others = opened.values()
+    alignment = align(reference, [reference, *others], pairing=_pairing(reference))
+    prepared = prepare(recipe, list(opened), alignment.slices)
+    if len(prepared.results) > 1:
+        raise RecipeError(
+            f"{recipe.method} can not be written: the recipe leaves a choice that is not in the "
+            "parents (a random mask, or ties at a threshold), so it does not say which bytes the "
+            "child has; compare it with --against instead"
+        )
+    parts = _parts(recipe, reference, alignment, prepared)
+    names, parts = _placed(parts, shard_bytes)
+    headers, parts = _headers(parts, len(names))
+    total = sum(part.bytes for part in parts)
+    _check_space(target, total + sum(map(len, headers)) + SLACK)
+    return Writing(
+        folder=target,
+        reference=reference,
+        alignment=alignment,
+        prepared=prepared,
+        parts=parts,
+        names=names,
+        headers=headers,
+        index=_index(parts, names, total) if len(names) > 1 else None,
+        left_out=tuple(
+            (other.name, name)
+            for other in others
+            for name in other.tensors
+            if name not in reference.tensors
+        ),
+        options=options,
+    )
+
+
+def _pairing(reference: Checkpoint) -> Any:
+    """Return pairing by name, with reasons that tell what stands in for the child."""
+
+    def pair(tensor: Tensor, other: Checkpoint) -> Extent | str:
+        found = pair_by_name(tensor, other)
+        if isinstance(found, str):
+            return found.replace(" in the child, ", f" in {reference.name}, ", 1)
+        return found
+
+    return pair
+
+
+def _parts(
+    recipe: Recipe, reference: Checkpoint, alignment: Alignment, prepared: Prepared
+) -> tuple[TensorPlan, ...]:
+    """Return every tensor of the reference, in the order of its files, with dtype and reason.
+
+    Raises
+    ------
+    RecipeError
+        If one that the recipe speaks of is not in all parents, or only in part.
+    """
+    applies: dict[int, list[bool]] = {}
+    reasons: dict[int, str | None] = {}
+    for each, answer, why in zip(alignment.slices, prepared.applies, prepared.reasons, strict=True):
+        applies.setdefault(each.extents[0].tensor, []).append(bool(answer))
+        reasons[each.extents[0].tensor] = why
+    # The reference takes two parts in the alignment; reasons are those of the one it is read as.
+    unaligned: dict[str, str] = {}
+    for left in alignment.unaligned:
+        if left.checkpoint == reference.name:
+            unaligned.setdefault(left.tensor, left.reason)
+    parts, wrong = [], []
+    for tensor in sorted(reference.tensors.values(), key=_place):
+        answers = applies.get(tensor.index)
+        if answers is not None and all(answers):
+            size = tensor.elements * BYTES[recipe.out_dtype]
+            parts.append(TensorPlan(tensor.name, recipe.out_dtype, tensor.shape, size, None))
+        elif answers is not None and not any(answers):
+            parts.append(_copy_of(tensor, reasons[tensor.index]))
+        elif answers is not None:
+            wrong.append((tensor.name, "the recipe gives numbers for a part of it"))
+        elif dtype_class(tensor.dtype) == "integer" and tensor.elements:
+            parts.append(_copy_of(tensor, NOT_FLOAT.format(tensor.dtype)))
+        elif (
+            dtype_class(tensor.dtype) is None
+            or tensor.elements == 0
+            or (tensor.dtype == "F8_E8M0" and scale_of(tensor, reference) is None)
+        ):
+            parts.append(_copy_of(tensor, unaligned[tensor.name]))
+        else:
+            wrong.append((tensor.name, unaligned[tensor.name]))
+    if wrong:
+        silent = _silent(recipe, reference, checkpoint_order(recipe))
+        kept = [each for each in wrong if each[0] not in silent]
+        if len(kept) < len(wrong):
+            parts += [
+                _copy_of(reference.tensors[name], SILENT) for name, _ in wrong if name in silent
+            ]
+            parts.sort(key=lambda part: _place(reference.tensors[part.name]))
+            wrong = kept
+    if wrong:
+        named = "; ".join(f"{printable(name)}: {printable(why)}" for name, why in wrong[:_NAMED])
+        more = f"; and {len(wrong) - _NAMED:,} more" if len(wrong) > _NAMED else ""
+        count = f"{len(wrong):,} tensors" if len(wrong) > 1 else "1 tensor"
+        raise RecipeError(
+            f"{count} of {printable(reference.name)} can not be written: {named}{more}"
+        )
+    return tuple(parts)
+
+
+def _place(tensor: Tensor) -> tuple[int, int, str]:
+    return tensor.shard, tensor.begin, tensor.name
+
+
+def _copy_of(tensor: Tensor, reason: str | None) -> TensorPlan:
+    return TensorPlan(tensor.name, tensor.dtype, tensor.shape, tensor.end - tensor.begin, reason)
+
+
+def _silent(recipe: Recipe, reference: Checkpoint, names: Sequence[str]) -> set[str]:
+    """Return tensors that the recipe gives no numbers for, be they in all parents or not."""
+    alone = align(reference, [reference])
+    speaks: dict[int, bool] = {}
+    found = prepare(recipe, names, alone.slices)
+    for each, answer in zip(alone.slices, found.applies, strict=True):
+        tensor = each.extents[0].tensor
+        speaks[tensor] = speaks.get(tensor, False) or bool(answer)
+    return {
+        tensor.name for tensor in reference.tensors.values() if not speaks.get(tensor.index, True)
+    }
+
+
+def _placed(
+    parts: Sequence[TensorPlan], shard_bytes: int
+) -> tuple[tuple[str, ...], tuple[TensorPlan, ...]]:
+    """Return names of files, and the parts with a file each, filled in order."""
+    out: list[TensorPlan] = []
+    file = used = 0
+    for part in parts:
+        if used and used + part.bytes > shard_bytes:
+            file, used = file + 1, 0
+        used += part.bytes
+        out.append(replace(part, file=file))
+    count = file + 1
+    if count == 1:
+        return ("model.safetensors",), tuple(out)
+    names = (f"model-{1 + i:05}-of-{count:05}.safetensors" for i in range(count))
+    return tuple(names), tuple(out)
+
+
+def _headers(
+    parts: Sequence[TensorPlan], files: int
+) -> tuple[tuple[bytes, ...], tuple[TensorPlan, ...]]:
+    """Return the header of every file, its length included, and the parts with their first byte."""
+    entries: list[dict[str, Any]] = [{"__metadata__": {"format": "pt"}} for _ in range(files)]
+    used = [0] * files
+    starts = []
+    for part in parts:
+        begin = used[part.file]
+        used[part.file] = begin + part.bytes
+        starts.append(begin)
+        entries[part.file][part.name] = {
+            "dtype": part.dtype,
+            "shape": list(part.shape),
+            "data_offsets": [begin, begin + part.bytes],
+        }
+    headers = []
+    for each in entries:
+        text = json.dumps(each, ensure_ascii=False, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 8)
+        headers.append(len(text).to_bytes(8, "little") + text)
+    return tuple(headers), tuple(
+        replace(part, begin=len(headers[part.file]) + start)
+        for part, start in zip(parts, starts, strict=True)
+    )
+
+
+def _index(parts: Sequence[TensorPlan], names: Sequence[str], total: int) -> bytes:
+    document = {
+        "metadata": {"total_size": total},
+        "weight_map": {part.name: names[part.file] for part in parts},
+    }
+    return (json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def _check_folder(given: Path, target: Path) -> None:
+    """Refuse a folder that holds something, or that can not be made or replaced."""
+    try:
+        if target.exists() and not target.is_dir():
+            raise WriteError(f"{given}: is not a folder")
+        if target.is_dir() and next(target.iterdir(), None) is not None:
+            raise WriteError(f"{given}: is not empty; nothing is written over")
+        if target.is_mount():
+            raise WriteError(f"{given}: is a mount point; name a folder in it")
+        existing = nearest_existing(target)
+        if not existing.is_dir():
+            raise WriteError(f"{given}: {existing} is not a folder")
+        if not os.access(existing, os.W_OK | os.X_OK):
+            raise WriteError(f"{given}: {existing} can not be written to")
+    except OSError as error:
+        raise WriteError(f"{given}: {error.strerror or error}") from error
+
+
+def _check_space(target: Path, needed: int) -> None:
+    free = shutil.disk_usage(nearest_existing(target)).free
+    if free < needed:
+        raise WriteError(f"{target}: {needed:,} bytes are needed, and {free:,} are free")

@@ -1,0 +1,264 @@
+"""The sample that recipes are looked for in: some million elements, spread evenly."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parentage import _core
+from parentage.align import is_replayed, tables
+from parentage.stream import IO_OF_RUNS, Gram
+from parentage.support import joined
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from parentage.align import Alignment, Slice
+    from parentage.stream import Options, Program, Value
+    from parentage.support import Counts, Floats
+
+AT_ONCE = 1 << 11
+"""Runs whose partial results are held at once: some tens of MB."""
+
+BUDGET = 1 << 21
+"""Elements of each checkpoint that a sample aims at."""
+
+PIECE = 1 << 17
+"""Elements of each checkpoint that are held at a time, about, where not all have to be."""
+
+RUN = 1 << 12
+"""Consecutive elements read at a place: whole pages of any dtype."""
+
+LEAST = 256
+"""Elements of a slice that a sample holds at least, or all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What R replays reproduce of S slices of a sample, each (S, R)."""
+
+    reproduced: Counts
+    explained: Counts
+    mismatched: Counts
+
+    @property
+    def share(self) -> Floats:
+        """(R,) share of all elements that are reproduced or explained."""
+        good = (self.reproduced + self.explained).sum(axis=0).astype(np.float64)
+        total = good + self.mismatched.sum(axis=0)
+        return np.where(total > 0, good / np.maximum(total, 1), 0.0)
+
+
+class Sample:
+    """Runs of elements, spread evenly over every slice that has floating-point numbers.
+
+    Of more slices than :data:`BUDGET` has :data:`LEAST`, some of every layer of every component are
+    taken. A checkpoint that is small enough is in its sample whole. The choice of elements depends
+    on nothing but the slices' sizes.
+    """
+
+    def __init__(
+        self,
+        alignment: Alignment,
+        parents: int,
+        options: Options,
+        budget: int = BUDGET,
+        order: Sequence[int] | None = None,
+    ) -> None:
+        """``order`` are the columns before the child, if not in the alignment's order."""
+        self.slices: tuple[Slice, ...] = alignment.slices
+        """All slices of the alignment, sampled or not."""
+        self.parents = parents
+        """How many columns after the base are parents."""
+        self.columns = alignment.plan.columns
+        self._options = options
+        total = sum(each.elements for each in self.slices)
+        columns = [*(range(self.columns - 1) if order is None else order), self.columns - 1]
+        owner: list[int] = []
+        places: list[tuple[int, int]] = []
+        for index, each in enumerate(thinned(self.slices, budget // LEAST)):
+            if each is not None and is_replayed(each):
+                found = runs(each.elements, total, budget)
+                owner += [index] * len(found)
+                places += found
+        self.owner = np.array(owner, dtype=np.intp)
+        """(runs,) the slice of each run."""
+        self.starts, self.counts = np.array(places, dtype=np.uint64).reshape(-1, 2).T.copy()
+        """(runs,) the first element of each run in its slice, and (runs,) its elements."""
+        self.plan: _core.Plan | None = None
+        if owner:
+            _, tensors, starts = tables(self.slices)
+            self.plan = _core.Plan(
+                [alignment.checkpoints[column] for column in columns],
+                self.counts,
+                np.ascontiguousarray(tensors[self.owner][:, columns]),
+                np.ascontiguousarray(starts[self.owner][:, columns] + self.starts[:, None]),
+            )
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every element of every slice is in the sample."""
+        return int(self.counts.sum()) == sum(each.elements for each in self.slices)
+
+    @cached_property
+    def weight(self) -> Floats:
+        """(S,) sampled elements of each slice."""
+        sizes = self.counts.astype(np.float64)
+        return np.bincount(self.owner, sizes, len(self.slices)).astype(np.float64)
+
+    @cached_property
+    def gram(self) -> Gram:
+        """Gram matrices and counters of the sampled elements, one row per slice.
+
+        Of what is sampled there are no blocks: ``blocks`` is (S, 1, C, C), their sum.
+        """
+        edges = [*range(0, len(self.slices), AT_ONCE), len(self.slices)]
+        return joined([self._gram(first, last) for first, last in pairwise(edges)])
+
+    def _gram(self, first: int, last: int) -> Gram:
+        """Return the Gram matrices of slices ``first`` to ``last`` (exclusive)."""
+        out = Gram.zeros(last - first, self.columns)
+        begin, end = np.searchsorted(self.owner, [first, last]).tolist()
+        if self.plan is not None and begin < end:
+            found = _core.gram(self.plan, begin, end, threads=self._options.threads, io=IO_OF_RUNS)
+            out.add(Gram.from_core(self.counts[begin:end], found), self.owner[begin:end] - first)
+        return replace(out, blocks=out.total[:, None])
+
+    @cached_property
+    def elements(self) -> Floats:
+        """(elements, columns) float64: the sampled elements of all checkpoints, slice by slice."""
+        if self.plan is None:
+            return np.zeros((0, self.columns))
+        return _core.elements(
+            self.plan,
+            0,
+            self.plan.slices,
+            threads=self._options.threads,
+            io=IO_OF_RUNS,
+        )
+
+    def pieces(self) -> Iterator[Floats]:
+        """Yield :attr:`elements` some at a time, for what need not hold all of them."""
+        if self.plan is None:
+            return
+        sizes = self.counts.astype(np.int64)
+        piece = np.cumsum(sizes) // PIECE
+        edges = [0, *(np.flatnonzero(np.diff(piece)) + 1).tolist(), len(sizes)]
+        for first, last in pairwise(edges):
+            yield _core.elements(
+                self.plan, first, last, threads=self._options.threads, io=IO_OF_RUNS
+            )
+
+    @cached_property
+    def element_owner(self) -> NDArray[np.intp]:
+        """(elements,) the slice of each of :attr:`elements`."""
+        return np.repeat(self.owner, self.counts.astype(np.intp))
+
+    def forget(self) -> None:
+        """Free elements and matrices; they are read again when they are asked for."""
+        for name in ("elements", "element_owner", "gram"):
+            self.__dict__.pop(name, None)
+
+    def spectrum(
+        self,
+        weights: Floats,
+        axis: int,
+        groups: NDArray[np.intp],
+        windows: Floats,
+        bins: int,
+        *,
+        widen: float = 0.0,
+        dtype: str | None = None,
+        slices: tuple[int, int] | None = None,
+    ) -> _core.Spectrum | None:
+        """Return cell spectra of groups of slices; see :func:`parentage._core.spectrum`.
+
+        ``weights`` is (S, columns - 1), ``groups`` (S,); ``None`` for an empty sample. ``slices``
+        are the first and the last (exclusive) that are looked at, if not all.
+        """
+        if self.plan is None:
+            return None
+        first, last = np.searchsorted(self.owner, slices or (0, len(self.slices))).tolist()
+        owner = self.owner[first:last]
+        return _core.spectrum(
+            self.plan,
+            first,
+            last,
+            weights=np.ascontiguousarray(weights[owner], dtype=np.float64),
+            axis=axis,
+            groups=groups[owner].tolist(),
+            windows=np.ascontiguousarray(windows),
+            bins=bins,
+            threads=self._options.threads,
+            widen=widen,
+            dtype=dtype,
+            io=IO_OF_RUNS,
+        )
+
+    def replay(self, programs: Sequence[tuple[Program, Sequence[Value]]]) -> Counted:
+        """Replay programs, each with its results, and count by slice."""
+        shape = (len(self.slices), len(programs))
+        zeros = [np.zeros(shape, dtype=np.uint64) for _ in range(3)]
+        out = Counted(*zeros)
+        if self.plan is None or not programs:
+            return out
+        for first in range(0, self.plan.slices, AT_ONCE):
+            last = min(first + AT_ONCE, self.plan.slices)
+            owner, starts = self.owner[first:last], self.starts[first:last]
+            found = _core.replay_slices(
+                self.plan,
+                first,
+                last,
+                [program.replay(results, owner, starts) for program, results in programs],
+                threads=self._options.threads,
+                io=IO_OF_RUNS,
+            )
+            np.add.at(out.reproduced, owner, found.reproduced)
+            np.add.at(out.explained, owner, found.explained)
+            np.add.at(out.mismatched, owner, found.mismatched)
+        return out
+
+
+def thinned(slices: Sequence[Slice], most: int) -> list[Slice | None]:
+    """Return the slices, with ``None`` for those left out where there are more than ``most``.
+
+    Of each layer of each component the same share is kept, in even steps, and two at least.
+    """
+    if len(slices) <= most:
+        return list(slices)
+    groups: dict[tuple[str, int | None], list[int]] = defaultdict(list)
+    for index, each in enumerate(slices):
+        groups[each.component, each.layer].append(index)
+    kept: list[Slice | None] = [None] * len(slices)
+    for members in groups.values():
+        count = min(len(members), max(2, len(members) * most // len(slices)))
+        for i in range(count):
+            index = members[i * len(members) // count]
+            kept[index] = slices[index]
+    return kept
+
+
+def runs(elements: int, total: int, budget: int) -> list[tuple[int, int]]:
+    """Return (start, count) of the runs that are read of a slice of ``elements`` elements.
+
+    ``total`` is the size of all slices together.
+
+    >>> runs(1000, 5000, 5000), len(runs(1 << 20, 1 << 24, 1 << 20)), runs(1 << 20, 1 << 24, 0)
+    ([(0, 1000)], 16, [(0, 256)])
+    """
+    share = elements if total <= budget else max(LEAST, elements * budget // total)
+    if share >= elements:
+        return [(0, elements)]
+    length = min(RUN, share)
+    # Whole runs alone: the last of more would reach beyond the slice.
+    count = min(-(-share // RUN), elements // length)
+    # Even steps, in whole runs, so that reads are of whole pages wherever tensors begin on one.
+    step = elements // count // length * length
+    return [(i * max(step, length), length) for i in range(count)]

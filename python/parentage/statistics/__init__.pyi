@@ -1,0 +1,17 @@
+from .estimates import SINGULAR as SINGULAR
+from .estimates import benjamini_hochberg as benjamini_hochberg
+from .estimates import condition as condition
+from .estimates import displacement_ulps as displacement_ulps
+from .estimates import estimate as estimate
+from .estimates import fit as fit
+from .estimates import holm as holm
+from .estimates import jackknife as jackknife
+from .estimates import log10_p as log10_p
+from .estimates import nnls as nnls
+from .estimates import ols_bias as ols_bias
+from .estimates import solve as solve
+from .tables import Replayed as Replayed
+from .tables import Statistics as Statistics
+from .tables import Table as Table
+from .tables import full_pass as full_pass
+from .tables import tabulate as tabulate

@@ -1,0 +1,290 @@
+"""Estimates with their uncertainty, from Gram matrices alone.
+
+All solves are written out in elementwise numpy operations, each of which IEEE 754 defines to the
+last bit. LAPACK would be shorter, and would give other bits on another CPU.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parentage.stream import cosines, diagonal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from parentage.stream import Gram
+    from parentage.support import Counts, Floats
+
+SINGULAR = 1e-10
+"""Share of a displacement's energy outside the others' span below which they are one parent."""
+
+_LN10 = math.log(10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Least squares of the child's displacement on m columns, for S slices or groups."""
+
+    weights: Floats
+    """(S, m); NaN where the column is zero or can not be told apart from the others."""
+    residual: Floats
+    """(S,) energy left over, in squared weight units, at least 0."""
+    energy: Floats
+    """(S,) energy of the child's displacement."""
+    r2: Floats
+    """(S,) share explained; NaN where the child is the base."""
+
+
+def fit(gram: Floats, columns: list[int]) -> Fit:
+    """Regress the last column of (S, C, C) Gram matrices on ``columns``.
+
+    With the parents' columns this is OLS whose weights, the base's included, sum to one; with
+    column 0 (the base itself) added, they need not.
+    """
+    a, right = gram[:, columns][:, :, columns], gram[:, columns, -1]
+    energy = gram[:, -1, -1]
+    weights, rank = solve(a, right)
+    known = np.where(np.isnan(weights), 0.0, weights)
+    explained = _sum(known * right)
+    residual = np.clip(energy - explained, 0.0, None)
+    # Differences of nearly equal sums: below this, what is left is their rounding error.
+    residual = np.where(residual < 1e-13 * energy, 0.0, residual)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r2 = np.where(energy > 0, 1.0 - residual / energy, np.nan)
+    apart = rank == np.sum(diagonal(a) > 0, axis=1)
+    return Fit(np.where(apart[:, None], weights, np.nan), residual, energy, r2)
+
+
+def solve(a: Floats, right: Floats) -> tuple[Floats, Floats]:
+    """Solve S symmetric systems (S, m, m) x = (S, m) by Cholesky, skipping what is dependent.
+
+    Returns the solutions, NaN for a column that is zero or in the span of those before it (its
+    share outside is below :data:`SINGULAR`), and the ranks.
+    """
+    systems, m = right.shape
+    scale = np.sqrt(diagonal(a))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inverse = np.where(scale > 0, 1.0 / scale, 0.0)
+    a = a * inverse[:, :, None] * inverse[:, None, :]
+    lower = np.zeros((systems, m, m))
+    forward = np.zeros((systems, m))
+    used = np.zeros((systems, m), dtype=bool)
+    for j in range(m):
+        pivot = a[:, j, j] - _sum(lower[:, j, :j] ** 2)
+        used[:, j] = pivot > SINGULAR
+        root = np.where(used[:, j], np.sqrt(np.clip(pivot, SINGULAR, None)), 1.0)
+        lower[:, j, j] = root
+        for i in range(j + 1, m):
+            below = a[:, i, j] - _sum(lower[:, i, :j] * lower[:, j, :j])
+            lower[:, i, j] = np.where(used[:, j], below / root, 0.0)
+        value = right[:, j] * inverse[:, j] - _sum(lower[:, j, :j] * forward[:, :j])
+        forward[:, j] = np.where(used[:, j], value / root, 0.0)
+    x = np.zeros((systems, m))
+    for j in reversed(range(m)):
+        value = forward[:, j] - _sum(lower[:, j + 1 :, j] * x[:, j + 1 :])
+        x[:, j] = np.where(used[:, j], value / lower[:, j, j], 0.0)
+    return np.where(used, x * inverse, np.nan), used.sum(axis=1).astype(np.float64)
+
+
+def nnls(gram: Floats, columns: list[int]) -> Floats:
+    """Regress the last column on ``columns`` with weights >= 0; returns (S, m), 0 for the unused.
+
+    All 2^m active sets are tried (m <= 8) and the best admissible one is taken, which is exact.
+    """
+    systems, m = gram.shape[0], len(columns)
+    best = np.zeros((systems, m))
+    least = gram[:, -1, -1].copy()
+    for size in range(1, m + 1):
+        for subset in combinations(range(m), size):
+            trial = fit(gram, [columns[i] for i in subset])
+            admissible = np.all(trial.weights >= 0, axis=1)
+            better = admissible & (trial.residual < least)
+            least = np.where(better, trial.residual, least)
+            weights = np.zeros((systems, m))
+            weights[:, subset] = trial.weights
+            best = np.where(better[:, None], weights, best)
+    return best
+
+
+def jackknife(blocks: Floats, columns: list[int]) -> Floats:
+    """Return delete-one-block standard errors (S, m) of :func:`fit`'s weights.
+
+    ``se^2 = (B - 1) / B sum_b (w_(b) - mean)^2`` over the B blocks that hold anything
+    (Efron and Tibshirani 1993, chapter 11). It does not assume independent elements, only
+    exchangeable blocks. NaN with fewer than two blocks.
+    """
+    total = np.zeros_like(blocks[:, 0])
+    for block in range(blocks.shape[1]):
+        total += blocks[:, block]
+    weights = np.stack(
+        [fit(total - blocks[:, block], columns).weights for block in range(blocks.shape[1])], axis=1
+    )
+    held = np.any(diagonal(blocks) > 0, axis=2)
+    number = held.sum(axis=1)[:, None].astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = _sum_blocks(np.where(held[:, :, None], weights, 0.0)) / number
+        deviations = np.where(held[:, :, None], weights - mean[:, None], 0.0)
+        variance = (number - 1) / number * _sum_blocks(deviations**2)
+    return np.where(number > 1, np.sqrt(variance), np.nan)
+
+
+def condition(gram: Floats, columns: list[int]) -> Floats:
+    """Return the condition number (S,) of the columns' correlation matrix; inf if singular.
+
+    1 says that displacements are orthogonal; from 1e6 on, weights are arbitrary.
+    """
+    if not columns:
+        return np.ones(gram.shape[0])
+    a = gram[:, columns][:, :, columns]
+    scale = np.sqrt(diagonal(a))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inverse = np.where(scale > 0, 1.0 / scale, 0.0)
+    a = a * inverse[:, :, None] * inverse[:, None, :]
+    # A column that is zero can not be told from anything, and takes no part.
+    a[:, range(len(columns)), range(len(columns))] = 1.0
+    values = np.linalg.eigvalsh(a)
+    with np.errstate(divide="ignore"):
+        ratio = values[:, -1] / np.clip(values[:, 0], 0.0, None)
+    # Six digits are what a condition number is good for, and the same on every CPU.
+    return np.array([float(f"{value:.6g}") for value in ratio])
+
+
+def log10_p(inner: Floats, squares: Floats) -> Floats:
+    """Bound the log10 of the probability of ``inner`` under block-wise sign flips.
+
+    ``inner`` is the sum of the blocks' inner products g_b of two displacements, ``squares`` that of
+    g_b^2. If each block's sign were a fair coin, whatever the dependence inside a block, then
+    ``P(|sum_b s_b g_b| >= t) <= 2 exp(-t^2 / (2 sum_b g_b^2))`` (Hoeffding 1963, theorem 2). The
+    bound holds for any number of blocks and is never 0.
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        z2 = np.where(squares > 0, inner**2 / squares, 0.0)
+    bound: Floats = math.log10(2.0) - z2 / (2.0 * _LN10)
+    return np.clip(bound, None, 0.0)
+
+
+def holm(log10_ps: Floats) -> Floats:
+    """Adjust the last axis for testing all of it (Holm 1979), in log10."""
+    count = log10_ps.shape[-1]
+    order = np.argsort(log10_ps, axis=-1, kind="stable")
+    ordered = np.take_along_axis(log10_ps, order, axis=-1)
+    adjusted = np.maximum.accumulate(ordered + _log10(range(count, 0, -1)), axis=-1)
+    out = np.empty_like(log10_ps)
+    np.put_along_axis(out, order, np.minimum(adjusted, 0.0), axis=-1)
+    return out
+
+
+def benjamini_hochberg(log10_ps: Floats) -> Floats:
+    """Adjust (S,) values for the false discovery rate (Benjamini and Hochberg 1995), in log10."""
+    count = log10_ps.shape[0]
+    order = np.argsort(log10_ps, kind="stable")
+    adjusted = log10_ps[order] + _log10(count / rank for rank in range(1, count + 1))
+    adjusted = np.minimum.accumulate(adjusted[::-1])[::-1]
+    out = np.empty_like(log10_ps)
+    out[order] = np.minimum(adjusted, 0.0)
+    return out
+
+
+# Representative ratios |d| / ulp of the core's histogram bins.
+_RATIOS = np.array(
+    [0.0, 0.25, *range(1, 33), *(1.5 * 2.0 ** (5 + step) for step in range(14))], dtype=np.float64
+)
+
+
+def displacement_ulps(histogram: Counts) -> Floats:
+    """Return the median |d| / ulp(c) (..., m) over the sampled elements that moved.
+
+    ``histogram`` is (..., m, BINS). 0.25 stands for less than one half; NaN if nothing moved.
+    """
+    moved = histogram[..., 1:].astype(np.float64)
+    running = np.cumsum(moved, axis=-1)
+    total = running[..., -1:]
+    middle = np.argmax(running >= total / 2.0, axis=-1)
+    return np.where(total[..., 0] > 0, _RATIOS[1:][middle], np.nan)
+
+
+def ols_bias(bias: Floats) -> Floats:
+    """Return how far rounding alone can move an OLS weight between 0 and 1, (..., m).
+
+    ``bias`` (..., m, WEIGHTS + 1) holds, over sampled elements, ``sum d (round(v) - v)`` for blends
+    ``v = b + w d`` at each simulated weight w, and last ``sum d^2``. Least squares of a blend
+    rounded once reads w plus their ratio; this is the largest ratio. NaN where nothing moved.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.abs(bias[..., :-1]) / bias[..., -1:]
+    return np.where(bias[..., -1] > 0, ratio.max(axis=-1), np.nan)
+
+
+def _log10(values: Iterable[float]) -> Floats:
+    # numpy's vectorised logarithms differ between CPUs in the last bit; the C library's do not.
+    return np.array([math.log10(value) for value in values])
+
+
+def _sum(terms: Floats) -> Floats:
+    """Sum the last axis term by term, in order."""
+    total = np.zeros(terms.shape[:-1])
+    for i in range(terms.shape[-1]):
+        total = total + terms[..., i]
+    return total
+
+
+def _sum_blocks(terms: Floats) -> Floats:
+    return _sum(np.moveaxis(terms, 1, -1))
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """Everything that is estimated for S slices or groups with m parents and k controls."""
+
+    gram: Floats
+    """(S, C, C) total Gram matrices."""
+    parents: Fit
+    """The parents together, weights summing to one with the base's."""
+    free: Fit
+    """As above with the base as a column of its own, (S, 1 + m); its weight is that of the base
+    in ``child = sum w_i x_i``, beyond what makes the sum one."""
+    standard_error: Floats
+    """(S, m) jackknife standard errors of the parents' weights."""
+    nonnegative: Floats
+    """(S, m) weights of the parents under NNLS."""
+    controls: Floats
+    """(S, k) weight of each control, fitted alone."""
+    cosines: Floats
+    """(S, C - 1) cosines with the child's displacement: of the base itself, parents, controls."""
+    log10_p: Floats
+    """(S, m + k) sign-flip bounds, one per parent and control."""
+    condition: Floats
+    """(S,) of the parents."""
+    ulps: Floats
+    """(S, m + k) median |d| / ulp(c) of what moved."""
+    bias: Floats
+    """(S, m + k) how far rounding can move OLS."""
+
+
+def estimate(part: Gram, parents: int) -> Estimates:
+    """Estimate everything for the slices or groups of ``part``, whose first columns are parents."""
+    gram = part.total
+    columns = gram.shape[-1]
+    ours = list(range(1, 1 + parents))
+    theirs = list(range(1 + parents, columns - 1))
+    systems = gram.shape[0]
+    alone = [fit(gram, [column]).weights for column in theirs]
+    return Estimates(
+        gram=gram,
+        parents=fit(gram, ours),
+        free=fit(gram, [0, *ours]),
+        standard_error=jackknife(part.blocks, ours),
+        nonnegative=nnls(gram, ours),
+        controls=np.concatenate(alone, axis=1) if alone else np.zeros((systems, 0)),
+        cosines=cosines(gram),
+        log10_p=log10_p(gram[:, 1:-1, -1], part.squares),
+        condition=condition(gram, ours),
+        ulps=displacement_ulps(part.histogram),
+        bias=ols_bias(part.bias),
+    )

@@ -1,0 +1,220 @@
+"""Tables of estimates by slice, layer, component and model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parentage.align import is_matrix
+from parentage.checkpoint import COMPONENTS, SIGNIFICANDS, is_of_the_body
+from parentage.statistics.estimates import estimate
+from parentage.stream import COUNTED, Gram, read_ranges
+from parentage.support import joined
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from parentage.align import Alignment, Slice
+    from parentage.evidence import Journal
+    from parentage.statistics.estimates import Estimates
+    from parentage.stream import Options, Program, RangeSums, Value, Watcher
+    from parentage.support import Counts, Floats
+
+BATCH = 2048
+"""Slices that are estimated at once: some tens of MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Sums and estimates of slices or of groups of them, one row each."""
+
+    n: Counts
+    used: Floats
+    energy: Floats
+    excluded: Counts
+    moved: Counts
+    stray: Counts
+    equal: Counts
+    nan: Counts
+    inf: Counts
+    precision: Counts
+    estimates: Estimates
+    residual: Floats
+    """(S,) what is left over with weights of their own for every slice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What R recipes reproduce of S slices."""
+
+    applies: NDArray[np.bool_]
+    """(S,) whether the slice was replayed: integers are not."""
+    reproduced: Counts
+    """(S, R) elements whose bits the recipe gives."""
+    explained: Counts
+    """(S, R) elements that one of the choices it leaves open gives."""
+    mismatched: Counts
+    """(S, R) elements that it does not give."""
+    zero_signs: Counts
+    """(S, R) of those, zeros of the other sign."""
+    ulps: Counts
+    """(S, R, ULPS) mismatched elements by distance in units of the last place."""
+    first: NDArray[np.int64]
+    """(S, R) the first mismatched element of the slice, -1 without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Tables of one pass."""
+
+    slices: Table
+    layers: Table
+    layer_numbers: tuple[int, ...]
+    components: Table
+    component_names: tuple[str, ...]
+    model: Table
+    matrices: Floats
+    """(C, C) the Gram matrix over slices with at least two rows and columns."""
+    replayed: Replayed
+
+
+def full_pass(
+    alignment: Alignment,
+    parents: int,
+    options: Options,
+    watcher: Watcher | None = None,
+    replays: Sequence[tuple[Program, Sequence[Value]]] = (),
+    journal: Journal | None = None,
+) -> Statistics:
+    """Read every slice once. The first ``parents`` columns after the base are parents.
+
+    ``replays`` are recipes as programs with their results, carried out in the same pass. Memory is
+    bounded by the number of slices, not by their size. Slices that ``journal`` has are not read
+    again, and all others are added to it as they are finished.
+    """
+    ranges = read_ranges(alignment, options, watcher, replays, journal)
+    return tabulate(alignment, parents, ranges)
+
+
+def tabulate(alignment: Alignment, parents: int, ranges: Iterable[RangeSums]) -> Statistics:
+    """Make tables of what ranges of slices give. They come in order, and hold every slice once."""
+    slices, columns = alignment.slices, alignment.plan.columns
+    layer_numbers = tuple(sorted({layer for each in slices if (layer := _layer(each)) is not None}))
+    component_names = tuple(
+        name for name in COMPONENTS if any(each.component == name for each in slices)
+    )
+    sums = {
+        "layers": Sums(len(layer_numbers) + 1, columns),
+        "components": Sums(len(component_names), columns),
+        "model": Sums(1, columns),
+        "matrices": Sums(2, columns),
+    }
+    # The last layer stands for slices that are in none.
+    rows = {layer: row for row, layer in enumerate((*layer_numbers, None))}
+    places = {component: row for row, component in enumerate(component_names)}
+    labels = {
+        "layers": np.array([rows[_layer(each)] for each in slices], dtype=np.intp),
+        "components": np.array([places[each.component] for each in slices], dtype=np.intp),
+        "model": np.zeros(len(slices), dtype=np.intp),
+        "matrices": is_matrix(slices).astype(np.intp),
+    }
+    parts: list[Table] = []
+    counted: list[dict[str, NDArray[Any]]] = []
+    held: list[Gram] = []
+    start = 0
+    for _, last, part, counts in ranges:
+        held.append(part)
+        counted.append(counts)
+        if last - start >= BATCH or last == len(slices):
+            whole = joined(held)
+            table = _table(whole, parents)
+            parts.append(table)
+            for name, label in labels.items():
+                sums[name].add(whole, table, label[start:last])
+            held, start = [], last
+    table = joined(parts)
+    table = replace(table, energy=table.energy * coarseness(slices, table.precision))
+    for name, each in sums.items():
+        each.set_energy(table.energy, labels[name])
+    return Statistics(
+        slices=table,
+        layers=sums["layers"].table(parents, drop_last=True),
+        layer_numbers=layer_numbers,
+        components=sums["components"].table(parents),
+        component_names=component_names,
+        model=sums["model"].table(parents),
+        matrices=sums["matrices"].gram.total[1],
+        replayed=Replayed(
+            alignment.applies,
+            **{name: np.concatenate([each[name] for each in counted]) for name in COUNTED},
+        ),
+    )
+
+
+class Sums:
+    """Running sums of groups of slices."""
+
+    def __init__(self, groups: int, columns: int) -> None:
+        self.gram = Gram.zeros(groups, columns)
+        self.residual = np.zeros(groups)
+
+    def add(self, part: Gram, table: Table, labels: NDArray[np.intp]) -> None:
+        """Add slices, each to the group that ``labels`` names."""
+        self.gram.add(part, labels)
+        np.add.at(self.residual, labels, table.residual)
+
+    def set_energy(self, energy: Floats, labels: NDArray[np.intp]) -> None:
+        """Replace the groups' rounding energy by the sums of the slices'."""
+        self.gram.energy[:] = 0.0
+        np.add.at(self.gram.energy, labels, energy)
+
+    def table(self, parents: int, *, drop_last: bool = False) -> Table:
+        """Estimate from the sums."""
+        keep = slice(None, -1) if drop_last else slice(None)
+        table = _table(self.gram.select(keep), parents)
+        return replace(table, residual=self.residual[keep])
+
+
+def coarseness(slices: Sequence[Slice], precision: Counts) -> Floats:
+    """Return (S,) what the rounding energy of each slice is to be multiplied by.
+
+    A child rounded to bf16 and then stored as float32 has the rounding of bf16. All slices of
+    one dtype are taken together: one that holds nothing but ones does not tell how it was rounded.
+    """
+    factors = np.ones(len(slices))
+    dtypes = np.array([each.dtype for each in slices])
+    for dtype in ("F16", "F32", "F64"):
+        stored = dtypes == dtype
+        if stored.any():
+            used = int(precision[stored].max())
+            kept = min(bits for bits in SIGNIFICANDS.values() if bits >= used)
+            factors[stored] = 4.0 ** max(SIGNIFICANDS[dtype] - kept, 0)
+    return factors
+
+
+def _layer(each: Slice) -> int | None:
+    """Return the layer of a slice; towers beside the language model count layers of their own."""
+    return each.layer if is_of_the_body(each.component) else None
+
+
+def _table(part: Gram, parents: int) -> Table:
+    estimates = estimate(part, parents)
+    return Table(
+        part.n,
+        part.used,
+        part.energy,
+        part.excluded,
+        part.moved,
+        part.stray,
+        part.equal,
+        part.nan,
+        part.inf,
+        part.precision,
+        estimates,
+        estimates.free.residual,
+    )

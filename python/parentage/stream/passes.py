@@ -1,0 +1,200 @@
+"""One pass over everything, range after range; what is finished can be kept."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parentage import _core
+from parentage.stream.gram import Gram
+from parentage.support import JournalError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from parentage.stream.options import Options
+    from parentage.stream.program import Program, Value
+    from parentage.stream.progress import Watcher
+
+RangeSums = tuple[int, int, Gram, dict[str, NDArray[Any]]]
+"""A range of slices, first and past the last, their sums, and what replays count of them."""
+
+RANGE_CHUNKS = 1 << 15
+"""Chunks whose partial results are held at once: some tens of MB, and gigabytes of input."""
+
+RANGE_BYTES = 1 << 30
+"""Bytes of all checkpoints together, of two bytes an element, that an interruption may cost."""
+
+COUNTED = ("reproduced", "explained", "mismatched", "zero_signs", "ulps", "first")
+"""What replays count, by slice."""
+
+_SUMMED = (
+    "gram", "energy", "bias", "precision", "excluded", "moved", "stray", "equal", "nan", "inf",
+    "histogram",
+)  # fmt: skip
+
+
+class Work(Protocol):
+    """What a pass goes over: an alignment, as far as streaming knows it."""
+
+    @property
+    def plan(self) -> _core.Plan:
+        """The plan of all slices."""
+
+    @property
+    def elements(self) -> NDArray[np.uint64]:
+        """(S,) elements of each slice."""
+
+    @property
+    def applies(self) -> NDArray[np.bool_]:
+        """(S,) whether each slice holds numbers that a replay can round to."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of which elements are compared."""
+
+
+class KeptRecord(Protocol):
+    """One record of what was kept: what its line of JSON says, and arrays by name."""
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """What was said of it."""
+
+    @property
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """Its numbers."""
+
+
+class Kept(Protocol):
+    """Where finished ranges are kept, so that an interrupted pass can go on."""
+
+    path: Path
+
+    def expect(self, kind: str, values: Mapping[str, Any], what: str) -> None:
+        """Write a record once, and refuse to go on if the one that is kept says otherwise."""
+
+    def records(self, kind: str) -> Iterator[KeptRecord]:
+        """Yield the records of a kind, in the order they were written."""
+
+    def append(
+        self,
+        kind: str,
+        values: Mapping[str, Any],
+        arrays: Mapping[str, NDArray[Any]] | None = None,
+    ) -> None:
+        """Write a record."""
+
+    def progress(self, done: int, total: int) -> None:
+        """Remember that ``done`` of ``total`` bytes are kept."""
+
+    def resumed(self, done: int, total: int) -> None:
+        """Say that a pass goes on where an interrupted one was stopped."""
+
+
+def read_ranges(
+    work: Work,
+    options: Options,
+    watcher: Watcher | None,
+    replays: Sequence[tuple[Program, Sequence[Value]]],
+    journal: Kept | None,
+) -> Iterator[RangeSums]:
+    """Yield what ranges of slices give, in order.
+
+    How slices are cut into ranges changes no result, so a journal may have been cut otherwise.
+    """
+    plan, elements, applies = work.plan, work.elements, work.applies
+    total = plan.bytes(0, plan.slices)
+    done = start = 0
+    complete: set[tuple[int, int]] = set()
+    if journal is not None:
+        programs = [program.digest(results) for program, results in replays]
+        expect = {"slices": work.digest, "recipes": programs}
+        journal.expect("work", expect, "what is compared")
+        for record in journal.records("slices"):
+            # Records follow each other; anything else was written by no pass.
+            if record.values["first"] != start:
+                raise JournalError(f"{journal.path}: slices after {start} are missing")
+            start = record.values["last"]
+        done = plan.bytes(0, start)
+        journal.resumed(done, total)
+        if options.digests is not None:
+            complete = {_restored(options.digests, each) for each in journal.records("digest")}
+    if watcher is not None:
+        watcher.start(total)
+        if done:
+            watcher.update(done)
+    for record in () if journal is None else journal.records("slices"):
+        first, last = record.values["first"], record.values["last"]
+        core = cast("_core.Statistics", SimpleNamespace(**record.arrays))
+        part = Gram.from_core(elements[first:last], core)
+        yield first, last, part, {name: record.arrays[name] for name in COUNTED}
+    chunks = max(1, min(RANGE_CHUNKS, RANGE_BYTES // (2 * _core.CHUNK * plan.columns)))
+    for first, last in plan.ranges(chunks):
+        if last <= start:
+            continue
+        first = max(first, start)
+        owner = np.arange(first, last)
+        cores = [program.replay(results, owner, applies=applies) for program, results in replays]
+        found = one_pass(plan, first, last, options, watcher, done, cores)
+        counted = {name: getattr(found.replayed, name) for name in COUNTED}
+        done += plan.bytes(first, last)
+        if journal is not None:
+            summed = {name: getattr(found, name) for name in _SUMMED}
+            if options.digests is not None:
+                _keep_digests(options.digests, journal, complete)
+            journal.append("slices", {"first": first, "last": last}, summed | counted)
+            journal.progress(done, total)
+        yield first, last, Gram.from_core(elements[first:last], found), counted
+
+
+def _restored(digests: _core.Digests, record: KeptRecord) -> tuple[int, int]:
+    """Take over a digest that was kept, and return whose it is."""
+    place = record.values["checkpoint"], record.values["shard"]
+    digests.restore(*place, record.values["sha256"])
+    return place
+
+
+def _keep_digests(digests: _core.Digests, journal: Kept, complete: set[tuple[int, int]]) -> None:
+    """Keep the digests that have become complete."""
+    for checkpoint, shard, digest in digests.complete():
+        if (checkpoint, shard) not in complete:
+            values = {"checkpoint": checkpoint, "shard": shard, "sha256": digest}
+            journal.append("digest", values, {})
+            complete.add((checkpoint, shard))
+
+
+def read_slices(work: Work, first: int, last: int, options: Options) -> Gram:
+    """Return the sums of slices ``first`` to ``last`` (exclusive)."""
+    return Gram.from_core(work.elements[first:last], one_pass(work.plan, first, last, options))
+
+
+def one_pass(
+    plan: _core.Plan,
+    first: int,
+    last: int,
+    options: Options,
+    watcher: Watcher | None = None,
+    done: int = 0,
+    replays: Sequence[_core.Replay] = (),
+) -> _core.Statistics:
+    """Stream slices through the core, and carry out replays in the same pass.
+
+    ``done`` are the bytes that a watcher has been told of before.
+    """
+    return _core.gram(
+        plan,
+        first,
+        last,
+        threads=options.threads,
+        tile_bytes=options.tile_bytes,
+        io=options.io,
+        level=options.level,
+        replays=list(replays),
+        digests=options.digests,
+        progress=None if watcher is None else lambda bytes_: watcher.update(done + bytes_),
+    )

@@ -1,0 +1,5 @@
+"""Text, units, errors and atomic files that any stage may use."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

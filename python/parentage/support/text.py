@@ -1,0 +1,56 @@
+"""Text that is shown: escaped, counted, listed, in natural order."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_CONTROL_CHARACTERS = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+)
+
+
+def printable(text: str) -> str:
+    r"""Return ``text`` with everything that could act on a terminal escaped.
+
+    >>> printable("a\x1b[2Jb")
+    'a\\x1b[2Jb'
+    """
+    return _CONTROL_CHARACTERS.sub(
+        lambda found: found[0].encode("unicode_escape").decode("ascii"), text
+    )
+
+
+def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a sorting key that puts ``layers.2`` before ``layers.10``.
+
+    >>> sorted(["layers.10", "layers.2"], key=natural_key)
+    ['layers.2', 'layers.10']
+    """
+    # Numbers compare by length, then as text: a name may hold more digits than int() takes.
+    return tuple(
+        (0, len(part.lstrip("0")), part.lstrip("0"))
+        if part.isascii() and part.isdecimal()
+        else (1, 0, part)
+        for part in re.split(r"([0-9]+)", name)
+    )
+
+
+def percent(share: float) -> str:
+    """Return a share with two digits that say something, and 100 % only for all.
+
+    >>> percent(0.00234), percent(0.5), percent(0.99999)
+    ('0.23%', '50%', '99.9%')
+    """
+    if share >= 0.1:
+        return f"{100 * share if share == 1.0 else min(100 * share, 99.9):.3g}%"
+    return f"{100 * share:.2g}%"
+
+
+def listed(items: Iterable[str]) -> str:
+    """Return names as prose: ``a, b and c``."""
+    names = list(items)
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)

@@ -1,0 +1,5 @@
+"""Rules with their thresholds, and the facts they look at."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

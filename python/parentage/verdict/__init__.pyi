@@ -1,0 +1,15 @@
+from .deciding import RULES as RULES
+from .deciding import decide as decide
+from .facts import Facts as Facts
+from .facts import origin as origin
+from .gather import gather_facts as gather_facts
+from .gather import judge as judge
+from .outcome import Outcome as Outcome
+from .outcome import best_outcome as best_outcome
+from .residual import LOOKED_AT as LOOKED_AT
+from .residual import SKETCH as SKETCH
+from .residual import SMALL_SIDE as SMALL_SIDE
+from .residual import Remainder as Remainder
+from .thresholds import Thresholds as Thresholds
+from .verdict import KINDS as KINDS
+from .verdict import Verdict as Verdict

@@ -1,0 +1,62 @@
+"""Asks the rules in order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from parentage.support import printable
+from parentage.verdict.rules.blends import merge, merge_then_changed
+from parentage.verdict.rules.copies import assembled, identical, re_encoded
+from parentage.verdict.rules.coverage import indistinct, too_little, too_little_finite
+from parentage.verdict.rules.descent import fine_tune, undetermined, unrelated
+from parentage.verdict.rules.recipes import changed, changed_in_part, replayed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from parentage.sample import Sampled
+    from parentage.verdict.facts import Facts
+    from parentage.verdict.verdict import Verdict
+
+RULES: tuple[Callable[[Facts], Verdict | None], ...] = (
+    too_little,
+    identical,
+    re_encoded,
+    assembled,
+    too_little_finite,
+    replayed,
+    unrelated,
+    indistinct,
+    changed_in_part,
+    changed,
+    merge,
+    fine_tune,
+    merge_then_changed,
+)
+"""The rules, in the order in which they are asked."""
+
+
+def decide(evidence: Facts) -> Verdict:
+    """Apply :data:`RULES` in order; the first that decides, decides."""
+    for rule in RULES:
+        verdict = rule(evidence)
+        if verdict is not None:
+            break
+    else:
+        verdict = undetermined(evidence)
+    if evidence.sample is not None:
+        verdict = _of_a_sample(verdict, evidence.sample)
+    return replace(verdict, text=printable(verdict.text))
+
+
+def _of_a_sample(verdict: Verdict, sample: Sampled) -> Verdict:
+    """Return a verdict that claims no more than a sample shows: never that bytes are equal."""
+    parts = [verdict.text, str(sample)]
+    numbers = {**verdict.numbers, "sampled_share": sample.share}
+    if verdict.level == "exact":
+        # Nothing was seen to differ, which leaves what was not seen.
+        parts.append(sample.reservation)
+        numbers["unseen"] = sample.unseen
+    text = " ".join(part for part in parts if part)
+    return replace(verdict, level="statistical", text=text, numbers=numbers)

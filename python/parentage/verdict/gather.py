@@ -1,0 +1,270 @@
+"""Gathers the facts that rules look at, from statistics and estimates."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parentage.align import crossed_likeness, is_matrix
+from parentage.methods import METHODS
+from parentage.statistics import fit, holm
+from parentage.stream import likeness
+from parentage.verdict.deciding import decide
+from parentage.verdict.facts import Facts, ReplayFacts, origin
+from parentage.verdict.outcome import best_outcome
+from parentage.verdict.residual import remainder
+from parentage.verdict.thresholds import Thresholds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from parentage.align import Alignment
+    from parentage.checkpoint import Inputs
+    from parentage.hypothesise import Findings, Hypothesis
+    from parentage.recipe import Recipe
+    from parentage.sample import Sampled
+    from parentage.statistics import Statistics
+    from parentage.stream import Options
+    from parentage.support import Floats
+    from parentage.verdict.outcome import Outcome
+    from parentage.verdict.residual import Remainder
+    from parentage.verdict.verdict import Verdict
+
+
+def gather_facts(
+    inputs: Inputs,
+    alignment: Alignment,
+    statistics: Statistics,
+    options: Options,
+    outcome: Outcome | None,
+    best: int,
+    findings: Findings | None,
+    sample: Sampled | None,
+) -> Facts:
+    """Gather what the rules look at."""
+    total = inputs.child.elements
+    compared = sum(each.elements for each in alignment.slices)
+    table = statistics.model
+    gram = table.estimates.gram[0]
+    parents = [each.name for each in inputs.parents]
+    others = [each.name for each in inputs.others]
+    elements = int(table.n[0])
+    floor = float(table.energy[0])
+
+    estimates = table.estimates
+    adjusted = holm(estimates.log10_p[:, : len(parents)])
+
+    def floors(energy: float) -> float:
+        return math.sqrt(max(energy, 0.0) / floor) if floor > 0 else 0.0
+
+    distances = _distances(gram)
+    start = others.index(
+        origin(inputs.base.name, parents, dict(zip(others, distances, strict=True)))
+    )
+    energy = float(gram[-1, -1])
+    r2_slices = 1.0 - float(table.residual[0]) / energy if energy > 0 else math.nan
+    # Controls are no candidates: they are left out of what explains the child.
+    candidates = [i for i in range(1 + len(parents)) if i != start]
+    origin_fit = fit(_from(gram, start)[None], [1 + i for i in candidates])
+    alike = likeness(statistics.slices.estimates.gram)
+    matrices = is_matrix(alignment.slices)
+    is_strange = matrices & (alike[:, start] < Thresholds().related)
+    dtypes = [[tensor.dtype for tensor in each.tensors.values()] for each in inputs.others]
+    same_dtype = [
+        [dtype[extent.tensor] == each.dtype for dtype, extent in zip(dtypes, each.extents)]  # noqa: B905
+        for each in alignment.slices
+    ]
+    return Facts(
+        child=inputs.child.name,
+        base=inputs.base.name,
+        elements=elements,
+        coverage=compared / total if total else 0.0,
+        finite=1.0 - int(table.excluded[0]) / max(elements, 1),
+        equal={name: int(table.equal[0, i]) for i, name in enumerate(others)},
+        same_dtype={name: all(row[i] for row in same_dtype) for i, name in enumerate(others)},
+        weights={name: float(estimates.parents.weights[0, i]) for i, name in enumerate(parents)},
+        log10_p={name: float(adjusted[0, i]) for i, name in enumerate(parents)},
+        condition=float(estimates.condition[0]),
+        r2=float(estimates.parents.r2[0]) if parents else math.nan,
+        r2_slices=r2_slices,
+        residual_floors=floors(float(table.estimates.parents.residual[0])),
+        residual_floors_slices=floors(float(table.residual[0])),
+        distance_floors={name: floors(distances[i]) for i, name in enumerate(others)},
+        likeness={
+            # A child of zeros is like nothing; only without any matrix is there nothing to say.
+            name: 0.0 if matrices.any() and np.isnan(x) else float(x)
+            for name, x in zip(others, likeness(statistics.matrices[None])[0], strict=True)
+        },
+        crossed=lambda: {
+            each.name: crossed_likeness(inputs.child, each, options) for each in inputs.others
+        },
+        origin=others[start],
+        origin_r2=float(origin_fit.r2[0]) if candidates else math.nan,
+        strange_share=float(statistics.slices.n[is_strange].sum()) / elements,
+        slices=len(alignment.slices),
+        copied=_copied(statistics, same_dtype, others),
+        unmoved=elements - int(table.moved[0]),
+        stray=int(table.stray[0]),
+        bias={name: float(estimates.bias[0, i]) for i, name in enumerate(parents)},
+        replay=None if outcome is None else _replay(outcome, alignment, total, statistics, best),
+        cells_share=None if findings is None or not parents else findings.blends[-1].share,
+        left_over=_left_over(statistics),
+        remainder=cache(lambda: _remainder(statistics, findings, outcome)),
+        displacement=cache(lambda: _displacement(statistics, findings, start)),
+        sample=sample,
+    )
+
+
+def _replay(
+    outcome: Outcome, alignment: Alignment, total: int, statistics: Statistics, best: int
+) -> ReplayFacts:
+    recipe = outcome.recipe
+    replayed, slices = statistics.replayed, statistics.slices
+    mismatched = replayed.mismatched[:, best].astype(np.float64)
+    given = (replayed.reproduced + replayed.explained)[:, best].astype(np.float64)
+    is_whole = replayed.applies & (mismatched == 0) & (given > 0)
+    # What is a copy of a checkpoint, a decoy gives as well.
+    is_whole &= ~(slices.equal == slices.n[:, None]).any(axis=1)
+    rest = replayed.applies & (mismatched > 0)
+    energy = float(slices.energy[rest].sum())
+    others = float((mismatched + given)[rest].sum())
+    # Elements that those which were replayed stand for: themselves, but of a sample.
+    sizes = np.array([each.elements for each in alignment.slices], dtype=np.float64)
+    held = (mismatched + given) * (sizes / np.maximum(slices.n, 1))
+    return ReplayFacts(
+        kind=METHODS[recipe.method].verdict(recipe),
+        text=recipe.describe(),
+        equivalents=recipe.equivalents,
+        elements=outcome.elements,
+        coverage=float(held.sum()) / total if total else 0.0,
+        mismatched=outcome.mismatched,
+        explained=outcome.explained,
+        decoy_share=outcome.decoy_share,
+        weights=recipe.effective_weights or {},
+        whole_share=float(given[is_whole].sum()) / outcome.elements if outcome.elements else 0.0,
+        changed_share=float(mismatched[rest].sum()) / others if others else 0.0,
+        is_rounded_once=recipe.arithmetic.startswith("float32"),
+        changed_floors=math.sqrt(float(slices.residual[rest].sum()) / energy)
+        if energy > 0
+        else 0.0,
+    )
+
+
+def _remainder(
+    statistics: Statistics, findings: Findings | None, outcome: Outcome | None
+) -> Remainder | None:
+    """Return the layers and the rank of what the best blend leaves over."""
+    if findings is None or not findings.parents:
+        return None
+    table, left = statistics.slices, statistics.layers.residual
+    total = float(table.residual.sum())
+    if total <= 0:
+        return None
+    layers = dict(zip(statistics.layer_numbers, (left / total).tolist(), strict=True))
+    weights = np.zeros((len(findings.slices), findings.sample.columns - 1))
+    parents = range(1, 1 + len(findings.parents))
+    known = None if outcome is None else outcome.recipe.effective_weights
+    if known is not None:
+        weights[:, 0] = sum(known.values()) - 1.0
+        for i in parents:
+            weights[:, i] = known.get(findings.names[i], 0.0)
+    elif outcome is not None:
+        weights = findings.blends[-1].by_slice
+    else:
+        # Cells say little where everything was changed; least squares still does.
+        weights[:, parents] = np.nan_to_num(statistics.model.estimates.parents.weights[0])
+    return remainder(findings, weights, table.residual, table.energy, layers)
+
+
+def _displacement(
+    statistics: Statistics, findings: Findings | None, origin: int
+) -> Remainder | None:
+    """Return the layers and the rank of what the child differs by from one checkpoint."""
+    if findings is None:
+        return None
+    gram = statistics.slices.estimates.gram
+    distance = gram[:, -1, -1].copy()
+    weights = np.zeros((len(gram), findings.sample.columns - 1))
+    if origin > 0:
+        distance += gram[:, origin, origin] - 2.0 * gram[:, origin, -1]
+        weights[:, origin] = 1.0
+    return remainder(findings, weights, np.maximum(distance, 0.0), statistics.slices.energy, {})
+
+
+def _left_over(statistics: Statistics) -> dict[str, float]:
+    """Return the share of what the fit leaves over, by component, the largest first."""
+    left = statistics.components.residual
+    total = float(left.sum())
+    if total <= 0:
+        return {}
+    shares = zip(statistics.component_names, left / total, strict=True)
+    return {name: float(x) for name, x in sorted(shares, key=lambda each: -each[1])}
+
+
+def _distances(gram: Floats) -> list[float]:
+    """Return the squared distance of the child from base, parents and controls."""
+    columns = gram.shape[0] - 1
+    distances = [float(gram[-1, -1])]
+    for i in range(1, columns):
+        distances.append(float(gram[-1, -1] - 2.0 * gram[i, -1] + gram[i, i]))
+    # A difference of large sums: what is below their rounding is no distance.
+    scale = 1e-13 * float(gram[-1, -1])
+    return [distance if distance > scale else 0.0 for distance in distances]
+
+
+def _from(gram: Floats, origin: int) -> Floats:
+    """Return the Gram matrix with displacements taken from column ``origin``.
+
+    Columns: the base's value, then base, parents, controls and child as displacements.
+    """
+    columns = gram.shape[0]
+    change = np.zeros((columns + 1, columns))
+    change[0, 0] = 1.0
+    for i in range(columns):
+        if i > 0:
+            change[1 + i, i] += 1.0
+        if origin > 0:
+            change[1 + i, origin] -= 1.0
+    return change @ gram @ change.T
+
+
+def _copied(
+    statistics: Statistics, same_dtype: list[list[bool]], names: list[str]
+) -> dict[str, int]:
+    """Return how many slices are copies of each checkpoint's, the first one's if of several."""
+    equal = (statistics.slices.equal == statistics.slices.n[:, None]) & np.array(same_dtype)
+    first = np.where(equal.any(axis=1), equal.argmax(axis=1), -1)
+    return {name: int((first == i).sum()) for i, name in enumerate(names)}
+
+
+def judge(
+    inputs: Inputs,
+    alignment: Alignment,
+    statistics: Statistics,
+    options: Options,
+    findings: Findings | None,
+    hypotheses: Sequence[Hypothesis],
+    sample: Sampled,
+) -> tuple[Verdict, Recipe | None]:
+    """Return the verdict of :func:`report`, and the recipe, without tables.
+
+    Nor is the rank of what is left over found, which takes whole matrices and decides nothing.
+    """
+    outcome, best = best_outcome(statistics.replayed, hypotheses)
+    evidence = gather_facts(
+        inputs,
+        alignment,
+        statistics,
+        options,
+        outcome,
+        best,
+        findings,
+        sample,
+    )
+    nothing = cache(lambda: None)
+    verdict = decide(replace(evidence, remainder=nothing, displacement=nothing))
+    return verdict, None if outcome is None else outcome.recipe

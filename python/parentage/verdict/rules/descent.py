@@ -1,0 +1,126 @@
+"""Children of one checkpoint, or of none; and what remains."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from parentage.support import listed
+from parentage.verdict.rules.wording import blend_text, coverage_clause, fit_numbers, replay_numbers
+from parentage.verdict.verdict import Verdict
+
+if TYPE_CHECKING:
+    from parentage.verdict.facts import Facts
+
+
+def unrelated(e: Facts) -> Verdict | None:
+    """The weights are no more alike than those of independent models."""
+    likeness = {name: value for name, value in e.likeness.items() if value == value}
+    if not likeness or max(map(abs, likeness.values())) > e.thresholds.unrelated:
+        return None
+    crossed = e.crossed()
+    if max(crossed.values(), default=0.0) >= e.thresholds.related:
+        return None
+    closest = max(likeness, key=lambda name: abs(likeness[name]))
+    return Verdict(
+        "unrelated",
+        "statistical",
+        "unrelated",
+        f"its matrices are no more like those of {listed(likeness)} than independent ones are: "
+        f"the largest cosine is {likeness[closest]:.4f}, and "
+        f"{max(crossed.values(), default=0.0):.4f} between layers of any number.",
+        {
+            **{f"cosine_{name}": value for name, value in likeness.items()},
+            **{f"crossed_{name}": value for name, value in crossed.items()},
+        },
+    )
+
+
+def fine_tune(e: Facts) -> Verdict | None:
+    """Displaced from one checkpoint in a direction that no other one explains."""
+    limits = e.thresholds
+    likeness = e.likeness[e.origin]
+    explained = e.origin_r2 if e.origin_r2 == e.origin_r2 else 0.0
+    near = e.distance_floors[e.origin] <= limits.near
+    moved_alone = e.stray_share is None or e.stray_share > limits.stray_share
+    if not e.blended and e.r2_slices >= limits.explained:
+        # The base itself, scaled, explains it: that is no direction of its own.
+        return None
+    if e.replay is not None and e.replay.kind == "merge":
+        # So much of it is reproduced that the direction is not its own.
+        return None
+    own_direction = explained <= limits.own_direction or (near and moved_alone)
+    # Without any matrix there is no likeness to ask for.
+    is_relative = likeness != likeness or likeness >= limits.related
+    if not (own_direction and is_relative) or e.strange_share > limits.strange_share:
+        return None
+    others = [name for name in (e.base, *e.weights) if name != e.origin]
+    against = (
+        f"{listed(others)} {'explains' if len(others) == 1 else 'explain'} {explained:.1%} of it"
+        if others
+        else "no parent was offered that could explain it"
+    )
+    equal = e.equal[e.origin] / e.elements
+    moved = e.displacement()
+    low_rank = f" {moved}" if moved is not None and moved.rank is not None else ""
+    return Verdict(
+        "fine-tune",
+        "statistical",
+        "fine_tune",
+        f"it is {e.origin}, displaced in a direction of its own: {against}. "
+        f"{equal:.1%} of the elements are unchanged.{low_rank}{coverage_clause(e)}",
+        {
+            "parent": e.origin,
+            **({} if not low_rank or moved is None else {"rank": moved.rank}),
+            "equal_share": equal,
+            "origin_r2": explained,
+            "cosine": likeness,
+            "distance_floors": e.distance_floors[e.origin],
+        },
+    )
+
+
+def undetermined(e: Facts) -> Verdict:
+    """Nothing else applies."""
+    limits = e.thresholds
+    blend = e.is_blend and e.r2_slices >= limits.explained
+    if e.replay is not None and e.replay.kind == "merge":
+        replay = e.replay
+        text = (
+            f"{replay.text}, reproduces {replay.share:.2%} of the elements, decoys in place of its "
+            f"parents {replay.decoy_share:.2%}: a merge in arithmetic that is not known here, or "
+            "one changed a little. The tool that made it, or its recipe, would decide."
+        )
+    elif blend and limits.merge_residual < e.residual_floors_slices < limits.changed_residual:
+        text = (
+            f"a blend of {blend_text(e)} explains {e.r2_slices:.2%} of the displacement and leaves "
+            f"{e.residual_floors_slices:.2f} times the rounding of the child's dtype: a merge "
+            "computed in low precision leaves as much, and so does a merge changed by as little. "
+            "Replaying the arithmetic would decide."
+        )
+    elif e.strange_share > limits.strange_share:
+        text = (
+            f"{e.strange_share:.1%} of the child lies in matrices that are no relatives of "
+            f"those of the same name in {e.origin}, and {e.equal[e.origin] / e.elements:.1%} is "
+            "unchanged: layers may have been moved or taken from elsewhere. Pairing layers by "
+            "content would decide."
+        )
+    else:
+        text = (
+            f"the nearest checkpoint is {e.nearest}; the best blend of "
+            f"{listed(e.weights) or 'none'} explains {e.r2_slices:.1%} of the displacement, and "
+            "what is left is neither rounding nor a direction of its own. Other candidate parents, "
+            "or methods that are no weighted sums, would explain it."
+        )
+    return Verdict(
+        "undetermined",
+        "statistical",
+        "undetermined",
+        text + coverage_clause(e),
+        {
+            **fit_numbers(e),
+            "nearest": e.nearest,
+            "origin": e.origin,
+            "origin_r2": e.origin_r2,
+            **({} if e.replay is None else replay_numbers(e.replay)),
+        },
+    )

@@ -1,0 +1,98 @@
+"""Sentences that several rules share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from parentage.support import listed
+
+if TYPE_CHECKING:
+    from parentage.verdict.facts import Facts, ReplayFacts
+
+
+def fit_numbers(e: Facts) -> dict[str, float | int | str | None]:
+    """Return the numbers of the fit that stand beside a verdict."""
+    # Where a recipe was carried out its weights count, not those of least squares.
+    known = e.replay.weights if e.replay is not None else {}
+    weights = {name: known.get(name, 0.0) for name in e.weights} if known else e.weights
+    return {
+        **{f"weight_{name}": weight for name, weight in weights.items()},
+        "r2": e.r2,
+        "r2_slices": e.r2_slices,
+        "residual_floors": e.residual_floors,
+        "residual_floors_slices": e.residual_floors_slices,
+        "coverage": e.coverage,
+    }
+
+
+def replay_numbers(replay: ReplayFacts) -> dict[str, float | int | str | None]:
+    """Return what the best recipe reproduces, as it stands beside a verdict."""
+    return {
+        "replayed": replay.elements,
+        "mismatched": replay.mismatched,
+        "explained": replay.explained,
+        "decoy_share": replay.decoy_share,
+    }
+
+
+def residual_places(e: Facts) -> str:
+    """Return sentences on where the remainder is, and of what rank."""
+    largest = [(name, share) for name, share in e.left_over.items() if share >= 0.01][:3]
+    said = ""
+    if largest:
+        said = " Of that, " + listed(f"{share:.0%} is in {name}" for name, share in largest) + "."
+    found = e.remainder()
+    return said if found is None or not str(found) else f"{said} {found}"
+
+
+def residual_numbers(e: Facts) -> dict[str, float | int | str | None]:
+    """Return how much a blend leaves over, where, and of what rank."""
+    found = e.remainder()
+    more: dict[str, float | int | str | None] = {}
+    if found is not None:
+        more = {
+            "changed_rank": found.rank,
+            "changed_low_rank": found.low,
+            "changed_matrices": found.matrices,
+            **{f"left_over_layer_{layer}": share for layer, share in found.layers.items()},
+        }
+    return {
+        "changed_energy": 1 - e.r2_slices,
+        **{f"left_over_{name}": share for name, share in e.left_over.items()},
+        **more,
+    }
+
+
+def blend_text(e: Facts) -> str:
+    """Return the blend as a sum: ``0.6000 parent + 0.4000 base``."""
+    parts = [f"{weight:.4f} {name}" for name, weight in e.blended.items()]
+    rest = 1.0 - sum(e.blended.values())
+    if abs(rest) >= e.thresholds.weight:
+        parts.append(f"{rest:.4f} {e.base}")
+    return " + ".join(parts).replace("+ -", "- ")
+
+
+def bias_warning(e: Facts) -> str:
+    """Return a sentence that says how far rounding can move the weights, if it can."""
+    worst = max((e.bias[name] for name in e.blended), default=0.0)
+    if worst < e.thresholds.bias:
+        return ""
+    return (
+        f" The displacements are near one unit in the last place, so rounding can move these "
+        f"weights by up to {worst:.2f}."
+    )
+
+
+def reading_verb(e: Facts) -> str:
+    """Return what was done with elements: all were compared, or some were read."""
+    return "compared" if e.sample is None else "read"
+
+
+def reading_clause(e: Facts) -> str:
+    """Return the clause that limits a statement about slices to what was read of them."""
+    return "" if e.sample is None else " where they were read"
+
+
+def coverage_clause(e: Facts) -> str:
+    """Return a sentence that says how much of the child was not compared, if any."""
+    return "" if e.coverage == 1.0 else f" {1 - e.coverage:.2%} of the child was not compared."

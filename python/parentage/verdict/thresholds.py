@@ -1,0 +1,73 @@
+"""Every threshold, with the figures it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What the rules compare with, and why.
+
+    Residuals are in units of the *floor*, the root mean square rounding error of the child's dtype.
+    Measured on merges and fine-tunes of three families of small models.
+    """
+
+    explained: float = 0.90
+    """Least R2 of a blend. Siblings reach 0.19, a grandchild against its parent 0.85, the worst
+    merge of displacements near one unit in the last place 0.93."""
+    merge_residual: float = 1.10
+    """Most residual of a merge rounded once: measured 0.95 to 1.004."""
+    changed_residual: float = 2.50
+    """Least residual that arithmetic does not account for: merges computed in bf16 reach 1.9."""
+    reproduced: float = 0.999
+    """Least share of elements that the recipe of a merge reproduces or explains. Methods whose
+    angles are sums over a tensor are known to a few units in the last place and reach 0.9995; half
+    a unit of noise leaves 0.61."""
+    decoy: float = 0.02
+    """Most that a recipe may leave, as a share of what decoys leave. Where displacements are tiny,
+    anything reproduces nearly everything."""
+    decisive: float = 100.0
+    """Least elements that decoys must miss for a recipe to be told from them."""
+    cells: float = 0.90
+    """Least share of elements that a blend must reproduce in float32 to leave no room."""
+    nearly: float = 0.80
+    """Share from which on what a recipe does not reproduce may well be arithmetic that is not known
+    here: fits of methods in bf16 stop at 0.82 to 0.97, half a unit of noise leaves 0.61."""
+    in_part: float = 0.10
+    """Least share of the elements in slices that a recipe gives all of, of a merge that was changed
+    in other slices: embeddings alone are as much. A recipe that is wrong gives all of none that
+    decoys miss."""
+    amiss: float = 0.05
+    """Least share of elements that a recipe does not give of the slices that were changed, where it
+    gives others whole in float32: weights of their own would have shown in their cells."""
+    partial: float = 0.30
+    """Least share of what decoys leave that a recipe reproduces of a merge that was changed."""
+    near: float = 1.50
+    """A child within so many floors of one checkpoint differs from it by no more than rounding."""
+    stray_share: float = 1e-3
+    """Most elements that a merge changes where no parent differs from the base."""
+    stray_elements: int = 1000
+    """Least elements without a moved parent for their share to count."""
+    own_direction: float = 0.30
+    """Most R2, seen from its origin, of a fine-tune in a direction of its own. The largest seen is
+    0.24; blends that sparsify (DARE) start at 0.38."""
+    origin: float = 0.50
+    """Most squared distance from a parent, as a share of that from the base, for the parent to be
+    an origin: a grandchild keeps 0.20 of it; a sibling that drifted far, 0.88."""
+    strange_share: float = 0.01
+    """Most share of the child in matrices that are no relatives of those of its origin."""
+    related: float = 0.50
+    """Least cosine of the weights themselves for a relative: continued training keeps 0.95."""
+    unrelated: float = 0.10
+    """Most cosine of the weights themselves of a stranger, over matrices: measured 0.00."""
+    weight: float = 0.01
+    """Least weight of a parent that a blend is said to hold."""
+    significance: float = -3.0
+    """Most log10 p, Holm-adjusted, of such a parent."""
+    bias: float = 0.01
+    """Least distance by which rounding can move a weight for that to be said beside it."""
+    condition: float = 1e6
+    """Least condition number of parents that can not be told apart."""
+    coverage: float = 0.50
+    """Least share of the child's elements that must have been compared."""

@@ -1,0 +1,39 @@
+"""Verdicts: kind, level, rule, text and numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KINDS = (
+    "identical",
+    "re-encoded",
+    "merge",
+    "merge-then-changed",
+    "fine-tune",
+    "assembled",
+    "unrelated",
+    "undetermined",
+)
+"""Every verdict, as written in evidence and accepted by ``--fail-on``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A kind, the level of its evidence, the rule that decided and the numbers that met it."""
+
+    kind: str
+    """One of :data:`KINDS`."""
+    level: str
+    """``exact`` (bytes reproduced), ``statistical`` or ``circumstantial``."""
+    rule: str
+    """The name of the rule in this file."""
+    text: str
+    """What it means, in a sentence or two."""
+    numbers: Mapping[str, float | int | str | None]
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({self.level}): {self.text}"
