@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from conftest import BF16, opened
 from parentage.align import align
-from parentage.hypothesise import WINDOW, Findings, Located, Peaks, locate, peaks, pooled
-from parentage.sample import Sample
+from parentage.hypothesise import WINDOW, SampleEstimates, Located, Peaks, locate, peaks, pooled
+from parentage.sample import SearchSample
 from parentage.stream import Options
 
 F16, F32, F64 = np.float16, np.float32, np.float64
@@ -108,31 +108,31 @@ def found_in(
     parents: Sequence[str],
     controls: Iterable[str] = (),
     **options: Any,
-) -> Findings:
+) -> SampleEstimates:
     """Write the family and a child of it, and return what a sample shows of them."""
     names = ("base", *parents, *controls)
     others = [opened(folder, name, stored(family[name])) for name in names]
     alignment = align(opened(folder, "child", child), others)
-    return Findings(alignment, names, len(parents), Options(**({"threads": 2} | options)))
+    return SampleEstimates(alignment, names, len(parents), Options(**({"threads": 2} | options)))
 
 
 FAMILY = made(FAR)
 
 
-def sampled(folder: Path, child: Tensors, parents: Sequence[str], family: Any = None) -> Sample:
+def sampled(folder: Path, child: Tensors, parents: Sequence[str], family: Any = None) -> SearchSample:
     return found_in(folder, family or FAMILY, child, parents).sample
 
 
-def peak(sample: Sample, axis: int = 1, **options: Any) -> Peaks:
+def peak(sample: SearchSample, axis: int = 1, **options: Any) -> Peaks:
     weights = np.zeros((len(sample.slices), sample.columns - 1))
     return peaks(sample, weights, axis, groups_of(sample), **options)
 
 
-def groups_of(sample: Sample) -> Array:
+def groups_of(sample: SearchSample) -> Array:
     return np.zeros(len(sample.slices), dtype=np.intp)
 
 
-def located(sample: Sample, start: Sequence[float], axes: list[int], **options: Any) -> Located:
+def located(sample: SearchSample, start: Sequence[float], axes: list[int], **options: Any) -> Located:
     return locate(sample, np.array([start]), axes, groups_of(sample), **options)
 
 

@@ -8,7 +8,7 @@ from conftest import BF16, family_path, opened
 from parentage import _core
 from parentage.align import align
 from parentage.checkpoint import Checkpoint
-from parentage.sample import GROUPS, Collected, Runs, Sampling
+from parentage.sample import GROUPS, SampledSums, Runs, Sampling
 from parentage.statistics import full_pass
 from parentage.stream import Options, Program
 from test_stream import bits
@@ -53,7 +53,7 @@ def cut(alignment, length):
 def test_slices_that_are_read_whole_give_the_bits_of_a_full_pass():
     alignment = family_alignment("parent", "sibling")
     replays = [half_and_half(alignment)]
-    collected = Collected(alignment, 1, OPTIONS, replays)
+    collected = SampledSums(alignment, 1, OPTIONS, replays)
     collected.add(whole(alignment))
     expected = full_pass(alignment, 1, OPTIONS, replays=replays)
     assert bits(collected.statistics()) == bits(expected)
@@ -64,7 +64,7 @@ def test_slices_that_are_read_whole_give_the_bits_of_a_full_pass():
 def test_runs_of_everything_add_up_to_a_full_pass():
     alignment = family_alignment("parent", "sibling")
     replays = [half_and_half(alignment)]
-    collected = Collected(alignment, 1, OPTIONS, replays)
+    collected = SampledSums(alignment, 1, OPTIONS, replays)
     runs = cut(alignment, 1000)
     # In two parts, the later one first.
     for chosen in (runs.owner % 2 == 1, runs.owner % 2 == 0):
@@ -89,7 +89,7 @@ def test_threads_and_io_change_no_bit(options):
     alignment = family_alignment("parent")
     tables = []
     for each in (OPTIONS, options):
-        collected = Collected(alignment, 1, each)
+        collected = SampledSums(alignment, 1, each)
         collected.add(Sampling(alignment, 1 << 18, 0).fresh)
         tables.append(bits(collected.statistics()))
     assert tables[0] == tables[1]
@@ -117,7 +117,7 @@ def uneven(tmp_path_factory):
 
 
 def sampled(alignment, budget, seed):
-    collected = Collected(alignment, 1, OPTIONS)
+    collected = SampledSums(alignment, 1, OPTIONS)
     collected.add(Sampling(alignment, budget, seed).fresh)
     return collected.statistics()
 
@@ -171,7 +171,7 @@ def test_a_slice_with_one_run_has_no_standard_error_of_its_own(tmp_path):
 
 
 def test_a_group_that_is_left_out_is_gone_and_whole_slices_stay(uneven):
-    collected = Collected(uneven, 1, OPTIONS)
+    collected = SampledSums(uneven, 1, OPTIONS)
     runs = Sampling(uneven, uneven.plan.bytes(0, 2) // 4, 1).fresh
     collected.add(runs)
     everything = collected.statistics()

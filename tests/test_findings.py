@@ -11,7 +11,7 @@ from conftest import BF16
 from hypothesis import given
 from hypothesis import strategies as st
 from parentage.checkpoint import component_of, layer_of
-from parentage.hypothesise import Findings, Spelling
+from parentage.hypothesise import SampleEstimates, WrittenWeights
 from parentage.recipe import gradient, resolve
 from test_cells import (
     F16,
@@ -63,7 +63,7 @@ def plain(tmp_path_factory):
     return found_in(folder, FAMILY, blend(FAMILY, {"one": 0.6}), ["one", "other"])
 
 
-def plain_weights(spellings: list[Spelling]) -> list[dict[str, float]]:
+def plain_weights(spellings: list[WrittenWeights]) -> list[dict[str, float]]:
     return [dict(each.weights) for each in spellings]
 
 
@@ -328,9 +328,9 @@ def test_a_sample_from_another_origin_swaps_two_columns(plain):
 # Descriptions of values by slice.
 
 
-def described(f: Findings, values: Array, tolerance: float = 1e-6, known: Array | None = None):
-    held = np.ones(len(f.slices), dtype=bool) if known is None else known
-    return f.describe(values, np.full(len(f.slices), tolerance), held)
+def described(estimates: SampleEstimates, values: Array, tolerance: float = 1e-6, known: Array | None = None):
+    held = np.ones(len(estimates.slices), dtype=bool) if known is None else known
+    return estimates.describe(values, np.full(len(estimates.slices), tolerance), held)
 
 
 @given(st.integers(-2000, 2000), st.floats(-9e-7, 9e-7))

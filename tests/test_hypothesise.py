@@ -25,8 +25,8 @@ from parentage.hypothesise import (
     count_matches,
     hypothesise,
     is_copy,
-    is_table,
-    worth_streaming,
+    has_weights_per_slice,
+    select_for_full_pass,
 )
 from parentage.methods import from_json, to_mergekit
 from parentage.recipe import Ingredient, Recipe, gradient, resolve
@@ -545,7 +545,7 @@ STRANGERS = made({"one": 0.004, "two": 0.003}, seed=99)
 def test_wrong_parents_give_nothing_worth_carrying_out(tmp_path, child, parents):
     found = hypothesise(found_in(tmp_path, FAMILY, child, parents))
     assert not found or found[0].gain < LEAST_GAIN
-    assert worth_streaming(found, is_whole=True) == []
+    assert select_for_full_pass(found, is_whole=True) == []
 
 
 def test_decoys_reach_next_to_nothing_of_a_true_recipe(tmp_path):
@@ -571,7 +571,7 @@ def test_noise_leaves_a_gain_that_is_worth_carrying_out(tmp_path):
         child[tensor] = (whole.astype(F32) + noise).astype(BF16)
     found = hypothesise(found_in(tmp_path, FAMILY, child, ["one"]))
     assert LEAST_GAIN < found[0].gain < 0.9
-    assert worth_streaming(found, is_whole=True)[0] == found[0]
+    assert select_for_full_pass(found, is_whole=True)[0] == found[0]
 
 
 # The list itself.
@@ -615,21 +615,21 @@ def test_what_is_close_to_the_best_is_carried_out_too():
     best = hypothesis_of(0.9999)
     close = [hypothesis_of(0.9999 - i * 1e-4, nan) for i in range(1, 6)]
     far = hypothesis_of(0.99, nan)
-    assert worth_streaming([best, *close, far], is_whole=True) == [best]
-    found = worth_streaming([best, *close, far], is_whole=False)
+    assert select_for_full_pass([best, *close, far], is_whole=True) == [best]
+    found = select_for_full_pass([best, *close, far], is_whole=False)
     assert len(found) == MOST_STREAMED
     assert [each.share for each in found] == [0.9999, *(x.share for x in close[:2])]
     assert {each.decoy_share for each in found} == {0.02}
-    assert worth_streaming([best, far], is_whole=False) == [best]
-    assert worth_streaming([], is_whole=False) == []
+    assert select_for_full_pass([best, far], is_whole=False) == [best]
+    assert select_for_full_pass([], is_whole=False) == []
 
 
 def test_what_a_sample_refutes_is_not_carried_out_beside_what_reproduces_all_of_it():
     best, barely, refuted = (hypothesis_of(1.0 - count / 1e6) for count in (0, 20, 100))
-    found = worth_streaming([best, barely, refuted], is_whole=False)
+    found = select_for_full_pass([best, barely, refuted], is_whole=False)
     assert [each.mismatched for each in found] == [0, 20]
     one_off = hypothesis_of(1.0 - 1e-6)
-    assert len(worth_streaming([one_off, barely, refuted], is_whole=False)) == 3
+    assert len(select_for_full_pass([one_off, barely, refuted], is_whole=False)) == 3
 
 
 def test_the_gain_is_what_decoys_leave():
@@ -637,10 +637,10 @@ def test_the_gain_is_what_decoys_leave():
     assert hypothesis_of(0.8, 0.8).gain == 0.0
     assert hypothesis_of(1.0, 1.0).gain == 0.0
     assert hypothesis_of(0.1, 0.2).gain < 0.0
-    assert worth_streaming([hypothesis_of(0.99, 0.985)], is_whole=True) != []
-    assert worth_streaming([hypothesis_of(0.99, 0.99)], is_whole=True) == []
+    assert select_for_full_pass([hypothesis_of(0.99, 0.985)], is_whole=True) != []
+    assert select_for_full_pass([hypothesis_of(0.99, 0.99)], is_whole=True) == []
     unmeasured = hypothesis_of(0.99, float("nan"))
-    assert worth_streaming([unmeasured], is_whole=True) == []
+    assert select_for_full_pass([unmeasured], is_whole=True) == []
 
 
 def test_simple_recipes_come_before_those_that_say_more():
@@ -651,6 +651,6 @@ def test_simple_recipes_come_before_those_that_say_more():
     curve = replace(plain, ingredients=(Ingredient("one", {"gradient": [0.1, 0.2]}),))
     delta = Recipe("task_arithmetic", (Ingredient("one", 0.6),), "base")
     assert sorted([table, delta, digits, plain], key=complexity) == [plain, digits, delta, table]
-    assert is_table(table)
-    assert not any(map(is_table, (plain, digits, curve, delta)))
+    assert has_weights_per_slice(table)
+    assert not any(map(has_weights_per_slice, (plain, digits, curve, delta)))
     assert complexity(curve) > complexity(delta)

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from parentage.align import align
 from parentage.checkpoint import Checkpoint
-from parentage.hypothesise import RECOGNISERS, Findings, hypothesise
+from parentage.hypothesise import RECOGNISERS, SampleEstimates, hypothesise
 from parentage.hypothesise.recognise.masks import interpreted
 from parentage.hypothesise.recognise.masks import view as views
 from parentage.methods import METHODS, from_json, to_mergekit
@@ -227,7 +227,7 @@ CASES = [
 ]
 
 
-def findings(tmp_path: Path, child: Tensors, names: Sequence[str], **more: Tensors) -> Findings:
+def findings(tmp_path: Path, child: Tensors, names: Sequence[str], **more: Tensors) -> SampleEstimates:
     family = FAMILY | more
     stored = {name: {k: v.astype(BF16) for k, v in family[name].items()} for name in names}
     checkpoints = [opened(tmp_path, "child", child)]
@@ -235,9 +235,9 @@ def findings(tmp_path: Path, child: Tensors, names: Sequence[str], **more: Tenso
     return found(checkpoints, names)
 
 
-def found(checkpoints: Sequence[Checkpoint], names: Sequence[str]) -> Findings:
+def found(checkpoints: Sequence[Checkpoint], names: Sequence[str]) -> SampleEstimates:
     alignment = align(checkpoints[0], checkpoints[1:])
-    return Findings(alignment, tuple(names), len(names) - 1, Options(1))
+    return SampleEstimates(alignment, tuple(names), len(names) - 1, Options(1))
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

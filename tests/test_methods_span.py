@@ -17,10 +17,10 @@ from conftest import BF16, write_checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 from parentage.hypothesise import (
-    COPY,
+    COPY_DISTANCE,
     LEAST_GAIN,
     RECOGNISERS,
-    Findings,
+    SampleEstimates,
     Hypothesis,
     count_matches,
     hypothesise,
@@ -322,17 +322,17 @@ def stock_by_row(base: Array, parts: Sequence[Array]) -> Array:
     return F32(F32(mean * t) + F32(base * F32(F32(1) - t)))
 
 
-def counted(recipe: Recipe, f: Findings) -> dict[str, tuple[int, int]]:
+def counted(recipe: Recipe, estimates: SampleEstimates) -> dict[str, tuple[int, int]]:
     """Return the elements that a recipe reproduces and misses, by tensor."""
-    (found,) = count_matches([recipe], f.sample, f)
+    (found,) = count_matches([recipe], estimates.sample, estimates)
     pairs = zip(found.reproduced[:, 0].tolist(), found.mismatched[:, 0].tolist(), strict=True)
-    return {each.name: pair for each, pair in zip(f.slices, pairs, strict=True)}
+    return {each.name: pair for each, pair in zip(estimates.slices, pairs, strict=True)}
 
 
-def same_when_read_again(recipe: Recipe, f: Findings) -> bool:
+def same_when_read_again(recipe: Recipe, estimates: SampleEstimates) -> bool:
     again = from_json(recipe.to_json())
     assert again.to_json() == recipe.to_json()
-    return counted(again, f) == counted(recipe, f)
+    return counted(again, estimates) == counted(recipe, estimates)
 
 
 @pytest.mark.parametrize(
@@ -622,9 +622,9 @@ def scaled(
     return out, factors
 
 
-def resolved(recipe: Recipe, f: Findings) -> dict[str, float]:
-    values = resolve(recipe.parameters["scale"], f.slices)
-    return dict(zip((each.name for each in f.slices), values.tolist(), strict=True))
+def resolved(recipe: Recipe, estimates: SampleEstimates) -> dict[str, float]:
+    values = resolve(recipe.parameters["scale"], estimates.slices)
+    return dict(zip((each.name for each in estimates.slices), values.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("case", SCALES)
@@ -705,7 +705,7 @@ def test_a_trace_says_that_scaled_copies_are_a_merge(tmp_path):
     assert trace.recipe.parameters == {"scale": {"filters": {"self_attn": 0.7, "*": 1.0}}}
 
 
-@pytest.mark.parametrize("scale", [1.0 + 0.9 * COPY, None])
+@pytest.mark.parametrize("scale", [1.0 + 0.9 * COPY_DISTANCE, None])
 def test_a_scale_next_to_one_is_not_claimed(tmp_path, scale):
     """A tiny fine-tune is nearly a copy, and so is what some factor near 1 gives."""
     rng = np.random.default_rng(37)

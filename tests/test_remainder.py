@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import BF16
-from parentage.verdict import LOOKED_AT, SKETCH, SMALL_SIDE, Remainder
+from parentage.verdict import LOOKED_AT, SKETCH, SMALL_SIDE, Residual
 from parentage.verdict import residual as module
 from parentage.verdict.residual import _singular_values
 from test_cells import F32, F64, Tensors, blend, made
@@ -287,7 +287,7 @@ def test_infinite_elements_are_no_reason_to_warn(tmp_path):
 
 
 def said(layers: dict[int, float], *rest: Any) -> str:
-    return str(Remainder(layers, *rest))
+    return str(Residual(layers, *rest))
 
 
 @pytest.mark.parametrize(

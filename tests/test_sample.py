@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from parentage.align import align
 from parentage.checkpoint import Checkpoint
 from parentage.hypothesise import SEARCH, peaks
-from parentage.sample import BUDGET, LEAST, RUN, Sample, runs
+from parentage.sample import BUDGET, LEAST, RUN, SearchSample, runs
 from parentage.stream import Options, Program
 from test_cells import F32, made, stored
 
@@ -83,7 +83,7 @@ def test_slices_taken_some_at_a_time_change_no_bit(tmp_path, monkeypatch):
     weights = random.normal(0, 0.1, (len(groups), 2))
 
     def found(budget):
-        sample = Sample(alignment, 1, Options(2), budget)
+        sample = SearchSample(alignment, 1, Options(2), budget)
         program = Program(len(groups))
         results = [program.column(0), (program.column(1) - program.column(0)).round("BF16")]
         at = peaks(sample, weights, 1, groups)

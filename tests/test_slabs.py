@@ -13,7 +13,7 @@ from conftest import DTYPES
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from parentage.checkpoint import half_cells
-from parentage.hypothesise import CLOSE, LIMIT, SLACK, newton, polish
+from parentage.hypothesise import CLOSE, LIMIT, SLACK, newton, refine_inside_cells
 from test_cells import F32, F64, Array, bf16
 
 BITS = {1: np.uint8, 2: np.uint16, 4: np.uint32}
@@ -204,7 +204,7 @@ def test_weights_of_several_columns_are_found_together(count, seed):
     elements = with_child(columns(seed, count, 20_000, 0.002, thick), weights)
     start = weights.copy()
     start[1:] += 1e-3 * np.array([1, -1, 1])[:count]
-    found, (before, after) = polish(elements, start, list(range(1, 1 + count)), "BF16")
+    found, (before, after) = refine_inside_cells(elements, start, list(range(1, 1 + count)), "BF16")
     assert before == pytest.approx(admitting(elements, start), abs=2)
     assert before < after == len(elements)
     # The room that cells leave all weights together is no wider.
@@ -219,7 +219,7 @@ def test_tiny_cells_tell_weights_the_more_sharply(count, off):
     elements = with_child(columns(1, count, 20_000, 0.004, usual), weights)
     start = weights.copy()
     start[1:] += off * np.array([1, -1, 1])[:count]
-    found, (_, after) = polish(elements, start, list(range(1, 1 + count)), "BF16")
+    found, (_, after) = refine_inside_cells(elements, start, list(range(1, 1 + count)), "BF16")
     # From far off, steps end on the way; searches by column come within 1e-4 before.
     assert np.abs(found - weights).max() < (1e-5 if off > 1e-4 else 2e-7)
     assert off > 1e-4 or after == len(elements)
@@ -229,11 +229,11 @@ def test_the_base_moves_where_it_may_and_what_may_not_move_is_held():
     weights = np.array([-0.1, 0.4, 0.25])
     elements = with_child(columns(4, 2, 20_000, 0.002, thick), weights)
     start = weights + np.array([3e-4, -3e-4, 0.0])
-    found, (_, after) = polish(elements, start, [0, 1], "BF16")
+    found, (_, after) = refine_inside_cells(elements, start, [0, 1], "BF16")
     assert after == len(elements)
     assert np.abs(found - weights).max() < 1e-6
     assert found[2] == weights[2]
-    held = polish(elements, start, [1, 2], "BF16")[0]
+    held = refine_inside_cells(elements, start, [1, 2], "BF16")[0]
     assert held[0] == start[0]
 
 
@@ -259,7 +259,7 @@ def test_no_fewer_cells_admit_what_is_returned(seed, count, kind, off):
     start = weights + off * rng.normal(0, 1, len(weights)) * (weights != 0.0)
     given_weights = start.copy()
     axes = list(range(1, 1 + count))
-    found, (before, after) = polish(elements, start, axes, "BF16")
+    found, (before, after) = refine_inside_cells(elements, start, axes, "BF16")
     assert np.array_equal(start, given_weights)
     assert found[[0, -1]].tolist() == [0.0, 0.0]
     assert after >= before
@@ -277,7 +277,7 @@ def test_parents_that_are_multiples_of_each_other_do_no_harm(factor):
     double = elements[:, 0] + factor * (elements[:, 1] - elements[:, 0])
     elements = np.stack([elements[:, 0], elements[:, 1], double, elements[:, -1]], axis=1)
     start = np.array([0.0, 0.6 - 0.2 * factor + 5e-4, 0.2])
-    found, (before, after) = polish(elements, start, [1, 2], "BF16")
+    found, (before, after) = refine_inside_cells(elements, start, [1, 2], "BF16")
     assert np.isfinite(found).all()
     assert after >= before == pytest.approx(admitting(elements, start), abs=2)
     if factor != 0.0:
@@ -292,7 +292,7 @@ def test_parents_that_are_the_base_have_any_weight():
     child = np.where(np.arange(5000) % 2, base, np.nextafter(base.astype(F32), F32(1)))
     elements = np.stack([base, base, base, child], axis=1)
     start = np.array([0.0, 0.4, 0.2])
-    found, counts = polish(elements, start, [1, 2], "BF16")
+    found, counts = refine_inside_cells(elements, start, [1, 2], "BF16")
     assert np.array_equal(found, start)
     assert counts.tolist() == [5000, 5000]
 
@@ -318,8 +318,8 @@ def without(column: int, value: float) -> tuple[Array, Array]:
 def test_elements_that_are_no_numbers_are_left_out(column, value):
     elements, more = without(column, value)
     start = np.array(TRUE[2]) + OFF
-    expected, counts = polish(elements, start, [1, 2], "BF16")
-    found, again = polish(more, start, [1, 2], "BF16")
+    expected, counts = refine_inside_cells(elements, start, [1, 2], "BF16")
+    found, again = refine_inside_cells(more, start, [1, 2], "BF16")
     assert np.array_equal(found, expected)
     assert np.array_equal(again, counts)
 
@@ -328,7 +328,7 @@ def test_elements_that_are_no_numbers_are_left_out(column, value):
 def test_too_few_elements_leave_weights_as_they_are(rows):
     elements = with_child(columns(3, 2, 8, 0.002, thick), np.array(TRUE[2]))[:rows]
     start = np.array([0.0, 0.36, 0.3])
-    found, (before, after) = polish(elements, start, [1, 2], "BF16")
+    found, (before, after) = refine_inside_cells(elements, start, [1, 2], "BF16")
     assert np.array_equal(found, start)
     assert before == after
 
@@ -340,8 +340,8 @@ def test_elements_of_no_blend_do_not_take_part():
     strange = elements[::5].copy()
     strange[:, -1] += 4.0 * LIMIT * np.maximum(inward, outward)[::5]
     start = weights + OFF
-    expected, counts = polish(elements, start, [1, 2], "BF16")
-    found, again = polish(np.concatenate([elements, strange]), start, [1, 2], "BF16")
+    expected, counts = refine_inside_cells(elements, start, [1, 2], "BF16")
+    found, again = refine_inside_cells(np.concatenate([elements, strange]), start, [1, 2], "BF16")
     assert np.array_equal(found, expected)
     assert np.array_equal(again, counts)
 

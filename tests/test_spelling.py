@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from parentage.checkpoint import to_bf16
-from parentage.hypothesise import candidates, decimal, knots, regrade, spell, whole_ratio
+from parentage.hypothesise import candidates, shortest_decimal, fit_gradient, resample_knots, written_forms, whole_ratio
 from parentage.hypothesise.recognise.linear import effective
 from parentage.recipe import gradient
 
@@ -23,7 +23,7 @@ def test_short_decimals_are_spelled_first_and_the_values_last(weights, data):
     values = [
         w + data.draw(st.floats(-0.9, 0.9)) * t for w, t in zip(weights, tolerance, strict=False)
     ]
-    found = list(spell(values, tolerance, 0.0, own=False))
+    found = list(written_forms(values, tolerance, 0.0, own=False))
     chosen, base = found[0]
     assert chosen == weights
     assert base == pytest.approx(1.0 - sum(weights), abs=1e-9)
@@ -41,7 +41,7 @@ def test_ratios_of_whole_numbers_are_spelled(one, two):
     assume(one + two <= 24)
     total = one + two
     divisor = math.gcd(one, two)
-    found = list(spell([one / total], [3e-7], 0.0, own=False))
+    found = list(written_forms([one / total], [3e-7], 0.0, own=False))
     assert ([one / divisor], two / divisor) in found
 
 
@@ -56,7 +56,7 @@ def test_ratios_of_whole_numbers_are_spelled(one, two):
 )
 def test_a_base_with_a_weight_of_its_own_is_spelled_first(weights, free):
     values = [w + 1e-8 for w in weights]
-    chosen, base = next(spell(values, [3e-7] * len(weights), free - 1e-8, own=True))
+    chosen, base = next(written_forms(values, [3e-7] * len(weights), free - 1e-8, own=True))
     assert chosen == weights
     assert base == pytest.approx(1.0 + free - sum(weights), abs=1e-6)
 
@@ -64,7 +64,7 @@ def test_a_base_with_a_weight_of_its_own_is_spelled_first(weights, free):
 @given(st.integers(-900, 900), st.lists(SHORT, min_size=1, max_size=2))
 def test_a_base_with_a_weight_of_its_own_keeps_it(thousandths, weights):
     free = thousandths / 1000.0
-    for chosen, base in spell(weights, [1e-6] * len(weights), free, own=True):
+    for chosen, base in written_forms(weights, [1e-6] * len(weights), free, own=True):
         assert sum(chosen) + base == pytest.approx(1.0 + free, abs=1e-5)
 
 
@@ -126,11 +126,11 @@ def test_ratios_are_whole_and_smallest(parts, error):
 @given(st.integers(-(10**6), 10**6), st.floats(-1, 1), st.sampled_from([1e-9, 1e-7, 1e-5]))
 def test_decimals_are_the_shortest_within_the_tolerance(millionths, error, tolerance):
     value = millionths / 1e6 + error * tolerance
-    found = decimal(value, tolerance)
+    found = shortest_decimal(value, tolerance)
     assert abs(found - value) <= tolerance
     shorter = [d for d in range(1, 9) if abs(round(value, d) - value) <= tolerance]
     assert found == (round(value, shorter[0]) if shorter else value)
-    assert decimal(found, tolerance / 10.0) == pytest.approx(found, abs=tolerance)
+    assert shortest_decimal(found, tolerance / 10.0) == pytest.approx(found, abs=tolerance)
 
 
 @given(st.lists(st.integers(-100, 100), min_size=1, max_size=6), st.integers(2, 12), st.data())
@@ -140,7 +140,7 @@ def test_knots_are_few_and_come_to_the_values(hundredths, count, data):
     values = np.array([gradient(inner, x) for x in t])
     held = np.array(data.draw(st.lists(st.booleans(), min_size=count, max_size=count)))
     assume(held.any())
-    found = knots(values, t, held, np.full(count, 1e-6))
+    found = fit_gradient(values, t, held, np.full(count, 1e-6))
     assert len(found) <= max(count, len(inner))
     again = np.array([gradient(found, x) for x in t])
     assert np.abs(again - values)[held].max() <= 2e-6
@@ -151,16 +151,16 @@ def test_knots_are_few_and_come_to_the_values(hundredths, count, data):
 def test_knots_of_one_value_are_one():
     t = [0.0, 0.5, 1.0]
     every = np.ones(3, dtype=bool)
-    assert knots(np.full(3, 0.25), t, every, np.full(3, 1e-9)) == [0.25]
+    assert fit_gradient(np.full(3, 0.25), t, every, np.full(3, 1e-9)) == [0.25]
     bent = np.array([0.1, 0.9, 0.1])
-    assert knots(bent, t, every, np.full(3, 1e-9)) == [0.1, 0.9, 0.1]
-    assert knots(bent, t, np.array([True, False, True]), np.full(3, 1e-9)) == [0.1]
+    assert fit_gradient(bent, t, every, np.full(3, 1e-9)) == [0.1, 0.9, 0.1]
+    assert fit_gradient(bent, t, np.array([True, False, True]), np.full(3, 1e-9)) == [0.1]
 
 
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=5), st.integers(1, 4))
 def test_regraded_knots_interpolate_alike(values, times):
     number = 1 + times * max(len(values) - 1, 1)
-    found = regrade(values, number)
+    found = resample_knots(values, number)
     assert len(found) == number
     for t in np.linspace(0, 1, 13):
         assert gradient(found, t) == pytest.approx(gradient(values, t), abs=1e-12)

@@ -12,10 +12,10 @@ from conftest import BF16, family_path, write_checkpoint
 from parentage.align import pair
 from parentage.checkpoint import open_all
 from parentage.cli import run
-from parentage.hypothesise import Findings
+from parentage.hypothesise import SampleEstimates
 from parentage.pipeline import SampleRequest, TraceInputs, with_preview
 from parentage.pipeline import sequential as sure
-from parentage.sample import Sample
+from parentage.sample import SearchSample
 from parentage.stream import Options
 
 LAYERS, SHAPE = 12, (128, 512)
@@ -205,8 +205,8 @@ def case_of(folders, budget):
     inputs = open_all(folders["blend"], folders["base"], [folders["parent"]], [])
     options = Options(2)
     alignment = pair(inputs, options)
-    findings = Findings(alignment, tuple(each.name for each in inputs.others), 1, options)
-    findings.sample = findings.small = Sample(alignment, 1, options, budget)
+    findings = SampleEstimates(alignment, tuple(each.name for each in inputs.others), 1, options)
+    findings.sample = findings.small = SearchSample(alignment, 1, options, budget)
     return TraceInputs(inputs, alignment, options, findings, [], [])
 
 

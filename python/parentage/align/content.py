@@ -120,7 +120,7 @@ def layer_map(child: Checkpoint, base: Checkpoint, options: Options) -> dict[int
 def _matrices(checkpoint: Checkpoint) -> dict[tuple[str, tuple[int, ...]], list[Tensor]]:
     """Return matrices that occur in several layers, by name without the layer, and shape."""
     kinds: dict[tuple[str, tuple[int, ...]], list[Tensor]] = defaultdict(list)
-    placed = zip(checkpoint.tensors.values(), places_of(checkpoint), strict=True)
+    placed = zip(checkpoint.tensors.values(), places_of(checkpoint.core), strict=True)
     for tensor, (component, layer, _) in placed:
         if len(tensor.shape) != 2 or tensor.elements < LEAST_ELEMENTS:
             continue
@@ -136,7 +136,7 @@ def _matrices(checkpoint: Checkpoint) -> dict[tuple[str, tuple[int, ...]], list[
 
 def pair(inputs: Inputs, options: Options) -> Alignment:
     """Align by name, and by content where the layers of the child are not those of the base."""
-    if body_layers(inputs.child) == body_layers(inputs.base):
+    if body_layers(inputs.child.core) == body_layers(inputs.base.core):
         alignment = align(inputs.child, inputs.others)
         if not strange_layers(alignment, options):
             return alignment

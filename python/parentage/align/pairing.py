@@ -54,7 +54,7 @@ def _align(
     slices: list[Slice] = []
     unaligned: list[Unaligned] = []
     paired: list[set[int]] = [set() for _ in others]
-    places = places_of(child)
+    places = places_of(child.core)
     # The positions of relatives are mostly the same, so that one object does for all of them.
     whole = [Extent(tensor, 0) for tensor in range(max(map(len, cores)))]
     mates = zip(*(_mates(child, other, pairing) for other in others), strict=True)

@@ -7,6 +7,7 @@ from .dtypes import MERGEKIT_DTYPES as MERGEKIT_DTYPES
 from .dtypes import SIGNIFICANDS as SIGNIFICANDS
 from .dtypes import STORED as STORED
 from .dtypes import dtype_class as dtype_class
+from .roles import Columns as Columns
 from .roles import Inputs as Inputs
 from .roles import open_all as open_all
 from .rounding import half_cells as half_cells

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from parentage.support import portion, share_heaps, size
+from parentage.support import Portion, share_heaps, size
 from parentage.verdict import KINDS
 
 if TYPE_CHECKING:
@@ -41,18 +41,17 @@ class Size(click.ParamType):  # type: ignore[type-arg]
             self.fail(str(error), param, ctx)
 
 
-class Portion(click.ParamType):  # type: ignore[type-arg]
+class PortionType(click.ParamType):  # type: ignore[type-arg]
     """Bytes, or a share of everything: 5GB, 0.2%."""
 
     name = "portion"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:
-        """Return the text, if it is a portion."""
+    def convert(self, value: Any, param: Any, ctx: Any) -> Portion:
+        """Return the portion that the text says."""
         try:
-            portion(value)
+            return Portion.parse(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
-        return str(value)
 
 
 def _paths(
@@ -130,7 +129,7 @@ def cli() -> None:
     help=f"Exit with status 1 on this verdict. Can be repeated. One of: {', '.join(KINDS)}.",
 )  # fmt: skip
 @click.option(
-    "--sample", type=Portion(), metavar="AMOUNT",
+    "--sample", type=PortionType(), metavar="AMOUNT",
     help="Read a sample spread over every tensor: bytes over all checkpoints (5GB), or a share of "
     "what there is to read (0.2%). Its verdict says what it rests on, and is never exact.",
 )  # fmt: skip
@@ -166,7 +165,7 @@ def trace(
     as_json: bool,
     layers: bool,
     fail_on: tuple[str, ...],
-    sample: str | None,
+    sample: Portion | None,
     seed: int,
     until_sure: bool,
     threads: int | None,
@@ -224,7 +223,7 @@ def trace(
         _check_output(output)
     from parentage import pipeline
 
-    with terminal.watching() as watcher:
+    with terminal.watching() as progress:
         found = pipeline.trace(
             child,
             base=base,
@@ -239,7 +238,7 @@ def trace(
             io=io,
             output=output,
             resume=resume,
-            watcher=watcher,
+            progress=progress,
             note=terminal.note,
         )
     if output is not None:
@@ -350,14 +349,14 @@ def replay(
     # What can not be written is refused before hours are spent on comparing.
     writing = None if folder is None else plan_write(read, parents, folder, shard_size, options)
     compared = written = None
-    with terminal.watching() as watcher:
+    with terminal.watching() as progress:
         if child is not None:
             compared = compare(
                 read, parents, child,
-                threads=threads, tile_bytes=tile_size, io=io, watcher=watcher,
+                threads=threads, tile_bytes=tile_size, io=io, progress=progress,
             )  # fmt: skip
         if writing is not None:
-            written = writing.run(child, watcher)
+            written = writing.run(child, progress)
     if as_json:
         found = document(
             read,
@@ -468,14 +467,14 @@ def bench(
         # Minutes of measuring are not to end in a picture that can not be drawn.
         check(plot)
         _check_output(plot.parent)
-    with terminal.watching() as watcher:
+    with terminal.watching() as progress:
         found = measure(
             checkpoints,
             size=int(gib * 2**30),
             runs=runs,
             threads=threads,
             folder=folder,
-            watcher=watcher,
+            progress=progress,
             note=terminal.note,
         )
     if plot is not None:

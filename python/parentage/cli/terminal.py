@@ -14,15 +14,17 @@ from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     DownloadColumn,
-    Progress,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.progress import Progress as RichProgress
 from rich.table import Table
 from rich.text import Text
 
 from parentage.checkpoint import COMPONENTS
+from parentage.evidence import rows_of
+from parentage.stream import SILENT, Preview, Progress
 from parentage.support import percent, printable
 from parentage.verdict import Thresholds
 
@@ -30,11 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
+    import polars as pl
+
     from parentage.bench import Bench
     from parentage.checkpoint import Checkpoint
     from parentage.evidence import Trace
     from parentage.replay import Comparison, Written
-    from parentage.sample import Sampled
     from parentage.verdict import Outcome, Verdict
 
 _STYLES = {
@@ -86,19 +89,17 @@ class Terminal:
         if not self.quiet:
             self.err.print(Text(printable(message)), soft_wrap=True)
 
-    def watcher(self) -> Bar | None:
-        """Return what shows progress, on terminals, and first looks; ``None`` if quiet."""
-        return None if self.quiet else Bar(self.err)
-
     @contextmanager
-    def watching(self) -> Iterator[Bar | None]:
-        """Give :meth:`watcher`, and take it away at the end, whatever comes."""
-        watcher = self.watcher()
+    def watching(self) -> Iterator[Progress]:
+        """Give what shows progress, on terminals, and first looks; nothing of it if quiet."""
+        if self.quiet:
+            yield SILENT
+            return
+        bar = Bar(self.err)
         try:
-            yield watcher
+            yield bar
         finally:
-            if watcher is not None:
-                watcher.stop()
+            bar.stop()
 
     def verdict(self, verdict: Verdict) -> None:
         """Print a verdict with its rule."""
@@ -119,9 +120,9 @@ class Terminal:
             self._recipe(trace.outcome)
         if trace.inputs.parents or trace.inputs.controls:
             self._weights(trace)
-        self._groups(trace, trace.components.to_dicts(), "component")
+        self._groups(trace, trace.components, "component")
         if layers and trace.layers.height:
-            self._groups(trace, trace.layers.to_dicts(), "layer")
+            self._groups(trace, trace.layers, "layer")
         self._coverage(trace)
         self._digests(trace)
 
@@ -154,46 +155,47 @@ class Terminal:
         self.out.print(Padding(table, (0, 0, 1, 2)))
 
     def _weights(self, trace: Trace) -> None:
-        row = trace.model.row(0, named=True)
+        columns = trace.inputs.columns
+        ((row, single),) = rows_of(trace.model, columns)
         table = _table(
             "", "cells", "least squares", "std. error", "cosine", "log10 p", "bits equal",
             "|d| in ulp",
         )  # fmt: skip
         notes = []
-        for each in trace.inputs.parents:
-            name = each.name
-            bias = row[f"rounding_bias_{name}"]
+        for name in columns.parents:
+            own = single[name]
+            bias = own["rounding_bias"]
             near = bias is not None and bias >= Thresholds().bias
             if near:
                 notes.append(
-                    f"{name}: a median displacement is {row[f'displacement_ulps_{name}']:g} units "
+                    f"{name}: a median displacement is {own['displacement_ulps']:g} units "
                     f"in the last place; rounding alone can move this weight by {bias:.2f}"
                 )
             table.add_row(
                 _text(name),
-                _cells(row, name),
-                _number(row[f"ols_{name}"], ".4f") + ("*" if near else ""),
-                _number(row[f"se_{name}"], ".1e"),
-                _number(row[f"cosine_{name}"], ".4f"),
-                _number(row[f"log10_p_{name}"], ".1f"),
-                _share(row[f"bit_equal_{name}"], row["n"]),
-                _number(row[f"displacement_ulps_{name}"], "g"),
+                _cells(own),
+                _number(own["ols"], ".4f") + ("*" if near else ""),
+                _number(own["se"], ".1e"),
+                _number(own["checkpoint_cosine"], ".4f"),
+                _number(own["checkpoint_log10_p"], ".1f"),
+                _share(own["bit_equal"], row["n"]),
+                _number(own["displacement_ulps"], "g"),
             )
-        weights = [row[f"ols_{each.name}"] for each in trace.inputs.parents]
-        base = trace.inputs.base.name
+        weights = [single[name]["ols"] for name in columns.parents]
+        base = columns.base
         rest = None if None in weights or not weights else 1.0 - sum(weights)
-        equal = _share(row[f"bit_equal_{base}"], row["n"])
+        equal = _share(single[base]["bit_equal"], row["n"])
         table.add_row(_text(f"{base} (base)"), "", _number(rest, ".4f"), "", "", "", equal, "")
-        for each in trace.inputs.controls:
-            name = each.name
+        for name in columns.controls:
+            own = single[name]
             table.add_row(
                 _text(f"{name} (control, alone)"),
                 "",
-                _number(row[f"control_{name}"], ".4f"),
+                _number(own["alone"], ".4f"),
                 "",
-                _number(row[f"cosine_{name}"], ".4f"),
-                _number(row[f"log10_p_{name}"], ".1f"),
-                _share(row[f"bit_equal_{name}"], row["n"]),
+                _number(own["checkpoint_cosine"], ".4f"),
+                _number(own["checkpoint_log10_p"], ".1f"),
+                _share(own["bit_equal"], row["n"]),
                 "",
             )
         self.out.print(table)
@@ -210,8 +212,9 @@ class Terminal:
                 )
             )
 
-    def _groups(self, trace: Trace, rows: list[dict[str, Any]], key: str) -> None:
-        parents = [each.name for each in trace.inputs.parents]
+    def _groups(self, trace: Trace, frame: pl.DataFrame, key: str) -> None:
+        columns = trace.inputs.columns
+        parents, rows = columns.parents, rows_of(frame, columns)
         headers = [f"{printable(name)}" for name in parents]
         replayed = trace.outcome is not None
         last = ["reproduced"] if replayed else []
@@ -219,14 +222,14 @@ class Terminal:
             key, "elements", "bits equal to base", *headers, "R2", "residual / rounding", *last
         )
         counts = Counter(trace.slices[key].to_list())
-        for row in rows:
-            weights = [_weight(row, name) for name in parents]
+        for row, single in rows:
+            weights = [_weight(single[name]) for name in parents]
             rounding = row["rounding_rms"]
             ratio = row["residual_rms"] / rounding if rounding else None
             table.add_row(
-                f"{row[key]} ({counts[row[key]]:,})",
+                f"{row[key]} ({counts[row[key]] // len(columns):,})",
                 f"{row['n']:,}",
-                _share(row[f"bit_equal_{trace.inputs.base.name}"], row["n"]),
+                _share(single[columns.base]["bit_equal"], row["n"]),
                 *weights,
                 _number(row["r2"], ".5f"),
                 _number(ratio, ".2f"),
@@ -234,11 +237,11 @@ class Terminal:
             )
         self.out.print(table)
         starred = [
-            (row[f"rounding_bias_{name}"], row[key])
-            for row in rows
+            (single[name]["rounding_bias"], row[key])
+            for row, single in rows
             for name in parents
-            if (row[f"rounding_bias_{name}"] or 0.0) >= Thresholds().bias
-            and row[f"cells_{name}"] is None
+            if (single[name]["rounding_bias"] or 0.0) >= Thresholds().bias
+            and single[name]["cells"] is None
         ]
         if starred:
             bias, where = max(starred)
@@ -254,7 +257,7 @@ class Terminal:
         compared = "compared" if trace.sample is None else "read a sample:"
         self.out.print(
             f"  {compared} {trace.elements:,} of {trace.elements_total:,} elements of "
-            f"{printable(trace.inputs.child.name)} ({share:.2%}), in {trace.slices.height:,} slices"
+            f"{printable(trace.inputs.child.name)} ({share:.2%}), in {trace.tables.number_of_slices:,} slices"
         )
         if row["excluded"]:
             self.out.print(
@@ -460,7 +463,7 @@ class Terminal:
             self.out.print(table)
 
 
-class Bar:
+class Bar(Progress):
     """A progress bar of bytes read, with speed and time left, gone when done; a line for all else.
 
     Where the console is no terminal, there is no bar, and first looks are lines of text alone.
@@ -468,7 +471,7 @@ class Bar:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._progress = Progress(
+        self._bar = RichProgress(
             TextColumn("reading"),
             BarColumn(),
             DownloadColumn(),
@@ -477,40 +480,40 @@ class Bar:
             console=console,
             transient=True,
         )
-        self._task = self._progress.add_task("read", total=None)
+        self._task = self._bar.add_task("read", total=None)
         self._stage = console.status("")
 
     def stage(self, text: str) -> None:
         """Show what begins in place of the bar."""
         if self._console.is_terminal:
-            self._progress.stop()
+            self._bar.stop()
             self._stage.update(Text(text))
             self._stage.start()
 
     def start(self, total: int) -> None:
         """Show the bar, from its beginning."""
-        self._progress.reset(self._task, total=total)
+        self._bar.reset(self._task, total=total)
         if self._console.is_terminal:
             self._stage.stop()
-            self._progress.start()
+            self._bar.start()
 
     def update(self, done: int) -> None:
         """Move the bar."""
-        self._progress.update(self._task, completed=done)
+        self._bar.update(self._task, completed=done)
 
-    def look(self, verdict: Verdict, sampled: Sampled) -> None:
+    def look(self, preview: Preview) -> None:
         """Print what a sample says while more is read."""
-        kind = (verdict.kind, _STYLES[verdict.kind])
-        number = "first look" if sampled.rounds == 1 else f"look {sampled.rounds}"
-        read = f", {percent(sampled.share)} read: "
-        level = f" ({verdict.level}, by rule {verdict.rule})"
+        kind = (preview.kind, _STYLES[preview.kind])
+        number = "first look" if preview.rounds == 1 else f"look {preview.rounds}"
+        read = f", {percent(preview.share)} read: "
+        level = f" ({preview.level}, by rule {preview.rule})"
         self._console.print(Text.assemble(number, read, kind, level), soft_wrap=True)
 
     def stop(self) -> None:
         """Take it away."""
         if self._console.is_terminal:
             self._stage.stop()
-            self._progress.stop()
+            self._bar.stop()
 
 
 def _console(*, color: bool, stderr: bool) -> Console:
@@ -549,9 +552,9 @@ def _number(value: float | None, form: str) -> str:
     return "-" if value is None else format(round(value, 9) + 0.0, form)
 
 
-def _cells(row: dict[str, Any], name: str) -> str:
+def _cells(own: dict[str, Any]) -> str:
     """Return the weight that the cells have, with the digits that they settle."""
-    cells, half_width = row[f"cells_{name}"], row[f"cells_half_width_{name}"]
+    cells, half_width = own["cells"], own["cells_half_width"]
     if cells is None:
         return ""
     if half_width < 1e-6:
@@ -559,16 +562,16 @@ def _cells(row: dict[str, Any], name: str) -> str:
     return f"{cells:.4f} ± {half_width:.4f}"
 
 
-def _weight(row: dict[str, Any], name: str) -> str:
+def _weight(own: dict[str, Any]) -> str:
     """Return the weight that the cells have; or that of least squares, with its error.
 
     A star says that rounding can move the latter further.
     """
-    if row[f"cells_{name}"] is not None:
-        return _cells(row, name)
-    bias = row[f"rounding_bias_{name}"]
+    if own["cells"] is not None:
+        return _cells(own)
+    bias = own["rounding_bias"]
     star = "*" if bias is not None and bias >= Thresholds().bias else " "
-    return f"{_number(row[f'ols_{name}'], '.4f')} ± {_number(row[f'se_{name}'], '.4f')}{star}"
+    return f"{_number(own['ols'], '.4f')} ± {_number(own['se'], '.4f')}{star}"
 
 
 def _share(count: int, of: int) -> str:

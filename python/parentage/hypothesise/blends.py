@@ -14,16 +14,16 @@ from parentage import _core
 from parentage.checkpoint import COMPONENTS, DIGITS, half_cells
 from parentage.hypothesise.cells import LEAST_NARROW, locate, peaks
 from parentage.hypothesise.written_weights import (
-    MOVED,
+    BF16_WEIGHT_ERROR,
     NEGLIGIBLE,
-    decimal,
     design_of,
-    knots,
-    regrade,
-    spell,
+    fit_gradient,
+    resample_knots,
+    shortest_decimal,
+    written_forms,
 )
 from parentage.recipe import layers, position, resolve
-from parentage.sample import Sample
+from parentage.sample import SearchSample
 from parentage.statistics import fit
 from parentage.stream import IO_OF_RUNS, Program
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from parentage.align import Alignment, Slice
+    from parentage.checkpoint import Columns
     from parentage.hypothesise.cells import Located
     from parentage.recipe import Setting
     from parentage.stream import Options
@@ -41,29 +42,29 @@ if TYPE_CHECKING:
 SEARCH = 1 << 16
 """Elements of each checkpoint that weights are searched on, before they are refined on more."""
 
-SHARP = 0.99
+FLOAT32_LEAST_SHARE = 0.99
 """Share of elements that float32 arithmetic reproduces of a merge done in it, at least."""
 
-COARSE = 0.35
+BF16_LEAST_SHARE = 0.35
 """Share of elements that float32 arithmetic reproduces of a merge done in bf16 or f16, at least:
 measured 0.6 to 0.9."""
 
-STRUCTURE = 0.01
+STRUCTURE_LEAST_GAIN = 0.01
 """Least gain in share for which weights are said to vary between slices."""
 
-SAID = 0.3
+CELLS_LEAST_SHARE = 0.3
 """Least share of cells that a weight must have to be called one: unrelated parents reach 0.07."""
 
-COPY = 0.003
+COPY_DISTANCE = 0.003
 """Distance from 0 and 1 within which the peak of a spectrum is that of copied elements."""
 
-IDLE = 0.02
+IDLE_MOST_WEIGHT = 0.02
 """Largest weight of a parent that may take no part, where nothing says that others are amiss."""
 
-OUTLYING = 0.02
+OUTLYING_MOST_SHARE = 0.02
 """Share of elements that may lie in slices that do not fit a description."""
 
-HOPELESS = 0.10
+LEAST_GAIN_OVER_COPIES = 0.10
 """Share, beyond what a copy of one checkpoint has, below which a search is not refined."""
 
 
@@ -91,7 +92,7 @@ class Blend:
 
 
 @dataclass(frozen=True, slots=True)
-class Spelling:
+class WrittenWeights:
     """Weights as a person would have written them."""
 
     weights: Mapping[str, Setting]
@@ -104,25 +105,20 @@ class Spelling:
     parameters: Mapping[str, Setting | bool | str] = field(default_factory=dict)
 
 
-class Findings:
+class SampleEstimates:
     """What a sample shows of a child, worked out when it is asked for."""
 
-    def __init__(
-        self, alignment: Alignment, names: tuple[str, ...], parents: int, options: Options
-    ) -> None:
-        """Take the names of the base, of so many ``parents``, and of controls."""
-        self.sample = Sample(alignment, parents, options)
+    def __init__(self, alignment: Alignment, columns: Columns, options: Options) -> None:
+        """Take a sample of the slices that pair; ``columns`` says who is who in it."""
+        self.sample = SearchSample(alignment, options)
         self.small = (
-            Sample(alignment, parents, options, SEARCH)
+            SearchSample(alignment, options, SEARCH)
             if int(self.sample.counts.sum()) > 2 * SEARCH
             else self.sample
         )
         self._alignment, self._options = alignment, options
         self.slices = alignment.slices
-        self.names = names
-        self.base = names[0]
-        self.parents = names[1 : 1 + parents]
-        self.columns = {name: i for i, name in enumerate(names)}
+        self.columns = columns
 
     def whole(self, index: int, columns: Sequence[int], most: int | None = None) -> Floats:
         """Return all elements of a slice, or the first, of some checkpoints and the child.
@@ -144,16 +140,16 @@ class Findings:
         """Return how far the rounding cells of values that the child stores reach down and up."""
         return half_cells(values, self.out_dtype)
 
-    def sample_from(self, origin: int) -> Sample:
+    def sample_from(self, origin: int) -> SearchSample:
         """Return the search sample with column ``origin`` and the base exchanged."""
-        order = list(range(len(self.names)))
+        order = list(range(len(self.columns.names)))
         order[0], order[origin] = order[origin], order[0]
-        return Sample(self._alignment, len(self.parents), self._options, SEARCH, order)
+        return SearchSample(self._alignment, self._options, SEARCH, order)
 
     @cached_property
     def raw_gram(self) -> Floats:
         """(S, N + 1, N + 1) inner products over the sample of whole checkpoints and the child."""
-        count = len(self.names)
+        count = len(self.columns.names)
         change = np.zeros((count + 1, count + 1))
         change[:, 0] = 1.0
         for i in range(1, count + 1):
@@ -178,7 +174,7 @@ class Findings:
         """Return one number for all slices, or by layer or slice: the simplest that fits.
 
         ``values`` and ``tolerance`` are (S,). Slices that are not ``known`` may have any value, and
-        so may those with :data:`OUTLYING` of the elements: in small slices other weights fit as
+        so may those with :data:`OUTLYING_MOST_SHARE` of the elements: in small slices other weights fit as
         well.
         """
         size = np.where(known, self.sample.weight, 0.0)
@@ -187,7 +183,7 @@ class Findings:
 
         def fits(candidate: Floats) -> bool:
             near = np.abs(np.nan_to_num(values) - candidate) <= tolerance
-            return float(size[~near].sum()) <= OUTLYING * float(size.sum())
+            return float(size[~near].sum()) <= OUTLYING_MOST_SHARE * float(size.sum())
 
         order = np.argsort(values[known])
         half = np.cumsum(size[known][order]) >= size.sum() / 2.0
@@ -214,7 +210,7 @@ class Findings:
                     return {"gradient": [float(x) for x in rounded]}
         return {
             "slices": {
-                each.name: decimal(float(value), min(float(width), 1e-3))
+                each.name: shortest_decimal(float(value), min(float(width), 1e-3))
                 for each, value, width in zip(
                     self.slices, np.nan_to_num(values, nan=middle), tolerance, strict=True
                 )
@@ -253,14 +249,14 @@ class Findings:
         total = float(gram.n[rows].sum())
         return float(gram.equal[rows].sum(axis=0).max()) / total if total else 0.0
 
-    def share(self, weights: Floats, sample: Sample | None = None) -> float:
+    def share(self, weights: Floats, sample: SearchSample | None = None) -> float:
         """Return the share of elements that weights (S, columns - 1) reproduce in float32."""
         program = Program(len(self.slices))
         base = program.column(0)
         total = base
         if np.any(weights[:, 0] != 0.0):
             total = program.fma(base, program.scalar(weights[:, 0]), total)
-        for i in range(1, 1 + len(self.parents)):
+        for i in self.columns.parent_indices:
             if np.any(weights[:, i] != 0.0):
                 delta = program.column(i) - base
                 total = program.fma(delta, program.scalar(weights[:, i]), total)
@@ -282,7 +278,7 @@ class Findings:
     def constant(self) -> Blend:
         """The best blend of one weight per parent for the whole model."""
         groups = np.zeros(len(self.slices), dtype=np.intp)
-        every = list(range(1, 1 + len(self.parents)))
+        every = list(self.columns.parent_indices)
         tries: list[tuple[list[int], float | None]] = [([i], None) for i in every]
         if len(every) > 1:
             tries += [(every, 0.1), (every, 0.6)]
@@ -299,10 +295,10 @@ class Findings:
 
         ``None`` where the constant blend leaves nothing to explain, or the sum is one.
         """
-        if self.constant.share >= SHARP:
+        if self.constant.share >= FLOAT32_LEAST_SHARE:
             return None
         groups = self.constant.groups
-        every = list(range(1, 1 + len(self.parents)))
+        every = list(self.columns.parent_indices)
         start = self.ols([0, *every], groups)[0]
         if abs(start[0]) <= NEGLIGIBLE:
             return None
@@ -335,7 +331,7 @@ class Findings:
     @property
     def copied_beyond(self) -> float:
         """The share that a blend has to exceed to be worth more than a look."""
-        return min(self.copied + HOPELESS, 0.9)
+        return min(self.copied + LEAST_GAIN_OVER_COPIES, 0.9)
 
     def _locate(
         self, kind: str, groups: NDArray[np.intp], axes: list[int], reach: float | None
@@ -363,7 +359,9 @@ class Findings:
         for i in sorted(axes, key=lambda i: float(np.abs(blend.weights[:, i]).max())):
             rest = [axis for axis in axes if axis != i]
             largest = float(np.abs(blend.weights[:, i]).max())
-            if not rest or (largest > IDLE and (blend.share >= SHARP or not found)):
+            if not rest or (
+                largest > IDLE_MOST_WEIGHT and (blend.share >= FLOAT32_LEAST_SHARE or not found)
+            ):
                 break
             less = self._locate(blend.kind, blend.groups, rest, 0.1 if len(rest) > 1 else None)
             if less.share >= blend.share - (1e-6 if largest > NEGLIGIBLE else 1e-3):
@@ -409,7 +407,7 @@ class Findings:
         return self._structured("slices", np.arange(len(self.slices), dtype=np.intp))
 
     def _structured(self, kind: str, groups: NDArray[np.intp]) -> Blend:
-        every = list(range(1, 1 + len(self.parents)))
+        every = list(self.columns.parent_indices)
         best: Blend | None = None
         tries: list[tuple[list[int], float | None]] = [([i], None) for i in every]
         if len(every) > 1:
@@ -428,17 +426,21 @@ class Findings:
         """The blends worth spelling out, simplest first: one more only if it says much more."""
         out = [self.constant]
         best = self.constant.share
-        if self.free is not None and self.free.share > best + STRUCTURE:
+        if self.free is not None and self.free.share > best + STRUCTURE_LEAST_GAIN:
             out.append(self.free)
             best = self.free.share
         # Weights of their own for every slice say whether anything less can help.
-        if best < SHARP and len(self.slices) > 1 and self.slicewise.share > best + STRUCTURE:
+        if (
+            best < FLOAT32_LEAST_SHARE
+            and len(self.slices) > 1
+            and self.slicewise.share > best + STRUCTURE_LEAST_GAIN
+        ):
             for name in ("modular", "componentwise", "layered", "by_kind", "slicewise"):
                 blend: Blend = getattr(self, name)
-                if blend.share > best + STRUCTURE:
+                if blend.share > best + STRUCTURE_LEAST_GAIN:
                     out.append(blend)
                     best = blend.share
-                if best >= SHARP:
+                if best >= FLOAT32_LEAST_SHARE:
                     break
         # Those in between have served their purpose: to show that more is needed.
         return tuple(
@@ -455,20 +457,20 @@ class Findings:
         cells admit says nothing: there the first two are NaN.
         """
         count = int(groups.max(initial=-1)) + 1
-        weights = np.full((count, len(self.parents)), np.nan)
-        half_widths = np.full((count, len(self.parents)), np.nan)
-        shares = np.full((count, len(self.parents)), np.nan)
+        weights = np.full((count, len(self.columns.parents)), np.nan)
+        half_widths = np.full((count, len(self.columns.parents)), np.nan)
+        shares = np.full((count, len(self.columns.parents)), np.nan)
         blend = self.blends[-1]
         if blend.share < self.copied_beyond and self.copied < 0.5:
             return weights, half_widths, shares
         held = blend.by_slice
-        for i in range(len(self.parents)):
+        for i in range(len(self.columns.parents)):
             if not np.any(held[:, 1 + i] != 0.0):
                 continue
             found = peaks(self.sample, held, 1 + i, groups, dtype=self.cell_dtype)
             share = np.where(found.intervals[:, 1] >= LEAST_NARROW, found.narrow, found.share)
-            is_copy = np.minimum(np.abs(found.weight), np.abs(found.weight - 1.0)) < COPY
-            said = (share >= SAID) & ~is_copy
+            is_copy = np.minimum(np.abs(found.weight), np.abs(found.weight - 1.0)) < COPY_DISTANCE
+            said = (share >= CELLS_LEAST_SHARE) & ~is_copy
             weights[:, i] = np.where(said, found.weight, np.nan)
             half_widths[:, i] = np.where(said, found.half_width, np.nan)
             shares[:, i] = share
@@ -486,14 +488,14 @@ class Findings:
         share = np.where(found.intervals[:, 1] >= LEAST_NARROW, found.narrow, found.share)
         return 1.0 + found.weight, found.half_width, share
 
-    def spellings(self) -> Iterator[Spelling]:
+    def spellings(self) -> Iterator[WrittenWeights]:
         """Yield ways in which the weights may have been written, for every blend."""
         for blend in self.blends:
             yield from self.spelled(blend)
 
-    def spelled(self, blend: Blend) -> Iterator[Spelling]:
+    def spelled(self, blend: Blend) -> Iterator[WrittenWeights]:
         """Yield ways in which the weights of a blend may have been written."""
-        axes = [i for i in range(1, 1 + len(self.parents)) if np.any(blend.weights[:, i] != 0.0)]
+        axes = [i for i in self.columns.parent_indices if np.any(blend.weights[:, i] != 0.0)]
         if not axes:
             return
         own = bool(np.any(blend.weights[:, 0] != 0.0))
@@ -503,16 +505,16 @@ class Findings:
         elif blend.kind in ("modules", "components", "kinds", "slices"):
             yield from self._tables(blend, axes)
         else:
-            names = [self.names[i] for i in axes]
+            names = [self.columns.names[i] for i in axes]
             v = [float(values[0, i]) for i in axes]
             # The room that several weights have together is wider than each of their plateaus.
             least = 1e-6 if own or len(axes) > 1 else 3e-7
             tolerance = [max(4.0 * float(widths[0, i]), least) for i in axes]
             uncertainty = {name: float(widths[0, i]) for name, i in zip(names, axes, strict=True)}
             free = float(values[0, 0]) if own else 0.0
-            for chosen, base in spell(v, tolerance, free, own=own):
+            for chosen, base in written_forms(v, tolerance, free, own=own):
                 weights = dict(zip(names, chosen, strict=True))
-                yield Spelling({**weights, self.base: base}, uncertainty, not own)
+                yield WrittenWeights({**weights, self.columns.base: base}, uncertainty, not own)
 
     @cached_property
     def effective(self) -> Mapping[str, float] | None:
@@ -524,10 +526,10 @@ class Findings:
         either everything or next to nothing.
         """
         shares = [each.share for each in self.blends if each.kind == "constant"]
-        if not COARSE <= max(shares) < SHARP:
+        if not BF16_LEAST_SHARE <= max(shares) < FLOAT32_LEAST_SHARE:
             return None
         best = self.blends[0] if shares[0] == max(shares) else self.blends[1]
-        axes = [i for i in range(1, 1 + len(self.parents)) if np.any(best.weights[:, i] != 0.0)]
+        axes = [i for i in self.columns.parent_indices if np.any(best.weights[:, i] != 0.0)]
         gram = np.zeros((self.sample.columns, self.sample.columns))
         least = 0.0
         for part in self.sample.pieces():
@@ -540,64 +542,74 @@ class Findings:
         found = fit(gram[None], [0, *axes]).weights[0]
         if not np.isfinite(found).all():
             return None
-        out = {self.names[i]: float(x) for i, x in zip(axes, found[1:], strict=True)}
-        return {**out, self.base: 1.0 + float(found[0]) - sum(out.values())}
+        out = {self.columns.names[i]: float(x) for i, x in zip(axes, found[1:], strict=True)}
+        return {**out, self.columns.base: 1.0 + float(found[0]) - sum(out.values())}
 
-    def _gradients(self, blend: Blend, axes: list[int]) -> Iterator[Spelling]:
+    def _gradients(self, blend: Blend, axes: list[int]) -> Iterator[WrittenWeights]:
         """Yield weights that are piecewise linear over layers, with the fewest knots that do."""
         count = blend.weights.shape[0]
         t = [i / (count - 1) if count > 1 else 1.0 for i in range(count)]
         held = np.bincount(blend.groups, minlength=count) > 0
-        names = [self.names[i] for i in axes]
+        names = [self.columns.names[i] for i in axes]
 
         def written(least: float) -> list[list[float]]:
             found = []
             for i in axes:
                 tolerance = np.maximum(8.0 * blend.half_widths[:, i], least)
-                found.append(knots(blend.weights[:, i], t, held, tolerance))
+                found.append(fit_gradient(blend.weights[:, i], t, held, tolerance))
             number = max(map(len, found))
-            return [regrade(each, number) for each in found]
+            return [resample_knots(each, number) for each in found]
 
         found = written(1e-6)
-        spellings = [([[decimal(x, 2e-6) for x in each] for each in found], False), (found, False)]
-        if COARSE <= blend.share < SHARP:
+        spellings = [
+            ([[shortest_decimal(x, 2e-6) for x in each] for each in found], False),
+            (found, False),
+        ]
+        if BF16_LEAST_SHARE <= blend.share < FLOAT32_LEAST_SHARE:
             # Arithmetic that rounds more than once moves weights off the line.
-            moved = [[decimal(x, MOVED) for x in each] for each in written(MOVED)]
+            moved = [
+                [shortest_decimal(x, BF16_WEIGHT_ERROR) for x in each]
+                for each in written(BF16_WEIGHT_ERROR)
+            ]
             spellings += [(moved, True), (found, True)]
         for chosen, is_coarse in spellings:
             number = len(chosen[0])
             base = [1.0 - sum(each[k] for each in chosen) for k in range(number)]
-            base = [decimal(x, 1e-9) for x in base]
+            base = [shortest_decimal(x, 1e-9) for x in base]
             weights: dict[str, Setting] = {
                 name: {"gradient": each} for name, each in zip(names, chosen, strict=True)
             }
             if any(abs(x) > NEGLIGIBLE for x in base):
-                weights[self.base] = {"gradient": base}
+                weights[self.columns.base] = {"gradient": base}
             uncertainty = {
                 name: float(blend.half_widths[:, i].max())
                 for name, i in zip(names, axes, strict=True)
             }
-            yield Spelling(weights, uncertainty, is_coarse=is_coarse)
+            yield WrittenWeights(weights, uncertainty, is_coarse=is_coarse)
 
-    def _tables(self, blend: Blend, axes: list[int]) -> Iterator[Spelling]:
+    def _tables(self, blend: Blend, axes: list[int]) -> Iterator[WrittenWeights]:
         """Yield weights by component or by slice."""
         rounded = blend.weights.copy()
         for i in axes:
             for g in range(rounded.shape[0]):
                 tolerance = max(4.0 * float(blend.half_widths[g, i]), 3e-7)
-                rounded[g, i] = decimal(float(rounded[g, i]), min(tolerance, 1e-3))
+                rounded[g, i] = shortest_decimal(float(rounded[g, i]), min(tolerance, 1e-3))
         own = bool(np.any(blend.weights[:, 0] != 0.0))
         tables = [(rounded, False), (blend.weights, False)]
-        if COARSE <= blend.share < SHARP:
-            moved = np.vectorize(lambda x: decimal(float(x), MOVED))(blend.weights)
+        if BF16_LEAST_SHARE <= blend.share < FLOAT32_LEAST_SHARE:
+            moved = np.vectorize(lambda x: shortest_decimal(float(x), BF16_WEIGHT_ERROR))(
+                blend.weights
+            )
             tables += [(moved, True), (blend.weights, True)]
         for weights, is_coarse in tables:
             base = 1.0 + weights[:, 0] - weights[:, 1:].sum(axis=1)
-            base = np.array([decimal(float(x), 1e-9) for x in base])
-            table = {self.names[i]: weights[:, i] for i in axes} | {self.base: base}
+            base = np.array([shortest_decimal(float(x), 1e-9) for x in base])
+            table = {self.columns.names[i]: weights[:, i] for i in axes} | {self.columns.base: base}
             settings = {name: self._setting(blend, values) for name, values in table.items()}
-            uncertainty = {self.names[i]: float(blend.half_widths[:, i].max()) for i in axes}
-            yield Spelling(settings, uncertainty, not own, is_coarse)
+            uncertainty = {
+                self.columns.names[i]: float(blend.half_widths[:, i].max()) for i in axes
+            }
+            yield WrittenWeights(settings, uncertainty, not own, is_coarse)
 
     def _setting(self, blend: Blend, values: Floats) -> Setting:
         by_slice = values[blend.groups]

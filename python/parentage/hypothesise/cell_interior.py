@@ -28,7 +28,7 @@ where the largest distance is least."""
 CLOSEST, FARTHEST = 1e-6, 0.3
 
 STEPS = 60
-"""Most Newton steps of :func:`polish`."""
+"""Most Newton steps of :func:`refine_inside_cells`."""
 
 LIMIT = 3.0
 """Half cells from the middle beyond which an element is of no blend, however it is rounded."""
@@ -58,7 +58,7 @@ def newton(a: Floats, b: Floats, middle: Floats, half: Floats, close: float = CL
     return out
 
 
-def polish(
+def refine_inside_cells(
     elements: Floats, weights: Floats, axes: list[int], dtype: str
 ) -> tuple[Floats, NDArray[np.int64]]:
     """Move the weights of several columns together to where cells admit them, if that can be had.

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.hypothesise.cell_interior import polish
+from parentage.hypothesise.cell_interior import refine_inside_cells
 from parentage.support import joined
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from parentage.sample import Sample
+    from parentage.sample import SearchSample
     from parentage.support import Counts, Floats
 
 AT_ONCE = 256
@@ -90,7 +90,7 @@ def pooled(narrow: Floats, narrow_count: Counts, share: Floats, count: Counts) -
 
 
 def peaks(
-    sample: Sample,
+    sample: SearchSample,
     weights: Floats,
     axis: int,
     groups: NDArray[np.intp],
@@ -137,7 +137,7 @@ def peaks(
 
 
 def _peaks(
-    sample: Sample,
+    sample: SearchSample,
     weights: Floats,
     axis: int,
     groups: NDArray[np.intp],
@@ -213,7 +213,7 @@ class Located:
 
 
 def locate(
-    sample: Sample,
+    sample: SearchSample,
     start: Floats,
     axes: list[int],
     groups: NDArray[np.intp],
@@ -228,7 +228,7 @@ def locate(
     the peak of its spectrum with the others held. Windows shrink with the steps made. ``reach``
     bounds the first step; by default all of :data:`WINDOW` is searched for a single column. A
     search that has found next to nothing after two rounds is given up; one that has found something
-    ends with steps of all columns together (:func:`parentage.slabs.polish`), since what cells admit
+    ends with steps of all columns together (:func:`parentage.slabs.refine_inside_cells`), since what cells admit
     may be a ridge between the axes.
     """
     weights = np.where(np.isnan(start), 0.0, start).astype(np.float64)
@@ -275,7 +275,11 @@ def locate(
 
 
 def _together(
-    sample: Sample, weights: Floats, axes: list[int], groups: NDArray[np.intp], dtype: str | None
+    sample: SearchSample,
+    weights: Floats,
+    axes: list[int],
+    groups: NDArray[np.intp],
+    dtype: str | None,
 ) -> Floats | None:
     """Return weights by group that more cells admit, from steps of all columns together."""
     count = weights.shape[0]
@@ -289,6 +293,6 @@ def _together(
         rows = sample.elements if count == 1 else sample.elements[owner == group]
         if len(rows) == 0:
             continue
-        out[group], (before, after) = polish(rows, weights[group], axes, rounded)
+        out[group], (before, after) = refine_inside_cells(rows, weights[group], axes, rounded)
         gained |= bool(after > before)
     return out if gained else None

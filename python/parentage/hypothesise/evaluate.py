@@ -10,21 +10,23 @@ from parentage.replay import compile_recipe
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.blends import SampleEstimates
     from parentage.recipe import Recipe
-    from parentage.sample import Counted, Sample
+    from parentage.sample import MatchCounts, SearchSample
 
 BATCH = 32
 """Recipes replayed in one pass."""
 
 
-def count_matches(recipes: Sequence[Recipe], sample: Sample, findings: Findings) -> list[Counted]:
+def count_matches(
+    recipes: Sequence[Recipe], sample: SearchSample, estimates: SampleEstimates
+) -> list[MatchCounts]:
     """Replay recipes on a sample, some at a time; returns a count for each."""
-    out: list[Counted] = []
+    out: list[MatchCounts] = []
     for first in range(0, len(recipes), BATCH):
         batch = recipes[first : first + BATCH]
         found = sample.replay(
-            [compile_recipe(each, findings.columns, findings.slices) for each in batch]
+            [compile_recipe(each, estimates.columns.indices, estimates.slices) for each in batch]
         )
         out.extend(
             replace(

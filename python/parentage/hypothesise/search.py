@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.hypothesise.blends import COPY
+from parentage.hypothesise.blends import COPY_DISTANCE
 from parentage.hypothesise.decoys import decoy_share
 from parentage.hypothesise.evaluate import count_matches
 from parentage.hypothesise.recognise.registry import RECOGNISERS
@@ -21,9 +21,9 @@ from parentage.methods import METHODS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.blends import SampleEstimates
     from parentage.recipe import Recipe
-    from parentage.sample import Counted
+    from parentage.sample import MatchCounts
 
 OF_EACH = 4
 """Recipes of every method that are kept whatever others do."""
@@ -86,7 +86,7 @@ class Hypothesis:
         return (self.share - self.decoy_share) / left if left > 0 else 0.0
 
 
-def hypothesise(findings: Findings) -> list[Hypothesis]:
+def hypothesise(estimates: SampleEstimates) -> list[Hypothesis]:
     """Return recipes in the order of what they reproduce of the sample, the best first.
 
     Recipes that reproduce the same elements are one: the first named of them is kept, the others
@@ -94,22 +94,22 @@ def hypothesise(findings: Findings) -> list[Hypothesis]:
     """
     candidates: dict[str, Recipe] = {}
     for method in METHODS.values():
-        for recipe in RECOGNISERS[method.name].estimate(findings):
+        for recipe in RECOGNISERS[method.name].estimate(estimates):
             if not is_copy(recipe):
                 candidates.setdefault(_key(recipe), recipe)
         if method.kind == "assembled" and candidates:
             # Copies leave nothing to explain, by no other method either.
             break
     recipes = list(candidates.values())
-    shares = _shares(count_matches(recipes, findings.small, findings))
+    shares = _shares(count_matches(recipes, estimates.small, estimates))
     order = np.argsort(-shares, kind="stable")
     refined = []
     for i in sorted(_short_list(recipes, order.tolist())):
         refine = RECOGNISERS[recipes[i].method].refine
         worth = refine is not None and shares[i] >= max(REFINED, float(shares.max()) - 0.1)
-        refined.append(refine(findings, recipes[i]) if refine and worth else recipes[i])
-    counted = count_matches(refined, findings.sample, findings)
-    return _ranked(refined, counted, findings)
+        refined.append(refine(estimates, recipes[i]) if refine and worth else recipes[i])
+    counted = count_matches(refined, estimates.sample, estimates)
+    return _ranked(refined, counted, estimates)
 
 
 def _short_list(recipes: Sequence[Recipe], order: Sequence[int]) -> list[int]:
@@ -123,7 +123,7 @@ def _short_list(recipes: Sequence[Recipe], order: Sequence[int]) -> list[int]:
     return kept
 
 
-def _shares(counted: Sequence[Counted]) -> np.ndarray:
+def _shares(counted: Sequence[MatchCounts]) -> np.ndarray:
     return np.array([float(each.share[0]) for each in counted])
 
 
@@ -134,19 +134,20 @@ def _key(recipe: Recipe) -> str:
 
 
 def _ranked(
-    recipes: Sequence[Recipe], counted: Sequence[Counted], findings: Findings
+    recipes: Sequence[Recipe], counted: Sequence[MatchCounts], estimates: SampleEstimates
 ) -> list[Hypothesis]:
     mismatched = [int(each.mismatched.sum()) for each in counted]
     explained = [int(each.explained.sum()) for each in counted]
-    elements = int(findings.sample.counts.sum())
+    elements = int(estimates.sample.counts.sum())
     # Fewest mismatches first, then what reproduces rather than explains, then the simplest.
     bar = TABLES * min(
-        (m for m, each in zip(mismatched, recipes, strict=True) if not is_table(each)), default=0
+        (m for m, each in zip(mismatched, recipes, strict=True) if not has_weights_per_slice(each)),
+        default=0,
     )
     order = sorted(
         range(len(recipes)),
         key=lambda i: (
-            is_table(recipes[i]) and mismatched[i] >= bar,
+            has_weights_per_slice(recipes[i]) and mismatched[i] >= bar,
             mismatched[i],
             explained[i],
             complexity(recipes[i]),
@@ -180,19 +181,19 @@ def _ranked(
                 explained[i],
                 elements,
                 float("nan"),
-                _whole_share(counted[i], findings),
+                _whole_share(counted[i], estimates),
             )
         )
     if out:
         best = _with_alike(out)
-        out[0] = replace(best, decoy_share=decoy_share(best.recipe, findings))
+        out[0] = replace(best, decoy_share=decoy_share(best.recipe, estimates))
     return out
 
 
-def _whole_share(counted: Counted, findings: Findings) -> float:
+def _whole_share(counted: MatchCounts, estimates: SampleEstimates) -> float:
     """Return the share of elements in slices that are reproduced whole, and are no copies."""
-    weight = findings.sample.weight
-    is_copy = (findings.sample.gram.equal == weight[:, None]).any(axis=1)
+    weight = estimates.sample.weight
+    is_copy = (estimates.sample.gram.equal == weight[:, None]).any(axis=1)
     is_whole = (counted.reproduced[:, 0] == weight) & (weight > 0) & ~is_copy
     return float(weight[is_whole].sum() / max(float(weight.sum()), 1.0))
 
@@ -209,7 +210,7 @@ def _with_alike(found: Sequence[Hypothesis]) -> Hypothesis:
     return replace(best, recipe=replace(best.recipe, equivalents=tuple(names)))
 
 
-def worth_streaming(hypotheses: Sequence[Hypothesis], *, is_whole: bool) -> list[Hypothesis]:
+def select_for_full_pass(hypotheses: Sequence[Hypothesis], *, is_whole: bool) -> list[Hypothesis]:
     """Return those that everything is replayed with: the best, and what may turn out to be better.
 
     Where the sample is everything (``is_whole``), the best is known.
@@ -235,10 +236,12 @@ def is_copy(recipe: Recipe) -> bool:
         return False
     shares = sorted(abs(x) for x in effective.values())
     # Spellings go a little beyond the peak that they are of.
-    return abs(shares[-1] - 1.0) < 2.0 * COPY and all(x < 2.0 * COPY for x in shares[:-1])
+    return abs(shares[-1] - 1.0) < 2.0 * COPY_DISTANCE and all(
+        x < 2.0 * COPY_DISTANCE for x in shares[:-1]
+    )
 
 
-def is_table(recipe: Recipe) -> bool:
+def has_weights_per_slice(recipe: Recipe) -> bool:
     """Return whether a recipe has weights by slice, which fit better by their number."""
     return any(
         isinstance(each.weight, Mapping) and "slices" in each.weight for each in recipe.ingredients

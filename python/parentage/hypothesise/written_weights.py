@@ -26,7 +26,7 @@ NEGLIGIBLE = 1e-4
 RATIO = 24
 """Largest sum of whole numbers that weights are tried as."""
 
-MOVED = 4e-3
+BF16_WEIGHT_ERROR = 4e-3
 """How far a weight that was rounded to bf16 is from the one that was written, at most below one."""
 
 NOISE = 2e-4
@@ -40,7 +40,7 @@ MOST_CHOICES = 20_000
 """Combinations looked at."""
 
 
-def spell(
+def written_forms(
     values: list[float], tolerance: list[float], free: float, *, own: bool
 ) -> Iterator[tuple[list[float], float]]:
     """Yield parents' weights and the base's: decimals, fractions, ratios, and as they are.
@@ -124,7 +124,7 @@ def candidates(
     for value in free:
         near = {round(value, fewer) for fewer in range(1, digits)}
         near |= {round(round(value, digits) + k * step, digits) for k in range(-CHOICES, CHOICES)}
-        reach = MOVED * max(1.0, abs(value))
+        reach = BF16_WEIGHT_ERROR * max(1.0, abs(value))
         kept = [x for x in near if abs(x - value) <= reach and x != 0.0] or [value]
         choices.append(sorted(kept, key=lambda x: (abs(x - value), x))[:most])
     best: dict[tuple[float, ...], Candidate] = {}
@@ -158,7 +158,7 @@ def _digits(value: float) -> int:
     return next((digits for digits in range(10) if abs(round(value, digits) - value) <= 1e-12), 10)
 
 
-def decimal(value: float, tolerance: float) -> float:
+def shortest_decimal(value: float, tolerance: float) -> float:
     """Return the shortest decimal within ``tolerance``, or the value.
 
     >>> decimal(0.59999998, 1e-6), decimal(0.57142857, 1e-9)
@@ -170,7 +170,7 @@ def decimal(value: float, tolerance: float) -> float:
     return value
 
 
-def knots(
+def fit_gradient(
     values: Floats, t: list[float], held: NDArray[np.bool_], tolerance: Floats
 ) -> list[float]:
     """Return the fewest values at equal steps of t whose interpolation is ``values``.
@@ -183,7 +183,7 @@ def knots(
         design = design_of(np.array(t), number)
         solution = np.linalg.lstsq(design[held], values[held], rcond=None)[0]
         if np.all(np.abs(design @ solution - values)[held] <= tolerance[held]):
-            return [decimal(float(x), 1e-7) for x in solution]
+            return [shortest_decimal(float(x), 1e-7) for x in solution]
     return [float(x) for x in values]
 
 
@@ -199,7 +199,7 @@ def design_of(t: Floats, number: int) -> Floats:
     return design
 
 
-def regrade(values: list[float], number: int) -> list[float]:
+def resample_knots(values: list[float], number: int) -> list[float]:
     """Return ``number`` knots that interpolate as ``values`` do, where they can."""
     if len(values) == number:
         return values

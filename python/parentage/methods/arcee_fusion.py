@@ -20,11 +20,11 @@ ARITHMETICS = {
 }
 
 
-def replay(r: Replaying) -> Sequence[Value]:
+def replay(replaying: Replaying) -> Sequence[Value]:
     """Return the base and the parent, as alternatives."""
-    base = r.column(r.recipe.base or "")
-    dtype = "BF16" if is_coarse(r.recipe) else None
-    delta = (r.column(r.recipe.ingredients[0].name) - base).round(dtype)
+    base = replaying.column(replaying.recipe.base or "")
+    dtype = "BF16" if is_coarse(replaying.recipe) else None
+    delta = (replaying.column(replaying.recipe.ingredients[0].name) - base).round(dtype)
     return [base, base + delta]
 
 

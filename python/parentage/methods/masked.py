@@ -55,55 +55,62 @@ def numeric_parameter(recipe: Recipe, name: str, default: float) -> Setting:
     return default if isinstance(value, bool | str) else value
 
 
-def finished(r: Replaying, base: Value, change: Value, divisor: Value | None) -> Value:
+def finished(replaying: Replaying, base: Value, change: Value, divisor: Value | None) -> Value:
     """Return the base plus a sum of displacements, divided and multiplied as the recipe says."""
-    dtype = "BF16" if is_coarse(r.recipe) else None
+    dtype = "BF16" if is_coarse(replaying.recipe) else None
     change = change.round(dtype)
     if divisor is not None:
-        one = r.scalar(1.0)
+        one = replaying.scalar(1.0)
         divisor = divisor.round(dtype)
-        change = (change / r.program.select(divisor, divisor, one)).round(dtype)
-    if "lambda" in r.recipe.parameters:
-        factor = r.scalar(r.resolve(numeric_parameter(r.recipe, "lambda", 1.0)))
+        change = (change / replaying.program.select(divisor, divisor, one)).round(dtype)
+    if "lambda" in replaying.recipe.parameters:
+        factor = replaying.scalar(
+            replaying.resolve(numeric_parameter(replaying.recipe, "lambda", 1.0))
+        )
         change = (change * factor).round(dtype)
     result = base + change
     # Results are rounded to the dtype of the file anyway.
-    return result if r.recipe.out_dtype == "BF16" else result.round(dtype)
+    return result if replaying.recipe.out_dtype == "BF16" else result.round(dtype)
 
 
-def displacements(r: Replaying) -> tuple[Value, list[Value], list[Floats]]:
+def displacements(replaying: Replaying) -> tuple[Value, list[Value], list[Floats]]:
     """Return the base, displacements and weights, rounded as the arithmetic rounds them."""
-    base = r.column(r.recipe.base or "")
-    dtype = "BF16" if is_coarse(r.recipe) else None
-    deltas = [(r.column(each.name) - base).round(dtype) for each in r.recipe.ingredients]
-    weights = r.weights()
-    if is_coarse(r.recipe):
+    base = replaying.column(replaying.recipe.base or "")
+    dtype = "BF16" if is_coarse(replaying.recipe) else None
+    deltas = [
+        (replaying.column(each.name) - base).round(dtype) for each in replaying.recipe.ingredients
+    ]
+    weights = replaying.weights()
+    if is_coarse(replaying.recipe):
         weights = [to_bf16(weight) for weight in weights]
     return base, deltas, weights
 
 
-def replay_by_size(r: Replaying, *, elected: bool, normalize: bool) -> list[Value]:
+def replay_by_size(replaying: Replaying, *, elected: bool, normalize: bool) -> list[Value]:
     """Return sums of the displacements whose size is in its band.
 
     What is at a threshold is free: alternatives keep it or drop it, for each parent by itself.
     """
-    base, deltas, weights = displacements(r)
-    dtype = "BF16" if is_coarse(r.recipe) else None
-    zero = r.scalar(0.0)
+    base, deltas, weights = displacements(replaying)
+    dtype = "BF16" if is_coarse(replaying.recipe) else None
+    zero = replaying.scalar(0.0)
     choices: list[tuple[Value, Value]] = []
-    for each, delta, weight in zip(r.recipe.ingredients, deltas, weights, strict=True):
+    for each, delta, weight in zip(replaying.recipe.ingredients, deltas, weights, strict=True):
         size = abs(delta)
-        term = (delta * r.scalar(weight)).round(dtype)
-        low, high = r.fitted(f"low:{each.name}", 0.0), r.fitted(f"high:{each.name}", LARGEST)
-        at_most = r.program.select(size >= r.scalar(low), term, zero)
-        at_least = r.program.select(size > r.scalar(high), term, zero)
-        if f"top_low:{each.name}" in r.recipe.fitted:
-            top_low = r.scalar(r.fitted(f"top_low:{each.name}", LARGEST))
-            top_high = r.scalar(r.fitted(f"top_high:{each.name}", LARGEST))
-            at_most = r.program.select(size > top_high, zero, at_most)
-            at_least = r.program.select(size >= top_low, zero, at_least)
+        term = (delta * replaying.scalar(weight)).round(dtype)
+        low, high = (
+            replaying.fitted(f"low:{each.name}", 0.0),
+            replaying.fitted(f"high:{each.name}", LARGEST),
+        )
+        at_most = replaying.program.select(size >= replaying.scalar(low), term, zero)
+        at_least = replaying.program.select(size > replaying.scalar(high), term, zero)
+        if f"top_low:{each.name}" in replaying.recipe.fitted:
+            top_low = replaying.scalar(replaying.fitted(f"top_low:{each.name}", LARGEST))
+            top_high = replaying.scalar(replaying.fitted(f"top_high:{each.name}", LARGEST))
+            at_most = replaying.program.select(size > top_high, zero, at_most)
+            at_least = replaying.program.select(size >= top_low, zero, at_least)
         choices.append((at_least, at_most))
-    normalize = bool(r.recipe.parameters.get("normalize", normalize))
+    normalize = bool(replaying.recipe.parameters.get("normalize", normalize))
     results = []
     bits_of = settings_of_bits(len(choices), few=elected and len(choices) > 2)
     if elected and normalize and len(choices) > 3:
@@ -112,10 +119,10 @@ def replay_by_size(r: Replaying, *, elected: bool, normalize: bool) -> list[Valu
     for bits in bits_of:
         terms = [choice[bit] for choice, bit in zip(choices, bits, strict=True)]
         if elected:
-            results.append(elected_sum(r, base, terms, weights, normalize=normalize))
+            results.append(elected_sum(replaying, base, terms, weights, normalize=normalize))
         else:
-            divisor = r.scalar(sum(weights)) if normalize else None
-            results.append(finished(r, base, sum_in_order(terms), divisor))
+            divisor = replaying.scalar(sum(weights)) if normalize else None
+            results.append(finished(replaying, base, sum_in_order(terms), divisor))
     return results
 
 
@@ -132,57 +139,75 @@ def settings_of_bits(count: int, *, few: bool) -> list[tuple[int, ...]]:
 
 
 def elected_sum(
-    r: Replaying, base: Value, terms: Sequence[Value], weights: Sequence[Floats], *, normalize: bool
+    replaying: Replaying,
+    base: Value,
+    terms: Sequence[Value],
+    weights: Sequence[Floats],
+    *,
+    normalize: bool,
 ) -> Value:
     """Return the sum, or the mean, of the terms whose sign is that of the sum of all."""
-    zero = r.scalar(0.0)
+    zero = replaying.scalar(0.0)
     is_positive = sum_in_order(terms) >= zero
     agreeing = [
-        r.program.select(is_positive, r.program.maximum(term, zero), r.program.minimum(term, zero))
+        replaying.program.select(
+            is_positive,
+            replaying.program.maximum(term, zero),
+            replaying.program.minimum(term, zero),
+        )
         for term in terms
     ]
     divisor = None
     if normalize:
         pairs = zip(agreeing, weights, strict=True)
         divisor = sum_in_order(
-            [r.program.select(each, r.scalar(weight), zero) for each, weight in pairs]
+            [
+                replaying.program.select(each, replaying.scalar(weight), zero)
+                for each, weight in pairs
+            ]
         )
-    return finished(r, base, sum_in_order(agreeing), divisor)
+    return finished(replaying, base, sum_in_order(agreeing), divisor)
 
 
-def replay_by_chance(r: Replaying, *, elected: bool, normalize: bool) -> list[Value]:
+def replay_by_chance(replaying: Replaying, *, elected: bool, normalize: bool) -> list[Value]:
     """Return the sums of all sets of displacements: masks drawn at random may be any.
 
     With elected signs those are the sets of one sign: whichever of them is meant, it may be all
     that was kept.
     """
-    base, deltas, weights = displacements(r)
-    dtype = "BF16" if is_coarse(r.recipe) else None
-    zero = r.scalar(0.0)
+    base, deltas, weights = displacements(replaying)
+    dtype = "BF16" if is_coarse(replaying.recipe) else None
+    zero = replaying.scalar(0.0)
     terms = []
-    for each, delta, weight in zip(r.recipe.ingredients, deltas, weights, strict=True):
-        if f"scale:{each.name}" in r.recipe.fitted:
-            delta = (delta * r.scalar(r.fitted(f"scale:{each.name}", 1.0))).round(dtype)
-        terms.append((delta * r.scalar(weight)).round(dtype))
-    normalize = bool(r.recipe.parameters.get("normalize", normalize))
-    scalars = [r.scalar(weight) for weight in weights]
-    results = [finished(r, base, zero, None)]
+    for each, delta, weight in zip(replaying.recipe.ingredients, deltas, weights, strict=True):
+        if f"scale:{each.name}" in replaying.recipe.fitted:
+            delta = (delta * replaying.scalar(replaying.fitted(f"scale:{each.name}", 1.0))).round(
+                dtype
+            )
+        terms.append((delta * replaying.scalar(weight)).round(dtype))
+    normalize = bool(replaying.recipe.parameters.get("normalize", normalize))
+    scalars = [replaying.scalar(weight) for weight in weights]
+    results = [finished(replaying, base, zero, None)]
     for count in range(1, 1 + len(terms)):
         for chosen in combinations(range(len(terms)), count):
             if not elected:
-                divisor = r.scalar(sum(weights)) if normalize else None
-                results.append(finished(r, base, sum_in_order([terms[i] for i in chosen]), divisor))
+                divisor = replaying.scalar(sum(weights)) if normalize else None
+                results.append(
+                    finished(replaying, base, sum_in_order([terms[i] for i in chosen]), divisor)
+                )
             elif count == 1:
                 divisor = scalars[chosen[0]] if normalize else None
-                results.append(finished(r, base, terms[chosen[0]], divisor))
+                results.append(finished(replaying, base, terms[chosen[0]], divisor))
             else:
                 for is_above in (True, False):
-                    results.append(_one_sign(r, base, terms, scalars, chosen, is_above, normalize))
+                    results.append(
+                        _one_sign(replaying, base, terms, scalars, chosen, is_above, normalize)
+                    )
     return results
 
 
 def _one_sign(
-    r: Replaying,
+    replaying: Replaying,
     base: Value,
     terms: Sequence[Value],
     weights: Sequence[Value],
@@ -190,18 +215,18 @@ def _one_sign(
     is_above: bool,
     normalize: bool,
 ) -> Value:
-    zero = r.scalar(0.0)
-    side = r.program.maximum if is_above else r.program.minimum
+    zero = replaying.scalar(0.0)
+    side = replaying.program.maximum if is_above else replaying.program.minimum
     agreeing = [side(terms[i], zero) for i in chosen]
     change = sum_in_order(agreeing)
     divisor = None
     if normalize:
         counts = [
-            r.program.select(each, weights[i], zero)
+            replaying.program.select(each, weights[i], zero)
             for i, each in zip(chosen, agreeing, strict=True)
         ]
         divisor = sum_in_order(counts)
-    return finished(r, base, change, divisor)
+    return finished(replaying, base, change, divisor)
 
 
 def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:

@@ -26,16 +26,21 @@ LEAST_DISTANCE = 1e-6
 """What the distance is at least."""
 
 
-def replay(r: Replaying) -> Sequence[Value]:
+def replay(replaying: Replaying) -> Sequence[Value]:
     """Return the weighted mean of base and parent."""
-    dtype = "BF16" if is_coarse(r.recipe) else None
-    base, parent = r.column(r.recipe.base or ""), r.column(r.recipe.ingredients[0].name)
-    one = r.scalar(1.0)
+    dtype = "BF16" if is_coarse(replaying.recipe) else None
+    base, parent = (
+        replaying.column(replaying.recipe.base or ""),
+        replaying.column(replaying.recipe.ingredients[0].name),
+    )
+    one = replaying.scalar(1.0)
     least = float(to_bf16(np.array([LEAST_DISTANCE]))[0]) if dtype else LEAST_DISTANCE
-    distance = r.program.maximum(abs((base - parent).round(dtype)), r.scalar(least))
-    t = r.scalar(r.resolve(numeric_parameter(r.recipe, "t", 0.0)))
+    distance = replaying.program.maximum(abs((base - parent).round(dtype)), replaying.scalar(least))
+    t = replaying.scalar(replaying.resolve(numeric_parameter(replaying.recipe, "t", 0.0)))
     weight = ((one / distance).round(dtype) * t).round(dtype)
-    weight = r.program.minimum(r.program.maximum(weight, r.scalar(0.0)), one)
+    weight = replaying.program.minimum(
+        replaying.program.maximum(weight, replaying.scalar(0.0)), one
+    )
     rest = ((one - weight).round(dtype) * base).round(dtype)
     return [((weight * parent).round(dtype) + rest).round(dtype)]
 

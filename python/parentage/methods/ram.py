@@ -25,24 +25,26 @@ EPSILON = 1e-5
 """Displacements up to this are none."""
 
 
-def contributions(r: Replaying) -> tuple[Value, list[Value], list[Value], Value]:
+def contributions(replaying: Replaying) -> tuple[Value, list[Value], list[Value], Value]:
     """Return the base, displacements that count, the same over their number, and that number."""
-    base = r.column(r.recipe.base or "")
-    dtype = "BF16" if is_coarse(r.recipe) else None
-    zero, one = r.scalar(0.0), r.scalar(1.0)
-    least = r.resolve(numeric_parameter(r.recipe, "epsilon", EPSILON))
-    epsilon = r.scalar(to_bf16(least) if dtype else least)
-    deltas = [(r.column(each.name) - base).round(dtype) for each in r.recipe.ingredients]
+    base = replaying.column(replaying.recipe.base or "")
+    dtype = "BF16" if is_coarse(replaying.recipe) else None
+    zero, one = replaying.scalar(0.0), replaying.scalar(1.0)
+    least = replaying.resolve(numeric_parameter(replaying.recipe, "epsilon", EPSILON))
+    epsilon = replaying.scalar(to_bf16(least) if dtype else least)
+    deltas = [
+        (replaying.column(each.name) - base).round(dtype) for each in replaying.recipe.ingredients
+    ]
     count = sum_in_order([abs(delta) > epsilon for delta in deltas])
-    held = [r.program.select(abs(delta) > epsilon, delta, zero) for delta in deltas]
-    number = r.program.maximum(count, one)
+    held = [replaying.program.select(abs(delta) > epsilon, delta, zero) for delta in deltas]
+    number = replaying.program.maximum(count, one)
     return base, held, [(each / number).round(dtype) for each in held], count
 
 
-def replay(r: Replaying) -> Sequence[Value]:
+def replay(replaying: Replaying) -> Sequence[Value]:
     """Return the base plus the mean of the displacements that count."""
-    dtype = "BF16" if is_coarse(r.recipe) else None
-    base, _, parts, _ = contributions(r)
+    dtype = "BF16" if is_coarse(replaying.recipe) else None
+    base, _, parts, _ = contributions(replaying)
     return [(base + sum_in_order(parts).round(dtype)).round(dtype)]
 
 

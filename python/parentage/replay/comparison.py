@@ -14,7 +14,7 @@ from parentage.align import align, is_replayed
 from parentage.checkpoint import Checkpoint
 from parentage.replay.build import compile_recipe
 from parentage.replay.locate import moved_layers, open_parents
-from parentage.stream import RANGE_CHUNKS, Options
+from parentage.stream import RANGE_CHUNKS, SILENT, Options, Progress
 from parentage.support import RecipeError, natural_key
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from parentage.align import Slice
     from parentage.recipe import Recipe
     from parentage.replay.locate import Offered
-    from parentage.stream import Program, Value, Watcher
+    from parentage.stream import Program, Progress, Value
 
 SCHEMA = "parentage.replay/1"
 """Version of the JSON document. Keys keep their meaning from version to version."""
 
 NOT_FLOAT = "dtype {}: recipes say nothing about it"
 
-SILENT = "the recipe gives no numbers for it"
+SAYS_NOTHING = "the recipe gives no numbers for it"
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,11 @@ def prepare(recipe: Recipe, names: Sequence[str], slices: Sequence[Slice]) -> Pr
     for scalars in program._scalars:
         silent |= np.isnan(scalars)
     reasons = tuple(
-        NOT_FLOAT.format(each.dtype) if not is_replayed(each) else SILENT if is_silent else None
+        NOT_FLOAT.format(each.dtype)
+        if not is_replayed(each)
+        else SAYS_NOTHING
+        if is_silent
+        else None
         for each, is_silent in zip(slices, silent, strict=True)
     )
     applies = np.array([reason is None for reason in reasons], dtype=bool)
@@ -188,7 +192,7 @@ def compare(
     threads: int | None = None,
     tile_bytes: int | None = None,
     io: str = "mmap",
-    watcher: Watcher | None = None,
+    progress: Progress = SILENT,
 ) -> Comparison:
     """Carry a recipe out on ``parents``, by name, and count what it reproduces of ``child``.
 
@@ -207,8 +211,7 @@ def compare(
     alignment = align(child, list(opened.values()), layers=moved_layers(recipe))
     slices, plan = alignment.slices, alignment.plan
     prepared = prepare(recipe, list(opened), slices)
-    if watcher is not None:
-        watcher.start(plan.bytes(0, plan.slices))
+    progress.start(plan.bytes(0, plan.slices))
     counts: list[_core.Replayed] = []
     done = 0
     for first, last in plan.ranges(RANGE_CHUNKS):
@@ -223,7 +226,7 @@ def compare(
                 threads=options.threads,
                 tile_bytes=options.tile_bytes,
                 io=options.io,
-                progress=_ahead(watcher, done),
+                progress=_ahead(progress, done),
             )
         )
         done += plan.bytes(first, last)
@@ -276,8 +279,8 @@ def compare(
     )
 
 
-def _ahead(watcher: Watcher | None, done: int) -> Any:
-    return None if watcher is None else lambda bytes_: watcher.update(done + bytes_)
+def _ahead(progress: Progress, done: int) -> Any:
+    return lambda bytes_: progress.update(done + bytes_)
 
 
 def document(recipe: Recipe, opened: Mapping[str, Checkpoint], **found: Any) -> dict[str, Any]:

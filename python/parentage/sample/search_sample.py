@@ -41,7 +41,7 @@ LEAST = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class MatchCounts:
     """What R replays reproduce of S slices of a sample, each (S, R)."""
 
     reproduced: Counts
@@ -56,7 +56,7 @@ class Counted:
         return np.where(total > 0, good / np.maximum(total, 1), 0.0)
 
 
-class Sample:
+class SearchSample:
     """Runs of elements, spread evenly over every slice that has floating-point numbers.
 
     Of more slices than :data:`BUDGET` has :data:`LEAST`, some of every layer of every component are
@@ -67,7 +67,6 @@ class Sample:
     def __init__(
         self,
         alignment: Alignment,
-        parents: int,
         options: Options,
         budget: int = BUDGET,
         order: Sequence[int] | None = None,
@@ -75,8 +74,6 @@ class Sample:
         """``order`` are the columns before the child, if not in the alignment's order."""
         self.slices: tuple[Slice, ...] = alignment.slices
         """All slices of the alignment, sampled or not."""
-        self.parents = parents
-        """How many columns after the base are parents."""
         self.columns = alignment.plan.columns
         self._options = options
         total = sum(each.elements for each in self.slices)
@@ -202,11 +199,11 @@ class Sample:
             io=IO_OF_RUNS,
         )
 
-    def replay(self, programs: Sequence[tuple[Program, Sequence[Value]]]) -> Counted:
+    def replay(self, programs: Sequence[tuple[Program, Sequence[Value]]]) -> MatchCounts:
         """Replay programs, each with its results, and count by slice."""
         shape = (len(self.slices), len(programs))
         zeros = [np.zeros(shape, dtype=np.uint64) for _ in range(3)]
-        out = Counted(*zeros)
+        out = MatchCounts(*zeros)
         if self.plan is None or not programs:
             return out
         for first in range(0, self.plan.slices, AT_ONCE):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from parentage import _core
 from parentage.stream.gram import Gram
+from parentage.stream.progress import SILENT, Progress
 from parentage.support import JournalError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from parentage.stream.options import Options
     from parentage.stream.program import Program, Value
-    from parentage.stream.progress import Watcher
+    from parentage.stream.progress import Progress
 
 RangeSums = tuple[int, int, Gram, dict[str, NDArray[Any]]]
 """A range of slices, first and past the last, their sums, and what replays count of them."""
@@ -99,7 +100,7 @@ class Kept(Protocol):
 def read_ranges(
     work: Work,
     options: Options,
-    watcher: Watcher | None,
+    progress: Progress,
     replays: Sequence[tuple[Program, Sequence[Value]]],
     journal: Kept | None,
 ) -> Iterator[RangeSums]:
@@ -124,10 +125,9 @@ def read_ranges(
         journal.resumed(done, total)
         if options.digests is not None:
             complete = {_restored(options.digests, each) for each in journal.records("digest")}
-    if watcher is not None:
-        watcher.start(total)
-        if done:
-            watcher.update(done)
+    progress.start(total)
+    if done:
+        progress.update(done)
     for record in () if journal is None else journal.records("slices"):
         first, last = record.values["first"], record.values["last"]
         core = cast("_core.Statistics", SimpleNamespace(**record.arrays))
@@ -140,7 +140,7 @@ def read_ranges(
         first = max(first, start)
         owner = np.arange(first, last)
         cores = [program.replay(results, owner, applies=applies) for program, results in replays]
-        found = one_pass(plan, first, last, options, watcher, done, cores)
+        found = one_pass(plan, first, last, options, progress, done, cores)
         counted = {name: getattr(found.replayed, name) for name in COUNTED}
         done += plan.bytes(first, last)
         if journal is not None:
@@ -178,13 +178,13 @@ def one_pass(
     first: int,
     last: int,
     options: Options,
-    watcher: Watcher | None = None,
+    progress: Progress = SILENT,
     done: int = 0,
     replays: Sequence[_core.Replay] = (),
 ) -> _core.Statistics:
     """Stream slices through the core, and carry out replays in the same pass.
 
-    ``done`` are the bytes that a watcher has been told of before.
+    ``done`` are the bytes that ``progress`` has been told of before.
     """
     return _core.gram(
         plan,
@@ -196,5 +196,5 @@ def one_pass(
         level=options.level,
         replays=list(replays),
         digests=options.digests,
-        progress=None if watcher is None else lambda bytes_: watcher.update(done + bytes_),
+        progress=lambda bytes_: progress.update(done + bytes_),
     )

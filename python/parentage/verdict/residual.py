@@ -17,7 +17,7 @@ from parentage.checkpoint import half_cells
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from parentage.hypothesise import Findings
+    from parentage.hypothesise import SampleEstimates
     from parentage.support import Floats
 
 LOOKED_AT = 12
@@ -53,7 +53,7 @@ OUTPUTS = ("o_proj", "down_proj", "out_proj", "wo", "w2", "c_proj", "fc2", "line
 
 
 @dataclass(frozen=True, slots=True)
-class Remainder:
+class Residual:
     """What is left over of a child beyond a blend."""
 
     layers: Mapping[int, float]
@@ -97,9 +97,13 @@ class Remainder:
         return " ".join(parts)
 
 
-def remainder(
-    f: Findings, weights: Floats, residual: Floats, energy: Floats, layers: Mapping[int, float]
-) -> Remainder:
+def describe_residual(
+    estimates: SampleEstimates,
+    weights: Floats,
+    residual: Floats,
+    energy: Floats,
+    layers: Mapping[int, float],
+) -> Residual:
     """Find the rank of what is left over.
 
     Parameters
@@ -113,32 +117,34 @@ def remainder(
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         floors = np.sqrt(np.where(energy > 0, residual / energy, 0.0))
-    is_telling = is_matrix(f.slices) & (floors >= FLOORS)
-    is_telling &= np.array([is_replayed(each) for each in f.slices])
+    is_telling = is_matrix(estimates.slices) & (floors >= FLOORS)
+    is_telling &= np.array([is_replayed(each) for each in estimates.slices])
     order = [int(i) for i in np.argsort(-residual, kind="stable") if is_telling[i]]
     chosen = order[:LOOKED_AT]
-    ranks = [_rank(f, i, weights[i]) for i in chosen]
+    ranks = [_rank(estimates, i, weights[i]) for i in chosen]
     low = [rank for rank in ranks if rank is not None]
-    outputs = sum(any(part in OUTPUTS for part in f.slices[i].name.split(".")) for i in chosen)
+    outputs = sum(
+        any(part in OUTPUTS for part in estimates.slices[i].name.split(".")) for i in chosen
+    )
     is_low = bool(low) and len(low) >= MOSTLY * len(ranks)
     ordered = dict(sorted(layers.items(), key=lambda each: -each[1]))
-    return Remainder(ordered, len(ranks), len(low), max(low) if is_low else None, outputs)
+    return Residual(ordered, len(ranks), len(low), max(low) if is_low else None, outputs)
 
 
-def _rank(f: Findings, index: int, weights: Floats) -> int | None:
+def _rank(estimates: SampleEstimates, index: int, weights: Floats) -> int | None:
     """Return the rank of what a blend leaves of a matrix; None if it is not low."""
-    each = f.slices[index]
+    each = estimates.slices[index]
     columns = each.shape[-1]
     rows = min(each.elements // columns, max(MOST_ELEMENTS // columns, 1))
     used = [i for i in range(1, len(weights)) if weights[i] != 0.0]
-    values = f.whole(index, (0, *used), rows * columns)
+    values = estimates.whole(index, (0, *used), rows * columns)
     values = np.where(np.isfinite(values), values, np.nan)
     base, child = values[:, 0], values[:, -1]
     blend = base * (1.0 + weights[0])
     for place, i in enumerate(used):
         blend += (values[:, 1 + place] - base) * weights[i]
     left = (child - blend).reshape(rows, columns)
-    noise = (np.add(*half_cells(child, f.out_dtype)) ** 2 / 12.0).reshape(rows, columns)
+    noise = (np.add(*half_cells(child, estimates.out_dtype)) ** 2 / 12.0).reshape(rows, columns)
     # The rank of most rows is that of all; elsewhere nothing is left over of what is not finite.
     finite = np.isfinite(left)
     whole = finite.all(axis=1)

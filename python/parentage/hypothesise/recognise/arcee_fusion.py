@@ -21,7 +21,7 @@ from parentage.recipe import Ingredient, Recipe
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.blends import SampleEstimates
 
 COPIED = 0.999
 """Least share of changed elements that are the parent's."""
@@ -33,28 +33,35 @@ LIFT = 0.15
 """How much higher the ranks of the taken displacements are, at least, than those of the others."""
 
 
-def estimate(f: Findings) -> Iterator[Recipe]:
+def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     """Yield the parent that has what the base has not, where the larger displacements are taken."""
-    if not applies(f):
+    if not applies(estimates):
         return
     for arithmetic in arcee_fusion.ARITHMETICS:
-        for name in f.parents:
+        for name in estimates.columns.parents:
             ingredients = (Ingredient(name),)
-            recipe = Recipe("arcee_fusion", ingredients, f.base, {}, arithmetic, f.out_dtype)
-            if is_fused(f, recipe) and worthwhile(f, recipe):
+            recipe = Recipe(
+                "arcee_fusion",
+                ingredients,
+                estimates.columns.base,
+                {},
+                arithmetic,
+                estimates.out_dtype,
+            )
+            if is_fused(estimates, recipe) and worthwhile(estimates, recipe):
                 yield recipe
                 return
 
 
-def is_fused(f: Findings, recipe: Recipe) -> bool:
+def is_fused(estimates: SampleEstimates, recipe: Recipe) -> bool:
     """Return whether a child has large displacements of the parent, and no others."""
     # A look at a part of the sample, before masks are.
-    share = float(count_matches([recipe], f.small, f)[0].share[0])
-    if changed(f, share) < EXPLAINED:
+    share = float(count_matches([recipe], estimates.small, estimates)[0].share[0])
+    if changed(estimates, share) < EXPLAINED:
         return False
-    view = View(f, f.sample, recipe.arithmetic)
-    is_base, is_parent = outcomes(f, view, recipe)
-    delta = view.deltas[f.parents.index(recipe.ingredients[0].name)]
+    view = View(estimates, estimates.sample, recipe.arithmetic)
+    is_base, is_parent = outcomes(estimates, view, recipe)
+    delta = view.deltas[estimates.columns.parents.index(recipe.ingredients[0].name)]
     either = is_base | is_parent
     if float(either[view.moved].mean()) < COPIED:
         return False

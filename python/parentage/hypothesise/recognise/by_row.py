@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.align import is_replayed
-from parentage.hypothesise.blends import SHARP
+from parentage.hypothesise.blends import FLOAT32_LEAST_SHARE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from parentage.align import Slice
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.blends import SampleEstimates
     from parentage.support import Floats
 
 MOST_ELEMENTS = 1 << 26
@@ -73,39 +73,46 @@ def spread(each: Slice, numbers: Floats, axis: int) -> tuple[Floats, Floats] | N
     return np.ones((each.shape[0], 1)), numbers[None, :]
 
 
-def telling(f: Findings) -> int | None:
+def telling(estimates: SampleEstimates) -> int | None:
     """Return the slice that is looked at first: the smallest matrix that is large enough."""
     found = [
         (each.elements, i)
-        for i, each in enumerate(f.slices)
+        for i, each in enumerate(estimates.slices)
         if is_replayed(each) and len(each.shape) == 2 and each.elements >= TELLING
     ]
     return min(found)[1] if found else None
 
 
-def worth_it(f: Findings) -> bool:
+def worth_it(estimates: SampleEstimates) -> bool:
     """Return whether vectors may be looked at: nothing simpler explains it, and it is not large."""
-    total = sum(each.elements for each in f.slices)
-    return f.constant.share < SHARP and total <= MOST_ELEMENTS and telling(f) is not None
+    total = sum(each.elements for each in estimates.slices)
+    return (
+        estimates.constant.share < FLOAT32_LEAST_SHARE
+        and total <= MOST_ELEMENTS
+        and telling(estimates) is not None
+    )
 
 
-def admitted(f: Findings, child: Floats, predicted: Floats) -> float:
+def admitted(estimates: SampleEstimates, child: Floats, predicted: Floats) -> float:
     """Return the share of elements whose cell admits what is predicted, where anything moved."""
-    below, above = f.cells_of(child)
+    below, above = estimates.cells_of(child)
     good = (predicted >= child - below) & (predicted <= child + above)
     return float(good.mean())
 
 
 def by_slice(
-    f: Findings, columns: Sequence[int], number: Callable[[Slice, Floats], Floats], axis: int
+    estimates: SampleEstimates,
+    columns: Sequence[int],
+    number: Callable[[Slice, Floats], Floats],
+    axis: int,
 ) -> Iterator[tuple[str, tuple[Floats, Floats]]]:
     """Yield, for every slice, its name and the factors of numbers of its vectors.
 
     ``number`` makes them of a slice and its elements (elements, columns + 1), the child's last.
     """
-    for i, each in enumerate(f.slices):
+    for i, each in enumerate(estimates.slices):
         if not is_replayed(each):
             continue
-        found = spread(each, number(each, f.whole(i, columns)), axis)
+        found = spread(each, number(each, estimates.whole(i, columns)), axis)
         if found is not None:
             yield each.name, found

@@ -13,7 +13,7 @@ from parentage.recipe import Ingredient, Recipe
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.blends import SampleEstimates
     from parentage.support import Floats
 
 NEAR = 0.005
@@ -62,29 +62,29 @@ def combined(norms: Floats, cosine: Floats) -> Floats:
     return out
 
 
-def estimate(f: Findings) -> Iterator[Recipe]:
+def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     """Yield the checkpoints whose mean is near to what least squares finds."""
-    for columns, found in sets(f, raw_fit, 0, range(2, 2 + len(f.parents))):
-        norms, cosine = cosines(f.raw_gram, columns)
+    for columns, found in sets(estimates, raw_fit, 0, range(2, 2 + len(estimates.columns.parents))):
+        norms, cosine = cosines(estimates.raw_gram, columns)
         weights = combined(norms, cosine)
-        size = f.sample.weight
+        size = estimates.sample.weight
         gap = np.abs(weights - found).max(axis=1)
         if float((gap * size).sum() / max(size.sum(), 1.0)) > NEAR:
             continue
         yield Recipe(
             "karcher",
-            tuple(Ingredient(f.names[i]) for i in columns),
+            tuple(Ingredient(estimates.columns.names[i]) for i in columns),
             None,
             {},
             "float32",
-            f.out_dtype,
-            {f"weight_{i}": table(f, weights[:, i]) for i in range(len(columns))},
+            estimates.out_dtype,
+            {f"weight_{i}": table(estimates, weights[:, i]) for i in range(len(columns))},
         )
 
 
-def refine(f: Findings, recipe: Recipe) -> Recipe:
+def refine(estimates: SampleEstimates, recipe: Recipe) -> Recipe:
     """Move the weights of every slice to where the fewest elements mismatch."""
-    return climb(f, recipe, tuple(recipe.fitted), rounds=3)
+    return climb(estimates, recipe, tuple(recipe.fitted), rounds=3)
 
 
 RECOGNISER = Recogniser(estimate, refine)

@@ -11,7 +11,7 @@ import numpy as np
 
 from parentage.checkpoint import to_bf16
 from parentage.hypothesise.recognise.recogniser import Recogniser
-from parentage.hypothesise.written_weights import MOVED, NOISE, candidates, whole_ratio
+from parentage.hypothesise.written_weights import BF16_WEIGHT_ERROR, NOISE, candidates, whole_ratio
 from parentage.methods import linear
 from parentage.recipe import Ingredient, Recipe
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from parentage.hypothesise.blends import Findings, Spelling
+    from parentage.hypothesise.blends import SampleEstimates, WrittenWeights
 
 MOST_ORDERED = 4
 """Ingredients up to which every order of summation is tried."""
@@ -30,13 +30,13 @@ LEAST_COARSE = 4
 """Weights tried for arithmetic that rounds more than once, the fewer the more orders there are."""
 
 
-def estimate(f: Findings) -> Iterator[Recipe]:
+def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     """Yield every spelling of every blend in every arithmetic and order that could matter."""
-    for spelling in f.spellings():
-        yield from recipes(spelling, f.out_dtype)
+    for spelling in estimates.spellings():
+        yield from recipes(spelling, estimates.out_dtype)
     for arithmetic in linear.ARITHMETICS:
         if not arithmetic.startswith("float32"):
-            yield from _coarse(f, arithmetic)
+            yield from _coarse(estimates, arithmetic)
 
 
 def effective(weights: Sequence[float], arithmetic: str, *, normalize: bool) -> list[float]:
@@ -55,16 +55,16 @@ def doubt(weight: float, arithmetic: str) -> float:
     return float(np.ldexp(1.0, int(np.frexp(weight)[1]) - 9))
 
 
-def _coarse(f: Findings, arithmetic: str) -> Iterator[Recipe]:
+def _coarse(estimates: SampleEstimates, arithmetic: str) -> Iterator[Recipe]:
     """Yield what may have been written for arithmetic that rounds more than once."""
-    found = f.effective
+    found = estimates.effective
     if found is None:
         return
-    names = [name for name, weight in found.items() if abs(weight) > MOVED]
+    names = [name for name, weight in found.items() if abs(weight) > BF16_WEIGHT_ERROR]
     if not names:
         return
     aims = [found[name] for name in names]
-    is_sum = abs(sum(aims) - 1.0) <= len(aims) * MOVED
+    is_sum = abs(sum(aims) - 1.0) <= len(aims) * BF16_WEIGHT_ERROR
     # Plain scripts divide by nothing.
     normalize = is_sum and arithmetic == "bfloat16"
 
@@ -79,7 +79,7 @@ def _coarse(f: Findings, arithmetic: str) -> Iterator[Recipe]:
     listed = candidates(aims, comes_to, last_follows=is_sum and len(names) > 1)
     written = [each.weights for each in listed[:most]]
     if is_sum:
-        whole = whole_ratio(aims, MOVED)
+        whole = whole_ratio(aims, BF16_WEIGHT_ERROR)
         fractions = [float(Fraction(aim).limit_denominator(20)) for aim in aims]
         written += [tuple(aims), tuple(fractions), *([whole] if whole and normalize else [])]
     else:
@@ -94,11 +94,11 @@ def _coarse(f: Findings, arithmetic: str) -> Iterator[Recipe]:
                 None,
                 {} if is_sum else {"normalize": False},
                 arithmetic,
-                f.out_dtype,
+                estimates.out_dtype,
             )
 
 
-def recipes(spelling: Spelling, out_dtype: str) -> Iterator[Recipe]:
+def recipes(spelling: WrittenWeights, out_dtype: str) -> Iterator[Recipe]:
     """Yield the recipes that a spelling of weights stands for."""
     names = [name for name, weight in spelling.weights.items() if weight != 0.0]
     if not names:

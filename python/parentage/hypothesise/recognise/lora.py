@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.checkpoint import half_cells, to_bf16
-from parentage.hypothesise.blends import SHARP
+from parentage.hypothesise.blends import FLOAT32_LEAST_SHARE
 from parentage.hypothesise.cell_interior import FARTHEST, newton
 from parentage.hypothesise.recognise.recogniser import Recogniser
 from parentage.methods import lora
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from parentage.align import Slice
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.blends import SampleEstimates
     from parentage.support import Floats
 
 INSIDE = 0.9999
@@ -48,61 +48,63 @@ LEAST_HALF = 1e-37
 """Least half width: squares of less are no numbers."""
 
 
-def estimate(f: Findings) -> Iterator[Recipe]:
+def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     """Yield the checkpoint that most elements are copies of, if the rest differs by low rank."""
-    if f.constant.share >= SHARP or not f.slices:
+    if estimates.constant.share >= FLOAT32_LEAST_SHARE or not estimates.slices:
         return
-    equal = f.sample.gram.equal
-    sampled = f.sample.weight
-    origin = int(equal[:, : 1 + len(f.parents)].sum(axis=0).argmax())
-    moved = [i for i in range(len(f.slices)) if sampled[i] > 0 and equal[i, origin] < sampled[i]]
-    if not moved or not all(_is_matrix(f.slices[i]) for i in moved):
+    equal = estimates.sample.gram.equal
+    sampled = estimates.sample.weight
+    origin = int(equal[:, : 1 + len(estimates.columns.parents)].sum(axis=0).argmax())
+    moved = [
+        i for i in range(len(estimates.slices)) if sampled[i] > 0 and equal[i, origin] < sampled[i]
+    ]
+    if not moved or not all(_is_matrix(estimates.slices[i]) for i in moved):
         return
-    sizes = [f.slices[i].elements for i in moved]
+    sizes = [estimates.slices[i].elements for i in moved]
     sides = [
-        min(f.slices[i].shape[-1], n // f.slices[i].shape[-1])
+        min(estimates.slices[i].shape[-1], n // estimates.slices[i].shape[-1])
         for i, n in zip(moved, sizes, strict=True)
     ]
     if sum(n * side for n, side in zip(sizes, sides, strict=True)) > FACTORED:
         return
-    order = sorted(moved, key=lambda i: f.slices[i].elements)
+    order = sorted(moved, key=lambda i: estimates.slices[i].elements)
     work = WORK // len(moved)
     arithmetics = list(lora.ARITHMETICS)
     matrices: dict[str, tuple[Floats, Floats]] = {}
     for i in [*order[-TRIED:], *order[:-TRIED]]:
-        base, child = _matrices(f, i, origin)
+        base, child = _matrices(estimates, i, origin)
         if not (np.isfinite(base).all() and np.isfinite(child).all()):
             return
         tried = {}
         for arithmetic in arithmetics:
-            middle, half = room(child - base, child, f.out_dtype, arithmetic)
+            middle, half = room(child - base, child, estimates.out_dtype, arithmetic)
             found = factors(child - base, middle, half, work)
             if found is None:
                 return
-            missed = int((_merged(base, *found, f.out_dtype, arithmetic) != child).sum())
+            missed = int((_merged(base, *found, estimates.out_dtype, arithmetic) != child).sum())
             tried[arithmetic] = missed, found
             if missed == 0:
                 break
         # The first and largest matrix tells which arithmetic it was.
         best = min(tried, key=lambda name: tried[name][0])
         arithmetics = [best]
-        matrices[f.slices[i].name] = tried[best][1]
+        matrices[estimates.slices[i].name] = tried[best][1]
     ranks = sorted({left.shape[1] for left, _ in matrices.values()})
     yield Recipe(
         "lora",
-        (Ingredient(f.names[origin]),),
+        (Ingredient(estimates.columns.names[origin]),),
         None,
         {"rank": float(ranks[-1])},
         arithmetics[0],
-        f.out_dtype,
+        estimates.out_dtype,
         matrices=matrices,
     )
 
 
-def _matrices(f: Findings, index: int, origin: int) -> tuple[Floats, Floats]:
+def _matrices(estimates: SampleEstimates, index: int, origin: int) -> tuple[Floats, Floats]:
     """Return a slice of the origin and of the child, as matrices."""
-    whole = f.whole(index, (origin,))
-    width = f.slices[index].shape[-1]
+    whole = estimates.whole(index, (origin,))
+    width = estimates.slices[index].shape[-1]
     return whole[:, 0].reshape(-1, width), whole[:, 1].reshape(-1, width)
 
 

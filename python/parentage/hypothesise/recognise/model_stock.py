@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from parentage.align import Slice
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.blends import SampleEstimates
     from parentage.support import Floats
 
 LEAST_PRODUCT = 1e-6
@@ -49,57 +49,57 @@ def ratio(gram: Floats, columns: Sequence[int]) -> Floats:
     return out
 
 
-def estimate(f: Findings) -> Iterator[Recipe]:
+def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     """Yield the set of parents whose mean, so weighted, is near to what least squares finds."""
-    every = range(1, 1 + len(f.parents))
-    for columns, weights in sets(f, displaced_fit, 1, range(2, 1 + len(every))):
-        t = ratio(f.sample.gram.total, columns)
-        used = f.sample.weight
+    every = estimates.columns.parent_indices
+    for columns, weights in sets(estimates, displaced_fit, 1, range(2, 1 + len(every))):
+        t = ratio(estimates.sample.gram.total, columns)
+        used = estimates.sample.weight
         gap = np.abs(weights - t[:, None] / len(columns)).max(axis=1)
         if float((gap * used).sum() / max(used.sum(), 1.0)) > NEAR:
             continue
-        if not f.sample.is_whole:
+        if not estimates.sample.is_whole:
             t = weights.sum(axis=1)
         for arithmetic in model_stock.ARITHMETICS:
             yield Recipe(
                 "model_stock",
-                tuple(Ingredient(f.names[i]) for i in columns),
-                f.base,
+                tuple(Ingredient(estimates.columns.names[i]) for i in columns),
+                estimates.columns.base,
                 {},
                 arithmetic,
-                f.out_dtype,
-                {"t": table(f, t)},
+                estimates.out_dtype,
+                {"t": table(estimates, t)},
             )
-    yield from _by_row(f)
+    yield from _by_row(estimates)
 
 
-def _by_row(f: Findings) -> Iterator[Recipe]:
+def _by_row(estimates: SampleEstimates) -> Iterator[Recipe]:
     """Yield the set of parents whose means, weighted row by row, cells of one tensor admit."""
-    index = telling(f)
-    if index is None or not worth_it(f):
+    index = telling(estimates)
+    if index is None or not worth_it(estimates):
         return
-    parents = range(1, 1 + len(f.parents))
+    parents = estimates.columns.parent_indices
     found: list[tuple[float, tuple[int, ...]]] = []
     for size in range(2, 1 + len(parents)):
         for columns in combinations(parents, size):
-            values = f.whole(index, (0, *columns))
-            each = f.slices[index]
+            values = estimates.whole(index, (0, *columns))
+            each = estimates.slices[index]
             base, child = values[:, 0], values[:, -1]
             t = np.repeat(_ratios(each, values), length(each, ROWS))
             predicted = t * values[:, 1:-1].mean(axis=1) + (1.0 - t) * base
-            found.append((admitted(f, child, predicted), columns))
+            found.append((admitted(estimates, child, predicted), columns))
     share, columns = max(found, default=(0.0, ()))
     if share < SEEN:
         return
-    matrices = dict(by_slice(f, (0, *columns), _ratios, ROWS))
+    matrices = dict(by_slice(estimates, (0, *columns), _ratios, ROWS))
     for arithmetic in model_stock.ARITHMETICS:
         yield Recipe(
             "model_stock",
-            tuple(Ingredient(f.names[i]) for i in columns),
-            f.base,
+            tuple(Ingredient(estimates.columns.names[i]) for i in columns),
+            estimates.columns.base,
             {"filter_wise": True},
             arithmetic,
-            f.out_dtype,
+            estimates.out_dtype,
             matrices=matrices,
         )
 
@@ -115,9 +115,9 @@ NEAR = 0.05
 """Most mean distance between least-squares weights and those that the angles predict."""
 
 
-def refine(f: Findings, recipe: Recipe) -> Recipe:
+def refine(estimates: SampleEstimates, recipe: Recipe) -> Recipe:
     """Move t of every slice to where the fewest elements mismatch."""
-    return climb(f, recipe, ("t",)) if recipe.fitted else recipe
+    return climb(estimates, recipe, ("t",)) if recipe.fitted else recipe
 
 
 RECOGNISER = Recogniser(estimate, refine)

@@ -8,14 +8,14 @@ import numpy as np
 
 from parentage.hypothesise.recognise.recogniser import Recogniser
 from parentage.hypothesise.recognise.span import climb, cosines, displaced_fit, raw_fit, sets, table
-from parentage.hypothesise.written_weights import decimal
+from parentage.hypothesise.written_weights import shortest_decimal
 from parentage.methods import multislerp
 from parentage.recipe import Ingredient, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.blends import SampleEstimates
     from parentage.support import Floats
 
 NEAR = 0.02
@@ -55,20 +55,20 @@ def combined(norms: Floats, cosine: Floats, weights: Floats) -> Floats:
     return out
 
 
-def estimate(f: Findings) -> Iterator[Recipe]:
+def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     """Yield the weights for which the method is nearest to what least squares finds."""
-    sizes = range(2, 1 + len(f.parents) + 1)
+    sizes = range(2, 1 + len(estimates.columns.parents) + 1)
     for raw, fits in ((True, raw_fit), (False, displaced_fit)):
-        for columns, found in sets(f, fits, 0 if raw else 1, sizes):
+        for columns, found in sets(estimates, fits, 0 if raw else 1, sizes):
             if len(columns) < 2 or (not raw and 0 in columns):
                 continue
-            gram = f.raw_gram if raw else f.sample.gram.total
+            gram = estimates.raw_gram if raw else estimates.sample.gram.total
             norms, cosine = cosines(gram, columns)
-            size = f.sample.weight * (norms.min(axis=1) > 0)
+            size = estimates.sample.weight * (norms.min(axis=1) > 0)
             weights, gap = _fitted(norms, cosine, found, size)
             if gap > NEAR:
                 continue
-            shares = [decimal(float(x), 2e-3) for x in weights]
+            shares = [shortest_decimal(float(x), 2e-3) for x in weights]
             for chosen in (shares, [1.0 / len(columns)] * len(columns)):
                 exact = np.array(chosen) / sum(chosen)
                 numbers = parts(norms, cosine, exact)
@@ -76,14 +76,14 @@ def estimate(f: Findings) -> Iterator[Recipe]:
                     yield Recipe(
                         "multislerp",
                         tuple(
-                            Ingredient(f.names[i], share)
+                            Ingredient(estimates.columns.names[i], share)
                             for i, share in zip(columns, chosen, strict=True)
                         ),
-                        None if raw else f.base,
+                        None if raw else estimates.columns.base,
                         {},
                         arithmetic,
-                        f.out_dtype,
-                        {name: table(f, values) for name, values in numbers.items()},
+                        estimates.out_dtype,
+                        {name: table(estimates, values) for name, values in numbers.items()},
                     )
 
 
@@ -109,11 +109,11 @@ def _fitted(norms: Floats, cosine: Floats, found: Floats, size: Floats) -> tuple
     return weights, float((gap * size).sum() / max(size.sum(), 1.0))
 
 
-def refine(f: Findings, recipe: Recipe) -> Recipe:
+def refine(estimates: SampleEstimates, recipe: Recipe) -> Recipe:
     """Move numbers of every slice to where the fewest elements mismatch."""
     if recipe.arithmetic == "bfloat16":
-        return climb(f, recipe, tuple(recipe.fitted), rounds=3)
-    return climb(f, recipe, ("length", "sine"), rounds=2)
+        return climb(estimates, recipe, tuple(recipe.fitted), rounds=3)
+    return climb(estimates, recipe, ("length", "sine"), rounds=2)
 
 
 RECOGNISER = Recogniser(estimate, refine)

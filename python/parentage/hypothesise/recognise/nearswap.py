@@ -16,27 +16,34 @@ from parentage.recipe import Ingredient, Recipe
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.blends import SampleEstimates
 
 MET = 0.6
 """Least share of cells that meet in one distance."""
 
 
-def estimate(f: Findings) -> Iterator[Recipe]:
+def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     """Yield the distance at which most cells meet, for the parent towards which most do."""
-    if not applies(f):
+    if not applies(estimates):
         return
     for arithmetic in nearswap.ARITHMETICS:
-        view = View(f, f.small, arithmetic)
-        for axis, name in enumerate(f.parents):
+        view = View(estimates, estimates.small, arithmetic)
+        for axis, name in enumerate(estimates.columns.parents):
             spelled = distances(view, axis)
             candidates = [
-                Recipe("nearswap", (Ingredient(name),), f.base, {"t": t}, arithmetic, f.out_dtype)
+                Recipe(
+                    "nearswap",
+                    (Ingredient(name),),
+                    estimates.columns.base,
+                    {"t": t},
+                    arithmetic,
+                    estimates.out_dtype,
+                )
                 for t in spelled
             ]
             if candidates:
-                best = best_of(f, candidates)
-                if worthwhile(f, best):
+                best = best_of(estimates, candidates)
+                if worthwhile(estimates, best):
                     yield best
                     return
 

@@ -37,35 +37,35 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from parentage.align import Slice
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.blends import SampleEstimates
     from parentage.support import Floats
 
 DIGITS = 3
 """Decimals of t that are tried by row, where it can not be told as sharply as by tensor."""
 
 
-def estimate(f: Findings) -> Iterator[Recipe]:
+def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     """Yield the interpolation between any two whose span, or whose displacements' span, has it."""
-    for columns, weights in sets(f, raw_fit, 0, (2,)):
-        yield from _recipes(f, (columns[0], columns[1]), weights, raw=True)
-    for columns, weights in sets(f, displaced_fit, 1, (2,)):
-        yield from _recipes(f, (columns[0], columns[1]), weights, raw=False)
-    if worth_it(f):
-        yield from _by_vector(f)
+    for columns, weights in sets(estimates, raw_fit, 0, (2,)):
+        yield from _recipes(estimates, (columns[0], columns[1]), weights, raw=True)
+    for columns, weights in sets(estimates, displaced_fit, 1, (2,)):
+        yield from _recipes(estimates, (columns[0], columns[1]), weights, raw=False)
+    if worth_it(estimates):
+        yield from _by_vector(estimates)
 
 
-def _by_vector(f: Findings) -> Iterator[Recipe]:
+def _by_vector(estimates: SampleEstimates) -> Iterator[Recipe]:
     """Yield what turns every row, or column, by itself, if cells of one tensor admit it."""
-    index = telling(f)
+    index = telling(estimates)
     if index is None:
         return
-    each = f.slices[index]
+    each = estimates.slices[index]
     best: tuple[float, int, bool, tuple[int, int], float] | None = None
     for raw in (False, True):
-        for pair in combinations(range(0 if raw else 1, 1 + len(f.parents)), 2):
-            values = f.whole(index, (0, *pair))
+        for pair in combinations(range(0 if raw else 1, 1 + len(estimates.columns.parents)), 2):
+            values = estimates.whole(index, (0, *pair))
             for axis in (ROWS, COLUMNS):
-                t, share = _turned(f, each, values, axis, raw=raw)
+                t, share = _turned(estimates, each, values, axis, raw=raw)
                 if best is None or share > best[0]:
                     best = share, axis, raw, pair, t
     if best is None or best[0] < SEEN:
@@ -75,15 +75,18 @@ def _by_vector(f: Findings) -> Iterator[Recipe]:
     def angle(each: Slice, values: Floats) -> Floats:
         return _angles(each, values, axis, raw=raw)
 
-    matrices = dict(by_slice(f, (0, *pair), angle, axis))
+    matrices = dict(by_slice(estimates, (0, *pair), angle, axis))
     for arithmetic in nuslerp.ARITHMETICS:
         yield Recipe(
             "nuslerp",
-            (Ingredient(f.names[pair[0]], round(1.0 - t, 10)), Ingredient(f.names[pair[1]], t)),
-            None if raw else f.base,
+            (
+                Ingredient(estimates.columns.names[pair[0]], round(1.0 - t, 10)),
+                Ingredient(estimates.columns.names[pair[1]], t),
+            ),
+            None if raw else estimates.columns.base,
             {"vectors": nuslerp.FAMILIES[(ROWS, COLUMNS).index(axis)]},
             arithmetic,
-            f.out_dtype,
+            estimates.out_dtype,
             matrices=matrices,
         )
 
@@ -101,7 +104,7 @@ def _angles(each: Slice, values: Floats, axis: int, *, raw: bool) -> Floats:
 
 
 def _turned(
-    f: Findings, each: Slice, values: Floats, axis: int, *, raw: bool
+    estimates: SampleEstimates, each: Slice, values: Floats, axis: int, *, raw: bool
 ) -> tuple[float, float]:
     """Return the t that most cells of a tensor admit, of those near least squares, and how many."""
     parts = vectors(each, _parts(values, raw=raw), axis)
@@ -127,7 +130,7 @@ def _turned(
             t = round(round(middle, digits) + step * 10.0**-digits, digits)
             first, second_, sine = (x[:, None] for x in nuslerp.sines(theta, t))
             turned = (first * parts[:, :, 0] + second_ * parts[:, :, 1]) / sine
-            share = admitted(f, child, start + turned)
+            share = admitted(estimates, child, start + turned)
             if share > best[1]:
                 best = t, share
     return best
@@ -138,27 +141,32 @@ LEAST_NORMS = 1e-28
 
 
 def _recipes(
-    f: Findings, pair: tuple[int, int], weights: np.ndarray, *, raw: bool
+    estimates: SampleEstimates, pair: tuple[int, int], weights: np.ndarray, *, raw: bool
 ) -> Iterator[Recipe]:
     for arithmetic in nuslerp.ARITHMETICS:
-        yield _recipe(f, pair, weights, arithmetic, raw=raw)
+        yield _recipe(estimates, pair, weights, arithmetic, raw=raw)
 
 
 def _recipe(
-    f: Findings, pair: tuple[int, int], weights: np.ndarray, arithmetic: str, *, raw: bool
+    estimates: SampleEstimates,
+    pair: tuple[int, int],
+    weights: np.ndarray,
+    arithmetic: str,
+    *,
+    raw: bool,
 ) -> Recipe:
-    found, widths, known = located(f, pair, weights, raw=raw)
-    gram = f.raw_gram if raw else f.sample.gram.total
+    found, widths, known = located(estimates, pair, weights, raw=raw)
+    gram = estimates.raw_gram if raw else estimates.sample.gram.total
     _, cosine = cosines(gram, pair)
     angle = cosine[:, 0, 1]
     t = interpolation(angle, np.clip(found[:, 1], -1.0, 2.0), nuslerp.STRAIGHT)
     known &= np.isfinite(t)
-    slack = 2e-4 if f.sample.is_whole else 2e-3
+    slack = 2e-4 if estimates.sample.is_whole else 2e-3
     if arithmetic == "bfloat16":
         # Angles in bf16 are off by some thousandths, and the weights with them.
-        known, slack = f.sample.weight >= 1024, 2e-2
-    setting = f.describe(t, np.maximum(16.0 * widths, slack), known)
-    values = setting_values(f, setting)
+        known, slack = estimates.sample.weight >= 1024, 2e-2
+    setting = estimates.describe(t, np.maximum(16.0 * widths, slack), known)
+    values = setting_values(estimates, setting)
     theta = np.arccos(angle)
     straight = np.abs(angle) >= nuslerp.STRAIGHT
     sine = np.where(straight, 1.0, np.sin(theta))
@@ -167,28 +175,29 @@ def _recipe(
     if isinstance(setting, float):
         shares = (round(1.0 - setting, 10), setting)
         ingredients = tuple(
-            Ingredient(f.names[i], share) for i, share in zip(pair, shares, strict=True)
+            Ingredient(estimates.columns.names[i], share)
+            for i, share in zip(pair, shares, strict=True)
         )
     else:
-        ingredients = tuple(Ingredient(f.names[i]) for i in pair)
+        ingredients = tuple(Ingredient(estimates.columns.names[i]) for i in pair)
     return Recipe(
         "nuslerp",
         ingredients,
-        None if raw else f.base,
+        None if raw else estimates.columns.base,
         {} if isinstance(setting, float) else {"t": setting},
         arithmetic,
-        f.out_dtype,
+        estimates.out_dtype,
         {
-            "first": table(f, first),
-            "second": table(f, second),
-            "sine": table(f, sine),
+            "first": table(estimates, first),
+            "second": table(estimates, second),
+            "sine": table(estimates, sine),
         },
     )
 
 
-def refine(f: Findings, recipe: Recipe) -> Recipe:
+def refine(estimates: SampleEstimates, recipe: Recipe) -> Recipe:
     """Move both weights of every slice to where the fewest elements mismatch."""
-    return climb(f, recipe, ("first", "second")) if recipe.fitted else recipe
+    return climb(estimates, recipe, ("first", "second")) if recipe.fitted else recipe
 
 
 RECOGNISER = Recogniser(estimate, refine)

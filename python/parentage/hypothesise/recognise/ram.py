@@ -17,33 +17,39 @@ from parentage.recipe import Ingredient, Recipe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.blends import SampleEstimates
 
 
-def estimate(f: Findings) -> Iterator[Recipe]:
+def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     """Yield the recipe of the parents that reproduce most, if that is nearly all."""
 
     def made(names: Sequence[str], arithmetic: str) -> Recipe:
         ingredients = tuple(Ingredient(name) for name in names)
-        return Recipe("ram", ingredients, f.base, {}, arithmetic, f.out_dtype)
+        return Recipe(
+            "ram", ingredients, estimates.columns.base, {}, arithmetic, estimates.out_dtype
+        )
 
-    best = searched(f, made)
+    best = searched(estimates, made)
     if best is not None:
-        yield ordered(f, best)
+        yield ordered(estimates, best)
 
 
-def searched(f: Findings, made: Callable[[Sequence[str], str], Recipe]) -> Recipe | None:
+def searched(
+    estimates: SampleEstimates, made: Callable[[Sequence[str], str], Recipe]
+) -> Recipe | None:
     """Return the recipe of a set of parents that reproduces nearly all of a part of the sample."""
-    if len(f.parents) < 2 or not applies(f):
+    if len(estimates.columns.parents) < 2 or not applies(estimates):
         return None
     candidates = [
-        made([f.parents[i] for i in axes], arithmetic)
-        for axes in subsets(len(f.parents), 2)
+        made([estimates.columns.parents[i] for i in axes], arithmetic)
+        for axes in subsets(len(estimates.columns.parents), 2)
         for arithmetic in ram.ARITHMETICS
     ]
-    shares = [float(each.share[0]) for each in count_matches(candidates, f.small, f)]
+    shares = [
+        float(each.share[0]) for each in count_matches(candidates, estimates.small, estimates)
+    ]
     best = int(np.argmax(shares))
-    return candidates[best] if changed(f, shares[best]) >= EXPLAINED else None
+    return candidates[best] if changed(estimates, shares[best]) >= EXPLAINED else None
 
 
 RECOGNISER = Recogniser(estimate)

@@ -20,7 +20,7 @@ from parentage.recipe import Ingredient, Recipe
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.blends import SampleEstimates
     from parentage.hypothesise.recognise.masks.view import Bools
     from parentage.support import Floats
 
@@ -28,33 +28,35 @@ WINDOW = (1.0, 2.0)
 """Factors that are considered where the defaults fail."""
 
 
-def estimate(f: Findings) -> Iterator[Recipe]:
+def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     """Yield the recipe of the parents that reproduce most, if that is nearly all."""
-    if len(f.parents) < 2 or not applies(f):
+    if len(estimates.columns.parents) < 2 or not applies(estimates):
         return
     # Float32 files show factors to the last bit, and those take all elements.
-    sample = f.sample if f.out_dtype == "F32" else f.small
-    looks = {each: View(f, sample, each) for each in ramplus_tl.ARITHMETICS}
+    sample = estimates.sample if estimates.out_dtype == "F32" else estimates.small
+    looks = {each: View(estimates, sample, each) for each in ramplus_tl.ARITHMETICS}
 
     def made(names: Sequence[str], arithmetic: str) -> Recipe:
         ingredients = tuple(Ingredient(name) for name in names)
-        recipe = Recipe("ramplus_tl", ingredients, f.base, {}, arithmetic, f.out_dtype)
+        recipe = Recipe(
+            "ramplus_tl", ingredients, estimates.columns.base, {}, arithmetic, estimates.out_dtype
+        )
         look = looks[arithmetic]
-        deltas = look.deltas[[f.parents.index(name) for name in names]]
-        return with_factors(f, look, recipe, by_counts(look, *counted(deltas, arithmetic)))
+        deltas = look.deltas[[estimates.columns.parents.index(name) for name in names]]
+        return with_factors(estimates, look, recipe, by_counts(look, *counted(deltas, arithmetic)))
 
-    best = searched(f, made)
+    best = searched(estimates, made)
     if best is None:
         return
-    view = View(f, f.sample, best.arithmetic)
-    axes = [f.parents.index(each.name) for each in best.ingredients]
+    view = View(estimates, estimates.sample, best.arithmetic)
+    axes = [estimates.columns.parents.index(each.name) for each in best.ingredients]
     deltas = view.deltas[axes]
     counts, alone = counted(deltas, best.arithmetic)
     candidates = [
-        with_factors(f, view, best, by_counts(view, counts, alone)),
-        with_factors(f, view, best, by_cells(view, deltas, alone)),
+        with_factors(estimates, view, best, by_counts(view, counts, alone)),
+        with_factors(estimates, view, best, by_cells(view, deltas, alone)),
     ]
-    yield ordered(f, best_of(f, candidates))
+    yield ordered(estimates, best_of(estimates, candidates))
 
 
 def counted(deltas: Floats, arithmetic: str) -> tuple[Bools, Bools]:
@@ -65,12 +67,12 @@ def counted(deltas: Floats, arithmetic: str) -> tuple[Bools, Bools]:
     return counts, counts & (counts.sum(axis=0) == 1)
 
 
-def with_factors(f: Findings, view: View, recipe: Recipe, factors: Floats) -> Recipe:
+def with_factors(estimates: SampleEstimates, view: View, recipe: Recipe, factors: Floats) -> Recipe:
     """Return the recipe with factors (parents, S)."""
     return replace(
         recipe,
         fitted={
-            f"factor:{each.name}": table(f, row, view.owner)
+            f"factor:{each.name}": table(estimates, row, view.owner)
             for each, row in zip(recipe.ingredients, factors, strict=True)
         },
     )

@@ -21,7 +21,7 @@ from parentage.recipe import Ingredient, Recipe
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.blends import SampleEstimates
     from parentage.support import Floats
 
 LEAST_ENERGY = 1e-6
@@ -34,25 +34,29 @@ GATE = 0.95
 """Share of elements with one parent on the winning side that are that parent's."""
 
 
-def estimate(f: Findings) -> Iterator[Recipe]:
+def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     """Yield recipes of the parents that elements with one of them on the winning side are of."""
-    if len(f.parents) < 2 or not applies(f):
+    if len(estimates.columns.parents) < 2 or not applies(estimates):
         return
     for arithmetic in sce.ARITHMETICS:
-        look = View(f, f.small, arithmetic)
-        found = [(gate(look, axes), axes) for axes in subsets(len(f.parents), 2)]
+        look = View(estimates, estimates.small, arithmetic)
+        found = [(gate(look, axes), axes) for axes in subsets(len(estimates.columns.parents), 2)]
         share, largest = max(found)
         if share < GATE:
             continue
         # A parent that hardly moved hardly counts: the fewest that do as well come first.
         fewest = next(axes for each, axes in found if each >= share - ALIKE)
-        view = look if f.small is f.sample else View(f, f.sample, arithmetic)
+        view = (
+            look
+            if estimates.small is estimates.sample
+            else View(estimates, estimates.sample, arithmetic)
+        )
         for axes in dict.fromkeys((fewest, largest)):
-            recipe = fitted(f, view, axes)
-            if worthwhile(f, recipe):
-                recipe = ordered(f, recipe)
+            recipe = fitted(estimates, view, axes)
+            if worthwhile(estimates, recipe):
+                recipe = ordered(estimates, recipe)
                 yield recipe
-                if is_exact(f, recipe):
+                if is_exact(estimates, recipe):
                     return
 
 
@@ -85,7 +89,7 @@ def gate(view: View, axes: tuple[int, ...]) -> float:
     return float(ok[rows].mean())
 
 
-def fitted(f: Findings, view: View, axes: tuple[int, ...]) -> Recipe:
+def fitted(estimates: SampleEstimates, view: View, axes: tuple[int, ...]) -> Recipe:
     """Return the recipe with weights and thresholds of its own for every slice."""
     deltas = view.deltas[list(axes)]
     coarse = view.arithmetic == "bfloat16"
@@ -101,14 +105,14 @@ def fitted(f: Findings, view: View, axes: tuple[int, ...]) -> Recipe:
     dropped = ~view.moved & told & (variance > 0.0)
     kept = view.moved & (variance > 0.0)
     is_selected = float(dropped.sum()) > 1e-3 * float((kept & told).sum() + dropped.sum())
-    names = [f.parents[axis] for axis in axes]
+    names = [estimates.columns.parents[axis] for axis in axes]
     recipe = Recipe(
         "sce",
         tuple(Ingredient(name) for name in names),
-        f.base,
+        estimates.columns.base,
         {},
         view.arithmetic,
-        f.out_dtype,
+        estimates.out_dtype,
     )
     present = np.ones(view.size, bool)
     tables: dict[str, dict[str, float]] = {}
@@ -118,8 +122,8 @@ def fitted(f: Findings, view: View, axes: tuple[int, ...]) -> Recipe:
         low = np.array([each.low for each in bands]) * (1.0 - spare)
         high = np.minimum(np.array([each.high for each in bands]) * (1.0 + spare), masked.LARGEST)
         present = (variance > high[view.owner]) | ((variance >= low[view.owner]) & view.moved)
-        tables["low:variance"] = table(f, low, view.owner)
-        tables["high:variance"] = table(f, high, view.owner)
+        tables["low:variance"] = table(estimates, low, view.owner)
+        tables["high:variance"] = table(estimates, high, view.owner)
         rows = np.flatnonzero(variance > 0.0)
         bottom, top, step = shares_above(variance[rows], view.owner[rows], low, high)
         recipe = replace(recipe, parameters={"select_topk": within(bottom, top + step)})
@@ -128,14 +132,14 @@ def fitted(f: Findings, view: View, axes: tuple[int, ...]) -> Recipe:
 
     def with_weights(some: Sequence[Floats]) -> Recipe:
         own = {
-            f"weight:{name}": table(f, each, view.owner)
+            f"weight:{name}": table(estimates, each, view.owner)
             for name, each in zip(names, some, strict=True)
         }
         return replace(recipe, fitted={**tables, **own})
 
     scales = list(weights)
     if coarse:
-        scales = stepped(f, scales, with_weights, ((1.0, 2), (1.0, 1)), -8)
+        scales = stepped(estimates, scales, with_weights, ((1.0, 2), (1.0, 1)), -8)
     return with_weights(scales)
 
 

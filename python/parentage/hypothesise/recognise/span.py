@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.checkpoint import to_bf16
-from parentage.hypothesise.blends import SHARP
+from parentage.hypothesise.blends import FLOAT32_LEAST_SHARE
 from parentage.hypothesise.cells import LEAST_NARROW, locate
 from parentage.hypothesise.evaluate import count_matches
 from parentage.recipe import resolve
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.blends import SampleEstimates
     from parentage.recipe import Recipe, Setting
     from parentage.support import Floats
 
@@ -38,21 +38,21 @@ LINEAR = 0.9995
 """Cosine from which on mergekit's slerp is linear."""
 
 
-def raw_fit(f: Findings, columns: Sequence[int]) -> tuple[Floats, float]:
+def raw_fit(estimates: SampleEstimates, columns: Sequence[int]) -> tuple[Floats, float]:
     """Return least-squares weights (S, n) of whole checkpoints, and what they leave, in floors."""
-    found = fit(f.raw_gram, list(columns))
-    return np.nan_to_num(found.weights), f.floors(found.residual)
+    found = fit(estimates.raw_gram, list(columns))
+    return np.nan_to_num(found.weights), estimates.floors(found.residual)
 
 
-def displaced_fit(f: Findings, columns: Sequence[int]) -> tuple[Floats, float]:
+def displaced_fit(estimates: SampleEstimates, columns: Sequence[int]) -> tuple[Floats, float]:
     """Return least-squares weights (S, n) of displacements, and what they leave, in floors."""
-    found = fit(f.sample.gram.total, list(columns))
-    return np.nan_to_num(found.weights), f.floors(found.residual)
+    found = fit(estimates.sample.gram.total, list(columns))
+    return np.nan_to_num(found.weights), estimates.floors(found.residual)
 
 
 def sets(
-    f: Findings,
-    fits: Callable[[Findings, Sequence[int]], tuple[Floats, float]],
+    estimates: SampleEstimates,
+    fits: Callable[[SampleEstimates, Sequence[int]], tuple[Floats, float]],
     first: int,
     sizes: Sequence[int],
 ) -> Iterator[tuple[tuple[int, ...], Floats]]:
@@ -60,12 +60,12 @@ def sets(
 
     With each come its least-squares weights by slice.
     """
-    if f.constant.share >= SHARP:
+    if estimates.constant.share >= FLOAT32_LEAST_SHARE:
         return
     for size in sizes:
         found = []
-        for columns in combinations(range(first, 1 + len(f.parents)), size):
-            weights, floors = fits(f, columns)
+        for columns in combinations(range(first, 1 + len(estimates.columns.parents)), size):
+            weights, floors = fits(estimates, columns)
             if floors <= FLOORS:
                 found.append((floors, columns, weights))
         if found:
@@ -105,27 +105,29 @@ def interpolation(cosine: Floats, second: Floats, linear: float = LINEAR) -> Flo
 
 
 def located(
-    f: Findings, columns: tuple[int, int], start: Floats, *, raw: bool
+    estimates: SampleEstimates, columns: tuple[int, int], start: Floats, *, raw: bool
 ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     """Return two weights by slice from the cells (S, 2), widths (S,), and whether they are known.
 
     ``start`` are those of least squares. Whole checkpoints (``raw``) are measured from the first of
     the two, of which they then have a weight beyond what makes the sum one.
     """
-    groups = np.arange(len(f.slices), dtype=np.intp)
-    weights = np.zeros((len(f.slices), len(f.names)))
+    groups = np.arange(len(estimates.slices), dtype=np.intp)
+    weights = np.zeros((len(estimates.slices), len(estimates.columns.names)))
     if raw:
-        sample = f.sample_from(columns[0])
+        sample = estimates.sample_from(columns[0])
         second = columns[1]
         weights[:, 0] = start.sum(axis=1) - 1.0
         weights[:, second] = start[:, 1]
-        found = locate(sample, weights, [0, second], groups, dtype=f.cell_dtype, reach=0.02)
+        found = locate(sample, weights, [0, second], groups, dtype=estimates.cell_dtype, reach=0.02)
         two = found.weights[:, second]
         out = np.stack([1.0 + found.weights[:, 0] - two, two], axis=1)
         widths = found.half_widths[:, second]
     else:
         weights[:, list(columns)] = start
-        found = locate(f.small, weights, list(columns), groups, dtype=f.cell_dtype, reach=0.02)
+        found = locate(
+            estimates.small, weights, list(columns), groups, dtype=estimates.cell_dtype, reach=0.02
+        )
         out, widths = (
             found.weights[:, list(columns)],
             found.half_widths[:, list(columns)].max(axis=1),
@@ -134,20 +136,25 @@ def located(
     return out, widths, (narrow > 0.8) & (found.intervals[:, 1] >= 4 * LEAST_NARROW)
 
 
-def table(f: Findings, values: Floats | NDArray[np.float32]) -> dict[str, float]:
+def table(estimates: SampleEstimates, values: Floats | NDArray[np.float32]) -> dict[str, float]:
     """Return (S,) numbers by slice, as float32 has them."""
     return {
-        each.name: float(np.float32(value)) for each, value in zip(f.slices, values, strict=True)
+        each.name: float(np.float32(value))
+        for each, value in zip(estimates.slices, values, strict=True)
     }
 
 
-def setting_values(f: Findings, setting: Setting) -> Floats:
+def setting_values(estimates: SampleEstimates, setting: Setting) -> Floats:
     """Return (S,) what a setting is for every slice."""
-    return resolve(setting, f.slices)
+    return resolve(setting, estimates.slices)
 
 
 def climb(
-    f: Findings, recipe: Recipe, names: Sequence[str], rounds: int = 3, reach: int = 1024
+    estimates: SampleEstimates,
+    recipe: Recipe,
+    names: Sequence[str],
+    rounds: int = 3,
+    reach: int = 1024,
 ) -> Recipe:
     """Move fitted numbers, by slice and in steps of float32, to where the fewest elements mismatch.
 
@@ -161,7 +168,8 @@ def climb(
         moved = False
         for name in names:
             present = np.array(
-                [recipe.fitted[name].get(each.name, np.nan) for each in f.slices], dtype=np.float32
+                [recipe.fitted[name].get(each.name, np.nan) for each in estimates.slices],
+                dtype=np.float32,
             )
             if is_narrow:
                 present = to_bf16(present).astype(np.float32)
@@ -175,16 +183,17 @@ def climb(
                     step += 1
             trials = [_stepped(present, step * unit) for step in steps]
             recipes = [
-                replace(recipe, fitted={**recipe.fitted, name: table(f, trial)}) for trial in trials
+                replace(recipe, fitted={**recipe.fitted, name: table(estimates, trial)})
+                for trial in trials
             ]
-            counted = count_matches(recipes, f.sample, f)
+            counted = count_matches(recipes, estimates.sample, estimates)
             mismatched = np.concatenate([each.mismatched for each in counted], axis=1)
             if int(mismatched[:, 0].sum()) == 0:
                 return recipe
             best = mismatched.argmin(axis=1)
             chosen = np.stack(trials, axis=1)[np.arange(len(best)), best]
             moved |= bool(np.any(best > 0))
-            recipe = replace(recipe, fitted={**recipe.fitted, name: table(f, chosen)})
+            recipe = replace(recipe, fitted={**recipe.fitted, name: table(estimates, chosen)})
         if not moved:
             break
     return recipe

@@ -12,14 +12,14 @@ import numpy as np
 from parentage.checkpoint import to_bf16
 from parentage.hypothesise.recognise.linear import MOST_ORDERED, doubt
 from parentage.hypothesise.recognise.recogniser import Recogniser
-from parentage.hypothesise.written_weights import MOVED, NEGLIGIBLE, NOISE, candidates
+from parentage.hypothesise.written_weights import BF16_WEIGHT_ERROR, NEGLIGIBLE, NOISE, candidates
 from parentage.methods import task_arithmetic
 from parentage.recipe import Ingredient, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from parentage.hypothesise.blends import Findings, Spelling
+    from parentage.hypothesise.blends import SampleEstimates, WrittenWeights
     from parentage.recipe import Setting
 
 FACTORS = (*(round(0.1 * k, 1) for k in range(1, 21) if k != 10), 0.25, 0.75, 1.25)
@@ -40,35 +40,39 @@ LEAST_COARSE = 8
 """Weights tried for arithmetic in bf16: of all, and at least of those without a lambda."""
 
 
-def estimate(f: Findings) -> Iterator[Recipe]:
+def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     """Yield every spelling of every blend whose weights sum to one with the base's."""
-    for spelling in f.spellings():
-        weights = {name: w for name, w in spelling.weights.items() if name != f.base and w != 0.0}
+    for spelling in estimates.spellings():
+        weights = {
+            name: w
+            for name, w in spelling.weights.items()
+            if name != estimates.columns.base and w != 0.0
+        }
         if not spelling.normalized or not weights:
             continue
         if _is_ratio(spelling):
-            yield from _normalized(f, spelling, weights)
+            yield from _normalized(estimates, spelling, weights)
             continue
         for arithmetic in task_arithmetic.ARITHMETICS:
             if arithmetic.startswith("bf") != spelling.is_coarse:
                 continue
             if "fma" in arithmetic and len(weights) > 1:
                 continue
-            yield from _ordered(f, weights, spelling.uncertainty, {}, arithmetic)
-        yield from _multiplied(f, spelling, weights)
+            yield from _ordered(estimates, weights, spelling.uncertainty, {}, arithmetic)
+        yield from _multiplied(estimates, spelling, weights)
     for arithmetic in task_arithmetic.ARITHMETICS:
         if arithmetic.startswith("bf"):
-            yield from _coarse(f, arithmetic)
+            yield from _coarse(estimates, arithmetic)
 
 
-def _is_ratio(spelling: Spelling) -> bool:
+def _is_ratio(spelling: WrittenWeights) -> bool:
     values = list(spelling.weights.values())
     plain = [x for x in values if not isinstance(x, Mapping)]
     return len(plain) == len(values) and abs(sum(plain) - 1.0) > NEGLIGIBLE
 
 
 def _ordered(
-    f: Findings,
+    estimates: SampleEstimates,
     weights: Mapping[str, Setting],
     uncertainty: Mapping[str, float],
     parameters: Mapping[str, Setting | bool],
@@ -82,27 +86,29 @@ def _ordered(
         yield Recipe(
             "task_arithmetic",
             tuple(Ingredient(name, weights[name], uncertainty.get(name)) for name in order),
-            f.base,
+            estimates.columns.base,
             parameters,
             arithmetic,
-            f.out_dtype,
+            estimates.out_dtype,
         )
 
 
 def _normalized(
-    f: Findings, spelling: Spelling, weights: Mapping[str, Setting]
+    estimates: SampleEstimates, spelling: WrittenWeights, weights: Mapping[str, Setting]
 ) -> Iterator[Recipe]:
     """Yield sums that are divided by the sum of weights: a ratio, of whole numbers or of tenths."""
     plain = {name: w for name, w in weights.items() if not isinstance(w, Mapping)}
-    if spelling.weights.get(f.base, 0.0) != 0.0 or len(plain) < 2:
+    if spelling.weights.get(estimates.columns.base, 0.0) != 0.0 or len(plain) < 2:
         return
     for unit in (0.1, 1.0):
         written = {name: round(w * unit, 6) for name, w in plain.items()}
-        yield from _ordered(f, written, spelling.uncertainty, {"normalize": True}, "float32")
+        yield from _ordered(
+            estimates, written, spelling.uncertainty, {"normalize": True}, "float32"
+        )
 
 
 def _multiplied(
-    f: Findings, spelling: Spelling, weights: Mapping[str, Setting]
+    estimates: SampleEstimates, spelling: WrittenWeights, weights: Mapping[str, Setting]
 ) -> Iterator[Recipe]:
     """Yield short weights that, times a lambda, come to those found in float32."""
     plain = {name: w for name, w in weights.items() if not isinstance(w, Mapping)}
@@ -114,17 +120,24 @@ def _multiplied(
         if all(abs(written[name] * factor - w) <= 1e-9 for name, w in plain.items()):
             found.append((sum(len(f"{w:g}") for w in written.values()), factor, written))
     for _, factor, written in sorted(found, key=lambda each: each[:2])[:MOST_FACTORS]:
-        yield from _ordered(f, written, spelling.uncertainty, {"lambda": factor}, "float32")
+        yield from _ordered(estimates, written, spelling.uncertainty, {"lambda": factor}, "float32")
 
 
-def _coarse(f: Findings, arithmetic: str) -> Iterator[Recipe]:
+def _coarse(estimates: SampleEstimates, arithmetic: str) -> Iterator[Recipe]:
     """Yield what may have been written for arithmetic in bf16, times a lambda or not."""
-    found = f.effective
+    found = estimates.effective
     if found is None:
         return
-    aims = {name: w for name, w in found.items() if name != f.base and abs(w) > MOVED}
+    aims = {
+        name: w
+        for name, w in found.items()
+        if name != estimates.columns.base and abs(w) > BF16_WEIGHT_ERROR
+    }
     # The base is added whole: what it weighs follows from the others.
-    if not aims or abs(sum(aims.values()) + found[f.base] - 1.0) > MOVED:
+    if (
+        not aims
+        or abs(sum(aims.values()) + found[estimates.columns.base] - 1.0) > BF16_WEIGHT_ERROR
+    ):
         return
     grid = arithmetic == "bfloat16"
 
@@ -148,7 +161,7 @@ def _coarse(f: Findings, arithmetic: str) -> Iterator[Recipe]:
         parameters = {} if factor == 1.0 else {"lambda": factor}
         written = dict(zip(aims, weights, strict=True))
         uncertainty = {name: doubt(weight, arithmetic) for name, weight in written.items()}
-        yield from _ordered(f, written, uncertainty, parameters, arithmetic)
+        yield from _ordered(estimates, written, uncertainty, parameters, arithmetic)
 
 
 RECOGNISER = Recogniser(estimate)

@@ -11,7 +11,7 @@ from parentage.hypothesise.recognise.masks.trials import ordered
 from parentage.hypothesise.recognise.masks.weights import short
 
 if TYPE_CHECKING:
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.blends import SampleEstimates
     from parentage.hypothesise.recognise.masks.mixture import Mixture
     from parentage.hypothesise.recognise.masks.view import Bools, Places
     from parentage.recipe import Recipe
@@ -59,7 +59,7 @@ def ranks(sizes: Floats, owner: Places) -> Floats:
 
 
 def by_chance(
-    f: Findings,
+    estimates: SampleEstimates,
     found: Mixture,
     recipe: Recipe,
     kept: Bools,
@@ -94,4 +94,4 @@ def by_chance(
     if parameters["normalize"] == default:
         del parameters["normalize"]
     made = replace(recipe, method=method, ingredients=ingredients, parameters=parameters)
-    return ordered(f, made)
+    return ordered(estimates, made)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.blends import SampleEstimates
     from parentage.hypothesise.recognise.masks.mixture import Mixture
     from parentage.hypothesise.recognise.masks.view import Bools, Places, View
     from parentage.recipe import Recipe
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from parentage.support import Floats
 
 
-def outcomes(f: Findings, view: View, recipe: Recipe) -> list[Bools]:
+def outcomes(estimates: SampleEstimates, view: View, recipe: Recipe) -> list[Bools]:
     """Return, for each result of a recipe's program, which sampled elements have its bits."""
-    program, results = compile_recipe(recipe, f.columns, f.slices)
+    program, results = compile_recipe(recipe, estimates.columns.indices, estimates.slices)
     values = view.sample.elements
     finite = np.isfinite(values).all(axis=1)
     if not finite.all():
@@ -93,14 +93,16 @@ def _operation(
         return out
 
 
-def known_masks(f: Findings, found: Mixture, recipe: Recipe) -> tuple[Bools, Bools, Bools]:
+def known_masks(
+    estimates: SampleEstimates, found: Mixture, recipe: Recipe
+) -> tuple[Bools, Bools, Bools]:
     """Return which displacements are known to be kept and dropped, by bits, and what is explained.
 
     ``recipe`` is one whose masks are drawn at random.
     """
     view = found.view
     count = len(found.axes)
-    matches = outcomes(f, view, recipe)
+    matches = outcomes(estimates, view, recipe)
     deltas = view.deltas[found.axes]
     weights = [each.weight for each in recipe.ingredients]
     factors = np.array([float(w) if isinstance(w, int | float) else 1.0 for w in weights])

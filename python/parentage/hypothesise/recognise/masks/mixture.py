@@ -17,7 +17,7 @@ from parentage.methods import masked
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.blends import SampleEstimates
     from parentage.hypothesise.recognise.masks.view import Bools
     from parentage.support import Floats
 
@@ -62,39 +62,43 @@ class Mixture:
     """Share of changed elements that some set of parents explains."""
 
 
-_MIXTURES: WeakKeyDictionary[Findings, Mixture | None] = WeakKeyDictionary()
+_MIXTURES: WeakKeyDictionary[SampleEstimates, Mixture | None] = WeakKeyDictionary()
 
 
-def mixture(f: Findings) -> Mixture | None:
+def mixture(estimates: SampleEstimates) -> Mixture | None:
     """Return what the sample shows of masks; ``None`` if it shows none."""
-    if f not in _MIXTURES:
-        _MIXTURES[f] = _mixture(f)
-    return _MIXTURES[f]
+    if estimates not in _MIXTURES:
+        _MIXTURES[estimates] = _mixture(estimates)
+    return _MIXTURES[estimates]
 
 
-def applies(f: Findings) -> bool:
+def applies(estimates: SampleEstimates) -> bool:
     """Return whether there is something to explain that no blend explains."""
-    if f.sample.plan is None or not f.parents or f.out_dtype not in STORED:
+    if (
+        estimates.sample.plan is None
+        or not estimates.columns.parents
+        or estimates.out_dtype not in STORED
+    ):
         return False
-    return max(blend.share for blend in f.blends) < SHARP
+    return max(blend.share for blend in estimates.blends) < SHARP
 
 
-def _mixture(f: Findings) -> Mixture | None:
-    if not applies(f):
+def _mixture(estimates: SampleEstimates) -> Mixture | None:
+    if not applies(estimates):
         return None
     for arithmetic in masked.ARITHMETICS:
-        look = View(f, f.small, arithmetic)
-        found = {i: prominent(look, i) for i in range(len(f.parents))}
+        look = View(estimates, estimates.small, arithmetic)
+        found = {i: prominent(look, i) for i in range(len(estimates.columns.parents))}
         starts = {i: start for i, start in found.items() if start is not None}
         if not starts:
             continue
         axes = sorted(starts)[:MOST_PARENTS]
         enough = SHARP if arithmetic == "float32" else EXPLAINED
         view = look
-        if f.small is not f.sample:
+        if estimates.small is not estimates.sample:
             if _described(look, axes, starts).explained < enough - AT_FIRST:
                 continue
-            view = View(f, f.sample, arithmetic)
+            view = View(estimates, estimates.sample, arithmetic)
         best = _without_idle(view, _described(view, axes, starts), starts)
         if not is_masked(best, best.kept, best.dropped):
             continue

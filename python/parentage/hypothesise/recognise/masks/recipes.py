@@ -19,7 +19,7 @@ from parentage.hypothesise.recognise.masks.weights import short, spelled
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.blends import SampleEstimates
     from parentage.hypothesise.recognise.masks.mixture import Mixture
     from parentage.hypothesise.recognise.masks.view import Bools
     from parentage.recipe import Recipe
@@ -27,34 +27,34 @@ if TYPE_CHECKING:
 SEPARATE = 0.03
 """Share of masks that may contradict a threshold."""
 
-_RECIPES: WeakKeyDictionary[Findings, tuple[Recipe, ...]] = WeakKeyDictionary()
+_RECIPES: WeakKeyDictionary[SampleEstimates, tuple[Recipe, ...]] = WeakKeyDictionary()
 
 
-def recipes(f: Findings) -> tuple[Recipe, ...]:
+def recipes(estimates: SampleEstimates) -> tuple[Recipe, ...]:
     """Return recipes of masked sums that are worth replaying, of whatever method."""
-    if f not in _RECIPES:
-        found = mixture(f)
-        made = [] if found is None else list(_recipes(f, found))
-        _RECIPES[f] = tuple(each for each in made if worthwhile(f, each))
-    return _RECIPES[f]
+    if estimates not in _RECIPES:
+        found = mixture(estimates)
+        made = [] if found is None else list(_recipes(estimates, found))
+        _RECIPES[estimates] = tuple(each for each in made if worthwhile(estimates, each))
+    return _RECIPES[estimates]
 
 
-def named(f: Findings, name: str) -> Iterator[Recipe]:
+def named(estimates: SampleEstimates, name: str) -> Iterator[Recipe]:
     """Yield those of one method."""
-    return (each for each in recipes(f) if each.method == name)
+    return (each for each in recipes(estimates) if each.method == name)
 
 
-def _recipes(f: Findings, found: Mixture) -> Iterator[Recipe]:
+def _recipes(estimates: SampleEstimates, found: Mixture) -> Iterator[Recipe]:
     """Yield the recipe that a mixture comes from."""
     if not is_masked(found, found.kept, found.dropped):
         return
     is_scaled = not bool(found.constant.all())
-    plain = spelled(f, found) if not is_scaled or is_bf16(found) else None
+    plain = spelled(estimates, found) if not is_scaled or is_bf16(found) else None
     if plain is not None and is_scaled:
         # Rounding blurs scales that differ little; none at all is the simpler explanation.
-        is_scaled = float(mismatches(f, [plain]).sum()) > 1e-3 * found.view.size
-    recipe = scaled(f, found) if is_scaled or plain is None else plain
-    kept, dropped, _ = known_masks(f, found, recipe)
+        is_scaled = float(mismatches(estimates, [plain]).sum()) > 1e-3 * found.view.size
+    recipe = scaled(estimates, found) if is_scaled or plain is None else plain
+    kept, dropped, _ = known_masks(estimates, found, recipe)
     if not is_masked(found, kept, dropped):
         return
     if not is_scaled:
@@ -67,14 +67,16 @@ def _recipes(f: Findings, found: Mixture) -> Iterator[Recipe]:
         known = sum(each.known for group in masks for each in group)
         errors = sum(each.errors for group in masks for each in group)
         if known and errors <= SEPARATE * known:
-            yield _by_size(f, found, recipe, kept, dropped)
+            yield _by_size(estimates, found, recipe, kept, dropped)
             return
-    made = by_chance(f, found, recipe, kept, dropped, is_scaled=is_scaled)
+    made = by_chance(estimates, found, recipe, kept, dropped, is_scaled=is_scaled)
     if made is not None:
         yield made
 
 
-def _by_size(f: Findings, found: Mixture, recipe: Recipe, kept: Bools, dropped: Bools) -> Recipe:
+def _by_size(
+    estimates: SampleEstimates, found: Mixture, recipe: Recipe, kept: Bools, dropped: Bools
+) -> Recipe:
     """Return the recipe whose masks go by the size of displacements."""
     view = found.view
     fitted: dict[str, dict[str, float]] = {}
@@ -90,7 +92,7 @@ def _by_size(f: Findings, found: Mixture, recipe: Recipe, kept: Bools, dropped: 
     is_capped = errors[0] - errors[1] > max(3e-4 * known, 0.1 * errors[1])
     gammas = []
     for i, axis in enumerate(found.axes):
-        name = f.parents[axis]
+        name = estimates.columns.parents[axis]
         size = np.abs(view.deltas[axis])
         chosen = capped[i] if is_capped else groups[i]
         low, high = (np.array([getattr(each, k) for each in chosen]) for k in ("low", "high"))
@@ -105,7 +107,7 @@ def _by_size(f: Findings, found: Mixture, recipe: Recipe, kept: Bools, dropped: 
             gammas.append(within(least, most + spare))
             bottom, top = bottom - most, top - least
         for key, values in keys.items():
-            fitted[f"{key}:{name}"] = table(f, values, view.owner)
+            fitted[f"{key}:{name}"] = table(estimates, values, view.owner)
         share = within(bottom, top + spare)
         ingredients.append(replace(recipe.ingredients[i], density=share))
     parameters = dict(recipe.parameters)
@@ -131,4 +133,4 @@ def _by_size(f: Findings, found: Mixture, recipe: Recipe, kept: Bools, dropped: 
         parameters=parameters,
         fitted=fitted,
     )
-    return ordered(f, made)
+    return ordered(estimates, made)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.blends import SampleEstimates
     from parentage.hypothesise.recognise.masks.mixture import Mixture
     from parentage.hypothesise.recognise.masks.view import Places
     from parentage.recipe import Setting
@@ -33,7 +33,7 @@ GRID = 31
 """Points of a side of that grid."""
 
 
-def scaled(f: Findings, found: Mixture) -> Recipe:
+def scaled(estimates: SampleEstimates, found: Mixture) -> Recipe:
     """Return a recipe with random masks and the scales that make up for what was dropped."""
     view = found.view
     coefficients = _searched(found, refitted(found))
@@ -41,7 +41,7 @@ def scaled(f: Findings, found: Mixture) -> Recipe:
     terms = coefficients[:, view.owner] * view.deltas[found.axes]
     kept, dropped, _ = assigned(view, terms, found.elected, found.normalized, found.shares)
     found_rates = rates(found, kept, dropped)
-    names = [f.parents[axis] for axis in found.axes]
+    names = [estimates.columns.parents[axis] for axis in found.axes]
     weights, scales = [], []
     for i, axis in enumerate(found.axes):
         size = np.abs(view.deltas[axis])
@@ -80,12 +80,12 @@ def scaled(f: Findings, found: Mixture) -> Recipe:
         return Recipe(
             method,
             tuple(Ingredient(name, w) for name, w in zip(names, weights, strict=True)),
-            f.base,
+            estimates.columns.base,
             parameters,
             view.arithmetic,
-            f.out_dtype,
+            estimates.out_dtype,
             fitted={
-                f"scale:{name}": table(f, each, view.owner)
+                f"scale:{name}": table(estimates, each, view.owner)
                 for name, each in zip(names, scales, strict=True)
             },
         )
@@ -93,25 +93,29 @@ def scaled(f: Findings, found: Mixture) -> Recipe:
     if not is_bf16(found):
         weights = spelled[0]
         scales = stepped(
-            f, scales, lambda some: recipe(weights, some), ((9.0, 4), (3.0, 3), (1.0, 2)), -24
+            estimates,
+            scales,
+            lambda some: recipe(weights, some),
+            ((9.0, 4), (3.0, 3), (1.0, 2)),
+            -24,
         )
-        return best_of(f, [recipe(each, scales) for each in spelled])
+        return best_of(estimates, [recipe(each, scales) for each in spelled])
     weights = list(spelled[0])
     if not found.normalized:
-        weights = _weights_of_bf16(f, weights, coefficients, recipe)
+        weights = _weights_of_bf16(estimates, weights, coefficients, recipe)
         scales = [
             each / float(to_bf16(np.array([w]))[0])
             for each, w in zip(coefficients, weights, strict=True)
         ]
         spelled = [weights]
     scales = stepped(
-        f,
+        estimates,
         [to_bf16(each) for each in scales],
         lambda some: recipe(weights, some),
         ((1.0, 4), (1.0, 1), (1.0, 1)),
         -8,
     )
-    return best_of(f, [recipe(each, scales) for each in spelled])
+    return best_of(estimates, [recipe(each, scales) for each in spelled])
 
 
 def _searched(found: Mixture, coefficients: Floats) -> Floats:
@@ -173,7 +177,7 @@ def _searched(found: Mixture, coefficients: Floats) -> Floats:
 
 
 def _weights_of_bf16(
-    f: Findings, weights: list[float], coefficients: Floats, recipe: Any
+    estimates: SampleEstimates, weights: list[float], coefficients: Floats, recipe: Any
 ) -> list[float]:
     """Return weights whose products with scales, all bf16 numbers, leave the fewest mismatches.
 
@@ -193,7 +197,7 @@ def _weights_of_bf16(
             recipe(some, [*scales[:axis], scales[axis] + k * step, *scales[axis + 1 :]])
             for k in (0, -1, 1)
         ]
-        return int(mismatches(f, tries).min(axis=1).sum())
+        return int(mismatches(estimates, tries).min(axis=1).sum())
 
     weights = [round(w, 2) for w in weights]
     for axis, start in enumerate(weights):
@@ -205,7 +209,7 @@ def _weights_of_bf16(
 
 
 def stepped(
-    f: Findings,
+    estimates: SampleEstimates,
     scales: list[Floats],
     recipe: Any,
     steps: Sequence[tuple[float, int]],
@@ -220,16 +224,16 @@ def stepped(
             step = units * np.ldexp(1.0, np.frexp(each)[1] + digits)
             options = [each + k * step for k in sorted(range(-reach, reach + 1), key=abs)]
             tries = [recipe([*scales[:i], option, *scales[i + 1 :]]) for option in options]
-            best = mismatches(f, tries).argmin(axis=1)
+            best = mismatches(estimates, tries).argmin(axis=1)
             scales = [*scales[:i], np.choose(best, options), *scales[i + 1 :]]
     return scales
 
 
-def table(f: Findings, values: Floats, owner: Places) -> dict[str, float]:
+def table(estimates: SampleEstimates, values: Floats, owner: Places) -> dict[str, float]:
     """Return numbers by slice, of the slices that have elements in the sample."""
-    present = np.bincount(owner, minlength=len(f.slices)) > 0
+    present = np.bincount(owner, minlength=len(estimates.slices)) > 0
     return {
         each.name: float(np.float32(value))
-        for each, value, here in zip(f.slices, values, present, strict=True)
+        for each, value, here in zip(estimates.slices, values, present, strict=True)
         if here
     }

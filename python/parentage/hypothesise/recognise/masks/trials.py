@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.blends import SampleEstimates
     from parentage.recipe import Recipe
 
 DECOYS = 0.75
@@ -29,68 +29,76 @@ MOST_OPERATIONS, MOST_RESULTS = 200, 32
 """What programs of the core may have; see ``replay/program.rs``."""
 
 
-def worthwhile(f: Findings, recipe: Recipe) -> bool:
+def worthwhile(estimates: SampleEstimates, recipe: Recipe) -> bool:
     """Return whether a recipe explains the changed elements as decoys for its parents do not."""
     # All at once: a parent that adds little is hardly missed.
-    columns = frozenset(f.columns[each.name] for each in recipe.ingredients)
-    if not fits(f, recipe, columns):
-        columns = frozenset({f.columns[recipe.ingredients[0].name]})
-        if not fits(f, recipe, columns):
+    columns = frozenset(estimates.columns[each.name] for each in recipe.ingredients)
+    if not fits(estimates, recipe, columns):
+        columns = frozenset({estimates.columns[recipe.ingredients[0].name]})
+        if not fits(estimates, recipe, columns):
             return False
-    ours = compile_recipe(recipe, f.columns, f.slices)
-    decoys = compile_recipe(recipe, f.columns, f.slices, decoys=columns)
-    share, by_decoys = (changed(f, float(x)) for x in f.sample.replay([ours, decoys]).share)
+    ours = compile_recipe(recipe, estimates.columns.indices, estimates.slices)
+    decoys = compile_recipe(recipe, estimates.columns.indices, estimates.slices, decoys=columns)
+    share, by_decoys = (
+        changed(estimates, float(x)) for x in estimates.sample.replay([ours, decoys]).share
+    )
     return share >= EXPLAINED and by_decoys <= DECOYS * share
 
 
-def fits(f: Findings, recipe: Recipe, decoys: frozenset[int] = frozenset()) -> bool:
+def fits(estimates: SampleEstimates, recipe: Recipe, decoys: frozenset[int] = frozenset()) -> bool:
     """Return whether the core can carry out a recipe: programs have at most so many operations."""
-    program, results = compile_recipe(recipe, f.columns, f.slices, decoys)
+    program, results = compile_recipe(recipe, estimates.columns.indices, estimates.slices, decoys)
     count = len({each.number for each in results})
     return len(program.operations) <= MOST_OPERATIONS and count <= MOST_RESULTS
 
 
-def changed(f: Findings, share: float) -> float:
+def changed(estimates: SampleEstimates, share: float) -> float:
     """Return the share of changed elements that are in a share of all, which has the others."""
-    rows = f.sample.weight > 0
-    n = float(f.sample.gram.n[rows].sum())
-    same = float(f.sample.gram.equal[rows][:, 0].sum()) / max(n, 1.0)
+    rows = estimates.sample.weight > 0
+    n = float(estimates.sample.gram.n[rows].sum())
+    same = float(estimates.sample.gram.equal[rows][:, 0].sum()) / max(n, 1.0)
     return (share - same) / max(1.0 - same, 1e-12)
 
 
-def mismatches(f: Findings, candidates: Sequence[Recipe]) -> NDArray[np.int64]:
+def mismatches(estimates: SampleEstimates, candidates: Sequence[Recipe]) -> NDArray[np.int64]:
     """Return mismatched elements of the sample, (S, candidates)."""
-    if not all(fits(f, each) for each in candidates):
-        return interpreted_mismatches(f, candidates)
-    found = count_matches(candidates, f.sample, f)
+    if not all(fits(estimates, each) for each in candidates):
+        return interpreted_mismatches(estimates, candidates)
+    found = count_matches(candidates, estimates.sample, estimates)
     return np.concatenate([each.mismatched.astype(np.int64) for each in found], axis=1)
 
 
-def interpreted_mismatches(f: Findings, candidates: Sequence[Recipe]) -> NDArray[np.int64]:
+def interpreted_mismatches(
+    estimates: SampleEstimates, candidates: Sequence[Recipe]
+) -> NDArray[np.int64]:
     """Return mismatched elements of a part of the sample, (S, candidates), for any program."""
     columns = []
     for each in candidates:
-        view = View(f, f.small, each.arithmetic)
-        wrong = ~np.any(outcomes(f, view, each), axis=0)
+        view = View(estimates, estimates.small, each.arithmetic)
+        wrong = ~np.any(outcomes(estimates, view, each), axis=0)
         columns.append(np.bincount(view.owner[wrong], minlength=view.slices))
     return np.stack(columns, axis=1).astype(np.int64)
 
 
-def best_of(f: Findings, candidates: Sequence[Recipe]) -> Recipe:
+def best_of(estimates: SampleEstimates, candidates: Sequence[Recipe]) -> Recipe:
     """Return the first recipe that has next to the fewest mismatches."""
     if len(candidates) == 1:
         return candidates[0]
-    counts = mismatches(f, candidates).sum(axis=0)
+    counts = mismatches(estimates, candidates).sum(axis=0)
     return candidates[int(np.argmax(counts <= 1.5 * counts.min() + 2.0))]
 
 
-def is_exact(f: Findings, recipe: Recipe) -> bool:
+def is_exact(estimates: SampleEstimates, recipe: Recipe) -> bool:
     """Return whether a recipe explains so much that its arithmetic can only be the right one."""
-    return float(mismatches(f, [recipe]).sum()) <= 1e-3 * float(f.sample.counts.sum())
+    return float(mismatches(estimates, [recipe]).sum()) <= 1e-3 * float(
+        estimates.sample.counts.sum()
+    )
 
 
-def ordered(f: Findings, recipe: Recipe) -> Recipe:
+def ordered(estimates: SampleEstimates, recipe: Recipe) -> Recipe:
     """Return the recipe with its ingredients in the order that gives the fewest mismatches."""
     if len(recipe.ingredients) < 3:
         return recipe
-    return best_of(f, [replace(recipe, ingredients=p) for p in permutations(recipe.ingredients)])
+    return best_of(
+        estimates, [replace(recipe, ingredients=p) for p in permutations(recipe.ingredients)]
+    )

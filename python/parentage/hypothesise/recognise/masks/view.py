@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from parentage.checkpoint import STORED, half_cells, to_bf16
 
 if TYPE_CHECKING:
-    from parentage.hypothesise.blends import Findings
-    from parentage.sample import Sample
+    from parentage.hypothesise.blends import SampleEstimates
+    from parentage.sample import SearchSample
     from parentage.support import Floats
 
 Bools = NDArray[np.bool_]
@@ -86,7 +86,7 @@ def deepest(
     return middle, half, depth
 
 
-def rows_of(sample: Sample) -> Places:
+def rows_of(sample: SearchSample) -> Places:
     """Return (elements,) a number for each row of each matrix of a sample that is whole."""
     lengths = []
     for owner, count in zip(sample.owner, sample.counts, strict=True):
@@ -97,15 +97,15 @@ def rows_of(sample: Sample) -> Places:
     return np.repeat(np.arange(len(every)), every)
 
 
-def view_dtype(f: Findings) -> str:
+def view_dtype(estimates: SampleEstimates) -> str:
     """Return the dtype whose cells are looked at."""
-    return f.out_dtype if f.out_dtype in STORED else "F32"
+    return estimates.out_dtype if estimates.out_dtype in STORED else "F32"
 
 
 class View:
     """Sampled elements as an arithmetic sees them."""
 
-    def __init__(self, f: Findings, sample: Sample, arithmetic: str) -> None:
+    def __init__(self, estimates: SampleEstimates, sample: SearchSample, arithmetic: str) -> None:
         values = sample.elements
         finite = np.isfinite(values).all(axis=1)
         if not finite.all():
@@ -119,24 +119,24 @@ class View:
             self.rows = rows_of(sample)
         self.arithmetic = arithmetic
         base = values[:, 0].astype(np.float32)
-        deltas = [values[:, i].astype(np.float32) - base for i in range(1, 1 + len(f.parents))]
+        deltas = [values[:, i].astype(np.float32) - base for i in estimates.columns.parent_indices]
         if arithmetic == "bfloat16":
             deltas = [to_bf16(delta).astype(np.float32) for delta in deltas]
         self.deltas: Floats = np.array([delta.astype(np.float64) for delta in deltas])
         """(parents, elements)"""
         child, base64 = values[:, -1], values[:, 0]
-        low, high = cell(child, view_dtype(f))
+        low, high = cell(child, view_dtype(estimates))
         self.change: Floats = child - base64
         slack = 2.0**-23 * (np.abs(base64) + np.abs(self.change))
         if arithmetic == "bfloat16":
             slack = slack + BF16_ERROR * np.abs(self.change)
-            if f.out_dtype != "BF16":
+            if estimates.out_dtype != "BF16":
                 # The file has more digits than the arithmetic.
                 low, high = cell(child, "BF16")
         self.low: Floats = low - base64 - slack
         """(elements,) the lower end of the cell of what was added to the base."""
         self.high: Floats = high - base64 + slack
-        grain = cell(base64, "BF16" if arithmetic == "bfloat16" else view_dtype(f))
+        grain = cell(base64, "BF16" if arithmetic == "bfloat16" else view_dtype(estimates))
         self.width: Floats = grain[1] - grain[0]
         """(elements,) the width of the cell of the base, which no mask has a part in."""
         self.moved: Bools = child != base64

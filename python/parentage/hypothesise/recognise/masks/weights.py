@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.blends import SampleEstimates
     from parentage.hypothesise.recognise.masks.mixture import Mixture
     from parentage.recipe import Setting
     from parentage.support import Floats
@@ -33,9 +33,9 @@ def short(value: float, tolerance: float, most: int = 4) -> float:
     return float(f"{value:.6g}")
 
 
-def spelled(f: Findings, found: Mixture) -> Recipe:
+def spelled(estimates: SampleEstimates, found: Mixture) -> Recipe:
     """Return a recipe with random masks and no scales, its weights as they may be written."""
-    names = [f.parents[axis] for axis in found.axes]
+    names = [estimates.columns.parents[axis] for axis in found.axes]
     method = "della" if found.elected else "dare_linear"
     values = np.median(found.coefficients, axis=1)
 
@@ -43,16 +43,16 @@ def spelled(f: Findings, found: Mixture) -> Recipe:
         return Recipe(
             method,
             tuple(Ingredient(name, w) for name, w in zip(names, weights, strict=True)),
-            f.base,
+            estimates.columns.base,
             {"normalize": found.normalized, **parameters},
             found.view.arithmetic,
-            f.out_dtype,
+            estimates.out_dtype,
         )
 
     if not found.normalized:
         chosen = [short(float(value), 3e-6) for value in values]
         if is_bf16(found):
-            chosen = _descended(f, chosen, lambda weights: recipe(weights))
+            chosen = _descended(estimates, chosen, lambda weights: recipe(weights))
         return recipe(chosen)
     scale = float(np.mean(values))
     # What multiplies the mean is written with few digits, or is 1.
@@ -67,7 +67,7 @@ def spelled(f: Findings, found: Mixture) -> Recipe:
     for factor in scales:
         extra: dict[str, Setting | bool] = {} if factor == 1.0 else {"lambda": factor}
         candidates += [recipe(weights, **extra) for weights in ratios(found.shares, tolerance)]
-    return best_of(f, candidates)
+    return best_of(estimates, candidates)
 
 
 def ratios(shares: Floats, tolerance: float) -> list[list[float]]:
@@ -94,7 +94,7 @@ def ratios(shares: Floats, tolerance: float) -> list[list[float]]:
     return out
 
 
-def _descended(f: Findings, weights: list[float], recipe: Any) -> list[float]:
+def _descended(estimates: SampleEstimates, weights: list[float], recipe: Any) -> list[float]:
     """Return weights, each the shortest decimal of a bf16 number near to its start, by replay."""
     starts = list(weights)
     weights = [near_bf16(start, 0)[0] for start in starts]
@@ -103,7 +103,7 @@ def _descended(f: Findings, weights: list[float], recipe: Any) -> list[float]:
         for i, start in enumerate(starts):
             options = near_bf16(start, 2)
             tries = [recipe([*weights[:i], option, *weights[i + 1 :]]) for option in options]
-            weights[i] = options[int(mismatches(f, tries).sum(axis=0).argmin())]
+            weights[i] = options[int(mismatches(estimates, tries).sum(axis=0).argmin())]
         if weights == before:
             break
     return weights
