@@ -11,7 +11,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import settings
-from parentage.checkpoint import Checkpoint
+from parentage.align import Alignment
+from parentage.checkpoint import Checkpoint, Columns
 
 # The same examples in every run: a test that fails can be run again.
 settings.register_profile("parentage", derandomize=True, database=None, deadline=None)
@@ -147,6 +148,12 @@ def gram_of(arrays: Sequence[np.ndarray]) -> np.ndarray:
 def opened(folder: Path, name: str, tensors: Mapping[str, Entry], shards: int = 1) -> Checkpoint:
     """Write a checkpoint called ``name`` below ``folder`` and open it."""
     return Checkpoint.open(write_checkpoint(folder / name, tensors, shards))
+
+
+def roles_in(alignment: Alignment, parents: int) -> Columns:
+    """Return roles for the columns of an alignment: so many parents after the base, then controls."""
+    names = [f"column{number}" for number in range(alignment.plan.columns - 1)]
+    return Columns(names[0], tuple(names[1 : 1 + parents]), tuple(names[1 + parents :]))
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from parentage.bench import measure as bench
 from parentage.bench import plot
 from parentage.bench import synthetic as made
 from parentage.cli import run
+from parentage.stream import Progress
 from parentage.support import ParentageError, PlanError, ReadError, WriteError
 
 SMALL = 1 << 20
@@ -107,14 +108,14 @@ def test_given_checkpoints_are_measured_and_left():
     before = {path: path.stat().st_mtime_ns for each in paths for path in each.iterdir()}
     seen = []
 
-    class Watcher:
+    class Watcher(Progress):
         def start(self, total):
             seen.append(total)
 
         def update(self, done):
             seen.append(done)
 
-    found = bench.bench(paths, runs=1, watcher=Watcher())
+    found = bench.bench(paths, runs=1, progress=Watcher())
     assert [each.parents for each in found.cases if each.what == "gram"] == [1, 2]
     assert found.inputs[0]["checkpoints"] == ["base", "parent", "sibling", "child"]
     assert seen[1:] == sorted(seen[1:])

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from conftest import BF16, opened
 from parentage.align import align
-from parentage.hypothesise import WINDOW, SampleEstimates, Located, Peaks, locate, peaks, pooled
+from parentage.checkpoint import Columns
+from parentage.hypothesise import WINDOW, Located, Peaks, SampleEstimates, locate, peaks, pooled
 from parentage.sample import SearchSample
 from parentage.stream import Options
 
@@ -113,13 +114,19 @@ def found_in(
     names = ("base", *parents, *controls)
     others = [opened(folder, name, stored(family[name])) for name in names]
     alignment = align(opened(folder, "child", child), others)
-    return SampleEstimates(alignment, names, len(parents), Options(**({"threads": 2} | options)))
+    return SampleEstimates(
+        alignment,
+        Columns(names[0], tuple(parents), names[1 + len(parents) :]),
+        Options(**({"threads": 2} | options)),
+    )
 
 
 FAMILY = made(FAR)
 
 
-def sampled(folder: Path, child: Tensors, parents: Sequence[str], family: Any = None) -> SearchSample:
+def sampled(
+    folder: Path, child: Tensors, parents: Sequence[str], family: Any = None
+) -> SearchSample:
     return found_in(folder, family or FAMILY, child, parents).sample
 
 
@@ -132,7 +139,9 @@ def groups_of(sample: SearchSample) -> Array:
     return np.zeros(len(sample.slices), dtype=np.intp)
 
 
-def located(sample: SearchSample, start: Sequence[float], axes: list[int], **options: Any) -> Located:
+def located(
+    sample: SearchSample, start: Sequence[float], axes: list[int], **options: Any
+) -> Located:
     return locate(sample, np.array([start]), axes, groups_of(sample), **options)
 
 

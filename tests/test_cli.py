@@ -47,7 +47,7 @@ def test_json_is_one_document_on_stdout_and_nothing_else(capsys):
     status, out, err = invoke(capsys, *trace_arguments("child", "--json"))
     document = json.loads(out)
     assert (status, err) == (0, "")
-    assert document["schema"] == "parentage.evidence/1"
+    assert document["schema"] == "parentage.evidence/2"
     assert document["verdict"]["kind"] == "merge"
     assert abs(document["model"]["weights"]["parent"]["ols"] - 0.6) < 2e-3
 
@@ -58,7 +58,7 @@ def test_evidence_on_disk_is_the_document_that_is_printed(capsys, tmp_path):
     )
     folder = tmp_path / "new" / "evidence"
     assert (folder / "evidence.json").read_text() == out
-    assert pl.read_parquet(folder / "slices.parquet").height == 23
+    assert pl.read_parquet(folder / "slices.parquet").height == 23 * 2
     assert sorted(path.name for path in folder.iterdir()) == ["evidence.json", "slices.parquet"]
     assert "wrote" in err
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import BF16, family_path, opened
+from conftest import BF16, family_path, opened, roles_in
 from parentage import _core
 from parentage.align import align
 from parentage.checkpoint import Checkpoint
-from parentage.sample import GROUPS, SampledSums, Runs, Sampling
+from parentage.sample import GROUPS, Runs, SampledSums, Sampling
 from parentage.statistics import full_pass
 from parentage.stream import Options, Program
 from test_stream import bits
@@ -53,9 +53,9 @@ def cut(alignment, length):
 def test_slices_that_are_read_whole_give_the_bits_of_a_full_pass():
     alignment = family_alignment("parent", "sibling")
     replays = [half_and_half(alignment)]
-    collected = SampledSums(alignment, 1, OPTIONS, replays)
+    collected = SampledSums(alignment, roles_in(alignment, 1), OPTIONS, replays)
     collected.add(whole(alignment))
-    expected = full_pass(alignment, 1, OPTIONS, replays=replays)
+    expected = full_pass(alignment, roles_in(alignment, 1), OPTIONS, replays=replays)
     assert bits(collected.statistics()) == bits(expected)
     assert collected.share == 1.0
     assert collected.elements == sum(each.elements for each in alignment.slices)
@@ -64,12 +64,15 @@ def test_slices_that_are_read_whole_give_the_bits_of_a_full_pass():
 def test_runs_of_everything_add_up_to_a_full_pass():
     alignment = family_alignment("parent", "sibling")
     replays = [half_and_half(alignment)]
-    collected = SampledSums(alignment, 1, OPTIONS, replays)
+    collected = SampledSums(alignment, roles_in(alignment, 1), OPTIONS, replays)
     runs = cut(alignment, 1000)
     # In two parts, the later one first.
     for chosen in (runs.owner % 2 == 1, runs.owner % 2 == 0):
         collected.add(Runs(*(getattr(runs, name)[chosen] for name in Runs.__slots__)))
-    found, expected = collected.statistics(), full_pass(alignment, 1, OPTIONS, replays=replays)
+    found, expected = (
+        collected.statistics(),
+        full_pass(alignment, roles_in(alignment, 1), OPTIONS, replays=replays),
+    )
     for table, other in (
         (found.slices, expected.slices),
         (found.components, expected.components),
@@ -89,7 +92,7 @@ def test_threads_and_io_change_no_bit(options):
     alignment = family_alignment("parent")
     tables = []
     for each in (OPTIONS, options):
-        collected = SampledSums(alignment, 1, each)
+        collected = SampledSums(alignment, roles_in(alignment, 1), each)
         collected.add(Sampling(alignment, 1 << 18, 0).fresh)
         tables.append(bits(collected.statistics()))
     assert tables[0] == tables[1]
@@ -117,13 +120,13 @@ def uneven(tmp_path_factory):
 
 
 def sampled(alignment, budget, seed):
-    collected = SampledSums(alignment, 1, OPTIONS)
+    collected = SampledSums(alignment, roles_in(alignment, 1), OPTIONS)
     collected.add(Sampling(alignment, budget, seed).fresh)
     return collected.statistics()
 
 
 def test_standard_errors_of_samples_are_those_of_the_estimate_of_everything(uneven):
-    full = full_pass(uneven, 1, OPTIONS).model.estimates.parents.weights[0, 0]
+    full = full_pass(uneven, roles_in(uneven, 1), OPTIONS).model.estimates.parents.weights[0, 0]
     budget = uneven.plan.bytes(0, 2) // 5
     deviations = []
     for seed in range(150):
@@ -139,7 +142,7 @@ def test_standard_errors_of_samples_are_those_of_the_estimate_of_everything(unev
 
 def test_a_slice_weighs_what_it_has_and_not_what_was_read_of_it(uneven):
     budget = uneven.plan.bytes(0, 2) // 20
-    found, full = sampled(uneven, budget, 0), full_pass(uneven, 1, OPTIONS)
+    found, full = sampled(uneven, budget, 0), full_pass(uneven, roles_in(uneven, 1), OPTIONS)
     weight, size = found.slices.n / full.slices.n, full.slices.n
     small = int(np.argmin(size))
     assert weight[small] == 1.0
@@ -171,7 +174,7 @@ def test_a_slice_with_one_run_has_no_standard_error_of_its_own(tmp_path):
 
 
 def test_a_group_that_is_left_out_is_gone_and_whole_slices_stay(uneven):
-    collected = SampledSums(uneven, 1, OPTIONS)
+    collected = SampledSums(uneven, roles_in(uneven, 1), OPTIONS)
     runs = Sampling(uneven, uneven.plan.bytes(0, 2) // 4, 1).fresh
     collected.add(runs)
     everything = collected.statistics()

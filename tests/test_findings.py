@@ -170,7 +170,7 @@ def test_a_merge_of_one_is_constant_and_a_decoy_is_idle(plain):
 )
 def test_a_merge_of_several_is_constant(tmp_path, weights):
     f = found_in(tmp_path, FAMILY, blend(FAMILY, weights), ["one", "other", "two", "three"])
-    expected = [0.0, *(weights.get(name, 0.0) for name in f.parents)]
+    expected = [0.0, *(weights.get(name, 0.0) for name in f.columns.parents)]
     assert f.constant.weights[0] == pytest.approx(expected, abs=2e-5)
     # Short decimals put many elements on ties, which the arithmetic decides.
     assert f.constant.share > 0.98
@@ -328,7 +328,9 @@ def test_a_sample_from_another_origin_swaps_two_columns(plain):
 # Descriptions of values by slice.
 
 
-def described(estimates: SampleEstimates, values: Array, tolerance: float = 1e-6, known: Array | None = None):
+def described(
+    estimates: SampleEstimates, values: Array, tolerance: float = 1e-6, known: Array | None = None
+):
     held = np.ones(len(estimates.slices), dtype=bool) if known is None else known
     return estimates.describe(values, np.full(len(estimates.slices), tolerance), held)
 

@@ -23,9 +23,9 @@ from parentage.hypothesise import (
     Hypothesis,
     complexity,
     count_matches,
+    has_weights_per_slice,
     hypothesise,
     is_copy,
-    has_weights_per_slice,
     select_for_full_pass,
 )
 from parentage.methods import from_json, to_mergekit

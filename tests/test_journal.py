@@ -12,7 +12,7 @@ import time
 import numpy as np
 import parentage
 import pytest
-from conftest import BF16, family_path, opened
+from conftest import BF16, family_path, opened, roles_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from parentage import JournalError, cli
@@ -20,7 +20,7 @@ from parentage.align import align
 from parentage.checkpoint import open_all
 from parentage.evidence import MAGIC, NAME, Journal, differs, identity
 from parentage.statistics import full_pass
-from parentage.stream import Options, Program
+from parentage.stream import SILENT, Options, Program, Progress
 from test_stream import bits
 
 HEAD = {"version": "1", "arithmetic": 1, "checkpoints": []}
@@ -39,14 +39,14 @@ def contents(folder):
     return [(folder / name).read_bytes() for name in FILES]
 
 
-def family_trace(output, watcher=None, **options):
+def family_trace(output, progress=SILENT, **options):
     return parentage.trace(
         family_path("child"),
         base=family_path("base"),
         parents=[family_path("parent")],
         controls=[family_path("sibling")],
         output=output,
-        watcher=watcher,
+        progress=progress,
         **options,
     )
 
@@ -59,7 +59,7 @@ def whole(tmp_path_factory):
     return contents(folder)
 
 
-class Interrupter:
+class Interrupter(Progress):
     """Interrupts a pass once so many bytes are read."""
 
     def __init__(self, after):
@@ -295,7 +295,7 @@ def many(tmp_path_factory):
 def test_no_way_of_cutting_and_going_on_changes_a_bit(many, tmp_path_factory, chunks, chance):
     """Every run has ranges and options of its own, and all but the last are interrupted."""
     folder = tmp_path_factory.mktemp("cut")
-    reference = bits(full_pass(many, 1, Options(1)))
+    reference = bits(full_pass(many, roles_in(many, 1), Options(1)))
     with pytest.MonkeyPatch.context() as patch:
         for place, size in enumerate([*chunks, 1 << 15]):
             patch.setattr("parentage.stream.passes.RANGE_CHUNKS", size)
@@ -304,7 +304,7 @@ def test_no_way_of_cutting_and_going_on_changes_a_bit(many, tmp_path_factory, ch
             stop = Interrupter(2.0 if is_last else chance.random())
             try:
                 with Journal(folder, HEAD, resume=True) as journal:
-                    found = full_pass(many, 1, options, stop, journal=journal)
+                    found = full_pass(many, roles_in(many, 1), options, stop, journal=journal)
             except KeyboardInterrupt:
                 continue
             assert bits(found) == reference
@@ -314,12 +314,12 @@ def test_no_way_of_cutting_and_going_on_changes_a_bit(many, tmp_path_factory, ch
 @pytest.mark.usefixtures("small_ranges")
 def test_what_is_kept_is_not_read_again(many, tmp_path):
     with pytest.raises(KeyboardInterrupt), Journal(tmp_path, HEAD, resume=False) as journal:
-        full_pass(many, 1, Options(1), Interrupter(0.5), journal=journal)
+        full_pass(many, roles_in(many, 1), Options(1), Interrupter(0.5), journal=journal)
     kept = journal.done
     assert 0 < kept < journal.total
     witness = Interrupter(2.0)
     with Journal(tmp_path, HEAD, resume=True) as journal:
-        full_pass(many, 1, Options(1), witness, journal=journal)
+        full_pass(many, roles_in(many, 1), Options(1), witness, journal=journal)
         assert journal.done == journal.total
     assert witness.seen[0] == kept
     assert witness.seen[-1] == witness.totals[0]
@@ -328,14 +328,14 @@ def test_what_is_kept_is_not_read_again(many, tmp_path):
 @pytest.mark.usefixtures("small_ranges")
 def test_other_slices_or_recipes_are_refused(many, tmp_path):
     with pytest.raises(KeyboardInterrupt), Journal(tmp_path, HEAD, resume=False) as journal:
-        full_pass(many, 1, Options(1), Interrupter(0.5), journal=journal)
+        full_pass(many, roles_in(many, 1), Options(1), Interrupter(0.5), journal=journal)
     program = Program(len(many.slices))
     replays = [(program, [program.column(0)])]
     with (
         pytest.raises(JournalError, match=r"can not go on: what is compared \(recipes\)"),
         Journal(tmp_path, HEAD, resume=True) as journal,
     ):
-        full_pass(many, 1, Options(1), journal=journal, replays=replays)
+        full_pass(many, roles_in(many, 1), Options(1), journal=journal, replays=replays)
 
 
 # --- traces -------------------------------------------------------------------------------------

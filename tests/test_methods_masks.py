@@ -15,7 +15,7 @@ from conftest import BF16, opened
 from hypothesis import given
 from hypothesis import strategies as st
 from parentage.align import align
-from parentage.checkpoint import Checkpoint
+from parentage.checkpoint import Checkpoint, Columns
 from parentage.hypothesise import RECOGNISERS, SampleEstimates, hypothesise
 from parentage.hypothesise.recognise.masks import interpreted
 from parentage.hypothesise.recognise.masks import view as views
@@ -227,7 +227,9 @@ CASES = [
 ]
 
 
-def findings(tmp_path: Path, child: Tensors, names: Sequence[str], **more: Tensors) -> SampleEstimates:
+def findings(
+    tmp_path: Path, child: Tensors, names: Sequence[str], **more: Tensors
+) -> SampleEstimates:
     family = FAMILY | more
     stored = {name: {k: v.astype(BF16) for k, v in family[name].items()} for name in names}
     checkpoints = [opened(tmp_path, "child", child)]
@@ -237,7 +239,7 @@ def findings(tmp_path: Path, child: Tensors, names: Sequence[str], **more: Tenso
 
 def found(checkpoints: Sequence[Checkpoint], names: Sequence[str]) -> SampleEstimates:
     alignment = align(checkpoints[0], checkpoints[1:])
-    return SampleEstimates(alignment, tuple(names), len(names) - 1, Options(1))
+    return SampleEstimates(alignment, Columns(names[0], tuple(names[1:])), Options(1))
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -402,7 +404,7 @@ def test_replay_is_what_numpy_computes(
         fitted={f"low:{name}": {"w": x} for name, x in zip(names[1:], low, strict=True)}
         | {f"high:{name}": {"w": x} for name, x in zip(names[1:], high, strict=True)},
     )
-    counted = f.sample.replay([compile_recipe(recipe, f.columns, f.slices)])
+    counted = f.sample.replay([compile_recipe(recipe, f.columns.indices, f.slices)])
     values = child.astype(np.float64)
     good = [float(value) in each for value, each in zip(values, allowed, strict=True)]
     sole = [each == {float(value)} for value, each in zip(values, allowed, strict=True)]

@@ -20,8 +20,8 @@ from parentage.hypothesise import (
     COPY_DISTANCE,
     LEAST_GAIN,
     RECOGNISERS,
-    SampleEstimates,
     Hypothesis,
+    SampleEstimates,
     count_matches,
     hypothesise,
 )

@@ -13,6 +13,7 @@ from parentage import Recipe, RecipeError
 from parentage.cli import run
 from parentage.recipe import Ingredient
 from parentage.replay import checkpoint_order, locate_checkpoints
+from parentage.stream import Progress
 from parentage.support import CheckpointError, PlanError
 
 COMMAND = [sys.executable, "-c", "from parentage.cli import main; main()"]
@@ -330,7 +331,7 @@ def test_progress_is_told_and_may_stop_it(merged):
     class Stop(Exception):  # noqa: N818
         pass
 
-    class Watcher:
+    class Watcher(Progress):
         total = 0
         told = ()
 
@@ -342,7 +343,7 @@ def test_progress_is_told_and_may_stop_it(merged):
 
     watcher = Watcher()
     places = {name: merged / name for name in ("one", "two")}
-    RECIPE.replay(places, merged / "child", watcher=watcher)
+    RECIPE.replay(places, merged / "child", progress=watcher)
     assert watcher.total > 0
     assert watcher.told[-1] == watcher.total
 
@@ -351,7 +352,7 @@ def test_progress_is_told_and_may_stop_it(merged):
             raise Stop
 
     with pytest.raises(Stop):
-        RECIPE.replay(places, merged / "child", watcher=Stopping())
+        RECIPE.replay(places, merged / "child", progress=Stopping())
 
 
 @pytest.mark.slow

@@ -42,7 +42,7 @@ def test_the_document_has_the_keys_of_the_contract(merge):
         *("schema", "tool", "inputs", "parameters", "coverage"),
         *("model", "components", "recipe", "verdict"),
     ]
-    assert document["schema"] == "parentage.evidence/1"
+    assert document["schema"] == "parentage.evidence/2"
     assert set(document["tool"]) == {"name", "version", "core", "arithmetic"}
     assert document["tool"]["name"] == "parentage"
     recipe = document["recipe"]
@@ -172,8 +172,7 @@ def test_no_path_and_no_time_is_in_the_evidence(tmp_path, copies):
 
 CONTRACT = {
     *("slice", "component", "layer", "expert", "shape", "dtype", "n", "n_moved"),
-    *("bit_equal_base", "bit_equal_parent", "bit_equal_sibling"),
-    *("ols_parent", "se_parent", "cells_parent"),
+    *("checkpoint", "role", "bit_equal", "ols", "se", "cells", "cells_half_width"),
     *("r2", "cosine", "residual_rms", "rounding_rms", "z_naive", "log10_p", "exact_share"),
     *("nan", "inf"),
 }
@@ -184,16 +183,17 @@ def test_slices_have_the_columns_of_the_contract(merge, tmp_path):
     table = pl.read_parquet(tmp_path / "slices.parquet")
     assert set(table.columns) >= CONTRACT
     assert table.equals(merge.slices)
-    assert table.height == 23
-    assert table["n"].sum() == 294_488
+    assert table.height == 23 * 3
+    assert table["n"].sum() == 294_488 * 3
+    assert table["checkpoint"].to_list()[:3] == ["base", "parent", "sibling"]
+    assert table["role"].to_list()[:3] == ["base", "parent", "control"]
     assert table.schema["shape"] == pl.List(pl.Int64)
     assert table.schema["layer"] == pl.Int64
-    row = table.filter(pl.col("slice") == "model.layers.1.self_attn.q_proj.weight").row(
-        0, named=True
-    )
+    name = "model.layers.1.self_attn.q_proj.weight"
+    row = table.filter(slice=name, checkpoint="parent").row(0, named=True)
     assert (row["component"], row["layer"], row["expert"]) == ("attention", 1, None)
     assert (row["shape"], row["dtype"], row["n"]) == ([128, 120], "BF16", 15_360)
-    assert row["ols_parent"] == pytest.approx(0.6, abs=0.01)
+    assert row["ols"] == pytest.approx(0.6, abs=0.01)
 
 
 def test_slices_are_in_natural_order(tmp_path):
@@ -234,9 +234,9 @@ def test_counts_of_slices_are_counts_of_elements(tmp_path, weights, family):
     child[name][0, :3] = [np.nan, np.inf, -np.inf]
     made = write_checkpoint(tmp_path / "made", child)
     found = parentage.trace(made, base=family("base"), parents=[family("parent")])
-    row = found.slices.filter(pl.col("slice") == name).row(0, named=True)
+    row = found.slices.filter(slice=name, checkpoint="parent").row(0, named=True)
     assert (row["nan"], row["inf"], row["excluded"]) == (1, 2, 3)
-    assert row["bit_equal_parent"] == row["n"] - 3
+    assert row["bit_equal"] == row["n"] - 3
     assert row["n_moved"] == np.sum(
         weights["base"][name].view(np.uint16) != weights["parent"][name].view(np.uint16)
     )
@@ -407,6 +407,6 @@ def test_a_name_given_by_hand_is_the_one_in_reports(family):
         base=Checkpoint.open(family("base"), name="Qwen"),
         parents=[Checkpoint.open(family("parent"), name="Nex")],
     )
-    assert {"ols_Nex", "bit_equal_Qwen"} <= set(found.slices.columns)
+    assert {"ols:Nex", "bit_equal:Qwen"} <= set(found.wide().columns)
     assert found.evidence["inputs"]["child"]["name"] == "Rio"
     assert "Nex" in found.verdict.text

@@ -83,7 +83,7 @@ def test_slices_taken_some_at_a_time_change_no_bit(tmp_path, monkeypatch):
     weights = random.normal(0, 0.1, (len(groups), 2))
 
     def found(budget):
-        sample = SearchSample(alignment, 1, Options(2), budget)
+        sample = SearchSample(alignment, Options(2), budget)
         program = Program(len(groups))
         results = [program.column(0), (program.column(1) - program.column(0)).round("BF16")]
         at = peaks(sample, weights, 1, groups)

@@ -10,7 +10,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from parentage.checkpoint import to_bf16
-from parentage.hypothesise import candidates, shortest_decimal, fit_gradient, resample_knots, written_forms, whole_ratio
+from parentage.hypothesise import (
+    candidates,
+    fit_gradient,
+    resample_knots,
+    shortest_decimal,
+    whole_ratio,
+    written_forms,
+)
 from parentage.hypothesise.recognise.linear import effective
 from parentage.recipe import gradient
 

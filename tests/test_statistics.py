@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.stats
-from conftest import BF16, gram_of, opened
+from conftest import BF16, gram_of, opened, roles_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from parentage import _core
@@ -352,7 +352,9 @@ def blended(tmp_path, weights, *, displacement, n=200_000, noise=0.0, control=Fa
     arrays = [each.astype(BF16) for each in [base, *parents, child]]
     checkpoints = [opened(tmp_path, f"c{i}", {"x": array}) for i, array in enumerate(arrays)]
     alignment = align(checkpoints[-1], checkpoints[:-1])
-    return estimate(read_slices(alignment, 0, 1, Options(2)), len(weights)), arrays
+    return estimate(
+        read_slices(alignment, 0, 1, Options(2)), roles_in(alignment, len(weights))
+    ), arrays
 
 
 @pytest.mark.parametrize("weights", [[0.6], [1.0], [-0.2], [0.3, 0.5], [0.25, 0.25, 0.5]], ids=str)
@@ -402,7 +404,7 @@ def test_weights_that_do_not_sum_to_one_are_found_with_the_base(tmp_path):
     arrays = [base, parent, 0.5 * base + 0.7 * parent]
     checkpoints = [opened(tmp_path, f"c{i}", {"x": array}) for i, array in enumerate(arrays)]
     alignment = align(checkpoints[-1], checkpoints[:-1])
-    found = estimate(read_slices(alignment, 0, 1, Options(1)), 1)
+    found = estimate(read_slices(alignment, 0, 1, Options(1)), roles_in(alignment, 1))
     # 0.5 b + 0.7 p = b + 0.2 b + 0.7 (p - b)
     assert found.free.weights[0] == pytest.approx([0.2, 0.7], rel=1e-9)
     assert found.free.residual[0] == pytest.approx(0, abs=1e-12 * found.free.energy[0])
@@ -419,6 +421,8 @@ def test_an_independent_displacement_is_not_significant(tmp_path):
             opened(tmp_path / str(seed), f"c{i}", {"x": array}) for i, array in enumerate(arrays)
         ]
         alignment = align(checkpoints[-1], checkpoints[:-1])
-        values.append(estimate(read_slices(alignment, 0, 1, Options(1)), 1).log10_p[0, 0])
+        values.append(
+            estimate(read_slices(alignment, 0, 1, Options(1)), roles_in(alignment, 1)).log10_p[0, 0]
+        )
     # A bound on p-values of a true null: a twentieth of them below 0.05, at most.
     assert sum(value < math.log10(0.05) for value in values) <= 1

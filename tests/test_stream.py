@@ -7,12 +7,12 @@ from dataclasses import fields, is_dataclass
 import numpy as np
 import parentage
 import pytest
-from conftest import BF16, FAMILY, opened, write_checkpoint
+from conftest import BF16, FAMILY, opened, roles_in, write_checkpoint
 from parentage import _core
 from parentage.align import align, is_matrix
 from parentage.checkpoint import Checkpoint
 from parentage.statistics import full_pass
-from parentage.stream import Options
+from parentage.stream import Options, Progress
 from parentage.support import ReadError
 
 
@@ -57,24 +57,26 @@ def bits(statistics):
 
 @pytest.fixture(scope="module")
 def reference(varied):
-    return bits(full_pass(varied, 1, Options(threads=1, io="pread", level="scalar")))
+    return bits(
+        full_pass(varied, roles_in(varied, 1), Options(threads=1, io="pread", level="scalar"))
+    )
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
 @pytest.mark.parametrize("io", ["mmap", "pread", "direct"])
 def test_threads_and_io_change_no_bit(varied, reference, threads, io):
-    assert bits(full_pass(varied, 1, Options(threads, io=io))) == reference
+    assert bits(full_pass(varied, roles_in(varied, 1), Options(threads, io=io))) == reference
 
 
 @pytest.mark.parametrize("tile_bytes", [4096, 65536, 1 << 20, 1 << 30])
 @pytest.mark.parametrize("io", ["mmap", "pread", "direct"])
 def test_tile_sizes_change_no_bit(varied, reference, tile_bytes, io):
-    assert bits(full_pass(varied, 1, Options(2, tile_bytes, io))) == reference
+    assert bits(full_pass(varied, roles_in(varied, 1), Options(2, tile_bytes, io))) == reference
 
 
 @pytest.mark.parametrize("level", _core.levels())
 def test_instruction_sets_change_no_bit(varied, reference, level):
-    assert bits(full_pass(varied, 1, Options(2, level=level))) == reference
+    assert bits(full_pass(varied, roles_in(varied, 1), Options(2, level=level))) == reference
 
 
 def test_the_level_of_the_environment_is_taken(monkeypatch):
@@ -91,7 +93,7 @@ def test_the_level_of_the_environment_is_taken(monkeypatch):
 def test_ranges_change_no_bit(varied, reference, chunks, monkeypatch):
     monkeypatch.setattr("parentage.stream.passes.RANGE_CHUNKS", chunks)
     assert len(varied.plan.ranges(chunks)) > 1
-    assert bits(full_pass(varied, 1, Options(2))) == reference
+    assert bits(full_pass(varied, roles_in(varied, 1), Options(2))) == reference
 
 
 def test_ranges_are_all_slices_in_order(varied):
@@ -102,7 +104,7 @@ def test_ranges_are_all_slices_in_order(varied):
         assert all(first < last for first, last in ranges)
 
 
-class Witness:
+class Witness(Progress):
     """A watcher that remembers what it was told."""
 
     def __init__(self):
@@ -120,7 +122,7 @@ class Witness:
 def test_a_watcher_sees_the_bytes_rise_to_the_total(checkpoints, varied, monkeypatch, chunks):
     monkeypatch.setattr("parentage.stream.passes.RANGE_CHUNKS", chunks)
     witness = Witness()
-    full_pass(varied, 1, Options(2, level="scalar"), witness)
+    full_pass(varied, roles_in(varied, 1), Options(2, level="scalar"), witness)
     tensors = [tensor for each in checkpoints for tensor in each.tensors.values()]
     assert witness.totals == [sum(each.end - each.begin for each in tensors if each.name)]
     assert witness.seen == sorted(witness.seen)
@@ -157,7 +159,7 @@ def test_a_watcher_that_raises_stops_the_pass(tmp_path, io):
 
     stopper = Stopper()
     with pytest.raises(Stopped, match=r"after \d+ bytes"):
-        full_pass(alignment, 0, slowly(io), stopper)
+        full_pass(alignment, roles_in(alignment, 0), slowly(io), stopper)
     assert len(stopper.seen) == 1, "a watcher that has raised is left alone"
     assert stopper.seen[0] < stopper.totals[0]
 
@@ -169,7 +171,7 @@ def test_a_watcher_that_raises_at_the_very_end_is_heard(varied):
                 raise Stopped
 
     with pytest.raises(Stopped):
-        full_pass(varied, 1, Options(2), Stopper())
+        full_pass(varied, roles_in(varied, 1), Options(2), Stopper())
 
 
 def pair(tmp_path):
@@ -185,7 +187,7 @@ def test_a_file_cut_short_after_opening_is_an_error(tmp_path, io):
     with pytest.raises(
         ReadError, match=r"child.model\.safetensors: tensor .*: the file had .* bytes"
     ):
-        full_pass(alignment, 0, Options(1, io=io))
+        full_pass(alignment, roles_in(alignment, 0), Options(1, io=io))
 
 
 @pytest.mark.parametrize("io", ["mmap", "pread", "direct"])
@@ -197,7 +199,7 @@ def test_a_file_written_to_after_opening_is_an_error(tmp_path, io):
     with pytest.raises(
         ReadError, match=r"child.model\.safetensors: tensor .*: the file was written to"
     ):
-        full_pass(alignment, 0, Options(1, io=io))
+        full_pass(alignment, roles_in(alignment, 0), Options(1, io=io))
 
 
 @pytest.mark.parametrize("io", ["mmap", "pread", "direct"])
@@ -205,7 +207,7 @@ def test_a_file_removed_after_opening_is_an_error(tmp_path, io):
     alignment, path = pair(tmp_path)
     path.unlink()
     with pytest.raises(ReadError, match=r"child.model\.safetensors"):
-        full_pass(alignment, 0, Options(1, io=io))
+        full_pass(alignment, roles_in(alignment, 0), Options(1, io=io))
 
 
 class Saboteur(Witness):
@@ -228,7 +230,7 @@ def test_a_file_cut_short_while_it_is_read_is_an_error_that_names_the_tensor(tmp
     path = child.shards[0].path
     saboteur = Saboteur(lambda: os.truncate(path, 100_000))
     with pytest.raises(ReadError) as raised:
-        full_pass(alignment, 0, slowly(io), saboteur)
+        full_pass(alignment, roles_in(alignment, 0), slowly(io), saboteur)
     assert saboteur.seen[0] < saboteur.totals[0], "it was cut too late to tell anything"
     for part in (str(path), 'tensor "model.embed_tokens.weight": ', "at byte "):
         assert part in str(raised.value)
@@ -247,7 +249,7 @@ def test_a_file_written_to_while_it_is_read_is_an_error(tmp_path, io):
 
     saboteur = Saboteur(overwrite)
     with pytest.raises(ReadError, match=r"child\.safetensors: the file was written to"):
-        full_pass(alignment, 0, slowly(io), saboteur)
+        full_pass(alignment, roles_in(alignment, 0), slowly(io), saboteur)
     assert saboteur.seen[0] < saboteur.totals[0]
 
 
@@ -265,7 +267,7 @@ def test_a_file_written_to_while_it_is_read_is_an_error(tmp_path, io):
 )
 def test_options_out_of_range_are_refused(varied, options, message):
     with pytest.raises(ValueError, match=message):
-        full_pass(varied, 1, Options(**{"threads": 1, **options}))
+        full_pass(varied, roles_in(varied, 1), Options(**{"threads": 1, **options}))
 
 
 def test_no_thread_is_refused_by_trace_too(family):
@@ -292,7 +294,8 @@ def test_reading_alone_gives_one_checksum(varied, io):
 
 def test_layers_components_and_the_model_are_sums_of_slices(family, weights):
     checkpoints = [Checkpoint.open(family(name)) for name in FAMILY]
-    found = full_pass(align(checkpoints[3], checkpoints[:3]), 2, Options(2))
+    alignment = align(checkpoints[3], checkpoints[:3])
+    found = full_pass(alignment, roles_in(alignment, 2), Options(2))
     child = weights["child"]
     layered = [name for name in child if ".layers." in name]
     assert found.layer_numbers == (0, 1)
@@ -312,7 +315,7 @@ def test_matrices_are_summed_apart_from_vectors(tmp_path):
     checkpoints = [opened(tmp_path, name, tensors) for name in ("base", "child")]
     alignment = align(checkpoints[1], checkpoints[:1])
     assert is_matrix(alignment.slices).tolist() == [True, False, False]
-    found = full_pass(alignment, 0, Options(1))
+    found = full_pass(alignment, roles_in(alignment, 0), Options(1))
     assert found.matrices.tolist() == [[20, 0], [0, 0]]
     assert found.model.estimates.gram[0].tolist() == [[28, 0], [0, 0]]
 
@@ -321,7 +324,8 @@ def test_layers_of_other_towers_are_not_summed_with_those_of_the_body(tmp_path):
     names = ["model.layers.0.mlp.up_proj.weight", "model.visual.blocks.0.mlp.fc1.weight"]
     tensors = {name: np.ones((4, 4), BF16) for name in [*names, "mtp.layers.0.fc.weight"]}
     checkpoints = [opened(tmp_path, name, tensors) for name in ("base", "child")]
-    found = full_pass(align(checkpoints[1], checkpoints[:1]), 0, Options(1))
+    alignment = align(checkpoints[1], checkpoints[:1])
+    found = full_pass(alignment, roles_in(alignment, 0), Options(1))
     assert found.layers.n.tolist() == [16]
 
 

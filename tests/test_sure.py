@@ -7,16 +7,19 @@ from dataclasses import replace
 
 import numpy as np
 import parentage
+import polars as pl
 import pytest
 from conftest import BF16, family_path, write_checkpoint
 from parentage.align import pair
 from parentage.checkpoint import open_all
 from parentage.cli import run
 from parentage.hypothesise import SampleEstimates
-from parentage.pipeline import SampleRequest, TraceInputs, with_preview
+from parentage.pipeline import SampleRequest, with_preview
 from parentage.pipeline import sequential as sure
 from parentage.sample import SearchSample
-from parentage.stream import Options
+from parentage.stream import SILENT, Options, Progress
+from parentage.support import Portion
+from parentage.verdict import TraceInputs
 
 LAYERS, SHAPE = 12, (128, 512)
 TOTAL = 3 * 2 * LAYERS * SHAPE[0] * SHAPE[1]
@@ -53,7 +56,7 @@ def trace(folders, child, **options):
     )
 
 
-class Listener:
+class Listener(Progress):
     def __init__(self):
         self.looks, self.bytes = [], []
 
@@ -63,8 +66,13 @@ class Listener:
     def update(self, done):
         pass
 
-    def look(self, verdict, sampled):
-        self.looks.append((verdict, sampled))
+    def look(self, preview):
+        self.looks.append(preview)
+
+
+def parent(model):
+    """The row of the parent."""
+    return model.row(by_predicate=pl.col("checkpoint") == "parent", named=True)
 
 
 def test_a_sample_gives_the_verdict_and_nearly_the_numbers_of_everything(folders):
@@ -73,9 +81,9 @@ def test_a_sample_gives_the_verdict_and_nearly_the_numbers_of_everything(folders
     assert full.sample is None
     assert 0.15 < some.sample.share < 0.21
     assert some.elements == some.sample.elements == some.model["n"][0] < full.elements / 4
-    error = some.model["se_parent"][0]
+    error = parent(some.model)["se"]
     assert 0 < error < 1e-3
-    assert abs(some.model["ols_parent"][0] - full.model["ols_parent"][0]) < 5 * error
+    assert abs(some.weights["parent"] - full.weights["parent"]) < 5 * error
     assert np.isclose(some.model["rounding_rms"][0], full.model["rounding_rms"][0], rtol=0.02)
     assert (some.slices["n"] > 0).all()
 
@@ -109,7 +117,7 @@ def test_one_seed_writes_the_same_bytes_and_another_does_not(folders):
     one = trace(folders, "blend", sample="10%", seed=1)
     assert one.to_json() == trace(folders, "blend", sample="10%", seed=1, threads=1).to_json()
     other = trace(folders, "blend", sample="10%", seed=2)
-    assert one.model["ols_parent"][0] != other.model["ols_parent"][0]
+    assert one.weights != other.weights
 
 
 @pytest.mark.parametrize("sample", ["100%", TOTAL, "1TB"])
@@ -127,24 +135,25 @@ def early(monkeypatch):
 @pytest.mark.usefixtures("early")
 def test_it_stops_when_it_is_sure(folders):
     listener = Listener()
-    found = trace(folders, "blend", until_sure=True, watcher=listener)
+    found = trace(folders, "blend", until_sure=True, progress=listener)
     assert found.verdict.kind == "merge"
     assert found.sample.sure
     # One run of every slice is too little for a blend to be significant.
-    kinds = [verdict.kind for verdict, _ in listener.looks]
+    kinds = [preview.kind for preview in listener.looks]
     assert kinds == ["undetermined", "merge", "merge"]
     assert found.sample.rounds == 3
     assert found.sample.share < 0.3
     # Each round reads what the former did not.
     assert sum(listener.bytes) == found.sample.bytes
-    assert [each.bytes for _, each in listener.looks] == np.cumsum(listener.bytes).tolist()
+    read = [preview.share * TOTAL for preview in listener.looks]
+    assert read == pytest.approx(np.cumsum(listener.bytes).tolist())
 
 
 @pytest.mark.usefixtures("early")
 def test_it_reads_everything_of_what_nothing_decides(folders):
     listener = Listener()
     full = trace(folders, "moved")
-    found = trace(folders, "moved", until_sure=True, watcher=listener)
+    found = trace(folders, "moved", until_sure=True, progress=listener)
     assert full.verdict.kind == "undetermined"
     assert len(listener.looks) > 1
     assert listener.bytes[-1] == TOTAL
@@ -189,10 +198,14 @@ def test_samples_double_up_to_a_quarter_or_to_what_is_given(monkeypatch):
     assert SampleRequest(None, 0, True).steps(160, 1) == [10, 20, 40]
     assert SampleRequest(None, 0, True).steps(160, 15) == [20, 40]
     assert SampleRequest(None, 0, True).steps(30, 1) == []
-    assert SampleRequest(80, 0, True).steps(160, 1) == [10, 20, 40, 80]
-    assert SampleRequest(8, 0, True).steps(160, 1) == [8]
-    assert SampleRequest("5%").steps(160, 1) == [8]
-    assert SampleRequest(160).steps(160, 1) == SampleRequest("100%").steps(160, 1) == []
+    assert SampleRequest(Portion.parse(80), 0, True).steps(160, 1) == [10, 20, 40, 80]
+    assert SampleRequest(Portion.parse(8), 0, True).steps(160, 1) == [8]
+    assert SampleRequest(Portion.parse("5%")).steps(160, 1) == [8]
+    assert (
+        SampleRequest(Portion.parse(160)).steps(160, 1)
+        == SampleRequest(Portion.parse("100%")).steps(160, 1)
+        == []
+    )
 
 
 @pytest.mark.parametrize("seed", [-1, 1 << 64])
@@ -205,8 +218,8 @@ def case_of(folders, budget):
     inputs = open_all(folders["blend"], folders["base"], [folders["parent"]], [])
     options = Options(2)
     alignment = pair(inputs, options)
-    findings = SampleEstimates(alignment, tuple(each.name for each in inputs.others), 1, options)
-    findings.sample = findings.small = SearchSample(alignment, 1, options, budget)
+    findings = SampleEstimates(alignment, inputs.columns, options)
+    findings.sample = findings.small = SearchSample(alignment, options, budget)
     return TraceInputs(inputs, alignment, options, findings, [], [])
 
 
@@ -215,11 +228,11 @@ def test_a_first_look_is_told_of_the_search_sample(folders):
     with with_preview(case_of(folders, 1 << 16), listener) as watched:
         watched.start(100)
         watched.update(1)
-    [(verdict, sampled)] = listener.looks
-    assert verdict.kind == "merge"
-    assert verdict.level == "statistical"
-    assert sampled.share < 0.2
-    assert sampled.unseen is None
+    [preview] = listener.looks
+    assert preview.kind == "merge"
+    assert preview.level == "statistical"
+    assert preview.share < 0.2
+    assert preview.rounds == 1
     # What it reads again is no part of what the pass reads.
     assert listener.bytes == [100]
 
@@ -229,8 +242,8 @@ def test_there_is_no_first_look_at_what_is_read_whole_or_without_a_listener(fold
     with with_preview(case_of(folders, 1 << 30), listener) as watched:
         assert watched is listener
     assert listener.looks == []
-    with with_preview(case_of(folders, 1 << 16), None) as watched:
-        assert watched is None
+    with with_preview(case_of(folders, 1 << 16), SILENT) as watched:
+        assert watched is SILENT
 
 
 def test_a_first_look_that_fails_ends_the_trace(folders, monkeypatch):
@@ -247,7 +260,7 @@ def test_a_first_look_that_fails_ends_the_trace(folders, monkeypatch):
 
 def test_a_first_look_changes_no_evidence(folders):
     listener = Listener()
-    seen = trace(folders, "blend", recipes=True, watcher=listener)
+    seen = trace(folders, "blend", recipes=True, progress=listener)
     assert seen.to_json() == trace(folders, "blend", recipes=True).to_json()
 
 

@@ -387,20 +387,20 @@ def test_a_merge_is_found_with_its_weight(family, weights):
         for name in ("base", "parent", "child")
     )
     d, y = parent - base, child - base
-    weight, error = found.model["ols_parent"][0], found.model["se_parent"][0]
+    weight, error = found.weights["parent"], found.wide("model")["se:parent"][0]
     assert weight == pytest.approx((d @ y) / (d @ d), rel=1e-12)
     assert weight == pytest.approx(0.6, abs=0.0012)
     assert error < 0.001
     assert found.verdict.numbers["weight_parent"] == 0.6
     assert found.elements == found.elements_total == len(child)
     # Every part of the model tells the same story.
-    assert found.layers["ols_parent"].to_list() == pytest.approx([0.6, 0.6], abs=0.003)
+    assert found.wide("layers")["ols:parent"].to_list() == pytest.approx([0.6, 0.6], abs=0.003)
 
 
 def test_the_weight_of_a_merge_is_as_near_as_is_said(family):
     found = parentage.trace(family("child"), base=family("base"), parents=[family("parent")])
     weight, error, bias = (
-        found.model[f"{each}_parent"][0] for each in ("ols", "se", "rounding_bias")
+        found.wide("model")[f"{each}:parent"][0] for each in ("ols", "se", "rounding_bias")
     )
     assert abs(weight - 0.6) <= bias + 4 * error
 
@@ -408,7 +408,7 @@ def test_the_weight_of_a_merge_is_as_near_as_is_said(family):
 def test_a_merge_seen_from_the_other_side_has_the_other_weight(tmp_path, family, weights):
     found = trace(tmp_path, family, weights["child"], base="parent", parents=["base"])
     assert found.verdict.kind == "merge"
-    assert found.model["ols_base"][0] == pytest.approx(0.4, abs=0.002)
+    assert found.weights["base"] == pytest.approx(0.4, abs=0.002)
 
 
 def test_a_control_changes_no_verdict(family):
@@ -419,8 +419,8 @@ def test_a_control_changes_no_verdict(family):
         controls=[family("sibling")],
     )
     assert found.verdict.kind == "merge"
-    assert found.model["ols_parent"][0] == pytest.approx(0.6, abs=0.0012)
-    assert abs(found.model["control_sibling"][0]) < 0.5
+    assert found.weights["parent"] == pytest.approx(0.6, abs=0.0012)
+    assert abs(found.wide("model")["alone:sibling"][0]) < 0.5
 
 
 def test_a_merge_of_two_parents_is_found(tmp_path, family, weights):
@@ -430,8 +430,8 @@ def test_a_merge_of_two_parents_is_found(tmp_path, family, weights):
     )
     found = trace(tmp_path, family, blend, parents=["parent", "sibling"])
     assert found.verdict.kind == "merge"
-    assert found.model["ols_parent"][0] == pytest.approx(0.5, abs=0.01)
-    assert found.model["ols_sibling"][0] == pytest.approx(0.3, abs=0.01)
+    assert found.weights["parent"] == pytest.approx(0.5, abs=0.01)
+    assert found.weights["sibling"] == pytest.approx(0.3, abs=0.01)
 
 
 def test_a_parent_that_gave_nothing_is_not_in_the_blend(family):
@@ -453,7 +453,7 @@ def test_weights_of_each_layer_are_found(tmp_path, family, weights):
     found = trace(tmp_path, family, blend)
     assert found.verdict.kind == "merge"
     assert "[0.3, 0.8] parent" in found.verdict.text
-    assert found.layers["ols_parent"].to_list() == pytest.approx([0.3, 0.8], abs=0.01)
+    assert found.wide("layers")["ols:parent"].to_list() == pytest.approx([0.3, 0.8], abs=0.01)
 
 
 def test_a_copy_is_identical(tmp_path, family, weights):
@@ -471,7 +471,7 @@ def one_bit_off(tmp_path, family, weights):
 
 def test_one_bit_of_a_copy_is_seen(one_bit_off):
     assert one_bit_off.verdict.kind not in ("identical", "re-encoded", "assembled")
-    assert one_bit_off.model["bit_equal_parent"][0] == one_bit_off.elements - 1
+    assert one_bit_off.wide("model")["bit_equal:parent"][0] == one_bit_off.elements - 1
 
 
 def test_all_of_one_parent_is_no_blend(one_bit_off):
@@ -532,7 +532,7 @@ def test_a_merge_that_was_trained_on_is_told_from_a_merge(tmp_path, family, weig
     tuned = each(change, weights["child"], weights["base"], weights["parent"])
     found = trace(tmp_path, family, tuned)
     assert found.verdict.kind == "merge-then-changed"
-    assert found.model["ols_parent"][0] == pytest.approx(0.6, abs=0.02)
+    assert found.weights["parent"] == pytest.approx(0.6, abs=0.02)
 
 
 def test_shuffled_weights_are_unrelated(tmp_path, family, weights):
@@ -588,7 +588,7 @@ def test_two_copies_of_one_parent_can_not_be_told_apart(tmp_path, family, weight
     copy = write_checkpoint(tmp_path / "copy", weights["parent"])
     found = trace(tmp_path, family, weights["child"], parents=["parent", copy])
     assert (found.verdict.kind, found.verdict.rule) == ("undetermined", "indistinct")
-    assert found.model["ols_parent"][0] is None
+    assert found.weights["parent"] is None
 
 
 def test_a_copy_of_the_base_is_no_parent(tmp_path, family, weights):
@@ -596,7 +596,7 @@ def test_a_copy_of_the_base_is_no_parent(tmp_path, family, weights):
     found = trace(tmp_path, family, weights["child"], parents=["parent", copy])
     assert found.verdict.kind == "merge"
     assert "copy" not in found.verdict.text
-    assert found.model["ols_parent"][0] == pytest.approx(0.6, abs=0.0012)
+    assert found.weights["parent"] == pytest.approx(0.6, abs=0.0012)
 
 
 def test_too_few_tensors_in_common_decide_nothing(tmp_path, family, weights):
@@ -638,7 +638,7 @@ def test_a_merge_with_norms_in_float32_is_not_said_to_be_changed(tmp_path, famil
     }
     found = trace(tmp_path, family, child)
     assert found.verdict.kind in ("merge", "undetermined")
-    assert found.model["ols_parent"][0] == pytest.approx(0.6, abs=0.0012)
+    assert found.weights["parent"] == pytest.approx(0.6, abs=0.0012)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
@@ -659,9 +659,9 @@ def test_a_weight_that_rounding_moved_far_comes_with_a_warning(tmp_path):
     found = parentage.trace(
         tmp_path / "child", base=tmp_path / "base", parents=[tmp_path / "parent"]
     )
-    weight = found.model["ols_parent"][0]
+    weight = found.weights["parent"]
     assert abs(weight - 0.6) > 0.1, "the case is to be one in which rounding matters"
-    assert found.model["cells_parent"][0] == pytest.approx(0.6, abs=1e-6)
+    assert found.wide("model")["cells:parent"][0] == pytest.approx(0.6, abs=1e-6)
     blind = parentage.trace(
         tmp_path / "child", base=tmp_path / "base", parents=[tmp_path / "parent"], recipes=False
     )

@@ -14,7 +14,7 @@ import pytest
 from conftest import BF16, write_checkpoint
 from parentage import Recipe
 from parentage.checkpoint import component_of
-from parentage.evidence import Trace
+from parentage.evidence import Trace, wide
 from parentage.pipeline import trace as traced
 from parentage.verdict import Thresholds
 from test_cells import F32, FAMILY, SHAPES, Tensors, blend, made, stored
@@ -72,7 +72,7 @@ def exact(tmp_path_factory):
 
 
 def number(found: Trace, column: str) -> float | None:
-    return found.model[column][0]
+    return found.wide("model")[column][0]
 
 
 # Merges.
@@ -119,13 +119,13 @@ def test_the_recipe_of_evidence_can_be_read_and_carried_out(tmp_path):
 
 def test_slices_have_the_weight_that_their_cells_admit(exact, tmp_path):
     exact.save(tmp_path)
-    table = pl.read_parquet(tmp_path / "slices.parquet")
-    assert {"cells_one", "cells_share_one", "cells_other", "exact_share"} <= set(table.columns)
-    assert "cells_two" not in table.columns
+    table = wide(pl.read_parquet(tmp_path / "slices.parquet"))
+    assert {"cells:one", "cells_share:one", "cells:other", "exact_share"} <= set(table.columns)
+    assert "cells:two" not in table.columns
     large = table.filter(pl.col("slice").is_in(LARGE))
-    assert large["cells_one"].to_numpy() == pytest.approx(0.6, abs=1e-4)
-    assert large["cells_share_one"].to_list() == [1.0] * len(LARGE)
-    assert table["cells_other"].null_count() == table.height
+    assert large["cells:one"].to_numpy() == pytest.approx(0.6, abs=1e-4)
+    assert large["cells_share:one"].to_list() == [1.0] * len(LARGE)
+    assert table["cells:other"].null_count() == table.height
     assert table["exact_share"].to_list() == [1.0] * table.height
     assert table["mismatched"].sum() == 0
 
@@ -141,8 +141,8 @@ def test_weights_by_component_stand_in_slices_where_they_belong(tmp_path):
 
     found = trace(tmp_path, merged("linear", "float32", {"one": one, "base": rest}), ["one"])
     assert found.verdict.kind == "merge"
-    rows = found.slices.filter(pl.col("slice").is_in(LARGE))
-    for component, weight in zip(rows["component"], rows["cells_one"], strict=True):
+    rows = found.wide().filter(pl.col("slice").is_in(LARGE))
+    for component, weight in zip(rows["component"], rows["cells:one"], strict=True):
         assert weight == pytest.approx(table[component], abs=1e-4)
 
 
@@ -152,15 +152,15 @@ def test_a_merge_of_displacements_of_one_unit_is_exact(tmp_path):
     found = trace(tmp_path, child, ["one"], family=family)
     assert (found.verdict.kind, found.verdict.level) == ("merge", "exact")
     # Least squares is off by far more than the cells are.
-    assert abs(number(found, "ols_one") - 0.6) > 0.1
-    assert number(found, "cells_one") == pytest.approx(0.6, abs=1e-2)
+    assert abs(number(found, "ols:one") - 0.6) > 0.1
+    assert number(found, "cells:one") == pytest.approx(0.6, abs=1e-2)
 
 
 def test_without_recipes_there_is_none(tmp_path):
     found = trace(tmp_path, MERGE, ["one"], recipes=False)
     assert found.recipe is None
     assert found.evidence["recipe"] is None
-    assert number(found, "cells_one") is None
+    assert number(found, "cells:one") is None
     assert found.verdict.level == "statistical"
 
 
@@ -174,8 +174,8 @@ def test_half_a_unit_of_noise_is_a_change(tmp_path):
     assert verdict.level == "statistical"
     assert 0.4 < found.outcome.exact_share < 0.9
     assert found.outcome.mismatched > 0
-    assert number(found, "cells_one") == pytest.approx(0.6, abs=2e-3)
-    assert 0.4 < number(found, "cells_share_one") < 0.9
+    assert number(found, "cells:one") == pytest.approx(0.6, abs=2e-3)
+    assert 0.4 < number(found, "cells_share:one") < 0.9
     weights = {each.name: each.weight for each in found.recipe.ingredients}
     assert weights["one"] / sum(weights.values()) == pytest.approx(0.6, abs=2e-3)
 
@@ -191,7 +191,7 @@ def test_a_displacement_on_top_is_a_change(tmp_path):
 def test_a_change_of_some_tensors_is_located(tmp_path):
     found = trace(tmp_path, disturbed(MERGE, scale=2e-3, only="q_proj"), ["one"])
     assert found.verdict.kind == "merge-then-changed"
-    rows = found.slices.filter(pl.col("slice").is_in(LARGE))
+    rows = found.wide().filter(pl.col("slice").is_in(LARGE))
     for name, share in zip(rows["slice"], rows["exact_share"], strict=True):
         assert (share < 0.2) if "q_proj" in name else (share > 0.99), name
     assert "attention" in found.verdict.text
@@ -202,7 +202,7 @@ def test_much_more_on_top_is_no_merge(tmp_path):
     assert found.verdict.kind != "merge"
     assert found.verdict.level != "exact"
     assert found.recipe is None
-    assert number(found, "cells_one") is None
+    assert number(found, "cells:one") is None
 
 
 # What is no merge.
@@ -213,8 +213,8 @@ def test_a_fine_tune_beside_siblings_is_a_fine_tune(tmp_path):
     assert found.verdict.kind == "fine-tune"
     assert found.recipe is None
     for name in ("one", "two"):
-        assert number(found, f"cells_{name}") is None
-        assert found.slices[f"cells_{name}"].null_count() == found.slices.height
+        assert number(found, f"cells:{name}") is None
+        assert found.wide("slices")[f"cells:{name}"].null_count() == found.tables.number_of_slices
 
 
 def test_a_merge_of_others_is_not_laid_at_the_door_of_relatives(tmp_path):
@@ -222,7 +222,7 @@ def test_a_merge_of_others_is_not_laid_at_the_door_of_relatives(tmp_path):
     assert found.verdict.kind in ("fine-tune", "undetermined")
     assert found.recipe is None
     for name in ("two", "other"):
-        assert abs(number(found, f"ols_{name}")) < 0.05
+        assert abs(number(found, f"ols:{name}")) < 0.05
 
 
 def test_a_parent_that_is_the_base_gets_no_weight(tmp_path):
@@ -230,10 +230,10 @@ def test_a_parent_that_is_the_base_gets_no_weight(tmp_path):
     found = trace(tmp_path, MERGE, ["one", "same"], family=family)
     assert (found.verdict.kind, found.verdict.level) == ("merge", "exact")
     assert "same" not in found.recipe.parents
-    for column in ("ols_same", "cells_same"):
+    for column in ("ols:same", "cells:same"):
         assert number(found, column) is None
-        assert found.slices[column].null_count() == found.slices.height
-    assert number(found, "cells_one") == pytest.approx(0.6, abs=1e-6)
+        assert found.wide()[column].null_count() == found.tables.number_of_slices
+    assert number(found, "cells:one") == pytest.approx(0.6, abs=1e-6)
 
 
 def test_a_parent_that_is_the_base_explains_nothing(tmp_path):
@@ -241,8 +241,8 @@ def test_a_parent_that_is_the_base_explains_nothing(tmp_path):
     found = trace(tmp_path, as_stored(FAMILY["three"]), ["same"], family=family)
     assert found.verdict.kind in ("fine-tune", "undetermined")
     assert found.recipe is None
-    assert number(found, "ols_same") is None
-    assert number(found, "cells_same") is None
+    assert number(found, "ols:same") is None
+    assert number(found, "cells:same") is None
 
 
 # A parent that is a blend of the others.
@@ -266,9 +266,9 @@ def test_a_blend_among_the_parents_takes_no_weight(tmp_path, weights, ours):
     assert set(found.recipe.parents) == {"base", ours}
     for name in ("one", "two", "mix"):
         if name == ours:
-            assert number(found, f"cells_{name}") == pytest.approx(0.6, abs=1e-6)
+            assert number(found, f"cells:{name}") == pytest.approx(0.6, abs=1e-6)
         else:
-            assert number(found, f"cells_{name}") is None
+            assert number(found, f"cells:{name}") is None
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from parentage.cli import run
 from parentage.methods import METHODS
 from parentage.recipe import Ingredient
 from parentage.replay import plan_write
-from parentage.stream import Options
+from parentage.stream import Options, Progress
 from safetensors.numpy import load_file
 from test_replay import blend, fields, merge, names_in, random_tensors, sources
 
@@ -325,7 +325,7 @@ def test_a_disk_that_fills_up_leaves_nothing(small_disk, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("calls", [1, 2, 3, 5, 8])
 def test_ctrl_c_leaves_nothing_whenever_it_comes(merged, calls):
-    class Watcher:
+    class Watcher(Progress):
         seen = 0
 
         def start(self, total):
@@ -343,12 +343,12 @@ def test_ctrl_c_leaves_nothing_whenever_it_comes(merged, calls):
 
     before = names_in(merged)
     with pytest.raises(KeyboardInterrupt):
-        RECIPE.write(places(merged), merged / "out", against=merged / "child", watcher=Watcher())
+        RECIPE.write(places(merged), merged / "out", against=merged / "child", progress=Watcher())
     assert names_in(merged) == before
 
 
 def test_somebody_else_s_file_in_the_folder_is_not_written_over(merged):
-    class Watcher:
+    class Watcher(Progress):
         def start(self, _):
             (merged / "out").mkdir()
             (merged / "out" / "theirs").write_text("")
@@ -357,7 +357,7 @@ def test_somebody_else_s_file_in_the_folder_is_not_written_over(merged):
             pass
 
     with pytest.raises(WriteError, match="out"):
-        RECIPE.write(places(merged), merged / "out", watcher=Watcher())
+        RECIPE.write(places(merged), merged / "out", progress=Watcher())
     assert names_in(merged / "out") == ["theirs"]
     assert not list(merged.glob(".out*"))
 

@@ -35,11 +35,22 @@ OF_SLICE = (
     "explained_share", "mismatched", "nan", "inf", "excluded",
 )  # fmt: skip
 """Columns that are true of the whole slice, layer, component or model."""
-OF_CHECKPOINT = (
-    "bit_equal", "ols", "se", "nnls", "free", "alone", "checkpoint_cosine", "checkpoint_log10_p",
-    "displacement_ulps", "rounding_bias", "cells", "cells_half_width", "cells_share",
-)  # fmt: skip
-"""Columns that are true of one checkpoint in it."""
+OF_CHECKPOINT: dict[str, tuple[str, ...]] = {
+    "bit_equal": ("base", "parent", "control"),
+    "ols": ("parent",),
+    "se": ("parent",),
+    "nnls": ("parent",),
+    "free": ("base", "parent"),
+    "alone": ("control",),
+    "checkpoint_cosine": ("parent", "control"),
+    "checkpoint_log10_p": ("parent", "control"),
+    "displacement_ulps": ("parent",),
+    "rounding_bias": ("parent",),
+    "cells": ("parent",),
+    "cells_half_width": ("parent",),
+    "cells_share": ("parent",),
+}
+"""Columns that are true of one checkpoint in it, and the roles that have them; null for others."""
 SEPARATOR = ":"
 """What stands between quantity and checkpoint in the names of wide columns."""
 
@@ -122,8 +133,13 @@ def wide(frame: pl.DataFrame) -> pl.DataFrame:
         return frame.drop("checkpoint", "role", *of_checkpoint)
     whole = parts[0].drop("checkpoint", "role", *of_checkpoint)
     for name, part in zip(names, parts, strict=True):
+        role = part["role"].first()
         whole = whole.hstack(
-            [part[quantity].alias(f"{quantity}{SEPARATOR}{name}") for quantity in of_checkpoint]
+            [
+                part[quantity].alias(f"{quantity}{SEPARATOR}{name}")
+                for quantity in of_checkpoint
+                if role in OF_CHECKPOINT[quantity]
+            ]
         )
     return whole
 

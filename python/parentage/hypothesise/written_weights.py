@@ -161,7 +161,7 @@ def _digits(value: float) -> int:
 def shortest_decimal(value: float, tolerance: float) -> float:
     """Return the shortest decimal within ``tolerance``, or the value.
 
-    >>> decimal(0.59999998, 1e-6), decimal(0.57142857, 1e-9)
+    >>> shortest_decimal(0.59999998, 1e-6), shortest_decimal(0.57142857, 1e-9)
     (0.6, 0.57142857)
     """
     for digits in range(1, 9):
@@ -175,7 +175,7 @@ def fit_gradient(
 ) -> list[float]:
     """Return the fewest values at equal steps of t whose interpolation is ``values``.
 
-    >>> knots(np.array([0.1, 0.5, 0.9]), [0.0, 0.5, 1.0], np.ones(3, bool), np.full(3, 1e-9))
+    >>> fit_gradient(np.array([0.1, 0.5, 0.9]), [0.0, 0.5, 1.0], np.ones(3, bool), np.full(3, 1e-9))
     [0.1, 0.9]
     """
     count = len(t)
