@@ -12,12 +12,12 @@ from parentage.align.layouts.by_name import scale_of
 from parentage.align.pairing import align
 from parentage.align.slices import is_replayed
 from parentage.checkpoint import body_layers, dtype_class, is_of_the_body, places_of
-from parentage.stream import IO_OF_RUNS, likeness, unpack
+from parentage.stream import likeness, one_pass, unpack
 
 if TYPE_CHECKING:
     from parentage.align.slices import Alignment, Slice
     from parentage.checkpoint import Checkpoint, Inputs, Tensor
-    from parentage.stream import Options
+    from parentage.stream import Options, one_pass
     from parentage.support import Floats
 
 ELEMENTS = 1 << 14
@@ -61,7 +61,7 @@ def crossed_layers(
     tensors = np.array(pairs, dtype=np.uint64)
     elements = np.full(len(pairs), min(mine[0].elements, ELEMENTS), dtype=np.uint64)
     plan = _core.Plan([other.core, child.core], elements, tensors, np.zeros_like(tensors))
-    found = _core.gram(plan, 0, plan.slices, threads=options.threads, io=IO_OF_RUNS)
+    found = one_pass(plan, 0, plan.slices, options.for_runs())
     cosine = likeness(unpack(found.gram).sum(axis=1))[:, 0]
     return (
         [each.layer or 0 for each in mine],
@@ -92,7 +92,7 @@ def strange_layers(alignment: Alignment, options: Options) -> bool:
         np.array(tensors, dtype=np.uint64),
         np.array(starts, dtype=np.uint64),
     )
-    found = _core.gram(plan, 0, plan.slices, threads=options.threads, io=IO_OF_RUNS)
+    found = one_pass(plan, 0, plan.slices, options.for_runs())
     cosine = likeness(unpack(found.gram).sum(axis=1))[:, 0]
     return bool(np.any(np.nan_to_num(cosine) < SAME_LAYER))
 

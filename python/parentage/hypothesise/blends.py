@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage import _core
-from parentage.checkpoint import COMPONENTS, DIGITS, half_cells
+from parentage.checkpoint import COMPONENTS, digits_of, half_cells, narrowest
 from parentage.hypothesise.cells import LEAST_NARROW, locate, peaks
 from parentage.hypothesise.written_weights import (
     BF16_WEIGHT_ERROR,
@@ -25,7 +25,7 @@ from parentage.hypothesise.written_weights import (
 from parentage.recipe import layers, position, resolve
 from parentage.sample import SearchSample
 from parentage.statistics import fit
-from parentage.stream import IO_OF_RUNS, Program
+from parentage.stream import Program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -134,7 +134,8 @@ class SampleEstimates:
             np.array([[each.tensor for each in extents]], dtype=np.uint64),
             np.array([[each.start for each in extents]], dtype=np.uint64),
         )
-        return _core.elements(plan, 0, 1, threads=self._options.threads, io=IO_OF_RUNS)
+        options = self._options.for_runs()
+        return options.backend.elements(plan, 0, 1, threads=options.threads, io=options.io)
 
     def cells_of(self, values: Floats) -> tuple[Floats, Floats]:
         """Return how far the rounding cells of values that the child stores reach down and up."""
@@ -161,7 +162,7 @@ class SampleEstimates:
     @cached_property
     def energy(self) -> Floats:
         """(S,) the energy of rounding to :attr:`out_dtype` of the sampled elements."""
-        factor = 4.0 ** max(DIGITS.get(self._stored, 0) - DIGITS.get(self.out_dtype, 0), 0)
+        factor = 4.0 ** max((digits_of(self._stored) or 0) - (digits_of(self.out_dtype) or 0), 0)
         out: Floats = self.sample.gram.energy * factor
         return out
 
@@ -219,13 +220,13 @@ class SampleEstimates:
 
     @cached_property
     def _stored(self) -> str:
-        floats = [each for each in self.slices if each.dtype in DIGITS]
+        floats = [each for each in self.slices if digits_of(each.dtype) is not None]
         return max(floats, key=lambda each: each.elements).dtype if floats else "BF16"
 
     @cached_property
     def out_dtype(self) -> str:
         """The dtype whose rounding the child's floating-point slices have."""
-        floats = [each for each in self.slices if each.dtype in DIGITS]
+        floats = [each for each in self.slices if digits_of(each.dtype) is not None]
         if not floats:
             return next((each.dtype for each in self.slices), "BF16")
         stored = max(floats, key=lambda each: each.elements).dtype
@@ -233,7 +234,7 @@ class SampleEstimates:
             return stored
         rows = [i for i, each in enumerate(self.slices) if each.dtype == stored]
         used = int(self.sample.gram.precision[rows].max())
-        return next(dtype for dtype in ("BF16", "F16", "F32", "F64") if used <= DIGITS[dtype])
+        return narrowest(used)
 
     @property
     def cell_dtype(self) -> str | None:

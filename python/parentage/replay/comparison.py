@@ -212,13 +212,13 @@ def compare(
     slices, plan = alignment.slices, alignment.plan
     prepared = prepare(recipe, list(opened), slices)
     progress.start(plan.bytes(0, plan.slices))
-    counts: list[_core.Replayed] = []
+    counts: list[ReplayCounts] = []
     done = 0
     for first, last in plan.ranges(RANGE_CHUNKS):
         owner = np.arange(first, last)
         core = prepared.program.replay(prepared.results, owner, applies=prepared.applies)
         counts.append(
-            _core.replay_slices(
+            options.backend.replay_slices(
                 plan,
                 first,
                 last,

@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 
 from parentage import _core
-from parentage.checkpoint import BYTES
+from parentage.checkpoint import DTYPES
 from parentage.replay.written import Written
 from parentage.stream import SILENT, Progress
 from parentage.support import ReadError, WriteError, sync_folder_strictly
@@ -168,9 +168,9 @@ class Writing:
         for i in owner:
             extent = self.alignment.slices[i].extents[0]
             part = parts[names[extent.tensor]]
-            begin = part.begin + extent.start * BYTES[part.dtype]
+            begin = part.begin + extent.start * DTYPES[part.dtype].bytes
             targets.append((part.file, begin, part.dtype))
-        _core.write_replay(
+        self.options.backend.write_replay(
             plan,
             self.prepared.program.replay(self.prepared.results, owner),
             list(files),

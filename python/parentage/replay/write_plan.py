@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from parentage import _core
 from parentage.align import align, pair_by_name, scale_of
-from parentage.checkpoint import BYTES, Checkpoint, dtype_class
+from parentage.checkpoint import DTYPES, Checkpoint, dtype_class
 from parentage.replay.comparison import NOT_FLOAT, SAYS_NOTHING, prepare
 from parentage.replay.locate import checkpoint_order, moved_layers, open_parents
 from parentage.replay.write_files import Writing
@@ -179,7 +179,7 @@ def _parts(
     for tensor in sorted(reference.tensors.values(), key=_place):
         answers = applies.get(tensor.index)
         if answers is not None and all(answers):
-            size = tensor.elements * BYTES[recipe.out_dtype]
+            size = tensor.elements * DTYPES[recipe.out_dtype].bytes
             parts.append(TensorPlan(tensor.name, recipe.out_dtype, tensor.shape, size, None))
         elif answers is not None and not any(answers):
             parts.append(_copy_of(tensor, reasons[tensor.index]))

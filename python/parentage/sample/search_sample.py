@@ -12,7 +12,7 @@ import numpy as np
 
 from parentage import _core
 from parentage.align import is_replayed, tables
-from parentage.stream import IO_OF_RUNS, Gram
+from parentage.stream import Gram, one_pass
 from parentage.support import joined
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from parentage.align import Alignment, Slice
-    from parentage.stream import Options, Program, Value
+    from parentage.stream import CellSpectrum, Options, Program, Value
     from parentage.support import Counts, Floats
 
 AT_ONCE = 1 << 11
@@ -75,7 +75,7 @@ class SearchSample:
         self.slices: tuple[Slice, ...] = alignment.slices
         """All slices of the alignment, sampled or not."""
         self.columns = alignment.plan.columns
-        self._options = options
+        self._options = options.for_runs()
         total = sum(each.elements for each in self.slices)
         columns = [*(range(self.columns - 1) if order is None else order), self.columns - 1]
         owner: list[int] = []
@@ -124,7 +124,7 @@ class SearchSample:
         out = Gram.zeros(last - first, self.columns)
         begin, end = np.searchsorted(self.owner, [first, last]).tolist()
         if self.plan is not None and begin < end:
-            found = _core.gram(self.plan, begin, end, threads=self._options.threads, io=IO_OF_RUNS)
+            found = one_pass(self.plan, begin, end, self._options)
             out.add(Gram.from_core(self.counts[begin:end], found), self.owner[begin:end] - first)
         return replace(out, blocks=out.total[:, None])
 
@@ -133,12 +133,12 @@ class SearchSample:
         """(elements, columns) float64: the sampled elements of all checkpoints, slice by slice."""
         if self.plan is None:
             return np.zeros((0, self.columns))
-        return _core.elements(
+        return self._options.backend.elements(
             self.plan,
             0,
             self.plan.slices,
             threads=self._options.threads,
-            io=IO_OF_RUNS,
+            io=self._options.io,
         )
 
     def pieces(self) -> Iterator[Floats]:
@@ -149,8 +149,8 @@ class SearchSample:
         piece = np.cumsum(sizes) // PIECE
         edges = [0, *(np.flatnonzero(np.diff(piece)) + 1).tolist(), len(sizes)]
         for first, last in pairwise(edges):
-            yield _core.elements(
-                self.plan, first, last, threads=self._options.threads, io=IO_OF_RUNS
+            yield self._options.backend.elements(
+                self.plan, first, last, threads=self._options.threads, io=self._options.io
             )
 
     @cached_property
@@ -174,8 +174,8 @@ class SearchSample:
         widen: float = 0.0,
         dtype: str | None = None,
         slices: tuple[int, int] | None = None,
-    ) -> _core.Spectrum | None:
-        """Return cell spectra of groups of slices; see :func:`parentage._core.spectrum`.
+    ) -> CellSpectrum | None:
+        """Return cell spectra of groups of slices; see :meth:`parentage.stream.Backend.spectrum`.
 
         ``weights`` is (S, columns - 1), ``groups`` (S,); ``None`` for an empty sample. ``slices``
         are the first and the last (exclusive) that are looked at, if not all.
@@ -184,7 +184,7 @@ class SearchSample:
             return None
         first, last = np.searchsorted(self.owner, slices or (0, len(self.slices))).tolist()
         owner = self.owner[first:last]
-        return _core.spectrum(
+        return self._options.backend.spectrum(
             self.plan,
             first,
             last,
@@ -196,7 +196,7 @@ class SearchSample:
             threads=self._options.threads,
             widen=widen,
             dtype=dtype,
-            io=IO_OF_RUNS,
+            io=self._options.io,
         )
 
     def replay(self, programs: Sequence[tuple[Program, Sequence[Value]]]) -> MatchCounts:
@@ -209,13 +209,13 @@ class SearchSample:
         for first in range(0, self.plan.slices, AT_ONCE):
             last = min(first + AT_ONCE, self.plan.slices)
             owner, starts = self.owner[first:last], self.starts[first:last]
-            found = _core.replay_slices(
+            found = self._options.backend.replay_slices(
                 self.plan,
                 first,
                 last,
                 [program.replay(results, owner, starts) for program, results in programs],
                 threads=self._options.threads,
-                io=IO_OF_RUNS,
+                io=self._options.io,
             )
             np.add.at(out.reproduced, owner, found.reproduced)
             np.add.at(out.explained, owner, found.explained)

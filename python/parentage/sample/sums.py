@@ -16,7 +16,6 @@ pass.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +25,6 @@ from parentage.align import is_replayed, tables
 from parentage.statistics import tabulate
 from parentage.stream import (
     COUNTED,
-    IO_OF_RUNS,
     SILENT,
     Gram,
     Progress,
@@ -45,7 +43,7 @@ if TYPE_CHECKING:
     from parentage.checkpoint import Columns
     from parentage.sample.strata import Runs
     from parentage.statistics import Statistics
-    from parentage.stream import Options, Program, Progress, RangeSums, Value
+    from parentage.stream import Options, Program, Progress, RangeSums, ReplayedSums, Value
 
 GROUPS = 8
 """Groups of runs that can be left out: two blocks each."""
@@ -79,7 +77,7 @@ class SampledSums:
         """
         self._alignment, self._columns = alignment, columns
         # Runs are read again by a full pass, which is the one that digests are carried on by.
-        self._options = replace(options, io=IO_OF_RUNS, digests=None)
+        self._options = options.for_runs()
         self._replays = replays
         self._applies = np.array([is_replayed(each) for each in alignment.slices])
         slices, width, replayed = len(alignment.slices), alignment.plan.columns, len(replays)
@@ -155,7 +153,7 @@ class SampledSums:
 
     def _fold(
         self,
-        found: _core.Statistics,
+        found: ReplayedSums,
         owner: NDArray[np.intp],
         starts: NDArray[np.uint64],
         counts: NDArray[np.uint64],

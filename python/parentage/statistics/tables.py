@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.align import is_matrix
-from parentage.checkpoint import COMPONENTS, SIGNIFICANDS, is_of_the_body
+from parentage.checkpoint import COMPONENTS, DTYPES, is_of_the_body, narrowest
 from parentage.statistics.estimates import estimate
 from parentage.stream import COUNTED, SILENT, Gram, Progress, read_ranges
 from parentage.support import joined
@@ -192,8 +192,8 @@ def coarseness(slices: Sequence[Slice], precision: Counts) -> Floats:
         stored = dtypes == dtype
         if stored.any():
             used = int(precision[stored].max())
-            kept = min(bits for bits in SIGNIFICANDS.values() if bits >= used)
-            factors[stored] = 4.0 ** max(SIGNIFICANDS[dtype] - kept, 0)
+            kept = DTYPES[narrowest(used)].digits or 0
+            factors[stored] = 4.0 ** max((DTYPES[dtype].digits or 0) - kept, 0)
     return factors
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from parentage.stream.backend import ReplayedSums, SliceSums
     from parentage.stream.options import Options
     from parentage.stream.program import Program, Value
     from parentage.stream.progress import Progress
@@ -130,7 +131,7 @@ def read_ranges(
         progress.update(done)
     for record in () if journal is None else journal.records("slices"):
         first, last = record.values["first"], record.values["last"]
-        core = cast("_core.Statistics", SimpleNamespace(**record.arrays))
+        core = cast("SliceSums", SimpleNamespace(**record.arrays))
         part = Gram.from_core(elements[first:last], core)
         yield first, last, part, {name: record.arrays[name] for name in COUNTED}
     chunks = max(1, min(RANGE_CHUNKS, RANGE_BYTES // (2 * _core.CHUNK * plan.columns)))
@@ -181,12 +182,12 @@ def one_pass(
     progress: Progress = SILENT,
     done: int = 0,
     replays: Sequence[_core.Replay] = (),
-) -> _core.Statistics:
-    """Stream slices through the core, and carry out replays in the same pass.
+) -> ReplayedSums:
+    """Stream slices through a backend, and carry out replays in the same pass.
 
     ``done`` are the bytes that ``progress`` has been told of before.
     """
-    return _core.gram(
+    return options.backend.gram(
         plan,
         first,
         last,

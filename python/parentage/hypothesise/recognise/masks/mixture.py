@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from parentage.checkpoint import STORED
+from parentage.checkpoint import DTYPES
 from parentage.hypothesise.recognise.masks.sums import assigned, structure
 from parentage.hypothesise.recognise.masks.view import View, deepest, prominent
 from parentage.methods import masked
@@ -77,7 +77,7 @@ def applies(estimates: SampleEstimates) -> bool:
     if (
         estimates.sample.plan is None
         or not estimates.columns.parents
-        or estimates.out_dtype not in STORED
+        or not DTYPES[estimates.out_dtype].is_searched
     ):
         return False
     return max(blend.share for blend in estimates.blends) < SHARP

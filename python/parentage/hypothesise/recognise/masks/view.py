@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from parentage.checkpoint import STORED, half_cells, to_bf16
+from parentage.checkpoint import DTYPES, half_cells, to_bf16
 
 if TYPE_CHECKING:
     from parentage.hypothesise.blends import SampleEstimates
@@ -99,7 +99,7 @@ def rows_of(sample: SearchSample) -> Places:
 
 def view_dtype(estimates: SampleEstimates) -> str:
     """Return the dtype whose cells are looked at."""
-    return estimates.out_dtype if estimates.out_dtype in STORED else "F32"
+    return estimates.out_dtype if DTYPES[estimates.out_dtype].is_searched else "F32"
 
 
 class View:
