@@ -17,7 +17,7 @@ from parentage.stream import likeness, one_pass, unpack
 if TYPE_CHECKING:
     from parentage.align.slices import Alignment, Slice
     from parentage.checkpoint import Checkpoint, Inputs, Tensor
-    from parentage.stream import Options, one_pass
+    from parentage.stream import Options
     from parentage.support import Floats
 
 ELEMENTS = 1 << 14

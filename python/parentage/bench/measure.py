@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from parentage.stream import Progress
 
 RUNS = 5
 

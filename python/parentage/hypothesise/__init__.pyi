@@ -1,7 +1,7 @@
 from .blends import COPY_DISTANCE as COPY_DISTANCE
-from .blends import SEARCH as SEARCH
-from .blends import SampleEstimates as SampleEstimates
-from .blends import WrittenWeights as WrittenWeights
+from .sample_view import SEARCH as SEARCH
+from .estimates import SampleEstimates as SampleEstimates
+from .estimates import WrittenWeights as WrittenWeights
 from .cell_interior import CLOSE as CLOSE
 from .cell_interior import LIMIT as LIMIT
 from .cell_interior import SLACK as SLACK

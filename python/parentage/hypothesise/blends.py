@@ -1,46 +1,31 @@
-"""What a sample shows: blends of parents, how their weights vary, and how those may be spelled."""
+"""Blends of parents that the rounding cells of a sample admit, and how their weights vary."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage import _core
-from parentage.checkpoint import COMPONENTS, digits_of, half_cells, narrowest
+from parentage.checkpoint import COMPONENTS, half_cells
 from parentage.hypothesise.cells import LEAST_NARROW, locate, peaks
+from parentage.hypothesise.sample_view import SampleView
 from parentage.hypothesise.written_weights import (
-    BF16_WEIGHT_ERROR,
     NEGLIGIBLE,
-    design_of,
-    fit_gradient,
-    resample_knots,
-    shortest_decimal,
-    written_forms,
 )
-from parentage.recipe import layers, position, resolve
-from parentage.sample import SearchSample
+from parentage.recipe import layers, position
 from parentage.statistics import fit
-from parentage.stream import Program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from parentage.align import Alignment, Slice
-    from parentage.checkpoint import Columns
+    from parentage.align import Slice
     from parentage.hypothesise.cells import Located
-    from parentage.recipe import Setting
-    from parentage.stream import Options
     from parentage.support import Floats
-
-SEARCH = 1 << 16
-"""Elements of each checkpoint that weights are searched on, before they are refined on more."""
 
 FLOAT32_LEAST_SHARE = 0.99
 """Share of elements that float32 arithmetic reproduces of a merge done in it, at least."""
@@ -60,12 +45,6 @@ COPY_DISTANCE = 0.003
 
 IDLE_MOST_WEIGHT = 0.02
 """Largest weight of a parent that may take no part, where nothing says that others are amiss."""
-
-OUTLYING_MOST_SHARE = 0.02
-"""Share of elements that may lie in slices that do not fit a description."""
-
-LEAST_GAIN_OVER_COPIES = 0.10
-"""Share, beyond what a copy of one checkpoint has, below which a search is not refined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,189 +70,8 @@ class Blend:
         return out
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenWeights:
-    """Weights as a person would have written them."""
-
-    weights: Mapping[str, Setting]
-    """By checkpoint, the base included."""
-    uncertainty: Mapping[str, float]
-    normalized: bool = True
-    """Whether effective weights sum to one."""
-    is_coarse: bool = False
-    """Whether it is meant for arithmetic that rounds more than once."""
-    parameters: Mapping[str, Setting | bool | str] = field(default_factory=dict)
-
-
-class SampleEstimates:
-    """What a sample shows of a child, worked out when it is asked for."""
-
-    def __init__(self, alignment: Alignment, columns: Columns, options: Options) -> None:
-        """Take a sample of the slices that pair; ``columns`` says who is who in it."""
-        self.sample = SearchSample(alignment, options)
-        self.small = (
-            SearchSample(alignment, options, SEARCH)
-            if int(self.sample.counts.sum()) > 2 * SEARCH
-            else self.sample
-        )
-        self._alignment, self._options = alignment, options
-        self.slices = alignment.slices
-        self.columns = columns
-
-    def whole(self, index: int, columns: Sequence[int], most: int | None = None) -> Floats:
-        """Return all elements of a slice, or the first, of some checkpoints and the child.
-
-        (elements, columns + 1), the child's last.
-        """
-        elements = self.slices[index].elements
-        chosen = [*columns, -1]
-        extents = [self.slices[index].extents[i] for i in chosen]
-        plan = _core.Plan(
-            [self._alignment.checkpoints[i] for i in chosen],
-            np.array([elements if most is None else min(elements, most)], dtype=np.uint64),
-            np.array([[each.tensor for each in extents]], dtype=np.uint64),
-            np.array([[each.start for each in extents]], dtype=np.uint64),
-        )
-        options = self._options.for_runs()
-        return options.backend.elements(plan, 0, 1, threads=options.threads, io=options.io)
-
-    def cells_of(self, values: Floats) -> tuple[Floats, Floats]:
-        """Return how far the rounding cells of values that the child stores reach down and up."""
-        return half_cells(values, self.out_dtype)
-
-    def sample_from(self, origin: int) -> SearchSample:
-        """Return the search sample with column ``origin`` and the base exchanged."""
-        order = list(range(len(self.columns.names)))
-        order[0], order[origin] = order[origin], order[0]
-        return SearchSample(self._alignment, self._options, SEARCH, order)
-
-    @cached_property
-    def raw_gram(self) -> Floats:
-        """(S, N + 1, N + 1) inner products over the sample of whole checkpoints and the child."""
-        count = len(self.columns.names)
-        change = np.zeros((count + 1, count + 1))
-        change[:, 0] = 1.0
-        for i in range(1, count + 1):
-            change[i, i] = 1.0
-        gram = self.sample.gram.total
-        out: Floats = np.einsum("ik,skl,jl->sij", change, gram, change)
-        return out
-
-    @cached_property
-    def energy(self) -> Floats:
-        """(S,) the energy of rounding to :attr:`out_dtype` of the sampled elements."""
-        factor = 4.0 ** max((digits_of(self._stored) or 0) - (digits_of(self.out_dtype) or 0), 0)
-        out: Floats = self.sample.gram.energy * factor
-        return out
-
-    def floors(self, residual: Floats) -> float:
-        """Return the root of residual energies of all slices, in units of the rounding."""
-        energy = float(self.energy.sum())
-        return float(np.sqrt(residual.sum() / energy)) if energy > 0 else float("inf")
-
-    def describe(self, values: Floats, tolerance: Floats, known: NDArray[np.bool_]) -> Setting:
-        """Return one number for all slices, or by layer or slice: the simplest that fits.
-
-        ``values`` and ``tolerance`` are (S,). Slices that are not ``known`` may have any value, and
-        so may those with :data:`OUTLYING_MOST_SHARE` of the elements: in small slices other weights fit as
-        well.
-        """
-        size = np.where(known, self.sample.weight, 0.0)
-        if size.sum() == 0:
-            return float(np.nanmedian(values)) if np.isfinite(values).any() else 0.0
-
-        def fits(candidate: Floats) -> bool:
-            near = np.abs(np.nan_to_num(values) - candidate) <= tolerance
-            return float(size[~near].sum()) <= OUTLYING_MOST_SHARE * float(size.sum())
-
-        order = np.argsort(values[known])
-        half = np.cumsum(size[known][order]) >= size.sum() / 2.0
-        middle = float(values[known][order][int(half.argmax())])
-        for digits in range(1, 5):
-            if fits(np.full_like(values, round(middle, digits))):
-                return round(middle, digits)
-        if fits(np.full_like(values, middle)):
-            return middle
-        count = layers(self.slices)
-        t = np.array([position(each, count) for each in self.slices])
-        for number in range(2, count + 1):
-            design = design_of(t, number)
-            kept = size > 0
-            for _ in range(3):
-                root = np.sqrt(size[kept])[:, None]
-                right = (values[kept] * root[:, 0])[:, None]
-                solution = np.linalg.lstsq(design[kept] * root, right, rcond=None)[0][:, 0]
-                gap = np.abs(np.nan_to_num(values) - design @ solution)
-                kept = (size > 0) & (gap <= np.maximum(tolerance, 3.0 * np.median(gap[size > 0])))
-            for digits in (1, 2, 3, 8):
-                rounded = np.round(solution, digits)
-                if fits(design @ rounded):
-                    return {"gradient": [float(x) for x in rounded]}
-        return {
-            "slices": {
-                each.name: shortest_decimal(float(value), min(float(width), 1e-3))
-                for each, value, width in zip(
-                    self.slices, np.nan_to_num(values, nan=middle), tolerance, strict=True
-                )
-            }
-        }
-
-    @cached_property
-    def _stored(self) -> str:
-        floats = [each for each in self.slices if digits_of(each.dtype) is not None]
-        return max(floats, key=lambda each: each.elements).dtype if floats else "BF16"
-
-    @cached_property
-    def out_dtype(self) -> str:
-        """The dtype whose rounding the child's floating-point slices have."""
-        floats = [each for each in self.slices if digits_of(each.dtype) is not None]
-        if not floats:
-            return next((each.dtype for each in self.slices), "BF16")
-        stored = max(floats, key=lambda each: each.elements).dtype
-        if stored not in ("F32", "F64"):
-            return stored
-        rows = [i for i, each in enumerate(self.slices) if each.dtype == stored]
-        used = int(self.sample.gram.precision[rows].max())
-        return narrowest(used)
-
-    @property
-    def cell_dtype(self) -> str | None:
-        """The dtype that cells are taken of, if it is not the stored one."""
-        stored = {each.dtype for each in self.slices}
-        return None if stored <= {self.out_dtype} else self.out_dtype
-
-    @cached_property
-    def copied(self) -> float:
-        """Largest share of sampled elements that a single checkpoint has bit for bit."""
-        gram = self.sample.gram
-        rows = self.sample.weight > 0
-        total = float(gram.n[rows].sum())
-        return float(gram.equal[rows].sum(axis=0).max()) / total if total else 0.0
-
-    def share(self, weights: Floats, sample: SearchSample | None = None) -> float:
-        """Return the share of elements that weights (S, columns - 1) reproduce in float32."""
-        program = Program(len(self.slices))
-        base = program.column(0)
-        total = base
-        if np.any(weights[:, 0] != 0.0):
-            total = program.fma(base, program.scalar(weights[:, 0]), total)
-        for i in self.columns.parent_indices:
-            if np.any(weights[:, i] != 0.0):
-                delta = program.column(i) - base
-                total = program.fma(delta, program.scalar(weights[:, i]), total)
-        result = total.round(self.out_dtype)
-        return float((sample or self.small).replay([(program, [result])]).share[0])
-
-    def ols(self, axes: list[int], groups: NDArray[np.intp]) -> Floats:
-        """Return least-squares weights (G, columns - 1) of the columns ``axes``."""
-        count = int(groups.max(initial=-1)) + 1
-        columns = self.sample.columns
-        gram = np.zeros((count, columns, columns))
-        np.add.at(gram, groups, self.sample.gram.total)
-        out = np.zeros((count, columns - 1))
-        found = fit(gram, axes).weights
-        out[:, axes] = np.where(np.isnan(found), 0.0, found)
-        return out
+class BlendSearch(SampleView):
+    """The blends of a sample: with one weight per parent, by layer, component, module or slice."""
 
     @cached_property
     def constant(self) -> Blend:
@@ -328,11 +126,6 @@ class SampleEstimates:
             rounds=2,
         )
         return self._better(blend, self._blend(blend.kind, blend.groups, found))
-
-    @property
-    def copied_beyond(self) -> float:
-        """The share that a blend has to exceed to be worth more than a look."""
-        return min(self.copied + LEAST_GAIN_OVER_COPIES, 0.9)
 
     def _locate(
         self, kind: str, groups: NDArray[np.intp], axes: list[int], reach: float | None
@@ -489,34 +282,6 @@ class SampleEstimates:
         share = np.where(found.intervals[:, 1] >= LEAST_NARROW, found.narrow, found.share)
         return 1.0 + found.weight, found.half_width, share
 
-    def spellings(self) -> Iterator[WrittenWeights]:
-        """Yield ways in which the weights may have been written, for every blend."""
-        for blend in self.blends:
-            yield from self.spelled(blend)
-
-    def spelled(self, blend: Blend) -> Iterator[WrittenWeights]:
-        """Yield ways in which the weights of a blend may have been written."""
-        axes = [i for i in self.columns.parent_indices if np.any(blend.weights[:, i] != 0.0)]
-        if not axes:
-            return
-        own = bool(np.any(blend.weights[:, 0] != 0.0))
-        values, widths = blend.weights, blend.half_widths
-        if blend.kind == "layers":
-            yield from self._gradients(blend, axes)
-        elif blend.kind in ("modules", "components", "kinds", "slices"):
-            yield from self._tables(blend, axes)
-        else:
-            names = [self.columns.names[i] for i in axes]
-            v = [float(values[0, i]) for i in axes]
-            # The room that several weights have together is wider than each of their plateaus.
-            least = 1e-6 if own or len(axes) > 1 else 3e-7
-            tolerance = [max(4.0 * float(widths[0, i]), least) for i in axes]
-            uncertainty = {name: float(widths[0, i]) for name, i in zip(names, axes, strict=True)}
-            free = float(values[0, 0]) if own else 0.0
-            for chosen, base in written_forms(v, tolerance, free, own=own):
-                weights = dict(zip(names, chosen, strict=True))
-                yield WrittenWeights({**weights, self.columns.base: base}, uncertainty, not own)
-
     @cached_property
     def effective(self) -> Mapping[str, float] | None:
         """What each checkpoint weighs in a blend whose arithmetic rounds more than once.
@@ -546,91 +311,6 @@ class SampleEstimates:
         out = {self.columns.names[i]: float(x) for i, x in zip(axes, found[1:], strict=True)}
         return {**out, self.columns.base: 1.0 + float(found[0]) - sum(out.values())}
 
-    def _gradients(self, blend: Blend, axes: list[int]) -> Iterator[WrittenWeights]:
-        """Yield weights that are piecewise linear over layers, with the fewest knots that do."""
-        count = blend.weights.shape[0]
-        t = [i / (count - 1) if count > 1 else 1.0 for i in range(count)]
-        held = np.bincount(blend.groups, minlength=count) > 0
-        names = [self.columns.names[i] for i in axes]
-
-        def written(least: float) -> list[list[float]]:
-            found = []
-            for i in axes:
-                tolerance = np.maximum(8.0 * blend.half_widths[:, i], least)
-                found.append(fit_gradient(blend.weights[:, i], t, held, tolerance))
-            number = max(map(len, found))
-            return [resample_knots(each, number) for each in found]
-
-        found = written(1e-6)
-        spellings = [
-            ([[shortest_decimal(x, 2e-6) for x in each] for each in found], False),
-            (found, False),
-        ]
-        if BF16_LEAST_SHARE <= blend.share < FLOAT32_LEAST_SHARE:
-            # Arithmetic that rounds more than once moves weights off the line.
-            moved = [
-                [shortest_decimal(x, BF16_WEIGHT_ERROR) for x in each]
-                for each in written(BF16_WEIGHT_ERROR)
-            ]
-            spellings += [(moved, True), (found, True)]
-        for chosen, is_coarse in spellings:
-            number = len(chosen[0])
-            base = [1.0 - sum(each[k] for each in chosen) for k in range(number)]
-            base = [shortest_decimal(x, 1e-9) for x in base]
-            weights: dict[str, Setting] = {
-                name: {"gradient": each} for name, each in zip(names, chosen, strict=True)
-            }
-            if any(abs(x) > NEGLIGIBLE for x in base):
-                weights[self.columns.base] = {"gradient": base}
-            uncertainty = {
-                name: float(blend.half_widths[:, i].max())
-                for name, i in zip(names, axes, strict=True)
-            }
-            yield WrittenWeights(weights, uncertainty, is_coarse=is_coarse)
-
-    def _tables(self, blend: Blend, axes: list[int]) -> Iterator[WrittenWeights]:
-        """Yield weights by component or by slice."""
-        rounded = blend.weights.copy()
-        for i in axes:
-            for g in range(rounded.shape[0]):
-                tolerance = max(4.0 * float(blend.half_widths[g, i]), 3e-7)
-                rounded[g, i] = shortest_decimal(float(rounded[g, i]), min(tolerance, 1e-3))
-        own = bool(np.any(blend.weights[:, 0] != 0.0))
-        tables = [(rounded, False), (blend.weights, False)]
-        if BF16_LEAST_SHARE <= blend.share < FLOAT32_LEAST_SHARE:
-            moved = np.vectorize(lambda x: shortest_decimal(float(x), BF16_WEIGHT_ERROR))(
-                blend.weights
-            )
-            tables += [(moved, True), (blend.weights, True)]
-        for weights, is_coarse in tables:
-            base = 1.0 + weights[:, 0] - weights[:, 1:].sum(axis=1)
-            base = np.array([shortest_decimal(float(x), 1e-9) for x in base])
-            table = {self.columns.names[i]: weights[:, i] for i in axes} | {self.columns.base: base}
-            settings = {name: self._setting(blend, values) for name, values in table.items()}
-            uncertainty = {
-                self.columns.names[i]: float(blend.half_widths[:, i].max()) for i in axes
-            }
-            yield WrittenWeights(settings, uncertainty, not own, is_coarse)
-
-    def _setting(self, blend: Blend, values: Floats) -> Setting:
-        by_slice = values[blend.groups]
-        if blend.kind in ("modules", "kinds"):
-            filters = as_filters(self.slices, by_slice)
-            if filters is not None:
-                return {"filters": filters}
-        if blend.kind == "components":
-            return {
-                "components": {
-                    each.component: float(value)
-                    for each, value in zip(self.slices, by_slice, strict=True)
-                }
-            }
-        return {
-            "slices": {
-                each.name: float(value) for each, value in zip(self.slices, by_slice, strict=True)
-            }
-        }
-
 
 def module_of(each: Slice) -> str:
     """Return what follows the layer in a slice's name, or all of a name without one.
@@ -642,31 +322,3 @@ def module_of(each: Slice) -> str:
     if each.layer is None or number not in parts[:-1]:
         return each.name
     return parts[parts.index(number) + 1]
-
-
-def tensor_of(each: Slice) -> str:
-    """Return the part of a name before ``weight`` or ``bias``: ``o_proj``, ``embed_tokens``."""
-    parts = each.name.split(".")
-    return parts[-2] if len(parts) > 1 and parts[-1] in ("weight", "bias") else parts[-1]
-
-
-def as_filters(slices: Sequence[Slice], values: Floats) -> dict[str, float] | None:
-    """Return values as filters: the first key that a name contains counts, ``*`` for all others.
-
-    Keys are modules, or else tensors; ``None`` if no such filters say just that.
-    """
-    size: Counter[float] = Counter()
-    for each, value in zip(slices, values, strict=True):
-        size[float(value)] += each.elements
-    # What a default is matters little; that of tensors outside of layers makes the fewest filters.
-    outside = [float(v) for s, v in zip(slices, values, strict=True) if s.layer is None]
-    default = outside[0] if outside else size.most_common(1)[0][0]
-    for key_of in (module_of, tensor_of):
-        filters: dict[str, float] = {}
-        for each, value in zip(slices, values, strict=True):
-            if float(value) != default:
-                filters.setdefault(key_of(each), float(value))
-        filters["*"] = default
-        if np.array_equal(resolve({"filters": filters}, slices), values):
-            return filters
-    return None

@@ -8,7 +8,7 @@ from parentage.hypothesise.evaluate import BATCH
 from parentage.replay import compile_recipe
 
 if TYPE_CHECKING:
-    from parentage.hypothesise.blends import SampleEstimates
+    from parentage.hypothesise.estimates import SampleEstimates
     from parentage.recipe import Recipe
 
 

@@ -10,7 +10,7 @@ from parentage.replay import compile_recipe
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from parentage.hypothesise.blends import SampleEstimates
+    from parentage.hypothesise.estimates import SampleEstimates
     from parentage.recipe import Recipe
     from parentage.sample import MatchCounts, SearchSample
 

@@ -21,7 +21,7 @@ from parentage.methods import METHODS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from parentage.hypothesise.blends import SampleEstimates
+    from parentage.hypothesise.estimates import SampleEstimates
     from parentage.recipe import Recipe
     from parentage.sample import MatchCounts
 

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from parentage.evidence import Trace
     from parentage.recipe import Recipe
     from parentage.sample import SearchSample
-    from parentage.stream import Progress
     from parentage.verdict import TraceInputs, Verdict
 
 

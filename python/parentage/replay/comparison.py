@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from parentage.align import Slice
     from parentage.recipe import Recipe
     from parentage.replay.locate import Offered
-    from parentage.stream import Program, Progress, Value
+    from parentage.stream import Program, ReplayCounts, Value
 
 SCHEMA = "parentage.replay/1"
 """Version of the JSON document. Keys keep their meaning from version to version."""

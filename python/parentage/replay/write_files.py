@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from parentage.checkpoint import Checkpoint, Tensor
     from parentage.replay.comparison import Prepared
     from parentage.replay.written import TensorPlan
-    from parentage.stream import Options, Progress
+    from parentage.stream import Options
 
 BUFFER = 1 << 22
 """Bytes that are copied or hashed at a time."""

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from parentage.replay.comparison import Prepared
     from parentage.replay.locate import Offered
     from parentage.replay.written import Written
-    from parentage.stream import Progress
 
 SHARD_BYTES = 5 * 10**9
 """Bytes of tensors from which on a checkpoint is written as several files."""

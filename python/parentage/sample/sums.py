@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from parentage.checkpoint import Columns
     from parentage.sample.strata import Runs
     from parentage.statistics import Statistics
-    from parentage.stream import Options, Program, Progress, RangeSums, ReplayedSums, Value
+    from parentage.stream import Options, Program, RangeSums, ReplayedSums, Value
 
 GROUPS = 8
 """Groups of runs that can be left out: two blocks each."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from parentage.align import Alignment, Slice
     from parentage.checkpoint import Columns
     from parentage.statistics.estimates import Estimates
-    from parentage.stream import Kept, Options, Program, Progress, RangeSums, Value
+    from parentage.stream import Kept, Options, Program, RangeSums, Value
     from parentage.support import Counts, Floats
 
 BATCH = 2048

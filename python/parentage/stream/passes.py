@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from parentage.stream.backend import ReplayedSums, SliceSums
     from parentage.stream.options import Options
     from parentage.stream.program import Program, Value
-    from parentage.stream.progress import Progress
 
 RangeSums = tuple[int, int, Gram, dict[str, NDArray[Any]]]
 """A range of slices, first and past the last, their sums, and what replays count of them."""

@@ -13,7 +13,7 @@ from parentage.recipe import Ingredient, Recipe
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from parentage.hypothesise.blends import SampleEstimates
+    from parentage.hypothesise.estimates import SampleEstimates
     from parentage.support import Floats
 
 NEAR = 0.005

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from parentage.hypothesise.blends import SampleEstimates, WrittenWeights
+    from parentage.hypothesise.estimates import SampleEstimates, WrittenWeights
 
 MOST_ORDERED = 4
 """Ingredients up to which every order of summation is tried."""

@@ -15,7 +15,7 @@ from parentage.recipe import Ingredient, Recipe
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from parentage.hypothesise.blends import SampleEstimates
+    from parentage.hypothesise.estimates import SampleEstimates
 
 NEAR = 3e-3
 """Most distance of a short decimal from what the cells show, which the inner rounding moves."""

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.hypothesise.blends import COPY_DISTANCE, as_filters
+from parentage.hypothesise.blends import COPY_DISTANCE
+from parentage.hypothesise.estimates import as_filters
 from parentage.hypothesise.recognise.recogniser import Recogniser
 from parentage.hypothesise.recognise.span import FLOORS
 from parentage.hypothesise.written_weights import shortest_decimal
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from parentage.hypothesise.blends import SampleEstimates
+    from parentage.hypothesise.estimates import SampleEstimates
     from parentage.recipe import Setting
     from parentage.support import Floats
 

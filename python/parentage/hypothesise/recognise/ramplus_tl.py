@@ -20,7 +20,7 @@ from parentage.recipe import Ingredient, Recipe
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from parentage.hypothesise.blends import SampleEstimates
+    from parentage.hypothesise.estimates import SampleEstimates
     from parentage.hypothesise.recognise.masks.view import Bools
     from parentage.support import Floats
 

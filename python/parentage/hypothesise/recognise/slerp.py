@@ -25,7 +25,7 @@ from parentage.recipe import Ingredient, Recipe
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from parentage.hypothesise.blends import SampleEstimates
+    from parentage.hypothesise.estimates import SampleEstimates
 
 
 def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:

@@ -19,7 +19,7 @@ from parentage.recipe import Ingredient, Recipe
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from parentage.hypothesise.blends import SampleEstimates, WrittenWeights
+    from parentage.hypothesise.estimates import SampleEstimates, WrittenWeights
     from parentage.recipe import Setting
 
 FACTORS = (*(round(0.1 * k, 1) for k in range(1, 21) if k != 10), 0.25, 0.75, 1.25)

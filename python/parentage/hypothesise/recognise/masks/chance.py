@@ -11,7 +11,7 @@ from parentage.hypothesise.recognise.masks.trials import ordered
 from parentage.hypothesise.recognise.masks.weights import short
 
 if TYPE_CHECKING:
-    from parentage.hypothesise.blends import SampleEstimates
+    from parentage.hypothesise.estimates import SampleEstimates
     from parentage.hypothesise.recognise.masks.mixture import Mixture
     from parentage.hypothesise.recognise.masks.view import Bools, Places
     from parentage.recipe import Recipe

@@ -17,7 +17,7 @@ from parentage.methods import masked
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from parentage.hypothesise.blends import SampleEstimates
+    from parentage.hypothesise.estimates import SampleEstimates
     from parentage.hypothesise.recognise.masks.view import Bools
     from parentage.support import Floats
 

@@ -19,7 +19,7 @@ from parentage.hypothesise.recognise.masks.weights import short, spelled
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from parentage.hypothesise.blends import SampleEstimates
+    from parentage.hypothesise.estimates import SampleEstimates
     from parentage.hypothesise.recognise.masks.mixture import Mixture
     from parentage.hypothesise.recognise.masks.view import Bools
     from parentage.recipe import Recipe

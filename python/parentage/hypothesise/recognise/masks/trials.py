@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from parentage.hypothesise.blends import SampleEstimates
+    from parentage.hypothesise.estimates import SampleEstimates
     from parentage.recipe import Recipe
 
 DECOYS = 0.75

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from parentage.checkpoint import DTYPES, half_cells, to_bf16
 
 if TYPE_CHECKING:
-    from parentage.hypothesise.blends import SampleEstimates
+    from parentage.hypothesise.estimates import SampleEstimates
     from parentage.sample import SearchSample
     from parentage.support import Floats
 
