@@ -85,9 +85,9 @@ def _mates(
     other: Checkpoint,
     pairing: Callable[[Tensor, Checkpoint], Extent | str],
 ) -> list[int]:
-    """Return the position in ``other`` of what tensors of the child pair with, all in one go.
+    """Return the partner's index in ``other`` for every tensor of the child.
 
-    -1 is for those that it takes :func:`_pair` to tell of.
+    It is -1 where :func:`_pair` must decide.
     """
     if pairing is not pair_by_name:
         return [-1] * len(child.tensors)

@@ -231,9 +231,9 @@ class Journal:
         self._synced = time.monotonic()
 
     def remove(self) -> None:
-        """Remove the file: the evidence is written.
+        """Remove the journal once the evidence is written, and folders of killed writers.
 
-        So is what a process left that was killed while it wrote: nobody else writes here now.
+        We hold the lock, so nobody else writes here now.
         """
         for left in self.path.parent.glob(f"{WRITING}*"):
             rmtree(left, ignore_errors=True)

@@ -211,7 +211,7 @@ def _with_alike(found: Sequence[Hypothesis]) -> Hypothesis:
 
 
 def select_for_full_pass(hypotheses: Sequence[Hypothesis], *, is_whole: bool) -> list[Hypothesis]:
-    """Return those that everything is replayed with: the best, and what may turn out to be better.
+    """Select at most three recipes for the full pass: the best on the sample and close runners-up.
 
     Where the sample is everything (``is_whole``), the best is known.
     """

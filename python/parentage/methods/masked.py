@@ -170,10 +170,9 @@ def elected_sum(
 
 
 def replay_by_chance(replaying: Replaying, *, elected: bool, normalize: bool) -> list[Value]:
-    """Return the sums of all sets of displacements: masks drawn at random may be any.
+    """Return one result per subset of parents, since a random mask may have kept any.
 
-    With elected signs those are the sets of one sign: whichever of them is meant, it may be all
-    that was kept.
+    With sign election only subsets of one sign are possible.
     """
     base, deltas, weights = displacements(replaying)
     dtype = "BF16" if is_coarse(replaying.recipe) else None

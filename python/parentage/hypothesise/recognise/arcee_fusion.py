@@ -34,7 +34,10 @@ LIFT = 0.15
 
 
 def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
-    """Yield the parent that has what the base has not, where the larger displacements are taken."""
+    """Yield a recipe for the first parent of which every changed element has the whole displacement.
+
+    And only if those displacements are the larger ones.
+    """
     if not applies(estimates):
         return
     for arithmetic in arcee_fusion.ARITHMETICS:

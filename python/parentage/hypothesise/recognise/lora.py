@@ -120,10 +120,10 @@ def _merged(base: Floats, left: Floats, right: Floats, dtype: str, arithmetic: s
 def room(
     start: Floats, child: Floats, dtype: str, arithmetic: str = "float32"
 ) -> tuple[Floats, Floats]:
-    """Return the middle and half the width of what a product may be for the child to come out.
+    """Return the interval (middle, half width) in which each element of B A must lie.
 
-    ``start`` is the displacement. A product that is rounded before it is added may be all that
-    rounds to a number that lies in the cell.
+    With any product in it the child's stored value comes out. ``start`` is the displacement. Where
+    the product is rounded before it is added, all that rounds to a number in the cell is possible.
     """
     below, above = half_cells(child, dtype)
     if arithmetic == "bfloat16":

@@ -55,7 +55,7 @@ def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
 
 
 def _by_vector(estimates: SampleEstimates) -> Iterator[Recipe]:
-    """Yield what turns every row, or column, by itself, if cells of one tensor admit it."""
+    """Yield recipes with an angle per row, or per column, if one test tensor's cells admit them."""
     index = telling(estimates)
     if index is None:
         return

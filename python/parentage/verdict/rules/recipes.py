@@ -65,11 +65,11 @@ def changed_in_part(facts: Facts) -> Verdict | None:
         or replay.kind != "merge"
         or replay.explained
         or replay.coverage < limits.coverage
-        or replay.whole_share < limits.in_part
+        or replay.whole_share < limits.least_whole_share
         or replay.share >= limits.reproduced
         or not (
             replay.changed_floors >= limits.changed_residual
-            or (replay.is_rounded_once and replay.changed_share >= limits.amiss)
+            or (replay.is_rounded_once and replay.changed_share >= limits.least_changed_share)
         )
         or not replay.decisive >= limits.decisive
         or facts.strange_share > limits.strange_share
@@ -105,7 +105,7 @@ def changed(facts: Facts) -> Verdict | None:
         or not 1.0 - replay.left >= limits.partial
         or not replay.decisive >= limits.decisive
         or replay.share >= limits.reproduced
-        or replay.share > limits.nearly
+        or replay.share > limits.unknown_arithmetic
         or facts.strange_share > limits.strange_share
     ):
         return None

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def rates(found: Mixture, kept: Bools, dropped: Bools) -> list[tuple[float, float, float]]:
     """Return, by parent, the rate at which displacements are kept, its slope over ranks, its error.
 
-    The rate is of elements whose outcome is plain whatever it is, so that it is no rate of what
-    happens to be plain.
+    Only elements whose two outcomes (kept, dropped) can be told apart are counted; counting the
+    others would favour the outcome that is easier to see.
     """
     view = found.view
     terms = found.coefficients[:, view.owner] * view.deltas[found.axes]
