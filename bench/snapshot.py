@@ -3,11 +3,11 @@
     python bench/snapshot.py FOLDER --write before.json.gz
     python bench/snapshot.py FOLDER --against before.json.gz
 
-FOLDER holds checkpoints and a MANIFEST.json that says of each its "base" and "parents". Every one is
-traced with its true parents; with a relative in their place and one as a control; from a sample; and
-until sure. What recipes were found is replayed. A snapshot holds the verdict, the recipe, the JSON
-document, what is printed, and every cell of every table, by slice, checkpoint and quantity, so that
-it does not depend on how tables are laid out. Two snapshots of one version of the arithmetic on one
+FOLDER holds checkpoints and a MANIFEST.json that says of each its "base" and "parents". Every one
+is traced with its true parents; with a relative in their place and one as a control; from a sample;
+and until sure. What recipes were found is replayed. A snapshot holds the verdict, the recipe, the
+JSON document, what is printed, and every cell of every table, by slice, checkpoint and quantity, so
+that it does not depend on how tables are laid out. Two snapshots of one version of the arithmetic on one
 machine are equal, or something has changed that a restructuring must not change.
 """
 

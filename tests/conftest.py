@@ -151,7 +151,7 @@ def opened(folder: Path, name: str, tensors: Mapping[str, Entry], shards: int = 
 
 
 def roles_in(alignment: Alignment, parents: int) -> Columns:
-    """Return roles for the columns of an alignment: so many parents after the base, then controls."""
+    """Return roles for the columns of an alignment: the base, so many parents, then controls."""
     names = [f"column{number}" for number in range(alignment.plan.columns - 1)]
     return Columns(names[0], tuple(names[1 : 1 + parents]), tuple(names[1 + parents :]))
 

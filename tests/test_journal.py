@@ -127,7 +127,9 @@ def test_a_torn_or_damaged_tail_is_cut_off(tmp_path_factory, data):
         raw = raw[:at] + bytes([flipped]) + raw[at + 1 :]
     (folder / NAME).write_bytes(raw)
     if len(MAGIC) > at and len(raw) > at:
-        with pytest.raises(JournalError, match="no journal of this version"):
+        with pytest.raises(
+            JournalError, match=r"no journal of parentage|goes on with parentage\.journal/2"
+        ):
             readable(folder)
         return
     # What is read is all that ends before the damage.
@@ -161,6 +163,17 @@ def test_a_file_that_is_no_journal_is_left_alone(tmp_path):
         with pytest.raises(JournalError, match="is no journal"):
             Journal(tmp_path, HEAD, resume=resume)
     assert (tmp_path / NAME).read_text() == "somebody's notes"
+
+
+@pytest.mark.parametrize("number", [1, 3, 12])
+def test_a_journal_of_another_version_is_refused_by_its_number(tmp_path, number):
+    raw = written(tmp_path)
+    other = f"parentage.journal/{number}\n".encode() + raw[len(MAGIC) :]
+    (tmp_path / NAME).write_bytes(other)
+    for resume in (False, True):
+        with pytest.raises(JournalError, match=rf"this is parentage\.journal/{number}\b.*/2 alone"):
+            Journal(tmp_path, HEAD, resume=resume)
+    assert (tmp_path / NAME).read_bytes() == other
 
 
 def test_a_second_process_is_refused(tmp_path):

@@ -257,7 +257,8 @@ class Terminal:
         compared = "compared" if trace.sample is None else "read a sample:"
         self.out.print(
             f"  {compared} {trace.elements:,} of {trace.elements_total:,} elements of "
-            f"{printable(trace.inputs.child.name)} ({share:.2%}), in {trace.tables.number_of_slices:,} slices"
+            f"{printable(trace.inputs.child.name)} ({share:.2%}), in "
+            f"{trace.tables.number_of_slices:,} slices"
         )
         if row["excluded"]:
             self.out.print(

@@ -1,9 +1,9 @@
+from .document import SCHEMA as SCHEMA
 from .journal import MAGIC as MAGIC
 from .journal import NAME as NAME
 from .journal import Journal as Journal
 from .journal import differs as differs
 from .journal import identity as identity
-from .document import SCHEMA as SCHEMA
 from .tables import OF_CHECKPOINT as OF_CHECKPOINT
 from .tables import OF_SLICE as OF_SLICE
 from .tables import UNALIGNED as UNALIGNED

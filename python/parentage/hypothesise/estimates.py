@@ -60,8 +60,8 @@ class SampleEstimates(BlendSearch):
         """Return one number for all slices, or by layer or slice: the simplest that fits.
 
         ``values`` and ``tolerance`` are (S,). Slices that are not ``known`` may have any value, and
-        so may those with :data:`OUTLYING_MOST_SHARE` of the elements: in small slices other weights fit as
-        well.
+        so may those with :data:`OUTLYING_MOST_SHARE` of the elements: in small slices other weights
+        fit as well.
         """
         size = np.where(known, self.sample.weight, 0.0)
         if size.sum() == 0:

@@ -81,7 +81,7 @@ def moved_layers(recipe: Recipe) -> dict[int, int]:
 
 
 def open_parents(recipe: Recipe, parents: Mapping[str, Offered]) -> dict[str, Checkpoint]:
-    """Open the checkpoints that a recipe needs, in the order of :func:`checkpoint_order` and under its names.
+    """Open the checkpoints that a recipe needs, under its names, in :func:`checkpoint_order`.
 
     Raises
     ------

@@ -1,9 +1,9 @@
 """The compute seam: what carries out a range of a plan.
 
 A backend has the five calls below, with the arguments that the core's have, and nothing else: plans
-go in, small arrays come out, no tensor crosses. The flow does not know which backend it has. Whoever
-adds one puts it into ``backends/`` and holds it bit for bit to :data:`backends.core.CORE`, by the
-tests in ``tests/stream/test_backend.py``.
+go in, small arrays come out, no tensor crosses. The flow does not know which backend it has.
+Whoever adds one puts it into ``backends/`` and holds it bit for bit to :data:`backends.core.CORE`,
+by the tests in ``tests/stream/test_backend.py``.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
+    """Make the names in a folder last, where system and file system can."""
     # Not every system and file system can: a name may then be lost with the power.
     with suppress(OSError):
         file = os.open(folder, os.O_RDONLY)

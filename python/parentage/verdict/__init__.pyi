@@ -1,6 +1,5 @@
 from .case import TraceInputs as TraceInputs
 from .deciding import RULES as RULES
-from .case import TraceInputs as TraceInputs
 from .deciding import decide as decide
 from .facts import Facts as Facts
 from .facts import origin as origin

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
 
-def serves(given: str | PathLike[str]) -> bool:
+def serves(given: str | PathLike[str]) -> bool:  # noqa: ARG001
     """Return whether it is a path: everything is that no other kind of place takes."""
     return True
 

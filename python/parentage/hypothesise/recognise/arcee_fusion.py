@@ -34,7 +34,7 @@ LIFT = 0.15
 
 
 def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
-    """Yield a recipe for the first parent of which every changed element has the whole displacement.
+    """Yield a recipe for the first parent whose whole displacements the changed elements have.
 
     And only if those displacements are the larger ones.
     """

@@ -39,8 +39,10 @@ def merge(facts: Facts) -> Verdict | None:
         "merge",
         "statistical",
         "merge",
-        f"a blend of {blend_text(facts)} explains {facts.r2_slices:.2%} of how the child differs from {facts.base}"
-        f" and leaves {facts.residual_floors_slices:.2f} times the rounding of its dtype: no room for "
+        f"a blend of {blend_text(facts)} explains {facts.r2_slices:.2%} of how the child differs "
+        f"from {facts.base}"
+        f" and leaves {facts.residual_floors_slices:.2f} times the rounding of its dtype: no "
+        "room for "
         f"training. It takes {weights}.{bias_warning(facts)}{coverage_clause(facts)}",
         {**fit_numbers(facts), "stray_share": stray, "unmoved": facts.unmoved},
     )
@@ -60,9 +62,11 @@ def merge_then_changed(facts: Facts) -> Verdict | None:
         "merge-then-changed",
         "statistical",
         "merge_then_changed",
-        f"a blend of {blend_text(facts)} explains {facts.r2:.2%} of how the child differs from {facts.base}, and "
+        f"a blend of {blend_text(facts)} explains {facts.r2:.2%} of how the child differs from "
+        f"{facts.base}, and "
         f"something {facts.residual_floors_slices:.1f} times the rounding of its dtype is on top: "
-        f"{1 - facts.r2_slices:.2%} of the displacement's energy.{residual_places(facts)}{bias_warning(facts)}"
+        f"{1 - facts.r2_slices:.2%} of the displacement's "
+        f"energy.{residual_places(facts)}{bias_warning(facts)}"
         f"{coverage_clause(facts)}",
         {
             **fit_numbers(facts),

@@ -30,7 +30,8 @@ def _reproduced(facts: Facts, kind: str, *, same_dtype: bool) -> Verdict | None:
                 kind,
                 "exact",
                 "identical" if same_dtype else "re_encoded",
-                f"all {facts.elements:,} elements {reading_verb(facts)} {what} {name}.{coverage_clause(facts)}",
+                f"all {facts.elements:,} elements {reading_verb(facts)} {what} "
+                f"{name}.{coverage_clause(facts)}",
                 {
                     "parent": name,
                     "equal": equal,
@@ -51,6 +52,7 @@ def assembled(facts: Facts) -> Verdict | None:
         "assembled",
         "exact",
         "assembled",
-        f"all {facts.slices:,} slices are copies{reading_clause(facts)}: {listed(parts)}.{coverage_clause(facts)}",
+        f"all {facts.slices:,} slices are copies{reading_clause(facts)}: "
+        f"{listed(parts)}.{coverage_clause(facts)}",
         {**{f"slices_{name}": count for name, count in sources.items()}, "slices": facts.slices},
     )

@@ -33,7 +33,8 @@ def too_little_finite(facts: Facts) -> Verdict | None:
         "undetermined",
         "statistical",
         "too_little_finite",
-        f"{1 - facts.finite:.1%} of the elements compared are NaN or infinite in some checkpoint. A "
+        f"{1 - facts.finite:.1%} of the elements compared are NaN or infinite in some "
+        "checkpoint. A "
         "child that is whole would decide.",
         {"coverage": facts.coverage, "finite": facts.finite},
     )

@@ -92,7 +92,8 @@ def undetermined(facts: Facts) -> Verdict:
         )
     elif blend and limits.merge_residual < facts.residual_floors_slices < limits.changed_residual:
         text = (
-            f"a blend of {blend_text(facts)} explains {facts.r2_slices:.2%} of the displacement and leaves "
+            f"a blend of {blend_text(facts)} explains {facts.r2_slices:.2%} of the displacement "
+            "and leaves "
             f"{facts.residual_floors_slices:.2f} times the rounding of the child's dtype: a merge "
             "computed in low precision leaves as much, and so does a merge changed by as little. "
             "Replaying the arithmetic would decide."
@@ -100,14 +101,16 @@ def undetermined(facts: Facts) -> Verdict:
     elif facts.strange_share > limits.strange_share:
         text = (
             f"{facts.strange_share:.1%} of the child lies in matrices that are no relatives of "
-            f"those of the same name in {facts.origin}, and {facts.equal[facts.origin] / facts.elements:.1%} is "
+            f"those of the same name in {facts.origin}, and "
+            f"{facts.equal[facts.origin] / facts.elements:.1%} is "
             "unchanged: layers may have been moved or taken from elsewhere. Pairing layers by "
             "content would decide."
         )
     else:
         text = (
             f"the nearest checkpoint is {facts.nearest}; the best blend of "
-            f"{listed(facts.weights) or 'none'} explains {facts.r2_slices:.1%} of the displacement, and "
+            f"{listed(facts.weights) or 'none'} explains {facts.r2_slices:.1%} of the "
+            "displacement, and "
             "what is left is neither rounding nor a direction of its own. Other candidate parents, "
             "or methods that are no weighted sums, would explain it."
         )

@@ -83,7 +83,8 @@ def changed_in_part(facts: Facts) -> Verdict | None:
         f"bit for bit, so the arithmetic is known; of the others it does not give "
         f"{replay.changed_share:.1%}: something {replay.changed_floors:.1f} times the rounding of "
         f"their dtype is on top, "
-        f"{1 - facts.r2_slices:.2%} of the displacement's energy.{residual_places(facts)}{coverage_clause(facts)}",
+        f"{1 - facts.r2_slices:.2%} of the displacement's "
+        f"energy.{residual_places(facts)}{coverage_clause(facts)}",
         {
             **fit_numbers(facts),
             **replay_numbers(replay),
@@ -116,7 +117,8 @@ def changed(facts: Facts) -> Verdict | None:
         f"{replay.text}, reproduces {replay.share:.2%} of the elements, decoys in place of its "
         f"parents {replay.decoy_share:.2%}, and no arithmetic known reproduces the rest: something "
         f"{facts.residual_floors_slices:.2f} times the rounding of its dtype is on top, "
-        f"{1 - facts.r2_slices:.2%} of the displacement's energy.{residual_places(facts)}{coverage_clause(facts)}",
+        f"{1 - facts.r2_slices:.2%} of the displacement's "
+        f"energy.{residual_places(facts)}{coverage_clause(facts)}",
         {
             **fit_numbers(facts),
             **replay_numbers(replay),
