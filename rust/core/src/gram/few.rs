@@ -2,10 +2,11 @@
 
 #![expect(clippy::needless_range_loop, reason = "a piece of every column, not of one")]
 
-use super::compare::{Comparing, StoredLines, Tally};
-use super::generic::Simd;
+use super::compare::{Comparing, StoredLines};
 use super::products::{Arithmetic, Beside, Rows, add_values};
-use super::{Sums, Vectorize};
+use super::simd::{Simd, Vectorize};
+use super::sums::Sums;
+use super::tally::Tally;
 
 /// A piece of one column as it is stored.
 pub(super) trait Piece<'a>: StoredLines + Copy {

@@ -16,15 +16,16 @@
 
 #![expect(clippy::needless_range_loop, reason = "a run or row of every column, not of one")]
 
-use super::compare::{Lines, StoredLines, Tally, compare_alike, tally_alike};
+use super::arithmetic::Narrow;
+use super::compare::{StoredLines, compare_alike, tally_alike};
 use super::few::{Piece, add_few};
-use super::generic::{STRETCH, Simd, cut};
 use super::prefetch::prefetch;
-use super::products::{Arithmetic, DIRECT, FewSums, Room, Rows, add_many};
-use super::values::BLOCK;
+use super::products::{DIRECT, FewSums, Room, Rows, add_many};
+use super::simd::{Simd, Vectorize};
+use super::sums::{AllSums, Sums, settle};
+use super::tally::{Lines, Tally};
 use super::{
-    AllSums, Column, Counts, LANES, Lanes, MAX_COLUMNS, MAX_PAIRS, PROBED, RUN, SQUARES, Sums,
-    Vectorize, settle, wide,
+    BLOCK, Column, Counts, LANES, MAX_COLUMNS, MAX_PAIRS, PROBED, RUN, STRETCH, cut, wide,
 };
 
 /// Elements of a cache line.
@@ -35,46 +36,6 @@ const LINES: usize = RUN / LINE;
 const ROWS: usize = 2 * LINES;
 
 const _: () = assert!((PROBED * RUN).is_multiple_of(STRETCH) && RUN <= BLOCK);
-
-/// Float32 arithmetic on sixteen lanes.
-#[derive(Clone, Copy)]
-struct Narrow<S>(S);
-
-impl<S: Simd> Arithmetic for Narrow<S> {
-    type Vector = S::Narrow;
-    const PASSES: usize = S::PASSES;
-    const SQUARES: usize = SQUARES / LANES;
-
-    #[inline(always)]
-    fn zero(self) -> S::Narrow {
-        self.0.narrow_splat(0.0)
-    }
-
-    #[inline(always)]
-    fn sub(self, a: S::Narrow, b: S::Narrow) -> S::Narrow {
-        self.0.narrow_sub(a, b)
-    }
-
-    #[inline(always)]
-    fn mul_add(self, a: S::Narrow, b: S::Narrow, c: S::Narrow) -> S::Narrow {
-        self.0.narrow_mul_add(a, b, c)
-    }
-
-    #[inline(always)]
-    fn binade(self, value: S::Narrow) -> S::Narrow {
-        self.0.narrow_binade(value)
-    }
-
-    #[inline(always)]
-    fn begin(self, _sum: &Lanes, _pass: usize) -> S::Narrow {
-        self.zero()
-    }
-
-    #[inline(always)]
-    fn end(self, sum: &mut Lanes, pass: usize, value: S::Narrow) {
-        self.0.narrow_add(&mut sum.0, pass, value);
-    }
-}
 
 /// The bytes of a run of one column.
 type Run = [[u8; 2 * LINE]; LINES];

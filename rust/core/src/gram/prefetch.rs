@@ -1,7 +1,7 @@
 //! Lines that are asked for before they are needed.
 #![cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "a vendor intrinsic"))]
 
-use super::compare::LINE;
+use super::LINE;
 
 /// Bytes of each column between what is computed and what is brought into the second-level cache.
 ///

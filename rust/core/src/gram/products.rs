@@ -15,7 +15,8 @@
 
 #![expect(clippy::needless_range_loop, reason = "matrices are read best by row and column")]
 
-use super::{Lanes, MAX_COLUMNS, Sums, pair, pairs};
+use super::sums::{Lanes, Sums};
+use super::{MAX_COLUMNS, pair, pairs};
 
 /// Most columns whose products are all added up at once, in registers.
 pub(super) const DIRECT: usize = 4;

@@ -6,14 +6,16 @@
 //!     accumulators += X_i * X_j, of elements widened as they are loaded       (see `products`)
 //! ```
 
-use super::compare::{LINE, Lines, StoredLines, Tally, tally_alike};
+use super::arithmetic::Wide;
+use super::compare::{StoredLines, tally_alike};
 use super::few::{Piece, add_few};
-use super::generic::{STRETCH, Simd};
 use super::prefetch::prefetch;
 use super::products::{Rows, add_many};
-use super::values::{BLOCK, ROWS, Values};
-use super::wide::Wide;
-use super::{Column, Counts, MAX_COLUMNS, Sums, Vectorize, WIDE_LANES};
+use super::simd::{Simd, Vectorize};
+use super::sums::Sums;
+use super::tally::{Lines, Tally};
+use super::values::{ROWS, Values};
+use super::{BLOCK, Column, Counts, LINE, MAX_COLUMNS, STRETCH, WIDE_LANES};
 
 /// A dtype whose elements are widened as they are loaded.
 pub(super) trait Format: Copy + 'static {

@@ -1,14 +1,12 @@
 //! Blocks of columns, widened into the cache for wide arithmetic.
 
-use super::generic::Simd;
+use super::arithmetic::Wide;
 use super::products::{Room, Rows};
-use super::wide::Wide;
+use super::simd::Simd;
 use super::widen::Rounding;
-use super::{Column, MAX_COLUMNS, WIDE_LANES};
+use super::{BLOCK, Column, MAX_COLUMNS, WIDE_LANES};
 use crate::checkpoint::dtype::Dtype;
 
-/// Elements widened at a time: ten columns of them stay inside a 32 KiB first-level cache.
-pub(super) const BLOCK: usize = 256;
 /// Rows of a block.
 pub(super) const ROWS: usize = BLOCK / WIDE_LANES;
 /// Elements widened by one vector operation.

@@ -16,56 +16,17 @@
 
 use std::marker::PhantomData;
 
-use super::compare::{compare_alike, compare_mixed};
-use super::generic::{STRETCH, Simd, cut};
+use super::arithmetic::Wide;
+use super::compare::compare_alike;
+use super::mixed::compare_mixed;
 use super::prefetch::prefetch;
-use super::products::{Arithmetic, DIRECT, FewSums, add_many, add_values};
+use super::products::{DIRECT, FewSums, add_many, add_values};
+use super::simd::{Simd, Vectorize};
 use super::stored::{Bf16, Displaced, F16, F32, add_blocks};
-use super::values::{BLOCK, Cell, ROWS, Values, element, is_narrow};
-use super::{
-    AllSums, Column, Counts, Lanes, MAX_COLUMNS, MAX_PAIRS, Sums, Vectorize, WIDE_LANES, scalar,
-};
+use super::sums::{AllSums, Sums};
+use super::values::{Cell, ROWS, Values, element, is_narrow};
+use super::{BLOCK, Column, Counts, MAX_COLUMNS, MAX_PAIRS, STRETCH, WIDE_LANES, cut, scalar};
 use crate::checkpoint::dtype::Dtype;
-
-/// Float64 arithmetic on eight lanes.
-#[derive(Clone, Copy)]
-pub(super) struct Wide<S>(pub(super) S);
-
-impl<S: Simd> Arithmetic for Wide<S> {
-    type Vector = S::Wide;
-    const PASSES: usize = S::PASSES;
-    const SQUARES: usize = ROWS;
-
-    #[inline(always)]
-    fn zero(self) -> S::Wide {
-        self.0.splat(0.0)
-    }
-
-    #[inline(always)]
-    fn sub(self, a: S::Wide, b: S::Wide) -> S::Wide {
-        self.0.sub(a, b)
-    }
-
-    #[inline(always)]
-    fn mul_add(self, a: S::Wide, b: S::Wide, c: S::Wide) -> S::Wide {
-        self.0.mul_add(a, b, c)
-    }
-
-    #[inline(always)]
-    fn binade(self, value: S::Wide) -> S::Wide {
-        self.0.binade(value)
-    }
-
-    #[inline(always)]
-    fn begin(self, sum: &Lanes, pass: usize) -> S::Wide {
-        self.0.load(&sum.0.as_chunks().0[0], pass)
-    }
-
-    #[inline(always)]
-    fn end(self, sum: &mut Lanes, pass: usize, value: S::Wide) {
-        self.0.store(&mut sum.0.as_chunks_mut().0[0], pass, value);
-    }
-}
 
 /// The products and the squared binades of a chunk, and the counters.
 ///

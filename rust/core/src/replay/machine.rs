@@ -24,7 +24,7 @@ use super::linear::Linear;
 use super::program::{Factors, Op, Program};
 use super::{BLOCK, Counts, scalar};
 use crate::checkpoint::dtype::Dtype;
-use crate::gram::{Column, Level, Vectorize};
+use crate::gram::{Column, Level, Vectorize, bf16_bits, widen_bf16};
 
 /// Registers, kept from chunk to chunk.
 #[derive(Clone, Debug, Default)]
@@ -496,17 +496,4 @@ fn decode(level: Level, column: &Column<'_>, out: &mut [f32; BLOCK]) {
             }
         }
     }
-}
-
-#[inline(always)]
-fn widen_bf16(bytes: [u8; 2]) -> f32 {
-    f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)
-}
-
-/// The float32 bits of the nearest bf16, ties to even; any NaN stays one.
-#[inline(always)]
-pub(super) fn bf16_bits(value: f32) -> u32 {
-    let bits = value.to_bits();
-    let rounded = bits.wrapping_add(0x7FFF + (bits >> 16 & 1)) & 0xFFFF_0000;
-    if value.is_nan() { bits | 0x0040_0000 } else { rounded }
 }

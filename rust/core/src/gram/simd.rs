@@ -1,29 +1,16 @@
-//! A chunk's result with vectors of any width. *How* a vector is made is the instruction set's file.
-//!
-//! ```text
-//! count differences on the stored bits, of few columns just before the products of a line, run or block
-//! narrow arithmetic:   products in float32 from the stored bits, added up in float64 for each run
-//! if that is not for this chunk, or its probes are off:
-//! wide arithmetic:     products in float64, from the stored bits or from what is widened in the cache
-//! ```
-//!
-//! Departures from the scalar definition, none of which changes a bit:
-//!
-//! 1. The matrix is swept in blocks whose accumulators fit in registers. A lane's additions keep
-//!    their order, since blocks of the matrix share no accumulator.
-//! 2. Elements are first taken to be finite. If one is not, some entry of the matrix is not either,
-//!    and the chunk is done again with the excluded elements set to zero.
+//! What an instruction set supplies: vectors of float64 and of float32, and how lines are compared.
 
-use super::compare::Counting;
-use super::widen::{Rounding, round_f16};
-use super::{
-    Chunk, Column, Counts, MAX_COLUMNS, SAMPLED, Sampled, Vectorize, is_for_narrow, narrow, sample,
-    scalar, wide,
-};
-use crate::checkpoint::dtype::Dtype;
+use super::tally::Counting;
+use super::widen::round_f16;
 
-/// Elements compared in one go, before they are computed with.
-pub(super) const STRETCH: usize = 2048;
+/// Loops over arrays that the compiler is to vectorise for an instruction set.
+pub(crate) trait Vectorize {
+    /// What comes out.
+    type Output;
+    /// Does it. To be `#[inline(always)]`, with everything it calls: else it is compiled for the least
+    /// common instruction set. It may use no operation whose result depends on the instruction set.
+    fn run(self) -> Self::Output;
+}
 
 /// The vector operations that an instruction set supplies.
 ///
@@ -130,69 +117,5 @@ impl<S: Simd> Vectorize for Halving<'_, S> {
         for values in self.groups {
             self.simd.round_f16(values);
         }
-    }
-}
-
-/// Computes one chunk, with the bits of [`scalar::chunk`].
-#[inline(always)]
-pub(super) fn chunk<S: Simd>(simd: S, columns: &[Column<'_>], sampled: bool) -> Chunk {
-    let rounding = Rounding::of(columns[columns.len() - 1].dtype);
-    let mut out = Chunk::default();
-    if sampled {
-        out.sampled = Some(simd.call(Sampling { columns, rounding }));
-    }
-    // A closure would be a function of its own, compiled without the instruction set.
-    let tried = is_for_narrow(columns);
-    let mut found = None;
-    if tried {
-        found = narrow::products(simd, columns, &mut out.counts);
-    }
-    let (gram, energy) = match found {
-        Some(found) => found,
-        None => wide::products(simd, columns, tried, &mut out.counts),
-    };
-    out.gram = gram;
-    out.energy = match rounding {
-        Some(rounding) => rounding.energy(energy),
-        None => columns[0].len() as f64 / 12.0,
-    };
-    out
-}
-
-/// Some elements of every column.
-#[inline(always)]
-pub(super) fn cut<'a>(
-    columns: &[Column<'a>],
-    start: usize,
-    elements: usize,
-) -> [Column<'a>; MAX_COLUMNS] {
-    let mut window = [Column { dtype: Dtype::U8, bytes: &[] }; MAX_COLUMNS];
-    for (window, column) in window.iter_mut().zip(columns) {
-        *window = column.part(start..start + elements);
-    }
-    window
-}
-
-/// Looks at the first elements of a chunk, which are counted elsewhere.
-struct Sampling<'a> {
-    columns: &'a [Column<'a>],
-    rounding: Option<Rounding>,
-}
-
-impl Vectorize for Sampling<'_> {
-    type Output = Box<Sampled>;
-
-    #[inline(always)]
-    fn run(self) -> Box<Sampled> {
-        let Self { columns, rounding } = self;
-        let mut seen = Box::<Sampled>::default();
-        for k in 0..columns[0].len().min(SAMPLED) {
-            let mut x = scalar::values(columns, k);
-            if scalar::exclude(&x[..columns.len()], &mut Counts::default()) {
-                x = [0.0; MAX_COLUMNS];
-            }
-            sample(&x[..columns.len()], rounding, &mut seen);
-        }
-        seen
     }
 }
