@@ -2,7 +2,6 @@
 
 use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods};
-use parentage_core::Io;
 use parentage_core::gram::{BINS, Counts, Level, WEIGHTS, pairs};
 use parentage_core::plan::BLOCKS;
 use parentage_core::stream::{self, Options};
@@ -12,7 +11,7 @@ use crate::digest::Digests;
 use crate::errors::to_python;
 use crate::plan::Plan;
 use crate::replay::{Replay, Replayed, inner};
-use crate::run::run;
+use crate::run::{options, run};
 
 /// Sufficient statistics of S slices over C columns, with P = C (C + 1) / 2.
 #[pyclass(frozen, get_all, module = "parentage._core")]
@@ -41,27 +40,6 @@ pub(crate) struct Statistics {
     histogram: Py<PyArray3<u64>>,
     /// What the replays reproduce.
     replayed: Py<Replayed>,
-}
-
-pub(crate) fn options(
-    threads: usize,
-    tile_bytes: Option<u64>,
-    io: &str,
-    level: Option<&str>,
-    columns: usize,
-) -> PyResult<Options<'static>> {
-    let level = level.map_or_else(Level::detect, Level::named);
-    let options = level.and_then(|level| {
-        let io: Io = io.parse()?;
-        Ok(Options {
-            threads,
-            tile_bytes: tile_bytes.unwrap_or(io.tile_bytes(columns, threads)),
-            io,
-            level,
-            digests: None,
-        })
-    });
-    options.map_err(|error| to_python(&error))
 }
 
 /// Streams slices `first` to `last` (exclusive) of `plan` once and returns their statistics.

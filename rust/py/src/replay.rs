@@ -16,9 +16,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::errors::to_python;
-use crate::gram::options;
 use crate::plan::Plan;
-use crate::run::run;
+use crate::run::{options, run};
 
 /// An operation as Python tells it: its name and its operands; a dtype's name for `round`.
 type Operation = (String, Vec<usize>, Option<String>);
