@@ -4,6 +4,7 @@ use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods};
 use parentage_core::gram::{BINS, Counts, Level, WEIGHTS, pairs};
 use parentage_core::plan::BLOCKS;
+use parentage_core::statistics;
 use parentage_core::stream::{self, Options};
 use pyo3::prelude::*;
 
@@ -69,7 +70,7 @@ pub(crate) fn gram(
     };
     let replays = inner(&replays);
     let sums =
-        run(py, progress, |watch| stream::gram(plan, first..last, &replays, &options, watch))?;
+        run(py, progress, |watch| statistics::gram(plan, first..last, &replays, &options, watch))?;
 
     let (slices, columns) = (sums.counts.len(), plan.columns());
     let scalars = |count: fn(&Counts) -> u64| -> Py<PyArray1<u64>> {

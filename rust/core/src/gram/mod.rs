@@ -109,7 +109,7 @@ pub const LANES: usize = 16;
 /// Most columns: the base, eight parents and controls, the child.
 pub const MAX_COLUMNS: usize = 10;
 /// Entries of the upper triangle for [`MAX_COLUMNS`].
-pub const MAX_PAIRS: usize = MAX_COLUMNS * (MAX_COLUMNS + 1) / 2;
+pub const MAX_PAIRS: usize = pairs(MAX_COLUMNS);
 /// Elements at the start of a chunk that are looked at more closely, where that is asked for.
 pub const SAMPLED: usize = 256;
 /// Weights at which a merge is simulated: `(2 j + 1) / 32` for `j` in `0..WEIGHTS`; see [`Sampled::bias`].
