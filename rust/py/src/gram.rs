@@ -1,5 +1,7 @@
 //! Streaming a plan.
 
+#![expect(clippy::too_many_arguments, reason = "a class is made from all its fields")]
+
 use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods};
 use parentage_core::gram::{BINS, Counts, Level, WEIGHTS, pairs};
@@ -10,12 +12,14 @@ use pyo3::prelude::*;
 
 use crate::digest::Digests;
 use crate::errors::to_python;
+use crate::pickle::{Reduced, by_fields};
 use crate::plan::Plan;
-use crate::replay::{Replay, Replayed, inner};
+use crate::program::{Replay, inner};
+use crate::replay::Replayed;
 use crate::run::{options, run};
 
 /// Sufficient statistics of S slices over C columns, with P = C (C + 1) / 2.
-#[pyclass(frozen, get_all, module = "parentage._core")]
+#[pyclass(frozen, get_all, new = "from_fields", module = "parentage._core")]
 pub(crate) struct Statistics {
     /// (S, BLOCKS, P) float64: upper triangles by rows of the Gram matrix of each block.
     gram: Py<PyArray3<f64>>,
@@ -41,6 +45,29 @@ pub(crate) struct Statistics {
     histogram: Py<PyArray3<u64>>,
     /// What the replays reproduce.
     replayed: Py<Replayed>,
+}
+
+#[pymethods]
+impl Statistics {
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py>> {
+        by_fields(
+            slf,
+            &[
+                "gram",
+                "energy",
+                "bias",
+                "precision",
+                "excluded",
+                "moved",
+                "stray",
+                "equal",
+                "nan",
+                "inf",
+                "histogram",
+                "replayed",
+            ],
+        )
+    }
 }
 
 /// Streams slices `first` to `last` (exclusive) of `plan` once and returns their statistics.
