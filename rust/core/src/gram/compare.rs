@@ -2,7 +2,7 @@
 
 #![expect(clippy::needless_range_loop, reason = "a line of every column, not of one")]
 
-use super::products::Beside;
+use super::products::{Arithmetic, Beside};
 use super::simd::{Simd, Vectorize};
 use super::tally::{Counting, Lines, Tally};
 use super::{Column, Counts, LINE, MAX_COLUMNS, scalar};
@@ -138,7 +138,7 @@ impl<S: Simd> Comparing<S> {
     }
 }
 
-impl<S: Simd, R: StoredLines> Beside<R> for Comparing<S> {
+impl<S: Simd, A: Arithmetic, R: StoredLines> Beside<A, R> for Comparing<S> {
     #[inline(always)]
     fn all<const N: usize>(&mut self, columns: &[R; N], rows: usize) {
         if !S::COMPARES_BESIDE {

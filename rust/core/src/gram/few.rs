@@ -71,7 +71,7 @@ impl<'a, S: Simd, A: Arithmetic, P: Piece<'a> + Rows<A>, const N: usize> Vectori
 }
 
 #[inline(always)]
-fn add<'a, A: Arithmetic, P: Piece<'a> + Rows<A>, B: Beside<P>, const N: usize>(
+fn add<'a, A: Arithmetic, P: Piece<'a> + Rows<A>, B: Beside<A, P>, const N: usize>(
     arithmetic: A,
     columns: &[&'a [P::Bytes]; N],
     sums: &mut Sums,
