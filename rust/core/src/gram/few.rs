@@ -18,20 +18,19 @@ pub(super) trait Piece<'a>: StoredLines + Copy {
     fn of(bytes: &'a Self::Bytes) -> Self;
 }
 
-/// Adds the products of the first `most` pieces of each column, and how they compare to a `tally`, if that
-/// is wanted. Returns whether there were as few columns as are added up in registers.
+/// Adds the products of pieces of each column and, if there is a `tally`, how they compare. Returns whether
+/// it did, which it does for as many columns as are added up in registers.
 #[inline(always)]
 pub(super) fn add_few<'a, S: Simd, A: Arithmetic, P: Piece<'a> + Rows<A>>(
     simd: S,
     arithmetic: A,
     columns: &[&'a [P::Bytes]],
-    most: usize,
     sums: &mut Sums,
     tally: Option<&mut Tally>,
 ) -> bool {
     macro_rules! add {
         ($($column:ident),*) => {{
-            let columns = [$(&$column[..most.min($column.len())]),*];
+            let columns = [$($column),*];
             simd.call(Few::<'_, 'a, S, A, P, _> { simd, arithmetic, columns, sums, tally });
             true
         }};

@@ -131,7 +131,7 @@ pub(super) fn add_blocks<S: Simd, F: Format>(
     let blocks = &blocks[..columns.len()];
     let number = blocks[0].len();
     let few = counted.as_deref_mut();
-    if !add_few::<S, _, Stored<'_, F>>(simd, Wide(simd), blocks, number, sums, few) {
+    if !add_few::<S, _, Stored<'_, F>>(simd, Wide(simd), blocks, sums, few) {
         let room = room.get_or_insert([Values::ZERO; MAX_COLUMNS]);
         simd.call(ManyStored::<S, F> { simd, blocks, room, sums, tally: counted });
     }
