@@ -7,10 +7,10 @@ use super::simd::{Simd, Vectorize};
 use super::tally::{Counting, Tally};
 use super::{CHUNK, LINE, MAX_COLUMNS, STRETCH};
 
-// Counts fit their lanes.
+// A lane counts one element of each half of a line, so that counts fit lanes of 8 and of 16 bits.
 const _: () = assert!(STRETCH / 32 < 1 << 8 && CHUNK / 16 < 1 << 16);
 
-/// How many elements compare in which way, in lanes as wide as they are.
+/// Counts of elements, in lanes as wide as an element.
 #[derive(Clone, Copy)]
 pub(super) struct LaneCounts {
     /// Per column before the child: those that have the child's bits.

@@ -7,7 +7,7 @@ use super::simd::{Simd, Vectorize};
 use super::tally::{Counting, Lines, Tally};
 use super::{Column, Counts, LINE, MAX_COLUMNS, scalar};
 
-/// Counts differences between columns of one dtype on the stored bits.
+/// Counts where columns of one dtype differ: whole lines by vectors, the rest one by one.
 #[inline(always)]
 pub(super) fn compare_alike<S: Simd>(simd: S, columns: &[Column<'_>], counts: &mut Counts) {
     match columns[0].width() {
@@ -39,8 +39,8 @@ fn compare_words<S: Simd, const WIDTH: usize>(
     }
 }
 
-/// Counts differences between lines of elements of `WIDTH` bytes, of columns `0..=child`. There are at
-/// most [`STRETCH`](super::STRETCH) elements.
+/// Counts to a tally where lines of columns `0..=child` differ, whose elements have `WIDTH` bytes. There are
+/// at most [`STRETCH`](super::STRETCH) elements in them.
 #[inline(always)]
 pub(super) fn tally_alike<S: Simd, const WIDTH: usize>(
     simd: S,
@@ -48,7 +48,7 @@ pub(super) fn tally_alike<S: Simd, const WIDTH: usize>(
     lines: &Lines<'_>,
     tally: &mut Tally,
 ) {
-    // A number of columns that is known when this is compiled keeps the tally in registers.
+    // Where the number of columns is known at compile time, counts stay in registers.
     macro_rules! with {
         ($child:literal) => {
             simd.call(Tallying::<_, WIDTH, $child> { simd, child, lines, tally })
@@ -67,8 +67,8 @@ pub(super) fn tally_alike<S: Simd, const WIDTH: usize>(
     }
 }
 
-/// Counts how lines compare, in a function of its own. `CHILD` is `child`, or 0 where that is not known
-/// when this is compiled.
+/// The work of [`tally_alike`], compiled as a function of its own. `CHILD` is `child`, or 0 if that is not
+/// known at compile time.
 struct Tallying<'a, S, const WIDTH: usize, const CHILD: usize> {
     simd: S,
     child: usize,
@@ -99,17 +99,18 @@ impl<S: Simd, const WIDTH: usize, const CHILD: usize> Vectorize for Tallying<'_,
     }
 }
 
-/// A column as it is stored.
+/// A piece of one column as it is stored, read as lines to compare it.
 pub(super) trait StoredLines {
     /// Bytes of an element.
     const WIDTH: usize;
-    /// Rows of a line.
+    /// Rows of lanes that are multiplied, in a line.
     const ROWS: usize;
 
+    /// Line number `line`.
     fn line(&self, line: usize) -> &[u8; LINE];
 }
 
-/// Compares lines just before their rows are multiplied.
+/// Compares the lines of a few columns in the loop that multiplies their rows, which the caches hold by then.
 pub(super) struct Comparing<S: Simd> {
     simd: S,
     counting: S::Counting,
@@ -131,7 +132,7 @@ impl<S: Simd> Comparing<S> {
         self.counting.count(self.simd, R::WIDTH, &lines);
     }
 
-    /// What has been counted, in lines of elements of `width` bytes.
+    /// Adds what has been counted, in lines of elements of `width` bytes, to a tally.
     #[inline(always)]
     pub(super) fn add_to(&self, width: usize, child: usize, tally: &mut Tally) {
         self.counting.add_to(self.simd, width, self.lines, child, tally);

@@ -1,4 +1,4 @@
-//! Few columns as they are stored: lines are compared just before their rows are multiplied.
+//! Few columns as they are stored: one loop compares lines and multiplies their rows.
 
 #![expect(clippy::needless_range_loop, reason = "a piece of every column, not of one")]
 
@@ -8,18 +8,19 @@ use super::simd::{Simd, Vectorize};
 use super::sums::Sums;
 use super::tally::Tally;
 
-/// A piece of one column as it is stored.
+/// A run or a block of one column as it is stored: what is multiplied by one call of `products`.
 pub(super) trait Piece<'a>: StoredLines + Copy {
-    /// Its bytes.
+    /// Its bytes in memory.
     type Bytes: 'a;
-    /// Its rows.
+    /// Rows of lanes in it.
     const COUNT: usize;
 
+    /// The piece that has these bytes.
     fn of(bytes: &'a Self::Bytes) -> Self;
 }
 
-/// Adds the products of pieces of each column and, if there is a `tally`, how they compare. Returns whether
-/// it did, which it does for as many columns as are added up in registers.
+/// Adds the products of the pieces of each column to `sums` and, if there is a `tally`, counts to it where
+/// columns differ. Does nothing and returns false if there are more columns than are added up in registers.
 #[inline(always)]
 pub(super) fn add_few<'a, S: Simd, A: Arithmetic, P: Piece<'a> + Rows<A>>(
     simd: S,
@@ -43,7 +44,7 @@ pub(super) fn add_few<'a, S: Simd, A: Arithmetic, P: Piece<'a> + Rows<A>>(
     }
 }
 
-/// See [`add_few`].
+/// The work of [`add_few`] for N columns, compiled as a function of its own.
 struct Few<'s, 'a, S, A, P: Piece<'a>, const N: usize> {
     simd: S,
     arithmetic: A,

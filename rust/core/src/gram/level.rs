@@ -23,7 +23,7 @@ enum Kind {
     Neon(super::neon::Neon),
 }
 
-/// One expression at the scalar level, and one for the proof that any other level holds.
+/// Evaluates `$scalar` at the scalar level, and `$vectors` at any other, with `$simd` the proof it holds.
 macro_rules! at_level {
     ($level:expr, $scalar:expr, $simd:ident => $vectors:expr) => {
         match $level.0 {

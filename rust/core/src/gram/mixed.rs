@@ -5,8 +5,8 @@ use super::widen::{Rounding, binade, power_of_two};
 use super::{Column, Counts, MAX_COLUMNS, WIDE_LANES as LANES, scalar};
 use crate::checkpoint::dtype::Dtype;
 
-/// Counts differences between columns of several dtypes in a block of `elements` from `start` on,
-/// which `x` holds decoded.
+/// Counts where columns of several dtypes differ, in the block of `elements` elements from `start` on, whose
+/// values are `x`.
 #[inline(always)]
 pub(super) fn compare_mixed<T: Cell>(
     x: &[Values<T>],
@@ -20,8 +20,9 @@ pub(super) fn compare_mixed<T: Cell>(
     let finite = (0..rows).all(|row| {
         x.iter().all(|column| column.row(row).iter().fold(0.0, |sum, x| sum + x * 0.0) == 0.0)
     });
-    // What is rounded twice, through float32, is left to the definition, as are powers of two,
-    // integers and what is not finite.
+    // The loop below takes finite values and a child that is a float with a significand, whose cast rounds
+    // them once. The definition does the others: what is cast through float32 and rounded twice, powers
+    // of two, integers, and blocks with an element that is not finite.
     let narrow = matches!(columns[child].dtype, Dtype::F64 | Dtype::F32)
         || columns.iter().all(|column| is_narrow(column.dtype));
     let rounding = Rounding::of(columns[child].dtype).filter(|rounding| rounding.mantissa > 0);
@@ -49,7 +50,7 @@ pub(super) fn compare_mixed<T: Cell>(
             strays[lane] += u64::from(!moved[lane] & changed);
         }
     }
-    // The elements made up to fill the last group are zero in every column.
+    // Zeros that fill the last row are equal in every column.
     let made_up = (rows * LANES - elements) as u64;
     counts.moved += movers.iter().sum::<u64>();
     counts.stray += strays.iter().sum::<u64>();
@@ -60,7 +61,9 @@ pub(super) fn compare_mixed<T: Cell>(
 
 /// The rounding cells of a dtype: which numbers round to a value, to nearest with ties to even.
 struct Cells {
+    /// The smallest normal number.
     lowest: f64,
+    /// A unit in the last place at 1.
     ulp: f64,
 }
 
@@ -87,7 +90,7 @@ impl Cells {
         let inside = (away < above) & (away > -below);
         let tie = (away == above) | (away == -below);
         let one_sign = (c.to_bits() ^ x.to_bits()) >> 63 == 0;
-        // The cells of subnormal float64 are too small for float64 itself.
+        // Equal bits are compared as such: half the last place of a subnormal float64 is no float64.
         (c.to_bits() == x.to_bits()) | (one_sign & (inside | (tie & even)))
     }
 }

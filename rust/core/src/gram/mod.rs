@@ -1,8 +1,15 @@
 //! The Gram matrix of one chunk of one slice, with the counters taken in the same pass.
 //!
-//! Files for questions: `scalar` says *what* is computed and is the definition; `products`, `wide`
-//! and `narrow` say how it is computed with vectors of any width; one thin file per instruction set
-//! supplies the vector operations. [`Level`] dispatches between them, once per chunk.
+//! `scalar` says *what* is computed, and is the definition. The other files say *how*, each in terms of those
+//! before it, and none of an earlier one knows a later one:
+//!
+//! 1. this page, `widen` (dtypes) and `sums` (accumulators), which `scalar` shares;
+//! 2. `tally` and `simd`: what an instruction set supplies. `avx2`, `avx512` and `neon` supply it;
+//! 3. `products` (of rows, in either arithmetic) and `arithmetic` (the two of them);
+//! 4. `compare` (columns of one dtype, on stored bits), `few` (comparing and multiplying in one loop);
+//! 5. `values` (columns widened in the cache) and `mixed` (comparing those), `stored` (columns as they are);
+//! 6. `wide`, `narrow`, and `chunk`, which chooses between them;
+//! 7. [`Level`], which chooses the instruction set, once per chunk.
 //!
 //! # Definition, version 2
 //!

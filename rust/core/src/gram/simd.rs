@@ -3,12 +3,12 @@
 use super::tally::Counting;
 use super::widen::round_f16;
 
-/// Loops over arrays that the compiler is to vectorise for an instruction set.
+/// Work, mostly loops over arrays, that is to be compiled for an instruction set.
 pub(crate) trait Vectorize {
     /// What comes out.
     type Output;
-    /// Does it. To be `#[inline(always)]`, with everything it calls: else it is compiled for the least
-    /// common instruction set. It may use no operation whose result depends on the instruction set.
+    /// Does it. This function, and all that it calls in loops, must be `#[inline(always)]`: what is not
+    /// inlined is compiled for any CPU. It may use no operation whose result depends on the instruction set.
     fn run(self) -> Self::Output;
 }
 
@@ -23,15 +23,17 @@ pub(super) trait Simd: Copy {
     /// Vectors to a row, of eight float64 or of sixteen float32.
     const PASSES: usize;
 
-    /// Whether lines of a few columns are compared each before its rows are multiplied, which takes
-    /// registers of its own, or as many together as are multiplied.
+    /// Whether each line of a few columns is compared just before its rows are multiplied. That takes
+    /// registers beside those of the products; without enough of them, all lines of a run or block are
+    /// compared before any row is multiplied.
     const COMPARES_BESIDE: bool;
-    /// How lines compare, in the making.
+    /// Counts of where lines differ.
     type Counting: Counting<Self>;
 
-    /// Does `work` in a function of its own, compiled with these operations.
+    /// Does `work` in a function of its own, compiled for this instruction set.
     ///
-    /// In one function with everything else, the compiler finds no registers for what is innermost.
+    /// Were an inner loop compiled in one function with all that calls it, the compiler would keep variables
+    /// of the callers in registers that the loop needs.
     fn call<W: Vectorize>(self, work: W) -> W::Output;
 
     /// All lanes `value`.
@@ -81,11 +83,11 @@ pub(super) trait Simd: Copy {
     fn narrow_mul_add(self, a: Self::Narrow, b: Self::Narrow, c: Self::Narrow) -> Self::Narrow;
     /// The largest power of two not above the magnitude of each lane; 0 for 0.
     fn narrow_binade(self, value: Self::Narrow) -> Self::Narrow;
-    /// Adds to part `pass < PASSES` of sixteen float64.
+    /// Adds a vector of float32, widened, to part `pass < PASSES` of sixteen float64.
     fn narrow_add(self, sum: &mut [f64; 16], pass: usize, value: Self::Narrow);
 }
 
-/// Widens groups of float16.
+/// Widens float16 in groups of sixteen.
 pub(super) struct Widening<'a, S> {
     pub(super) simd: S,
     pub(super) groups: &'a [[u8; 32]],
@@ -103,7 +105,7 @@ impl<S: Simd> Vectorize for Widening<'_, S> {
     }
 }
 
-/// Rounds groups of float32 to float16.
+/// Rounds float32 to float16 in groups of sixteen.
 pub(super) struct Halving<'a, S> {
     pub(super) simd: S,
     pub(super) groups: &'a mut [[f32; 16]],

@@ -3,7 +3,7 @@
 use super::{Column, LANES, LEAST_NARROW, MAX_PAIRS, TOLERANCE, pair, pairs};
 use crate::checkpoint::dtype::Dtype;
 
-/// One accumulator.
+/// One accumulator: a sum for each lane.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub(super) struct Lanes(pub(super) [f64; LANES]);
@@ -23,8 +23,9 @@ impl Lanes {
     }
 }
 
-/// Accumulators of a chunk: of all pairs of columns that there may be, or of those of few. To set all of
-/// them to zero takes some percent of the time that few columns take.
+/// Accumulators of a chunk: of the squared binades, and of all pairs of as many columns as there may be.
+/// There is a shorter type for few columns, whose chunks would take some percent longer if all accumulators
+/// were set to zero.
 #[derive(Clone, Copy)]
 pub(super) struct Sums<G: ?Sized = [Lanes]> {
     pub(super) energy: Lanes,
@@ -50,12 +51,13 @@ impl Sums {
     }
 }
 
-/// Whether a chunk is to be computed in narrow arithmetic, its probes permitting.
+/// Whether a chunk is computed in narrow arithmetic, unless its probes are off.
 pub(super) fn is_for_narrow(columns: &[Column<'_>]) -> bool {
     columns[0].len() >= LEAST_NARROW && columns.iter().all(|column| column.dtype == Dtype::Bf16)
 }
 
-/// What narrow arithmetic makes of a chunk; `None` if its probes are off or something is not finite.
+/// The matrix and the energy that narrow arithmetic gives a chunk, from the sums of all its runs; `None` if the
+/// sums of its probes differ too much from `exact`, or one of them is not finite.
 pub(super) fn settle(
     columns: usize,
     all: &Sums,

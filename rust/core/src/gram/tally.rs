@@ -1,22 +1,24 @@
-//! How lines of columns of one dtype compare, counted in one of two ways: by counts in the lanes of a
-//! vector, or by the bits of masks.
+//! Counts of where lines of columns of one dtype differ. An instruction set compares two vectors to a vector
+//! of lanes that are all ones or zeros, or to a mask of bits, and counts ([`Counting`]) lane by lane in the
+//! one case, and bits of masks ([`Masks`]) in the other.
 
 #![expect(clippy::needless_range_loop, reason = "a line of every column, not of one")]
 
 use super::{Counts, LINE, MAX_COLUMNS};
 
-/// What is counted, over whole lines.
+/// What has been counted in whole lines.
 #[derive(Default)]
 pub(super) struct Tally {
     /// Per column before the child: elements that have the child's bits.
     pub(super) equal: [u64; MAX_COLUMNS],
     /// Elements where some column between base and child has other bits than the base.
     pub(super) moved: u64,
-    /// Elements where none has, and the child has.
+    /// Elements where none of them has, and the child has.
     pub(super) stray: u64,
 }
 
 impl Tally {
+    /// Adds it to the counts of a chunk.
     pub(super) fn add_to(&self, counts: &mut Counts) {
         counts.moved += self.moved;
         counts.stray += self.stray;
@@ -26,21 +28,22 @@ impl Tally {
     }
 }
 
-/// Lines of every column, of one number.
+/// Lines of every column, as many of each.
 pub(super) type Lines<'a> = [&'a [[u8; LINE]]; MAX_COLUMNS];
 
-/// How lines compare, counted as an instruction set does it best.
+/// Counts of where lines differ, kept as suits an instruction set best.
 pub(super) trait Counting<S>: Copy {
     /// Nothing counted.
     fn none(simd: S) -> Self;
-    /// Counts how a line of elements of `width` bytes compares, in every column. There are at most
-    /// [`STRETCH`](super::STRETCH) elements of one byte, and [`CHUNK`](super::CHUNK) of others.
+    /// Counts where one line of every column differs. Before counts are taken out, there may be lines of
+    /// [`STRETCH`](super::STRETCH) elements of one byte, or of [`CHUNK`](super::CHUNK) of more bytes: as many
+    /// as a lane of that width can count.
     fn count(&mut self, simd: S, width: usize, lines: &[&[u8; LINE]]);
-    /// What has been counted in so many lines of columns `0..=child`.
+    /// Adds what has been counted in `lines` lines of columns `0..=child` to a tally.
     fn add_to(&self, simd: S, width: usize, lines: usize, child: usize, tally: &mut Tally);
 }
 
-/// Comparing with masks of one bit, or some, for each element.
+/// Comparing to masks, which have one bit, or as many as it has bytes, for each element.
 pub(super) trait Differ: Copy {
     /// Bits that [`Differ::differ`] sets for an element of `width` bytes.
     fn bits(width: usize) -> u64;
@@ -48,7 +51,7 @@ pub(super) trait Differ: Copy {
     fn differ(self, width: usize, a: &[u8; LINE], b: &[u8; LINE]) -> u64;
 }
 
-/// Bits set in masks of the elements that differ.
+/// Counts of bits that are set in masks of the elements that differ.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Masks {
     /// Per column before the child: those that differ from the child.

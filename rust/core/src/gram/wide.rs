@@ -4,15 +4,15 @@
 //! whole blocks of one dtype that is widened as it is loaded:         see `stored`
 //! for each other block of BLOCK elements:
 //!     widen every column to float32 or float64 in the cache          (exact)
-//!     count differences on the stored bits, or on the widened values
+//!     count where columns differ: on the stored bits if all are of one dtype, else on the values
 //!     accumulators += X_i * X_j, as float64                          (see `products`)
 //! ```
 //!
 //! Departures from the scalar definition, none of which changes a bit:
 //!
-//! 1. Dtypes whose every value is a float32 are kept as such until they are used: half the bytes in
-//!    the cache, and a conversion from memory costs no shuffle.
-//! 2. The last block is continued with zeros.
+//! 1. Dtypes whose every value is a float32 are widened to float32 in the cache, and to float64 as they are
+//!    loaded. They take half the bytes there, and a load that converts takes no more instructions.
+//! 2. The last block is continued with zeros, whose products are zero.
 
 use std::marker::PhantomData;
 
@@ -28,9 +28,8 @@ use super::values::{Cell, ROWS, Values, element, is_narrow};
 use super::{BLOCK, Column, Counts, MAX_COLUMNS, MAX_PAIRS, STRETCH, WIDE_LANES, cut, scalar};
 use crate::checkpoint::dtype::Dtype;
 
-/// The products and the squared binades of a chunk, and the counters.
-///
-/// With `compared`, columns have been compared on their stored bits already.
+/// Returns the products and the squared binades of a chunk, and counts. Where columns differ is not counted
+/// if they have been `compared` already, which columns of several dtypes never have.
 #[inline(always)]
 pub(super) fn products<S: Simd>(
     simd: S,
@@ -79,10 +78,11 @@ fn sums_of<S: Simd, T: Cell>(
     sums.reduce(columns.len())
 }
 
-/// Adds the products of elements whose dtypes are for `T`, and the counters, but for those of columns
-/// that have been `compared`.
+/// Adds the products of all elements to `sums`; `T` holds every value of their dtypes. Where columns differ
+/// is counted unless they have been `compared`.
 ///
-/// What is not finite makes sums that are not, unless it is to `exclude`.
+/// An element that is not finite makes some sum that is not finite. With `exclude` it counts as zero instead,
+/// and is counted as excluded. `room` is made by the first call that needs it.
 #[inline(always)]
 pub(super) fn add<S: Simd, T: Cell>(
     simd: S,
@@ -114,13 +114,14 @@ pub(super) fn add<S: Simd, T: Cell>(
     }
 }
 
-/// A block of every column, widened.
+/// Room for a block of every column, widened.
 trait Blocks {
     type Cell: Cell;
 
+    /// Room that holds zeros.
     fn new() -> Self;
 
-    /// The columns, of which those are used that there are.
+    /// A block for each column that there may be.
     fn columns(&mut self) -> &mut [Values<Self::Cell>];
 
     /// Adds the products of `rows` rows of `count` columns.
@@ -142,7 +143,7 @@ trait Blocks {
     }
 }
 
-/// As many columns as are added up in registers.
+/// Room for columns that are added up in registers.
 struct Few<T, const N: usize>([Values<T>; N]);
 
 impl<T: Cell, const N: usize> Blocks for Few<T, N> {
@@ -164,7 +165,7 @@ impl<T: Cell, const N: usize> Blocks for Few<T, N> {
     }
 }
 
-/// More columns, and their displacements.
+/// Room for more columns, and for their displacements.
 struct Many<T> {
     x: [Values<T>; MAX_COLUMNS],
     displaced: Displaced,
@@ -190,7 +191,7 @@ impl<T: Cell> Blocks for Many<T> {
     }
 }
 
-/// See [`add`].
+/// The arguments of [`add`], for what is not multiplied as it is stored.
 struct Work<'a, S> {
     simd: S,
     columns: &'a [Column<'a>],
@@ -200,7 +201,7 @@ struct Work<'a, S> {
     sums: &'a mut Sums,
 }
 
-/// Does it, in blocks.
+/// Widens, compares and multiplies one block after the other, in room of type `B`.
 struct Blocked<'a, S, B>(Work<'a, S>, PhantomData<B>);
 
 impl<S: Simd, B: Blocks> Vectorize for Blocked<'_, S, B> {
