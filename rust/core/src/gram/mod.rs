@@ -1,10 +1,11 @@
 //! The Gram matrix of one chunk of one slice, with the counters taken in the same pass.
 //!
 //! `scalar` says *what* is computed, and is the definition. The other files say *how*, each in terms of those
-//! before it, and none of an earlier one knows a later one:
+//! before it, and none knows one that comes after it:
 //!
 //! 1. this page, `widen` (dtypes) and `sums` (accumulators), which `scalar` shares;
-//! 2. `tally` and `simd`: what an instruction set supplies. `avx2`, `avx512` and `neon` supply it;
+//! 2. `tally` and `simd`: what an instruction set supplies. `avx2`, `avx512` and `neon` supply it, and
+//!    `prefetch` a little more;
 //! 3. `products` (of rows, in either arithmetic) and `arithmetic` (the two of them);
 //! 4. `compare` (columns of one dtype, on stored bits), `few` (comparing and multiplying in one loop);
 //! 5. `values` (columns widened in the cache) and `mixed` (comparing those), `stored` (columns as they are);
