@@ -26,7 +26,7 @@ def decoy_share(recipe: Recipe, findings: Findings) -> float:
             compile_recipe(recipe, findings.columns, findings.slices, decoys=frozenset({column}))
         )
         for other in findings.names[1:]:
-            if other not in recipe.parents:
+            if other not in recipe.checkpoints:
                 swapped = {**findings.columns, name: findings.columns[other]}
                 programs.append(compile_recipe(recipe, swapped, findings.slices))
     if not programs:
