@@ -113,7 +113,9 @@ def test_the_recipe_of_evidence_can_be_read_and_carried_out(tmp_path):
     found = trace(tmp_path, MERGE, ["one"])
     found.save(tmp_path / "evidence")
     recipe = Recipe.open(tmp_path / "evidence" / "evidence.json")
-    again = recipe.replay({name: tmp_path / name for name in recipe.checkpoints}, tmp_path / "child")
+    again = recipe.replay(
+        {name: tmp_path / name for name in recipe.checkpoints}, tmp_path / "child"
+    )
     assert (again.elements, again.mismatched) == (ELEMENTS, 0)
 
 
