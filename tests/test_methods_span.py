@@ -504,7 +504,7 @@ def test_a_merged_lora_is_found_with_its_rank(tmp_path, rank):
     assert (recipe.method, recipe.arithmetic) == ("lora", "float32")
     # The room that cells leave a matrix of rank one is so thin that the search may end beside it.
     assert best.mismatched <= (20 if rank == 1 else 0)
-    assert recipe.parents == ("base",)
+    assert recipe.checkpoints == ("base",)
     assert recipe.parameters["rank"] == rank
     assert set(recipe.matrices) == set(ADAPTED)
     assert {np.asarray(left).shape[1] for left, _ in recipe.matrices.values()} == {rank}
@@ -523,7 +523,7 @@ def test_a_lora_on_a_parent_is_found_on_the_parent(tmp_path):
             low = (left[:, :4] * values[:4]) @ right[:4]
             child[tensor] = (TUNED["one"][tensor] + low.astype(F32)).astype(BF16)
     best = best_of(tmp_path, TUNED, child, ["one"])
-    assert (best.recipe.method, best.recipe.parents) == ("lora", ("one",))
+    assert (best.recipe.method, best.recipe.checkpoints) == ("lora", ("one",))
     assert best.share > 0.9999
 
 
@@ -638,7 +638,7 @@ def test_copies_times_a_scale_are_passed_through(tmp_path, source, case):
     recipe = best.recipe
     assert (recipe.method, recipe.arithmetic) == ("passthrough", "copy")
     assert (best.mismatched, best.share) == (0, 1.0)
-    assert recipe.parents == (source,)
+    assert recipe.checkpoints == (source,)
     assert set(recipe.sources.values()) == {source}
     assert resolved(recipe, f) == factors
     if isinstance(expected, float):

@@ -81,7 +81,7 @@ def test_evidence_holds_a_recipe_or_says_that_it_does_not(tmp_path):
     evidence = {"schema": "parentage.evidence/1", "recipe": {**LINEAR, "exact_share": 1.0}}
     path = tmp_path / "evidence.json"
     path.write_text(json.dumps(evidence))
-    assert open_recipe(path).parents == ("a", "b")
+    assert open_recipe(path).checkpoints == ("a", "b")
     path.write_text(json.dumps({**evidence, "recipe": None}))
     with pytest.raises(RecipeError, match="holds no recipe"):
         open_recipe(path)
@@ -368,5 +368,5 @@ def test_parents_are_named_once_and_the_base_is_one():
     recipe = Recipe(
         "task_arithmetic", (Ingredient("a", 1.0), Ingredient("b", 1.0)), "z", sources={"x": "c"}
     )
-    assert recipe.parents == ("a", "b", "z", "c")
+    assert recipe.checkpoints == ("a", "b", "z", "c")
     assert "on z" in recipe.describe()

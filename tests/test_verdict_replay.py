@@ -86,8 +86,8 @@ def test_a_merge_that_is_replayed_is_exact(exact):
     assert exact.outcome.reproduced == exact.outcome.elements == exact.elements == ELEMENTS
     assert exact.outcome.exact_share == 1.0
     assert exact.recipe.to_mergekit().startswith("merge_method: linear")
-    assert "other" not in exact.recipe.parents
-    assert "two" not in exact.recipe.parents
+    assert "other" not in exact.recipe.checkpoints
+    assert "two" not in exact.recipe.checkpoints
 
 
 def test_evidence_holds_the_recipe_with_the_keys_of_the_contract(exact, tmp_path):
@@ -113,7 +113,9 @@ def test_the_recipe_of_evidence_can_be_read_and_carried_out(tmp_path):
     found = trace(tmp_path, MERGE, ["one"])
     found.save(tmp_path / "evidence")
     recipe = Recipe.open(tmp_path / "evidence" / "evidence.json")
-    again = recipe.replay({name: tmp_path / name for name in recipe.parents}, tmp_path / "child")
+    again = recipe.replay(
+        {name: tmp_path / name for name in recipe.checkpoints}, tmp_path / "child"
+    )
     assert (again.elements, again.mismatched) == (ELEMENTS, 0)
 
 
@@ -229,7 +231,7 @@ def test_a_parent_that_is_the_base_gets_no_weight(tmp_path):
     family = {**FAMILY, "same": FAMILY["base"]}
     found = trace(tmp_path, MERGE, ["one", "same"], family=family)
     assert (found.verdict.kind, found.verdict.level) == ("merge", "exact")
-    assert "same" not in found.recipe.parents
+    assert "same" not in found.recipe.checkpoints
     for column in ("ols:same", "cells:same"):
         assert number(found, column) is None
         assert found.wide()[column].null_count() == found.tables.number_of_slices
@@ -263,7 +265,7 @@ def test_a_blend_among_the_parents_takes_no_weight(tmp_path, weights, ours):
     found = trace(tmp_path, child, ["one", "two", "mix"], family=MIXED)
     assert number(found, "condition") > 100
     assert (found.verdict.kind, found.verdict.level) == ("merge", "exact")
-    assert set(found.recipe.parents) == {"base", ours}
+    assert set(found.recipe.checkpoints) == {"base", ours}
     for name in ("one", "two", "mix"):
         if name == ours:
             assert number(found, f"cells:{name}") == pytest.approx(0.6, abs=1e-6)
@@ -278,7 +280,7 @@ def test_no_weight_is_made_up_for_a_blend_of_the_true_parents(tmp_path):
     numbers = found.verdict.numbers
     if found.verdict.kind == "merge":
         assert found.recipe is not None
-        assert found.recipe.parents_added == ("one", "two", "base")
+        assert found.recipe.checkpoints_added == ("one", "two", "base")
     assert abs(numbers.get("weight_mix", 0.0)) < 0.02
     assert numbers.get("weight_one", 0.5) == pytest.approx(0.5, abs=0.02)
 

@@ -28,7 +28,7 @@ def decoy_share(recipe: Recipe, estimates: SampleEstimates) -> float:
             )
         )
         for other in estimates.columns.names[1:]:
-            if other not in recipe.parents:
+            if other not in recipe.checkpoints:
                 swapped = {**estimates.columns.indices, name: estimates.columns[other]}
                 programs.append(compile_recipe(recipe, swapped, estimates.slices))
     if not programs:

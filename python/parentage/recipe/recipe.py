@@ -59,8 +59,8 @@ class Recipe:
     """Other ways, ``method (arithmetic)``, that give the same bytes on this child."""
 
     @property
-    def parents(self) -> tuple[str, ...]:
-        """Names of all checkpoints that it needs, the base's included."""
+    def checkpoints(self) -> tuple[str, ...]:
+        """Names of all checkpoints that it needs: ingredients, the base and sources of slices."""
         named = [each.name for each in self.ingredients]
         if self.base is not None:
             named.append(self.base)

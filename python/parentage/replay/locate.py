@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def checkpoint_order(recipe: Recipe) -> tuple[str, ...]:
     """Return the names of the checkpoints that a recipe needs, the base or first parent first."""
     first = () if recipe.base is None else (recipe.base,)
-    return tuple(dict.fromkeys([*first, *recipe.parents]))
+    return tuple(dict.fromkeys([*first, *recipe.checkpoints]))
 
 
 def locate_checkpoints(recipe: Recipe, offered: Sequence[str], near: Path) -> dict[str, Path]:

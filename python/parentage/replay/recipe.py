@@ -78,7 +78,7 @@ class Recipe(Data):
         >>> from parentage.demo import family
         >>> from parentage.recipe import Ingredient
         >>> recipe = Recipe("linear", (Ingredient("parent", 0.6), Ingredient("base", 0.4)))
-        >>> places = {name: family(name) for name in recipe.parents}
+        >>> places = {name: family(name) for name in recipe.checkpoints}
         >>> recipe.replay(places, family("child")).elements
         294488
         """
