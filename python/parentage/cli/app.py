@@ -589,8 +589,8 @@ def run(arguments: list[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.exceptions.Abort) as error:
-        # What click makes of an interrupt is caused by the one that says what is kept.
-        kept = str(error if isinstance(error, KeyboardInterrupt) else error.__cause__ or "")
+        # What click makes of an interrupt follows the one that says what is kept.
+        kept = str(error if isinstance(error, KeyboardInterrupt) else error.__context__ or "")
         click.echo(f"interrupted; {kept or 'nothing was written'}", err=True)
         return 130
     except BrokenPipeError:
