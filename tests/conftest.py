@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
-from collections.abc import Callable, Mapping, Sequence
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,6 +16,11 @@ import pytest
 from hypothesis import settings
 from parentage.align import Alignment
 from parentage.checkpoint import Checkpoint, Columns
+
+# Tables are as wide as in a pipe, whatever terminal the tests run in. Not only a shell says how
+# wide that is: pytest imports readline, which says it to every process that is started afterwards.
+os.environ.pop("COLUMNS", None)
+os.unsetenv("COLUMNS")
 
 # The same examples in every run: a test that fails can be run again.
 settings.register_profile("parentage", derandomize=True, database=None, deadline=None)
@@ -165,3 +173,31 @@ def family() -> Callable[[str], Path]:
 def weights() -> dict[str, dict[str, np.ndarray]]:
     """The tensors of the family, by checkpoint and name."""
     return {name: load(family_path(name)) for name in FAMILY}
+
+
+@pytest.fixture
+def permissions_hold() -> Iterator[None]:
+    """Files are opened as their permissions say, by root as well.
+
+    Root may pass them over (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH); this thread, and those that it
+    starts, give that up meanwhile. Nobody else has it, and nothing changes for them.
+    """
+    if sys.platform != "linux":
+        assert os.geteuid() != 0, "only Linux lets root give this up"
+        yield
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    version_3_of_this_thread = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    effective_permitted_inheritable = (ctypes.c_uint32 * 6)()
+
+    def call(name: str) -> None:
+        if getattr(libc, name)(version_3_of_this_thread, effective_permitted_inheritable):
+            raise OSError(ctypes.get_errno(), name)
+
+    call("capget")
+    held = effective_permitted_inheritable[0]
+    effective_permitted_inheritable[0] = held & ~(1 << 1 | 1 << 2)
+    call("capset")
+    yield
+    effective_permitted_inheritable[0] = held
+    call("capset")

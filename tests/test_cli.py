@@ -109,6 +109,40 @@ def test_wrong_usage_ends_with_status_2(capsys, arguments):
     assert "Usage" in err
 
 
+@pytest.mark.parametrize("words", [[], ["trace"], ["replay"], ["inspect"]], ids=" ".join)
+def test_a_command_alone_shows_its_help_and_ends_with_status_2(capsys, words):
+    _, asked_for, _ = invoke(capsys, *words, "--help")
+    assert "Usage: " + " ".join(["parentage", *words]) in asked_for
+    assert invoke(capsys, *words) == (2, "", asked_for)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("", "nothing was written"),
+        ("all of it is kept", "all of it is kept"),
+    ],
+    ids=["nothing", "what is kept"],
+)
+def test_an_interrupt_ends_with_status_130_and_says_what_is_left(capsys, monkeypatch, said, shown):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt(*filter(None, [said]))
+
+    monkeypatch.setattr("parentage.pipeline.trace", interrupted)
+    status, out, err = invoke(capsys, *trace_arguments())
+    assert (status, out) == (130, "")
+    assert err.strip() == f"interrupted; {shown}"
+
+
+def test_what_is_not_foreseen_is_raised_as_it_is(monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("not foreseen")
+
+    monkeypatch.setattr("parentage.pipeline.trace", broken)
+    with pytest.raises(RuntimeError, match="not foreseen"):
+        run([str(each) for each in trace_arguments()])
+
+
 def test_help_teaches_by_example(capsys):
     for command in ([], ["trace"], ["inspect"], ["completion"]):
         status, out, _ = invoke(capsys, *command, "--help")

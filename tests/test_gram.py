@@ -17,6 +17,8 @@ from parentage.statistics import displacement_ulps
 from parentage.stream import Gram, Options, read_slices, unpack
 from parentage.support import joined
 
+pytestmark = pytest.mark.levels
+
 BLOCKS = _core.BLOCKS
 MANTISSA = {"F64": 52, "F32": 23, "F16": 10, "BF16": 7, "F8_E4M3": 3, "F8_E5M2": 2, "F8_E8M0": 0}
 

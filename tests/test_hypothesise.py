@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from conftest import BF16
 from parentage.checkpoint import component_of, layer_of
 from parentage.hypothesise import (
@@ -387,7 +388,6 @@ def test_weights_by_tensor_name_are_filters(tmp_path, table):
         "one": {"filters": {**table, "*": 0.6}},
         "base": {"filters": {**{key: round(1.0 - x, 6) for key, x in table.items()}, "*": 0.4}},
     }
-    yaml = pytest.importorskip("yaml")
     said = {x["model"]: x["parameters"] for x in yaml.safe_load(to_mergekit(best.recipe))["models"]}
     filters = [{"filter": key, "value": value} for key, value in table.items()]
     assert said["one"]["weight"] == [*filters, {"value": 0.6}]

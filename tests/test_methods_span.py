@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import parentage
 import pytest
+import yaml
 from conftest import BF16, write_checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
@@ -339,7 +340,6 @@ def same_when_read_again(recipe: Recipe, estimates: SampleEstimates) -> bool:
     ("base", "axis", "t"), [(None, -1, 0.35), (None, 0, 0.125), ("base", -1, 0.3), ("base", 0, 0.3)]
 )
 def test_nuslerp_of_vectors_is_named_with_its_vectors(tmp_path, base, axis, t):
-    yaml = pytest.importorskip("yaml")
     child = child_of(turned_from(base, ["one", "two"], t, axis), FAMILY)
     f = found_in(tmp_path, FAMILY, child, ["one", "two"])
     best = hypothesise(f)[0]
@@ -630,7 +630,6 @@ def resolved(recipe: Recipe, estimates: SampleEstimates) -> dict[str, float]:
 @pytest.mark.parametrize("case", SCALES)
 @pytest.mark.parametrize("source", ["one", "base"])
 def test_copies_times_a_scale_are_passed_through(tmp_path, source, case):
-    yaml = pytest.importorskip("yaml")
     factor_of, expected = SCALES[case]
     child, factors = scaled(FAMILY[source], factor_of)
     f = found_in(tmp_path, FAMILY, child, ["one", "two"])

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import yaml
 from parentage.align import Slice
 from parentage.methods import (
     for_mergekit,
@@ -216,7 +217,6 @@ def test_settings_are_shown_in_few_characters():
 
 
 def test_mergekit_s_yaml_says_the_same():
-    yaml = pytest.importorskip("yaml")
     recipe = Recipe(
         "linear",
         (
@@ -251,7 +251,6 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_any_name_stays_itself_in_yaml(name):
-    yaml = pytest.importorskip("yaml")
     assert yaml.safe_load(to_yaml({"a": {"b": name}, "c": [name]})) == {
         "a": {"b": name},
         "c": [name],
@@ -260,7 +259,6 @@ def test_any_name_stays_itself_in_yaml(name):
 
 @pytest.mark.parametrize("number", [0.6, 1e-6, 1.5e-7, 1e22, -3.0, 5e-324, 0.1 + 0.2, 7, 10**20])
 def test_any_number_stays_itself_in_yaml(number):
-    yaml = pytest.importorskip("yaml")
     assert yaml.safe_load(to_yaml({"a": number})) == {"a": number}
 
 

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from parentage.support import PlanError
 from parentage.verdict import KINDS, RULES, Facts, Thresholds, decide, origin
 
+pytestmark = pytest.mark.levels
+
 MERGE = Facts(
     child="child",
     base="base",

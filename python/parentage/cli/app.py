@@ -76,10 +76,28 @@ def _display(command: _F) -> _F:
     return command
 
 
+class _HelpAlone(click.Command):
+    """A command that shows its help and ends with status 2 if nothing is said.
+
+    What click itself makes of that hangs on its version.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments, if there are any."""
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help(), err=True)
+            ctx.exit(2)
+        return super().parse_args(ctx, args)
+
+
+class _Commands(_HelpAlone, click.Group):
+    """All commands."""
+
+
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-@click.group(context_settings=_CONTEXT)
+@click.group(cls=_Commands, context_settings=_CONTEXT)
 @click.version_option(package_name="parentage", message="%(prog)s %(version)s")
 def cli() -> None:
     """A parentage test for model checkpoints.
@@ -100,7 +118,7 @@ def cli() -> None:
     """
 
 
-@cli.command(no_args_is_help=True)
+@cli.command(cls=_HelpAlone)
 @click.argument("child", type=click.Path(path_type=Path))
 @_paths("The common ancestor; may itself be part of a blend.", "-b", "--base", required=True)
 @_paths(
@@ -252,7 +270,7 @@ def trace(
         raise click.exceptions.Exit(1)
 
 
-@cli.command(no_args_is_help=True)
+@cli.command(cls=_HelpAlone)
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.option(
     "--from", "offered", multiple=True, metavar="[NAME=]PATH",
@@ -373,7 +391,7 @@ def replay(
         raise click.exceptions.Exit(1)
 
 
-@cli.command(no_args_is_help=True)
+@cli.command(cls=_HelpAlone)
 @click.argument("checkpoints", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, tensors included.")
 @click.option("--tensors", is_flag=True, help="Print a row for every tensor, too.")
@@ -566,15 +584,12 @@ def run(arguments: list[str] | None = None) -> int:
         status = cli.main(arguments, prog_name="parentage", standalone_mode=False)
         sys.stdout.flush()
         return int(status or 0)
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return 2
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.exceptions.Abort) as error:
-        # What click makes of an interrupt is caused by the one that says what is kept.
-        kept = str(error if isinstance(error, KeyboardInterrupt) else error.__cause__ or "")
+        # What click makes of an interrupt follows the one that says what is kept.
+        kept = str(error if isinstance(error, KeyboardInterrupt) else error.__context__ or "")
         click.echo(f"interrupted; {kept or 'nothing was written'}", err=True)
         return 130
     except BrokenPipeError:
