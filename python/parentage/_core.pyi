@@ -111,13 +111,14 @@ class Checkpoint:
     def __reduce__(self) -> tuple[Callable[..., Checkpoint], tuple[object, ...]]:
         """What its headers said: unpickling opens no file, and reading one verifies it."""
     @classmethod
-    def _restored(
+    def restored(
         cls,
         path: str,
         index: str | None,
         shards: list[tuple[str, str, int, int, int | None, list[tuple[str, str]]]],
         tensors: list[tuple[int, str, str, tuple[int, ...], int, int, int]],
-    ) -> Checkpoint: ...
+    ) -> Checkpoint:
+        """The checkpoint of a pickled state. No file is looked at."""
     def __copy__(self) -> Checkpoint: ...
     def __deepcopy__(self, _memo: object) -> Checkpoint: ...
 

@@ -180,12 +180,12 @@ impl Checkpoint {
             shards.collect(),
             this.tensors(slf.py())?,
         );
-        Ok((slf.get_type().getattr("_restored")?, state))
+        Ok((slf.get_type().getattr("restored")?, state))
     }
 
     /// The checkpoint of a pickled state.
     #[classmethod]
-    fn _restored(
+    fn restored(
         _cls: &Bound<'_, PyType>,
         path: PathBuf,
         index: Option<PathBuf>,
