@@ -34,9 +34,6 @@ EXPORTS = [
     for name, module in exported(package)
 ]
 
-UNTRUE = {("parentage.pipeline", "Path"), ("parentage.replay", "Offered")}
-ONLY_FOR_TYPES = pytest.mark.xfail(reason="defined for type checkers alone", strict=False)
-
 
 def test_there_are_rooms():
     assert {"align", "checkpoint", "cli", "evidence", "verdict"} <= set(ROOMS)
@@ -59,10 +56,7 @@ def test_a_room_lists_what_its_stub_says(package):
     assert sorted(room.__all__) == sorted(name for name, _ in exported(package))
 
 
-@pytest.mark.parametrize(
-    ("package", "name", "module"),
-    [pytest.param(*each, marks=[ONLY_FOR_TYPES] if each[:2] in UNTRUE else []) for each in EXPORTS],
-)
+@pytest.mark.parametrize(("package", "name", "module"), EXPORTS)
 def test_what_a_stub_says_can_be_imported(package, name, module):
     exec(f"from {package} import {name}", {})
     value = getattr(importlib.import_module(package), name)

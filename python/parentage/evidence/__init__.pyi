@@ -6,7 +6,6 @@ from .journal import differs as differs
 from .journal import identity as identity
 from .tables import OF_CHECKPOINT as OF_CHECKPOINT
 from .tables import OF_SLICE as OF_SLICE
-from .tables import UNALIGNED as UNALIGNED
 from .tables import Tables as Tables
 from .tables import rows_of as rows_of
 from .tables import wide as wide

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from parentage.align import unaligned_frame
 from parentage.checkpoint import is_of_the_body
 from parentage.statistics import benjamini_hochberg, holm
 from parentage.support import natural_key
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from parentage.align import Alignment, Slice
+    from parentage.align import Slice
     from parentage.checkpoint import Columns
     from parentage.hypothesise import SampleEstimates
     from parentage.statistics import Replayed, Statistics, Table
@@ -111,7 +112,7 @@ def tables_of(case: TraceInputs, statistics: Statistics, outcome: Outcome | None
         layers=long("layers", {"layer": layers}, None),
         components=long("components", {"component": components}, None),
         model=long("model", {}, None),
-        unaligned=_unaligned(case.alignment),
+        unaligned=unaligned_frame(case.alignment.unaligned),
     )
 
 
@@ -307,24 +308,3 @@ def _layer_row(each: Slice, numbers: tuple[int, ...]) -> int:
     if each.layer is None or not is_of_the_body(each.component):
         return len(numbers)
     return numbers.index(each.layer)
-
-
-def _unaligned(alignment: Alignment) -> pl.DataFrame:
-    """Return one row per tensor that took no part."""
-    return pl.DataFrame(
-        [
-            (each.checkpoint, each.tensor, each.reason, each.elements)
-            for each in alignment.unaligned
-        ],
-        schema=UNALIGNED,
-        orient="row",
-    )
-
-
-UNALIGNED = {
-    "checkpoint": pl.String,
-    "tensor": pl.String,
-    "reason": pl.String,
-    "elements": pl.Int64,
-}
-"""Columns of tables of tensors that took no part."""

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from parentage import _core
-from parentage.align import align, is_replayed
+from parentage.align import Unaligned, align, is_replayed, unaligned_frame
 from parentage.checkpoint import Checkpoint
 from parentage.replay.build import compile_recipe
 from parentage.replay.locate import moved_layers, open_parents
-from parentage.stream import RANGE_CHUNKS, SILENT, Options, Progress
+from parentage.stream import COUNTED, RANGE_CHUNKS, SILENT, Options, Progress
 from parentage.support import RecipeError, natural_key
 
 if TYPE_CHECKING:
@@ -209,15 +209,35 @@ def compare(
     opened = open_parents(recipe, parents)
     child = child if isinstance(child, Checkpoint) else Checkpoint.open(child)
     alignment = align(child, list(opened.values()), layers=moved_layers(recipe))
-    slices, plan = alignment.slices, alignment.plan
+    slices = alignment.slices
     prepared = prepare(recipe, list(opened), slices)
+    counts = _count(alignment.plan, prepared, options, progress)
+    rows = sorted(np.flatnonzero(prepared.applies), key=lambda row: natural_key(slices[row].name))
+    silent = [
+        Unaligned(child.name, each.name, reason, each.elements)
+        for each, reason in zip(slices, prepared.reasons, strict=True)
+        if reason is not None
+    ]
+    return Comparison(
+        recipe=recipe,
+        child=child,
+        slices=_table([slices[row] for row in rows], {k: x[rows] for k, x in counts.items()}),
+        uncompared=unaligned_frame([*alignment.unaligned, *silent]),
+        ulps=tuple(int(x) for x in counts["ulps"][rows].sum(axis=0)),
+    )
+
+
+def _count(
+    plan: _core.Plan, prepared: Prepared, options: Options, progress: Progress
+) -> dict[str, NDArray[Any]]:
+    """Carry a recipe out on all slices of a plan, and return what it reproduces, (S, ...) each."""
     progress.start(plan.bytes(0, plan.slices))
-    counts: list[ReplayCounts] = []
+    parts: list[ReplayCounts] = []
     done = 0
     for first, last in plan.ranges(RANGE_CHUNKS):
         owner = np.arange(first, last)
         core = prepared.program.replay(prepared.results, owner, applies=prepared.applies)
-        counts.append(
+        parts.append(
             options.backend.replay_slices(
                 plan,
                 first,
@@ -226,61 +246,36 @@ def compare(
                 threads=options.threads,
                 tile_bytes=options.tile_bytes,
                 io=options.io,
-                progress=_ahead(progress, done),
+                progress=partial(_tell, progress, done),
             )
         )
         done += plan.bytes(first, last)
-    rows = [i for i in range(len(slices)) if prepared.applies[i]]
-    rows.sort(key=lambda i: natural_key(slices[i].name))
+    return {name: np.concatenate([getattr(each, name)[:, 0] for each in parts]) for name in COUNTED}
 
-    def column(name: str) -> NDArray[Any]:
-        values: NDArray[Any] = np.concatenate([getattr(each, name)[:, 0] for each in counts])
-        return values[rows]
 
-    uncompared = [
-        (each.checkpoint, each.tensor, each.reason, each.elements) for each in alignment.unaligned
-    ]
-    uncompared += [
-        (child.name, each.name, reason, each.elements)
-        for each, reason in zip(slices, prepared.reasons, strict=True)
-        if reason is not None
-    ]
-    return Comparison(
-        recipe=recipe,
-        child=child,
-        slices=pl.DataFrame(
-            {
-                "slice": [slices[i].name for i in rows],
-                "component": [slices[i].component for i in rows],
-                "layer": pl.Series([slices[i].layer for i in rows], dtype=pl.Int64),
-                "shape": pl.Series([list(slices[i].shape) for i in rows], dtype=pl.List(pl.Int64)),
-                "dtype": [slices[i].dtype for i in rows],
-                "elements": pl.Series([slices[i].elements for i in rows], dtype=pl.Int64),
-                "reproduced": column("reproduced").astype(np.int64),
-                "explained": column("explained").astype(np.int64),
-                "mismatched": column("mismatched").astype(np.int64),
-                "zero_signs": column("zero_signs").astype(np.int64),
-                "first": pl.Series(
-                    [None if x < 0 else int(x) for x in column("first")], dtype=pl.Int64
-                ),
-            }
-        ),
-        uncompared=pl.DataFrame(
-            uncompared,
-            schema={
-                "checkpoint": pl.String,
-                "tensor": pl.String,
-                "reason": pl.String,
-                "elements": pl.Int64,
+def _tell(progress: Progress, before: int, done: int) -> None:
+    """Tell of the bytes of this range and of those before it."""
+    progress.update(before + done)
+
+
+def _table(slices: Sequence[Slice], counts: Mapping[str, NDArray[Any]]) -> pl.DataFrame:
+    """Return one row per slice that was compared; ``first`` is null without a mismatch."""
+    first = pl.Series("first", counts["first"].astype(np.int64))
+    return pl.DataFrame(
+        {
+            "slice": [each.name for each in slices],
+            "component": [each.component for each in slices],
+            "layer": pl.Series([each.layer for each in slices], dtype=pl.Int64),
+            "shape": pl.Series([list(each.shape) for each in slices], dtype=pl.List(pl.Int64)),
+            "dtype": [each.dtype for each in slices],
+            "elements": pl.Series([each.elements for each in slices], dtype=pl.Int64),
+            **{
+                name: counts[name].astype(np.int64)
+                for name in ("reproduced", "explained", "mismatched", "zero_signs")
             },
-            orient="row",
-        ),
-        ulps=tuple(int(x) for x in column("ulps").sum(axis=0)),
+            "first": first.set(first < 0, None),
+        }
     )
-
-
-def _ahead(progress: Progress, done: int) -> Any:
-    return lambda bytes_: progress.update(done + bytes_)
 
 
 def document(recipe: Recipe, opened: Mapping[str, Checkpoint], **found: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,12 @@ from parentage.support import RecipeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from os import PathLike
 
     from parentage.recipe import Recipe
 
-    Offered = str | PathLike[str] | Checkpoint
+
+Offered = str | PathLike[str] | Checkpoint
+"""A checkpoint, or where it is."""
 
 
 def checkpoint_order(recipe: Recipe) -> tuple[str, ...]:
