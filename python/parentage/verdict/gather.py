@@ -22,7 +22,10 @@ from parentage.verdict.thresholds import Thresholds
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from parentage.align import Alignment
+    from parentage.checkpoint import Columns, Inputs
     from parentage.hypothesise import SampleEstimates
     from parentage.recipe import Recipe
     from parentage.sample import Sampled
@@ -42,67 +45,50 @@ def gather_facts(
 ) -> Facts:
     """Gather what the rules look at."""
     inputs, alignment, estimates = case.inputs, case.alignment, case.estimates
-    columns = inputs.columns
-    total = inputs.child.elements
-    compared = sum(each.elements for each in alignment.slices)
-    table = statistics.model
-    fitted = table.estimates
-    gram = fitted.gram[0]
+    columns, total = inputs.columns, inputs.child.elements
     parents, others = columns.parents, columns.names
-    elements = int(table.n[0])
-    floor = float(table.energy[0])
+    table, fitted = statistics.model, statistics.model.estimates
+    elements, floor = int(table.n[0]), float(table.energy[0])
+    gram, energy = fitted.gram[0], float(fitted.gram[0, -1, -1])
     adjusted = holm(fitted.log10_p[:, : len(parents)])
+    distances = _distances(gram)
+    start = columns[origin(columns.base, parents, dict(zip(others, distances, strict=True)))]
+    same_dtype = _same_dtype(inputs, alignment)
 
     def floors(energy: float) -> float:
         return math.sqrt(max(energy, 0.0) / floor) if floor > 0 else 0.0
 
-    distances = _distances(gram)
-    start = others.index(origin(columns.base, parents, dict(zip(others, distances, strict=True))))
-    energy = float(gram[-1, -1])
-    r2_slices = 1.0 - float(table.residual[0]) / energy if energy > 0 else math.nan
-    # Controls are no candidates: they are left out of what explains the child.
-    candidates = [i for i in range(1 + len(parents)) if i != start]
-    origin_fit = fit(_from(gram, start)[None], [1 + i for i in candidates])
-    alike = likeness(statistics.slices.estimates.gram)
-    matrices = is_matrix(alignment.slices)
-    is_strange = matrices & (alike[:, start] < Thresholds().related)
-    dtypes = [[tensor.dtype for tensor in each.tensors.values()] for each in inputs.others]
-    same_dtype = [
-        [dtype[extent.tensor] == each.dtype for dtype, extent in zip(dtypes, each.extents)]  # noqa: B905
-        for each in alignment.slices
-    ]
+    def of_parents(values: Floats) -> dict[str, float]:
+        return {name: float(values[0, i]) for i, name in enumerate(parents)}
+
     return Facts(
         child=inputs.child.name,
         base=columns.base,
         elements=elements,
-        coverage=compared / total if total else 0.0,
+        coverage=int(alignment.elements.sum()) / total if total else 0.0,
         finite=1.0 - int(table.excluded[0]) / max(elements, 1),
         equal={name: int(table.equal[0, i]) for i, name in enumerate(others)},
-        same_dtype={name: all(row[i] for row in same_dtype) for i, name in enumerate(others)},
-        weights={name: float(fitted.parents.weights[0, i]) for i, name in enumerate(parents)},
-        log10_p={name: float(adjusted[0, i]) for i, name in enumerate(parents)},
+        same_dtype={name: bool(same_dtype[:, i].all()) for i, name in enumerate(others)},
+        weights=of_parents(fitted.parents.weights),
+        log10_p=of_parents(adjusted),
         condition=float(fitted.condition[0]),
         r2=float(fitted.parents.r2[0]) if parents else math.nan,
-        r2_slices=r2_slices,
+        r2_slices=1.0 - float(table.residual[0]) / energy if energy > 0 else math.nan,
         residual_floors=floors(float(fitted.parents.residual[0])),
         residual_floors_slices=floors(float(table.residual[0])),
         distance_floors={name: floors(distances[i]) for i, name in enumerate(others)},
-        likeness={
-            # A child of zeros is like nothing; only without any matrix is there nothing to say.
-            name: 0.0 if matrices.any() and np.isnan(x) else float(x)
-            for name, x in zip(others, likeness(statistics.matrices[None])[0], strict=True)
-        },
+        likeness=_likeness(statistics, alignment, columns),
         crossed=lambda: {
             each.name: crossed_likeness(inputs.child, each, case.options) for each in inputs.others
         },
         origin=others[start],
-        origin_r2=float(origin_fit.r2[0]) if candidates else math.nan,
-        strange_share=float(statistics.slices.n[is_strange].sum()) / elements,
+        origin_r2=_origin_r2(gram, start, len(parents)),
+        strange_share=_strange_elements(statistics, alignment, start) / elements,
         slices=len(alignment.slices),
         copied=_copied(statistics, same_dtype, others),
         unmoved=elements - int(table.moved[0]),
         stray=int(table.stray[0]),
-        bias={name: float(fitted.bias[0, i]) for i, name in enumerate(parents)},
+        bias=of_parents(fitted.bias),
         replay=None if outcome is None else _replay(outcome, alignment, total, statistics),
         cells_share=None if estimates is None or not parents else estimates.blends[-1].share,
         left_over=_left_over(statistics),
@@ -110,6 +96,42 @@ def gather_facts(
         displacement=cache(lambda: _displacement(statistics, estimates, start)),
         sample=sample,
     )
+
+
+def _same_dtype(inputs: Inputs, alignment: Alignment) -> NDArray[np.bool_]:
+    """Return (S, checkpoints) whether a slice is stored in the child's dtype by each checkpoint."""
+    dtypes = [[tensor.dtype for tensor in each.tensors.values()] for each in inputs.others]
+    rows = [
+        [dtype[extent.tensor] == each.dtype for dtype, extent in zip(dtypes, each.extents)]  # noqa: B905
+        for each in alignment.slices
+    ]
+    return np.array(rows, dtype=bool)
+
+
+def _likeness(statistics: Statistics, alignment: Alignment, columns: Columns) -> dict[str, float]:
+    """Return the cosine of each checkpoint's weights with the child's, over matrices."""
+    is_any = bool(is_matrix(alignment.slices).any())
+    cosines = likeness(statistics.matrices[None])[0]
+    # A child of zeros is like nothing; only without any matrix is there nothing to say.
+    return {
+        name: 0.0 if is_any and np.isnan(cosine) else float(cosine)
+        for name, cosine in zip(columns.names, cosines, strict=True)
+    }
+
+
+def _origin_r2(gram: Floats, start: int, parents: int) -> float:
+    """Return the share of the difference from the origin that base and other parents explain."""
+    # Controls are no candidates: they are left out of what explains the child.
+    candidates = [column for column in range(1 + parents) if column != start]
+    fitted = fit(_from(gram, start)[None], [1 + column for column in candidates])
+    return float(fitted.r2[0]) if candidates else math.nan
+
+
+def _strange_elements(statistics: Statistics, alignment: Alignment, start: int) -> float:
+    """Return how many elements lie in matrices that are no relatives of the origin's."""
+    alike = likeness(statistics.slices.estimates.gram)
+    is_strange = is_matrix(alignment.slices) & (alike[:, start] < Thresholds().related)
+    return float(statistics.slices.n[is_strange].sum())
 
 
 def _replay(
@@ -229,10 +251,10 @@ def _from(gram: Floats, origin: int) -> Floats:
 
 
 def _copied(
-    statistics: Statistics, same_dtype: list[list[bool]], names: Sequence[str]
+    statistics: Statistics, same_dtype: NDArray[np.bool_], names: Sequence[str]
 ) -> dict[str, int]:
     """Return how many slices are copies of each checkpoint's, the first one's if of several."""
-    equal = (statistics.slices.equal == statistics.slices.n[:, None]) & np.array(same_dtype)
+    equal = (statistics.slices.equal == statistics.slices.n[:, None]) & same_dtype
     first = np.where(equal.any(axis=1), equal.argmax(axis=1), -1)
     return {name: int((first == i).sum()) for i, name in enumerate(names)}
 
