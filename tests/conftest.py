@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.resources import files
@@ -21,6 +22,11 @@ from parentage.checkpoint import Checkpoint, Columns
 # wide that is: pytest imports readline, which says it to every process that is started afterwards.
 os.environ.pop("COLUMNS", None)
 os.unsetenv("COLUMNS")
+
+# Ctrl-C ends what tests start. A shell has what it starts in the background, and all below that,
+# ignore it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in every run: a test that fails can be run again.
 settings.register_profile("parentage", derandomize=True, database=None, deadline=None)
