@@ -109,7 +109,7 @@ def cli(events: Events, *arguments: str) -> None:
     from parentage.cli import terminal
     from parentage.pipeline import flow
 
-    for name in ("open_all", "pair", "hypothesise", "full_pass", "report"):
+    for name in ("open_all", "pair", "hypothesise", "full_pass", "conclude"):
         setattr(flow, name, events.timed(name, getattr(flow, name)))
     terminal.Terminal.watcher = lambda _: Log(events)  # type: ignore[method-assign, assignment]
     sys.argv[1:] = arguments
