@@ -167,7 +167,7 @@ def prepare(recipe: Recipe, names: Sequence[str], slices: Sequence[Slice]) -> Pr
         raise RecipeError(f"{recipe.method} can not be carried out: {error}") from error
     # No method computes with NaN of its own: it stands for a number that the recipe does not give.
     silent = np.zeros(len(slices), dtype=bool)
-    for scalars in program._scalars:
+    for scalars in program.scalars:
         silent |= np.isnan(scalars)
     reasons = tuple(
         NOT_FLOAT.format(each.dtype)
