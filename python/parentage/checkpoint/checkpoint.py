@@ -56,7 +56,7 @@ class Tensor(NamedTuple):
 
     @property
     def component(self) -> str:
-        """What the name stands for, one of :data:`COMPONENTS`."""
+        """What the name stands for, one of :data:`parentage.checkpoint.COMPONENTS`."""
         return component_of(self.name)
 
     @property

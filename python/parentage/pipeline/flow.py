@@ -68,7 +68,7 @@ def trace(
     io
         ``"mmap"``, ``"direct"`` to read past the page cache, ``"pread"`` for network disks; by
         default, ``"direct"`` for checkpoints that do not fit in the memory that is free, and
-        ``"mmap"`` for others (:func:`parentage.stream.settle`).
+        ``"mmap"`` for others (:func:`parentage.stream.choose_io`).
     level
         The instruction set; by default the fastest of this CPU.
     recipes
@@ -82,12 +82,12 @@ def trace(
         Of the places that are read of a sample. The same seed reads the same.
     until_sure
         Read a sample, and double it until more would not change the verdict
-        (:mod:`parentage.sure`), up to ``sample`` or everything.
+        (:mod:`parentage.pipeline.sequential`), up to ``sample`` or everything.
     digest
         ``"sha256"`` to compute that of every file in the same pass, as hubs publish them; it ties
         the verdict to the published bytes. Not of a sample.
     output
-        A folder that the evidence is written to, as by :meth:`Trace.save`. While the trace runs,
+        A folder that the evidence is written to, as by :meth:`parentage.Trace.save`. While the trace runs,
         what it has finished is kept there, and stays if it is interrupted.
     resume
         Go on with what an interrupted trace of the same checkpoints has left in ``output``. The

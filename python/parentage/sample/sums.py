@@ -71,7 +71,7 @@ class SampledSums:
         replays: Sequence[tuple[Program, Sequence[Value]]] = (),
         groups: int = GROUPS,
     ) -> None:
-        """Collect what :func:`parentage.stream.stream` does, with the same arguments.
+        """Collect what :func:`parentage.statistics.full_pass` does, with the same arguments.
 
         ``groups`` of runs can be left out, :data:`GROUPS` or none: 0.
         """
@@ -180,7 +180,7 @@ class SampledSums:
                 ufunc.at(total, owner, values.astype(total.dtype))
 
     def statistics(self, without: int | None = None) -> Statistics:
-        """Return what :func:`parentage.stream.stream` would, estimated from the runs.
+        """Return what :func:`parentage.statistics.full_pass` would, estimated from the runs.
 
         ``without`` leaves out one of the groups of runs. Slices that were read whole
         stay, and so do counts that no rule looks at.
