@@ -1,9 +1,9 @@
 """Measures this machine: how fast checkpoints are read, compared, replayed and hashed on it.
 
 Every speed is a share of a ceiling measured in the same run: what is in the page cache, of reading
-the mapped bytes; what is not, of the fastest direct read of the same files (:mod:`parentage.bench.disk_speed`).
-Equality is asserted before anything is timed, and cases take turns, so that all meet the same
-machine.
+the mapped bytes; what is not, of the fastest direct read of the same files
+(:mod:`parentage.bench.disk_speed`). Equality is asserted before anything is timed, and cases take
+turns, so that all meet the same machine.
 """
 
 from __future__ import annotations

@@ -87,8 +87,8 @@ def trace(
         ``"sha256"`` to compute that of every file in the same pass, as hubs publish them; it ties
         the verdict to the published bytes. Not of a sample.
     output
-        A folder that the evidence is written to, as by :meth:`parentage.Trace.save`. While the trace runs,
-        what it has finished is kept there, and stays if it is interrupted.
+        A folder that the evidence is written to, as by :meth:`parentage.Trace.save`. While the
+        trace runs, what it has finished is kept there, and stays if it is interrupted.
     resume
         Go on with what an interrupted trace of the same checkpoints has left in ``output``. The
         evidence is the same, byte for byte. Without it, what is kept there is an error: it is

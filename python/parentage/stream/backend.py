@@ -2,8 +2,8 @@
 
 A backend has the five calls below, with the arguments that the core's have, and nothing else: plans
 go in, small arrays come out, no tensor crosses. The flow does not know which backend it has.
-Whoever adds one puts it into ``backends/`` and holds it bit for bit to :data:`parentage.stream.CORE`,
-by the tests in ``tests/stream/test_backend.py``.
+Whoever adds one puts it into ``backends/`` and holds it bit for bit to
+:data:`parentage.stream.CORE`, by the tests in ``tests/stream/test_backend.py``.
 """
 
 from __future__ import annotations

@@ -154,7 +154,8 @@ def factors(
     The rank is the number of singular values of ``start`` above those of rounding: of uniform noise
     in the cells. ``None`` if it is not low. From the truncated decomposition on, the largest
     distance from the middle of a cell, in half cells, is brought below 1: rows of one factor and
-    columns of the other take the steps of :func:`parentage.hypothesise.newton` in turns, long ones first.
+    columns of the other take the steps of :func:`parentage.hypothesise.newton` in turns, long ones
+    first.
     """
     noise = (np.random.default_rng(0).random(start.shape) - 0.5) * 2.0 * half
     left, values, right = np.linalg.svd(start, full_matrices=False)
