@@ -15,7 +15,7 @@ from parentage.checkpoint import body_layers, dtype_class, is_of_the_body, place
 from parentage.stream import likeness, one_pass, unpack
 
 if TYPE_CHECKING:
-    from parentage.align.slices import Alignment, Slice
+    from parentage.align.slices import Alignment
     from parentage.checkpoint import Checkpoint, Inputs, Tensor
     from parentage.stream import Options
     from parentage.support import Floats
@@ -75,23 +75,17 @@ def strange_layers(alignment: Alignment, options: Options) -> bool:
 
     One matrix per layer is looked at, and no more than its first elements.
     """
-    seen: dict[int, Slice] = {}
-    for each in alignment.slices:
+    seen: dict[int, int] = {}
+    for index, each in enumerate(alignment.slices):
         is_matrix = sum(size > 1 for size in each.shape) >= 2 and each.elements >= LEAST_ELEMENTS
         in_body = each.layer is not None and is_of_the_body(each.component)
         if is_matrix and in_body and is_replayed(each):
-            seen.setdefault(each.layer or 0, each)
+            seen.setdefault(each.layer or 0, index)
     if not seen:
         return False
-    slices = list(seen.values())
-    tensors = [[each.extents[i].tensor for i in (0, -1)] for each in slices]
-    starts = [[each.extents[i].start for i in (0, -1)] for each in slices]
-    plan = _core.Plan(
-        [alignment.checkpoints[i] for i in (0, -1)],
-        np.array([min(each.elements, ELEMENTS) for each in slices], dtype=np.uint64),
-        np.array(tensors, dtype=np.uint64),
-        np.array(starts, dtype=np.uint64),
-    )
+    owner = np.array(list(seen.values()), dtype=np.intp)
+    counts = np.minimum(alignment.elements[owner], np.uint64(ELEMENTS))
+    plan = alignment.part(owner, counts=counts, columns=(0, len(alignment.checkpoints) - 1))
     found = one_pass(plan, 0, plan.slices, options.for_runs())
     cosine = likeness(unpack(found.gram).sum(axis=1))[:, 0]
     return bool(np.any(np.nan_to_num(cosine) < SAME_LAYER))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage import _core
 from parentage.checkpoint import digits_of, half_cells, narrowest
 from parentage.sample import SearchSample
 from parentage.statistics import fit
@@ -51,13 +50,11 @@ class SampleView:
         (elements, columns + 1), the child's last.
         """
         elements = self.slices[index].elements
-        chosen = [*columns, -1]
-        extents = [self.slices[index].extents[i] for i in chosen]
-        plan = _core.Plan(
-            [self._alignment.checkpoints[i] for i in chosen],
-            np.array([elements if most is None else min(elements, most)], dtype=np.uint64),
-            np.array([[each.tensor for each in extents]], dtype=np.uint64),
-            np.array([[each.start for each in extents]], dtype=np.uint64),
+        count = elements if most is None else min(elements, most)
+        plan = self._alignment.part(
+            np.array([index]),
+            counts=np.array([count], dtype=np.uint64),
+            columns=(*columns, len(self._alignment.checkpoints) - 1),
         )
         options = self._options.for_runs()
         return options.backend.elements(plan, 0, 1, threads=options.threads, io=options.io)

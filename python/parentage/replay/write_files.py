@@ -74,7 +74,7 @@ class Writing:
 
     def _run(self, scratch: Path, child: Checkpoint | None, progress: Progress) -> Written:
         owner = np.flatnonzero(self.prepared.applies)
-        plan = self._plan(owner)
+        plan = self.alignment.part(owner)
         theirs = {} if child is None else child.tensors
         copied = sum(part.bytes for part in self.parts if part.reason is not None)
         total = plan.bytes(0, plan.slices) + copied + sum(part.bytes for part in self.parts)
@@ -147,16 +147,6 @@ class Writing:
                 "child_sha256": pl.Series(child, dtype=pl.String),
                 "agrees": pl.Series(agrees, dtype=pl.Boolean),
             }
-        )
-
-    def _plan(self, owner: np.ndarray) -> _core.Plan:
-        """Return a plan of the slices that are replayed; its last column is not read from."""
-        chosen = [self.alignment.slices[i] for i in owner]
-        return _core.Plan(
-            list(self.alignment.checkpoints),
-            np.array([each.elements for each in chosen], dtype=np.uint64),
-            np.array([[x.tensor for x in each.extents] for each in chosen], dtype=np.uint64),
-            np.array([[x.start for x in each.extents] for each in chosen], dtype=np.uint64),
         )
 
     def _replay(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage import _core
-from parentage.align import is_replayed, tables
+from parentage.align import is_replayed
 from parentage.stream import Gram, one_pass
 from parentage.support import joined
 
@@ -91,13 +91,7 @@ class SearchSample:
         """(runs,) the first element of each run in its slice, and (runs,) its elements."""
         self.plan: _core.Plan | None = None
         if owner:
-            _, tensors, starts = tables(self.slices)
-            self.plan = _core.Plan(
-                [alignment.checkpoints[column] for column in columns],
-                self.counts,
-                np.ascontiguousarray(tensors[self.owner][:, columns]),
-                np.ascontiguousarray(starts[self.owner][:, columns] + self.starts[:, None]),
-            )
+            self.plan = alignment.part(self.owner, self.starts, self.counts, columns)
 
     @property
     def is_whole(self) -> bool:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage import _core
-from parentage.align import is_replayed, tables
+from parentage.align import is_replayed
 from parentage.statistics import tabulate
 from parentage.stream import (
     COUNTED,
@@ -105,7 +105,6 @@ class SampledSums:
             for name, shape in totals.items()
         }
         self._totals["first"] = np.full((slices, replayed), -1, dtype=np.int64)
-        _, self._tensors, self._starts = tables(alignment.slices)
         self.bytes = 0
         """Bytes read, over all checkpoints."""
         self.runs = 0
@@ -130,12 +129,7 @@ class SampledSums:
         """Read ``runs``, none of which was read before."""
         if not len(runs.owner):
             return
-        plan = _core.Plan(
-            list(self._alignment.checkpoints),
-            runs.counts,
-            self._tensors[runs.owner],
-            self._starts[runs.owner] + runs.starts[:, None],
-        )
+        plan = self._alignment.part(runs.owner, runs.starts, runs.counts)
         progress.start(plan.bytes(0, plan.slices))
         done = 0
         for first, last in plan.ranges(RANGE_CHUNKS):
