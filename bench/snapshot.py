@@ -7,8 +7,8 @@ FOLDER holds checkpoints and a MANIFEST.json that says of each its "base" and "p
 is traced with its true parents; with a relative in their place and one as a control; from a sample;
 and until sure. What recipes were found is replayed. A snapshot holds the verdict, the recipe, the
 JSON document, what is printed, and every cell of every table, by slice, checkpoint and quantity, so
-that it does not depend on how tables are laid out. Two snapshots of one version of the arithmetic on one
-machine are equal, or something has changed that a restructuring must not change.
+that it does not depend on how tables are laid out. Two snapshots of one version of the arithmetic
+on one machine are equal, or something has changed that a restructuring must not change.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 
 import parentage
 import polars as pl
-from parentage.cli import Terminal
+from parentage.cli import Terminal, show_trace
 from parentage.evidence import OF_CHECKPOINT
 from parentage.support import ParentageError
 from rich.console import Console
@@ -60,7 +60,7 @@ def printed(found: parentage.Trace) -> str:
     terminal = Terminal(color=False)
     text = io.StringIO()
     terminal.out = Console(file=text, width=160, no_color=True, highlight=False, markup=False)
-    terminal.trace(found, layers=True)
+    show_trace(terminal, found, layers=True)
     return text.getvalue()
 
 

@@ -1,23 +1,34 @@
-"""A guided first trace over the family that is shipped."""
+"""A guided tour."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
+
+from parentage.checkpoint import Checkpoint
+from parentage.cli.options import display_options, terminal_of
+from parentage.cli.terminal.inspect import show_inspect
+from parentage.cli.terminal.trace import show_trace, show_verdict
 from parentage.demo import family
+from parentage.pipeline import trace
 
 if TYPE_CHECKING:
-    from parentage.cli.terminal import Terminal
+    from parentage.cli.terminal.console import Terminal
+
+
+@click.command()
+@display_options
+def demo(quiet: bool, no_color: bool) -> None:
+    """Trace a small real family that comes with the package, step by step."""
+    run(terminal_of(quiet=quiet, no_color=no_color))
 
 
 def run(terminal: Terminal) -> None:
     """Inspect and trace the family, with a line of explanation to each step."""
-    from parentage.checkpoint import Checkpoint
-    from parentage.pipeline import trace
-
     say = terminal.say
     say("1. Look.", "A checkpoint's headers say what is in it; no tensor is read for that.")
-    terminal.inspect(Checkpoint.open(family("child")))
+    show_inspect(terminal, Checkpoint.open(family("child")))
 
     say(
         "2. Trace.",
@@ -30,7 +41,7 @@ def run(terminal: Terminal) -> None:
         parents=[family("parent")],
         controls=[family("sibling")],
     )
-    terminal.trace(found)
+    show_trace(terminal, found)
     say(
         "",
         "Attention and MLP agree on one weight, the sibling explains next to nothing, and what is "
@@ -45,7 +56,7 @@ def run(terminal: Terminal) -> None:
         base=family("base"),
         parents=[family("parent"), family("sibling")],
     )
-    terminal.verdict(honest.verdict)
+    show_verdict(terminal, honest.verdict)
 
     say("4. Go on.", "The same on your own checkpoints, from the shell or from Python:")
     terminal.code(
