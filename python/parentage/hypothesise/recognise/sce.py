@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.checkpoint import to_bf16
-from parentage.hypothesise.recognise.masks.bands import bands_of, shares_above, within
-from parentage.hypothesise.recognise.masks.mixture import MOST_PARENTS, applies
-from parentage.hypothesise.recognise.masks.scales import stepped, table
-from parentage.hypothesise.recognise.masks.trials import is_exact, ordered, worthwhile
-from parentage.hypothesise.recognise.masks.view import View, deepest
+from parentage.hypothesise.recognise.masks.bands import bands_of, shares_above, shortest_between
+from parentage.hypothesise.recognise.masks.mixture import MOST_PARENTS, is_unexplained
+from parentage.hypothesise.recognise.masks.scales import step_scales, table
+from parentage.hypothesise.recognise.masks.trials import beats_decoys, in_best_order, is_exact
+from parentage.hypothesise.recognise.masks.view import View, deepest_overlap
 from parentage.hypothesise.recognise.recogniser import Recogniser
 from parentage.methods import masked, sce
 from parentage.recipe import Ingredient, Recipe
@@ -36,7 +36,7 @@ GATE = 0.95
 
 def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     """Yield recipes of the parents that elements with one of them on the winning side are of."""
-    if len(estimates.columns.parents) < 2 or not applies(estimates):
+    if len(estimates.columns.parents) < 2 or not is_unexplained(estimates):
         return
     for arithmetic in sce.ARITHMETICS:
         look = View(estimates, estimates.small, arithmetic)
@@ -53,8 +53,8 @@ def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
         )
         for axes in dict.fromkeys((fewest, largest)):
             recipe = fitted(estimates, view, axes)
-            if worthwhile(estimates, recipe):
-                recipe = ordered(estimates, recipe)
+            if beats_decoys(estimates, recipe):
+                recipe = in_best_order(estimates, recipe)
                 yield recipe
                 if is_exact(estimates, recipe):
                     return
@@ -126,7 +126,7 @@ def fitted(estimates: SampleEstimates, view: View, axes: tuple[int, ...]) -> Rec
         tables["high:variance"] = table(estimates, high, view.owner)
         rows = np.flatnonzero(variance > 0.0)
         bottom, top, step = shares_above(variance[rows], view.owner[rows], low, high)
-        recipe = replace(recipe, parameters={"select_topk": within(bottom, top + step)})
+        recipe = replace(recipe, parameters={"select_topk": shortest_between(bottom, top + step)})
     weights = energies(view, deltas * present)
     weights = to_bf16(weights) if coarse else refined(view, deltas, won & present, weights)
 
@@ -139,7 +139,7 @@ def fitted(estimates: SampleEstimates, view: View, axes: tuple[int, ...]) -> Rec
 
     scales = list(weights)
     if coarse:
-        scales = stepped(estimates, scales, with_weights, ((1.0, 2), (1.0, 1)), -8)
+        scales = step_scales(estimates, scales, with_weights, ((1.0, 2), (1.0, 1)), -8)
     return with_weights(scales)
 
 
@@ -186,7 +186,9 @@ def refined(view: View, deltas: Floats, won: Floats, weights: Floats) -> Floats:
             low, high = rest * low / (1.0 - low), rest * high / (1.0 - high)
             at = weights[i, view.owner[rows]]
             near = (high > 0.7 * at) & (low < 1.4 * at) & (high - low < 0.5 * at)
-            middle, _, depth = deepest(low[near], high[near], view.owner[rows[near]], view.slices)
+            middle, _, depth = deepest_overlap(
+                low[near], high[near], view.owner[rows[near]], view.slices
+            )
             weights[i] = np.where(depth >= 8, middle, weights[i])
     out: Floats = weights / np.maximum(weights.sum(axis=0), 1e-300)
     return out
