@@ -29,7 +29,7 @@ def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     for arithmetic in nearswap.ARITHMETICS:
         view = View(estimates, estimates.small, arithmetic)
         for axis, name in enumerate(estimates.columns.parents):
-            spelled = distances(view, axis)
+            written = distances(view, axis)
             candidates = [
                 Recipe(
                     "nearswap",
@@ -39,7 +39,7 @@ def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
                     arithmetic,
                     estimates.out_dtype,
                 )
-                for t in spelled
+                for t in written
             ]
             if candidates:
                 best = best_of(estimates, candidates)
