@@ -110,7 +110,7 @@ def test_a_child_of_integers_has_a_dtype_and_nothing_else(tmp_path):
     assert f.out_dtype == "I8"
     assert (f.copied, f.constant.share) == (0.0, 0.0)
     assert np.isnan(f.cells(np.zeros(1, dtype=np.intp))[0]).all()
-    assert list(f.spellings()) == []
+    assert list(f.written_weights()) == []
 
 
 def cells_in(folder, values: Array) -> tuple[Array, Array, Array, Array]:
@@ -174,7 +174,7 @@ def test_a_merge_of_several_is_constant(tmp_path, weights):
     assert f.constant.weights[0] == pytest.approx(expected, abs=2e-5)
     # Short decimals put many elements on ties, which the arithmetic decides.
     assert f.constant.share > 0.98
-    spelled = plain_weights(list(f.spelled(f.constant)))
+    spelled = plain_weights(list(f.written_weights_of(f.constant)))
     base = round(1.0 - sum(weights.values()), 6)
     assert weights | {"base": pytest.approx(base)} in spelled
 
@@ -184,7 +184,7 @@ def test_displacements_of_a_unit_in_the_last_place_are_enough(tmp_path):
     f = found_in(tmp_path, family, blend(family, {"one": 0.6}), ["one", "two"])
     assert f.constant.share > 0.999
     assert f.constant.weights[0, 2] == 0.0
-    assert {"one": 0.6, "base": 0.4} in plain_weights(list(f.spelled(f.constant)))
+    assert {"one": 0.6, "base": 0.4} in plain_weights(list(f.written_weights_of(f.constant)))
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_sums_that_are_not_normalised_are_free(tmp_path, weights):
     # Short decimals put many elements on ties, which the arithmetic decides.
     assert f.free.share > 0.97
     assert f.blends[-1].weights[0, 1] == pytest.approx(weights[0], abs=1e-5)
-    spelled = list(f.spelled(f.free))
+    spelled = list(f.written_weights_of(f.free))
     assert not any(each.normalized for each in spelled)
     assert dict(zip(("one", "base"), weights, strict=True)) in plain_weights(spelled)
 
@@ -230,7 +230,7 @@ def test_weights_by_layer_are_found_and_spelled_as_a_gradient(tmp_path):
     assert f.layered.weights[:, 1] == pytest.approx([0.2, 0.4, 0.6, 0.8], abs=1e-4)
     assert f.blends[-1].kind == "layers"
     assert {"one": {"gradient": [0.2, 0.8]}, "base": {"gradient": [0.8, 0.2]}} in plain_weights(
-        list(f.spellings())
+        list(f.written_weights())
     )
 
 
@@ -238,7 +238,7 @@ def test_gradients_of_two_parents_have_as_many_knots(tmp_path):
     given_knots = {"one": [0.2, 0.5], "two": [0.3, 0.1]}
     f = found_in(tmp_path, FAMILY, by_layer(given_knots), ["one", "two"])
     assert f.blends[-1].kind == "layers"
-    (weights, *_) = plain_weights(list(f.spelled(f.blends[-1])))
+    (weights, *_) = plain_weights(list(f.written_weights_of(f.blends[-1])))
     assert weights["one"] == {"gradient": [0.2, 0.5]}
     assert weights["two"] == {"gradient": [0.3, 0.1]}
     assert weights["base"] == {"gradient": [0.5, 0.4]}
@@ -248,7 +248,7 @@ def test_weights_by_component_are_found_and_spelled(tmp_path):
     child = blend_by(lambda tensor: {"one": BY_COMPONENT[component_of(tensor)]})
     f = found_in(tmp_path, FAMILY, child, ["one"])
     assert f.componentwise.share > 0.999
-    table = plain_weights(list(f.spelled(f.componentwise)))[0]["one"]["components"]
+    table = plain_weights(list(f.written_weights_of(f.componentwise)))[0]["one"]["components"]
     # Displacements of norms are less than a unit in the last place: many weights do.
     assert 0.5 < table.pop("norm") <= 1.5
     assert table == {name: x for name, x in BY_COMPONENT.items() if name != "norm"}
@@ -265,7 +265,7 @@ def test_weights_by_slice_are_the_last_resort(tmp_path):
     assert f.constant.share < f.by_kind.share < f.slicewise.share
     assert f.slicewise.share > 0.999
     assert f.blends[-1].kind == "slices"
-    table = plain_weights(list(f.spelled(f.blends[-1])))[0]["one"]["slices"]
+    table = plain_weights(list(f.written_weights_of(f.blends[-1])))[0]["one"]["slices"]
     large = [name for name in SHAPES if "proj" in name or "embed" in name]
     assert [table[name] for name in large] == [weights[name] for name in large]
 

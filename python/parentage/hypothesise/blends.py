@@ -1,4 +1,4 @@
-"""Blends of parents that the rounding cells of a sample admit, and how their weights vary."""
+"""Blends of parents that the rounding cells of a sample admit, and in which slices weights differ."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ import numpy as np
 from parentage.checkpoint import COMPONENTS, half_cells
 from parentage.hypothesise.cells import LEAST_NARROW, locate, peaks
 from parentage.hypothesise.sample_view import SampleView
-from parentage.hypothesise.written_weights import (
-    NEGLIGIBLE,
-)
+from parentage.hypothesise.written_weights import NEGLIGIBLE
 from parentage.recipe import layers, position
 from parentage.statistics import fit
 
@@ -44,7 +42,8 @@ COPY_DISTANCE = 0.003
 """Distance from 0 and 1 within which the peak of a spectrum is that of copied elements."""
 
 IDLE_MOST_WEIGHT = 0.02
-"""Largest weight of a parent that may take no part, where nothing says that others are amiss."""
+"""Largest weight of a parent that is left out by way of trial where the blend explains nearly all,
+or next to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +54,19 @@ class Blend:
     """``constant``, ``layers``, ``components``, ``modules``, ``kinds`` (of tensors) or ``slices``:
     what the groups are."""
     groups: NDArray[np.intp]
-    """(S,)"""
+    """(S,) the group of each slice."""
     weights: Floats
     """(G, columns - 1): that of the base is beyond what makes the sum one."""
     half_widths: Floats
-    """(G, columns - 1)"""
+    """(G, columns - 1) half the width of the plateau that each weight lies on."""
     share: float
-    """Share of the sampled elements that it reproduces in float32."""
+    """Share of the sampled elements that the blend reproduces in float32."""
 
     @property
     def by_slice(self) -> Floats:
         """(S, columns - 1) the weights of each slice's group."""
-        out: Floats = self.weights[self.groups]
-        return out
+        weights: Floats = self.weights[self.groups]
+        return weights
 
 
 class BlendSearch(SampleView):
@@ -90,7 +89,7 @@ class BlendSearch(SampleView):
 
     @cached_property
     def free(self) -> Blend | None:
-        """The same with weights that need not sum to one: unnormalised sums, scaled copies.
+        """The best blend of weights that need not sum to one: unnormalised sums, scaled copies.
 
         ``None`` where the constant blend leaves nothing to explain, or the sum is one.
         """
@@ -105,18 +104,19 @@ class BlendSearch(SampleView):
         return self._locate("constant", groups, axes, 0.05)
 
     def _nothing(self, kind: str, groups: NDArray[np.intp]) -> Blend:
+        """Return the blend in which no parent takes part."""
         count = int(groups.max(initial=-1)) + 1
         zeros = np.zeros((count, self.sample.columns - 1))
         return Blend(kind, groups, zeros, zeros, self.share(zeros[groups]))
 
     def _refined(self, blend: Blend) -> Blend:
-        """Search again, close by, on the whole sample, where there is something to refine."""
+        """Return the blend searched again, close by, on the whole sample, if it is worth it."""
         if self.small is self.sample or blend.share < self.copied_beyond:
             return blend
         axes = [i for i in range(self.sample.columns - 1) if np.any(blend.weights[:, i] != 0.0)]
         if not axes:
             return blend
-        found = locate(
+        located = locate(
             self.sample,
             blend.weights,
             axes,
@@ -125,36 +125,43 @@ class BlendSearch(SampleView):
             reach=1e-3,
             rounds=2,
         )
-        return self._better(blend, self._blend(blend.kind, blend.groups, found))
+        return self._better(blend, self._blend(blend.kind, blend.groups, located))
 
     def _locate(
         self, kind: str, groups: NDArray[np.intp], axes: list[int], reach: float | None
     ) -> Blend:
-        start = self.ols(axes, groups)
-        found = locate(self.small, start, axes, groups, dtype=self.cell_dtype, reach=reach)
-        return self._blend(kind, groups, found)
+        """Return the blend of the columns ``axes`` that most cells of a part of the sample admit.
 
-    def _blend(self, kind: str, groups: NDArray[np.intp], found: Located) -> Blend:
-        share = self.share(found.weights[groups])
-        return Blend(kind, groups, found.weights, found.half_widths, share)
+        The search starts from least squares and goes up to ``reach`` from there at first.
+        """
+        start = self.ols(axes, groups)
+        located = locate(self.small, start, axes, groups, dtype=self.cell_dtype, reach=reach)
+        return self._blend(kind, groups, located)
+
+    def _blend(self, kind: str, groups: NDArray[np.intp], located: Located) -> Blend:
+        """Return the blend of located weights, with the share that it reproduces."""
+        share = self.share(located.weights[groups])
+        return Blend(kind, groups, located.weights, located.half_widths, share)
 
     @staticmethod
     def _better(one: Blend | None, two: Blend) -> Blend:
+        """Return the blend that reproduces more; the first, if they reproduce the same."""
         return two if one is None or two.share > one.share + 1e-12 else one
 
     def _without_idle(self, blend: Blend) -> Blend:
-        """Leave out parents whose weight is nothing, or that the share does not miss.
+        """Return the blend without parents whose weight is negligible, or that add nothing to it.
 
         A parent that is itself a blend of others takes weight from them, and the search stops on
         the way: without it the others reach more.
         """
         axes = [i for i in range(self.sample.columns - 1) if np.any(blend.weights[:, i] != 0.0)]
-        found = blend.share >= self.copied_beyond
+        is_worth_more = blend.share >= self.copied_beyond
         for i in sorted(axes, key=lambda i: float(np.abs(blend.weights[:, i]).max())):
             rest = [axis for axis in axes if axis != i]
             largest = float(np.abs(blend.weights[:, i]).max())
             if not rest or (
-                largest > IDLE_MOST_WEIGHT and (blend.share >= FLOAT32_LEAST_SHARE or not found)
+                largest > IDLE_MOST_WEIGHT
+                and (blend.share >= FLOAT32_LEAST_SHARE or not is_worth_more)
             ):
                 break
             less = self._locate(blend.kind, blend.groups, rest, 0.1 if len(rest) > 1 else None)
@@ -168,7 +175,7 @@ class BlendSearch(SampleView):
         count = layers(self.slices)
         # What is in no layer goes with the first one, as mergekit has it.
         groups = np.array(
-            [round(position(each, count) * max(count - 1, 0)) for each in self.slices],
+            [round(position(slice_, count) * max(count - 1, 0)) for slice_ in self.slices],
             dtype=np.intp,
         )
         return self._structured("layers", groups)
@@ -177,20 +184,20 @@ class BlendSearch(SampleView):
     def componentwise(self) -> Blend:
         """The best blend with weights of their own for every component."""
         present = [name for name in COMPONENTS if any(s.component == name for s in self.slices)]
-        groups = np.array([present.index(each.component) for each in self.slices], dtype=np.intp)
+        groups = np.array([present.index(s.component) for s in self.slices], dtype=np.intp)
         return self._structured("components", groups)
 
     @cached_property
     def modular(self) -> Blend:
         """The best blend with weights of their own for every module: what follows the layer."""
-        names = [module_of(each) for each in self.slices]
+        names = [module_of(slice_) for slice_ in self.slices]
         index = {name: i for i, name in enumerate(dict.fromkeys(names))}
         return self._structured("modules", np.array([index[name] for name in names], dtype=np.intp))
 
     @cached_property
     def by_kind(self) -> Blend:
         """The best blend with weights of their own for every tensor name without its layer."""
-        kinds = [re.sub(r"\.\d+\.", ".*.", each.name) for each in self.slices]
+        kinds = [re.sub(r"\.\d+\.", ".*.", slice_.name) for slice_ in self.slices]
         index = {kind: i for i, kind in enumerate(dict.fromkeys(kinds))}
         groups = np.array([index[kind] for kind in kinds], dtype=np.intp)
         return self._structured("kinds", groups)
@@ -201,6 +208,7 @@ class BlendSearch(SampleView):
         return self._structured("slices", np.arange(len(self.slices), dtype=np.intp))
 
     def _structured(self, kind: str, groups: NDArray[np.intp]) -> Blend:
+        """Return the best blend with weights of their own for every group of slices."""
         every = list(self.columns.parent_indices)
         best: Blend | None = None
         tries: list[tuple[list[int], float | None]] = [([i], None) for i in every]
@@ -217,11 +225,14 @@ class BlendSearch(SampleView):
 
     @cached_property
     def blends(self) -> tuple[Blend, ...]:
-        """The blends worth spelling out, simplest first: one more only if it says much more."""
-        out = [self.constant]
+        """The blends whose weights are worth writing, simplest first.
+
+        One with weights for more groups only if it reproduces much more.
+        """
+        worthwhile = [self.constant]
         best = self.constant.share
         if self.free is not None and self.free.share > best + STRUCTURE_LEAST_GAIN:
-            out.append(self.free)
+            worthwhile.append(self.free)
             best = self.free.share
         # Weights of their own for every slice say whether anything less can help.
         if (
@@ -232,23 +243,23 @@ class BlendSearch(SampleView):
             for name in ("modular", "componentwise", "layered", "by_kind", "slicewise"):
                 blend: Blend = getattr(self, name)
                 if blend.share > best + STRUCTURE_LEAST_GAIN:
-                    out.append(blend)
+                    worthwhile.append(blend)
                     best = blend.share
                 if best >= FLOAT32_LEAST_SHARE:
                     break
         # Those in between have served their purpose: to show that more is needed.
         return tuple(
-            self._refined(blend) if place in (0, len(out) - 1) else blend
-            for place, blend in enumerate(out)
+            self._refined(blend) if place in (0, len(worthwhile) - 1) else blend
+            for place, blend in enumerate(worthwhile)
         )
 
     def cells(self, groups: NDArray[np.intp]) -> tuple[Floats, Floats, Floats]:
-        """Return the parents' weights by group of slices, as the cells have them.
+        """Return the parents' weights that most cells admit, by group of slices.
 
         With each come half the width of its plateau, in which no weight is admitted by fewer cells,
-        and the share of cells that admit it, all (G, parents): each weight with the others held at
-        those of the best blend. A peak at 0 or 1 says that elements are copies, one that few narrow
-        cells admit says nothing: there the first two are NaN.
+        and the share of cells that admit it. All are (G, parents). Each weight is searched for with
+        the others held at those of the best blend. A peak at 0 or 1 says that elements are copies,
+        one that few narrow cells admit says nothing: there the first two are NaN.
         """
         count = int(groups.max(initial=-1)) + 1
         weights = np.full((count, len(self.columns.parents)), np.nan)
@@ -261,37 +272,38 @@ class BlendSearch(SampleView):
         for i in range(len(self.columns.parents)):
             if not np.any(held[:, 1 + i] != 0.0):
                 continue
-            found = peaks(self.sample, held, 1 + i, groups, dtype=self.cell_dtype)
-            share = np.where(found.intervals[:, 1] >= LEAST_NARROW, found.narrow, found.share)
-            is_copy = np.minimum(np.abs(found.weight), np.abs(found.weight - 1.0)) < COPY_DISTANCE
+            peak = peaks(self.sample, held, 1 + i, groups, dtype=self.cell_dtype)
+            share = np.where(peak.intervals[:, 1] >= LEAST_NARROW, peak.narrow, peak.share)
+            is_copy = np.minimum(np.abs(peak.weight), np.abs(peak.weight - 1.0)) < COPY_DISTANCE
             said = (share >= CELLS_LEAST_SHARE) & ~is_copy
-            weights[:, i] = np.where(said, found.weight, np.nan)
-            half_widths[:, i] = np.where(said, found.half_width, np.nan)
+            weights[:, i] = np.where(said, peak.weight, np.nan)
+            half_widths[:, i] = np.where(said, peak.half_width, np.nan)
             shares[:, i] = share
         return weights, half_widths, shares
 
     def scales(self, column: int) -> tuple[Floats, Floats, Floats]:
-        """Return what each slice is as a multiple of a checkpoint's, as the cells have it.
+        """Return the multiple of a checkpoint's slice that most cells of the child's admit.
 
-        (S,) each: the factor, half the width of its plateau, and the share of cells that admit it.
+        (S,) each: the multiple, half the width of its plateau, and the share of cells that admit
+        it. ``column`` is that of the checkpoint.
         """
         sample = self.sample_from(column)
         weights = np.zeros((len(self.slices), self.sample.columns - 1))
         groups = np.arange(len(self.slices), dtype=np.intp)
-        found = peaks(sample, weights, 0, groups, dtype=self.cell_dtype)
-        share = np.where(found.intervals[:, 1] >= LEAST_NARROW, found.narrow, found.share)
-        return 1.0 + found.weight, found.half_width, share
+        peak = peaks(sample, weights, 0, groups, dtype=self.cell_dtype)
+        share = np.where(peak.intervals[:, 1] >= LEAST_NARROW, peak.narrow, peak.share)
+        return 1.0 + peak.weight, peak.half_width, share
 
     @cached_property
     def effective(self) -> Mapping[str, float] | None:
-        """What each checkpoint weighs in a blend whose arithmetic rounds more than once.
+        """Weights by checkpoint, the base last, of a blend whose arithmetic rounds more than once.
 
         Weighted least squares: such arithmetic moves the weights that cells show by thousandths,
         but adds noise of no direction. Elements weigh by their unit in the last place, or by the
         median one: those near zero would decide alone. ``None`` where float32 arithmetic reproduces
         either everything or next to nothing.
         """
-        shares = [each.share for each in self.blends if each.kind == "constant"]
+        shares = [blend.share for blend in self.blends if blend.kind == "constant"]
         if not BF16_LEAST_SHARE <= max(shares) < FLOAT32_LEAST_SHARE:
             return None
         best = self.blends[0] if shares[0] == max(shares) else self.blends[1]
@@ -305,20 +317,20 @@ class BlendSearch(SampleView):
             x[:, 1:] -= x[:, :1].copy()
             x /= np.maximum(ulp, least)[:, None]
             gram += np.einsum("ni,nj->ij", x, x)
-        found = fit(gram[None], [0, *axes]).weights[0]
-        if not np.isfinite(found).all():
+        fitted = fit(gram[None], [0, *axes]).weights[0]
+        if not np.isfinite(fitted).all():
             return None
-        out = {self.columns.names[i]: float(x) for i, x in zip(axes, found[1:], strict=True)}
-        return {**out, self.columns.base: 1.0 + float(found[0]) - sum(out.values())}
+        weights = {self.columns.names[i]: float(x) for i, x in zip(axes, fitted[1:], strict=True)}
+        return {**weights, self.columns.base: 1.0 + float(fitted[0]) - sum(weights.values())}
 
 
-def module_of(each: Slice) -> str:
+def module_of(slice_: Slice) -> str:
     """Return what follows the layer in a slice's name, or all of a name without one.
 
     It is what the filters of merge configurations are about: ``self_attn``, ``mlp``.
     """
-    parts = each.name.split(".")
-    number = str(each.layer)
-    if each.layer is None or number not in parts[:-1]:
-        return each.name
+    parts = slice_.name.split(".")
+    number = str(slice_.layer)
+    if slice_.layer is None or number not in parts[:-1]:
+        return slice_.name
     return parts[parts.index(number) + 1]

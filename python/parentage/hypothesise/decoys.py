@@ -1,4 +1,4 @@
-"""What recipes reach with decoys in place of their parents."""
+"""The share of a sample that a recipe reproduces with decoys in place of its parents."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def decoy_share(recipe: Recipe, estimates: SampleEstimates) -> float:
     offered.
     """
     programs = []
-    ours = [each.name for each in recipe.ingredients if each.name != estimates.columns.base]
-    for name in ours:
+    parents = [x.name for x in recipe.ingredients if x.name != estimates.columns.base]
+    for name in parents:
         column = estimates.columns[name]
         programs.append(
             compile_recipe(
@@ -36,6 +36,6 @@ def decoy_share(recipe: Recipe, estimates: SampleEstimates) -> float:
         return estimates.copied
     best = 0.0
     for first in range(0, len(programs), BATCH):
-        found = estimates.sample.replay(programs[first : first + BATCH])
-        best = max(best, float(found.share.max()))
+        counts = estimates.sample.replay(programs[first : first + BATCH])
+        best = max(best, float(counts.share.max()))
     return best

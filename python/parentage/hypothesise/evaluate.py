@@ -1,4 +1,4 @@
-"""Recipes carried out on a sample, and what they reproduce of it."""
+"""Recipes replayed on a sample, and how many elements they reproduce of it."""
 
 from __future__ import annotations
 
@@ -21,20 +21,23 @@ BATCH = 32
 def count_matches(
     recipes: Sequence[Recipe], sample: SearchSample, estimates: SampleEstimates
 ) -> list[MatchCounts]:
-    """Replay recipes on a sample, some at a time; returns a count for each."""
-    out: list[MatchCounts] = []
+    """Return what each recipe reproduces of a sample; some are replayed at a time."""
+    counts: list[MatchCounts] = []
     for first in range(0, len(recipes), BATCH):
         batch = recipes[first : first + BATCH]
-        found = sample.replay(
-            [compile_recipe(each, estimates.columns.indices, estimates.slices) for each in batch]
+        together = sample.replay(
+            [
+                compile_recipe(recipe, estimates.columns.indices, estimates.slices)
+                for recipe in batch
+            ]
         )
-        out.extend(
+        counts.extend(
             replace(
-                found,
-                reproduced=found.reproduced[:, [i]],
-                explained=found.explained[:, [i]],
-                mismatched=found.mismatched[:, [i]],
+                together,
+                reproduced=together.reproduced[:, [i]],
+                explained=together.explained[:, [i]],
+                mismatched=together.mismatched[:, [i]],
             )
             for i in range(len(batch))
         )
-    return out
+    return counts

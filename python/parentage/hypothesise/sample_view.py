@@ -1,4 +1,4 @@
-"""A search sample, and what its elements say of dtypes, copies and least squares."""
+"""A search sample of the child and its parents, with its dtypes, copies and least squares."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SEARCH = 1 << 16
 """Elements of each checkpoint that weights are searched on, before they are refined on more."""
 
 LEAST_GAIN_OVER_COPIES = 0.10
-"""Share, beyond what a copy of one checkpoint has, below which a search is not refined."""
+"""Share, beyond that of copies of one checkpoint, that a blend has to reproduce to be refined."""
 
 
 class SampleView:
@@ -45,7 +45,7 @@ class SampleView:
         self.columns = columns
 
     def whole(self, index: int, columns: Sequence[int], most: int | None = None) -> Floats:
-        """Return all elements of a slice, or the first, of some checkpoints and the child.
+        """Return all elements of a slice, or the first ``most``, of some checkpoints and the child.
 
         (elements, columns + 1), the child's last.
         """
@@ -60,7 +60,7 @@ class SampleView:
         return options.backend.elements(plan, 0, 1, threads=options.threads, io=options.io)
 
     def cells_of(self, values: Floats) -> tuple[Floats, Floats]:
-        """Return how far the rounding cells of values that the child stores reach down and up."""
+        """Return how far the rounding cells of stored values of the child reach down and up."""
         return half_cells(values, self.out_dtype)
 
     def sample_from(self, origin: int) -> SearchSample:
@@ -78,43 +78,47 @@ class SampleView:
         for i in range(1, count + 1):
             change[i, i] = 1.0
         gram = self.sample.gram.total
-        out: Floats = np.einsum("ik,skl,jl->sij", change, gram, change)
-        return out
+        raw: Floats = np.einsum("ik,skl,jl->sij", change, gram, change)
+        return raw
 
     @cached_property
     def energy(self) -> Floats:
-        """(S,) the energy of rounding to :attr:`out_dtype` of the sampled elements."""
+        """(S,) sum of squared errors to be expected of rounding the sample to :attr:`out_dtype`."""
         factor = 4.0 ** max((digits_of(self._stored) or 0) - (digits_of(self.out_dtype) or 0), 0)
-        out: Floats = self.sample.gram.energy * factor
-        return out
+        energy: Floats = self.sample.gram.energy * factor
+        return energy
 
     def floors(self, residual: Floats) -> float:
-        """Return the root of residual energies of all slices, in units of the rounding."""
+        """Return the root of the residual energies (S,) of all slices, in units of rounding."""
         energy = float(self.energy.sum())
         return float(np.sqrt(residual.sum() / energy)) if energy > 0 else float("inf")
 
     @cached_property
     def _stored(self) -> str:
-        floats = [each for each in self.slices if digits_of(each.dtype) is not None]
-        return max(floats, key=lambda each: each.elements).dtype if floats else "BF16"
+        """The floating-point dtype of the child's largest slice; bf16 if there is none."""
+        floats = [slice_ for slice_ in self.slices if digits_of(slice_.dtype) is not None]
+        return max(floats, key=lambda slice_: slice_.elements).dtype if floats else "BF16"
 
     @cached_property
     def out_dtype(self) -> str:
-        """The dtype whose rounding the child's floating-point slices have."""
-        floats = [each for each in self.slices if digits_of(each.dtype) is not None]
+        """The dtype whose rounding the child's floating-point slices have.
+
+        It is narrower than the one they are stored in where all sampled values would fit in it.
+        """
+        floats = [slice_ for slice_ in self.slices if digits_of(slice_.dtype) is not None]
         if not floats:
-            return next((each.dtype for each in self.slices), "BF16")
-        stored = max(floats, key=lambda each: each.elements).dtype
+            return next((slice_.dtype for slice_ in self.slices), "BF16")
+        stored = max(floats, key=lambda slice_: slice_.elements).dtype
         if stored not in ("F32", "F64"):
             return stored
-        rows = [i for i, each in enumerate(self.slices) if each.dtype == stored]
+        rows = [i for i, slice_ in enumerate(self.slices) if slice_.dtype == stored]
         used = int(self.sample.gram.precision[rows].max())
         return narrowest(used)
 
     @property
     def cell_dtype(self) -> str | None:
-        """The dtype that cells are taken of, if it is not the stored one."""
-        stored = {each.dtype for each in self.slices}
+        """The dtype whose rounding cells are taken, if it is not the stored one."""
+        stored = {slice_.dtype for slice_ in self.slices}
         return None if stored <= {self.out_dtype} else self.out_dtype
 
     @cached_property
@@ -127,11 +131,14 @@ class SampleView:
 
     @property
     def copied_beyond(self) -> float:
-        """The share that a blend has to exceed to be worth more than a look."""
+        """The share that a blend has to reproduce to be searched further."""
         return min(self.copied + LEAST_GAIN_OVER_COPIES, 0.9)
 
     def share(self, weights: Floats, sample: SearchSample | None = None) -> float:
-        """Return the share of elements that weights (S, columns - 1) reproduce in float32."""
+        """Return the share of elements that a blend reproduces in float32.
+
+        ``weights`` are (S, columns - 1); ``sample`` is :attr:`small` by default.
+        """
         program = Program(len(self.slices))
         base = program.column(0)
         total = base
@@ -150,7 +157,7 @@ class SampleView:
         columns = self.sample.columns
         gram = np.zeros((count, columns, columns))
         np.add.at(gram, groups, self.sample.gram.total)
-        out = np.zeros((count, columns - 1))
-        found = fit(gram, axes).weights
-        out[:, axes] = np.where(np.isnan(found), 0.0, found)
-        return out
+        weights = np.zeros((count, columns - 1))
+        fitted = fit(gram, axes).weights
+        weights[:, axes] = np.where(np.isnan(fitted), 0.0, fitted)
+        return weights

@@ -10,9 +10,9 @@ from parentage.hypothesise.evaluate import count_matches
 from parentage.hypothesise.recognise.masks.bands import bands_of
 from parentage.hypothesise.recognise.masks.chance import ranks
 from parentage.hypothesise.recognise.masks.interpreted import outcomes
-from parentage.hypothesise.recognise.masks.mixture import EXPLAINED, applies
+from parentage.hypothesise.recognise.masks.mixture import EXPLAINED, is_unexplained
 from parentage.hypothesise.recognise.masks.recipes import SEPARATE
-from parentage.hypothesise.recognise.masks.trials import changed, worthwhile
+from parentage.hypothesise.recognise.masks.trials import beats_decoys, share_of_changed
 from parentage.hypothesise.recognise.masks.view import View
 from parentage.hypothesise.recognise.recogniser import Recogniser
 from parentage.methods import arcee_fusion
@@ -38,7 +38,7 @@ def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
 
     And only if those displacements are the larger ones.
     """
-    if not applies(estimates):
+    if not is_unexplained(estimates):
         return
     for arithmetic in arcee_fusion.ARITHMETICS:
         for name in estimates.columns.parents:
@@ -51,7 +51,7 @@ def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
                 arithmetic,
                 estimates.out_dtype,
             )
-            if is_fused(estimates, recipe) and worthwhile(estimates, recipe):
+            if is_fused(estimates, recipe) and beats_decoys(estimates, recipe):
                 yield recipe
                 return
 
@@ -60,7 +60,7 @@ def is_fused(estimates: SampleEstimates, recipe: Recipe) -> bool:
     """Return whether a child has large displacements of the parent, and no others."""
     # A look at a part of the sample, before masks are.
     share = float(count_matches([recipe], estimates.small, estimates)[0].share[0])
-    if changed(estimates, share) < EXPLAINED:
+    if share_of_changed(estimates, share) < EXPLAINED:
         return False
     view = View(estimates, estimates.sample, recipe.arithmetic)
     is_base, is_parent = outcomes(estimates, view, recipe)

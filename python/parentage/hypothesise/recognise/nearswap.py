@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.hypothesise.recognise.masks.mixture import applies
-from parentage.hypothesise.recognise.masks.trials import best_of, worthwhile
-from parentage.hypothesise.recognise.masks.view import View, deepest
+from parentage.hypothesise.recognise.masks.mixture import is_unexplained
+from parentage.hypothesise.recognise.masks.trials import beats_decoys, best_of
+from parentage.hypothesise.recognise.masks.view import View, deepest_overlap
 from parentage.hypothesise.recognise.recogniser import Recogniser
 from parentage.methods import nearswap
 from parentage.recipe import Ingredient, Recipe
@@ -24,12 +24,12 @@ MET = 0.6
 
 def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     """Yield the distance at which most cells meet, for the parent towards which most do."""
-    if not applies(estimates):
+    if not is_unexplained(estimates):
         return
     for arithmetic in nearswap.ARITHMETICS:
         view = View(estimates, estimates.small, arithmetic)
         for axis, name in enumerate(estimates.columns.parents):
-            spelled = distances(view, axis)
+            written = distances(view, axis)
             candidates = [
                 Recipe(
                     "nearswap",
@@ -39,11 +39,11 @@ def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
                     arithmetic,
                     estimates.out_dtype,
                 )
-                for t in spelled
+                for t in written
             ]
             if candidates:
                 best = best_of(estimates, candidates)
-                if worthwhile(estimates, best):
+                if beats_decoys(estimates, best):
                     yield best
                     return
 
@@ -60,7 +60,7 @@ def distances(view: View, axis: int) -> list[float]:
     if open_.sum() < 50:
         return []
     none = np.zeros(int(open_.sum()), np.intp)
-    middle, half, depth = deepest(low[open_], high[open_], none, 1)
+    middle, half, depth = deepest_overlap(low[open_], high[open_], none, 1)
     if depth[0] < MET * len(none):
         return []
     t, slack = float(middle[0]), float(half[0])

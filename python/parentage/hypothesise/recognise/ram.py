@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.hypothesise.evaluate import count_matches
-from parentage.hypothesise.recognise.masks.mixture import EXPLAINED, applies
-from parentage.hypothesise.recognise.masks.trials import changed, ordered
+from parentage.hypothesise.recognise.masks.mixture import EXPLAINED, is_unexplained
+from parentage.hypothesise.recognise.masks.trials import in_best_order, share_of_changed
 from parentage.hypothesise.recognise.recogniser import Recogniser
 from parentage.hypothesise.recognise.sce import subsets
 from parentage.methods import ram
@@ -31,14 +31,14 @@ def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
 
     best = searched(estimates, made)
     if best is not None:
-        yield ordered(estimates, best)
+        yield in_best_order(estimates, best)
 
 
 def searched(
     estimates: SampleEstimates, made: Callable[[Sequence[str], str], Recipe]
 ) -> Recipe | None:
     """Return the recipe of a set of parents that reproduces nearly all of a part of the sample."""
-    if len(estimates.columns.parents) < 2 or not applies(estimates):
+    if len(estimates.columns.parents) < 2 or not is_unexplained(estimates):
         return None
     candidates = [
         made([estimates.columns.parents[i] for i in axes], arithmetic)
@@ -49,7 +49,7 @@ def searched(
         float(each.share[0]) for each in count_matches(candidates, estimates.small, estimates)
     ]
     best = int(np.argmax(shares))
-    return candidates[best] if changed(estimates, shares[best]) >= EXPLAINED else None
+    return candidates[best] if share_of_changed(estimates, shares[best]) >= EXPLAINED else None
 
 
 RECOGNISER = Recogniser(estimate)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.checkpoint import to_bf16
-from parentage.hypothesise.recognise.masks.mixture import applies
+from parentage.hypothesise.recognise.masks.mixture import is_unexplained
 from parentage.hypothesise.recognise.masks.scales import table
-from parentage.hypothesise.recognise.masks.trials import best_of, ordered
-from parentage.hypothesise.recognise.masks.view import View, deepest
+from parentage.hypothesise.recognise.masks.trials import best_of, in_best_order
+from parentage.hypothesise.recognise.masks.view import View, deepest_overlap
 from parentage.hypothesise.recognise.ram import searched
 from parentage.hypothesise.recognise.recogniser import Recogniser
 from parentage.methods import ram, ramplus_tl
@@ -30,7 +30,7 @@ WINDOW = (1.0, 2.0)
 
 def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     """Yield the recipe of the parents that reproduce most, if that is nearly all."""
-    if len(estimates.columns.parents) < 2 or not applies(estimates):
+    if len(estimates.columns.parents) < 2 or not is_unexplained(estimates):
         return
     # Float32 files show factors to the last bit, and those take all elements.
     sample = estimates.sample if estimates.out_dtype == "F32" else estimates.small
@@ -56,7 +56,7 @@ def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
         with_factors(estimates, view, best, by_counts(view, counts, alone)),
         with_factors(estimates, view, best, by_cells(view, deltas, alone)),
     ]
-    yield ordered(estimates, best_of(estimates, candidates))
+    yield in_best_order(estimates, best_of(estimates, candidates))
 
 
 def counted(deltas: Floats, arithmetic: str) -> tuple[Bools, Bools]:
@@ -98,7 +98,9 @@ def by_cells(view: View, deltas: Floats, alone: Bools) -> Floats:
         one, two = view.low[rows] / delta[rows], view.high[rows] / delta[rows]
         low, high = np.minimum(one, two), np.maximum(one, two)
         near = (high > WINDOW[0]) & (low < WINDOW[1]) & (high - low < 0.1)
-        middle, _, depth = deepest(low[near], high[near], view.owner[rows[near]], view.slices)
+        middle, _, depth = deepest_overlap(
+            low[near], high[near], view.owner[rows[near]], view.slices
+        )
         out[i] = np.where(depth >= 3, middle, out[i])
     return out
 

@@ -35,18 +35,20 @@ def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
         return
     for columns, weights in sets(estimates, raw_fit, 0, (2,)):
         pair = (columns[0], columns[1])
-        found, widths, known = located(estimates, pair, weights, raw=True)
+        pair_weights, widths, known = located(estimates, pair, weights, raw=True)
         _, cosine = cosines(estimates.raw_gram, pair)
         angle = cosine[:, 0, 1]
         # The steeper of the two weights tells t best.
-        t = interpolation(angle, np.clip(found[:, 1], -1.0, 2.0))
+        t = interpolation(angle, np.clip(pair_weights[:, 1], -1.0, 2.0))
         known &= np.isfinite(t)
         slack = 1e-4 if estimates.sample.is_whole else 2e-3
         setting = estimates.describe(t, np.maximum(16.0 * widths, slack), known)
         values = setting_values(estimates, setting)
         predicted = slerp_weights(angle, values)
         fitted = (
-            predicted if estimates.sample.is_whole else np.where(known[:, None], found, predicted)
+            predicted
+            if estimates.sample.is_whole
+            else np.where(known[:, None], pair_weights, predicted)
         )
         names = [estimates.columns.names[i] for i in pair]
         yield Recipe(
@@ -61,10 +63,10 @@ def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
 
 
 def _linear(estimates: SampleEstimates) -> Iterator[Recipe]:
-    """Yield the same between relatives so close that slerp is linear."""
-    for spelling in estimates.spellings():
-        names = [name for name, weight in spelling.weights.items() if weight != 0.0]
-        if len(names) != 2 or not spelling.normalized:
+    """Yield interpolations between relatives so close that slerp is linear, from linear weights."""
+    for form in estimates.written_weights():
+        names = [name for name, weight in form.weights.items() if weight != 0.0]
+        if len(names) != 2 or not form.normalized:
             continue
         one, two = (estimates.columns[name] for name in names)
         _, cosine = cosines(estimates.raw_gram, (one, two))
@@ -74,7 +76,7 @@ def _linear(estimates: SampleEstimates) -> Iterator[Recipe]:
                     "slerp",
                     (Ingredient(first), Ingredient(second)),
                     first,
-                    {"t": spelling.weights[second]},
+                    {"t": form.weights[second]},
                     "float32",
                     estimates.out_dtype,
                 )
