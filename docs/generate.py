@@ -3,7 +3,8 @@
     python docs/generate.py            # write
     python docs/generate.py --check    # exit with 1 if a page is not what would be written
 
-``commands.md`` is written as a whole; other pages between ``<!-- NAME -->`` and ``<!-- /NAME -->``.
+``commands.md`` and ``rooms.md`` are written as a whole; other pages between ``<!-- NAME -->`` and
+``<!-- /NAME -->``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import importlib
 import inspect
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,20 +27,31 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 DOCS = Path(__file__).parent
+PACKAGE = DOCS.parent / "python" / "parentage"
 COMMANDS = """\
 # Commands
 
-What `parentage COMMAND --help` says, for every command. `parentage` and `python -m parentage` are the same.
-Results go to stdout, progress and messages to stderr. Exit status: 0 done, 1 error or a verdict named by
-`--fail-on`, 2 usage, 130 interrupted.
+What `parentage COMMAND --help` says, for every command. `parentage` and `python -m parentage` are
+the same. Results go to stdout, progress and messages to stderr. Exit status: 0 done, 1 error or a
+verdict named by `--fail-on`, 2 usage, 130 interrupted.
 
 <!-- Written by docs/generate.py; edit the help in python/parentage/cli instead. -->
+"""
+
+ROOMS = """\
+# What the rooms offer
+
+Each folder of `python/parentage/` is a room; what is here is what other rooms may import of it,
+from the ones that everything rests on to the ones that rest on others. These names may change;
+[those of the package](python.md) do not. [Develop](develop.md) says which room to look in.
+
+<!-- Written by docs/generate.py from the rooms' __init__.pyi. -->
 """
 
 
 def commands() -> str:
     """Return the page of all commands."""
-    context = click.Context(cli, info_name="parentage")
+    context = click.Context(cli, info_name="parentage", **cli.context_settings)
     parts = [COMMANDS]
     for name in cli.list_commands(context):
         command = cli.get_command(context, name)
@@ -69,7 +82,7 @@ def thresholds() -> str:
     tree = ast.parse(inspect.getsource(thresholds_module))
     (body,) = (node.body for node in tree.body if isinstance(node, ast.ClassDef))
     notes = {}
-    for field, note in zip(body, body[1:], strict=False):
+    for field, note in pairwise(body):
         if isinstance(field, ast.AnnAssign) and isinstance(note, ast.Expr):
             assert isinstance(field.target, ast.Name)
             notes[field.target.id] = inspect.cleandoc(ast.literal_eval(note.value))
@@ -111,16 +124,30 @@ def rooms() -> str:
     )
 
 
+def offers() -> str:
+    """Return the page of what the rooms offer one another, in the order of imports."""
+    parts = [ROOMS]
+    for name in reversed(contract()):
+        module = importlib.import_module(f"parentage.{name}")
+        parts.append(f"## {name}\n\n{_plain((inspect.getdoc(module) or '').split(chr(10))[0])}\n")
+        stub = PACKAGE / name / "__init__.pyi"
+        if name not in ("cli", "bench") and stub.is_file():
+            names = dict.fromkeys(re.findall(r"import (\w+) as", stub.read_text("utf-8")))
+            parts += [f"::: parentage.{name}.{each}\n" for each in names]
+    return "\n".join(parts)
+
+
 def contract() -> list[str]:
-    """Return the rooms in the order of pyproject's contract; what is above imports what is below."""
+    """Return the rooms in the order of pyproject's contract: each imports what is below it."""
     text = (DOCS.parent / "pyproject.toml").read_text("utf-8")
     found = re.search(r"^layers = \[(.*?)\]", text, re.MULTILINE | re.DOTALL)
     assert found is not None
     names = re.findall(r'"([^"]+)"', found[1])
     # A name in brackets is a room that may be missing.
-    package = DOCS.parent / "python" / "parentage"
     names = [name.strip("()") for name in names]
-    return [name for name in names if (package / name).is_dir() or (package / f"{name}.py").is_file()]
+    return [
+        name for name in names if (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file()
+    ]
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -148,13 +175,13 @@ PARTS = {
 
 def pages() -> dict[str, str]:
     """Return the pages as they should be, by name."""
-    found = {"commands.md": commands()}
+    found = {"commands.md": commands(), "rooms.md": offers()}
     for page, parts in PARTS.items():
         text = (DOCS / page).read_text("utf-8")
         for name, write in parts.items():
-            pattern = re.compile(rf"(<!-- {name} -->\n\n).*?(\n<!-- /{name} -->)", re.DOTALL)
+            pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
             assert pattern.search(text), f"{page} has no part {name}"
-            new = write()
+            new = f"\n{write()}\n"
             text = pattern.sub(lambda part, new=new: part[1] + new + part[2], text)
         found[page] = text
     return found
