@@ -33,7 +33,8 @@ COMMANDS = """\
 
 What `parentage COMMAND --help` says, for every command. `parentage` and `python -m parentage` are
 the same. Results go to stdout, progress and messages to stderr. Exit status: 0 done, 1 error or a
-verdict named by `--fail-on`, 2 usage, 130 interrupted.
+verdict named by `--fail-on`, 2 usage, 130 interrupted. `--version` and `-h` say what they say
+everywhere.
 
 <!-- Written by docs/generate.py; edit the help in python/parentage/cli instead. -->
 """
@@ -66,15 +67,33 @@ def _command(command: click.Command, context: click.Context) -> str:
     for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
         if paragraph.startswith("\b\n"):
             title, *rest = paragraph.removeprefix("\b\n").split("\n")
-            lines += [title, "", "```text", *(line.removeprefix("  ") for line in rest), "```", ""]
+            lines += [title, "", "```sh", *_examples(rest), "```", ""]
         else:
             lines += [_plain(paragraph), ""]
-    rows = []
-    for parameter in command.get_params(context):
-        found = parameter.get_help_record(context)
-        if found is not None:
-            rows.append((f"`{found[0]}`", _cell(found[1])))
+    options = [each for each in command.params if isinstance(each, click.Option)]
+    rows = [(f"`{_names(each)}`", _cell(_meaning(each))) for each in options]
     return "\n".join(lines) + "\n" + _table(("option", "meaning"), rows)
+
+
+def _examples(lines: list[str]) -> list[str]:
+    """Return commands, and what stands before each as a comment."""
+    lines = [line.strip() for line in lines]
+    return [line if line.startswith("parentage ") else f"# {line}" for line in lines]
+
+
+def _names(option: click.Option) -> str:
+    """Return an option's names and what it takes; click's own text differs between versions."""
+    names = ", ".join(sorted(option.opts, key=len))
+    if option.is_flag:
+        return names
+    if isinstance(option.type, click.Choice) and option.metavar is None:
+        return f"{names} {', '.join(option.type.choices)}"
+    return f"{names} {option.metavar or 'N'}"
+
+
+def _meaning(option: click.Option) -> str:
+    is_told = option.show_default and not option.is_flag and option.default is not None
+    return f"{option.help or ''} [default: {option.default}]" if is_told else option.help or ""
 
 
 def thresholds() -> str:
@@ -152,7 +171,7 @@ def contract() -> list[str]:
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     head = list(head)
-    lines = [head, ["---"] * len(head), *rows]
+    lines = [head, ["---" for _ in head], *rows]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 

@@ -369,6 +369,15 @@ def test_every_command_verdict_rule_and_threshold_has_its_place():
         assert f"`{name}`" in verdicts
 
 
+def test_numbers_in_rules_are_the_thresholds():
+    kinds = (DOCS / "verdicts.md").read_text("utf-8").partition("## Levels")[0]
+    found = re.findall(r"([\d.]+)( %)? \(`(\w+)`\)", kinds)
+    assert len(found) > 10
+    for number, is_percent, name in found:
+        value = float(number) / 100 if is_percent else float(number)
+        assert value == pytest.approx(getattr(Thresholds(), name)), name
+
+
 def test_every_public_name_is_in_the_reference():
     page = (DOCS / "python.md").read_text("utf-8")
     for name in parentage.__all__:
