@@ -238,6 +238,7 @@ def _weights_of_bf16(unweighted: _Unweighted, means: Sequence[float]) -> list[fl
     """
 
     def mismatched(weights: Sequence[float], axis: int) -> int:
+        """Return the mismatches with the best scales of a parent near to those that weights say."""
         scales = [to_bf16(scale) for scale in _scales_of(unweighted.mixture, weights)]
         step = np.ldexp(1.0, np.frexp(scales[axis])[1] - 8)
         trials = [
