@@ -1,4 +1,4 @@
-"""Blends of parents that the rounding cells of a sample admit, and in which slices weights differ."""
+"""Blends of parents that the rounding cells of a sample admit: one for all slices, or several."""
 
 from __future__ import annotations
 

@@ -312,8 +312,8 @@ def locate(
     the peak of its spectrum with the others held. Windows shrink with the steps made. ``reach``
     bounds the first step; by default all of :data:`WINDOW` is searched for a single column. A
     search that has found next to nothing after two rounds is given up; one that has found something
-    ends with steps of all columns together (:func:`refine_inside_cells`), since
-    what cells admit may be a ridge between the axes.
+    ends with steps of all columns together (:func:`refine_inside_cells`), since what cells admit
+    may be a ridge between the axes.
     """
     weights = np.where(np.isnan(start), 0.0, start).astype(np.float64)
     weights[:, ~np.isin(np.arange(weights.shape[1]), axes)] = 0.0

@@ -57,8 +57,8 @@ def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
 
 
 def is_fused(estimates: SampleEstimates, recipe: Recipe) -> bool:
-    """Return whether a child has large displacements of the parent, and no others."""
-    # A look at a part of the sample, before masks are.
+    """Return whether the child has the larger displacements of the parent, and no others."""
+    # A part of the sample is tried first, before masks are told.
     share = float(count_matches([recipe], estimates.small, estimates)[0].share[0])
     if share_of_changed(estimates, share) < EXPLAINED:
         return False
@@ -74,7 +74,7 @@ def is_fused(estimates: SampleEstimates, recipe: Recipe) -> bool:
         return False
     # A threshold of the slice would say the same, and more.
     bands = bands_of(np.abs(delta), told & is_parent, told & is_base, view, is_capped=True)
-    if sum(each.errors for each in bands) <= SEPARATE * float(told.sum()):
+    if sum(band.errors for band in bands) <= SEPARATE * float(told.sum()):
         return False
     rank = ranks(np.abs(delta), view.rows)
     return float(rank[told & is_parent].mean() - rank[told & is_base].mean()) > LIFT

@@ -41,7 +41,7 @@ def length(slice_: Slice, axis: int) -> int:
 
 
 def vectors(slice_: Slice, values: Floats, axis: int) -> Floats:
-    """Return the elements of a slice, (elements, columns), by vector: (vectors, length, columns)."""
+    """Return a slice's elements (elements, columns) by vector: (vectors, length, columns)."""
     columns = values.shape[1]
     if len(slice_.shape) < 2:
         return values[None]

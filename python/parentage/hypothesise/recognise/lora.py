@@ -197,6 +197,7 @@ def factors(
         b = _least_squares(a.T, middle.T, half.T).T
 
     def distance() -> float:
+        """Return the largest distance of the product from the middle of a cell."""
         return float(np.abs((a @ b - middle) / half).max())
 
     largest, close = distance(), FARTHEST

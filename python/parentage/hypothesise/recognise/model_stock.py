@@ -30,11 +30,17 @@ if TYPE_CHECKING:
     from parentage.support import Floats
 
 LEAST_PRODUCT = 1e-6
-"""What the product of two norms is taken for, at least: mergekit's."""
+"""Least product of two norms, as in mergekit: smaller ones are replaced by it."""
+
+NEAR = 0.05
+"""Largest mean distance between least-squares weights and those that the angles predict."""
 
 
 def ratio(gram: Floats, columns: Sequence[int]) -> Floats:
-    """Return t (S,): n c / (1 + (n - 1) c) with c the mean cosine between displacements."""
+    """Return t (S,) = n c / (1 + (n - 1) c), where c is the mean cosine between n displacements.
+
+    ``gram`` is (S, columns, columns).
+    """
     part = gram[:, columns][:, :, columns]
     norms = np.sqrt(np.diagonal(part, axis1=1, axis2=2))
     count = len(columns)
@@ -45,12 +51,12 @@ def ratio(gram: Floats, columns: Sequence[int]) -> Floats:
     mean = np.mean(cosines, axis=0)
     below = 1.0 + (count - 1) * mean
     is_singular = np.abs(below) < 1e-6
-    out: Floats = np.where(is_singular, 0.0, count * mean / np.where(is_singular, 1.0, below))
-    return out
+    t: Floats = np.where(is_singular, 0.0, count * mean / np.where(is_singular, 1.0, below))
+    return t
 
 
 def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
-    """Yield the set of parents whose mean, so weighted, is near to what least squares finds."""
+    """Yield recipes for parents whose mean, weighted by t, is near to what least squares finds."""
     every = estimates.columns.parent_indices
     for columns, weights in sets(estimates, displaced_fit, 1, range(2, 1 + len(every))):
         t = ratio(estimates.sample.gram.total, columns)
@@ -74,21 +80,21 @@ def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
 
 
 def _by_row(estimates: SampleEstimates) -> Iterator[Recipe]:
-    """Yield the set of parents whose means, weighted row by row, cells of one tensor admit."""
+    """Yield recipes for parents whose means, weighted row by row, the cells of one tensor admit."""
     index = telling(estimates)
     if index is None or not worth_it(estimates):
         return
     parents = estimates.columns.parent_indices
-    found: list[tuple[float, tuple[int, ...]]] = []
+    shares: list[tuple[float, tuple[int, ...]]] = []
     for size in range(2, 1 + len(parents)):
         for columns in combinations(parents, size):
             values = estimates.whole(index, (0, *columns))
-            each = estimates.slices[index]
+            slice_ = estimates.slices[index]
             base, child = values[:, 0], values[:, -1]
-            t = np.repeat(_ratios(each, values), length(each, ROWS))
+            t = np.repeat(_ratios(slice_, values), length(slice_, ROWS))
             predicted = t * values[:, 1:-1].mean(axis=1) + (1.0 - t) * base
-            found.append((admitted(estimates, child, predicted), columns))
-    share, columns = max(found, default=(0.0, ()))
+            shares.append((admitted(estimates, child, predicted), columns))
+    share, columns = max(shares, default=(0.0, ()))
     if share < SEEN:
         return
     matrices = dict(by_slice(estimates, (0, *columns), _ratios, ROWS))
@@ -104,19 +110,18 @@ def _by_row(estimates: SampleEstimates) -> Iterator[Recipe]:
         )
 
 
-def _ratios(each: Slice, values: Floats) -> Floats:
-    """Return t by row of a slice, of elements of the base, the parents and the child."""
+def _ratios(slice_: Slice, values: Floats) -> Floats:
+    """Return t (rows,) of a slice.
+
+    ``values`` (elements, columns) are those of the base, the parents and the child.
+    """
     displaced = values[:, 1:-1] - values[:, :1]
-    gram = products(each, displaced, ROWS)
+    gram = products(slice_, displaced, ROWS)
     return ratio(gram, range(displaced.shape[1]))
 
 
-NEAR = 0.05
-"""Most mean distance between least-squares weights and those that the angles predict."""
-
-
 def refine(estimates: SampleEstimates, recipe: Recipe) -> Recipe:
-    """Move t of every slice to where the fewest elements mismatch."""
+    """Return the recipe with t of every slice moved to where the fewest elements mismatch."""
     return climb(estimates, recipe, ("t",)) if recipe.fitted else recipe
 
 

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from parentage.hypothesise.estimates import SampleEstimates
 
 MET = 0.6
-"""Least share of cells that meet in one distance."""
+"""Least share of cells that admit one distance."""
 
 
 def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
-    """Yield the distance at which most cells meet, for the parent towards which most do."""
+    """Yield a recipe for the first parent towards which most elements moved by one distance."""
     if not is_unexplained(estimates):
         return
     for arithmetic in nearswap.ARITHMETICS:
@@ -49,7 +49,7 @@ def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
 
 
 def distances(view: View, axis: int) -> list[float]:
-    """Return distances that may have been meant, none if there is no one that most cells admit."""
+    """Return distances as they may have been written; none if most cells do not admit the same."""
     delta = view.deltas[axis]
     rows = np.flatnonzero(view.moved & (delta != 0.0))
     sign = np.sign(delta[rows])
@@ -65,14 +65,14 @@ def distances(view: View, axis: int) -> list[float]:
         return []
     t, slack = float(middle[0]), float(half[0])
     tolerances = [slack, 1e-4 * t, 1e-3 * t, 1e-2 * t, 3e-2 * t]
-    out = []
+    written = []
     for tolerance in tolerances:
         for digits in range(1, 10):
             near = round(t, digits)
             if near > 0.0 and abs(near - t) <= tolerance:
-                out.append(near)
+                written.append(near)
                 break
-    return list(dict.fromkeys([*out, t]))
+    return list(dict.fromkeys([*written, t]))
 
 
 RECOGNISER = Recogniser(estimate)

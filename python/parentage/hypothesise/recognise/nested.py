@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from parentage.hypothesise.estimates import SampleEstimates
 
 NEAR = 3e-3
-"""Most distance of a short decimal from what the cells show, which the inner rounding moves."""
+"""Largest distance of a short decimal from the weight that cells admit, which the inner rounding
+moves."""
 
 
 def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
@@ -59,8 +60,8 @@ def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
 
 def _decimals(value: float) -> list[float]:
     """Return short decimals near a weight, the shortest first."""
-    found = [round(value, digits) for digits in (1, 2, 3)]
-    near = [x for x in dict.fromkeys(found) if abs(x - value) <= NEAR and abs(x) > NEAR]
+    rounded = [round(value, digits) for digits in (1, 2, 3)]
+    near = [x for x in dict.fromkeys(rounded) if abs(x - value) <= NEAR and abs(x) > NEAR]
     return near or [value]
 
 

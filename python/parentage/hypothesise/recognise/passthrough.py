@@ -27,7 +27,7 @@ COPIES = 0.99
 
 
 def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
-    """Yield the copies, if every sampled slice is one of some checkpoint's, or a multiple of it."""
+    """Yield the copies, if every sampled slice is that of some checkpoint, or a multiple of it."""
     sampled = estimates.sample.weight
     equal = estimates.sample.gram.equal[:, : 1 + len(estimates.columns.parents)] == sampled[:, None]
     held = sampled > 0
@@ -44,14 +44,14 @@ def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
             return
     # What was not sampled is taken to be of the most popular one.
     sources = {
-        each.name: estimates.columns.names[column if column >= 0 else popular[0]]
-        for each, column in zip(estimates.slices, chosen, strict=True)
+        slice_.name: estimates.columns.names[column if column >= 0 else popular[0]]
+        for slice_, column in zip(estimates.slices, chosen, strict=True)
     }
     used = tuple(name for name in estimates.columns.names if name in sources.values())
     moved = {
-        each.name: float(each.source_layer)
-        for each in estimates.slices
-        if each.source_layer is not None and each.source_layer != each.layer
+        slice_.name: float(slice_.source_layer)
+        for slice_ in estimates.slices
+        if slice_.source_layer is not None and slice_.source_layer != slice_.layer
     }
     parameters: dict[str, Setting | bool | str] = {}
     if np.any(scale != 1.0):
@@ -71,7 +71,10 @@ def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
 def _scaled(
     estimates: SampleEstimates, chosen: NDArray[np.intp], rest: NDArray[np.bool_]
 ) -> tuple[NDArray[np.intp], Floats]:
-    """Return (S,) columns, -1 where there is none, and (S,) factors, those of copies 1."""
+    """Return (S,) columns, -1 where there is none, and (S,) factors, those of copies 1.
+
+    ``chosen`` (S,) are the columns of copies, ``rest`` (S,) the slices to be found a column for.
+    """
     chosen, scale = chosen.copy(), np.ones(len(estimates.slices))
     columns = range(1 + len(estimates.columns.parents))
     near = np.array([_leaves_rounding(estimates, column) for column in columns])
@@ -93,11 +96,12 @@ def _leaves_rounding(estimates: SampleEstimates, column: int) -> NDArray[np.bool
     gram = estimates.raw_gram
     with np.errstate(divide="ignore", invalid="ignore"):
         left = gram[:, -1, -1] - gram[:, column, -1] ** 2 / gram[:, column, column]
-    out: NDArray[np.bool_] = left <= FLOORS**2 * estimates.energy
-    return out
+    is_rounding: NDArray[np.bool_] = left <= FLOORS**2 * estimates.energy
+    return is_rounding
 
 
 def _written(estimates: SampleEstimates, scale: Floats) -> Setting:
+    """Return factors (S,) as one number, or else as filters, or else by slice."""
     values = set(scale.tolist())
     if len(values) == 1:
         return float(values.pop())
@@ -105,7 +109,7 @@ def _written(estimates: SampleEstimates, scale: Floats) -> Setting:
     if filters is not None:
         return {"filters": filters}
     return {
-        "slices": {each.name: float(x) for each, x in zip(estimates.slices, scale, strict=True)}
+        "slices": {slice_.name: float(x) for slice_, x in zip(estimates.slices, scale, strict=True)}
     }
 
 

@@ -23,30 +23,34 @@ if TYPE_CHECKING:
 def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     """Yield the recipe of the parents that reproduce most, if that is nearly all."""
 
-    def made(names: Sequence[str], arithmetic: str) -> Recipe:
+    def recipe_of(names: Sequence[str], arithmetic: str) -> Recipe:
+        """Return the recipe of some parents."""
         ingredients = tuple(Ingredient(name) for name in names)
         return Recipe(
             "ram", ingredients, estimates.columns.base, {}, arithmetic, estimates.out_dtype
         )
 
-    best = searched(estimates, made)
+    best = best_parents(estimates, recipe_of)
     if best is not None:
         yield in_best_order(estimates, best)
 
 
-def searched(
-    estimates: SampleEstimates, made: Callable[[Sequence[str], str], Recipe]
+def best_parents(
+    estimates: SampleEstimates, recipe_of: Callable[[Sequence[str], str], Recipe]
 ) -> Recipe | None:
-    """Return the recipe of a set of parents that reproduces nearly all of a part of the sample."""
+    """Return the recipe that reproduces most of a part of the sample, if that is nearly all.
+
+    ``recipe_of`` makes it of the names of parents and an arithmetic; all sets of parents are tried.
+    """
     if len(estimates.columns.parents) < 2 or not is_unexplained(estimates):
         return None
     candidates = [
-        made([estimates.columns.parents[i] for i in axes], arithmetic)
+        recipe_of([estimates.columns.parents[i] for i in axes], arithmetic)
         for axes in subsets(len(estimates.columns.parents), 2)
         for arithmetic in ram.ARITHMETICS
     ]
     shares = [
-        float(each.share[0]) for each in count_matches(candidates, estimates.small, estimates)
+        float(count.share[0]) for count in count_matches(candidates, estimates.small, estimates)
     ]
     best = int(np.argmax(shares))
     return candidates[best] if share_of_changed(estimates, shares[best]) >= EXPLAINED else None

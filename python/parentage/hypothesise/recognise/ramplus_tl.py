@@ -12,7 +12,7 @@ from parentage.hypothesise.recognise.masks.mixture import is_unexplained
 from parentage.hypothesise.recognise.masks.scales import table
 from parentage.hypothesise.recognise.masks.trials import best_of, in_best_order
 from parentage.hypothesise.recognise.masks.view import View, deepest_overlap
-from parentage.hypothesise.recognise.ram import searched
+from parentage.hypothesise.recognise.ram import best_parents
 from parentage.hypothesise.recognise.recogniser import Recogniser
 from parentage.methods import ram, ramplus_tl
 from parentage.recipe import Ingredient, Recipe
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from parentage.support import Floats
 
 WINDOW = (1.0, 2.0)
-"""Factors that are considered where the defaults fail."""
+"""Factors that are considered where the parameters are not the defaults."""
 
 
 def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
@@ -34,22 +34,23 @@ def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
         return
     # Float32 files show factors to the last bit, and those take all elements.
     sample = estimates.sample if estimates.out_dtype == "F32" else estimates.small
-    looks = {each: View(estimates, sample, each) for each in ramplus_tl.ARITHMETICS}
+    views = {name: View(estimates, sample, name) for name in ramplus_tl.ARITHMETICS}
 
-    def made(names: Sequence[str], arithmetic: str) -> Recipe:
+    def recipe_of(names: Sequence[str], arithmetic: str) -> Recipe:
+        """Return the recipe of some parents, with the factors of the default parameters."""
         ingredients = tuple(Ingredient(name) for name in names)
         recipe = Recipe(
             "ramplus_tl", ingredients, estimates.columns.base, {}, arithmetic, estimates.out_dtype
         )
-        look = looks[arithmetic]
-        deltas = look.deltas[[estimates.columns.parents.index(name) for name in names]]
-        return with_factors(estimates, look, recipe, by_counts(look, *counted(deltas, arithmetic)))
+        view = views[arithmetic]
+        deltas = view.deltas[[estimates.columns.parents.index(name) for name in names]]
+        return with_factors(estimates, view, recipe, by_counts(view, *counted(deltas, arithmetic)))
 
-    best = searched(estimates, made)
+    best = best_parents(estimates, recipe_of)
     if best is None:
         return
     view = View(estimates, estimates.sample, best.arithmetic)
-    axes = [estimates.columns.parents.index(each.name) for each in best.ingredients]
+    axes = [estimates.columns.parents.index(x.name) for x in best.ingredients]
     deltas = view.deltas[axes]
     counts, alone = counted(deltas, best.arithmetic)
     candidates = [
@@ -60,7 +61,7 @@ def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
 
 
 def counted(deltas: Floats, arithmetic: str) -> tuple[Bools, Bools]:
-    """Return (parents, elements) which displacements count, and which of them count alone."""
+    """Return (parents, elements) which displacements are changes, and which are so alone."""
     epsilon = np.array([ram.EPSILON])
     least = to_bf16(epsilon) if arithmetic == "bfloat16" else epsilon.astype(np.float32)
     counts = np.abs(deltas) > least
@@ -68,31 +69,34 @@ def counted(deltas: Floats, arithmetic: str) -> tuple[Bools, Bools]:
 
 
 def with_factors(estimates: SampleEstimates, view: View, recipe: Recipe, factors: Floats) -> Recipe:
-    """Return the recipe with factors (parents, S)."""
+    """Return the recipe with factors (parents, S) of changes that one parent has alone."""
     return replace(
         recipe,
         fitted={
-            f"factor:{each.name}": table(estimates, row, view.owner)
-            for each, row in zip(recipe.ingredients, factors, strict=True)
+            f"factor:{ingredient.name}": table(estimates, by_slice, view.owner)
+            for ingredient, by_slice in zip(recipe.ingredients, factors, strict=True)
         },
     )
 
 
 def by_counts(view: View, counts: Bools, alone: Bools) -> Floats:
-    """Return the factors that the counts of shared and unique changes make, by the defaults."""
+    """Return the factors (parents, S) of the default parameters, from counts of changes.
+
+    ``counts`` (parents, elements) are changes, ``alone`` those that one parent has alone.
+    """
     shared = np.array([np.bincount(view.owner, row, view.slices) for row in counts & ~alone])
     unique = np.array([np.bincount(view.owner, row, view.slices) for row in alone])
     ratio = (shared / np.maximum(unique, ram.EPSILON)).astype(np.float32)
     rise = (
         np.float32(ramplus_tl.STRENGTH) * np.clip(ratio, 0.0, np.float32(ramplus_tl.CAP))
     ).astype(np.float32)
-    out: Floats = (np.float32(1.0) + rise).astype(np.float64)
-    return out
+    factors: Floats = (np.float32(1.0) + rise).astype(np.float64)
+    return factors
 
 
 def by_cells(view: View, deltas: Floats, alone: Bools) -> Floats:
-    """Return the factors where most cells of unique changes meet."""
-    out = np.full((len(deltas), view.slices), 1.0 + ramplus_tl.STRENGTH * ramplus_tl.CAP)
+    """Return the factors (parents, S) that most cells of a parent's unshared changes admit."""
+    factors = np.full((len(deltas), view.slices), 1.0 + ramplus_tl.STRENGTH * ramplus_tl.CAP)
     for i, delta in enumerate(deltas):
         rows = np.flatnonzero(alone[i])
         one, two = view.low[rows] / delta[rows], view.high[rows] / delta[rows]
@@ -101,8 +105,8 @@ def by_cells(view: View, deltas: Floats, alone: Bools) -> Floats:
         middle, _, depth = deepest_overlap(
             low[near], high[near], view.owner[rows[near]], view.slices
         )
-        out[i] = np.where(depth >= 3, middle, out[i])
-    return out
+        factors[i] = np.where(depth >= 3, middle, factors[i])
+    return factors
 
 
 RECOGNISER = Recogniser(estimate)

@@ -1,4 +1,4 @@
-"""What recognising a method takes."""
+"""The two functions that recognise a method."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ class Recogniser:
     """How a sample betrays that a child was made by one method."""
 
     estimate: Callable[[SampleEstimates], Iterable[Recipe]]
-    """Yields recipes worth replaying, judged by a sample."""
+    """Yields recipes that may be worth replaying, judged by a sample."""
     refine: Callable[[SampleEstimates, Recipe], Recipe] | None = None
-    """Improves what is fitted, once the recipe is known to be worth it."""
+    """Returns a recipe with better fitted numbers, once it is known to be worth it."""

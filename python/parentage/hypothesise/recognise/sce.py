@@ -73,7 +73,8 @@ def subsets(count: int, least: int) -> list[tuple[int, ...]]:
     [(0, 1), (0, 2), (1, 2), (0, 1, 2)]
     """
     most = min(count, MOST_PARENTS)
-    return [each for size in range(least, most + 1) for each in combinations(range(count), size)]
+    sizes = range(least, most + 1)
+    return [members for size in sizes for members in combinations(range(count), size)]
 
 
 def winners(deltas: Floats) -> Bools:
@@ -119,6 +120,7 @@ def fitted(estimates: SampleEstimates, view: View, axes: tuple[int, ...]) -> Rec
     weights = to_bf16(weights) if is_coarse else refined(view, deltas, won & present, weights)
 
     def with_weights(weights: Sequence[Floats]) -> Recipe:
+        """Return the recipe with weights (S,) of each parent."""
         tables = {
             f"weight:{name}": table(estimates, by_slice, view.owner)
             for name, by_slice in zip(names, weights, strict=True)

@@ -83,7 +83,7 @@ def _linear(estimates: SampleEstimates) -> Iterator[Recipe]:
 
 
 def refine(estimates: SampleEstimates, recipe: Recipe) -> Recipe:
-    """Move both weights of every slice to where the fewest elements mismatch."""
+    """Return the recipe with both weights of every slice moved to the fewest mismatches."""
     return climb(estimates, recipe, ("first", "second")) if recipe.fitted else recipe
 
 

@@ -76,7 +76,7 @@ def sets(
             if floors <= FLOORS:
                 spanning.append((floors, columns, weights))
         if spanning:
-            for _, columns, weights in sorted(spanning, key=lambda found: found[0])[:3]:
+            for _, columns, weights in sorted(spanning, key=lambda candidate: candidate[0])[:3]:
                 yield columns, weights
             return
 
@@ -120,8 +120,9 @@ def located(
     """Return the weights (S, 2) of two columns that most cells admit, by slice.
 
     With them come half the widths (S,) of their plateaus, and whether they are known (S,): most
-    narrow cells admit them. ``start`` are those of least squares. Whole checkpoints (``raw``) are measured from the first of
-    the two, of which they then have a weight beyond what makes the sum one.
+    narrow cells admit them. ``start`` are weights of least squares. Whole checkpoints (``raw``) are
+    measured from the first of the two, of which they then have a weight beyond what makes the sum
+    one.
     """
     groups = np.arange(len(estimates.slices), dtype=np.intp)
     weights = np.zeros((len(estimates.slices), len(estimates.columns.names)))
@@ -225,7 +226,7 @@ def _small_steps(reach: int) -> list[int]:
 
 
 def _stepped(values: NDArray[np.float32], step: int) -> NDArray[np.float32]:
-    """Return float32 numbers some representable numbers away."""
+    """Return float32 numbers some representable numbers away; those up to 1e-30 stay."""
     bits = values.view(np.int32)
-    out: NDArray[np.float32] = (bits + np.int32(step)).view(np.float32)
-    return np.where(np.isfinite(values) & (np.abs(values) > 1e-30), out, values)
+    moved: NDArray[np.float32] = (bits + np.int32(step)).view(np.float32)
+    return np.where(np.isfinite(values) & (np.abs(values) > 1e-30), moved, values)

@@ -148,9 +148,9 @@ def _without_idle(view: View, mixture: Mixture, starts: Mapping[int, float]) -> 
 
 def _mixture_of(view: View, axes: list[int], starts: Mapping[int, float]) -> Mixture:
     """Return the mixture of some parents, whose coefficients ``starts`` tells to a percent."""
-    found = [_coefficient(view, axis, starts[axis]) for axis in axes]
-    coefficients = np.array([by_slice for by_slice, _ in found])
-    constant = np.array([is_constant for _, is_constant in found])
+    pairs = [_coefficient(view, axis, starts[axis]) for axis in axes]
+    coefficients = np.array([by_slice for by_slice, _ in pairs])
+    constant = np.array([is_constant for _, is_constant in pairs])
     terms = coefficients[:, view.owner] * view.deltas[axes]
     elected, normalized, shares = sum_structure(view, terms)
     kept, dropped, explained = assign_masks(view, terms, elected, normalized, shares)

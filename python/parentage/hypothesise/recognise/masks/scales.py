@@ -75,8 +75,9 @@ class _Unweighted:
 def scaled_recipe(estimates: SampleEstimates, mixture: Mixture) -> Recipe:
     """Return a recipe with random masks and the scales that make up for what was dropped.
 
-    A coefficient is a weight times a scale. Of a sum, weights are what coefficients come to in the
-    mean; of an average, they are known beforehand, and the mean is a lambda.
+    A coefficient is a weight times a scale. Where displacements are added up, their weights are
+    told by the mean coefficients. Where they are averaged, the mixture has their weights, and the
+    mean of all coefficients tells a lambda.
     """
     coefficients = mixture.coefficients
     means = _mean_weights(mixture)
@@ -109,7 +110,7 @@ def scaled_recipe(estimates: SampleEstimates, mixture: Mixture) -> Recipe:
 def _mean_weights(mixture: Mixture) -> list[float]:
     """Return a short decimal for each parent: its mean coefficient times the share that was kept.
 
-    Shares are of sizes of displacements, which random masks leave as they are in the mean.
+    That share is of a slice's sum of absolute displacements, for whose loss the scale makes up.
     """
     view = mixture.view
     kept, dropped, _ = assign_masks(
@@ -238,6 +239,7 @@ def _weights_of_bf16(unweighted: _Unweighted, means: Sequence[float]) -> list[fl
     """
 
     def mismatched(weights: Sequence[float], axis: int) -> int:
+        """Return the mismatches with the best scales of a parent near to those that weights say."""
         scales = [to_bf16(scale) for scale in _scales_of(unweighted.mixture, weights)]
         step = np.ldexp(1.0, np.frexp(scales[axis])[1] - 8)
         trials = [

@@ -35,8 +35,8 @@ def beats_decoys(estimates: SampleEstimates, recipe: Recipe) -> bool:
     A decoy has a parent's displacements in another order. All parents are replaced at once, or the
     first alone where such a program is too long for the core.
     """
-    # All at once: a parent that adds little is hardly missed.
-    columns = frozenset(estimates.columns[each.name] for each in recipe.ingredients)
+    # All at once: a parent that adds little would hardly be missed.
+    columns = frozenset(estimates.columns[x.name] for x in recipe.ingredients)
     if not fits(estimates, recipe, columns):
         columns = frozenset({estimates.columns[recipe.ingredients[0].name]})
         if not fits(estimates, recipe, columns):
@@ -55,7 +55,7 @@ def fits(estimates: SampleEstimates, recipe: Recipe, decoys: frozenset[int] = fr
     Its programs have at most so many operations and results.
     """
     program, results = compile_recipe(recipe, estimates.columns.indices, estimates.slices, decoys)
-    count = len({each.number for each in results})
+    count = len({result.number for result in results})
     return len(program.operations) <= MOST_OPERATIONS and count <= MOST_RESULTS
 
 
@@ -75,7 +75,7 @@ def mismatches(estimates: SampleEstimates, candidates: Sequence[Recipe]) -> NDAr
 
     Of a part of the sample, where the core can not carry out all of the candidates.
     """
-    if not all(fits(estimates, each) for each in candidates):
+    if not all(fits(estimates, recipe) for recipe in candidates):
         return interpreted_mismatches(estimates, candidates)
     counts = count_matches(candidates, estimates.sample, estimates)
     return np.concatenate([count.mismatched.astype(np.int64) for count in counts], axis=1)

@@ -113,6 +113,7 @@ class View:
     """Sampled elements as an arithmetic sees them: displacements, and cells of what was added."""
 
     def __init__(self, estimates: SampleEstimates, sample: SearchSample, arithmetic: str) -> None:
+        """Take the elements of a sample of which all columns are finite."""
         values = sample.elements
         finite = np.isfinite(values).all(axis=1)
         if not finite.all():

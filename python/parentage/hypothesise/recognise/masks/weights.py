@@ -39,6 +39,7 @@ def unscaled_recipe(estimates: SampleEstimates, mixture: Mixture) -> Recipe:
     coefficients = np.median(mixture.coefficients, axis=1)
 
     def recipe(weights: Sequence[float], **parameters: Setting | bool) -> Recipe:
+        """Return the recipe with some weights."""
         return Recipe(
             method,
             tuple(Ingredient(name, w) for name, w in zip(names, weights, strict=True)),
