@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from parentage.align.slices import Unaligned
 
-SCHEMA = {
+UNALIGNED = {
     "checkpoint": pl.String,
     "tensor": pl.String,
     "reason": pl.String,
@@ -28,4 +28,4 @@ def unaligned_frame(left: Iterable[Unaligned]) -> pl.DataFrame:
     [('child', 'lm_head.weight', 'not in base', 64)]
     """
     rows = [(each.checkpoint, each.tensor, each.reason, each.elements) for each in left]
-    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+    return pl.DataFrame(rows, schema=UNALIGNED, orient="row")

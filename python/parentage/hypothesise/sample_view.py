@@ -137,7 +137,7 @@ class SampleView:
     def share(self, weights: Floats, sample: SearchSample | None = None) -> float:
         """Return the share of elements that a blend reproduces in float32.
 
-        ``weights`` are (S, columns - 1); ``sample`` is :attr:`small` by default.
+        ``weights`` are (S, columns - 1); ``sample`` is ``small`` by default.
         """
         program = Program(len(self.slices))
         base = program.column(0)

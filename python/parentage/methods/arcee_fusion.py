@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from parentage.methods.masked import is_coarse
 from parentage.methods.ram import mergekit
 from parentage.recipe import Method
 
@@ -22,9 +21,9 @@ ARITHMETICS = {
 
 def replay(replaying: Replaying) -> Sequence[Value]:
     """Return the base and the parent, as alternatives."""
-    base = replaying.column(replaying.recipe.base or "")
-    dtype = "BF16" if is_coarse(replaying.recipe) else None
-    delta = (replaying.column(replaying.recipe.ingredients[0].name) - base).round(dtype)
+    base = replaying.base()
+    (parent,) = replaying.parents()
+    delta = (parent - base).round(replaying.dtype)
     return [base, base + delta]
 
 
@@ -36,4 +35,6 @@ METHOD = Method(
     arithmetics=ARITHMETICS,
     replay=replay,
     mergekit=mergekit,
+    parents=1,
+    needs_base=True,
 )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def replay(replaying: Replaying) -> Sequence[Value]:
     """Return the sum of checkpoints with a weight each per slice, fitted."""
-    columns = [replaying.column(each.name) for each in replaying.recipe.ingredients]
+    columns = replaying.parents()
     weights = [
         replaying.scalar(np.nan_to_num(replaying.fitted(f"weight_{i}")))
         for i in range(len(columns))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.checkpoint import to_bf16
+from parentage.methods.linear import objection
 from parentage.methods.mergekit import configuration
 from parentage.recipe import Method
 
@@ -26,9 +27,9 @@ ARITHMETICS = {
 
 def replay(replaying: Replaying) -> Sequence[Value]:
     """Return the interpolation with its norms and inner products fitted by slice."""
-    columns = [replaying.column(each.name) for each in replaying.recipe.ingredients]
-    base = None if replaying.recipe.base is None else replaying.column(replaying.recipe.base)
-    dtype = "BF16" if replaying.recipe.arithmetic == "bfloat16" else None
+    columns = replaying.parents()
+    base = None if replaying.recipe.base is None else replaying.base()
+    dtype = replaying.dtype
     if base is not None:
         columns = [(column - base).round(dtype) for column in columns]
 
@@ -73,4 +74,5 @@ METHOD = Method(
     arithmetics=ARITHMETICS,
     replay=replay,
     mergekit=mergekit,
+    objection=objection,
 )

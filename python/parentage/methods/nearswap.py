@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.checkpoint import to_bf16
-from parentage.methods.masked import is_coarse, numeric_parameter
 from parentage.methods.ram import mergekit
-from parentage.recipe import Method
+from parentage.recipe import Method, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,15 +27,12 @@ LEAST_DISTANCE = 1e-6
 
 def replay(replaying: Replaying) -> Sequence[Value]:
     """Return the weighted mean of base and parent."""
-    dtype = "BF16" if is_coarse(replaying.recipe) else None
-    base, parent = (
-        replaying.column(replaying.recipe.base or ""),
-        replaying.column(replaying.recipe.ingredients[0].name),
-    )
+    dtype = replaying.dtype
+    base, (parent,) = replaying.base(), replaying.parents()
     one = replaying.scalar(1.0)
     least = float(to_bf16(np.array([LEAST_DISTANCE]))[0]) if dtype else LEAST_DISTANCE
     distance = replaying.program.maximum(abs((base - parent).round(dtype)), replaying.scalar(least))
-    t = replaying.scalar(replaying.resolve(numeric_parameter(replaying.recipe, "t", 0.0)))
+    t = replaying.scalar(replaying.parameter("t"))
     weight = ((one / distance).round(dtype) * t).round(dtype)
     weight = replaying.program.minimum(
         replaying.program.maximum(weight, replaying.scalar(0.0)), one
@@ -49,8 +45,10 @@ METHOD = Method(
     name="nearswap",
     formula="w p + (1 - w) b; w = min(1, t / |p - b|)",
     source="QuartetAnemoi-70B-t0.0001 by alchemonaut; mergekit merge_methods/nearswap.py",
-    parameters={"t": "the distance"},
+    parameters={"t": Parameter("how far the base is moved", required=True)},
     arithmetics=ARITHMETICS,
     replay=replay,
     mergekit=mergekit,
+    parents=1,
+    needs_base=True,
 )

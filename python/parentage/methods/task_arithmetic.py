@@ -10,7 +10,7 @@ import numpy as np
 from parentage.checkpoint import to_bf16
 from parentage.methods.linear import sum32
 from parentage.methods.mergekit import configuration
-from parentage.recipe import Method
+from parentage.recipe import Method, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,13 +31,12 @@ ARITHMETICS = {
 
 def replay(replaying: Replaying) -> Sequence[Value]:
     """Return the base and what is added to it."""
-    base = replaying.column(replaying.recipe.base or "")
-    arithmetic = replaying.recipe.arithmetic
-    dtype = "BF16" if arithmetic.startswith("bfloat16") else None
+    base = replaying.base()
+    arithmetic, dtype = replaying.recipe.arithmetic, replaying.dtype
     weights = replaying.weights()
     if arithmetic == "bfloat16":
         weights = [to_bf16(weight) for weight in weights]
-    columns = [replaying.column(each.name) for each in replaying.recipe.ingredients]
+    columns = replaying.parents()
     deltas = [(column - base).round(dtype) for column in columns]
     if arithmetic == "float32-fma":
         return [replaying.program.fma(deltas[0], replaying.scalar(weights[0]), base)]
@@ -54,15 +53,8 @@ def replay(replaying: Replaying) -> Sequence[Value]:
             dtype
         )
     if "lambda" in replaying.recipe.parameters:
-        total = (
-            total
-            * replaying.scalar(replaying.resolve(_number(replaying.recipe.parameters["lambda"])))
-        ).round(dtype)
+        total = (total * replaying.scalar(replaying.parameter("lambda"))).round(dtype)
     return [(base + total).round(dtype)]
-
-
-def _number(value: object) -> Any:
-    return value
 
 
 def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
@@ -77,10 +69,11 @@ METHOD = Method(
     source="Ilharco et al. 2023, Editing models with task arithmetic, arXiv:2212.04089; mergekit "
     "merge_methods/generalized_task_arithmetic.py",
     parameters={
-        "lambda": "what the sum is multiplied by (default 1)",
-        "normalize": "divide by the sum of weights (default false)",
+        "lambda": Parameter("what the sum is multiplied by", default=1.0),
+        "normalize": Parameter("divide by the sum of weights", bool, default=False),
     },
     arithmetics=ARITHMETICS,
     replay=replay,
+    needs_base=True,
     mergekit=mergekit,
 )

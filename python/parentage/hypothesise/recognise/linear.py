@@ -33,7 +33,7 @@ LEAST_COARSE = 4
 def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     """Yield recipes of all forms of the weights, in every arithmetic and order that could matter.
 
-    Forms are those of :meth:`SampleEstimates.written_weights`.
+    Forms are those of :meth:`parentage.hypothesise.SampleEstimates.written_weights`.
     """
     for form in estimates.written_weights():
         yield from recipes(form, estimates.out_dtype)
