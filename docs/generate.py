@@ -20,11 +20,14 @@ from typing import TYPE_CHECKING
 
 import click
 from parentage.cli import cli
+from parentage.methods import METHODS
 from parentage.verdict import RULES, Thresholds
 from parentage.verdict import thresholds as thresholds_module
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from parentage.recipe import Parameter
 
 DOCS = Path(__file__).parent
 PACKAGE = DOCS.parent / "python" / "parentage"
@@ -131,6 +134,38 @@ def rules() -> str:
     )
 
 
+def methods() -> str:
+    """Return what every method says of itself."""
+    parts = []
+    for method in METHODS.values():
+        lines = [
+            f"### {method.name}",
+            "",
+            f"`{method.formula}`",
+            "",
+            f"Source: {method.source}.",
+            "",
+        ]
+        if method.parameters:
+            rows = [(f"`{name}`", _cell(each.text)) for name, each in method.parameters.items()]
+            lines += [_table(("parameter", "meaning"), rows)]
+        rows = [(f"`{name}`", _cell(text)) for name, text in method.arithmetics.items()]
+        parts.append("\n".join([*lines, _table(("arithmetic", "what is rounded"), rows)]))
+    return "\n".join(parts)
+
+
+def _type(parameter: Parameter) -> str:
+    """Return what a parameter may be, and what it is where a recipe does not say."""
+    if isinstance(parameter.type, tuple):
+        kind = " or ".join(f"`{word}`" for word in parameter.type)
+    else:
+        kind = "true or false" if parameter.type is bool else "setting"
+    if parameter.required:
+        return f"{kind}; needed"
+    default = parameter.default
+    return kind if default is None else f"{kind}; by default {str(default).lower()}"
+
+
 def rooms() -> str:
     """Return a table of rooms in the order of imports."""
     return _table(
@@ -188,6 +223,7 @@ def _plain(text: str) -> str:
 PARTS = {
     "verdicts.md": {"rules": rules, "thresholds": thresholds},
     "develop.md": {"rooms": rooms},
+    "recipes.md": {"methods": methods},
 }
 """Pages with parts that are written here."""
 

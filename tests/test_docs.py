@@ -17,6 +17,7 @@ from parentage.align import UNALIGNED
 from parentage.cli import cli, run
 from parentage.demo import family
 from parentage.evidence import OF_CHECKPOINT, OF_SLICE, wide
+from parentage.methods import from_json
 from parentage.verdict import KINDS, RULES, Thresholds
 
 ROOT = Path(__file__).parents[1]
@@ -32,7 +33,7 @@ WITH_EXAMPLES = (
 )
 ELSEWHERE = ("pip", "cargo", "pytest", "bash", "mkdocs", "python")
 """Commands that examples name and that are not run here."""
-AWAITED = {"docs/recipes.md"}
+AWAITED: set[str] = set()
 """Places that are named before they are there; whoever brings one takes it out of here."""
 EXTRAS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -419,3 +420,16 @@ def test_the_site_asks_no_other_for_anything():
     text = (ROOT / "mkdocs.yml").read_text("utf-8")
     assert "font: false" in text
     assert not re.search(r"https?://", text)
+
+
+def test_the_recipe_that_is_shown_is_one():
+    (shown,) = re.findall(r"```json\n(.*?)```", (DOCS / "recipes.md").read_text("utf-8"), re.DOTALL)
+    assert from_json(shown).describe() == "linear of 0.6 Tuned + 0.4 Base, in float32-fma"
+
+
+def test_keys_of_recipes_are_described():
+    page = (DOCS / "recipes.md").read_text("utf-8")
+    recipe = from_json(re.findall(r"```json\n(.*?)```", page, re.DOTALL)[0])
+    told = set(re.findall(r"^\| `([\w.\[\]]+)` \|", page.partition("## Settings")[0], re.MULTILINE))
+    parts = {f"parents[].{key}" for parent in recipe.as_dict()["parents"] for key in parent}
+    assert set(recipe.as_dict()) | parts | {"parents[].density"} == told
