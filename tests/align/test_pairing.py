@@ -1,34 +1,18 @@
+"""Tensors of a child and of the others, paired into slices, and what does not pair."""
+
 import tempfile
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from common.alignments import COMMON, aligned, full, reasons
 from conftest import BF16, opened
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from parentage.align import Extent, align
-from parentage.checkpoint import Checkpoint, dtype_class
+from parentage.checkpoint import Checkpoint
 from parentage.support import PlanError
-
-COMMON = "model.layers.0.mlp.up_proj.weight"
-
-
-def full(shape, dtype=BF16):
-    return np.ones(shape, dtype)
-
-
-def aligned(tmp_path, child, *others):
-    names = ["base", "parent", "control"]
-    pairs = zip(names, others, strict=False)
-    opened_others = [opened(tmp_path, name, tensors) for name, tensors in pairs]
-    return align(opened(tmp_path, "child", child), opened_others)
-
-
-def reasons(alignment, checkpoint="child"):
-    return {
-        each.tensor: each.reason for each in alignment.unaligned if each.checkpoint == checkpoint
-    }
 
 
 def test_tensors_pair_by_name_whatever_their_order(tmp_path):
@@ -45,47 +29,6 @@ def test_tensors_pair_by_name_whatever_their_order(tmp_path):
 def test_slices_are_in_the_order_of_the_childs_files(tmp_path):
     alignment = aligned(tmp_path, {"b": full(1), "a": full(2)}, {"a": full(2), "b": full(1)})
     assert [each.name for each in alignment.slices] == ["b", "a"]
-
-
-def test_a_slice_says_what_it_is(tmp_path):
-    name = "model.layers.7.mlp.experts.3.up_proj.weight"
-    each = aligned(tmp_path, {name: full((2, 3), np.float16)}, {name: full((2, 3))}).slices[0]
-    assert (each.name, each.component, each.layer, each.expert) == (name, "experts", 7, 3)
-    assert (each.shape, each.dtype, each.elements) == ((2, 3), "F16", 6)
-    assert each.extents == (Extent(0, 0), Extent(0, 0))
-
-
-@pytest.mark.parametrize(
-    ("mine", "theirs", "reason"),
-    [
-        (full(4), None, "not in base"),
-        (full((2, 3)), full((3, 2)), "shape [2, 3] in the child, [3, 2] in base"),
-        (full(4), full(4, np.int8), "dtype BF16 in the child, I8 in base"),
-        (full(4, np.uint8), full(4, np.float32), "dtype U8 in the child, F32 in base"),
-        (full(4, bool), full(4, bool), "dtype BOOL has no arithmetic"),
-        (("F8_E4M3FNUZ", [4], bytes(4)), full(4), "dtype F8_E4M3FNUZ has no arithmetic"),
-        (("F4", [4], bytes(2)), ("F4", [4], bytes(2)), "dtype F4 has no arithmetic"),
-        (("C64", [1], bytes(8)), ("C64", [1], bytes(8)), "dtype C64 has no arithmetic"),
-        (full((0, 3)), full((0, 3)), "no elements"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_a_tensor_that_does_not_pair_is_listed_with_the_reason(tmp_path, mine, theirs, reason):
-    other = {COMMON: full(9)} | ({} if theirs is None else {"x": theirs})
-    alignment = aligned(tmp_path, {COMMON: full(9), "x": mine}, other)
-    assert [each.name for each in alignment.slices] == [COMMON]
-    assert reasons(alignment) == {"x": reason}
-    assert ("x" in reasons(alignment, "base")) == (theirs is not None)
-
-
-@pytest.mark.parametrize("suffix", ["_scale_inv", "_scale", "_scales"])
-def test_codes_with_scales_are_no_weights(tmp_path, suffix):
-    scaled = {COMMON: full(9), "x": full(4, np.int8), f"x{suffix}": full(1, np.float32)}
-    plain = {COMMON: full(9), "x": full(4)}
-    alignment = aligned(tmp_path, scaled, plain)
-    assert reasons(alignment)["x"] == f"quantised with x{suffix}, and not decoded"
-    alignment = aligned(tmp_path / "other", plain, scaled)
-    assert reasons(alignment)["x"] == f"quantised in base with x{suffix}, and not decoded"
 
 
 def test_every_checkpoint_that_stands_in_the_way_is_named(tmp_path):
@@ -106,16 +49,6 @@ def test_a_tensor_that_some_other_checkpoint_lacks_is_listed_for_all_that_have_i
     alignment = aligned(tmp_path, both, both, {COMMON: full(9)})
     assert reasons(alignment) == {"x": "not in parent"}
     assert reasons(alignment, "base") == {"x": "the one of the child child takes no part"}
-
-
-def test_floats_of_other_widths_pair(tmp_path):
-    dtypes = [np.float64, np.float32, np.float16]
-    for i, dtype in enumerate(dtypes):
-        alignment = aligned(tmp_path / str(i), {"x": full(4, dtype)}, {"x": full(4)})
-        assert len(alignment.slices) == 1
-    assert dtype_class("F8_E5M2") == "float"
-    assert dtype_class("U64") == "integer"
-    assert dtype_class("BOOL") is None
 
 
 def test_stacked_experts_are_split_into_slices(tmp_path):
