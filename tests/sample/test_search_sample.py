@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import parentage
+from common.families import F32, made, stored
 from conftest import BF16, write_checkpoint
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -15,7 +16,6 @@ from parentage.checkpoint import Checkpoint
 from parentage.hypothesise import SEARCH, peaks
 from parentage.sample import BUDGET, LEAST, RUN, SearchSample, runs
 from parentage.stream import Options, Program
-from test_cells import F32, made, stored
 
 SIZES = st.one_of(st.integers(1, 4 * RUN), st.integers(1, 1 << 24))
 TIMES = st.floats(0.1, 40.0)

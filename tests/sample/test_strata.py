@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from parentage import _core
 from parentage.sample import LONGEST, SHORTEST, Sampled, Sampling, Strata, least, most_unseen
-from parentage.support import percent
 
 WIDTH = 6
 """Bytes of an element of three checkpoints in bf16."""
@@ -187,10 +186,3 @@ def test_a_sample_says_what_it_is():
     assert "95% confidence" in found.reservation
     assert "less than 3.4% of the child" in found.reservation
     assert found.as_dict()["run_elements"] == 4096
-
-
-@pytest.mark.parametrize(
-    ("share", "text"), [(1.0, "100%"), (0.99999, "99.9%"), (0.25, "25%"), (0.00012, "0.012%")]
-)
-def test_a_percentage_is_all_only_of_all(share, text):
-    assert percent(share) == text

@@ -1,13 +1,11 @@
-import json
-import struct
+"""Gram matrices and counts, against numpy in extended precision."""
+
 from dataclasses import fields
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import BF16, DTYPES, FAMILY, columns_of, decode, gram_of, opened
-from golden.make_gram import generated
 from hypothesis import given
 from hypothesis import strategies as st
 from parentage import _core
@@ -15,9 +13,9 @@ from parentage.align import align
 from parentage.checkpoint import Checkpoint
 from parentage.statistics import displacement_ulps
 from parentage.stream import Gram, Options, read_slices, unpack
-from parentage.support import joined
 
 pytestmark = pytest.mark.levels
+
 
 BLOCKS = _core.BLOCKS
 MANTISSA = {"F64": 52, "F32": 23, "F16": 10, "BF16": 7, "F8_E4M3": 3, "F8_E5M2": 2, "F8_E8M0": 0}
@@ -348,55 +346,6 @@ def test_slices_add_up_to_groups(tmp_path):
     assert np.array_equal(chosen.blocks, part.blocks[1:3])
 
 
-def golden_chunks():
-    path = Path(__file__).parent / "golden" / "gram.json"
-    document = json.loads(path.read_text("utf-8"))
-    assert document["definition"] == _core.DEFINITION
-    return [pytest.param(case, id=case["name"]) for case in document["cases"]]
-
-
-def golden_bytes(column):
-    """The bytes of a column: written down, or made as tests/golden/make_gram.py says."""
-    if "bytes" in column:
-        return bytes.fromhex(column["bytes"])
-    return generated(column["made"])
-
-
-def to_hex(values):
-    return [struct.pack(">d", value).hex() for value in values]
-
-
-def from_hex(text):
-    return struct.unpack(">d", bytes.fromhex(text))[0]
-
-
-@pytest.mark.parametrize("level", _core.levels())
-@pytest.mark.parametrize("case", golden_chunks())
-def test_a_chunk_has_the_bits_of_the_golden_file(tmp_path, case, level):
-    # Sixteen copies make each block of the slice the one chunk of the case.
-    columns = []
-    for i, column in enumerate(case["columns"]):
-        stored = np.frombuffer(golden_bytes(column), DTYPES[column["dtype"]])
-        columns.append(opened(tmp_path, f"c{i}", {"x": np.tile(stored, BLOCKS)}).core)
-    zeros = np.zeros((1, len(columns)), np.uint64)
-    plan = _core.Plan(columns, np.array([BLOCKS * stored.size], np.uint64), zeros, zeros)
-    found = _core.gram(plan, 0, 1, threads=1, level=level)
-    # Sums over chunks start from +0, which takes the sign off a zero.
-    expected = to_hex([0.0 + from_hex(entry) for entry in case["gram"]])
-    for block in range(BLOCKS):
-        assert to_hex(found.gram[0, block]) == expected
-    energy = 0.0
-    for _ in range(BLOCKS if stored.size else 0):
-        energy += from_hex(case["energy"])
-    assert to_hex(found.energy) == to_hex([energy])
-    for count in ("excluded", "moved", "stray", "equal", "nan", "inf", "histogram"):
-        once = np.array(case[count], dtype=np.uint64).reshape(np.shape(getattr(found, count)[0]))
-        # One block for each 4096 elements is looked at, rounded down to a power of two.
-        looked_at = 1 << int(np.log2(np.clip(BLOCKS * stored.size // 4096, 1, BLOCKS)))
-        times = looked_at if count == "histogram" else BLOCKS
-        assert np.array_equal(getattr(found, count)[0], times * once), count
-
-
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=80), st.integers(1, 80))
 def test_groups_are_summed_slice_by_slice_however_they_are_cut(labels, size):
     """Floats are added in the order of slices, so that no way of cutting changes a bit."""
@@ -416,11 +365,3 @@ def test_groups_are_summed_slice_by_slice_however_they_are_cut(labels, size):
         found.add(parts.select(rows), labels[rows])
     for each in fields(parts):
         assert getattr(found, each.name).tobytes() == getattr(expected, each.name).tobytes()
-
-
-def test_joined_parts_are_the_whole():
-    whole = Gram.zeros(5, 3)
-    whole.blocks[:] = np.random.default_rng(0).normal(size=whole.blocks.shape)
-    found = joined([whole.select(slice(0, 2)), whole.select(slice(2, 5))])
-    assert np.array_equal(found.blocks, whole.blocks)
-    assert found.n.shape == (5,)

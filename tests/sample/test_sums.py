@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from common.results import bits
 from conftest import BF16, family_path, opened, roles_in
 from parentage import _core
 from parentage.align import align
@@ -11,7 +12,6 @@ from parentage.checkpoint import Checkpoint
 from parentage.sample import GROUPS, Runs, SampledSums, Sampling
 from parentage.statistics import full_pass
 from parentage.stream import Options, Program
-from test_stream import bits
 
 OPTIONS = Options(threads=2)
 

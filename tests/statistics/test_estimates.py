@@ -1,3 +1,5 @@
+"""Weights, their errors and what rounding adds to them, against numpy and scipy."""
+
 import math
 from itertools import pairwise, product
 

@@ -1,3 +1,5 @@
+"""Threads share heaps."""
+
 import platform
 import subprocess
 import sys
