@@ -1,85 +1,19 @@
-"""Slabs: cells as wide as neighbours are apart, and steps of several unknowns towards all of them.
+"""Slabs: steps of several unknowns towards the inside of cells.
 
-Cells are had here from the bits of stored values, and what cells admit from extended precision.
+What cells admit is had here in extended precision.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pytest
-from conftest import DTYPES
+from common.families import F32, F64, Array, bf16
+from common.neighbours import halfway
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from parentage.checkpoint import half_cells
 from parentage.hypothesise import CLOSE, LIMIT, SLACK, newton, refine_inside_cells
-from test_cells import F32, F64, Array, bf16
-
-BITS = {1: np.uint8, 2: np.uint16, 4: np.uint32}
-CELLS = ("BF16", "F16", "F32", "F8_E4M3", "F8_E5M2")
-
-
-def halfway(values: Array, dtype: str) -> tuple[Array, Array]:
-    """Return half the distances of values >= 0 to the numbers of a dtype below and above."""
-    kind = np.dtype(DTYPES[dtype])
-    bits = values.astype(kind).view(BITS[kind.itemsize])
-    with np.errstate(invalid="ignore"):
-        above = (bits + bits.dtype.type(1)).view(kind).astype(F64)
-        below = (bits - bits.dtype.type(1)).view(kind).astype(F64)
-    return np.where(values == 0.0, above, values - below) / 2.0, (above - values) / 2.0
-
-
-def every(dtype: str) -> Array:
-    """Return all numbers >= 0 of a dtype of one or two bytes but the largest, or some of F32."""
-    kind = np.dtype(DTYPES[dtype])
-    count = 1 << (8 * kind.itemsize - 1)
-    bits = (
-        np.arange(count) if kind.itemsize < 4 else np.random.default_rng(0).integers(0, count, 4**8)
-    )
-    with np.errstate(invalid="ignore"):
-        values = bits.astype(BITS[kind.itemsize]).view(kind).astype(F64)
-    return np.sort(values[np.isfinite(values)])[:-1]
-
-
-# Cells.
-
-
-@pytest.mark.parametrize("dtype", CELLS)
-def test_cells_of_all_numbers_reach_halfway_to_their_neighbours(dtype):
-    values = every(dtype)
-    below, above = half_cells(values, dtype)
-    expected = halfway(values, dtype)
-    assert np.array_equal(below, expected[0])
-    assert np.array_equal(above, expected[1])
-
-
-@given(st.sampled_from(CELLS), st.integers(-150, 127), st.integers(0, 2**23 - 1), st.booleans())
-def test_cells_reach_halfway_to_the_neighbours(dtype, exponent, fraction, is_power):
-    size = np.ldexp(1.0 if is_power else 1.0 + fraction / 2**23, exponent)
-    with np.errstate(over="ignore", invalid="ignore"):
-        values = np.array([size]).astype(DTYPES[dtype]).astype(F64)
-        expected = halfway(values, dtype)
-    assume(np.isfinite(values).all() and np.isfinite(expected).all())
-    assert half_cells(values, dtype) == expected
-    # What is below a number is above its negative.
-    assert half_cells(-values, dtype) == expected[::-1]
-
-
-@pytest.mark.parametrize(
-    ("dtype", "least", "normal"),
-    [("BF16", -133, -126), ("F16", -24, -14), ("F32", -149, -126), ("F8_E4M3", -9, -6)],
-)
-def test_cells_of_subnormal_numbers_are_as_wide_as_that_of_zero(dtype, least, normal):
-    half = np.ldexp(0.5, least)
-    assert [x.tolist() for x in half_cells(np.array([0.0, -0.0]), dtype)] == [[half] * 2] * 2
-    # The least normal number has a subnormal one below it, as far away as the one above.
-    below, above = half_cells(np.ldexp(1.0, np.arange(least, normal + 1)), dtype)
-    assert set(below) == set(above) == {half}
-    below, above = half_cells(np.ldexp([1.0, -1.0], normal + 1), dtype)
-    assert below.tolist() == [half, 2 * half]
-    assert above.tolist() == [2 * half, half]
-
 
 # Steps.
 
@@ -344,14 +278,3 @@ def test_elements_of_no_blend_do_not_take_part():
     found, again = refine_inside_cells(np.concatenate([elements, strange]), start, [1, 2], "BF16")
     assert np.array_equal(found, expected)
     assert np.array_equal(again, counts)
-
-
-def reach(names: Sequence[str]) -> list[float]:
-    """Return the half cells at one of some dtypes."""
-    return [float(half_cells(np.array([1.0]), name)[1][0]) for name in names]
-
-
-def test_the_dtype_says_how_wide_cells_are():
-    assert reach(["F8_E5M2", "F8_E4M3", "BF16", "F16", "F32", "F64"]) == [
-        2.0**-bits for bits in (3, 4, 8, 11, 24, 53)
-    ]

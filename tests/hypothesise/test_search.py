@@ -1,14 +1,9 @@
-"""Hypotheses: merges in every arithmetic of weighted sums are named as what they are.
-
-Every arithmetic is carried out here in numpy, one rounding at a time, and by none of the code that
-replays recipes.
-"""
+"""Hypotheses: merges in every arithmetic of weighted sums are named as what they are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import reduce
 from itertools import permutations
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from common.families import F32, FAMILY, LAYERS, SHAPES, Tensors, bf16, blend, fma, found_in, made
+from common.merges import DELTA, LINEAR, best_of, linear_f32, linear_fma, merged, times
+from common.spheres import FAMILY as SPHERES
+from common.spheres import RELATED, child_of, karcher
 from conftest import BF16
 from parentage.checkpoint import component_of, layer_of
 from parentage.hypothesise import (
@@ -31,111 +30,11 @@ from parentage.hypothesise import (
 )
 from parentage.methods import from_json, to_mergekit
 from parentage.recipe import Ingredient, Recipe, gradient, resolve
-from test_cells import (
-    F32,
-    FAMILY,
-    LAYERS,
-    SHAPES,
-    Array,
-    Tensors,
-    bf16,
-    blend,
-    f16,
-    fma,
-    found_in,
-    made,
-)
-from test_methods_span import FAMILY as SPHERES
-from test_methods_span import RELATED, child_of, karcher
 
 ELEMENTS = sum(int(np.prod(shape)) for shape in SHAPES.values())
 
 
-def sum32(weights: Sequence[Any]) -> Any:
-    return reduce(lambda a, b: F32(a + b), [F32(x) for x in weights])
-
-
-def linear_fma(columns: list[Array], weights: list[float], normalize: bool = True) -> Array:
-    total = np.zeros_like(columns[0])
-    for column, weight in zip(columns, weights, strict=True):
-        total = fma(column, F32(weight), total)
-    return F32(total / sum32(weights)) if normalize else total
-
-
-def linear_f32(columns: list[Array], weights: list[float], normalize: bool = True) -> Array:
-    products = [F32(c * F32(w)) for c, w in zip(columns, weights, strict=True)]
-    total = reduce(lambda a, b: F32(a + b), products)
-    return F32(total / sum32(weights)) if normalize else total
-
-
-def linear_mk4(columns: list[Array], weights: list[float]) -> Array:
-    narrow = [bf16(w) for w in weights]
-    products = [bf16(c * w) for c, w in zip(columns, narrow, strict=True)]
-    total = bf16(reduce(lambda a, b: F32(a + b), products))
-    return bf16(total / bf16(sum32(narrow)))
-
-
-def linear_script(rounding: Callable[[Any], Array]) -> Callable[..., Array]:
-    def merge(columns: list[Array], weights: list[float]) -> Array:
-        products = [rounding(rounding(c) * F32(w)) for c, w in zip(columns, weights, strict=True)]
-        return reduce(lambda a, b: rounding(a + b), products)
-
-    return merge
-
-
-def delta(rounding: Callable[[Any], Array], scalar: Callable[[Any], Any]) -> Callable[..., Array]:
-    def merge(base: Array, columns: list[Array], weights: list[float]) -> Array:
-        terms = [
-            rounding(rounding(c - base) * scalar(w)) for c, w in zip(columns, weights, strict=True)
-        ]
-        return rounding(base + rounding(reduce(lambda a, b: F32(a + b), terms)))
-
-    return merge
-
-
-def lerp(base: Array, columns: list[Array], weights: list[float]) -> Array:
-    return fma(F32(columns[0] - base), F32(weights[0]), base)
-
-
-def lerp_far(base: Array, columns: list[Array], weights: list[float]) -> Array:
-    return fma(F32(columns[0] - base), F32(F32(weights[0]) - F32(1)), columns[0])
-
-
-LINEAR: dict[str, Callable[..., Array]] = {
-    "float32-fma": linear_fma,
-    "float32": linear_f32,
-    "bfloat16": linear_mk4,
-    "bfloat16-script": linear_script(bf16),
-    "float16-script": linear_script(f16),
-}
-DELTA: dict[str, Callable[..., Array]] = {
-    "float32": delta(F32, F32),
-    "float32-fma": lerp,
-    "float32-fma-far": lerp_far,
-    "bfloat16": delta(bf16, bf16),
-    "bfloat16-script": delta(bf16, F32),
-}
 COARSE = ("bfloat16", "bfloat16-script", "float16-script")
-
-
-def merged(
-    method: str,
-    arithmetic: str,
-    weights: Mapping[str, float | Callable[[str], float]],
-    family: Mapping[str, Tensors] = FAMILY,
-    **options: Any,
-) -> Tensors:
-    """Return the merge by a method in an arithmetic, of checkpoints in the order of ``weights``."""
-    out = {}
-    for tensor in SHAPES:
-        values = [w(tensor) if callable(w) else w for w in weights.values()]
-        columns = [family[name][tensor] for name in weights]
-        if method == "linear":
-            whole = LINEAR[arithmetic](columns, values, **options)
-        else:
-            whole = DELTA[arithmetic](family["base"][tensor], columns, values)
-        out[tensor] = np.asarray(whole).astype(BF16)
-    return out
 
 
 def same(one: Tensors, two: Tensors) -> bool:
@@ -144,12 +43,6 @@ def same(one: Tensors, two: Tensors) -> bool:
 
 def names_of(recipe: Recipe) -> set[str]:
     return {f"{recipe.method} ({recipe.arithmetic})", *recipe.equivalents}
-
-
-def best_of(
-    folder: Any, child: Tensors, parents: Sequence[str], *controls: str, family: Any = FAMILY
-) -> Hypothesis:
-    return hypothesise(found_in(folder, family, child, parents, controls))[0]
 
 
 @dataclass
@@ -407,33 +300,6 @@ def test_a_merge_stored_wider_than_it_was_rounded_is_found(tmp_path):
     assert best.recipe.out_dtype == "BF16"
 
 
-# Lambda and normalize.
-
-
-def times(
-    family: Mapping[str, Tensors],
-    weights: Mapping[str, float],
-    factor: float = 1.0,
-    rounding: Callable[[Any], Array] = F32,
-    normalize: bool = False,
-) -> Tensors:
-    """Return the base plus lambda times weighted displacements, divided by the sum of weights."""
-    narrow = [rounding(w) for w in weights.values()]
-    out = {}
-    for tensor, base in family["base"].items():
-        terms = [
-            rounding(rounding(family[name][tensor] - base) * w)
-            for name, w in zip(weights, narrow, strict=True)
-        ]
-        total = rounding(reduce(lambda a, b: F32(a + b), terms))
-        if normalize:
-            total = rounding(total / rounding(sum32(narrow)))
-        if factor != 1.0:
-            total = rounding(total * F32(factor))
-        out[tensor] = rounding(base + total).astype(BF16)
-    return out
-
-
 @pytest.mark.parametrize(
     ("arithmetic", "rounding", "family"),
     [("bfloat16", bf16, RELATED), ("float32", F32, FAMILY)],
@@ -467,15 +333,6 @@ def test_displacements_divided_by_the_sum_of_weights_are_found(tmp_path):
     assert recipe.parameters == {"normalize": True}
     assert {x.name: x.weight for x in recipe.ingredients} == {"one": 0.3, "two": 0.5}
     assert recipe.effective_weights == pytest.approx({"one": 0.375, "two": 0.625, "base": 0.0})
-
-
-def test_weights_that_sum_to_nothing_divide_nothing(tmp_path):
-    child = times(FAMILY, {"one": 0.5, "two": -0.5})
-    ingredients = (Ingredient("one", 0.5), Ingredient("two", -0.5))
-    recipe = Recipe("task_arithmetic", ingredients, "base", {"normalize": True})
-    f = found_in(tmp_path, FAMILY, child, ["one", "two"])
-    assert count_matches([replace(recipe, parameters={})], f.sample, f)[0].mismatched.sum() == 0
-    assert count_matches([recipe], f.sample, f)[0].mismatched.sum() == 0
 
 
 def task(*weights: float, **parameters: Any) -> Recipe:
@@ -546,20 +403,6 @@ def test_wrong_parents_give_nothing_worth_carrying_out(tmp_path, child, parents)
     found = hypothesise(found_in(tmp_path, FAMILY, child, parents))
     assert not found or found[0].gain < LEAST_GAIN
     assert select_for_full_pass(found, is_whole=True) == []
-
-
-def test_decoys_reach_next_to_nothing_of_a_true_recipe(tmp_path):
-    child = merged("linear", "float32-fma", {"one": 0.5, "two": 0.3, "base": 0.2})
-    best = best_of(tmp_path, child, ["one", "two"], "other")
-    assert best.mismatched == 0
-    assert 0.0 < best.decoy_share < 0.1
-    # Where displacements are of one unit in the last place, decoys reach much.
-    family = made({"one": 1.2e-4})
-    child = merged("linear", "float32-fma", {"one": 0.6, "base": 0.4}, family)
-    best = best_of(tmp_path / "x", child, ["one"], family=family)
-    assert best.mismatched == 0
-    assert 0.2 < best.decoy_share < 0.95
-    assert best.gain == 1.0
 
 
 def test_noise_leaves_a_gain_that_is_worth_carrying_out(tmp_path):
