@@ -1,5 +1,7 @@
 """Replays: what a recipe reproduces of a child, from Python and from the command line."""
 
+from __future__ import annotations
+
 import json
 import signal
 import subprocess
@@ -8,81 +10,24 @@ import time
 
 import numpy as np
 import pytest
+from common.traced import ELEMENTS, MERGE, trace
+from common.two_parents import (
+    RECIPE,
+    SHAPES,
+    blend,
+    fields,
+    invoke,
+    names_in,
+    random_tensors,
+    sources,
+)
 from conftest import BF16, family_path, write_checkpoint
 from parentage import Recipe, RecipeError
-from parentage.cli import run
 from parentage.recipe import Ingredient
-from parentage.replay import checkpoint_order, locate_checkpoints
 from parentage.stream import Progress
 from parentage.support import CheckpointError, PlanError
 
 COMMAND = [sys.executable, "-c", "from parentage.cli import main; main()"]
-SHAPES = {
-    "lm_head.weight": (16, 24),
-    "model.layers.0.mlp.up_proj.weight": (40, 24),
-    "model.layers.1.mlp.experts.up_proj": (3, 8, 24),
-    "model.norm.weight": (24,),
-    "scalar": (),
-}
-RECIPE = Recipe("linear", (Ingredient("one", 0.6), Ingredient("two", 0.4)))
-
-
-def random_tensors(seed, integers=True):
-    rng = np.random.default_rng(seed)
-    tensors = {
-        name: rng.standard_normal(shape).astype(np.float32).astype(BF16)
-        for name, shape in SHAPES.items()
-    }
-    tensors = {name: np.asarray(x) for name, x in tensors.items()}
-    if integers:
-        tensors["model.position_ids"] = np.arange(seed, seed + 8, dtype=np.int64)
-    return tensors
-
-
-def blend(one, two, weights=(0.6, 0.4)):
-    """Return the linear merge, each product and each sum rounded to float32, the result to bf16."""
-    a, b = map(np.float32, weights)
-    out = {}
-    for name, x in one.items():
-        if x.dtype == BF16:
-            total = x.astype(np.float32) * a + two[name].astype(np.float32) * b
-            out[name] = np.asarray(total / (a + b)).astype(BF16)
-        else:
-            out[name] = x
-    return out
-
-
-def merge(folder):
-    """Write two parents, their child, and the recipe that made it; return the folder."""
-    one, two = random_tensors(1), random_tensors(2)
-    write_checkpoint(folder / "one", one)
-    write_checkpoint(folder / "two", two, shards=2)
-    write_checkpoint(folder / "child", blend(one, two))
-    (folder / "recipe.json").write_text(Recipe(**fields(arithmetic="float32")).to_json())
-    return folder
-
-
-@pytest.fixture
-def merged(tmp_path):
-    return merge(tmp_path)
-
-
-def names_in(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
-def fields(**changes):
-    return {name: getattr(RECIPE, name) for name in Recipe.__dataclass_fields__} | changes
-
-
-def invoke(capsys, *arguments):
-    status = run([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
-
-
-def sources(folder):
-    return ["--from", folder / "one", "--from", folder / "two"]
 
 
 def floats():
@@ -219,65 +164,6 @@ def test_a_recipe_that_does_not_fit_is_an_error_of_the_recipe(merged, method, ch
         recipe.replay({name: merged / name for name in ("one", "two")}, merged / "child")
 
 
-def test_checkpoints_are_found_by_name(merged, monkeypatch):
-    names = {name: merged / name for name in ("one", "two")}
-    offered = [str(merged / "two"), str(merged / "one")]
-    elsewhere = merged / "elsewhere"
-    elsewhere.mkdir()
-    monkeypatch.chdir(elsewhere)
-    assert locate_checkpoints(RECIPE, offered, elsewhere) == names
-    assert locate_checkpoints(RECIPE, [], merged) == names
-    assert (
-        locate_checkpoints(RECIPE, [f"two={merged / 'child'}"], merged)["two"] == merged / "child"
-    )
-    monkeypatch.chdir(merged)
-    assert locate_checkpoints(RECIPE, [], elsewhere)["one"].resolve() == names["one"]
-
-
-def test_a_checkpoint_that_is_not_found_is_named_with_the_way_to_offer_it(merged, capsys):
-    folder = merged / "elsewhere"
-    folder.mkdir()
-    recipe = folder / "recipe.json"
-    recipe.write_text(RECIPE.to_json())
-    child = ["--against", merged / "child"]
-    cases = [
-        ([], ["'one'", "--from PATH", "--from one=PATH"]),
-        (["--from", merged / "one"], ["'two'", "--from two=PATH"]),
-        (["--from", merged / "child"], ["called 'child'", "'one', 'two'", "one="]),
-        (["--from", merged / "one", "--from", f"one={merged / 'two'}"], ["already offered"]),
-        (["--from", merged / "none"], ["none"]),
-        (["--from", "two="], ["two=", "no path"]),
-    ]
-    for options, expected in cases:
-        status, out, err = invoke(capsys, "replay", recipe, *options, *child)
-        assert (status, out) == (1, "")
-        assert err.startswith("error: ")
-        assert len(err.splitlines()) == 1
-        for each in expected:
-            assert each in err
-
-
-def test_a_recipe_s_names_lead_to_no_place_outside(merged):
-    for name in (str(merged / "one"), "../one", "a/../../one"):
-        recipe = Recipe("linear", (Ingredient(name, 1.0),))
-        with pytest.raises(RecipeError, match="offer it with --from"):
-            locate_checkpoints(recipe, [], merged)
-    recipe = Recipe("linear", (Ingredient("org=x/one", 1.0),))
-    assert locate_checkpoints(recipe, [f"org=x/one={merged / 'one'}"], merged) == {
-        "org=x/one": merged / "one"
-    }
-
-
-def test_parents_are_those_of_the_recipe(merged):
-    with pytest.raises(RecipeError, match="'two'"):
-        RECIPE.replay({"one": merged / "one"}, merged / "child")
-    with pytest.raises(RecipeError, match="'three'"):
-        RECIPE.replay(dict.fromkeys(("one", "two", "three"), merged / "one"), merged / "child")
-    based = Recipe("task_arithmetic", (Ingredient("one", 1.0),), "two")
-    assert checkpoint_order(based) == ("two", "one")
-    assert checkpoint_order(RECIPE) == ("one", "two")
-
-
 def test_damaged_and_foreign_checkpoints_are_errors(merged):
     strange = write_checkpoint(merged / "strange", {"x": np.ones(4, BF16)})
     with pytest.raises(PlanError, match="one architecture"):
@@ -384,3 +270,13 @@ def test_ctrl_c_ends_a_replay_and_leaves_nothing(tmp_path):
         assert b"interrupted" in err
         assert names_in(tmp_path) == before
         assert waited < 10, "a loose bound against hanging, not a measurement"
+
+
+def test_the_recipe_of_evidence_can_be_read_and_carried_out(tmp_path):
+    found = trace(tmp_path, MERGE, ["one"])
+    found.save(tmp_path / "evidence")
+    recipe = Recipe.open(tmp_path / "evidence" / "evidence.json")
+    again = recipe.replay(
+        {name: tmp_path / name for name in recipe.checkpoints}, tmp_path / "child"
+    )
+    assert (again.elements, again.mismatched) == (ELEMENTS, 0)
