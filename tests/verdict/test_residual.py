@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from common.families import F32, F64, Tensors, blend, made
+from common.traced import disturbed, trace
 from conftest import BF16
 from parentage.verdict import LOOKED_AT, SKETCH, SMALL_SIDE, Residual
 from parentage.verdict import residual as module
 from parentage.verdict.residual import _singular_values
-from test_cells import F32, F64, Tensors, blend, made
-from test_verdict_replay import disturbed, trace
 
 SMALL: dict[str, tuple[int, ...]] = {
     "model.embed_tokens.weight": (96, 64),

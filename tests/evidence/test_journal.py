@@ -12,6 +12,8 @@ import time
 import numpy as np
 import parentage
 import pytest
+from common.digests import paths
+from common.results import bits
 from conftest import BF16, family_path, opened, roles_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,7 +23,6 @@ from parentage.checkpoint import open_all
 from parentage.evidence import MAGIC, NAME, Journal, differs, identity
 from parentage.statistics import full_pass
 from parentage.stream import SILENT, Options, Program, Progress
-from test_stream import bits
 
 HEAD = {"version": "1", "arithmetic": 1, "checkpoints": []}
 COMMAND = [sys.executable, "-c", "from parentage.cli import main; main()"]
@@ -261,27 +262,6 @@ def test_other_work_is_named(tmp_path):
     assert "arithmetic definition 1, and this is 2" in differs(HEAD, {**HEAD, "arithmetic": 2})
 
 
-def test_a_program_is_told_by_all_that_it_computes():
-    def program(weight, *, results=1, matrix=None):
-        out = Program(3)
-        total = out.column(0) * out.scalar(weight)
-        if matrix is not None:
-            total = total + out.low_rank([matrix, None, None])
-        return out.digest([total, out.column(1)][:results])
-
-    ones = np.ones((2, 1)), np.ones((1, 2))
-    found = [
-        program(0.5),
-        program(0.25),
-        program([0.5, 0.5, 0.25]),
-        program(0.5, results=2),
-        program(0.5, matrix=ones),
-        program(0.5, matrix=(ones[0] * 2, ones[1])),
-    ]
-    assert len(set(found)) == len(found)
-    assert program(0.5) == found[0]
-
-
 # --- passes -------------------------------------------------------------------------------------
 
 
@@ -481,3 +461,26 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(tmp_path, whole):
     )
     assert "going on with" in again.stderr
     assert contents(output) == whole
+
+
+def test_digests_that_were_complete_are_kept_for_a_resume(tmp_path):
+    child, others = paths()
+    # What a trace leaves that was killed after its last slice.
+    plain = parentage.trace(child, **others, digest="sha256", recipes=False)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parentage.Trace, "save", stop)
+        with pytest.raises(KeyboardInterrupt):
+            parentage.trace(child, **others, digest="sha256", recipes=False, output=tmp_path)
+    with Journal(tmp_path, identity(open_all(child, **others, controls=())), resume=True) as kept:
+        digests = list(kept.records("digest"))
+    again = parentage.trace(
+        child, **others, digest="sha256", recipes=False, output=tmp_path, resume=True
+    )
+    assert again.to_json() == plain.to_json()
+    assert json.loads((tmp_path / "evidence.json").read_text()) == plain.evidence
+    for each in digests:
+        assert len(each.values["sha256"]) == 64
