@@ -14,6 +14,7 @@ import numpy as np
 import parentage
 import pytest
 import yaml
+from common.families import F32, F64, SHAPES, Array, Tensors, bf16, found_in, made, stored
 from conftest import BF16, write_checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,7 +33,6 @@ from parentage.hypothesise.recognise.span import LINEAR, cosines, interpolation,
 from parentage.methods import from_json, to_mergekit
 from parentage.recipe import Recipe, resolve
 from parentage.support import RecipeError
-from test_cells import F32, F64, SHAPES, Array, Tensors, bf16, found_in, made, stored
 
 SMALL = {
     "model.embed_tokens.weight": (96, 64),
