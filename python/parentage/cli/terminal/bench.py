@@ -1,4 +1,4 @@
-"""Speeds, on a terminal."""
+"""Shows speeds beside their ceilings."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from parentage.cli.terminal.console import Terminal, counted, new_table
+from parentage.cli.terminal.console import counted, new_table
 from parentage.support import printable
 
 if TYPE_CHECKING:
     from parentage.bench import Bench
+    from parentage.cli.terminal.console import Terminal
 
+BAR = 16
+"""Characters of the bar of a speed that is its ceiling."""
 
-_BAR = 16
-"""Characters of the bar of a ceiling."""
+LONGEST = 1.25
+"""Share of the ceiling from which on bars are of one length."""
 
 
 def show_bench(terminal: Terminal, bench: Bench) -> None:
@@ -28,20 +31,22 @@ def show_bench(terminal: Terminal, bench: Bench) -> None:
         f"medians of {bench.runs} runs in turns",
         soft_wrap=True,
     )
-    for given in bench.inputs:
-        table = new_table(given["dtype"], "cache", "parents", "GB/s", "of ceiling", "")
-        table.columns[-1].justify = "left"
-        for row in bench.rows():
-            if row["dtype"] == given["dtype"]:
+    rows = bench.rows()
+    for group in bench.inputs:
+        speeds = new_table(group["dtype"], "cache", "parents", "GB/s", "of ceiling", "")
+        speeds.columns[-1].justify = "left"
+        for row in rows:
+            if row["dtype"] == group["dtype"]:
                 share = row["of_ceiling"]
-                table.add_row(
+                length = max(1, round(min(share, LONGEST) * BAR))
+                speeds.add_row(
                     row["what"],
                     row["cache"],
                     str(row["parents"] or ""),
                     f"{row['gb_per_s']:.2f}",
                     f"{share:.2f}",
-                    Text("█" * max(1, round(min(share, 1.25) * _BAR)), style="cyan"),
+                    Text("█" * length, style="cyan"),
                 )
-        terminal.out.print(table)
-    for each in bench.skipped:
-        terminal.out.print(f"  not measured: {printable(each)}", soft_wrap=True)
+        terminal.out.print(speeds)
+    for reason in bench.skipped:
+        terminal.out.print(f"  not measured: {printable(reason)}", soft_wrap=True)

@@ -21,10 +21,17 @@ if TYPE_CHECKING:
 
 
 REASONS_SHOWN = 6
+"""Lines of reasons why tensors were left out, before the others are counted."""
+
+PIPE_WIDTH = 120
+"""Columns of a file or a pipe, which have no width: eighty would only fold tables."""
+
+_WORDS = frozenset({"a tensor of it", "dtype", "shape", "component", "file"})
+"""Headers of columns of words, which are set flush left."""
 
 
 class Terminal:
-    """Where results and messages go; knows whether to be quiet and whether to use colour."""
+    """Prints results and messages; knows whether to be quiet and whether to use colour."""
 
     def __init__(self, *, quiet: bool = False, color: bool = True) -> None:
         self.quiet = quiet
@@ -42,18 +49,23 @@ class Terminal:
         for line in text.splitlines():
             self.out.print(Text("    " + line, style="cyan"), soft_wrap=True)
 
+    def indent(self, lines: Iterable[str]) -> None:
+        """Print lines that belong to the one above, none of them folded."""
+        for line in lines:
+            self.out.print(Text("    " + line), soft_wrap=True)
+
     def error(self, message: str) -> None:
         """Print an error message."""
         self.err.print(Text.assemble(("error: ", "bold red"), printable(message)), soft_wrap=True)
 
     def note(self, message: str) -> None:
-        """Print a message that is no result."""
+        """Print a message that is no result, unless quiet."""
         if not self.quiet:
             self.err.print(Text(printable(message)), soft_wrap=True)
 
     @contextmanager
     def watching(self) -> Iterator[Progress]:
-        """Give what shows progress, on terminals, and first looks; nothing of it if quiet."""
+        """Give a progress that shows a bar, on terminals, and first looks; nothing if quiet."""
         if self.quiet:
             yield SILENT
             return
@@ -73,17 +85,15 @@ def _console(*, color: bool, stderr: bool) -> Console:
         emoji=False,
     )
     if not console.is_terminal and "COLUMNS" not in os.environ:
-        # A file or a pipe has no width; eighty columns would only fold tables.
-        console.width = 120
+        console.width = PIPE_WIDTH
     return console
 
 
 def new_table(*headers: str) -> Table:
-    """Return an empty table: numbers to the right, the first column and text to the left."""
+    """Return an empty table: numbers flush right, the first column and words flush left."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
     for position, header in enumerate(headers):
-        text = header in {"a tensor of it", "dtype", "shape", "component", "file"}
-        left = position == 0 or text
+        left = position == 0 or header in _WORDS
         table.add_column(Text(header), justify="left" if left else "right", overflow="fold")
     return table
 
@@ -94,35 +104,50 @@ def as_text(name: str) -> Text:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, in the plural unless it is one."""
+    """Return a number of things, the noun in its plural where there is not one.
+
+    >>> counted(1, "file"), counted(2000, "tensor")
+    ('1 file', '2,000 tensors')
+    """
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def as_number(value: float | None, form: str) -> str:
-    """Return a number in a format, a dash for none."""
+    """Return a number in a format, a dash for none.
+
+    >>> as_number(-1e-12, ".2f"), as_number(None, ".2f")
+    ('0.00', '-')
+    """
     # Adding zero turns a negative zero, and what rounds to it, into a plain one.
     return "-" if value is None else format(round(value, 9) + 0.0, form)
 
 
-def as_share(count: int, of: int) -> str:
-    """Return a share that says 100 % only of all."""
-    if of == 0:
+def as_share(part: int, whole: int) -> str:
+    """Return a share in percent that says 100 % only of all.
+
+    >>> as_share(1, 3), as_share(99_999, 100_000), as_share(3, 3), as_share(0, 0)
+    ('33.3%', '99.999%', '100 %', '-')
+    """
+    if whole == 0:
         return "-"
-    if count == of:
+    if part == whole:
         return "100 %"
-    return f"{min(count / of, 0.99999):.3%}" if count / of > 0.999 else f"{count / of:.1%}"
+    return f"{min(part / whole, 0.99999):.3%}" if part / whole > 0.999 else f"{part / whole:.1%}"
 
 
 def reason_lines(
     rows: Iterable[tuple[str, str, str]], where: str = "in evidence.json"
 ) -> list[str]:
-    """Fold tensors with one reason into one line."""
-    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    """Return a line for each reason why tensors were left out, those of most tensors first.
+
+    Rows are (checkpoint, reason, tensor). ``where`` says where the reasons are that are not shown.
+    """
+    tensors: dict[tuple[str, str], list[str]] = defaultdict(list)
     for checkpoint, reason, tensor in rows:
-        found[checkpoint, reason].append(tensor)
+        tensors[checkpoint, reason].append(tensor)
     lines = [
         f"{len(names):,} of {printable(checkpoint)}: {printable(reason)} (as {printable(names[0])})"
-        for (checkpoint, reason), names in sorted(found.items(), key=lambda item: -len(item[1]))
+        for (checkpoint, reason), names in sorted(tensors.items(), key=lambda item: -len(item[1]))
     ]
     rest = len(lines) - REASONS_SHOWN
     more = [f"... and {rest:,} more reasons; all are {where}"] if rest > 0 else []

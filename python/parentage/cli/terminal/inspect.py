@@ -1,4 +1,4 @@
-"""What is in a checkpoint, on a terminal."""
+"""Shows what a checkpoint's headers say."""
 
 from __future__ import annotations
 
@@ -8,61 +8,79 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from parentage.checkpoint import COMPONENTS
-from parentage.cli.terminal.console import Terminal, as_text, counted, new_table
+from parentage.cli.terminal.console import as_text, counted, new_table
 from parentage.support import printable
 
 if TYPE_CHECKING:
-    from parentage.checkpoint import Checkpoint
+    from collections.abc import Iterable
+
+    from rich.table import Table
+
+    from parentage.checkpoint import Checkpoint, Tensor
+    from parentage.cli.terminal.console import Terminal
 
 
 def show_inspect(terminal: Terminal, checkpoint: Checkpoint, *, tensors: bool = False) -> None:
-    """Print what a checkpoint's headers say."""
-    all_tensors = list(checkpoint.tensors.values())
-    layers = {tensor.layer for tensor in all_tensors} - {None}
+    """Print what a checkpoint's headers say, with a row for every tensor if ``tensors``."""
     terminal.out.print()
-    terminal.out.print(
-        Text.assemble(
-            (printable(checkpoint.name), "bold"),
-            f"  {counted(len(checkpoint.shards), 'file')}, {checkpoint.bytes:,} bytes, "
-            f"{counted(len(all_tensors), 'tensor')}, {checkpoint.elements:,} elements, "
-            f"{counted(len(layers), 'layer')}",
-        )
-    )
+    terminal.out.print(_headline(checkpoint))
     by_dtype, by_component = defaultdict(list), defaultdict(list)
-    for tensor in all_tensors:
+    for tensor in checkpoint.tensors.values():
         by_dtype[tensor.dtype].append(tensor)
         by_component[tensor.component].append(tensor)
-    for key, groups in (
-        ("dtype", sorted(by_dtype.items())),
-        ("component", sorted(by_component.items(), key=lambda item: COMPONENTS.index(item[0]))),
-    ):
-        table = new_table(key, "tensors", "elements", "bytes", "a tensor of it")
-        for name, members in groups:
-            largest = max(members, key=lambda tensor: tensor.elements)
-            table.add_row(
-                name,
-                f"{len(members):,}",
-                f"{sum(tensor.elements for tensor in members):,}",
-                f"{sum(tensor.end - tensor.begin for tensor in members):,}",
-                as_text(f"{largest.name} {list(largest.shape)}"),
-            )
-        terminal.out.print(table)
+    components = sorted(by_component.items(), key=lambda item: COMPONENTS.index(item[0]))
+    terminal.out.print(_groups("dtype", sorted(by_dtype.items())))
+    terminal.out.print(_groups("component", components))
     if len(checkpoint.shards) > 1 or tensors:
-        table = new_table("file", "tensors", "bytes")
-        held = Counter(tensor.shard for tensor in all_tensors)
-        for number, shard in enumerate(checkpoint.shards):
-            table.add_row(as_text(shard.name), f"{held[number]:,}", f"{shard.bytes:,}")
-        terminal.out.print(table)
+        terminal.out.print(_files(checkpoint))
     if tensors:
-        table = new_table("tensor", "dtype", "shape", "component", "file", "bytes from", "to")
-        for tensor in all_tensors:
-            table.add_row(
-                as_text(tensor.name),
-                tensor.dtype,
-                str(list(tensor.shape)),
-                tensor.component,
-                as_text(checkpoint.shards[tensor.shard].name),
-                f"{tensor.begin:,}",
-                f"{tensor.end:,}",
-            )
-        terminal.out.print(table)
+        terminal.out.print(_tensors(checkpoint))
+
+
+def _headline(checkpoint: Checkpoint) -> Text:
+    tensors = checkpoint.tensors.values()
+    layers = {tensor.layer for tensor in tensors} - {None}
+    return Text.assemble(
+        (printable(checkpoint.name), "bold"),
+        f"  {counted(len(checkpoint.shards), 'file')}, {checkpoint.bytes:,} bytes, "
+        f"{counted(len(tensors), 'tensor')}, {checkpoint.elements:,} elements, "
+        f"{counted(len(layers), 'layer')}",
+    )
+
+
+def _groups(key: str, groups: Iterable[tuple[str, list[Tensor]]]) -> Table:
+    """Return a row for every group of tensors, with the largest of them."""
+    rows = new_table(key, "tensors", "elements", "bytes", "a tensor of it")
+    for name, members in groups:
+        largest = max(members, key=lambda tensor: tensor.elements)
+        rows.add_row(
+            name,
+            f"{len(members):,}",
+            f"{sum(tensor.elements for tensor in members):,}",
+            f"{sum(tensor.end - tensor.begin for tensor in members):,}",
+            as_text(f"{largest.name} {list(largest.shape)}"),
+        )
+    return rows
+
+
+def _files(checkpoint: Checkpoint) -> Table:
+    rows = new_table("file", "tensors", "bytes")
+    tensors = Counter(tensor.shard for tensor in checkpoint.tensors.values())
+    for index, shard in enumerate(checkpoint.shards):
+        rows.add_row(as_text(shard.name), f"{tensors[index]:,}", f"{shard.bytes:,}")
+    return rows
+
+
+def _tensors(checkpoint: Checkpoint) -> Table:
+    rows = new_table("tensor", "dtype", "shape", "component", "file", "bytes from", "to")
+    for tensor in checkpoint.tensors.values():
+        rows.add_row(
+            as_text(tensor.name),
+            tensor.dtype,
+            str(list(tensor.shape)),
+            tensor.component,
+            as_text(checkpoint.shards[tensor.shard].name),
+            f"{tensor.begin:,}",
+            f"{tensor.end:,}",
+        )
+    return rows

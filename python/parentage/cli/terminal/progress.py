@@ -1,10 +1,9 @@
-"""What shows progress."""
+"""A bar that shows how far a pass has come, and how fast."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -16,15 +15,17 @@ from rich.progress import Progress as RichProgress
 from rich.text import Text
 
 from parentage.cli.terminal.styles import STYLES
-from parentage.stream import Preview, Progress
+from parentage.stream import Progress
 from parentage.support import percent
 
 if TYPE_CHECKING:
-    pass
+    from rich.console import Console
+
+    from parentage.stream import Preview
 
 
 class Bar(Progress):
-    """A progress bar of bytes read, with speed and time left, gone when done; a line for all else.
+    """Shows bytes read, speed and time left in a bar that goes when done; all else in a line.
 
     Where the console is no terminal, there is no bar, and first looks are lines of text alone.
     """
@@ -70,7 +71,7 @@ class Bar(Progress):
         self._console.print(Text.assemble(number, read, kind, level), soft_wrap=True)
 
     def stop(self) -> None:
-        """Take it away."""
+        """Take the bar away."""
         if self._console.is_terminal:
             self._stage.stop()
             self._bar.stop()

@@ -1,4 +1,4 @@
-"""What a trace found, on a terminal."""
+"""Shows what a trace found: verdict, recipe, weights, components, and what was not compared."""
 
 from __future__ import annotations
 
@@ -9,14 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from parentage.cli.terminal.console import (
-    Terminal,
-    as_number,
-    as_share,
-    as_text,
-    new_table,
-    reason_lines,
-)
+from parentage.cli.terminal.console import as_number, as_share, as_text, new_table, reason_lines
 from parentage.cli.terminal.styles import STYLES
 from parentage.evidence import rows_of
 from parentage.support import printable
@@ -27,8 +20,31 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from parentage.cli.terminal.console import Terminal
     from parentage.evidence import Trace
     from parentage.verdict import Outcome, Verdict
+
+    Row = dict[str, Any]
+
+RULES_OF_RECIPES = ("replayed", "changed")
+"""Rules whose text says what the recipe reproduces."""
+
+SETTLED = 1e-6
+"""Half width of a weight from cells that is shown without one."""
+
+
+def show_trace(terminal: Terminal, trace: Trace, *, layers: bool = False) -> None:
+    """Print what a trace found, with a row for every layer if ``layers``."""
+    show_verdict(terminal, trace.verdict)
+    if trace.outcome is not None and trace.verdict.rule not in RULES_OF_RECIPES:
+        _recipe(terminal, trace.outcome)
+    if trace.inputs.parents or trace.inputs.controls:
+        _weights(terminal, trace)
+    _groups(terminal, trace, trace.components, "component")
+    if layers and trace.layers.height:
+        _groups(terminal, trace, trace.layers, "layer")
+    _coverage(terminal, trace)
+    _digests(terminal, trace)
 
 
 def show_verdict(terminal: Terminal, verdict: Verdict) -> None:
@@ -40,199 +56,190 @@ def show_verdict(terminal: Terminal, verdict: Verdict) -> None:
             (f"  {verdict.level}, by rule {verdict.rule}", "dim"),
         )
     )
-    terminal.out.print(Padding(Text(printable(verdict.text)), (0, 0, 0, 2)))
-
-
-def show_trace(terminal: Terminal, trace: Trace, *, layers: bool = False) -> None:
-    """Print what a trace found: verdict, weights, components, what was not compared."""
-    show_verdict(terminal, trace.verdict)
-    if trace.outcome is not None and trace.verdict.rule not in ("replayed", "changed"):
-        # Those rules have said it.
-        _recipe(terminal, trace.outcome)
-    if trace.inputs.parents or trace.inputs.controls:
-        _weights(terminal, trace)
-    _groups(terminal, trace, trace.components, "component")
-    if layers and trace.layers.height:
-        _groups(terminal, trace, trace.layers, "layer")
-    _coverage(terminal, trace)
-    _digests(terminal, trace)
-
-
-def _digests(terminal: Terminal, trace: Trace) -> None:
-    """Print the SHA-256 of every file, as sha256sum does, if they were computed."""
-    for each in (trace.inputs.child, *trace.inputs.others):
-        for shard, digest in zip(each.shards, trace.digests.get(each.name, ()), strict=False):
-            name = printable(f"{each.name}/{shard.name}")
-            terminal.out.print(f"{digest}  {name}", markup=False, highlight=False, soft_wrap=True)
+    terminal.out.print(Padding(as_text(verdict.text), (0, 0, 0, 2)))
 
 
 def _recipe(terminal: Terminal, outcome: Outcome) -> None:
     """Print the recipe, what it reproduces, and what a decoy would."""
     recipe = outcome.recipe
-    table = Table.grid(padding=(0, 2))
-    table.add_row("recipe", as_text(recipe.describe()))
+    rows = Table.grid(padding=(0, 2))
+    rows.add_row("recipe", as_text(recipe.describe()))
     reproduced = f"{outcome.exact_share:.4%} of {outcome.elements:,} elements, bit for bit"
     if outcome.explained:
-        share = outcome.explained / outcome.elements
-        reproduced += f"; {share:.4%} more where it leaves a choice open"
+        explained = outcome.explained / outcome.elements
+        reproduced += f"; {explained:.4%} more where it leaves a choice open"
     if outcome.mismatched:
         near = outcome.ulps[0] / outcome.mismatched
         reproduced += (
             f"; {outcome.mismatched:,} differ, {near:.0%} of them by one unit in the last place"
         )
-    table.add_row("reproduces", reproduced)
-    table.add_row("a decoy", f"{outcome.decoy_share:.4%}")
+    rows.add_row("reproduces", reproduced)
+    rows.add_row("a decoy", f"{outcome.decoy_share:.4%}")
     if recipe.equivalents:
         label = "the same bytes" if outcome.exact_share == 1.0 else "not told from"
-        table.add_row(label, as_text(", ".join(recipe.equivalents)))
-    terminal.out.print(Padding(table, (0, 0, 1, 2)))
+        rows.add_row(label, as_text(", ".join(recipe.equivalents)))
+    terminal.out.print(Padding(rows, (0, 0, 1, 2)))
 
 
 def _weights(terminal: Terminal, trace: Trace) -> None:
+    """Print the weight of every checkpoint over the whole child, and how sure it is."""
     columns = trace.inputs.columns
-    ((row, single),) = rows_of(trace.model, columns)
-    table = new_table(
-        "", "cells", "least squares", "std. error", "cosine", "log10 p", "bits equal",
-        "|d| in ulp",
-    )  # fmt: skip
-    notes = []
+    ((model, by_name),) = rows_of(trace.model, columns)
+    rows = new_table(
+        "", "cells", "least squares", "std. error", "cosine", "log10 p", "bits equal", "|d| in ulp"
+    )
     for name in columns.parents:
-        own = single[name]
-        bias = own["rounding_bias"]
-        near = bias is not None and bias >= Thresholds().bias
-        if near:
-            notes.append(
-                f"{name}: a median displacement is {own['displacement_ulps']:g} units "
-                f"in the last place; rounding alone can move this weight by {bias:.2f}"
-            )
-        table.add_row(
+        fit = by_name[name]
+        rows.add_row(
             as_text(name),
-            _cells(own),
-            as_number(own["ols"], ".4f") + ("*" if near else ""),
-            as_number(own["se"], ".1e"),
-            as_number(own["checkpoint_cosine"], ".4f"),
-            as_number(own["checkpoint_log10_p"], ".1f"),
-            as_share(own["bit_equal"], row["n"]),
-            as_number(own["displacement_ulps"], "g"),
+            _cells(fit),
+            as_number(fit["ols"], ".4f") + ("*" if _moved_by_rounding(fit) else ""),
+            as_number(fit["se"], ".1e"),
+            as_number(fit["checkpoint_cosine"], ".4f"),
+            as_number(fit["checkpoint_log10_p"], ".1f"),
+            as_share(fit["bit_equal"], model["n"]),
+            as_number(fit["displacement_ulps"], "g"),
         )
-    weights = [single[name]["ols"] for name in columns.parents]
     base = columns.base
+    weights = [by_name[name]["ols"] for name in columns.parents]
     rest = None if None in weights or not weights else 1.0 - sum(weights)
-    equal = as_share(single[base]["bit_equal"], row["n"])
-    table.add_row(as_text(f"{base} (base)"), "", as_number(rest, ".4f"), "", "", "", equal, "")
+    equal = as_share(by_name[base]["bit_equal"], model["n"])
+    rows.add_row(as_text(f"{base} (base)"), "", as_number(rest, ".4f"), "", "", "", equal, "")
     for name in columns.controls:
-        own = single[name]
-        table.add_row(
+        fit = by_name[name]
+        rows.add_row(
             as_text(f"{name} (control, alone)"),
             "",
-            as_number(own["alone"], ".4f"),
+            as_number(fit["alone"], ".4f"),
             "",
-            as_number(own["checkpoint_cosine"], ".4f"),
-            as_number(own["checkpoint_log10_p"], ".1f"),
-            as_share(own["bit_equal"], row["n"]),
+            as_number(fit["checkpoint_cosine"], ".4f"),
+            as_number(fit["checkpoint_log10_p"], ".1f"),
+            as_share(fit["bit_equal"], model["n"]),
             "",
         )
-    terminal.out.print(table)
-    for note in notes:
-        terminal.out.print(Padding(Text("* " + printable(note), style="yellow"), (0, 0, 0, 2)))
-    if trace.inputs.parents:
-        z = as_number(row["z_naive"], ",.0f")
-        terminal.out.print(
-            Text(
-                f"  R2 {as_number(row['r2'], '.5f')}; naive z {z}, as if elements were "
-                "independent; p bounds the chance under block-wise sign flips, which do not "
-                "assume it",
-                style="dim",
+    terminal.out.print(rows)
+    for name in columns.parents:
+        fit = by_name[name]
+        if _moved_by_rounding(fit):
+            note = (
+                f"* {printable(name)}: a median displacement is {fit['displacement_ulps']:g} units "
+                "in the last place; rounding alone can move this weight by "
+                f"{fit['rounding_bias']:.2f}"
             )
+            terminal.out.print(Padding(Text(note, style="yellow"), (0, 0, 0, 2)))
+    if trace.inputs.parents:
+        r2, z = as_number(model["r2"], ".5f"), as_number(model["z_naive"], ",.0f")
+        note = (
+            f"  R2 {r2}; naive z {z}, as if elements were independent; p bounds the chance under "
+            "block-wise sign flips, which do not assume it"
         )
+        terminal.out.print(Text(note, style="dim"))
 
 
 def _groups(terminal: Terminal, trace: Trace, frame: pl.DataFrame, key: str) -> None:
+    """Print a row for every group of slices: every component, or every layer."""
     columns = trace.inputs.columns
-    parents, rows = columns.parents, rows_of(frame, columns)
-    headers = [f"{printable(name)}" for name in parents]
+    groups = rows_of(frame, columns)
     replayed = trace.outcome is not None
-    last = ["reproduced"] if replayed else []
-    table = new_table(
-        key, "elements", "bits equal to base", *headers, "R2", "residual / rounding", *last
+    rows = new_table(
+        key,
+        "elements",
+        "bits equal to base",
+        *(printable(name) for name in columns.parents),
+        "R2",
+        "residual / rounding",
+        *(["reproduced"] if replayed else []),
     )
-    counts = Counter(trace.slices[key].to_list())
-    for row, single in rows:
-        weights = [_weight(single[name]) for name in parents]
-        rounding = row["rounding_rms"]
-        ratio = row["residual_rms"] / rounding if rounding else None
-        table.add_row(
-            f"{row[key]} ({counts[row[key]] // len(columns):,})",
-            f"{row['n']:,}",
-            as_share(single[columns.base]["bit_equal"], row["n"]),
-            *weights,
-            as_number(row["r2"], ".5f"),
+    slices = Counter(trace.slices[key].to_list())
+    for group, by_name in groups:
+        rounding = group["rounding_rms"]
+        ratio = group["residual_rms"] / rounding if rounding else None
+        rows.add_row(
+            f"{group[key]} ({slices[group[key]] // len(columns):,})",
+            f"{group['n']:,}",
+            as_share(by_name[columns.base]["bit_equal"], group["n"]),
+            *(_weight(by_name[name]) for name in columns.parents),
+            as_number(group["r2"], ".5f"),
             as_number(ratio, ".2f"),
-            *([as_number(row["exact_share"], ".4%")] if replayed else []),
+            *([as_number(group["exact_share"], ".4%")] if replayed else []),
         )
-    terminal.out.print(table)
+    terminal.out.print(rows)
     starred = [
-        (single[name]["rounding_bias"], row[key])
-        for row, single in rows
-        for name in parents
-        if (single[name]["rounding_bias"] or 0.0) >= Thresholds().bias
-        and single[name]["cells"] is None
+        (by_name[name]["rounding_bias"], group[key])
+        for group, by_name in groups
+        for name in columns.parents
+        if _is_starred(by_name[name])
     ]
     if starred:
-        bias, where = max(starred)
+        bias, place = max(starred)
         note = (
             "  * displacements near one unit in the last place: rounding alone can move the "
-            f"weight, by up to {bias:.2f} in {key} {where}"
+            f"weight, by up to {bias:.2f} in {key} {place}"
         )
         terminal.out.print(Text(note, style="yellow"))
 
 
 def _coverage(terminal: Terminal, trace: Trace) -> None:
-    row = trace.model.row(0, named=True)
-    share = trace.elements / trace.elements_total if trace.elements_total else 0.0
-    compared = "compared" if trace.sample is None else "read a sample:"
+    """Print how much of the child was compared, and why the rest was not."""
+    model = trace.model.row(0, named=True)
+    compared = trace.elements / trace.elements_total if trace.elements_total else 0.0
+    did = "compared" if trace.sample is None else "read a sample:"
     terminal.out.print(
-        f"  {compared} {trace.elements:,} of {trace.elements_total:,} elements of "
-        f"{printable(trace.inputs.child.name)} ({share:.2%}), in "
+        f"  {did} {trace.elements:,} of {trace.elements_total:,} elements of "
+        f"{printable(trace.inputs.child.name)} ({compared:.2%}), in "
         f"{trace.tables.number_of_slices:,} slices"
     )
-    if row["excluded"]:
+    if model["excluded"]:
         terminal.out.print(
-            f"  left out {row['excluded']:,} elements that are not finite: {row['nan']:,} NaN "
-            f"and {row['inf']:,} infinite values"
+            f"  left out {model['excluded']:,} elements that are not finite: {model['nan']:,} NaN "
+            f"and {model['inf']:,} infinite values"
         )
     if trace.unaligned.height:
-        rows = zip(
-            trace.unaligned["checkpoint"],
-            trace.unaligned["reason"],
-            trace.unaligned["tensor"],
-            strict=True,
-        )
         terminal.out.print(f"  not compared, {trace.unaligned.height:,} tensors:")
-        for line in reason_lines(rows):
-            terminal.out.print(Text("    " + line), soft_wrap=True)
+        terminal.indent(
+            reason_lines(trace.unaligned.select("checkpoint", "reason", "tensor").rows())
+        )
     else:
-        compared = "was compared" if trace.sample is None else "is in the sample"
-        terminal.out.print(f"  every tensor of every checkpoint {compared}")
+        did = "was compared" if trace.sample is None else "is in the sample"
+        terminal.out.print(f"  every tensor of every checkpoint {did}")
 
 
-def _cells(own: dict[str, Any]) -> str:
+def _digests(terminal: Terminal, trace: Trace) -> None:
+    """Print the SHA-256 of every file, as sha256sum does, if they were computed."""
+    for checkpoint in (trace.inputs.child, *trace.inputs.others):
+        digests = trace.digests.get(checkpoint.name, ())
+        for shard, digest in zip(checkpoint.shards, digests, strict=False):
+            name = printable(f"{checkpoint.name}/{shard.name}")
+            terminal.out.print(f"{digest}  {name}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _cells(fit: Row) -> str:
     """Return the weight that the cells have, with the digits that they settle."""
-    cells, half_width = own["cells"], own["cells_half_width"]
-    if cells is None:
+    weight, half_width = fit["cells"], fit["cells_half_width"]
+    if weight is None:
         return ""
-    if half_width < 1e-6:
-        return f"{cells:.6f}"
-    return f"{cells:.4f} ± {half_width:.4f}"
+    if half_width < SETTLED:
+        return f"{weight:.6f}"
+    return f"{weight:.4f} ± {half_width:.4f}"
 
 
-def _weight(own: dict[str, Any]) -> str:
+def _weight(fit: Row) -> str:
     """Return the weight that the cells have; or that of least squares, with its error.
 
     A star says that rounding can move the latter further.
     """
-    if own["cells"] is not None:
-        return _cells(own)
-    bias = own["rounding_bias"]
-    star = "*" if bias is not None and bias >= Thresholds().bias else " "
-    return f"{as_number(own['ols'], '.4f')} ± {as_number(own['se'], '.4f')}{star}"
+    if fit["cells"] is not None:
+        return _cells(fit)
+    star = "*" if _is_starred(fit) else " "
+    return f"{as_number(fit['ols'], '.4f')} ± {as_number(fit['se'], '.4f')}{star}"
+
+
+def _moved_by_rounding(fit: Row) -> bool:
+    """Return whether rounding alone can move the weight of least squares by much."""
+    bias = fit["rounding_bias"]
+    return bool(bias is not None and bias >= Thresholds().bias)
+
+
+def _is_starred(fit: Row) -> bool:
+    """Return whether the weight shown is one of least squares that rounding can move."""
+    return fit["cells"] is None and _moved_by_rounding(fit)
