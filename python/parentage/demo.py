@@ -1,4 +1,4 @@
-"""A small real family of checkpoints, and a guided first trace over it.
+"""A small real family of checkpoints.
 
 Two layers each of five checkpoints: ``base`` was trained from scratch; ``parent`` and ``sibling``
 are fine-tunes of it, ``grandchild`` one of ``parent``; ``child`` is what a merging tool made of

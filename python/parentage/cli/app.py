@@ -11,7 +11,7 @@ import sys
 
 import click
 
-from parentage.cli.options import HelpAlone, terminal_of
+from parentage.cli.options import HelpAlone
 from parentage.support import ParentageError, share_heaps
 
 COMMANDS = {
@@ -48,9 +48,11 @@ class _Commands(HelpAlone, click.Group):
         """List the commands without importing them."""
         limit = formatter.width - 6 - max(map(len, COMMANDS))
         with formatter.section("Commands"):
-            known = [click.Command(name, help=text) for name, text in COMMANDS.items()]
             formatter.write_dl(
-                [(each.name or "", each.get_short_help_str(limit)) for each in known]
+                [
+                    (name, click.Command(name, help=text).get_short_help_str(limit))
+                    for name, text in COMMANDS.items()
+                ]
             )
 
 
@@ -99,7 +101,9 @@ def run(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if not isinstance(error, (ParentageError, ValueError)):
             raise
-        terminal_of(quiet=False, no_color=False).error(str(error))
+        from parentage.cli.terminal.console import Terminal
+
+        Terminal().error(str(error))
         return 1
 
 

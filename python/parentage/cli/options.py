@@ -1,10 +1,11 @@
-"""What commands have in common: kinds of values, options, and what is checked before the work."""
+"""Types of options, options that several commands have, and what is checked before the work."""
 
 from __future__ import annotations
 
 import os
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 import click
 
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from parentage.cli.terminal.console import Terminal
-
 _F = TypeVar("_F", bound="Callable[..., Any]")
+
+PATH = click.Path(path_type=Path)
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]
@@ -47,6 +48,14 @@ class PortionType(click.ParamType):  # type: ignore[type-arg]
             self.fail(str(error), param, ctx)
 
 
+class Reading(TypedDict):
+    """How files are read; its keys are parameters of :func:`parentage.trace` and of replays."""
+
+    threads: int | None
+    tile_bytes: int | None
+    io: str
+
+
 class HelpAlone(click.Command):
     """A command that shows its help and ends with status 2 if nothing is said.
 
@@ -70,30 +79,14 @@ def checkpoint_option(
         required=required,
         multiple=multiple,
         metavar="CHECKPOINT",
-        type=click.Path(path_type=Path),
+        type=PATH,
         help=help_text,
     )
 
 
-def reading_options(io: tuple[str, ...], default: str, help_text: str) -> Callable[[_F], _F]:
-    """Return the options that say how to read: they change no digit of a result."""
-
-    def add(command: _F) -> _F:
-        for option in (
-            click.option(
-                "--tile-size", type=Size(), metavar="SIZE",
-                help="Bytes of each checkpoint that a thread reads at once. "
-                "[default: 8MiB, mapped]",
-            ),
-            click.option(
-                "--io", type=click.Choice(io), default=default, show_default=True, help=help_text,
-            ),
-            threads_option,
-        ):  # fmt: skip
-            command = option(command)
-        return command
-
-    return add
+def json_option(help_text: str = "Print one JSON document.") -> Callable[[_F], _F]:
+    """Return the option --json, which commands take as ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help=help_text)
 
 
 threads_option = click.option(
@@ -101,25 +94,67 @@ threads_option = click.option(
 )
 
 
-def display_options(command: _F) -> _F:
-    """Add the options that say what is shown beside the result."""
-    for option in (
-        click.option("--no-color", "--no-colour", is_flag=True, help="Plain text."),
+def reading_options(*ways: str, help_text: str) -> Callable[[_F], Callable[..., Any]]:
+    """Return a decorator that adds options on reading, which a command takes as ``reading``.
+
+    ``ways`` are those that --io offers, the first by default; ``help_text`` says what they mean.
+    """
+    options = (
+        threads_option,
+        click.option(
+            "--io", type=click.Choice(ways), default=ways[0], show_default=True, help=help_text
+        ),
+        click.option(
+            "--tile-size", type=Size(), metavar="SIZE",
+            help="Bytes of each checkpoint that a thread reads at once. [default: 8MiB, mapped]",
+        ),
+    )  # fmt: skip
+
+    def decorate(command: _F) -> Callable[..., Any]:
+        @wraps(command)
+        def with_reading(
+            *, threads: int | None, io: str, tile_size: int | None, **arguments: Any
+        ) -> Any:
+            reading = Reading(threads=threads, tile_bytes=tile_size, io=io)
+            return command(reading=reading, **arguments)
+
+        return _with_options(with_reading, *options)
+
+    return decorate
+
+
+def terminal_options(command: _F) -> Callable[..., Any]:
+    """Add --quiet and --no-color to a command, which takes a :class:`Terminal` as ``terminal``."""
+
+    @wraps(command)
+    def with_terminal(*, quiet: bool, no_color: bool, **arguments: Any) -> Any:
+        # Help needs no terminal, and a terminal takes long to import.
+        from parentage.cli.terminal.console import Terminal
+
+        return command(terminal=Terminal(quiet=quiet, color=not no_color), **arguments)
+
+    return _with_options(
+        with_terminal,
         click.option("-q", "--quiet", is_flag=True, help="No progress and no messages."),
-    ):
+        click.option("--no-color", "--no-colour", is_flag=True, help="Plain text."),
+    )
+
+
+def _with_options(command: _F, *options: Callable[[_F], _F]) -> _F:
+    """Add options to a command in the order of its help."""
+    for option in reversed(options):
         command = option(command)
     return command
 
 
-def terminal_of(*, quiet: bool, no_color: bool) -> Terminal:
-    """Return what results and messages are shown on; it takes a while to import."""
-    from parentage.cli.terminal.console import Terminal
-
-    return Terminal(quiet=quiet, color=not no_color)
-
-
 def check_output(folder: Path) -> None:
-    """Refuse a folder that can not be written before hours are spent on what would go there."""
+    """Refuse a folder that can not be written before hours are spent on what would go there.
+
+    Raises
+    ------
+    WriteError
+        If a file is in the way, or the folder or the one it would be made in is not to be written.
+    """
     existing = nearest_existing(folder / "file")
     if not existing.is_dir():
         raise WriteError(f"{folder}: {existing} is not a folder")

@@ -1,17 +1,27 @@
-"""Measures this machine."""
+"""``parentage bench``: measure how fast all of this is here."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from parentage.cli.options import check_output, display_options, terminal_of, threads_option
+from parentage.cli.options import (
+    PATH,
+    check_output,
+    json_option,
+    terminal_options,
+    threads_option,
+)
+
+if TYPE_CHECKING:
+    from parentage.cli.terminal.console import Terminal
 
 
 @click.command()
-@click.argument("checkpoints", nargs=-1, metavar="[CHECKPOINT]...", type=click.Path(path_type=Path))
+@click.argument("checkpoints", nargs=-1, metavar="[CHECKPOINT]...", type=PATH)
 @click.option(
     "--gib", type=click.FloatRange(0.001), default=1.0, show_default=True,
     metavar="N", help="GiB to measure on: of the given checkpoints together at most, of made ones "
@@ -22,17 +32,17 @@ from parentage.cli.options import check_output, display_options, terminal_of, th
     help="How often everything is measured, in turns; medians are shown.",
 )  # fmt: skip
 @click.option(
-    "--folder", type=click.Path(path_type=Path), metavar="DIR",
+    "--folder", type=PATH, metavar="DIR",
     help="Where checkpoints are made, in a folder that is removed: on the disk to be measured. "
     "[default: the system's folder for temporary files]",
 )  # fmt: skip
 @click.option(
-    "--plot", type=click.Path(path_type=Path), metavar="FILE",
+    "--plot", type=PATH, metavar="FILE",
     help="Draw the speeds into this file, .svg or .png. Needs the extra parentage[plot].",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option()
 @threads_option
-@display_options
+@terminal_options
 def bench(
     checkpoints: tuple[Path, ...],
     gib: float,
@@ -41,8 +51,7 @@ def bench(
     plot: Path | None,
     as_json: bool,
     threads: int | None,
-    quiet: bool,
-    no_color: bool,
+    terminal: Terminal,
 ) -> None:
     """Measure how fast checkpoints are read, compared, replayed and hashed here.
 
@@ -64,21 +73,20 @@ def bench(
       For a report:
         parentage bench --json --plot speeds.svg > speeds.json
     """
-    from parentage.bench import bench as measure
-    from parentage.bench import check, draw
-    from parentage.cli.terminal.bench import show_bench
-
     if checkpoints and folder is not None:
         raise click.UsageError("--folder is where checkpoints are made, and these are given")
     if 0 < len(checkpoints) < 3:
         raise click.UsageError("give the base, at least one parent, and last the child; or nothing")
-    terminal = terminal_of(quiet=quiet, no_color=no_color)
+    from parentage.bench import bench as measure
+    from parentage.bench import check, draw
+    from parentage.cli.terminal.bench import show_bench
+
     if plot is not None:
         # Minutes of measuring are not to end in a picture that can not be drawn.
         check(plot)
         check_output(plot.parent)
     with terminal.watching() as progress:
-        found = measure(
+        speeds = measure(
             checkpoints,
             size=int(gib * 2**30),
             runs=runs,
@@ -88,9 +96,9 @@ def bench(
             note=terminal.note,
         )
     if plot is not None:
-        draw(found, plot)
+        draw(speeds, plot)
         terminal.note(f"wrote {plot}")
     if as_json:
-        click.echo(json.dumps(found.as_dict(), indent=1, ensure_ascii=False, allow_nan=False))
+        click.echo(json.dumps(speeds.as_dict(), indent=1, ensure_ascii=False, allow_nan=False))
     else:
-        show_bench(terminal, found)
+        show_bench(terminal, speeds)

@@ -1,4 +1,4 @@
-"""A guided tour."""
+"""``parentage demo``: a guided first trace over the family that is shipped."""
 
 from __future__ import annotations
 
@@ -6,25 +6,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from parentage.cli.options import display_options, terminal_of
-from parentage.demo import family
+from parentage.cli.options import terminal_options
 
 if TYPE_CHECKING:
     from parentage.cli.terminal.console import Terminal
 
 
 @click.command()
-@display_options
-def demo(quiet: bool, no_color: bool) -> None:
+@terminal_options
+def demo(terminal: Terminal) -> None:
     """Trace a small real family that comes with the package, step by step."""
-    run(terminal_of(quiet=quiet, no_color=no_color))
-
-
-def run(terminal: Terminal) -> None:
-    """Inspect and trace the family, with a line of explanation to each step."""
     from parentage.checkpoint import Checkpoint
     from parentage.cli.terminal.inspect import show_inspect
     from parentage.cli.terminal.trace import show_trace, show_verdict
+    from parentage.demo import family
     from parentage.pipeline import trace
 
     say = terminal.say
@@ -36,13 +31,13 @@ def run(terminal: Terminal) -> None:
         "Somebody offers this child as their own. Every tensor of it is compared with a base and a "
         "candidate parent; the sibling is a relative known not to be a parent, for comparison.",
     )
-    found = trace(
+    blend = trace(
         family("child"),
         base=family("base"),
         parents=[family("parent")],
         controls=[family("sibling")],
     )
-    show_trace(terminal, found)
+    show_trace(terminal, blend)
     say(
         "",
         "Attention and MLP agree on one weight, the sibling explains next to nothing, and what is "
@@ -52,12 +47,12 @@ def run(terminal: Terminal) -> None:
     )
 
     say("3. Doubt.", "The same question about a true fine-tune has another answer:")
-    honest = trace(
+    fine_tune = trace(
         family("grandchild"),
         base=family("base"),
         parents=[family("parent"), family("sibling")],
     )
-    show_verdict(terminal, honest.verdict)
+    show_verdict(terminal, fine_tune.verdict)
 
     say("4. Go on.", "The same on your own checkpoints, from the shell or from Python:")
     terminal.code(

@@ -1,4 +1,4 @@
-"""Shows what is in checkpoints."""
+"""``parentage inspect``: show what is in checkpoints, from their headers."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from parentage.cli.options import HelpAlone, display_options, terminal_of
+from parentage.cli.options import PATH, HelpAlone, json_option, terminal_options
 
 if TYPE_CHECKING:
     from typing import Any
 
     from parentage.checkpoint import Checkpoint
+    from parentage.cli.terminal.console import Terminal
 
 
 @click.command(cls=HelpAlone)
-@click.argument("checkpoints", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document, tensors included.")
+@click.argument("checkpoints", nargs=-1, required=True, type=PATH)
+@json_option("Print one JSON document, tensors included.")
 @click.option("--tensors", is_flag=True, help="Print a row for every tensor, too.")
-@display_options
+@terminal_options
 def inspect(
-    checkpoints: tuple[Path, ...], as_json: bool, tensors: bool, quiet: bool, no_color: bool
+    checkpoints: tuple[Path, ...], as_json: bool, tensors: bool, terminal: Terminal
 ) -> None:
     """Show what is in CHECKPOINTS, from their headers alone.
 
@@ -35,17 +36,17 @@ def inspect(
     from parentage.checkpoint import Checkpoint
     from parentage.cli.terminal.inspect import show_inspect
 
-    terminal = terminal_of(quiet=quiet, no_color=no_color)
     opened = [Checkpoint.open(path) for path in checkpoints]
     if as_json:
-        document = [_description(each) for each in opened]
-        click.echo(json.dumps(document[0] if len(document) == 1 else document, indent=1))
+        documents = [headers(checkpoint) for checkpoint in opened]
+        click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=1))
         return
-    for each in opened:
-        show_inspect(terminal, each, tensors=tensors)
+    for checkpoint in opened:
+        show_inspect(terminal, checkpoint, tensors=tensors)
 
 
-def _description(checkpoint: Checkpoint) -> dict[str, Any]:
+def headers(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return what JSON can hold of a checkpoint's headers."""
     tensors = checkpoint.tensors.values()
     return {
         "name": checkpoint.name,

@@ -1,24 +1,30 @@
-"""Carries a recipe out."""
+"""``parentage replay``: compare what a recipe gives with a child, or write it."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from parentage.cli.options import (
+    PATH,
     HelpAlone,
+    Reading,
     Size,
     checkpoint_option,
-    display_options,
+    json_option,
     reading_options,
-    terminal_of,
+    terminal_options,
 )
+
+if TYPE_CHECKING:
+    from parentage.cli.terminal.console import Terminal
 
 
 @click.command(cls=HelpAlone)
-@click.argument("recipe", type=click.Path(path_type=Path))
+@click.argument("recipe", type=PATH)
 @click.option(
     "--from", "offered", multiple=True, metavar="[NAME=]PATH",
     help="A checkpoint that the recipe needs, told by the name of its folder or by NAME. Can be "
@@ -26,23 +32,23 @@ from parentage.cli.options import (
 )  # fmt: skip
 @checkpoint_option("Count what the recipe reproduces of this checkpoint.", "--against")
 @click.option(
-    "--write", "folder", type=click.Path(path_type=Path), metavar="DIR",
+    "--write", "folder", type=PATH, metavar="DIR",
     help="Write what the recipe gives into this folder, which must not exist, or be empty.",
 )  # fmt: skip
 @click.option(
     "--shard-size", type=Size(), default="5GB", show_default=True, metavar="SIZE",
     help="Most bytes of tensors in a file that is written.",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option()
 @click.option(
     "--fail-on-mismatch", is_flag=True,
     help="Exit with status 1 if anything compared, or written, is not the child's.",
 )  # fmt: skip
 @reading_options(
-    ("mmap", "direct", "pread"), "mmap",
-    "How files are read: mapped, past the page cache, or with pread, for network disks.",
+    "mmap", "direct", "pread",
+    help_text="How files are read: mapped, past the page cache, or with pread, for network disks.",
 )  # fmt: skip
-@display_options
+@terminal_options
 def replay(
     recipe: Path,
     offered: tuple[str, ...],
@@ -51,11 +57,8 @@ def replay(
     shard_size: int,
     as_json: bool,
     fail_on_mismatch: bool,
-    threads: int | None,
-    io: str,
-    tile_size: int | None,
-    quiet: bool,
-    no_color: bool,
+    reading: Reading,
+    terminal: Terminal,
 ) -> None:
     """Carry out RECIPE: compare what it gives with a child, or write it.
 
@@ -102,33 +105,30 @@ def replay(
     )
     from parentage.stream import Options
 
-    terminal = terminal_of(quiet=quiet, no_color=no_color)
-    read = Recipe.open(recipe)
-    parents = open_parents(read, locate_checkpoints(read, offered, recipe.parent))
+    opened = Recipe.open(recipe)
+    parents = open_parents(opened, locate_checkpoints(opened, offered, recipe.parent))
     child = None if against is None else Checkpoint.open(against)
-    options = Options(_core.threads() if threads is None else threads, tile_size, io)
+    threads = _core.threads() if reading["threads"] is None else reading["threads"]
+    options = Options(threads, reading["tile_bytes"], reading["io"])
     # What can not be written is refused before hours are spent on comparing.
-    writing = None if folder is None else plan_write(read, parents, folder, shard_size, options)
-    compared = written = None
+    plan = None if folder is None else plan_write(opened, parents, folder, shard_size, options)
+    comparison = written = None
     with terminal.watching() as progress:
         if child is not None:
-            compared = compare(
-                read, parents, child,
-                threads=threads, tile_bytes=tile_size, io=io, progress=progress,
-            )  # fmt: skip
-        if writing is not None:
-            written = writing.run(child, progress)
+            comparison = compare(opened, parents, child, progress=progress, **reading)
+        if plan is not None:
+            written = plan.run(child, progress)
     if as_json:
-        found = document(
-            read,
+        told = document(
+            opened,
             parents,
-            replay=None if compared is None else compared.as_dict(),
+            replay=None if comparison is None else comparison.as_dict(),
             written=None if written is None else written.as_dict(),
         )
-        click.echo(json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False))
+        click.echo(json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False))
     else:
-        show_replay(terminal, compared, written)
-    differs = compared is not None and compared.mismatched > 0
+        show_replay(terminal, comparison, written)
+    differs = comparison is not None and comparison.mismatched > 0
     if fail_on_mismatch and (differs or (written is not None and written.agrees is False)):
         terminal.note("there are mismatches, which --fail-on-mismatch names")
         raise click.exceptions.Exit(1)

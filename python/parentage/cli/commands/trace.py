@@ -1,4 +1,4 @@
-"""Says what a checkpoint is made of."""
+"""``parentage trace``: say what a checkpoint is made of."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ from typing import TYPE_CHECKING
 import click
 
 from parentage.cli.options import (
+    PATH,
     HelpAlone,
     PortionType,
+    Reading,
     check_output,
     checkpoint_option,
-    display_options,
+    json_option,
     reading_options,
-    terminal_of,
+    terminal_options,
 )
 from parentage.verdict import KINDS
 
 if TYPE_CHECKING:
+    from parentage.cli.terminal.console import Terminal
     from parentage.support import Portion
 
 
 @click.command(cls=HelpAlone)
-@click.argument("child", type=click.Path(path_type=Path))
+@click.argument("child", type=PATH)
 @checkpoint_option(
     "The common ancestor; may itself be part of a blend.", "-b", "--base", required=True
 )
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     "-c", "--control", "controls", multiple=True,
 )  # fmt: skip
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="DIR",
+    "-o", "--output", type=PATH, metavar="DIR",
     help="Write evidence.json and slices.parquet into this folder.",
 )  # fmt: skip
 @click.option(
@@ -46,7 +49,7 @@ if TYPE_CHECKING:
     "--resume", is_flag=True,
     help="Go on with what an interrupted trace has left in the folder of -o.",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print the evidence as one JSON document.")
+@json_option("Print the evidence as one JSON document.")
 @click.option("--layers", is_flag=True, help="Print a row for every layer, too.")
 @click.option(
     "--fail-on", "fail_on", multiple=True, type=click.Choice(KINDS), metavar="VERDICT",
@@ -67,11 +70,11 @@ if TYPE_CHECKING:
     "everything.",
 )  # fmt: skip
 @reading_options(
-    ("auto", "mmap", "direct", "pread"), "auto",
-    "How files are read: mapped, past the page cache, or with pread, which suits network "
+    "auto", "mmap", "direct", "pread",
+    help_text="How files are read: mapped, past the page cache, or with pread, which suits network "
     "disks. auto is direct for what does not fit in free memory, else mmap.",
 )  # fmt: skip
-@display_options
+@terminal_options
 def trace(
     child: Path,
     base: Path,
@@ -86,11 +89,8 @@ def trace(
     sample: Portion | None,
     seed: int,
     until_sure: bool,
-    threads: int | None,
-    io: str,
-    tile_size: int | None,
-    quiet: bool,
-    no_color: bool,
+    reading: Reading,
+    terminal: Terminal,
 ) -> None:
     """Say what CHILD is made of.
 
@@ -128,44 +128,52 @@ def trace(
 
     No option from --threads on changes a digit of the result, nor does --resume.
     """
-    if digest is not None and (sample is not None or until_sure):
-        raise click.UsageError("--digest is of whole files; --sample and --until-sure read a part")
-    if resume and output is None:
-        raise click.UsageError("--resume needs -o DIR: what was read is kept there")
-    if resume and (sample is not None or until_sure):
-        raise click.UsageError(
-            "--resume goes on with a full pass; with --sample or --until-sure, begin again"
-        )
-    terminal = terminal_of(quiet=quiet, no_color=no_color)
+    is_sampled = sample is not None or until_sure
+    if refusal := refused(digest, output, resume=resume, is_sampled=is_sampled):
+        raise click.UsageError(refusal)
     if output is not None:
         check_output(output)
     from parentage import pipeline
     from parentage.cli.terminal.trace import show_trace
 
     with terminal.watching() as progress:
-        found = pipeline.trace(
+        trace = pipeline.trace(
             child,
             base=base,
             parents=parents,
             controls=controls,
             sample=sample,
             seed=seed,
-            digest=digest,
             until_sure=until_sure,
-            threads=threads,
-            tile_bytes=tile_size,
-            io=io,
+            digest=digest,
             output=output,
             resume=resume,
             progress=progress,
             note=terminal.note,
+            **reading,
         )
     if output is not None:
         terminal.note(f"wrote {output / 'evidence.json'} and {output / 'slices.parquet'}")
     if as_json:
-        click.echo(found.to_json(), nl=False)
+        click.echo(trace.to_json(), nl=False)
     else:
-        show_trace(terminal, found, layers=layers)
-    if found.verdict.kind in fail_on:
-        terminal.note(f"the verdict is {found.verdict.kind}, which --fail-on names")
+        show_trace(terminal, trace, layers=layers)
+    if trace.verdict.kind in fail_on:
+        terminal.note(f"the verdict is {trace.verdict.kind}, which --fail-on names")
         raise click.exceptions.Exit(1)
+
+
+def refused(
+    digest: str | None, output: Path | None, *, resume: bool, is_sampled: bool
+) -> str | None:
+    """Return why options do not go together, in the words of the command line.
+
+    :func:`parentage.trace` refuses the same, in those of Python, once it has opened files.
+    """
+    if digest is not None and is_sampled:
+        return "--digest is of whole files; --sample and --until-sure read a part"
+    if resume and output is None:
+        return "--resume needs -o DIR: what was read is kept there"
+    if resume and is_sampled:
+        return "--resume goes on with a full pass; with --sample or --until-sure, begin again"
+    return None
