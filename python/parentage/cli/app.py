@@ -11,7 +11,7 @@ import sys
 
 import click
 
-from parentage.cli.options import HelpAlone
+from parentage.cli.alone import HelpAlone
 from parentage.support import ParentageError, share_heaps
 
 COMMANDS = {

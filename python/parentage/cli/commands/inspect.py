@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from parentage.cli.options import PATH, HelpAlone, json_option, terminal_options
+from parentage.cli.alone import HelpAlone
+from parentage.cli.options import PATH, json_option, terminal_options
 
 if TYPE_CHECKING:
     from typing import Any

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from parentage.cli.alone import HelpAlone
 from parentage.cli.options import (
     PATH,
-    HelpAlone,
     Reading,
     Size,
     checkpoint_option,

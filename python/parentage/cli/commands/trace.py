@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from parentage.cli.alone import HelpAlone
 from parentage.cli.options import (
     PATH,
-    HelpAlone,
     PortionType,
     Reading,
     check_output,

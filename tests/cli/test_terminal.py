@@ -1,0 +1,101 @@
+"""What is printed on which stream, and how words and numbers are written."""
+
+import io
+
+import pytest
+from parentage.cli import Terminal
+from parentage.cli.terminal.console import (
+    REASONS_SHOWN,
+    as_text,
+    counted,
+    new_table,
+    reason_lines,
+)
+from parentage.cli.terminal.progress import Bar
+from parentage.cli.terminal.styles import STYLES
+from parentage.stream import SILENT, Preview, Progress
+from parentage.verdict import KINDS
+from rich.console import Console
+
+
+def terminal(**options):
+    """Return a terminal whose streams are text."""
+    result = Terminal(color=False, **options)
+    for name in ("out", "err"):
+        setattr(result, name, Console(file=io.StringIO(), width=60, no_color=True, markup=False))
+    return result
+
+
+def printed(console):
+    return console.file.getvalue()
+
+
+def test_every_kind_of_verdict_has_a_style():
+    assert STYLES.keys() == set(KINDS)
+
+
+def test_messages_go_to_stderr_and_results_to_stdout():
+    shown = terminal()
+    shown.note("a note")
+    shown.error("an error")
+    shown.indent(["a line"])
+    assert printed(shown.err) == "a note\nerror: an error\n"
+    assert printed(shown.out) == "    a line\n"
+
+
+def test_lines_below_a_line_are_not_folded():
+    shown = terminal()
+    shown.indent(["word " * 40])
+    assert len(printed(shown.out).splitlines()) == 1
+
+
+def test_quiet_is_silent_but_for_errors():
+    shown = terminal(quiet=True)
+    shown.note("a note")
+    shown.error("an error")
+    with shown.watching() as progress:
+        assert progress is SILENT
+    assert printed(shown.err) == "error: an error\n"
+
+
+def test_what_is_no_terminal_is_told_first_looks_alone():
+    shown = terminal()
+    with shown.watching() as progress:
+        assert isinstance(progress, Bar)
+        assert isinstance(progress, Progress)
+        progress.stage("pairing tensors")
+        progress.start(100)
+        progress.update(50)
+        progress.look(Preview("merge", "statistical", "blend", "text", 0.25, 1))
+        progress.look(Preview("merge", "statistical", "blend", "text", 0.5, 2))
+    first, second = printed(shown.err).splitlines()
+    assert first.startswith("first look, 25")
+    assert first.endswith("read: merge (statistical, by rule blend)")
+    assert second.startswith("look 2, 50")
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 files"), (1, "1 file"), (1234, "1,234 files")])
+def test_things_are_counted_in_words(number, text):
+    assert counted(number, "file") == text
+
+
+def test_names_are_neither_markup_nor_escapes():
+    assert "\x1b" not in as_text("[red]\x1b[2J").plain
+    assert as_text("[red]a").plain == "[red]a"
+
+
+def test_numbers_are_set_flush_right_and_words_flush_left():
+    sides = [column.justify for column in new_table("slice", "elements", "dtype").columns]
+    assert sides == ["left", "right", "left"]
+
+
+def test_tensors_with_one_reason_are_one_line_and_most_come_first():
+    rows = [("a", "no partner", "x"), ("b", "shape", "y"), ("b", "shape", "z")]
+    assert reason_lines(rows) == ["2 of b: shape (as y)", "1 of a: no partner (as x)"]
+
+
+def test_reasons_that_are_not_shown_are_counted():
+    rows = [("a", f"reason {number}", "x") for number in range(REASONS_SHOWN + 2)]
+    *shown, last = reason_lines(rows, "elsewhere")
+    assert len(shown) == REASONS_SHOWN
+    assert last == "... and 2 more reasons; all are elsewhere"
