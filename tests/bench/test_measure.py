@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from conftest import DTYPES, encode_safetensors, family_path, load
 from parentage import _core
+from parentage.bench import TOLERANCE, Bench, Case, UnequalError, cases, plot
 from parentage.bench import disk_speed as disk
 from parentage.bench import measure as bench
-from parentage.bench import plot
 from parentage.bench import synthetic as made
+from parentage.bench.plans import plan_reading
 from parentage.cli import run
 from parentage.stream import Progress
 from parentage.support import ParentageError, PlanError, ReadError, WriteError
@@ -61,9 +62,9 @@ def test_cases_count_the_bytes_that_they_read(measured):
 
 def test_shares_are_of_the_fastest_ceiling_as_warm_and_of_the_same_dtype():
     def case(what, warm, seconds, dtype="BF16", ceiling=False):
-        return bench.Case(what, dtype, warm, 10**9, print, None, ceiling, seconds)
+        return Case(what, dtype, warm, 10**9, print, None, ceiling, seconds)
 
-    cases = [
+    timed = [
         case("read", True, [1.0, 0.5, 0.4], ceiling=True),
         case("gram", True, [2.0, 1.0, 7.0]),
         case("slow disk", False, [10.0], ceiling=True),
@@ -71,7 +72,7 @@ def test_shares_are_of_the_fastest_ceiling_as_warm_and_of_the_same_dtype():
         case("cold gram", False, [8.0]),
         case("other", True, [0.1], "F32", ceiling=True),
     ]
-    rows = bench.Bench({}, [], cases, [], 1, 1).rows()
+    rows = Bench({}, [], timed, [], 1, 1).rows()
     assert [row["gb_per_s"] for row in rows] == [2.0, 0.5, 0.1, 0.25, 0.125, 10.0]
     assert [row["of_ceiling"] for row in rows] == [1.0, 0.25, 0.4, 1.0, 0.5, 1.0]
 
@@ -134,7 +135,7 @@ def test_no_more_is_read_of_given_checkpoints_than_asked_for():
 
 def part(tmp_path):
     paths = made.make_family(tmp_path, "BF16", 1, SMALL, 1)
-    return bench._plans([bench.Checkpoint.open(path) for path in paths], SMALL)[1]
+    return plan_reading([bench.Checkpoint.open(path) for path in paths], SMALL).sample
 
 
 class Altered:
@@ -153,7 +154,7 @@ def test_levels_with_other_bits_are_not_timed(tmp_path, monkeypatch):
 
     bench.assert_equal(plan, 1)
     monkeypatch.setattr(bench._core, "gram", altered)
-    with pytest.raises(bench.UnequalError, match="level scalar has other bits"):
+    with pytest.raises(UnequalError, match="level scalar has other bits"):
         bench.assert_equal(plan, 1)
 
 
@@ -162,7 +163,7 @@ def test_sums_off_from_float64_are_not_timed(tmp_path, monkeypatch):
     monkeypatch.setattr(
         bench._core, "gram", lambda *a, **o: Altered(gram(*a, **o).gram * (1 + 1e-7))
     )
-    with pytest.raises(bench.UnequalError, match="off by 1"):
+    with pytest.raises(UnequalError, match="off by 1"):
         bench.assert_equal(plan, 1)
 
 
@@ -171,14 +172,13 @@ def test_a_replay_that_is_not_the_child_is_not_timed(tmp_path):
 
     def check():
         opened = [bench.Checkpoint.open(path) for path in paths]
-        plans, _ = bench._plans(opened, SMALL)
-        bench.assert_replayed(plans[1], "BF16", 1)
+        bench.assert_replayed(plan_reading(opened, SMALL).one_parent, "BF16", 1)
 
     check()
     with (paths[-1] / "model.safetensors").open("r+b") as file:
         file.seek(-1, os.SEEK_END)
         file.write(b"\x7e")
-    with pytest.raises(bench.UnequalError, match="1 replayed elements"):
+    with pytest.raises(UnequalError, match="1 replayed elements"):
         check()
 
 
@@ -225,7 +225,7 @@ def test_direct_reads_count_bytes_to_the_end_of_files(tmp_path):
 
 
 def test_no_direct_reads_leave_the_cold_out_and_say_so(monkeypatch):
-    monkeypatch.setattr(bench, "refuses_direct", lambda _: "no such thing")
+    monkeypatch.setattr(cases, "refuses_direct", lambda _: "no such thing")
     found = bench.bench([family_path(n) for n in ("base", "parent", "child")], runs=1)
     assert found.skipped == ["all that is cold: no such thing"]
     assert all(each.warm for each in found.cases)
@@ -259,7 +259,7 @@ def test_json_is_one_document_on_stdout(capsys, tmp_path):
     )
     keys = {"what", "dtype", "parents", "cache", "bytes", "gb_per_s", "of_ceiling", "seconds"}
     assert all(row.keys() == keys and len(row["seconds"]) == 5 for row in document["results"])
-    assert all(each["largest_deviation"] <= bench.TOLERANCE for each in document["inputs"])
+    assert all(each["largest_deviation"] <= TOLERANCE for each in document["inputs"])
 
 
 def test_the_table_has_bars_and_the_machine(capsys):
@@ -293,7 +293,7 @@ def test_no_picture_without_matplotlib_and_it_is_said_before_anything_is_measure
 def test_no_room_is_said_before_anything_is_made(capsys, tmp_path, monkeypatch):
     status, _, err = invoke(capsys, "--gib", "1e9", "--folder", tmp_path)
     assert (status, "half of the" in err) == (1, True)
-    monkeypatch.setattr(bench, "_memory", lambda: 1 << 80)
+    monkeypatch.setattr(bench, "memory_bytes", lambda: 1 << 80)
     status, _, err = invoke(capsys, "--gib", "1e9", "--folder", tmp_path)
     assert (status, "bytes are free" in err) == (1, True)
     status, _, err = invoke(capsys, "--folder", tmp_path / "missing")

@@ -1,8 +1,11 @@
-from .measure import Bench as Bench
+from .equality import TOLERANCE as TOLERANCE
+from .equality import UnequalError as UnequalError
+from .hardware import machine as machine
 from .measure import bench as bench
-from .measure import machine as machine
 from .plot import check as check
 from .plot import draw as draw
+from .speeds import Bench as Bench
+from .speeds import Case as Case
 from .synthetic import COLUMNS as COLUMNS
 from .synthetic import TENSORS as TENSORS
 from .synthetic import WIDTHS as WIDTHS

@@ -53,7 +53,7 @@ def requests(sizes: Sequence[int], limit: int, request: int) -> list[tuple[int, 
     [(0, 0), (1, 0), (1, 10), (1, 20)]
     """
     offsets = [[(file, at) for at in range(0, size, request)] for file, size in enumerate(sizes)]
-    turns = [each for turn in zip_longest(*offsets) for each in turn if each is not None]
+    turns = [read for turn in zip_longest(*offsets) for read in turn if read is not None]
     return turns[: -(-limit // request)]
 
 
@@ -68,9 +68,9 @@ def huge_buffer(size: int) -> NDArray[np.uint8]:
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with suppress(OSError):
             memory.madvise(mmap.MADV_HUGEPAGE)
-    found = np.frombuffer(memory, dtype=np.uint8)
-    start = -found.ctypes.data % HUGE
-    return found[start : start + size]
+    buffer = np.frombuffer(memory, dtype=np.uint8)
+    start = -buffer.ctypes.data % HUGE
+    return buffer[start : start + size]
 
 
 def direct_read(paths: Sequence[Path], limit: int, threads: int, request: int) -> int:
@@ -129,13 +129,13 @@ def evict(paths: Sequence[Path]) -> None:
 
 def digests(checkpoints: Sequence[Checkpoint], threads: int) -> list[str]:
     """Return the SHA-256 of every file, in hex, in order."""
-    found = _core.Digests([each.core for each in checkpoints]).finish(threads=threads)
-    return [text for each in found for text in each]
+    hashing = _core.Digests([checkpoint.core for checkpoint in checkpoints])
+    return [digest for shards in hashing.finish(threads=threads) for digest in shards]
 
 
 def file_system(folder: Path) -> dict[str, str | None]:
     """Return type, device and mount point of the file system of a path; ``None`` if not known."""
-    out: dict[str, str | None] = {"file_system": None, "device": None, "mounted_at": None}
+    mount: dict[str, str | None] = {"file_system": None, "device": None, "mounted_at": None}
     existing = folder.resolve()
     while not existing.exists():
         existing = existing.parent
@@ -150,5 +150,5 @@ def file_system(folder: Path) -> dict[str, str | None]:
             if fields.split()[2] == number and existing.is_relative_to(at) and len(at) > longest:
                 longest = len(at)
                 kind, source = rest.split()[:2]
-                out = {"file_system": kind, "device": source, "mounted_at": at}
-    return out
+                mount = {"file_system": kind, "device": source, "mounted_at": at}
+    return mount

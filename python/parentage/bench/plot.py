@@ -1,4 +1,4 @@
-"""Draws what was measured, with matplotlib, which the extra ``parentage[plot]`` brings."""
+"""Draws speeds, with matplotlib, which the extra ``parentage[plot]`` brings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from parentage.support import ParentageError, WriteError, printable
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from parentage.bench.measure import Bench
+    from parentage.bench.speeds import Bench
 
 FORMATS = (".svg", ".png")
 
@@ -49,7 +49,7 @@ def draw(bench: Bench, path: Path) -> None:
     from matplotlib.figure import Figure
 
     rows = bench.rows()
-    dtypes = [each["dtype"] for each in bench.inputs]
+    dtypes = [group["dtype"] for group in bench.inputs]
     most = max(sum(row["dtype"] == dtype for row in rows) for dtype in dtypes)
     figure = Figure(figsize=(5 * len(dtypes) + 1, 0.3 * most + 1.6), layout="constrained")
     FigureCanvasAgg(figure)

@@ -88,8 +88,8 @@ def linear(slices: int, dtype: str | None) -> _core.Replay:
 
 
 def blend(folder: Path, base: Path, parent: Path, threads: int) -> Path:
-    """Write what :func:`linear` gives of a base and a parent into ``folder``; returns it."""
-    opened = [Checkpoint.open(each) for each in (base, parent)]
+    """Write what :func:`linear` gives of a base and a parent into ``folder``, and return it."""
+    opened = [Checkpoint.open(path) for path in (base, parent)]
     # A plan ends with a child; what is written does not depend on it.
     plan = plan_of([*opened, opened[0]])
     tensors = list(opened[0].tensors.values())
@@ -100,7 +100,7 @@ def blend(folder: Path, base: Path, parent: Path, threads: int) -> Path:
         header = _header(elements, dtype)
         file.write(header)
         file.truncate(len(header) + len(tensors) * elements * WIDTHS[dtype])
-    targets = [(0, each.begin, dtype) for each in tensors]
+    targets = [(0, tensor.begin, dtype) for tensor in tensors]
     _core.write_replay(plan, linear(len(tensors), dtype), [target], targets, threads=threads)
     return folder
 
@@ -108,18 +108,20 @@ def blend(folder: Path, base: Path, parent: Path, threads: int) -> Path:
 def plan_of(opened: Sequence[Checkpoint], elements: int | None = None) -> _core.Plan:
     """Return a plan of the first ``elements`` of checkpoints made alike; by default, of all."""
     tensors = opened[0].tensors.values()
-    ends = np.cumsum([each.elements for each in tensors], dtype=np.uint64)
+    ends = np.cumsum([tensor.elements for tensor in tensors], dtype=np.uint64)
     ends = np.minimum(ends, ends[-1] if elements is None else np.uint64(elements))
     sizes = np.diff(ends, prepend=np.uint64(0))
     sizes = sizes[sizes > 0]
     index = np.tile(np.arange(len(sizes), dtype=np.uint64)[:, None], (1, len(opened)))
-    return _core.Plan([each.core for each in opened], sizes, index, np.zeros_like(index))
+    return _core.Plan(
+        [checkpoint.core for checkpoint in opened], sizes, index, np.zeros_like(index)
+    )
 
 
 def make_family(folder: Path, dtype: str, parents: int, size: int, threads: int) -> list[Path]:
     """Write a base, parents and a child, ``size`` bytes in all, about; return their folders."""
-    each = size // (parents + 2) // WIDTHS[dtype] // TENSORS // COLUMNS
-    elements = max(each, 1) * COLUMNS
+    rows = size // (parents + 2) // WIDTHS[dtype] // TENSORS // COLUMNS
+    elements = max(rows, 1) * COLUMNS
     roles = ["base", *(f"parent{number}" for number in range(1, parents + 1))]
     made = [make(folder / role, seed, elements, dtype) for seed, role in enumerate(roles)]
     return [*made, blend(folder / "child", made[0], made[1], threads)]
