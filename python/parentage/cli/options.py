@@ -110,7 +110,7 @@ def reading_options(*ways: str, help_text: str) -> Callable[[_F], Callable[..., 
 
 
 def terminal_options(command: _F) -> Callable[..., Any]:
-    """Add --quiet and --no-color to a command, which takes a :class:`Terminal` as ``terminal``."""
+    """Add --quiet and --no-color to a command, which takes a ``Terminal`` as ``terminal``."""
 
     @wraps(command)
     def with_terminal(*, quiet: bool, no_color: bool, **arguments: Any) -> Any:

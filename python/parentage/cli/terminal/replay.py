@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SLICES_SHOWN = 10
 
 ULPS = ("1", "2", "3 to 4", "5 to 8", "9 to 16", "17 to 32", "33 to 64", "more")
-"""What :attr:`Comparison.ulps` counts, in units in the last place."""
+"""What ``Comparison.ulps`` counts, in units in the last place."""
 
 MARKS = {None: "", True: "  = child", False: "  not the child's"}
 """What is said of a written tensor, by whether it agrees with the child's."""
