@@ -38,10 +38,7 @@ def imported(*arguments):
 
 @pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS)])
 def test_help_imports_nothing_heavy(arguments):
-    heavy = (
-        HEAVY - {"numpy", "polars", "rich", "parentage.pipeline"} if "demo" in arguments else HEAVY
-    )
-    assert not heavy & imported(*arguments)
+    assert not HEAVY & imported(*arguments)
 
 
 def test_help_imports_no_command():

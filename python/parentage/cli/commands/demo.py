@@ -6,12 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from parentage.checkpoint import Checkpoint
 from parentage.cli.options import display_options, terminal_of
-from parentage.cli.terminal.inspect import show_inspect
-from parentage.cli.terminal.trace import show_trace, show_verdict
 from parentage.demo import family
-from parentage.pipeline import trace
 
 if TYPE_CHECKING:
     from parentage.cli.terminal.console import Terminal
@@ -26,6 +22,11 @@ def demo(quiet: bool, no_color: bool) -> None:
 
 def run(terminal: Terminal) -> None:
     """Inspect and trace the family, with a line of explanation to each step."""
+    from parentage.checkpoint import Checkpoint
+    from parentage.cli.terminal.inspect import show_inspect
+    from parentage.cli.terminal.trace import show_trace, show_verdict
+    from parentage.pipeline import trace
+
     say = terminal.say
     say("1. Look.", "A checkpoint's headers say what is in it; no tensor is read for that.")
     show_inspect(terminal, Checkpoint.open(family("child")))
