@@ -11,6 +11,8 @@ PACKAGE = Path(str(files(parentage)))
 TESTS = Path(__file__).parent
 
 OF_SEVERAL_MODULES = {
+    "cli/test_commands.py": "every command and the group: files, answers, exit status",
+    "hypothesise/recognise/test_masks.py": "the recognisers of masked sums, as one",
     "evidence/test_pickle.py": "traces, and all that they hold, travel between processes",
 }
 """Tests in rooms that are of no one module, and what they are about."""
@@ -18,7 +20,6 @@ OF_SEVERAL_MODULES = {
 WITHOUT_TESTS = {
     "align/content.py",
     "bench/disk_speed.py",
-    "bench/measure.py",
     "bench/plot.py",
     "bench/synthetic.py",
     "checkpoint/sources/source.py",
@@ -62,7 +63,6 @@ WITHOUT_TESTS = {
     "hypothesise/recognise/recogniser.py",
     "hypothesise/recognise/sce.py",
     "hypothesise/recognise/slerp.py",
-    "hypothesise/recognise/span.py",
     "hypothesise/recognise/task_arithmetic.py",
     "methods/arcee_fusion.py",
     "methods/karcher.py",
