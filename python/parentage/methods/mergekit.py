@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import re
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import yaml
 
 from parentage.checkpoint import MERGEKIT_DTYPES
 from parentage.support import RecipeError
@@ -48,15 +49,17 @@ def configuration(
     out["models"] = models(recipe, paths)
     settings = {**recipe.parameters, **parameters}
     if settings:
-        out["parameters"] = {
-            name: value if isinstance(value, bool | str) else for_mergekit(value)
-            for name, value in settings.items()
-        }
+        out["parameters"] = {name: parameter(value) for name, value in settings.items()}
     out["dtype"] = dtype
     out_dtype = MERGEKIT_DTYPES.get(recipe.out_dtype, "bfloat16")
     if out_dtype != dtype:
         out["out_dtype"] = out_dtype
     return out
+
+
+def parameter(value: Setting | bool | str) -> Any:
+    """Return the value of a parameter as mergekit has it."""
+    return value if isinstance(value, bool | str) else for_mergekit(value)
 
 
 def for_mergekit(setting: Setting) -> Any:
@@ -98,56 +101,66 @@ def with_filters(recipe: Recipe, slices: Sequence[Slice]) -> Recipe:
     )
 
 
-# Neither a number (.5, -1), nor a mark of a list or document (-, ---, ...) begins like this.
-_PLAIN = re.compile(r"(?:[A-Za-z_]|\.{0,2}/|~/)[A-Za-z0-9_./@+~-]*\Z")
+class _Dumper(yaml.SafeDumper):
+    """Writes every string, number and list so that any reader of YAML gives the same back."""
 
-_NOT_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        """Write what stands in two places twice, where YAML would point from one to the other."""
+        return True
 
-_WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"}
+    def string(self, text: str) -> yaml.Node:
+        # PyYAML leaves 1e3 and y as they are, for itself; other readers take them for something
+        # else. Line breaks of Unicode come back as others unless they are escaped.
+        is_open = not text.isprintable() or text.lower() in ("y", "n") or _is_number(text)
+        return self.represent_scalar("tag:yaml.org,2002:str", text, '"' if is_open else None)
+
+    def number(self, value: float) -> yaml.Node:
+        # Numbers of numpy are floats too, and are written as such.
+        return self.represent_float(float(value))
+
+    def list(self, values: Sequence[Any]) -> yaml.Node:
+        is_flat = not any(isinstance(value, Mapping | list) for value in values)
+        return self.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=is_flat)
 
 
-def to_yaml(value: Any, indent: int = 0) -> str:
-    """Return YAML of nested dictionaries, lists, strings and numbers.
+_Dumper.add_representer(str, _Dumper.string)
+_Dumper.add_representer(list, _Dumper.list)
+_Dumper.add_multi_representer(float, _Dumper.number)
 
-    >>> print(to_yaml({"models": [{"model": "a b", "parameters": {"weight": 0.6}}], "t": [1.0]}))
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def to_yaml(value: Any) -> str:
+    """Return YAML of nested dictionaries, lists, strings, numbers and booleans, keys in order.
+
+    >>> print(to_yaml({"models": [{"model": "1e3", "parameters": {"weight": 1e-6}}], "t": [1.0]}))
     models:
-    - model: "a b"
+    - model: "1e3"
       parameters:
-        weight: 0.6
+        weight: 1.0e-06
     t: [1.0]
     <BLANKLINE>
+
+    Raises
+    ------
+    RecipeError
+        If it holds anything else.
     """
-    pad = " " * indent
-    out = []
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            if isinstance(inner, Mapping) or _is_block(inner):
-                deeper = indent if _is_block(inner) else indent + 2
-                out.append(f"{pad}{key}:\n{to_yaml(inner, deeper)}")
-            else:
-                out.append(f"{pad}{key}: {_scalar(inner)}\n")
-        return "".join(out)
-    for inner in value:
-        body = to_yaml(inner, indent + 2)
-        out.append(f"{pad}- {body[indent + 2 :]}")
-    return "".join(out)
-
-
-def _is_block(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
-
-
-def _scalar(value: Any) -> str:
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_scalar, value)) + "]"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float | int):
-        text = repr(value)
-        # YAML 1.1 takes 1e-06 for a string.
-        return text.replace("e", ".0e") if "e" in text and "." not in text else text
-    text = str(value)
-    if _PLAIN.match(text) and text.lower() not in _WORDS:
-        return text
-    quoted = json.dumps(text, ensure_ascii=False)
-    return _NOT_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)
+    try:
+        text: str = yaml.dump(
+            value,
+            Dumper=_Dumper,
+            default_flow_style=False,
+            sort_keys=False,
+            allow_unicode=True,
+            width=math.inf,
+        )
+    except yaml.YAMLError as error:
+        raise RecipeError(f"this can not be said in YAML: {error}") from error
+    return text
