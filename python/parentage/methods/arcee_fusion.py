@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from parentage.methods.masked import is_coarse
 from parentage.methods.ram import mergekit
 from parentage.recipe import Method
 
@@ -22,9 +21,9 @@ ARITHMETICS = {
 
 def replay(r: Replaying) -> Sequence[Value]:
     """Return the base and the parent, as alternatives."""
-    base = r.column(r.recipe.base or "")
-    dtype = "BF16" if is_coarse(r.recipe) else None
-    delta = (r.column(r.recipe.ingredients[0].name) - base).round(dtype)
+    base = r.base()
+    (parent,) = r.parents()
+    delta = (parent - base).round(r.dtype)
     return [base, base + delta]
 
 
@@ -36,4 +35,6 @@ METHOD = Method(
     arithmetics=ARITHMETICS,
     replay=replay,
     mergekit=mergekit,
+    parents=1,
+    needs_base=True,
 )

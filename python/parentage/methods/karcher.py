@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def replay(r: Replaying) -> Sequence[Value]:
     """Return the sum of checkpoints with a weight each per slice, fitted."""
-    columns = [r.column(each.name) for each in r.recipe.ingredients]
+    columns = r.parents()
     weights = [r.scalar(np.nan_to_num(r.fitted(f"weight_{i}"))) for i in range(len(columns))]
     return [reduce(lambda a, b: a + b, [c * w for c, w in zip(columns, weights, strict=True)])]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from parentage.checkpoint import to_bf16
 from parentage.methods.mergekit import configuration
-from parentage.recipe import Method
+from parentage.recipe import Method, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ ARITHMETICS = {
 
 def replay(r: Replaying) -> Sequence[Value]:
     """Return the weighted sum in the recipe's arithmetic."""
-    columns = [r.column(each.name) for each in r.recipe.ingredients]
+    columns = r.parents()
     weights = r.weights()
     normalize = r.recipe.parameters.get("normalize", True)
     match r.recipe.arithmetic:
@@ -87,12 +87,26 @@ def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
     return configuration(recipe, paths, narrow.get(recipe.arithmetic, "float32"))
 
 
+def objection(recipe: Recipe) -> str | None:
+    """Return why a recipe can not be carried out: its weights sum to 0, which they are divided by.
+
+    Weights that vary are not looked at.
+    """
+    weights = [each.weight for each in recipe.ingredients]
+    plain = [np.array([weight]) for weight in weights if isinstance(weight, int | float)]
+    is_zero = len(plain) == len(weights) and sum32(plain)[0] == 0.0
+    if is_zero and recipe.parameters.get("normalize", True):
+        return "weights that sum to 0 in float32 can not be divided by their sum"
+    return None
+
+
 METHOD = Method(
     name="linear",
     formula="sum_i w_i p_i, divided by sum_i w_i if normalize",
     source="Wortsman et al. 2022, Model soups, arXiv:2203.05482; mergekit merge_methods/linear.py",
-    parameters={"normalize": "divide by the sum of weights (default true)"},
+    parameters={"normalize": Parameter("divide by the sum of weights", bool, default=True)},
     arithmetics=ARITHMETICS,
     replay=replay,
     mergekit=mergekit,
+    objection=objection,
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.recipe import Method
+from parentage.recipe import Method, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ ARITHMETICS = {
 
 def replay(r: Replaying) -> Sequence[Value]:
     """Return the checkpoint plus the product of the factors, where a slice has some."""
-    origin = r.column(r.recipe.ingredients[0].name)
+    (origin,) = r.parents()
     found = r.recipe.matrices
     matrices = [
         (np.asarray(found[each.name][0], np.float64), np.asarray(found[each.name][1], np.float64))
@@ -30,7 +30,7 @@ def replay(r: Replaying) -> Sequence[Value]:
         else None
         for each in r.slices
     ]
-    dtype = "BF16" if r.recipe.arithmetic == "bfloat16" else None
+    dtype = r.dtype
     has = r.scalar(np.array([float(each is not None) for each in matrices]))
     total = (origin + r.program.low_rank(matrices).round(dtype)).round(dtype)
     # What has no matrix is a copy: -0 + 0 would be another zero.
@@ -41,8 +41,9 @@ METHOD = Method(
     name="lora",
     formula="p + B A, B (rows, rank) and A (rank, columns) by tensor",
     source="Hu et al. 2021, LoRA, arXiv:2106.09685; peft merge_and_unload",
-    parameters={"rank": "the largest rank of a tensor's matrix"},
+    parameters={"rank": Parameter("the largest rank of a tensor's matrix")},
     arithmetics=ARITHMETICS,
     replay=replay,
+    parents=1,
     kind="fine-tune",
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.methods.mergekit import configuration
-from parentage.recipe import Method
+from parentage.recipe import Method, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,11 +25,11 @@ ARITHMETICS = {
 
 def replay(r: Replaying) -> Sequence[Value]:
     """Return t mean + (1 - t) b with t fitted by slice, or by row."""
-    dtype = "BF16" if r.recipe.arithmetic == "bfloat16" else None
-    columns = [r.column(each.name) for each in r.recipe.ingredients]
+    dtype = r.dtype
+    columns = r.parents()
     total = reduce(lambda a, b: (a + b).round(dtype), columns)
     mean = (total / r.scalar(float(len(columns)))).round(dtype)
-    base = r.column(r.recipe.base or "")
+    base = r.base()
     if r.recipe.parameters.get("filter_wise"):
         t = r.program.low_rank([r.recipe.matrices.get(each.name) for each in r.slices]).round(dtype)
     else:
@@ -40,8 +40,7 @@ def replay(r: Replaying) -> Sequence[Value]:
 
 def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
     """Return mergekit's configuration."""
-    dtype = "bfloat16" if recipe.arithmetic == "bfloat16" else "float32"
-    return configuration(recipe, paths, dtype)
+    return configuration(recipe, paths, recipe.arithmetic)
 
 
 METHOD = Method(
@@ -49,8 +48,9 @@ METHOD = Method(
     formula="t mean(p_i) + (1 - t) b, t = n c / (1 + (n - 1) c), c the mean cosine between d_i "
     "and d_j of a tensor, or of a row if filter_wise",
     source="Jang et al. 2024, Model Stock, arXiv:2403.19522; mergekit merge_methods/model_stock.py",
-    parameters={"filter_wise": "t by row and not by tensor (default false)"},
+    parameters={"filter_wise": Parameter("t by row and not by tensor", bool, default=False)},
     arithmetics=ARITHMETICS,
     replay=replay,
     mergekit=mergekit,
+    needs_base=True,
 )

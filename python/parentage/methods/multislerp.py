@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.checkpoint import to_bf16
+from parentage.methods.linear import objection
 from parentage.methods.mergekit import configuration
 from parentage.recipe import Method
 
@@ -26,9 +27,9 @@ ARITHMETICS = {
 
 def replay(r: Replaying) -> Sequence[Value]:
     """Return the interpolation with its norms and inner products fitted by slice."""
-    columns = [r.column(each.name) for each in r.recipe.ingredients]
-    base = None if r.recipe.base is None else r.column(r.recipe.base)
-    dtype = "BF16" if r.recipe.arithmetic == "bfloat16" else None
+    columns = r.parents()
+    base = None if r.recipe.base is None else r.base()
+    dtype = r.dtype
     if base is not None:
         columns = [(column - base).round(dtype) for column in columns]
 
@@ -71,4 +72,5 @@ METHOD = Method(
     arithmetics=ARITHMETICS,
     replay=replay,
     mergekit=mergekit,
+    objection=objection,
 )

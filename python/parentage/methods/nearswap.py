@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.checkpoint import to_bf16
-from parentage.methods.masked import is_coarse, numeric_parameter
 from parentage.methods.ram import mergekit
-from parentage.recipe import Method
+from parentage.recipe import Method, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,12 +27,12 @@ LEAST_DISTANCE = 1e-6
 
 def replay(r: Replaying) -> Sequence[Value]:
     """Return the weighted mean of base and parent."""
-    dtype = "BF16" if is_coarse(r.recipe) else None
-    base, parent = r.column(r.recipe.base or ""), r.column(r.recipe.ingredients[0].name)
+    dtype = r.dtype
+    base, (parent,) = r.base(), r.parents()
     one = r.scalar(1.0)
     least = float(to_bf16(np.array([LEAST_DISTANCE]))[0]) if dtype else LEAST_DISTANCE
     distance = r.program.maximum(abs((base - parent).round(dtype)), r.scalar(least))
-    t = r.scalar(r.resolve(numeric_parameter(r.recipe, "t", 0.0)))
+    t = r.scalar(r.parameter("t"))
     weight = ((one / distance).round(dtype) * t).round(dtype)
     weight = r.program.minimum(r.program.maximum(weight, r.scalar(0.0)), one)
     rest = ((one - weight).round(dtype) * base).round(dtype)
@@ -44,8 +43,10 @@ METHOD = Method(
     name="nearswap",
     formula="w p + (1 - w) b; w = min(1, t / |p - b|)",
     source="QuartetAnemoi-70B-t0.0001 by alchemonaut; mergekit merge_methods/nearswap.py",
-    parameters={"t": "the distance"},
+    parameters={"t": Parameter("how far the base is moved", required=True)},
     arithmetics=ARITHMETICS,
     replay=replay,
     mergekit=mergekit,
+    parents=1,
+    needs_base=True,
 )

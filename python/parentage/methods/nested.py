@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from parentage.recipe import Method
+from parentage.recipe import Method, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from parentage.recipe import Recipe, Replaying, Setting
+    from parentage.recipe import Replaying
     from parentage.stream import Value
 
 ARITHMETICS = {
@@ -20,9 +20,9 @@ ARITHMETICS = {
 
 def replay(r: Replaying) -> Sequence[Value]:
     """Return the outer blend of the inner one, rounded to the output dtype, and the third."""
-    one, two, three = (r.column(each.name) for each in r.recipe.ingredients)
+    one, two, three = r.parents()
     first, second, third = (r.scalar(weight) for weight in r.weights())
-    outer = r.scalar(r.resolve(_outer(r.recipe)))
+    outer = r.scalar(r.parameter("outer"))
 
     def blend(x: Value, a: Value, y: Value, b: Value) -> Value:
         if r.recipe.arithmetic == "float32-fma":
@@ -33,17 +33,14 @@ def replay(r: Replaying) -> Sequence[Value]:
     return [blend(inner, outer, three, third)]
 
 
-def _outer(recipe: Recipe) -> Setting:
-    outer = recipe.parameters["outer"]
-    assert not isinstance(outer, bool | str), "a recipe that was read has numbers here"
-    return outer
-
-
 METHOD = Method(
     name="nested",
     formula="o round(u p_1 + (1 - u) p_2) + (1 - o) p_3, the inner blend rounded as the outer one",
     source="mergekit scripts/multimerge.py (mergekit-multi), and merges of published merges",
-    parameters={"outer": "the weight of the inner blend in the outer one"},
+    parameters={
+        "outer": Parameter("the weight of the inner blend in the outer one", required=True),
+    },
     arithmetics=ARITHMETICS,
     replay=replay,
+    parents=3,
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.methods.mergekit import configuration
-from parentage.recipe import Method
+from parentage.recipe import Method, Parameter
 from parentage.support import RecipeError
 
 if TYPE_CHECKING:
@@ -37,15 +37,13 @@ def replay(r: Replaying) -> Sequence[Value]:
 
     The three sines are fitted by slice, or follow from angles by row.
     """
-    one, two = (r.column(each.name) for each in r.recipe.ingredients)
-    base = None if r.recipe.base is None else r.column(r.recipe.base)
-    dtype = "BF16" if r.recipe.arithmetic == "bfloat16" else None
+    one, two = r.parents()
+    base = None if r.recipe.base is None else r.base()
+    dtype = r.dtype
     if base is not None:
         one, two = (one - base).round(dtype), (two - base).round(dtype)
     vectors = r.recipe.parameters.get("vectors")
     if vectors is not None:
-        if vectors not in FAMILIES:
-            raise RecipeError(f"vectors is one of {', '.join(FAMILIES)}, not {vectors!r}")
         t = _share(r.recipe)
         angles = [r.recipe.matrices.get(each.name) for each in r.slices]
         first, second, sine = (
@@ -60,10 +58,23 @@ def replay(r: Replaying) -> Sequence[Value]:
     return [result if base is None else (base + result).round(dtype)]
 
 
+def objection(recipe: Recipe) -> str | None:
+    """Return why a recipe can not be carried out: vectors are turned by one share for all."""
+    if "vectors" in recipe.parameters and len(_plain_weights(recipe)) != 2:
+        return "two weights, each a number, are needed where vectors are turned"
+    return None
+
+
+def _plain_weights(recipe: Recipe) -> list[float]:
+    weights = [each.weight for each in recipe.ingredients]
+    return [float(weight) for weight in weights if isinstance(weight, int | float)]
+
+
 def _share(recipe: Recipe) -> float:
-    weights = [float(each.weight) for each in recipe.ingredients if isinstance(each.weight, float)]
-    if len(weights) != 2:
-        raise RecipeError("two weights, each a number, are needed where vectors are turned")
+    why = objection(recipe)
+    if why is not None:
+        raise RecipeError(why)
+    weights = _plain_weights(recipe)
     total = sum(weights)
     return 0.5 if abs(total) < 1e-6 else weights[1] / total
 
@@ -107,10 +118,14 @@ METHOD = Method(
     "whole checkpoints, or b plus that of displacements",
     source="Shoemake 1985; mergekit merge_methods/nuslerp.py",
     parameters={
-        "t": "w_2 / (w_1 + w_2) where it is not one number for all",
-        "vectors": "rows or columns, where each is turned by itself (default: the whole tensor)",
+        "t": Parameter("w_2 / (w_1 + w_2) where it is not one number for all"),
+        "vectors": Parameter(
+            "what is turned by itself, where it is not the whole tensor", FAMILIES
+        ),
     },
     arithmetics=ARITHMETICS,
     replay=replay,
     mergekit=mergekit,
+    objection=objection,
+    parents=2,
 )

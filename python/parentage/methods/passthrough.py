@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.checkpoint import MERGEKIT_DTYPES, layer_of
-from parentage.methods.mergekit import for_mergekit
-from parentage.recipe import Method
+from parentage.methods.mergekit import parameter
+from parentage.recipe import Method, Parameter
 from parentage.support import RecipeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from parentage.recipe import Recipe, Replaying, Setting
+    from parentage.recipe import Recipe, Replaying
     from parentage.stream import Value
 
 
@@ -29,14 +29,13 @@ def replay(r: Replaying) -> Sequence[Value]:
         value = r.program.select(r.scalar(np.array(here)), r.column(name), value)
     if "scale" not in r.recipe.parameters:
         return [value]
-    scale = r.scalar(r.resolve(_scale(r.recipe)))
+    scale = r.scalar(r.parameter("scale"))
     return [r.program.select(scale - r.scalar(1.0), value * scale, value)]
 
 
-def _scale(recipe: Recipe) -> Setting:
-    scale = recipe.parameters["scale"]
-    assert not isinstance(scale, bool | str), "a recipe that was read has numbers here"
-    return scale
+def objection(recipe: Recipe) -> str | None:
+    """Return why a recipe can not be carried out: it does not say which slices are whose."""
+    return None if recipe.sources else "sources name no slice"
 
 
 def kind(recipe: Recipe) -> str:
@@ -60,7 +59,7 @@ def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
             )
     settings: dict[str, Any] = {}
     if "scale" in recipe.parameters:
-        settings["parameters"] = {"scale": for_mergekit(_scale(recipe))}
+        settings["parameters"] = {"scale": parameter(recipe.parameters["scale"])}
     slices = []
     order = sorted(places)
     for _, run in groupby(enumerate(order), lambda e: (places[e[1]][0], places[e[1]][1] - e[0])):
@@ -90,10 +89,11 @@ METHOD = Method(
     name="passthrough",
     formula="every slice is that of one checkpoint, of the same layer or another, times scale",
     source="mergekit merge_methods/passthrough.py",
-    parameters={"scale": "what elements are multiplied by (default: they are copied)"},
+    parameters={"scale": Parameter("what elements are multiplied by, where they are not copies")},
     arithmetics={"copy": "nothing is rounded but products with a scale, once"},
     replay=replay,
     mergekit=mergekit,
+    objection=objection,
     kind="assembled",
     kind_of=kind,
 )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from parentage.checkpoint import to_bf16
-from parentage.methods.masked import is_coarse, numeric_parameter, sum_in_order
+from parentage.methods.masked_sums import sum_in_order
 from parentage.methods.mergekit import configuration
-from parentage.recipe import Method
+from parentage.recipe import Method, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,12 +27,12 @@ EPSILON = 1e-5
 
 def contributions(r: Replaying) -> tuple[Value, list[Value], list[Value], Value]:
     """Return the base, displacements that count, the same over their number, and that number."""
-    base = r.column(r.recipe.base or "")
-    dtype = "BF16" if is_coarse(r.recipe) else None
+    base = r.base()
+    dtype = r.dtype
     zero, one = r.scalar(0.0), r.scalar(1.0)
-    least = r.resolve(numeric_parameter(r.recipe, "epsilon", EPSILON))
+    least = r.parameter("epsilon", EPSILON)
     epsilon = r.scalar(to_bf16(least) if dtype else least)
-    deltas = [(r.column(each.name) - base).round(dtype) for each in r.recipe.ingredients]
+    deltas = [(parent - base).round(dtype) for parent in r.parents()]
     count = sum_in_order([abs(delta) > epsilon for delta in deltas])
     held = [r.program.select(abs(delta) > epsilon, delta, zero) for delta in deltas]
     number = r.program.maximum(count, one)
@@ -41,22 +41,22 @@ def contributions(r: Replaying) -> tuple[Value, list[Value], list[Value], Value]
 
 def replay(r: Replaying) -> Sequence[Value]:
     """Return the base plus the mean of the displacements that count."""
-    dtype = "BF16" if is_coarse(r.recipe) else None
     base, _, parts, _ = contributions(r)
-    return [(base + sum_in_order(parts).round(dtype)).round(dtype)]
+    return [(base + sum_in_order(parts).round(r.dtype)).round(r.dtype)]
 
 
 def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
     """Return mergekit's configuration."""
-    return configuration(recipe, paths, "bfloat16" if is_coarse(recipe) else "float32")
+    return configuration(recipe, paths, recipe.arithmetic)
 
 
 METHOD = Method(
     name="ram",
     formula="b + sum_i d_i m_i / sum_i m_i; m_i: |d_i| > epsilon",
     source="Reinforced agent merging 2026, arXiv:2601.13572; mergekit merge_methods/ram.py",
-    parameters={"epsilon": "displacements up to this are none (default 1e-5)"},
+    parameters={"epsilon": Parameter("displacements up to this are none", default=EPSILON)},
     arithmetics=ARITHMETICS,
     replay=replay,
     mergekit=mergekit,
+    needs_base=True,
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from parentage.methods.masked import sum_in_order
-from parentage.methods.ram import contributions, mergekit
-from parentage.recipe import Method
+from parentage.methods.masked_sums import sum_in_order
+from parentage.methods.ram import EPSILON, contributions, mergekit
+from parentage.recipe import Method, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,11 +40,12 @@ METHOD = Method(
     "m_i: |d_i| > epsilon, f_i = 1 + r min(shared_i / unique_i, alpha)",
     source="Reinforced agent merging 2026, arXiv:2601.13572; mergekit merge_methods/ram.py",
     parameters={
-        "r": "how much unique displacements grow (default 0.1)",
-        "alpha": "largest ratio of shared to unique elements that counts (default 0.2)",
-        "epsilon": "displacements up to this are none (default 1e-5)",
+        "r": Parameter("how much unique displacements grow", default=STRENGTH),
+        "alpha": Parameter("largest ratio of shared to unique elements that counts", default=CAP),
+        "epsilon": Parameter("displacements up to this are none", default=EPSILON),
     },
     arithmetics=ARITHMETICS,
     replay=replay,
     mergekit=mergekit,
+    needs_base=True,
 )

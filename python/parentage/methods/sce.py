@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.checkpoint import to_bf16
-from parentage.methods.masked import LARGEST, is_coarse, sum_in_order
+from parentage.methods.masked_sums import LARGEST, sum_in_order
 from parentage.methods.mergekit import configuration
-from parentage.recipe import Method
+from parentage.recipe import Method, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,10 +29,10 @@ LEAST_DIVISOR = 1e-6
 
 def replay(r: Replaying) -> Sequence[Value]:
     """Return the mean where the variance is above its threshold, else the base; free at it."""
-    base = r.column(r.recipe.base or "")
-    dtype = "BF16" if is_coarse(r.recipe) else None
+    base = r.base()
+    dtype = r.dtype
     names = [each.name for each in r.recipe.ingredients]
-    deltas = [(r.column(name) - base).round(dtype) for name in names]
+    deltas = [(parent - base).round(dtype) for parent in r.parents()]
     zero = r.scalar(0.0)
     is_positive = sum_in_order(deltas) >= zero
     weights = []
@@ -61,7 +61,7 @@ def replay(r: Replaying) -> Sequence[Value]:
 
 def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
     """Return mergekit's configuration."""
-    return configuration(recipe, paths, "bfloat16" if is_coarse(recipe) else "float32")
+    return configuration(recipe, paths, recipe.arithmetic)
 
 
 METHOD = Method(
@@ -69,8 +69,11 @@ METHOD = Method(
     formula="b + sum_i w_i d_i m_i / sum_i w_i m_i where var(d) is among the largest, else b; "
     "w_i: share of the mean squares, m_i: sign is that of sum_i d_i",
     source="Wan et al. 2024, FuseChat, arXiv:2408.07990; mergekit merge_methods/sce.py",
-    parameters={"select_topk": "share of the elements whose variance is not 0 that change"},
+    parameters={
+        "select_topk": Parameter("share of the elements whose variance is not 0 that change"),
+    },
     arithmetics=ARITHMETICS,
     replay=replay,
     mergekit=mergekit,
+    needs_base=True,
 )

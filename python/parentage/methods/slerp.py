@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.methods.mergekit import configuration
-from parentage.recipe import Method
+from parentage.recipe import Method, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from parentage.recipe import Recipe, Replaying, Setting
+    from parentage.recipe import Recipe, Replaying
     from parentage.stream import Value
     from parentage.support import Floats
 
 
 def replay(r: Replaying) -> Sequence[Value]:
     """Return a p_1 + b p_2, each product and the sum rounded; a and b are fitted by slice."""
-    one, two = (r.column(each.name) for each in r.recipe.ingredients)
-    t = r.resolve(_t(r.recipe))
+    one, two = r.parents()
+    t = r.parameter("t")
     rest = (np.float32(1.0) - t.astype(np.float32)).astype(np.float64)
     a = _known(r.fitted("first"), rest)
     b = _known(r.fitted("second"), t)
@@ -30,12 +30,6 @@ def replay(r: Replaying) -> Sequence[Value]:
 
 def _known(values: Floats, default: Floats) -> Floats:
     return np.where(np.isnan(values), default, values)
-
-
-def _t(recipe: Recipe) -> Setting:
-    t = recipe.parameters["t"]
-    assert not isinstance(t, bool | str), "a recipe that was read has numbers here"
-    return t
 
 
 def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
@@ -49,8 +43,9 @@ METHOD = Method(
     "two tensors; (1 - t) p_1 + t p_2 where |cos theta| > 0.9995",
     source="Shoemake 1985, Animating rotation with quaternion curves; mergekit "
     "merge_methods/slerp.py",
-    parameters={"t": "how far from the first to the second"},
+    parameters={"t": Parameter("how far from the first to the second", required=True)},
     arithmetics={"float32": "both weights, both products and the sum rounded to float32"},
     replay=replay,
     mergekit=mergekit,
+    parents=2,
 )

@@ -10,7 +10,7 @@ import numpy as np
 from parentage.checkpoint import to_bf16
 from parentage.methods.linear import sum32
 from parentage.methods.mergekit import configuration
-from parentage.recipe import Method
+from parentage.recipe import Method, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,13 +31,12 @@ ARITHMETICS = {
 
 def replay(r: Replaying) -> Sequence[Value]:
     """Return the base and what is added to it."""
-    base = r.column(r.recipe.base or "")
-    arithmetic = r.recipe.arithmetic
-    dtype = "BF16" if arithmetic.startswith("bfloat16") else None
+    base = r.base()
+    arithmetic, dtype = r.recipe.arithmetic, r.dtype
     weights = r.weights()
     if arithmetic == "bfloat16":
         weights = [to_bf16(weight) for weight in weights]
-    columns = [r.column(each.name) for each in r.recipe.ingredients]
+    columns = r.parents()
     deltas = [(column - base).round(dtype) for column in columns]
     if arithmetic == "float32-fma":
         return [r.program.fma(deltas[0], r.scalar(weights[0]), base)]
@@ -52,12 +51,8 @@ def replay(r: Replaying) -> Sequence[Value]:
         divisor = sum32(weights)
         total = (total / r.scalar(np.where(np.abs(divisor) < 1e-8, 1.0, divisor))).round(dtype)
     if "lambda" in r.recipe.parameters:
-        total = (total * r.scalar(r.resolve(_number(r.recipe.parameters["lambda"])))).round(dtype)
+        total = (total * r.scalar(r.parameter("lambda"))).round(dtype)
     return [(base + total).round(dtype)]
-
-
-def _number(value: object) -> Any:
-    return value
 
 
 def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
@@ -72,10 +67,11 @@ METHOD = Method(
     source="Ilharco et al. 2023, Editing models with task arithmetic, arXiv:2212.04089; mergekit "
     "merge_methods/generalized_task_arithmetic.py",
     parameters={
-        "lambda": "what the sum is multiplied by (default 1)",
-        "normalize": "divide by the sum of weights (default false)",
+        "lambda": Parameter("what the sum is multiplied by", default=1.0),
+        "normalize": Parameter("divide by the sum of weights", bool, default=False),
     },
     arithmetics=ARITHMETICS,
     replay=replay,
+    needs_base=True,
     mergekit=mergekit,
 )

@@ -1,4 +1,5 @@
 from .method import Method as Method
+from .method import Parameter as Parameter
 from .method import Replaying as Replaying
 from .recipe import SCHEMA as SCHEMA
 from .recipe import Ingredient as Ingredient
