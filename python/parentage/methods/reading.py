@@ -1,13 +1,21 @@
-"""Recipes read from JSON, checked as hostile input."""
+"""Recipes read from JSON, checked as hostile input.
+
+What a recipe's JSON may hold is said once, by the types below; what types can not say, by a few
+checks at the end. Every message begins with where the text is from, and names the place in it:
+``recipe.json: parents[1].weight is "0.6", and should be a finite number, or ...``.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
+import msgspec
 import numpy as np
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from parentage.checkpoint import MERGEKIT_DTYPES
 from parentage.methods.registry import METHODS
@@ -15,8 +23,107 @@ from parentage.recipe import SCHEMA, SETTING_KEYS, Ingredient, Recipe
 from parentage.support import RecipeError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from os import PathLike
-    from typing import Any
+
+    from parentage.recipe import Method, Setting
+
+EVIDENCE = ("parentage.evidence/1", "parentage.evidence/2")
+"""Schemas of evidence whose recipes are read."""
+
+OUT_DTYPES = (*MERGEKIT_DTYPES, "F8_E4M3", "F8_E5M2")
+"""Dtypes that can be written."""
+
+MOST_PARENTS = 1_000
+"""No merge has as many parents; a recipe that has more is a mistake, or made to be slow."""
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+_Float = Annotated[float, Meta(ge=-_LARGEST, le=_LARGEST)]
+_Whole = Annotated[int, Meta(ge=-(2**53), le=2**53)]
+# NaN fulfils no bound, and so these are finite.
+Number = _Whole | _Float
+
+NUMBER = f"a number that is finite in float32, or an object of one of {', '.join(SETTING_KEYS)}"
+
+
+class Varying(Struct, forbid_unknown_fields=True):
+    """A number that varies, as an object of one key: see :data:`parentage.recipe.Setting`."""
+
+    gradient: Annotated[
+        Annotated[list[Number], Meta(min_length=1)] | UnsetType,
+        Meta(description="a list of at least one finite number"),
+    ] = UNSET
+    filters: Annotated[
+        Annotated[dict[str, Number], Meta(min_length=1)] | UnsetType,
+        Meta(description="an object of finite numbers by part of a tensor's name"),
+    ] = UNSET
+    components: Annotated[
+        Annotated[dict[str, Number], Meta(min_length=1)] | UnsetType,
+        Meta(description="an object of finite numbers by component"),
+    ] = UNSET
+    slices: Annotated[
+        Annotated[dict[str, Number], Meta(min_length=1)] | UnsetType,
+        Meta(description="an object of finite numbers by slice"),
+    ] = UNSET
+
+    def __post_init__(self) -> None:
+        """Refuse two kinds of variation at once, and none."""
+        if sum(value is not UNSET for value in msgspec.structs.astuple(self)) != 1:
+            raise ValueError("one key is needed")
+
+
+class Parent(Struct, forbid_unknown_fields=True):
+    """What a recipe says of a parent."""
+
+    name: Annotated[str, Meta(description="a name")]
+    weight: Annotated[Number | Varying | None, Meta(description=f"{NUMBER}, or null")] = None
+    uncertainty: Annotated[Number | None, Meta(description="a finite number, or null")] = None
+    density: Annotated[
+        Annotated[float, Meta(ge=0.0, le=1.0)] | None,
+        Meta(description="a number from 0 to 1, or null"),
+    ] = None
+    effective_weight: Any = None
+    """Follows from the rest; a trace tells it."""
+
+
+class Document(Struct, forbid_unknown_fields=True):
+    """What the JSON of a recipe holds, and what a trace adds to it."""
+
+    method: Annotated[str, Meta(description="the name of a method")]
+    parents: Annotated[
+        Annotated[list[Parent], Meta(min_length=1, max_length=MOST_PARENTS)],
+        Meta(description=f"a list of at least one parent and at most {MOST_PARENTS:,}"),
+    ]
+    schema: Annotated[str, Meta(description="a text")] = SCHEMA
+    base: Annotated[str | None, Meta(description="a name, or null")] = None
+    parameters: Annotated[dict[str, Any], Meta(description="an object")] = {}
+    arithmetic: Annotated[str, Meta(description="the name of an arithmetic")] = "float32"
+    out_dtype: Annotated[str, Meta(description=f"one of {', '.join(OUT_DTYPES)}")] = "BF16"
+    fitted: Annotated[
+        dict[str, dict[str, Number]],
+        Meta(description="an object of objects of finite numbers by slice"),
+    ] = {}
+    matrices: Annotated[
+        dict[str, tuple[list[list[float]], list[list[float]]]],
+        Meta(description="an object by slice of a pair of matrices, each a list of rows"),
+    ] = {}
+    sources: Annotated[
+        dict[str, str], Meta(description="an object of names of checkpoints by slice")
+    ] = {}
+    equivalents: Annotated[list[str], Meta(description="a list of texts")] = []
+
+    # What a trace found when it carried the recipe out; read over.
+    elements: Any = None
+    mismatches: Any = None
+    explained: Any = None
+    unexplained: Any = None
+    zero_signs: Any = None
+    mismatch_ulps: Any = None
+    exact_share: Any = None
+    explained_share: Any = None
+    decoy_share: Any = None
+    mergekit: Any = None
 
 
 def open_recipe(path: str | PathLike[str]) -> Recipe:
@@ -45,138 +152,235 @@ def from_json(text: str, origin: str = "recipe") -> Recipe:
         If it is malformed; the message says where.
     """
     try:
-        found = json.loads(text, parse_constant=lambda _: math.nan)
-    # A number of too many digits is a ValueError of its own.
-    except (ValueError, RecursionError) as error:
-        raise RecipeError(f"{origin}: not JSON: {error}") from error
-    if isinstance(found, dict) and str(found.get("schema", "")).startswith("parentage.evidence/"):
+        return _recipe(_document(_parsed(text)))
+    except RecipeError as error:
+        raise RecipeError(f"{origin}: {error}") from error.__cause__
+
+
+def _parsed(text: str) -> object:
+    try:
+        return json.loads(text, parse_constant=lambda _: math.nan)
+    except RecursionError as error:
+        raise RecipeError("not JSON that is read: it is nested too deeply") from error
+    except json.JSONDecodeError as error:
+        hint = "" if text.lstrip().startswith(("{", "[")) else "; a recipe begins with {"
+        raise RecipeError(f"not JSON: {error}{hint}") from error
+    except ValueError as error:
+        raise RecipeError("not JSON that is read: a number has too many digits") from error
+
+
+def _document(found: object) -> Document:
+    """Return the document of a recipe, taken out of evidence where it is in some."""
+    if not isinstance(found, dict):
+        raise RecipeError(f"is {_shown(found)}; a recipe is an object")
+    schema = found.get("schema", SCHEMA)
+    kind = schema.partition("/")[0] if isinstance(schema, str) else ""
+    if kind == "parentage.evidence":
+        _check_schema("evidence", schema, EVIDENCE)
         found = found.get("recipe")
         if found is None:
-            raise RecipeError(f"{origin}: this evidence holds no recipe")
-    return _read(found, origin)
-
-
-def _read(found: object, origin: str) -> Recipe:
-    def wrong(what: str) -> RecipeError:
-        return RecipeError(f"{origin}: {what}")
-
-    if not isinstance(found, dict):
-        raise wrong("a recipe is an object")
-    schema = found.get("schema", SCHEMA)
-    if schema != SCHEMA:
-        raise wrong(f"schema is {schema!r}, not {SCHEMA!r}")
-    method = found.get("method")
-    if not isinstance(method, str) or method not in METHODS:
-        names = ", ".join(METHODS)
-        raise wrong(f"unknown method {method!r}; known are {names}")
-    parents = found.get("parents")
-    if not isinstance(parents, list) or not parents:
-        raise wrong("parents is a list of at least one")
-    ingredients = []
-    for i, each in enumerate(parents):
-        if not isinstance(each, dict) or not isinstance(each.get("name"), str):
-            raise wrong(f"parents[{i}] is an object with a name")
-        unknown = set(each) - {"name", "weight", "uncertainty", "density", "effective_weight"}
-        if unknown:
-            raise wrong(f"parents[{i}] has unknown {sorted(unknown)[0]!r}")
-        weight = each.get("weight")
-        if weight is not None:
-            _check_setting(weight, f"{origin}: parents[{i}].weight")
-        for key in ("uncertainty", "density"):
-            if each.get(key) is not None and not _is_number(each[key]):
-                raise wrong(f"parents[{i}].{key} is a finite number")
-        ingredients.append(
-            Ingredient(each["name"], weight, each.get("uncertainty"), each.get("density"))
+            raise RecipeError("this evidence holds no recipe")
+        schema = found.get("schema", SCHEMA) if isinstance(found, dict) else SCHEMA
+    elif kind != "parentage.recipe":
+        raise RecipeError(
+            f"schema is {_shown(schema)}; what is read is {SCHEMA}, or evidence that holds one"
         )
-    parameters = found.get("parameters", {})
-    if not isinstance(parameters, dict):
-        raise wrong("parameters is an object")
-    for name, value in parameters.items():
-        if name not in METHODS[method].parameters:
-            known = ", ".join(METHODS[method].parameters) or "none"
-            raise wrong(f"{method} has no parameter {name!r}; known: {known}")
-        if not isinstance(value, (bool, str)):
-            _check_setting(value, f"{origin}: parameters.{name}")
-    arithmetic = found.get("arithmetic", "float32")
-    if not isinstance(arithmetic, str) or arithmetic not in METHODS[method].arithmetics:
-        known = ", ".join(METHODS[method].arithmetics)
-        raise wrong(f"{method} knows no arithmetic {arithmetic!r}; known: {known}")
-    out_dtype = found.get("out_dtype", "BF16")
-    if out_dtype not in (*MERGEKIT_DTYPES, "F8_E4M3", "F8_E5M2"):
-        raise wrong(f"out_dtype {out_dtype!r} can not be written")
-    base = found.get("base")
-    if base is not None and not isinstance(base, str):
-        raise wrong("base is a name or null")
-    equivalents = found.get("equivalents", [])
-    if not isinstance(equivalents, list) or not all(isinstance(x, str) for x in equivalents):
-        raise wrong("equivalents is a list of names")
-    fitted = _tables(found.get("fitted", {}), f"{origin}: fitted")
-    sources = found.get("sources", {})
-    if not isinstance(sources, dict) or not all(isinstance(x, str) for x in sources.values()):
-        raise wrong("sources is an object of names")
-    return Recipe(
-        method,
-        tuple(ingredients),
-        base,
-        parameters,
-        arithmetic,
-        out_dtype,
-        fitted,
-        _matrices(found.get("matrices", {}), origin),
-        sources,
-        tuple(equivalents),
-    )
+    _check_schema("recipe", schema, (SCHEMA,))
+    return _converted(found, Document, "")
 
 
-def _is_number(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return False
+def _check_schema(what: str, schema: object, known: tuple[str, ...]) -> None:
+    if schema not in known:
+        numbers = " and ".join("/" + each.partition("/")[2] for each in known)
+        told = schema if isinstance(schema, str) and schema.isprintable() else _shown(schema)
+        raise RecipeError(f"{what} of schema {told}; this version reads {numbers}")
+
+
+_T = TypeVar("_T")
+
+
+def _converted(found: object, type_: type[_T] | Any, place: str) -> _T:
+    """Return what was found as a type; ``place`` is where it was found, "" for the whole."""
     try:
-        return math.isfinite(value)
-    except OverflowError:
+        converted: _T = msgspec.convert(found, type_)
+    except msgspec.ValidationError as error:
+        raise RecipeError(_explained(str(error), found, place)) from error
+    except UnicodeEncodeError as error:
+        key = f"{error.object[:40]!a}"
+        raise RecipeError(f"{place or 'the recipe'} has the unknown key {key}") from error
+    except RecursionError as error:
+        raise RecipeError(f"{place or 'the recipe'} is nested too deeply") from error
+    return converted
+
+
+_HINTS = {
+    name: hint
+    for struct in (Document, Parent, Varying)
+    for name, hint in get_type_hints(struct, include_extras=True).items()
+    if hasattr(hint, "__metadata__")
+}
+"""What fields are, by name; no two structs share one."""
+
+_EXPECTED: dict[str, str] = {
+    name: hint.__metadata__[-1].description for name, hint in _HINTS.items()
+}
+
+_MESSAGE = re.compile(r"(?s)(.*) - at `\$((?:\.\w+|\[(?:\d+|\.\.\.)\])*)`")
+
+
+def _explained(message: str, found: object, place: str) -> str:
+    """Return in plain words what msgspec says, which is ``... - at `$.parents[1].weight```."""
+    if isinstance(found, dict) and not place and message.startswith("Object contains unknown"):
+        # An unknown key of the recipe itself could be made to look like a path.
+        unknown = [key for key in found if key not in Document.__struct_fields__]
+        if unknown:
+            return f"the recipe has unknown {unknown[0]!r}; known are {_keys(Document)}"
+    parts = _MESSAGE.fullmatch(message)
+    what, path = parts.groups() if parts else (message, "")
+    where, field, value = _found_at(path, found)
+    where = (place + where).removeprefix(".")
+    if field == "parents" and where.endswith("]"):
+        unknown = re.findall(r"(?s)Object contains unknown field `(.*)`", what)
+        if unknown:
+            return f"{where} has unknown {unknown[0]!r}; known are {_keys(Parent)}"
+        return f"{where} is {_shown(value)}, and should be an object with a name"
+    missing = re.fullmatch(r"Object missing required field `(\w+)`", what)
+    if missing:
+        return f"{where or 'the recipe'} has no {missing[1]!r}"
+    if where.endswith("]"):
+        return f"{where} is {_shown(value)}; {field} is {_EXPECTED[field]}"
+    should = _EXPECTED[field] if field else NUMBER if place else "an object"
+    return f"{where or 'the recipe'} is {_shown(value)}, and should be {should}"
+
+
+def _keys(struct: type[Struct]) -> str:
+    """Return the keys of an object that a recipe may hold, without those that are read over."""
+    return ", ".join(name for name in struct.__struct_fields__ if name in _EXPECTED)
+
+
+def _found_at(path: str, found: Any) -> tuple[str, str, Any]:
+    """Return the place that a path of msgspec's leads to, the last field on it, and what is there.
+
+    Keys of objects are ``[...]`` in such paths: the first is meant that is not what it should be.
+    """
+    where, field = "", ""
+    keys: list[str] = []
+    for name, index in re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", path):
+        if name:
+            where, field, found, keys = f"{where}.{name}", name, found[name], []
+        elif index != "...":
+            where, found = f"{where}[{index}]", found[int(index)]
+        else:
+            key = next(key for key in found if not _is_good(field, [*keys, key], found[key]))
+            keys.append(key)
+            where, found = f"{where}[{json.dumps(key)}]", found[key]
+    return where, field, found
+
+
+def _is_good(field: str, keys: list[str], value: object) -> bool:
+    """Return whether a field may hold a value under keys, the outermost first."""
+    for key in reversed(keys):
+        value = {key: value}
+    try:
+        msgspec.convert(value, _HINTS[field])
+    except msgspec.ValidationError:
         return False
+    return True
 
 
-def _check_setting(value: object, where: str) -> None:
-    if _is_number(value):
-        return
-    if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in SETTING_KEYS:
-        key, inner = next(iter(value.items()))
-        numbers = (
-            inner if key == "gradient" else inner.values() if isinstance(inner, dict) else None
+def _shown(found: object) -> str:
+    """Return a value as JSON has it, if it is short."""
+    if isinstance(found, list | dict) and len(found) > 3:
+        return f"{'a list' if isinstance(found, list) else 'an object'} of {len(found):,}"
+    try:
+        text = json.dumps(found)
+    except (RecursionError, ValueError):
+        return "too deep or too long"
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _recipe(told: Document) -> Recipe:
+    """Return the recipe, after the checks that types do not make."""
+    method = METHODS.get(told.method)
+    if method is None:
+        raise RecipeError(f"unknown method {told.method!r}; known are {', '.join(METHODS)}")
+    if told.arithmetic not in method.arithmetics:
+        known = ", ".join(method.arithmetics)
+        raise RecipeError(f"{method.name} has no arithmetic {told.arithmetic!r}; known: {known}")
+    if told.out_dtype not in OUT_DTYPES:
+        raise RecipeError(f"out_dtype {told.out_dtype!r} is none of {', '.join(OUT_DTYPES)}")
+    if method.parents not in (None, len(told.parents)):
+        raise RecipeError(
+            f"{method.name} takes {method.parents} parents, and here are {len(told.parents)}"
         )
-        if numbers is not None and isinstance(inner, list if key == "gradient" else dict):
-            numbers = list(numbers)
-            if numbers and all(map(_is_number, numbers)):
-                return
-    raise RecipeError(
-        f"{where} is a finite number, or an object of one of {', '.join(SETTING_KEYS)}"
+    if method.needs_base and told.base is None:
+        raise RecipeError(f"{method.name} needs a base, to measure displacements from")
+    recipe = Recipe(
+        told.method,
+        tuple(
+            Ingredient(each.name, _setting(each.weight), each.uncertainty, each.density)
+            for each in told.parents
+        ),
+        told.base,
+        _parameters(told.parameters, method),
+        told.arithmetic,
+        told.out_dtype,
+        told.fitted,
+        {name: _matrices(name, pair) for name, pair in told.matrices.items()},
+        told.sources,
+        tuple(told.equivalents),
     )
+    objection = method.objection and method.objection(recipe)
+    if objection:
+        raise RecipeError(objection)
+    return recipe
 
 
-def _tables(found: object, where: str) -> dict[str, dict[str, float]]:
-    if not isinstance(found, dict):
-        raise RecipeError(f"{where} is an object")
-    for name, values in found.items():
-        if not isinstance(values, dict) or not all(map(_is_number, values.values())):
-            raise RecipeError(f"{where}.{name} is an object of finite numbers by slice")
-    return found
+def _setting(told: float | Varying | None) -> Setting | None:
+    if not isinstance(told, Varying):
+        return told
+    varying: dict[str, Any] = msgspec.to_builtins(told)
+    return varying
 
 
-def _matrices(found: object, origin: str) -> dict[str, tuple[Any, Any]]:
-    if not isinstance(found, dict):
-        raise RecipeError(f"{origin}: matrices is an object")
-    out = {}
-    for name, pair in found.items():
-        try:
-            left, right = (np.asarray(each, dtype=np.float64) for each in pair)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise RecipeError(f"{origin}: matrices.{name} is a pair of matrices") from error
-        if left.ndim != 2 or right.ndim != 2 or left.shape[1] != right.shape[0]:
-            raise RecipeError(f"{origin}: matrices.{name} do not multiply")
-        largest = np.finfo(np.float32).max
-        # Not a number compares with nothing.
-        if not all((np.abs(each) <= largest).all() for each in (left, right)):
-            raise RecipeError(f"{origin}: matrices.{name} is not finite in float32")
-        out[name] = (left, right)
+def _parameters(told: Mapping[str, Any], method: Method) -> dict[str, Setting | bool | str]:
+    """Return parameters, each of the type that its method says."""
+    out: dict[str, Setting | bool | str] = {}
+    for name, value in told.items():
+        parameter = method.parameters.get(name)
+        if parameter is None:
+            known = ", ".join(method.parameters) or "none"
+            raise RecipeError(f"{method.name} has no parameter {name!r}; known: {known}")
+        words = (True, False) if parameter.type is bool else parameter.type
+        if isinstance(words, tuple):
+            # 1 is equal to True, and is none of the words.
+            if not any(value is word or (value == word and value != 1) for word in words):
+                should = " or ".join(map(_shown, words))
+                raise RecipeError(f"parameters.{name} is {_shown(value)}, and should be {should}")
+            out[name] = value
+        else:
+            number = _setting(_converted(value, Number | Varying, f"parameters.{name}"))
+            assert number is not None, "null is no number"
+            out[name] = number
+    for name, parameter in method.parameters.items():
+        if parameter.required and name not in told:
+            raise RecipeError(f"{method.name} needs the parameter {name!r}: {parameter.text}")
     return out
+
+
+def _matrices(
+    name: str, pair: tuple[list[list[float]], list[list[float]]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return two matrices that multiply and are finite in float32."""
+    for each in pair:
+        if len({len(row) for row in each}) != 1:
+            raise RecipeError(
+                f"matrices[{json.dumps(name)}] is no pair of matrices: rows differ in length"
+            )
+    left, right = (np.asarray(each, dtype=np.float64) for each in pair)
+    if left.shape[1] != right.shape[0]:
+        raise RecipeError(f"matrices[{json.dumps(name)}] do not multiply")
+    # Not a number compares with nothing.
+    if not all((np.abs(each) <= _LARGEST).all() for each in (left, right)):
+        raise RecipeError(f"matrices[{json.dumps(name)}] is not finite in float32")
+    return left, right

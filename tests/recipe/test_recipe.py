@@ -1,0 +1,100 @@
+"""Recipes as data: what checkpoints they need, and what each weighs in the end."""
+
+from fractions import Fraction
+
+import pytest
+from parentage.methods import from_json
+from parentage.recipe import Ingredient, Recipe
+
+SETTINGS = {
+    "number": 0.25,
+    "whole": 1,
+    "gradient": {"gradient": [0.1, 0.5, 0.9]},
+    "components": {"components": {"mlp": 0.5, "norm": 1.0}},
+    "slices": {"slices": {"model.layers.0.mlp.up_proj.weight": 0.125}},
+    "nothing": None,
+}
+
+
+def of(method, weights, base=None, **parameters):
+    ingredients = tuple(Ingredient(name, weight) for name, weight in weights.items())
+    return Recipe(method, ingredients, base, parameters)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [
+        (of("linear", {"a": 3, "b": 2}), {"a": "3/5", "b": "2/5"}),
+        (of("linear", {"a": 0.6, "b": 0.4}), {"a": "3/5", "b": "2/5"}),
+        (of("linear", {"a": 1.5, "b": -0.5}), {"a": "3/2", "b": "-1/2"}),
+        (of("linear", {"a": 3.0, "b": 5.0}, normalize=True), {"a": "3/8", "b": "5/8"}),
+        (of("linear", {"a": 3.0, "b": 2.0}, normalize=False), {"a": "3", "b": "2"}),
+        (of("linear", {"a": 0.5, "z": 1.0}, normalize=False), {"a": "1/2", "z": "1"}),
+        (of("task_arithmetic", {"a": 0.3, "b": 0.5}, "z"), {"a": "0.3", "b": "0.5", "z": "0.2"}),
+        (of("task_arithmetic", {"a": 1.5}, "z"), {"a": "3/2", "z": "-1/2"}),
+        (
+            of("task_arithmetic", {"a": 0.3, "b": 0.5}, "z", **{"lambda": 0.8}),
+            {"a": "0.24", "b": "0.4", "z": "0.36"},
+        ),
+        (
+            of("task_arithmetic", {"a": 0.25}, "z", **{"lambda": 2}),
+            {"a": "1/2", "z": "1/2"},
+        ),
+        (
+            of("task_arithmetic", {"a": 0.3, "b": 0.5}, "z", normalize=True),
+            {"a": "3/8", "b": "5/8", "z": "0"},
+        ),
+        (
+            of("task_arithmetic", {"a": 1.0, "b": 3.0}, "z", normalize=True, **{"lambda": 0.5}),
+            {"a": "1/8", "b": "3/8", "z": "1/2"},
+        ),
+        (
+            of("task_arithmetic", {"a": 0.3, "b": 0.5}, "z", normalize=False, **{"lambda": 0.5}),
+            {"a": "0.15", "b": "0.25", "z": "0.6"},
+        ),
+        # mergekit divides by nothing where there is nothing to divide by.
+        (
+            of("task_arithmetic", {"a": 0.5, "b": -0.5}, "z", normalize=True),
+            {"a": "1/2", "b": "-1/2", "z": "1"},
+        ),
+    ],
+    ids=lambda each: each.describe() if isinstance(each, Recipe) else "",
+)
+def test_effective_weights_are_what_checkpoints_weigh_in_the_end(recipe, expected):
+    found = recipe.effective_weights
+    assert list(found) == list(expected)
+    for name, weight in expected.items():
+        assert found[name] == pytest.approx(float(Fraction(weight)), rel=1e-15, abs=1e-16)
+    if recipe.base is not None:
+        assert sum(found.values()) == pytest.approx(1.0, abs=1e-15)
+    assert from_json(recipe.to_json()).effective_weights == found
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        *(
+            of("linear", {"a": SETTINGS[kind], "b": 0.5})
+            for kind in ("gradient", "components", "slices", "nothing")
+        ),
+        of("linear", {"a": {"filters": {"mlp": 0.3, "*": 0.5}}, "b": 0.5}),
+        of("task_arithmetic", {"a": SETTINGS["gradient"]}, "z"),
+        of("task_arithmetic", {"a": 0.5}, "z", **{"lambda": SETTINGS["gradient"]}),
+        of("ties", {"a": 0.5, "b": 0.5}, "z"),
+        of("slerp", {"a": None, "z": None}, "z", t=0.5),
+        of("nuslerp", {"a": 0.5, "b": 0.5}),
+        of("multislerp", {"a": 0.5, "b": 0.5}),
+        of("passthrough", {"a": None}, scale=0.7),
+    ],
+    ids=lambda recipe: recipe.describe(),
+)
+def test_weights_that_are_no_one_number_each_have_no_effective_ones(recipe):
+    assert recipe.effective_weights is None
+
+
+def test_parents_are_named_once_and_the_base_is_one():
+    recipe = Recipe(
+        "task_arithmetic", (Ingredient("a", 1.0), Ingredient("b", 1.0)), "z", sources={"x": "c"}
+    )
+    assert recipe.checkpoints == ("a", "b", "z", "c")
+    assert "on z" in recipe.describe()
