@@ -115,7 +115,7 @@ def main() -> None:
                 "child": name,
                 "truth": entry["expected_verdict"],
                 "verdict": found.verdict.kind,
-                "weights": "  ".join(f"{found.model[f'ols_{p}'][0]:.4f} {p}" for p in parents),
+                "weights": "  ".join(f"{found.weights[p]:.4f} {p}" for p in parents),
                 "true": json.dumps(entry["expected_alphas"])[:60],
                 "deviation": f"{largest:.1e}",
                 "same bytes": tried,

@@ -3,12 +3,12 @@
     python bench/snapshot.py FOLDER --write before.json.gz
     python bench/snapshot.py FOLDER --against before.json.gz
 
-FOLDER holds checkpoints and a MANIFEST.json that says of each its "base" and "parents". Every one is
-traced with its true parents; with a relative in their place and one as a control; from a sample; and
-until sure. What recipes were found is replayed. A snapshot holds the verdict, the recipe, the JSON
-document, what is printed, and every cell of every table, by slice, checkpoint and quantity, so that
-it does not depend on how tables are laid out. Two snapshots of one version of the arithmetic on one
-machine are equal, or something has changed that a restructuring must not change.
+FOLDER holds checkpoints and a MANIFEST.json that says of each its "base" and "parents". Every one
+is traced with its true parents; with a relative in their place and one as a control; from a sample;
+and until sure. What recipes were found is replayed. A snapshot holds the verdict, the recipe, the
+JSON document, what is printed, and every cell of every table, by slice, checkpoint and quantity, so
+that it does not depend on how tables are laid out. Two snapshots of one version of the arithmetic
+on one machine are equal, or something has changed that a restructuring must not change.
 """
 
 from __future__ import annotations
@@ -24,17 +24,13 @@ from pathlib import Path
 
 import parentage
 import polars as pl
-from parentage.cli import Terminal
+from parentage.cli import Terminal, show_trace
+from parentage.evidence import OF_CHECKPOINT
 from parentage.support import ParentageError
 from rich.console import Console
 
-OF_CHECKPOINT = {
-    "ols": "ols", "se": "se", "nnls": "nnls", "free": "free", "cosine": "cosine",
-    "log10_p": "log10_p", "displacement_ulps": "displacement_ulps",
-    "rounding_bias": "rounding_bias", "cells": "cells", "cells_half_width": "cells_half_width",
-    "cells_share": "cells_share", "bit_equal": "bit_equal", "control": "control",
-}  # fmt: skip
-"""Quantities of one checkpoint in one row, by the prefix of their columns."""
+SINCE_FIRST = {"alone": "control", "checkpoint_cosine": "cosine", "checkpoint_log10_p": "log10_p"}
+"""Quantities that had other names when the first snapshots were kept."""
 
 
 def plain(value: object) -> object:
@@ -46,14 +42,16 @@ def plain(value: object) -> object:
     return value
 
 
-def cells(frame: pl.DataFrame, key: str, names: list[str]) -> dict[str, object]:
-    """Return every cell of a table by row, checkpoint and quantity."""
+def cells(frame: pl.DataFrame, key: str) -> dict[str, object]:
+    """Return every cell of a table by row, checkpoint and quantity; what is null is left out."""
     out: dict[str, object] = {}
-    known = {f"{prefix}_{name}": (name, prefix) for prefix in OF_CHECKPOINT for name in names}
     for row in frame.iter_rows(named=True):
-        for column, value in row.items():
-            name, quantity = known.get(column, ("", column))
-            out[f"{row.get(key)}|{name}|{quantity}"] = plain(value)
+        name = row.pop("checkpoint", "")
+        row.pop("role", None)
+        for quantity, value in row.items():
+            of = name if quantity in OF_CHECKPOINT else ""
+            if value is not None:
+                out[f"{row.get(key)}|{of}|{SINCE_FIRST.get(quantity, quantity)}"] = plain(value)
     return out
 
 
@@ -62,23 +60,22 @@ def printed(found: parentage.Trace) -> str:
     terminal = Terminal(color=False)
     text = io.StringIO()
     terminal.out = Console(file=text, width=160, no_color=True, highlight=False, markup=False)
-    terminal.trace(found, layers=True)
+    show_trace(terminal, found, layers=True)
     return text.getvalue()
 
 
 def kept(found: parentage.Trace) -> dict[str, object]:
     """Return everything that a trace says."""
-    names = [each.name for each in found.inputs.others]
     document = found.evidence
     return {
         "verdict": document["verdict"],
         "recipe": document["recipe"],
         "coverage": document["coverage"],
         "printed": printed(found),
-        "slices": cells(found.slices, "slice", names),
-        "layers": cells(found.layers, "layer", names),
-        "components": cells(found.components, "component", names),
-        "model": cells(found.model, "", names),
+        "slices": cells(found.slices, "slice"),
+        "layers": cells(found.layers, "layer"),
+        "components": cells(found.components, "component"),
+        "model": cells(found.model, ""),
         "repr": repr(found),
     }
 
@@ -91,7 +88,7 @@ def replayed(found: parentage.Trace, child: Path, places: dict[str, Path]) -> di
         compared = found.recipe.replay(places, child)
     except ParentageError as error:
         return {"error": str(error)}
-    return {"document": compared.as_dict(), "slices": cells(compared.slices, "slice", [])}
+    return {"document": compared.as_dict(), "slices": cells(compared.slices, "slice")}
 
 
 def snapshot(folder: Path, only: list[str]) -> dict[str, dict[str, object]]:
@@ -134,6 +131,8 @@ def snapshot(folder: Path, only: list[str]) -> dict[str, dict[str, object]]:
 def differences(before: object, after: object, where: str = "") -> list[str]:
     """Return the places where two snapshots differ."""
     if isinstance(before, dict) and isinstance(after, dict):
+        before = {key: x for key, x in before.items() if x is not None}
+        after = {key: x for key, x in after.items() if x is not None}
         out = [f"{where}/{key}: only before" for key in before.keys() - after.keys()]
         out += [f"{where}/{key}: only after" for key in after.keys() - before.keys()]
         for key in before.keys() & after.keys():

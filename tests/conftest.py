@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
-from collections.abc import Callable, Mapping, Sequence
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -11,7 +15,18 @@ import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import settings
-from parentage.checkpoint import Checkpoint
+from parentage.align import Alignment
+from parentage.checkpoint import Checkpoint, Columns
+
+# Tables are as wide as in a pipe, whatever terminal the tests run in. Not only a shell says how
+# wide that is: pytest imports readline, which says it to every process that is started afterwards.
+os.environ.pop("COLUMNS", None)
+os.unsetenv("COLUMNS")
+
+# Ctrl-C ends what tests start. A shell has what it starts in the background, and all below that,
+# ignore it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in every run: a test that fails can be run again.
 settings.register_profile("parentage", derandomize=True, database=None, deadline=None)
@@ -149,6 +164,12 @@ def opened(folder: Path, name: str, tensors: Mapping[str, Entry], shards: int = 
     return Checkpoint.open(write_checkpoint(folder / name, tensors, shards))
 
 
+def roles_in(alignment: Alignment, parents: int) -> Columns:
+    """Return roles for the columns of an alignment: the base, so many parents, then controls."""
+    names = [f"column{number}" for number in range(alignment.plan.columns - 1)]
+    return Columns(names[0], tuple(names[1 : 1 + parents]), tuple(names[1 + parents :]))
+
+
 @pytest.fixture(scope="session")
 def family() -> Callable[[str], Path]:
     return family_path
@@ -158,3 +179,31 @@ def family() -> Callable[[str], Path]:
 def weights() -> dict[str, dict[str, np.ndarray]]:
     """The tensors of the family, by checkpoint and name."""
     return {name: load(family_path(name)) for name in FAMILY}
+
+
+@pytest.fixture
+def permissions_hold() -> Iterator[None]:
+    """Files are opened as their permissions say, by root as well.
+
+    Root may pass them over (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH); this thread, and those that it
+    starts, give that up meanwhile. Nobody else has it, and nothing changes for them.
+    """
+    if sys.platform != "linux":
+        assert os.geteuid() != 0, "only Linux lets root give this up"
+        yield
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    version_3_of_this_thread = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    effective_permitted_inheritable = (ctypes.c_uint32 * 6)()
+
+    def call(name: str) -> None:
+        if getattr(libc, name)(version_3_of_this_thread, effective_permitted_inheritable):
+            raise OSError(ctypes.get_errno(), name)
+
+    call("capget")
+    held = effective_permitted_inheritable[0]
+    effective_permitted_inheritable[0] = held & ~(1 << 1 | 1 << 2)
+    call("capset")
+    yield
+    effective_permitted_inheritable[0] = held
+    call("capset")

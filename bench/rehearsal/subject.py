@@ -16,6 +16,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from parentage.stream import Progress
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -45,8 +47,8 @@ class Events:
         return call
 
 
-class Log:
-    """A watcher that writes down what it is told."""
+class Log(Progress):
+    """Writes down what it is told."""
 
     def __init__(self, events: Events) -> None:
         self._events = events
@@ -106,12 +108,12 @@ def plan(events: Events, child: str, base: str, *parents: str) -> None:
 def cli(events: Events, *arguments: str) -> None:
     """Run the command, with the stages timed and the progress written down."""
     from parentage import cli as command
-    from parentage.cli import terminal
+    from parentage.cli.terminal import console
     from parentage.pipeline import flow
 
-    for name in ("open_all", "pair", "hypothesise", "full_pass", "report"):
+    for name in ("open_all", "pair", "hypothesise", "full_pass", "conclude"):
         setattr(flow, name, events.timed(name, getattr(flow, name)))
-    terminal.Terminal.watcher = lambda _: Log(events)  # type: ignore[method-assign, assignment]
+    console.Bar = lambda _: Log(events)  # type: ignore[misc, assignment]
     sys.argv[1:] = arguments
     command.main()
 

@@ -2,8 +2,8 @@
 
 >>> import parentage
 >>> from parentage.demo import family
->>> found = parentage.trace(family("child"), base=family("base"), parents=[family("parent")])
->>> print(found.verdict.kind, round(found.model["ols_parent"][0], 2))
+>>> trace = parentage.trace(family("child"), base=family("base"), parents=[family("parent")])
+>>> print(trace.verdict.kind, round(trace.weights["parent"], 2))
 merge 0.6
 
 Modules are imported when they are first used, so that importing the package is quick.

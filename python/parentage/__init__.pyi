@@ -2,6 +2,7 @@ from .checkpoint import Checkpoint as Checkpoint
 from .evidence import Trace as Trace
 from .pipeline import trace as trace
 from .replay import Recipe as Recipe
+from .stream import Progress as Progress
 from .support import CheckpointError as CheckpointError
 from .support import JournalError as JournalError
 from .support import ParentageError as ParentageError

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import Final, final
+from typing import Final, NoReturn, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,6 +108,19 @@ class Checkpoint:
         """Per tensor, the position in `other` of that of the same name, shape and class, or -1."""
     def verify_unchanged(self) -> None:
         """Raises ReadError if a file is not as it was when its header was read."""
+    def __reduce__(self) -> tuple[Callable[..., Checkpoint], tuple[object, ...]]:
+        """What its headers said: unpickling opens no file, and reading one verifies it."""
+    @classmethod
+    def restored(
+        cls,
+        path: str,
+        index: str | None,
+        shards: list[tuple[str, str, int, int, int | None, list[tuple[str, str]]]],
+        tensors: list[tuple[int, str, str, tuple[int, ...], int, int, int]],
+    ) -> Checkpoint:
+        """The checkpoint of a pickled state. No file is looked at."""
+    def __copy__(self) -> Checkpoint: ...
+    def __deepcopy__(self, _memo: object) -> Checkpoint: ...
 
 @final
 class Plan:
@@ -130,11 +143,31 @@ class Plan:
         """Bytes that streaming slices `first` to `last` (exclusive) reads, over all checkpoints."""
     def ranges(self, chunks: int) -> list[tuple[int, int]]:
         """Ranges of slices, in order, of at most `chunks` chunks each, or of one slice."""
+    def __reduce__(self) -> tuple[type[Plan], tuple[object, ...]]:
+        """What it was made from; plans that are pickled together share their checkpoints."""
+    def __copy__(self) -> Plan: ...
+    def __deepcopy__(self, _memo: object) -> Plan: ...
 
 @final
 class Statistics:
     """Sufficient statistics of S slices over C columns, with P = C (C + 1) / 2."""
 
+    def __new__(
+        cls,
+        gram: NDArray[np.float64],
+        energy: NDArray[np.float64],
+        bias: NDArray[np.float64],
+        precision: NDArray[np.uint64],
+        excluded: NDArray[np.uint64],
+        moved: NDArray[np.uint64],
+        stray: NDArray[np.uint64],
+        equal: NDArray[np.uint64],
+        nan: NDArray[np.uint64],
+        inf: NDArray[np.uint64],
+        histogram: NDArray[np.uint64],
+        replayed: Replayed,
+    ) -> Statistics: ...
+    def __reduce__(self) -> tuple[type[Statistics], tuple[object, ...]]: ...
     @property
     def gram(self) -> NDArray[np.float64]:
         """(S, BLOCKS, P): upper triangles by rows of the Gram matrix of each block."""
@@ -200,6 +233,8 @@ class Digests:
         """The digests that are complete: checkpoint, shard and hexadecimal digits."""
     def restore(self, checkpoint: int, shard: int, digest: str) -> None:
         """Takes over a digest that was complete before."""
+    def __reduce__(self) -> NoReturn:
+        """Raises TypeError: hashes in the making stay in their process."""
 
 @final
 class Replay:
@@ -214,11 +249,25 @@ class Replay:
         | None = None,
         applies: NDArray[np.bool_] | None = None,
     ) -> Replay: ...
+    def __reduce__(self) -> tuple[type[Replay], tuple[object, ...]]: ...
+    def __copy__(self) -> Replay: ...
+    def __deepcopy__(self, _memo: object) -> Replay: ...
 
 @final
 class Replayed:
     """What R replays reproduce of S slices."""
 
+    def __new__(
+        cls,
+        reproduced: NDArray[np.uint64],
+        explained: NDArray[np.uint64],
+        mismatched: NDArray[np.uint64],
+        zero_signs: NDArray[np.uint64],
+        ulps: NDArray[np.uint64],
+        blocks: NDArray[np.uint64],
+        first: NDArray[np.int64],
+    ) -> Replayed: ...
+    def __reduce__(self) -> tuple[type[Replayed], tuple[object, ...]]: ...
     @property
     def reproduced(self) -> NDArray[np.uint64]:
         """(S, R): elements of which every result has the child's bits."""
@@ -273,6 +322,14 @@ def write_replay(
 class Spectrum:
     """Cell spectra of G groups; the second axis is (all intervals, narrow ones)."""
 
+    def __new__(
+        cls,
+        coverage: NDArray[np.uint32],
+        intervals: NDArray[np.uint64],
+        fixed: NDArray[np.uint64],
+        fixed_admitted: NDArray[np.uint64],
+    ) -> Spectrum: ...
+    def __reduce__(self) -> tuple[type[Spectrum], tuple[object, ...]]: ...
     @property
     def coverage(self) -> NDArray[np.uint32]:
         """(G, 2, bins): intervals over each bin."""

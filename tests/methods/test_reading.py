@@ -2,8 +2,6 @@
 
 import json
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -311,16 +309,3 @@ def test_effective_weights_of_evidence_are_read_over():
     recipe = from_json(json.dumps(told))
     assert recipe.effective_weights == pytest.approx({"a": 0.15, "z": 0.85})
     assert "effective_weight" not in recipe.to_json()
-
-
-@pytest.mark.parametrize("command", ["import parentage", "import parentage.cli", "--help"])
-def test_libraries_for_json_and_yaml_are_imported_only_where_they_are_used(command):
-    script = (
-        "import sys, runpy; sys.argv = ['parentage', '--help']\n"
-        "try: runpy.run_module('parentage', run_name='__main__')\n"
-        "except SystemExit: pass\n"
-        if command == "--help"
-        else f"import sys; {command}\n"
-    )
-    script += "assert not {'msgspec', 'yaml'} & set(sys.modules), sorted(sys.modules)\n"
-    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)

@@ -9,7 +9,7 @@ use parentage_core::replay::{Machine, Op, Place, Program, replay_chunk, write_ch
 
 use crate::relatives;
 
-/// Runs `kernel`, `gram` or `replay`, on `chunks` chunks of `columns` relatives of `dtype`, at the
+/// Runs `kernel`, `gram`, `replay` or `masked`, on `chunks` chunks of `columns` relatives of `dtype`, at the
 /// level of `PARENTAGE_LEVEL`. What is made ready takes as many instructions for any number of chunks.
 pub(crate) fn run(
     kernel: &str,
@@ -20,10 +20,10 @@ pub(crate) fn run(
     let dtype = Dtype::from_name(dtype).ok_or("no such dtype")?;
     let level = Level::detect()?;
     let mut bytes = relatives(dtype, columns);
-    let program = linear(dtype)?;
+    let program = if kernel == "masked" { masked(dtype)? } else { linear(dtype)? };
     let mut machine = Machine::default();
     let place = Place { scalars: &[0.6, 0.4, 0.0], factors: &[], start: 0, block: 0 };
-    if kernel == "replay" {
+    if kernel != "gram" {
         // The child is what the program gives: all of it is reproduced.
         let parts: Vec<_> = bytes.iter().map(|bytes| Column { dtype, bytes }).collect();
         let mut child = Vec::new();
@@ -36,11 +36,11 @@ pub(crate) fn run(
             "gram" => {
                 black_box(level.chunk(black_box(&parts), false));
             }
-            "replay" => {
+            "replay" | "masked" => {
                 let parts = black_box(&parts);
                 black_box(replay_chunk(level, &mut machine, &program, parts, &place));
             }
-            _ => return Err("gram or replay".into()),
+            _ => return Err("gram, replay or masked".into()),
         }
     }
     println!("{}", CHUNK * chunks);
@@ -60,4 +60,29 @@ fn linear(dtype: Dtype) -> Result<Program, Box<dyn Error>> {
         Op::Round(6, dtype),
     ];
     Ok(Program::new(ops, vec![7])?)
+}
+
+/// The second column where it is far from the first, else a mean, and more: no blend, so that every
+/// operation goes through a register.
+fn masked(dtype: Dtype) -> Result<Program, Box<dyn Error>> {
+    let ops = vec![
+        Op::Column(0),
+        Op::Column(1),
+        Op::Sub(1, 0),
+        Op::Abs(2),
+        Op::Scalar(1),
+        Op::Mul(3, 4),
+        Op::Scalar(2),
+        Op::Greater(5, 6),
+        Op::Add(0, 1),
+        Op::Scalar(0),
+        Op::Div(8, 9),
+        Op::Round(10, dtype),
+        Op::Max(11, 0),
+        Op::Column(1),
+        Op::Select(7, 13, 12),
+        Op::Fma(14, 9, 2),
+        Op::Round(15, dtype),
+    ];
+    Ok(Program::new(ops, vec![16])?)
 }

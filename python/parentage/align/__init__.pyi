@@ -7,6 +7,9 @@ from .pairing import align as align
 from .slices import Alignment as Alignment
 from .slices import Extent as Extent
 from .slices import Slice as Slice
+from .slices import Unaligned as Unaligned
 from .slices import is_matrix as is_matrix
 from .slices import is_replayed as is_replayed
 from .slices import tables as tables
+from .unaligned import UNALIGNED as UNALIGNED
+from .unaligned import unaligned_frame as unaligned_frame

@@ -12,10 +12,10 @@ from parentage.align.layouts.by_name import scale_of
 from parentage.align.pairing import align
 from parentage.align.slices import is_replayed
 from parentage.checkpoint import body_layers, dtype_class, is_of_the_body, places_of
-from parentage.stream import IO_OF_RUNS, likeness, unpack
+from parentage.stream import likeness, one_pass, unpack
 
 if TYPE_CHECKING:
-    from parentage.align.slices import Alignment, Slice
+    from parentage.align.slices import Alignment
     from parentage.checkpoint import Checkpoint, Inputs, Tensor
     from parentage.stream import Options
     from parentage.support import Floats
@@ -61,7 +61,7 @@ def crossed_layers(
     tensors = np.array(pairs, dtype=np.uint64)
     elements = np.full(len(pairs), min(mine[0].elements, ELEMENTS), dtype=np.uint64)
     plan = _core.Plan([other.core, child.core], elements, tensors, np.zeros_like(tensors))
-    found = _core.gram(plan, 0, plan.slices, threads=options.threads, io=IO_OF_RUNS)
+    found = one_pass(plan, 0, plan.slices, options.for_runs())
     cosine = likeness(unpack(found.gram).sum(axis=1))[:, 0]
     return (
         [each.layer or 0 for each in mine],
@@ -75,24 +75,18 @@ def strange_layers(alignment: Alignment, options: Options) -> bool:
 
     One matrix per layer is looked at, and no more than its first elements.
     """
-    seen: dict[int, Slice] = {}
-    for each in alignment.slices:
+    seen: dict[int, int] = {}
+    for index, each in enumerate(alignment.slices):
         is_matrix = sum(size > 1 for size in each.shape) >= 2 and each.elements >= LEAST_ELEMENTS
         in_body = each.layer is not None and is_of_the_body(each.component)
         if is_matrix and in_body and is_replayed(each):
-            seen.setdefault(each.layer or 0, each)
+            seen.setdefault(each.layer or 0, index)
     if not seen:
         return False
-    slices = list(seen.values())
-    tensors = [[each.extents[i].tensor for i in (0, -1)] for each in slices]
-    starts = [[each.extents[i].start for i in (0, -1)] for each in slices]
-    plan = _core.Plan(
-        [alignment.checkpoints[i] for i in (0, -1)],
-        np.array([min(each.elements, ELEMENTS) for each in slices], dtype=np.uint64),
-        np.array(tensors, dtype=np.uint64),
-        np.array(starts, dtype=np.uint64),
-    )
-    found = _core.gram(plan, 0, plan.slices, threads=options.threads, io=IO_OF_RUNS)
+    owner = np.array(list(seen.values()), dtype=np.intp)
+    counts = np.minimum(alignment.elements[owner], np.uint64(ELEMENTS))
+    plan = alignment.part(owner, counts=counts, columns=(0, len(alignment.checkpoints) - 1))
+    found = one_pass(plan, 0, plan.slices, options.for_runs())
     cosine = likeness(unpack(found.gram).sum(axis=1))[:, 0]
     return bool(np.any(np.nan_to_num(cosine) < SAME_LAYER))
 
@@ -120,7 +114,7 @@ def layer_map(child: Checkpoint, base: Checkpoint, options: Options) -> dict[int
 def _matrices(checkpoint: Checkpoint) -> dict[tuple[str, tuple[int, ...]], list[Tensor]]:
     """Return matrices that occur in several layers, by name without the layer, and shape."""
     kinds: dict[tuple[str, tuple[int, ...]], list[Tensor]] = defaultdict(list)
-    placed = zip(checkpoint.tensors.values(), places_of(checkpoint), strict=True)
+    placed = zip(checkpoint.tensors.values(), places_of(checkpoint.core), strict=True)
     for tensor, (component, layer, _) in placed:
         if len(tensor.shape) != 2 or tensor.elements < LEAST_ELEMENTS:
             continue
@@ -136,7 +130,7 @@ def _matrices(checkpoint: Checkpoint) -> dict[tuple[str, tuple[int, ...]], list[
 
 def pair(inputs: Inputs, options: Options) -> Alignment:
     """Align by name, and by content where the layers of the child are not those of the base."""
-    if body_layers(inputs.child) == body_layers(inputs.base):
+    if body_layers(inputs.child.core) == body_layers(inputs.base.core):
         alignment = align(inputs.child, inputs.others)
         if not strange_layers(alignment, options):
             return alignment

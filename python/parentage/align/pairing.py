@@ -54,7 +54,7 @@ def _align(
     slices: list[Slice] = []
     unaligned: list[Unaligned] = []
     paired: list[set[int]] = [set() for _ in others]
-    places = places_of(child)
+    places = places_of(child.core)
     # The positions of relatives are mostly the same, so that one object does for all of them.
     whole = [Extent(tensor, 0) for tensor in range(max(map(len, cores)))]
     mates = zip(*(_mates(child, other, pairing) for other in others), strict=True)
@@ -85,9 +85,9 @@ def _mates(
     other: Checkpoint,
     pairing: Callable[[Tensor, Checkpoint], Extent | str],
 ) -> list[int]:
-    """Return the position in ``other`` of what tensors of the child pair with, all in one go.
+    """Return the partner's index in ``other`` for every tensor of the child.
 
-    -1 is for those that it takes :func:`_pair` to tell of.
+    It is -1 where :func:`_pair` must decide.
     """
     if pairing is not pair_by_name:
         return [-1] * len(child.tensors)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from parentage import _core
 from parentage.checkpoint import dtype_class
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-
-    from parentage import _core
 
 
 class Extent(NamedTuple):
@@ -54,7 +54,7 @@ class Unaligned:
     elements: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Alignment:
     """All slices that pair, in the order of the child's files, and all tensors that do not."""
 
@@ -64,12 +64,17 @@ class Alignment:
     """Base, parents and controls, child."""
     plan: _core.Plan
 
+    @cached_property
+    def _tables(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
+        """See :func:`tables`."""
+        return tables(self.slices)
+
     @property
     def elements(self) -> NDArray[np.uint64]:
         """(S,) elements of each slice."""
-        return np.array([each.elements for each in self.slices], dtype=np.uint64)
+        return self._tables[0]
 
-    @property
+    @cached_property
     def applies(self) -> NDArray[np.bool_]:
         """(S,) whether each slice holds numbers that a replay can round to."""
         return np.array([is_replayed(each) for each in self.slices], dtype=bool)
@@ -78,9 +83,41 @@ class Alignment:
     def digest(self) -> str:
         """SHA-256 of which elements are compared, as positions in the checkpoints' tensors."""
         out = hashlib.sha256()
-        for table in tables(self.slices):
+        for table in self._tables:
             out.update(table.tobytes())
         return out.hexdigest()
+
+    def part(
+        self,
+        owner: NDArray[np.intp],
+        starts: NDArray[np.uint64] | None = None,
+        counts: NDArray[np.uint64] | None = None,
+        columns: Sequence[int] | None = None,
+    ) -> _core.Plan:
+        """Return a plan of parts of slices.
+
+        Parameters
+        ----------
+        owner
+            (R,) the slice of each part.
+        starts
+            (R,) its first element in the slice; 0 by default.
+        counts
+            (R,) its elements; all of the slice by default.
+        columns
+            The checkpoints that are read, the child last; all by default.
+        """
+        chosen = list(range(len(self.checkpoints)) if columns is None else columns)
+        elements, tensors, firsts = self._tables
+        begins = firsts[owner][:, chosen]
+        if starts is not None:
+            begins = begins + starts[:, None]
+        return _core.Plan(
+            [self.checkpoints[column] for column in chosen],
+            elements[owner] if counts is None else counts,
+            np.ascontiguousarray(tensors[owner][:, chosen]),
+            np.ascontiguousarray(begins),
+        )
 
 
 def tables(

@@ -1,9 +1,9 @@
 """Measures this machine: how fast checkpoints are read, compared, replayed and hashed on it.
 
 Every speed is a share of a ceiling measured in the same run: what is in the page cache, of reading
-the mapped bytes; what is not, of the fastest direct read of the same files (:mod:`parentage.disk`).
-Equality is asserted before anything is timed, and cases take turns, so that all meet the same
-machine.
+the mapped bytes; what is not, of the fastest direct read of the same files
+(:mod:`parentage.bench.disk_speed`). Equality is asserted before anything is timed, and cases take
+turns, so that all meet the same machine.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from parentage.align import align
 from parentage.bench.disk_speed import digests, direct_read, evict, file_system, refuses_direct
 from parentage.bench.synthetic import DTYPES, linear, make_family
 from parentage.checkpoint import Checkpoint
-from parentage.stream import unpack
+from parentage.stream import SILENT, Progress, unpack
 from parentage.support import ParentageError, WriteError
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from parentage.stream import Watcher
 
 RUNS = 5
 
@@ -145,7 +144,7 @@ def bench(
     runs: int = RUNS,
     threads: int | None = None,
     folder: Path | None = None,
-    watcher: Watcher | None = None,
+    progress: Progress = SILENT,
     note: Callable[[str], None] = lambda _: None,
 ) -> Bench:
     """Measure on checkpoints: the base, parents, and last the child; or on ones that are made.
@@ -180,7 +179,7 @@ def bench(
     found = Bench(machine(where), [], [], [], used, runs)
     if checkpoints:
         opened = [Checkpoint.open(path) for path in checkpoints]
-        _measure(found, opened, [*opened[:2], opened[-1]], size, watcher)
+        _measure(found, opened, [*opened[:2], opened[-1]], size, progress)
         return found
     for dtype in DTYPES:
         with _scratch(folder, 2 * size) as scratch:
@@ -188,7 +187,7 @@ def bench(
             three = _made(scratch / "cold", dtype, 1, size, used, note)
             for opened in (many, three):
                 assert_replayed(_plans(opened, size)[0][1], dtype, used)
-            _measure(found, many, three, size, watcher)
+            _measure(found, many, three, size, progress)
     return found
 
 
@@ -225,7 +224,7 @@ def _measure(
     opened: list[Checkpoint],
     three: list[Checkpoint],
     size: int,
-    watcher: Watcher | None,
+    progress: Progress,
 ) -> None:
     """Assert equality, then time every case in turns, and add it all to what was found.
 
@@ -245,8 +244,7 @@ def _measure(
     paths = [shard.path for each in three for shard in each.shards]
     cold = _plans(three, size)[0][1]
     cases = [*_warm(plans, opened, dtype, found), *_cold(cold, paths, dtype, found, size)]
-    if watcher is not None:
-        watcher.start(found.runs * sum(each.bytes for each in cases))
+    progress.start(found.runs * sum(each.bytes for each in cases))
     done = 0
     for _ in range(found.runs):
         # What the cold ones evicted is brought back before anything warm is timed.
@@ -258,8 +256,7 @@ def _measure(
             case.call()
             case.seconds.append(time.perf_counter() - start)
             done += case.bytes
-            if watcher is not None:
-                watcher.update(done)
+            progress.update(done)
     found.cases += cases
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage import _core
-from parentage.checkpoint import Checkpoint
+from parentage.checkpoint import DTYPES as KNOWN_DTYPES
+from parentage.checkpoint import Checkpoint, to_bf16
 from parentage.stream import Program
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ TENSORS = 4
 
 COLUMNS = 4096
 
-WIDTHS = {"BF16": 2, "F16": 2, "F32": 4}
+WIDTHS = {name: KNOWN_DTYPES[name].bytes for name in ("BF16", "F16", "F32")}
 
 DTYPES = tuple(WIDTHS)
 
@@ -38,8 +39,8 @@ _PIECE = 1 << 22
 def encode(values: NDArray[np.float32], dtype: str) -> bytes:
     """Return float32 numbers rounded to the nearest of a dtype, as they are stored."""
     if dtype == "BF16":
-        bits = values.view(np.uint32)
-        return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2").tobytes()
+        bits = to_bf16(values).astype(np.float32).view(np.uint32)
+        return (bits >> np.uint32(16)).astype("<u2").tobytes()
     return values.astype("<f2" if dtype == "F16" else "<f4").tobytes()
 
 

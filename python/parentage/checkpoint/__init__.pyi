@@ -1,12 +1,13 @@
 from .checkpoint import Checkpoint as Checkpoint
 from .checkpoint import Tensor as Tensor
 from .checkpoint import distinct_names as distinct_names
-from .dtypes import BYTES as BYTES
-from .dtypes import DIGITS as DIGITS
+from .dtypes import DTYPES as DTYPES
 from .dtypes import MERGEKIT_DTYPES as MERGEKIT_DTYPES
-from .dtypes import SIGNIFICANDS as SIGNIFICANDS
-from .dtypes import STORED as STORED
+from .dtypes import WRITABLE as WRITABLE
+from .dtypes import digits_of as digits_of
 from .dtypes import dtype_class as dtype_class
+from .dtypes import narrowest as narrowest
+from .roles import Columns as Columns
 from .roles import Inputs as Inputs
 from .roles import open_all as open_all
 from .rounding import half_cells as half_cells

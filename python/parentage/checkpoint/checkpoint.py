@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from parentage import _core
+from parentage.checkpoint.sources.chosen import open_source
 from parentage.checkpoint.structure import component_of, layer_of
 from parentage.support import collection_paused
 
@@ -55,7 +56,7 @@ class Tensor(NamedTuple):
 
     @property
     def component(self) -> str:
-        """What the name stands for, one of :data:`COMPONENTS`."""
+        """What the name stands for, one of :data:`parentage.checkpoint.COMPONENTS`."""
         return component_of(self.name)
 
     @property
@@ -136,11 +137,10 @@ class Checkpoint:
     @classmethod
     def open(cls, path: str | PathLike[str], name: str | None = None) -> Checkpoint:
         """Read the headers of the checkpoint at ``path``."""
-        path = Path(path)
-        name = name or _default_name(path)
+        opened = open_source(path)
         # A folder's name may be no text at all; tables and JSON hold nothing else.
-        text = name.encode("utf-8", "backslashreplace").decode("utf-8")
-        return cls(path, text, _core.Checkpoint(path))
+        text = (name or opened.name).encode("utf-8", "backslashreplace").decode("utf-8")
+        return cls(opened.path, text, opened.core)
 
     @cached_property
     def shards(self) -> tuple[Shard, ...]:
@@ -181,19 +181,6 @@ class Checkpoint:
         """Whether both are the same files on disk."""
         paths = [{shard.path.resolve() for shard in each.shards} for each in (self, other)]
         return paths[0] == paths[1]
-
-
-def _default_name(path: Path) -> str:
-    # A file's own link is not followed: in a Hugging Face cache it leads to a hash.
-    if not path.is_dir():
-        if path.name not in {"model.safetensors", "model.safetensors.index.json"}:
-            return path.stem
-        path = path.parent
-    folder = path.resolve()
-    # A Hugging Face cache entry: models--org--name/snapshots/revision.
-    if folder.parent.name == "snapshots":
-        return folder.parent.parent.name.removeprefix("models--").replace("--", "/")
-    return folder.name
 
 
 def distinct_names(checkpoints: Iterable[Checkpoint]) -> list[str]:

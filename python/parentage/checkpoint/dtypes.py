@@ -1,30 +1,81 @@
-"""What dtypes hold, by their safetensors names."""
+"""The one table of dtypes, by their safetensors names.
+
+A dtype that is not in it has no arithmetic here: its tensors are listed as not compared. The core's
+twin is ``rust/core/src/checkpoint/dtype.rs``.
+"""
 
 from __future__ import annotations
 
-_FLOATS = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "F8_E8M0"}
+from dataclasses import dataclass
 
-_INTEGERS = {"I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64"}
 
-_CLASSES = dict.fromkeys(_FLOATS, "float") | dict.fromkeys(_INTEGERS, "integer")
+@dataclass(frozen=True, slots=True)
+class Dtype:
+    """What the bits of a dtype hold."""
+
+    kind: str
+    """``"float"`` or ``"integer"``."""
+    bytes: int
+    digits: int | None = None
+    """Bits of the significand that are stored; ``None`` for integers and for powers of two."""
+    lowest: int | None = None
+    """Exponent of the smallest normal number, to base two."""
+    mergekit: str | None = None
+    """mergekit's name, if it writes such files."""
+    is_searched: bool = False
+    """Whether masks are looked for in the rounding cells of children stored in it."""
+
+
+DTYPES: dict[str, Dtype] = {
+    "F64": Dtype("float", 8, 52, -1022, "float64"),
+    "F32": Dtype("float", 4, 23, -126, "float32", is_searched=True),
+    "F16": Dtype("float", 2, 10, -14, "float16", is_searched=True),
+    "BF16": Dtype("float", 2, 7, -126, "bfloat16", is_searched=True),
+    "F8_E4M3": Dtype("float", 1, 3, -6),
+    "F8_E5M2": Dtype("float", 1, 2, -14),
+    "F8_E8M0": Dtype("float", 1),
+    "I8": Dtype("integer", 1),
+    "U8": Dtype("integer", 1),
+    "I16": Dtype("integer", 2),
+    "U16": Dtype("integer", 2),
+    "I32": Dtype("integer", 4),
+    "U32": Dtype("integer", 4),
+    "I64": Dtype("integer", 8),
+    "U64": Dtype("integer", 8),
+}
+MERGEKIT_DTYPES = {name: each.mergekit for name, each in DTYPES.items() if each.mergekit}
+"""mergekit's names of the dtypes that it writes."""
+WRITABLE = tuple(name for name, each in DTYPES.items() if each.digits is not None)
+"""Dtypes that a recipe's results can be rounded to."""
 
 
 def dtype_class(dtype: str) -> str | None:
-    """Return ``"float"`` or ``"integer"``, or ``None`` for a dtype without arithmetic."""
-    return _CLASSES.get(dtype)
+    """Return ``"float"`` or ``"integer"``, or ``None`` for a dtype without arithmetic.
+
+    >>> dtype_class("BF16"), dtype_class("I64"), dtype_class("BOOL")
+    ('float', 'integer', None)
+    """
+    found = DTYPES.get(dtype)
+    return None if found is None else found.kind
 
 
-DIGITS = {"BF16": 7, "F16": 10, "F32": 23, "F64": 52, "F8_E4M3": 3, "F8_E5M2": 2}
-"""Bits of the significand that dtypes store, by safetensors name."""
+def digits_of(dtype: str) -> int | None:
+    """Return the bits of the significand that a dtype stores; ``None`` where it has none.
 
-LOWEST = {"BF16": -126, "F16": -14, "F32": -126, "F64": -1022, "F8_E4M3": -6, "F8_E5M2": -14}
+    >>> digits_of("BF16"), digits_of("I8"), digits_of("BOOL")
+    (7, None, None)
+    """
+    found = DTYPES.get(dtype)
+    return None if found is None else found.digits
 
-MERGEKIT_DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
-"""mergekit's names of dtypes."""
 
-BYTES = {"F64": 8, "F32": 4, "BF16": 2, "F16": 2, "F8_E4M3": 1, "F8_E5M2": 1}
+def narrowest(digits: int) -> str:
+    """Return the narrowest dtype of 16 bits or more whose significand has so many bits.
 
-STORED = ("BF16", "F16", "F32")
-"""Dtypes of children whose cells are looked at."""
+    What a float32 file holds tells in which dtype its numbers were rounded before.
 
-SIGNIFICANDS = {"BF16": 7, "F16": 10, "F32": 23, "F64": 52}
+    >>> narrowest(7), narrowest(8), narrowest(24)
+    ('BF16', 'F16', 'F64')
+    """
+    wide = ((each.digits or 0, name) for name, each in DTYPES.items() if each.mergekit)
+    return min((bits, name) for bits, name in wide if bits >= digits)[1]

@@ -12,8 +12,63 @@ from parentage.support import PlanError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from os import PathLike
 
-    from parentage.pipeline import Path
+    Path = str | PathLike[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The checkpoints that a child is compared with, by role, name and column.
+
+    Column 0 is the base; parents follow, then controls. The child is the last column of every
+    matrix and has no name here.
+
+    >>> columns = Columns("base", ("a", "b"), ("sibling",))
+    >>> columns.names, columns["b"], list(columns.parent_indices), len(columns)
+    (('base', 'a', 'b', 'sibling'), 2, [1, 2], 4)
+    """
+
+    base: str
+    parents: tuple[str, ...] = ()
+    controls: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Base, parents and controls, in column order."""
+        return (self.base, *self.parents, *self.controls)
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """Base and parents: what a child may be made of."""
+        return (self.base, *self.parents)
+
+    @property
+    def parent_indices(self) -> range:
+        """The columns of the parents."""
+        return range(1, 1 + len(self.parents))
+
+    @property
+    def control_indices(self) -> range:
+        """The columns of the controls."""
+        return range(1 + len(self.parents), len(self))
+
+    @property
+    def indices(self) -> dict[str, int]:
+        """Column by name."""
+        return {name: column for column, name in enumerate(self.names)}
+
+    def role(self, name: str) -> str:
+        """Return ``"base"``, ``"parent"`` or ``"control"``."""
+        if name == self.base:
+            return "base"
+        return "parent" if name in self.parents else "control"
+
+    def __getitem__(self, name: str) -> int:
+        return self.names.index(name)
+
+    def __len__(self) -> int:
+        return 1 + len(self.parents) + len(self.controls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +79,15 @@ class Inputs:
     base: Checkpoint
     parents: tuple[Checkpoint, ...]
     controls: tuple[Checkpoint, ...]
+
+    @property
+    def columns(self) -> Columns:
+        """The names of all but the child, by role."""
+        return Columns(
+            self.base.name,
+            tuple(each.name for each in self.parents),
+            tuple(each.name for each in self.controls),
+        )
 
     @property
     def others(self) -> tuple[Checkpoint, ...]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.checkpoint.dtypes import DIGITS, LOWEST
+from parentage.checkpoint.dtypes import DTYPES
 
 if TYPE_CHECKING:
     from parentage.support import Floats
@@ -20,7 +20,8 @@ def half_cells(values: Floats, dtype: str) -> tuple[Floats, Floats]:
     >>> half_cells(np.array([1.0, 1.5]), "BF16")[0].tolist()
     [0.001953125, 0.00390625]
     """
-    digits, lowest = DIGITS[dtype], LOWEST[dtype]
+    digits, lowest = DTYPES[dtype].digits, DTYPES[dtype].lowest
+    assert digits is not None and lowest is not None, "dtypes with rounding cells have both"
     size = np.abs(values)
     fraction, exponent = np.frexp(size)
     # Zero has no binade of its own: it lies among the subnormal numbers.

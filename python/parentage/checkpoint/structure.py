@@ -13,7 +13,7 @@ from parentage.support import collection_paused
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from parentage.checkpoint.checkpoint import Checkpoint
+    from parentage import _core
 
 COMPONENTS = (
     "embed",
@@ -81,9 +81,9 @@ def place_of(name: str) -> Place:
     )
 
 
-def places_of(checkpoint: Checkpoint) -> list[Place]:
+def places_of(core: _core.Checkpoint) -> list[Place]:
     """Return where the names of a checkpoint's tensors stand, in the order of the tensors."""
-    templates, which, numbers, starts = checkpoint.core.templates()
+    templates, which, numbers, starts = core.templates()
     places = [_places_of(template) for template in templates]
     components = [component for component, _, _ in places]
     # What a name has no number for is read past the last.
@@ -105,9 +105,9 @@ def places_of(checkpoint: Checkpoint) -> list[Place]:
         return list(map(Place._make, rows))
 
 
-def body_layers(checkpoint: Checkpoint) -> frozenset[int]:
+def body_layers(core: _core.Checkpoint) -> frozenset[int]:
     """Return the numbers of the layers of the body of the model."""
-    templates, which, numbers, starts = checkpoint.core.templates()
+    templates, which, numbers, starts = core.templates()
     found: set[int] = set()
     for index, template in enumerate(templates):
         component, layer, _ = _places_of(template)

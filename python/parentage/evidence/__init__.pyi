@@ -1,7 +1,13 @@
+from .document import SCHEMA as SCHEMA
 from .journal import MAGIC as MAGIC
 from .journal import NAME as NAME
 from .journal import Journal as Journal
 from .journal import differs as differs
 from .journal import identity as identity
+from .tables import OF_CHECKPOINT as OF_CHECKPOINT
+from .tables import OF_SLICE as OF_SLICE
+from .tables import Tables as Tables
+from .tables import rows_of as rows_of
+from .tables import wide as wide
 from .trace import Trace as Trace
-from .trace import report as report
+from .trace import conclude as conclude

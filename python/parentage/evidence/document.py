@@ -5,50 +5,143 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from parentage import _core
+from parentage.align import LEAST_SHARE
+from parentage.evidence.tables import rows_of
 from parentage.methods import to_mergekit
+from parentage.statistics import SINGULAR
 from parentage.support import RecipeError
+from parentage.verdict import Thresholds
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from parentage.checkpoint import Inputs
-    from parentage.verdict import Outcome
+    from parentage.checkpoint import Checkpoint, Columns, Inputs
+    from parentage.evidence.tables import Tables
+    from parentage.sample import Sampled
+    from parentage.verdict import Outcome, Verdict
 
-SCHEMA = "parentage.evidence/1"
-"""Version of the JSON document. Keys keep their meaning from version to version."""
+SCHEMA = "parentage.evidence/2"
+"""Version of the JSON document and of ``slices.parquet`` beside it.
+
+The number goes up when a key or a column changes its meaning or place. Of version 1, recipes are
+read; its ``slices.parquet`` had a column per quantity and checkpoint.
+"""
 
 
-def summary(row: dict[str, Any], parents: list[str], inputs: Inputs) -> dict[str, Any]:
-    """Return what the document says of the model or a component, of its row."""
-    controls = [each.name for each in inputs.controls]
+def document(
+    verdict: Verdict,
+    inputs: Inputs,
+    tables: Tables,
+    outcome: Outcome | None,
+    sample: Sampled | None,
+    digests: Mapping[str, Sequence[str]],
+) -> dict[str, Any]:
+    """Return everything a stranger needs to check the verdict.
+
+    The same bytes in give the same document; no timing, path or date is in it.
+    """
+    columns = inputs.columns
+    ((model, of_model),) = rows_of(tables.model, columns)
+
+    def described(checkpoint: Checkpoint) -> dict[str, Any]:
+        return _checkpoint(checkpoint, digests.get(checkpoint.name))
+
+    return {
+        "schema": SCHEMA,
+        "tool": {
+            "name": "parentage",
+            "version": _core.__version__,
+            "core": _core.__version__,
+            "arithmetic": _core.DEFINITION,
+        },
+        "inputs": {
+            "child": described(inputs.child),
+            "base": described(inputs.base),
+            "parents": [described(each) for each in inputs.parents],
+            "controls": [described(each) for each in inputs.controls],
+        },
+        "parameters": {
+            "blocks": _core.BLOCKS,
+            "least_share_paired": LEAST_SHARE,
+            "singular": SINGULAR,
+            "sample": None if sample is None else sample.as_dict(),
+            "thresholds": {name: getattr(Thresholds(), name) for name in Thresholds.__slots__},
+        },
+        "coverage": {
+            "slices": tables.number_of_slices,
+            "elements": inputs.child.elements,
+            "elements_read": tables.elements,
+            "unaligned": tables.unaligned.select("checkpoint", "tensor", "reason").to_dicts(),
+        },
+        "model": _summary(model, of_model, columns),
+        "components": {
+            row["component"]: _summary(row, of_row, columns)
+            for row, of_row in rows_of(tables.components, columns)
+        },
+        "recipe": None if outcome is None else _recipe(outcome),
+        "verdict": {
+            "kind": verdict.kind,
+            "level": verdict.level,
+            "rule": verdict.rule,
+            "text": verdict.text,
+            "numbers": {name: _plain(x) for name, x in verdict.numbers.items()},
+        },
+    }
+
+
+def _checkpoint(checkpoint: Checkpoint, digests: Sequence[str] | None) -> dict[str, Any]:
+    """Return what identifies a checkpoint."""
+    known: Sequence[str | None] = digests or (None,) * len(checkpoint.shards)
+    return {
+        "name": checkpoint.name,
+        "revision": None,
+        "files": [
+            {"name": shard.name, "bytes": shard.bytes, "sha256": digest}
+            for shard, digest in zip(checkpoint.shards, known, strict=True)
+        ],
+        "tensors": len(checkpoint.tensors),
+        "elements": checkpoint.elements,
+    }
+
+
+def _summary(
+    row: Mapping[str, Any], single: Mapping[str, Mapping[str, Any]], columns: Columns
+) -> dict[str, Any]:
+    """Return what the document says of the model or of a component.
+
+    ``single`` are the rows of its checkpoints, by name.
+    """
+    compared = (*columns.parents, *columns.controls)
     return {
         "n": row["n"],
         "n_moved": row["n_moved"],
         "n_stray": row["n_stray"],
-        "bit_equal": {each.name: row[f"bit_equal_{each.name}"] for each in inputs.others},
+        "bit_equal": {name: single[name]["bit_equal"] for name in columns.names},
         "weights": {
             name: {
-                "ols": row[f"ols_{name}"],
-                "standard_error": row[f"se_{name}"],
-                "cells": row[f"cells_{name}"],
-                "cells_half_width": row[f"cells_half_width_{name}"],
-                "cells_share": row[f"cells_share_{name}"],
-                "nnls": row[f"nnls_{name}"],
-                "free": row[f"free_{name}"],
-                "ols_bias": row[f"rounding_bias_{name}"],
-                "displacement_ulps": row[f"displacement_ulps_{name}"],
+                "ols": single[name]["ols"],
+                "standard_error": single[name]["se"],
+                "cells": single[name]["cells"],
+                "cells_half_width": single[name]["cells_half_width"],
+                "cells_share": single[name]["cells_share"],
+                "nnls": single[name]["nnls"],
+                "free": single[name]["free"],
+                "ols_bias": single[name]["rounding_bias"],
+                "displacement_ulps": single[name]["displacement_ulps"],
             }
-            for name in parents
+            for name in columns.parents
         },
-        "controls": {name: {"ols": row[f"control_{name}"]} for name in controls},
+        "controls": {name: {"ols": single[name]["alone"]} for name in columns.controls},
         "r2": row["r2"],
-        "cosine": {name: row[f"cosine_{name}"] for name in [*parents, *controls]},
+        "cosine": {name: single[name]["checkpoint_cosine"] for name in compared},
         "residual_rms": row["residual_rms"],
         "residual_rms_free": row["residual_rms_free"],
         "rounding_rms": row["rounding_rms"],
         "z_naive": row["z_naive"],
-        "log10_p": {name: row[f"log10_p_{name}"] for name in [*parents, *controls]},
-        "condition": plain(row["condition"]),
+        "log10_p": {name: single[name]["checkpoint_log10_p"] for name in compared},
+        "condition": _plain(row["condition"]),
         "exact_share": row["exact_share"],
         "explained_share": row["explained_share"],
         "nan": row["nan"],
@@ -57,7 +150,7 @@ def summary(row: dict[str, Any], parents: list[str], inputs: Inputs) -> dict[str
     }
 
 
-def recipe_document(outcome: Outcome) -> dict[str, Any]:
+def _recipe(outcome: Outcome) -> dict[str, Any]:
     """Return the recipe with what it reproduces, as it stands in evidence."""
     recipe = outcome.recipe
     try:
@@ -80,12 +173,12 @@ def recipe_document(outcome: Outcome) -> dict[str, Any]:
         "mismatch_ulps": list(outcome.ulps),
         "exact_share": outcome.exact_share,
         "explained_share": outcome.explained / outcome.elements if outcome.elements else 0.0,
-        "decoy_share": plain(outcome.decoy_share),
+        "decoy_share": _plain(outcome.decoy_share),
         "mergekit": mergekit,
     }
 
 
-def plain(value: float | int | str | None) -> float | int | str | None:
+def _plain(value: float | int | str | None) -> float | int | str | None:
     """Return a value that JSON can hold: infinities as text, NaN as null."""
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else str(value)

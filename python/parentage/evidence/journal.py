@@ -3,7 +3,7 @@
 A journal is one file, ``trace.journal``, in the folder that the evidence will be written to. It is
 written to its end only::
 
-    magic    b"parentage.journal/1\n"
+    magic    b"parentage.journal/2\n"
     record   length (8 bytes, little endian), BLAKE2b of the payload (16 bytes), payload
     ...
 
@@ -19,6 +19,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import sys
 import time
 from contextlib import suppress
@@ -48,12 +49,13 @@ if TYPE_CHECKING:
 NAME = "trace.journal"
 """Name of the file in the folder of the evidence."""
 
-MAGIC = b"parentage.journal/1\n"
+MAGIC = b"parentage.journal/2\n"
 
 SYNC_SECONDS = 1.0
 """How much of a trace a power failure may cost, beside what was being computed."""
 
 _FRAME = 8 + 16
+_NUMBERED = re.compile(rb"parentage\.journal/\d+")
 
 _DTYPES = {"<f8", "<i8", "<u8", "<u4", "<u2", "|u1", "|b1"}
 
@@ -148,12 +150,17 @@ class Journal:
         size = os.fstat(self._file).st_size
         found = os.pread(self._file, len(MAGIC), 0)
         if found != MAGIC:
-            if not MAGIC.startswith(found):
+            if MAGIC.startswith(found):
+                return
+            other = _NUMBERED.match(found)
+            if other is None:
                 raise JournalError(
-                    f"{self.path}: this file is no journal of this version of parentage; it is in "
-                    "the way of one"
+                    f"{self.path}: this file is no journal of parentage; it is in the way of one"
                 )
-            return
+            raise JournalError(
+                f"{self.path}: this is {other[0].decode()}, and this version of parentage goes on "
+                f"with {MAGIC.decode().strip()} alone; removing this file gives up what is kept"
+            )
         self._end = len(MAGIC)
         while self._end + _FRAME <= size:
             frame = os.pread(self._file, _FRAME, self._end)
@@ -231,9 +238,9 @@ class Journal:
         self._synced = time.monotonic()
 
     def remove(self) -> None:
-        """Remove the file: the evidence is written.
+        """Remove the journal once the evidence is written, and folders of killed writers.
 
-        So is what a process left that was killed while it wrote: nobody else writes here now.
+        We hold the lock, so nobody else writes here now.
         """
         for left in self.path.parent.glob(f"{WRITING}*"):
             rmtree(left, ignore_errors=True)

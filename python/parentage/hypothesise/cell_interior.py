@@ -1,8 +1,8 @@
-"""Slabs: what many rounding cells together leave of several unknown numbers.
+"""Interior-point steps: weights of several columns moved at once, to where more cells admit them.
 
-An element whose value is linear in unknown weights admits those between two parallel planes. What
-lies in all slabs is a polytope, thin in some directions: a search along one coordinate at a time
-stops on its edges, so steps here move all unknowns at once.
+The rounding cell of an element whose value is linear in unknown weights admits the weights between
+two parallel planes, a slab. What lies in all slabs is a polytope, thin in some directions: a search
+along one coordinate at a time stops on its edges, so steps here move all weights at once.
 """
 
 from __future__ import annotations
@@ -26,20 +26,21 @@ CLOSE = 3e-3
 where the largest distance is least."""
 
 CLOSEST, FARTHEST = 1e-6, 0.3
+"""The least and the greatest such share: steps end where the least is undercut."""
 
 STEPS = 60
-"""Most Newton steps of :func:`polish`."""
+"""Most Newton steps of :func:`refine_inside_cells`."""
 
 LIMIT = 3.0
-"""Half cells from the middle beyond which an element is of no blend, however it is rounded."""
+"""Half cells from the middle of its cell beyond which no rounding puts an element of a blend."""
 
 
 def newton(a: Floats, b: Floats, middle: Floats, half: Floats, close: float = CLOSE) -> Floats:
-    """Return a (m, r) after one Newton step of every row towards the inside of its slabs.
+    """Return a (m, r), of which every row made one Newton step towards the inside of its slabs.
 
-    Row i wants ``|u_j| < 1`` for all j, where ``u = (a b - middle) / half``; b is (r, n), the other
-    two (m, n). The step is on the barrier ``-sum_j log(s^2 - u_j^2)`` with a bound s that is above
-    the largest ``|u|`` of all rows by the share ``close``, and stays within it (Boyd and
+    Row i is to have ``|u_j| < 1`` for all j, where ``u = (a b - middle) / half``; b is (r, n), the
+    other two (m, n). The step is on the barrier ``-sum_j log(s^2 - u_j^2)`` with a bound s that is
+    above the largest ``|u|`` of all rows by the share ``close``, and stays within it (Boyd and
     Vandenberghe 2004, section 11.3).
     """
     u = (a @ b - middle) / half
@@ -54,14 +55,14 @@ def newton(a: Floats, b: Floats, middle: Floats, half: Floats, close: float = CL
     with np.errstate(divide="ignore", invalid="ignore"):
         reach = np.where(change > 0, (bound - u) / change, (-bound - u) / change)
     reach = np.where(change == 0, np.inf, reach).min(axis=1)
-    out: Floats = a + np.minimum(1.0, 0.8 * reach)[:, None] * step
-    return out
+    moved: Floats = a + np.minimum(1.0, 0.8 * reach)[:, None] * step
+    return moved
 
 
-def polish(
+def refine_inside_cells(
     elements: Floats, weights: Floats, axes: list[int], dtype: str
 ) -> tuple[Floats, NDArray[np.int64]]:
-    """Move the weights of several columns together to where cells admit them, if that can be had.
+    """Return weights, those of several columns moved together to where more cells admit them.
 
     Parameters
     ----------
@@ -77,8 +78,27 @@ def polish(
     Returns
     -------
     tuple
-        The weights, and (2,) the elements whose cell admits those given, and those found. Where
+        The weights, and (2,) how many elements' cells admit those given, and those found. Where
         no more admit what was found, the weights are those given.
+    """
+    rows, middle, half = _slabs(elements, weights, axes, dtype)
+    start = weights[axes].astype(np.float64)
+    distance = _distance(rows, middle, half, start)
+    before = int((distance <= 1.0).sum())
+    refined = weights.copy()
+    if (distance <= LIMIT).sum() < 2 * len(axes):
+        return refined, np.array([before, before])
+    refined[axes], after = _climb(rows, middle, half, start)
+    return refined, np.array([before, after])
+
+
+def _slabs(
+    elements: Floats, weights: Floats, axes: list[int], dtype: str
+) -> tuple[Floats, Floats, Floats]:
+    """Return rows (n, axes), and the middles and half widths (n,) of what the cells admit of them.
+
+    The cell of an element admits weights of the columns ``axes`` whose product with its row is no
+    farther than the half width from the middle. Elements that are not finite are left out.
     """
     elements = np.where(np.isinf(elements), np.nan, elements)
     base, child = elements[:, 0], elements[:, -1]
@@ -92,32 +112,37 @@ def polish(
     middle = child + (above - below) / 2.0 - base - _dot(columns[:, held], weights[held])
     rows = columns[:, axes]
     finite = np.isfinite(half) & np.isfinite(middle) & np.isfinite(rows).all(axis=1)
-    rows, middle, half = rows[finite], middle[finite], half[finite]
-    found = weights[axes].astype(np.float64)
+    return rows[finite], middle[finite], half[finite]
 
-    def far(at: Floats) -> Floats:
-        out: Floats = np.abs(_dot(rows, at) - middle) / half
-        return out
 
-    distance = far(found)
-    before = int((distance <= 1.0).sum())
+def _distance(rows: Floats, middle: Floats, half: Floats, weights: Floats) -> Floats:
+    """Return (n,) how far weights (axes,) are from the middles of slabs, in half widths."""
+    distance: Floats = np.abs(_dot(rows, weights) - middle) / half
+    return distance
+
+
+def _climb(rows: Floats, middle: Floats, half: Floats, start: Floats) -> tuple[Floats, int]:
+    """Return the weights (axes,) of all Newton steps that most slabs hold, and how many do.
+
+    Steps go by the slabs that are not beyond :data:`LIMIT` at first. Of weights that as many hold,
+    if more than at the start, the last ones that came nearer to the middles are taken.
+    """
+    distance = _distance(rows, middle, half, start)
     kept = distance <= LIMIT
-    out = weights.copy()
-    if kept.sum() < 2 * len(axes):
-        return out, np.array([before, before])
-    part = np.ascontiguousarray(rows[kept].T), middle[None, kept], half[None, kept]
-    best, count = found, before
-    a, close, largest = found[None], CLOSE, float(distance[kept].max(initial=0.0))
+    slabs = np.ascontiguousarray(rows[kept].T), middle[None, kept], half[None, kept]
+    before = count = int((distance <= 1.0).sum())
+    best, at = start, start[None]
+    close, largest = CLOSE, float(distance[kept].max(initial=0.0))
     try:
         for _ in range(STEPS):
             if close < CLOSEST or largest == 0.0:
                 break
-            a = newton(a, *part, close)
-            distance = far(a[0])
+            at = newton(at, *slabs, close)
+            distance = _distance(rows, middle, half, at[0])
             inside = int((distance <= 1.0).sum())
             reached = float(distance[kept].max(initial=0.0))
             if inside > count or (inside == count > before and reached < largest):
-                best, count = a[0], inside
+                best, count = at[0], inside
             # A step is about as long as the bound lets it be: longer ones while that is of use.
             is_short = reached > largest * (1.0 - 0.1 * close)
             close = close / 4.0 if is_short else min(2.0 * close, FARTHEST)
@@ -125,12 +150,14 @@ def polish(
     except np.linalg.LinAlgError:
         # Columns that are multiples of each other: what was found so far has to do.
         pass
-    out[axes] = best
-    return out, np.array([before, count])
+    return best, count
 
 
 def _dot(rows: Floats, weights: Floats) -> Floats:
-    """Return (n,) sums of products in the order of columns, whatever library adds matrices up."""
+    """Return (n,) the products of rows (n, k) with weights (k,), added up in the order of columns.
+
+    The order of a library's matrix product depends on the machine.
+    """
     total = np.zeros(len(rows))
     for i, weight in enumerate(weights):
         total += rows[:, i] * weight

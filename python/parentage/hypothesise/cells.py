@@ -1,24 +1,25 @@
-"""Rounding cells: the weights that the stored values of the child admit, and how many of them do.
+"""Rounding cells: the weights that most stored values of the child admit.
 
-The core counts, for every weight in a window, the elements whose cell admits it (see ``cells.rs``);
-here the peak of that spectrum is found, refined, and, for several parents, found again for each in
-turn.
+The core counts, for every weight in a window, the elements whose rounding cell admits it: a
+spectrum (see ``cells.rs``). Here the peak of a spectrum is found, in ever narrower windows. For
+several parents the peak of each is found in turn, with the weights of the others held.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.hypothesise.cell_interior import polish
+from parentage.hypothesise.cell_interior import refine_inside_cells
 from parentage.support import joined
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from parentage.sample import Sample
+    from parentage.sample import SearchSample
+    from parentage.stream import CellSpectrum
     from parentage.support import Counts, Floats
 
 AT_ONCE = 256
@@ -28,9 +29,10 @@ BINS = 2048
 """Bins of a window: four windows, each some bins of the one before, come to 1e-10 of the first."""
 
 ZOOMS = 4
+"""Windows, each around the peak in the one before."""
 
 WINDOW = (-1.0, 2.0)
-"""Weights that are considered."""
+"""Least and greatest weight that are considered."""
 
 LEAST_NARROW = 12
 """Narrow intervals from which on the peak is that of narrow intervals alone."""
@@ -42,10 +44,10 @@ MOST_GROUPS = 64
 """Groups up to which weights are moved together, one group after the other."""
 
 MOST_ELEMENTS = 1 << 18
-"""Elements up to which they are: all of them are held in memory."""
+"""Elements up to which weights are moved together: all of them are held in memory."""
 
 NEAR = 1e-6
-"""How far around such weights the plateau that they lie on is looked for."""
+"""How far around weights that were moved together the plateau that they lie on is looked for."""
 
 GIVE_UP = 0.05
 """Pooled share at a second round below which no third is worth it; unrelated parents reach 0.06."""
@@ -58,27 +60,30 @@ class Peaks:
     weight: Floats
     """(G,) the middle of the plateau; NaN without any interval."""
     half_width: Floats
-    """(G,) half the plateau: no weight in it is admitted by fewer cells."""
+    """(G,) half the width of the plateau: no weight in it is admitted by fewer cells."""
     share: Floats
-    """(G,) share of all intervals that hold it; NaN without any."""
+    """(G,) share of all intervals that hold the weight; NaN without any."""
     narrow: Floats
-    """(G,) share of the narrow ones; NaN without any."""
+    """(G,) share of the narrow intervals that hold it; NaN without any."""
     intervals: Counts
-    """(G, 2) intervals, and narrow ones."""
+    """(G, 2) how many intervals there are, and how many narrow ones."""
     fixed: Counts
-    """(G, 2) elements that the weight does not change, and those of them in their cell."""
+    """(G, 2) elements that the weight does not change, and how many of them are in their cell."""
 
     @property
     def pooled(self) -> float:
-        """Share of narrow intervals at the peak over all groups; of all without narrow ones.
+        """Share of narrow intervals that hold the weight, over all groups.
 
-        NaN without any interval.
+        Share of all intervals where there are too few narrow ones, NaN without any interval.
         """
         return pooled(self.narrow, self.intervals[:, 1], self.share, self.intervals[:, 0])
 
 
 def pooled(narrow: Floats, narrow_count: Counts, share: Floats, count: Counts) -> float:
-    """Return the mean of shares weighted by counts, of narrow intervals where there are some."""
+    """Return the mean share weighted by counts, of narrow intervals where there are some.
+
+    All are (G,): shares of narrow intervals and how many there are, and the same of all intervals.
+    """
     for values, counts in ((narrow, narrow_count), (share, count)):
         weights = counts.astype(np.float64)
         if weights.sum() >= LEAST_NARROW:
@@ -89,8 +94,39 @@ def pooled(narrow: Floats, narrow_count: Counts, share: Floats, count: Counts) -
     return float(np.nansum(np.where(weights > 0, share, 0.0) * weights) / weights.sum())
 
 
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """Whose weight is searched for, and in which cells."""
+
+    sample: SearchSample
+    weights: Floats
+    """(S, columns - 1) the weights of all columns, of which that of ``axis`` does not count."""
+    axis: int
+    """The column whose weight is searched for."""
+    groups: NDArray[np.intp]
+    """(S,) the group of each slice."""
+    slices: tuple[int, int]
+    """The first slice, and the one after the last."""
+    widen: float = 0.0
+    dtype: str | None = None
+    avoid: float = 0.0
+
+    def spectrum(self, windows: Floats) -> CellSpectrum | None:
+        """Return how many cells admit each weight in windows (G, 2); ``None`` without a slice."""
+        return self.sample.spectrum(
+            self.weights,
+            self.axis,
+            self.groups,
+            windows,
+            BINS,
+            widen=self.widen,
+            dtype=self.dtype,
+            slices=self.slices,
+        )
+
+
 def peaks(
-    sample: Sample,
+    sample: SearchSample,
     weights: Floats,
     axis: int,
     groups: NDArray[np.intp],
@@ -100,7 +136,7 @@ def peaks(
     dtype: str | None = None,
     avoid: float = 0.0,
 ) -> Peaks:
-    """Find the weight of column ``axis`` that most cells admit, by group of slices.
+    """Return the weight of column ``axis`` that most cells admit, by group of slices.
 
     Parameters
     ----------
@@ -121,62 +157,34 @@ def peaks(
     if windows is None:
         windows = np.tile(np.array(WINDOW), (count, 1))
     windows = windows.astype(np.float64)
+    search = _Search(sample, weights, axis, groups, (0, len(groups)), widen, dtype, avoid)
     if count > AT_ONCE and bool(np.all(np.diff(groups) >= 0)):
         # Spectra of a few groups fit in a cache; those of all experts of a model fill a memory.
         parts = []
         for first in range(0, count, AT_ONCE):
             begin, end = np.searchsorted(groups, [first, first + AT_ONCE]).tolist()
-            own = groups - first
-            window = windows[first : first + AT_ONCE]
-            parts.append(
-                _peaks(sample, weights, axis, own, window, (begin, end), widen, dtype, avoid)
-            )
+            part = replace(search, groups=groups - first, slices=(begin, end))
+            parts.append(_peaks(part, windows[first : first + AT_ONCE]))
         return joined(parts)
-    whole = (0, len(groups))
-    return _peaks(sample, weights, axis, groups, windows, whole, widen, dtype, avoid)
+    return _peaks(search, windows)
 
 
-def _peaks(
-    sample: Sample,
-    weights: Floats,
-    axis: int,
-    groups: NDArray[np.intp],
-    windows: Floats,
-    slices: tuple[int, int],
-    widen: float,
-    dtype: str | None,
-    avoid: float,
-) -> Peaks:
-    """Find the peaks of the groups of some slices, as many as there are ``windows``."""
-    count = len(windows)
-    best = None
+def _peaks(search: _Search, windows: Floats) -> Peaks:
+    """Return the peaks of a search in windows (G, 2), one for each of its groups."""
+    plateau = None
     for _ in range(ZOOMS):
-        spectrum = sample.spectrum(
-            weights, axis, groups, windows, BINS, widen=widen, dtype=dtype, slices=slices
-        )
+        spectrum = search.spectrum(windows)
         if spectrum is None:
-            nan = np.full(count, np.nan)
-            none = np.zeros((count, 2), dtype=np.uint64)
+            nan = np.full(len(windows), np.nan)
+            none = np.zeros((len(windows), 2), dtype=np.uint64)
             return Peaks(nan, nan, nan, nan, none, none)
         step = (windows[:, 1] - windows[:, 0]) / BINS
-        is_narrow = spectrum.intervals[:, 1] >= LEAST_NARROW
-        chosen = np.where(is_narrow[:, None], spectrum.coverage[:, 1], spectrum.coverage[:, 0])
-        if avoid > 0:
-            edges = windows[:, :1] + step[:, None] * np.arange(BINS)
-            for copy in (0.0, 1.0):
-                near = (edges + step[:, None] > copy - avoid) & (edges < copy + avoid)
-                chosen = np.where(near, 0, chosen)
-        first = chosen.argmax(axis=1)
-        height = np.take_along_axis(chosen, first[:, None], 1)
-        # The plateau goes from the first highest bin to the last one that touches it.
-        below = chosen < height
-        below[np.arange(BINS) <= first[:, None]] = False
-        last = np.where(below.any(axis=1), below.argmax(axis=1) - 1, BINS - 1)
+        first, last = _plateau(spectrum, windows, search.avoid)
         low, high = windows[:, 0] + first * step, windows[:, 0] + (last + 1) * step
-        best = (low, high, spectrum, first)
+        plateau = (low, high, spectrum, first)
         windows = np.stack([low - 2 * step, high + 2 * step], axis=1)
-    assert best is not None
-    low, high, spectrum, first = best
+    assert plateau is not None
+    low, high, spectrum, first = plateau
     at = np.take_along_axis(spectrum.coverage, first[:, None, None], 2)[:, :, 0].astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = np.where(spectrum.intervals > 0, at / spectrum.intervals, np.nan)
@@ -191,6 +199,29 @@ def _peaks(
     )
 
 
+def _plateau(
+    spectrum: CellSpectrum, windows: Floats, avoid: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return (G,) the first highest bin of each spectrum, and the last bin as high that touches it.
+
+    Narrow intervals alone count where there are enough of them; bins closer than ``avoid`` to 0 and
+    1 do not count.
+    """
+    is_narrow = spectrum.intervals[:, 1] >= LEAST_NARROW
+    coverage = np.where(is_narrow[:, None], spectrum.coverage[:, 1], spectrum.coverage[:, 0])
+    if avoid > 0:
+        step = (windows[:, 1:] - windows[:, :1]) / BINS
+        edges = windows[:, :1] + step * np.arange(BINS)
+        for copy in (0.0, 1.0):
+            near = (edges + step > copy - avoid) & (edges < copy + avoid)
+            coverage = np.where(near, 0, coverage)
+    first = coverage.argmax(axis=1)
+    below = coverage < np.take_along_axis(coverage, first[:, None], 1)
+    below[np.arange(BINS) <= first[:, None]] = False
+    last = np.where(below.any(axis=1), below.argmax(axis=1) - 1, BINS - 1)
+    return first, last
+
+
 @dataclass(frozen=True, slots=True)
 class Located:
     """Weights of several columns, by group, that together most cells admit."""
@@ -198,22 +229,75 @@ class Located:
     weights: Floats
     """(G, columns - 1); 0 for columns that were not asked for."""
     half_widths: Floats
-    """(G, columns - 1) half of each plateau, the others held; 0 for columns not asked for."""
+    """(G, columns - 1) half the width of each plateau, the other weights held; 0 for others."""
     share: Floats
-    """(G,) share of the intervals of the axis searched last."""
+    """(G,) share of the intervals of the column searched last that hold its weight."""
     narrow: Floats
     """(G,) the same of narrow intervals."""
     intervals: Counts
-    """(G, 2)"""
+    """(G, 2) how many intervals that column has, and how many narrow ones."""
 
     @property
     def pooled(self) -> float:
-        """Share of narrow intervals over all groups."""
+        """Share of narrow intervals that hold the weight, over all groups."""
         return pooled(self.narrow, self.intervals[:, 1], self.share, self.intervals[:, 0])
 
 
+@dataclass(slots=True)
+class _CoordinateSearch:
+    """Weights of several columns that are moved one after the other, in place."""
+
+    sample: SearchSample
+    axes: list[int]
+    groups: NDArray[np.intp]
+    dtype: str | None
+    weights: Floats
+    """(G, columns - 1)"""
+    half_widths: Floats
+    """(G, columns - 1)"""
+    last: Peaks | None = None
+    """Those of the column searched last."""
+
+    def find_peaks(self, axis: int, reach: Floats | float | None) -> Peaks:
+        """Return the peaks of a column with the other weights held, and keep their half widths.
+
+        ``reach`` (G,) is how far from the present weight they may be; ``None`` for all weights that
+        are considered.
+        """
+        windows = None
+        if reach is not None:
+            middle = self.weights[:, axis]
+            windows = np.stack([middle - reach, middle + reach], axis=1)
+        found = peaks(
+            self.sample, self.weights[self.groups], axis, self.groups, windows, dtype=self.dtype
+        )
+        self.half_widths[:, axis] = np.nan_to_num(found.half_width)
+        self.last = found
+        return found
+
+    def move_each(self, reach: Floats | None) -> Floats:
+        """Move the weight of each column in turn to its peak; return (G,) the longest step."""
+        longest = np.zeros(len(self.weights))
+        for axis in self.axes:
+            present = self.weights[:, axis]
+            found = self.find_peaks(axis, reach)
+            new = np.where(np.isnan(found.weight), present, found.weight)
+            longest = np.maximum(longest, np.abs(new - present))
+            self.weights[:, axis] = new
+        return longest
+
+    def move_together(self) -> None:
+        """Move all weights at once, if more cells admit them then, and look at their plateaus."""
+        together = _together(self.sample, self.weights, self.axes, self.groups, self.dtype)
+        if together is not None:
+            self.weights = together
+            for axis in self.axes:
+                # Windows so small that the peak is the plateau around what was found.
+                self.find_peaks(axis, NEAR)
+
+
 def locate(
-    sample: Sample,
+    sample: SearchSample,
     start: Floats,
     axes: list[int],
     groups: NDArray[np.intp],
@@ -222,73 +306,61 @@ def locate(
     reach: float | None = None,
     rounds: int = ROUNDS,
 ) -> Located:
-    """Find the weights of the columns ``axes`` by coordinate search, by group of slices.
+    """Return the weights of the columns ``axes`` that most cells admit, by group of slices.
 
     ``start`` is (G, columns - 1), as from least squares. In each round every column in turn gets
     the peak of its spectrum with the others held. Windows shrink with the steps made. ``reach``
     bounds the first step; by default all of :data:`WINDOW` is searched for a single column. A
     search that has found next to nothing after two rounds is given up; one that has found something
-    ends with steps of all columns together (:func:`parentage.slabs.polish`), since what cells admit
+    ends with steps of all columns together (:func:`refine_inside_cells`), since what cells admit
     may be a ridge between the axes.
     """
     weights = np.where(np.isnan(start), 0.0, start).astype(np.float64)
-    keep = np.zeros(weights.shape[1], dtype=bool)
-    keep[axes] = True
-    weights[:, ~keep] = 0.0
-    half_widths = np.zeros_like(weights)
-    count = weights.shape[0]
-    found: Peaks | None = None
+    weights[:, ~np.isin(np.arange(weights.shape[1]), axes)] = 0.0
+    count = len(weights)
+    search = _CoordinateSearch(sample, axes, groups, dtype, weights, np.zeros_like(weights))
+    is_single = len(axes) == 1
     width = np.full(count, 0.1 if reach is None else reach)
     for round_ in range(rounds if len(axes) > 1 else 1):
-        moved = np.zeros(count)
-        for axis in axes:
-            if len(axes) == 1 and reach is None:
-                windows = None
-            else:
-                middle = weights[:, axis]
-                windows = np.stack([middle - width, middle + width], axis=1)
-            found = peaks(sample, weights[groups], axis, groups, windows, dtype=dtype)
-            new = np.where(np.isnan(found.weight), weights[:, axis], found.weight)
-            moved = np.maximum(moved, np.abs(new - weights[:, axis]))
-            weights[:, axis] = new
-            half_widths[:, axis] = np.nan_to_num(found.half_width)
-        if round_ > 0 and bool(np.all(moved < 1e-9)):
+        steps = search.move_each(None if is_single and reach is None else width)
+        if round_ > 0 and bool(np.all(steps < 1e-9)):
             break
-        if round_ > 0 and found is not None and not found.pooled > GIVE_UP:
+        if round_ > 0 and search.last is not None and not search.last.pooled > GIVE_UP:
             break
         # A step can hardly be followed by a longer one; noise must not widen it again.
-        width = np.clip(4.0 * moved, 1e-6, width)
-    if found is None:
+        width = np.clip(4.0 * steps, 1e-6, width)
+    if search.last is None:
         nan = np.full(count, np.nan)
-        return Located(weights, half_widths, nan, nan, np.zeros((count, 2), dtype=np.uint64))
-    if len(axes) > 1 and found.pooled > GIVE_UP and found.pooled < 1.0:
-        together = _together(sample, weights, axes, groups, dtype)
-        if together is not None:
-            weights = together
-            for axis in axes:
-                # Windows so small that the peak is the plateau around what was found.
-                middle = weights[:, axis]
-                windows = np.stack([middle - NEAR, middle + NEAR], axis=1)
-                found = peaks(sample, weights[groups], axis, groups, windows, dtype=dtype)
-                half_widths[:, axis] = np.nan_to_num(found.half_width)
-    return Located(weights, half_widths, found.share, found.narrow, found.intervals)
+        none = np.zeros((count, 2), dtype=np.uint64)
+        return Located(search.weights, search.half_widths, nan, nan, none)
+    if len(axes) > 1 and search.last.pooled > GIVE_UP and search.last.pooled < 1.0:
+        search.move_together()
+    found = search.last
+    return Located(search.weights, search.half_widths, found.share, found.narrow, found.intervals)
 
 
 def _together(
-    sample: Sample, weights: Floats, axes: list[int], groups: NDArray[np.intp], dtype: str | None
+    sample: SearchSample,
+    weights: Floats,
+    axes: list[int],
+    groups: NDArray[np.intp],
+    dtype: str | None,
 ) -> Floats | None:
-    """Return weights by group that more cells admit, from steps of all columns together."""
+    """Return weights (G, columns - 1) that more cells admit, from steps of all columns together.
+
+    ``None`` if there are none, or too many groups or elements to look for them.
+    """
     count = weights.shape[0]
     if count > MOST_GROUPS or int(sample.counts.sum()) > MOST_ELEMENTS:
         return None
     rounded = dtype or sample.slices[0].dtype
     owner = groups[sample.element_owner]
-    out = weights.copy()
+    refined = weights.copy()
     gained = False
     for group in range(count):
         rows = sample.elements if count == 1 else sample.elements[owner == group]
         if len(rows) == 0:
             continue
-        out[group], (before, after) = polish(rows, weights[group], axes, rounded)
+        refined[group], (before, after) = refine_inside_cells(rows, weights[group], axes, rounded)
         gained |= bool(after > before)
-    return out if gained else None
+    return refined if gained else None

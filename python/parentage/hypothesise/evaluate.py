@@ -1,4 +1,4 @@
-"""Recipes carried out on a sample, and what they reproduce of it."""
+"""Recipes replayed on a sample, and how many elements they reproduce of it."""
 
 from __future__ import annotations
 
@@ -10,29 +10,34 @@ from parentage.replay import compile_recipe
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.estimates import SampleEstimates
     from parentage.recipe import Recipe
-    from parentage.sample import Counted, Sample
+    from parentage.sample import MatchCounts, SearchSample
 
 BATCH = 32
 """Recipes replayed in one pass."""
 
 
-def count_matches(recipes: Sequence[Recipe], sample: Sample, findings: Findings) -> list[Counted]:
-    """Replay recipes on a sample, some at a time; returns a count for each."""
-    out: list[Counted] = []
+def count_matches(
+    recipes: Sequence[Recipe], sample: SearchSample, estimates: SampleEstimates
+) -> list[MatchCounts]:
+    """Return what each recipe reproduces of a sample; some are replayed at a time."""
+    counts: list[MatchCounts] = []
     for first in range(0, len(recipes), BATCH):
         batch = recipes[first : first + BATCH]
-        found = sample.replay(
-            [compile_recipe(each, findings.columns, findings.slices) for each in batch]
+        together = sample.replay(
+            [
+                compile_recipe(recipe, estimates.columns.indices, estimates.slices)
+                for recipe in batch
+            ]
         )
-        out.extend(
+        counts.extend(
             replace(
-                found,
-                reproduced=found.reproduced[:, [i]],
-                explained=found.explained[:, [i]],
-                mismatched=found.mismatched[:, [i]],
+                together,
+                reproduced=together.reproduced[:, [i]],
+                explained=together.explained[:, [i]],
+                mismatched=together.mismatched[:, [i]],
             )
             for i in range(len(batch))
         )
-    return out
+    return counts

@@ -1,4 +1,4 @@
-"""Turns a sample into a short list of recipes worth replaying on everything."""
+"""Finds the recipes that are worth replaying on everything, by what they reproduce of a sample."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.hypothesise.blends import COPY
+from parentage.hypothesise.blends import COPY_DISTANCE
 from parentage.hypothesise.decoys import decoy_share
 from parentage.hypothesise.evaluate import count_matches
 from parentage.hypothesise.recognise.registry import RECOGNISERS
@@ -21,12 +21,13 @@ from parentage.methods import METHODS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.estimates import SampleEstimates
     from parentage.recipe import Recipe
-    from parentage.sample import Counted
+    from parentage.sample import MatchCounts
+    from parentage.support import Floats
 
 OF_EACH = 4
-"""Recipes of every method that are kept whatever others do."""
+"""Recipes of every method that are kept, however many others reproduce more."""
 
 SHORT_LIST = 16
 """Recipes that are replayed on the whole sample, after a first look at a part of it."""
@@ -35,14 +36,14 @@ LEAST_SHARE = 0.02
 """Share of elements below which a recipe is not worth a second look."""
 
 LEAST_GAIN = 0.3
-"""Share of what decoys leave that a recipe has to explain to be carried out on everything: merges
-with half a unit of noise reach 0.6, fine-tunes below 0.1."""
+"""Share of what decoys leave that a recipe has to explain to be replayed on everything: merges with
+half a unit of noise reach 0.6, fine-tunes below 0.1."""
 
 LEAST_WHOLE = 0.05
 """The same in slices that are reproduced whole: where others were changed, they alone tell."""
 
 REFINED = 0.5
-"""Least share of a recipe whose fitted numbers are refined."""
+"""Least share that a recipe explains for its fitted numbers to be refined."""
 
 TABLES = 0.1
 """Weights by slice have to leave less than this of what a recipe without them leaves."""
@@ -56,10 +57,10 @@ measured up to 3e-4."""
 
 REFUTED = 36
 """Elements of a sample that a recipe does not reproduce, and another all of them, from which on it
-is not carried out on everything: six standard deviations of their number."""
+is not replayed on everything: six standard deviations of their number."""
 
 MOST_STREAMED = 3
-"""Recipes carried out on everything in the same pass."""
+"""Recipes replayed on everything in the same pass, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,11 @@ class Hypothesis:
     share: float
     """Share of the sampled elements that are reproduced or explained."""
     mismatched: int
+    """Sampled elements that are neither."""
     explained: int
+    """Sampled elements of which some results have the child's bits, and some have not."""
     elements: int
+    """Sampled elements."""
     decoy_share: float
     """The largest share with one of the parents replaced by its own displacements in another order,
     or by another checkpoint that was offered; NaN where it was not measured."""
@@ -86,7 +90,7 @@ class Hypothesis:
         return (self.share - self.decoy_share) / left if left > 0 else 0.0
 
 
-def hypothesise(findings: Findings) -> list[Hypothesis]:
+def hypothesise(estimates: SampleEstimates) -> list[Hypothesis]:
     """Return recipes in the order of what they reproduce of the sample, the best first.
 
     Recipes that reproduce the same elements are one: the first named of them is kept, the others
@@ -94,26 +98,28 @@ def hypothesise(findings: Findings) -> list[Hypothesis]:
     """
     candidates: dict[str, Recipe] = {}
     for method in METHODS.values():
-        for recipe in RECOGNISERS[method.name].estimate(findings):
+        for recipe in RECOGNISERS[method.name].estimate(estimates):
             if not is_copy(recipe):
                 candidates.setdefault(_key(recipe), recipe)
         if method.kind == "assembled" and candidates:
             # Copies leave nothing to explain, by no other method either.
             break
     recipes = list(candidates.values())
-    shares = _shares(count_matches(recipes, findings.small, findings))
+    shares = _shares(count_matches(recipes, estimates.small, estimates))
     order = np.argsort(-shares, kind="stable")
     refined = []
     for i in sorted(_short_list(recipes, order.tolist())):
         refine = RECOGNISERS[recipes[i].method].refine
         worth = refine is not None and shares[i] >= max(REFINED, float(shares.max()) - 0.1)
-        refined.append(refine(findings, recipes[i]) if refine and worth else recipes[i])
-    counted = count_matches(refined, findings.sample, findings)
-    return _ranked(refined, counted, findings)
+        refined.append(refine(estimates, recipes[i]) if refine and worth else recipes[i])
+    return _ranked(refined, count_matches(refined, estimates.sample, estimates), estimates)
 
 
 def _short_list(recipes: Sequence[Recipe], order: Sequence[int]) -> list[int]:
-    """Return the best of all, and the best of every method, best first."""
+    """Return the indices of the best of all recipes, and of the best of every method, best first.
+
+    ``order`` is that of all recipes, by what they reproduce of a part of the sample.
+    """
     kept: list[int] = []
     by_method: Counter[str] = Counter()
     for place, i in enumerate(order):
@@ -123,96 +129,124 @@ def _short_list(recipes: Sequence[Recipe], order: Sequence[int]) -> list[int]:
     return kept
 
 
-def _shares(counted: Sequence[Counted]) -> np.ndarray:
-    return np.array([float(each.share[0]) for each in counted])
+def _shares(counts: Sequence[MatchCounts]) -> Floats:
+    """Return (recipes,) the share of elements that each recipe explains."""
+    return np.array([float(count.share[0]) for count in counts])
 
 
 def _key(recipe: Recipe) -> str:
+    """Return a text that is the same for recipes that say the same."""
     # Matrices are not compared: they are as many numbers as a child, and no two are alike.
     said = json.dumps(replace(recipe, matrices={}).as_dict())
     return f"{said} {id(recipe.matrices) if recipe.matrices else ''}"
 
 
 def _ranked(
-    recipes: Sequence[Recipe], counted: Sequence[Counted], findings: Findings
+    recipes: Sequence[Recipe], counts: Sequence[MatchCounts], estimates: SampleEstimates
 ) -> list[Hypothesis]:
-    mismatched = [int(each.mismatched.sum()) for each in counted]
-    explained = [int(each.explained.sum()) for each in counted]
-    elements = int(findings.sample.counts.sum())
-    # Fewest mismatches first, then what reproduces rather than explains, then the simplest.
-    bar = TABLES * min(
-        (m for m, each in zip(mismatched, recipes, strict=True) if not is_table(each)), default=0
-    )
-    order = sorted(
+    """Return recipes and what they reproduce, the best first, one of those that are alike.
+
+    ``counts`` are those of each recipe. Decoys are tried for the best alone.
+    """
+    ranked: list[Hypothesis] = []
+    seen: dict[tuple[int, int], int] = {}
+    for i in _order(recipes, counts):
+        hypothesis = _hypothesis(recipes[i], counts[i], estimates)
+        if hypothesis.share < LEAST_SHARE:
+            continue
+        # Alike means alike in every slice, not in the sum alone.
+        signature = hash((counts[i].mismatched.tobytes(), counts[i].explained.tobytes()))
+        same = (hypothesis.mismatched, signature)
+        if same in seen:
+            ranked[seen[same]] = _with_equivalent(ranked[seen[same]], recipes[i])
+            continue
+        if len(ranked) >= SHORT_LIST:
+            break
+        seen[same] = len(ranked)
+        ranked.append(hypothesis)
+    if ranked:
+        best = _with_alike(ranked)
+        ranked[0] = replace(best, decoy_share=decoy_share(best.recipe, estimates))
+    return ranked
+
+
+def _order(recipes: Sequence[Recipe], counts: Sequence[MatchCounts]) -> list[int]:
+    """Return the indices of recipes, the best first.
+
+    Fewest mismatches first, then what reproduces rather than explains, then the simplest. Recipes
+    with weights by slice come last unless they leave much less than any other does.
+    """
+    mismatched = [int(count.mismatched.sum()) for count in counts]
+    explained = [int(count.explained.sum()) for count in counts]
+    is_table = [has_weights_per_slice(recipe) for recipe in recipes]
+    fewest = min((mismatched[i] for i, table in enumerate(is_table) if not table), default=0)
+    return sorted(
         range(len(recipes)),
         key=lambda i: (
-            is_table(recipes[i]) and mismatched[i] >= bar,
+            is_table[i] and mismatched[i] >= TABLES * fewest,
             mismatched[i],
             explained[i],
             complexity(recipes[i]),
         ),
     )
-    out: list[Hypothesis] = []
-    seen: dict[tuple[int, int], int] = {}
-    for i in order:
-        share = 1.0 - mismatched[i] / max(elements, 1)
-        if share < LEAST_SHARE:
-            continue
-        # Alike means alike in every slice, not in the sum alone.
-        signature = hash((counted[i].mismatched.tobytes(), counted[i].explained.tobytes()))
-        same = (mismatched[i], signature)
-        if same in seen:
-            first = out[seen[same]]
-            name = f"{recipes[i].method} ({recipes[i].arithmetic})"
-            own = f"{first.recipe.method} ({first.recipe.arithmetic})"
-            if name != own and name not in first.recipe.equivalents:
-                recipe = replace(first.recipe, equivalents=(*first.recipe.equivalents, name))
-                out[seen[same]] = replace(first, recipe=recipe)
-            continue
-        if len(out) >= SHORT_LIST:
-            break
-        seen[same] = len(out)
-        out.append(
-            Hypothesis(
-                recipes[i],
-                share,
-                mismatched[i],
-                explained[i],
-                elements,
-                float("nan"),
-                _whole_share(counted[i], findings),
-            )
-        )
-    if out:
-        best = _with_alike(out)
-        out[0] = replace(best, decoy_share=decoy_share(best.recipe, findings))
-    return out
 
 
-def _whole_share(counted: Counted, findings: Findings) -> float:
+def _hypothesis(recipe: Recipe, count: MatchCounts, estimates: SampleEstimates) -> Hypothesis:
+    """Return a recipe with what it reproduces of the sample, before decoys are tried."""
+    elements = int(estimates.sample.counts.sum())
+    mismatched = int(count.mismatched.sum())
+    return Hypothesis(
+        recipe,
+        1.0 - mismatched / max(elements, 1),
+        mismatched,
+        int(count.explained.sum()),
+        elements,
+        float("nan"),
+        _whole_share(count, estimates),
+    )
+
+
+def _title(recipe: Recipe) -> str:
+    """Return a recipe's method and arithmetic, as equivalents are named."""
+    return f"{recipe.method} ({recipe.arithmetic})"
+
+
+def _with_equivalent(hypothesis: Hypothesis, recipe: Recipe) -> Hypothesis:
+    """Return a hypothesis with a recipe named as its equivalent, if it is not of the same name."""
+    ours, title = hypothesis.recipe, _title(recipe)
+    if title == _title(ours) or title in ours.equivalents:
+        return hypothesis
+    return replace(hypothesis, recipe=replace(ours, equivalents=(*ours.equivalents, title)))
+
+
+def _whole_share(count: MatchCounts, estimates: SampleEstimates) -> float:
     """Return the share of elements in slices that are reproduced whole, and are no copies."""
-    weight = findings.sample.weight
-    is_copy = (findings.sample.gram.equal == weight[:, None]).any(axis=1)
-    is_whole = (counted.reproduced[:, 0] == weight) & (weight > 0) & ~is_copy
+    weight = estimates.sample.weight
+    is_copy = (estimates.sample.gram.equal == weight[:, None]).any(axis=1)
+    is_whole = (count.reproduced[:, 0] == weight) & (weight > 0) & ~is_copy
     return float(weight[is_whole].sum() / max(float(weight.sum()), 1.0))
 
 
-def _with_alike(found: Sequence[Hypothesis]) -> Hypothesis:
-    """Return the best with those that can not be told from it, since numbers of both are fitted."""
-    best = found[0]
-    names = list(best.recipe.equivalents)
-    for each in found[1:] if best.recipe.fitted else ():
-        name = f"{each.recipe.method} ({each.recipe.arithmetic})"
-        is_alike = each.recipe.fitted and best.share - each.share <= ALIKE
-        if is_alike and each.recipe.method != best.recipe.method and name not in names:
-            names.append(name)
-    return replace(best, recipe=replace(best.recipe, equivalents=tuple(names)))
+def _with_alike(ranked: Sequence[Hypothesis]) -> Hypothesis:
+    """Return the best, with other methods named that fitting can not tell from it.
+
+    Numbers of both are fitted, and their shares differ by no more than fitting leaves.
+    """
+    best = ranked[0]
+    titles = list(best.recipe.equivalents)
+    for other in ranked[1:] if best.recipe.fitted else ():
+        title = _title(other.recipe)
+        is_alike = other.recipe.fitted and best.share - other.share <= ALIKE
+        if is_alike and other.recipe.method != best.recipe.method and title not in titles:
+            titles.append(title)
+    return replace(best, recipe=replace(best.recipe, equivalents=tuple(titles)))
 
 
-def worth_streaming(hypotheses: Sequence[Hypothesis], *, is_whole: bool) -> list[Hypothesis]:
-    """Return those that everything is replayed with: the best, and what may turn out to be better.
+def select_for_full_pass(hypotheses: Sequence[Hypothesis], *, is_whole: bool) -> list[Hypothesis]:
+    """Select at most three recipes for the full pass: the best on the sample and close runners-up.
 
-    Where the sample is everything (``is_whole``), the best is known.
+    Where the sample is everything (``is_whole``), the best is known. None, if it explains too
+    little.
     """
     if not hypotheses:
         return []
@@ -221,11 +255,11 @@ def worth_streaming(hypotheses: Sequence[Hypothesis], *, is_whole: bool) -> list
         return []
     if is_whole:
         return [best]
-    close = [each for each in hypotheses if each.share >= best.share - CLOSE]
+    close = [other for other in hypotheses if other.share >= best.share - CLOSE]
     if best.mismatched == 0:
         # Of what reproduces all of a sample there is nothing to make up for.
-        close = [each for each in close if each.mismatched < REFUTED]
-    return [replace(each, decoy_share=best.decoy_share) for each in close[:MOST_STREAMED]]
+        close = [other for other in close if other.mismatched < REFUTED]
+    return [replace(chosen, decoy_share=best.decoy_share) for chosen in close[:MOST_STREAMED]]
 
 
 def is_copy(recipe: Recipe) -> bool:
@@ -234,14 +268,17 @@ def is_copy(recipe: Recipe) -> bool:
     if effective is None:
         return False
     shares = sorted(abs(x) for x in effective.values())
-    # Spellings go a little beyond the peak that they are of.
-    return abs(shares[-1] - 1.0) < 2.0 * COPY and all(x < 2.0 * COPY for x in shares[:-1])
+    # Weights as they may have been written lie a little beyond the peak that they were read from.
+    return abs(shares[-1] - 1.0) < 2.0 * COPY_DISTANCE and all(
+        x < 2.0 * COPY_DISTANCE for x in shares[:-1]
+    )
 
 
-def is_table(recipe: Recipe) -> bool:
+def has_weights_per_slice(recipe: Recipe) -> bool:
     """Return whether a recipe has weights by slice, which fit better by their number."""
     return any(
-        isinstance(each.weight, Mapping) and "slices" in each.weight for each in recipe.ingredients
+        isinstance(ingredient.weight, Mapping) and "slices" in ingredient.weight
+        for ingredient in recipe.ingredients
     )
 
 
@@ -251,7 +288,7 @@ def complexity(recipe: Recipe) -> tuple[int, int, int, float]:
     Settings that vary, the method's place in the list, digits of weights, and how far a lambda is
     from one.
     """
-    settings = [each.weight for each in recipe.ingredients]
+    settings = [ingredient.weight for ingredient in recipe.ingredients]
     settings += [value for value in recipe.parameters.values() if not isinstance(value, bool | str)]
     structured = sum(isinstance(value, Mapping) for value in settings) + len(recipe.fitted)
     plain = [value for value in settings if value is not None and not isinstance(value, Mapping)]

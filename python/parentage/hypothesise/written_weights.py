@@ -1,7 +1,8 @@
 """Weights as a person would have written them: decimals, fractions, ratios, knots over layers.
 
 What cells and least squares show of weights is known up to a tolerance; arithmetic that rounds
-more than once moves it as well. Spellings are tried by carrying them out: wrong ones cost time.
+more than once moves it as well. Each form that may have been written is tried by a replay on the
+sample, so wrong ones cost time.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
     from parentage.support import Floats
 
 NEGLIGIBLE = 1e-4
-"""Weights below this are those of parents that take no part."""
+"""Weight below which a parent takes no part."""
 
 RATIO = 24
-"""Largest sum of whole numbers that weights are tried as."""
+"""Largest sum of whole numbers in whose ratio weights may have been written."""
 
-MOVED = 4e-3
+BF16_WEIGHT_ERROR = 4e-3
 """How far a weight that was rounded to bf16 is from the one that was written, at most below one."""
 
 NOISE = 2e-4
@@ -34,19 +35,20 @@ NOISE = 2e-4
 a million elements."""
 
 CHOICES = 9
-"""Decimals tried for a weight."""
+"""Decimals tried for a weight, at most."""
 
 MOST_CHOICES = 20_000
-"""Combinations looked at."""
+"""Combinations of decimals of all weights, at most."""
 
 
-def spell(
+def written_forms(
     values: list[float], tolerance: list[float], free: float, *, own: bool
 ) -> Iterator[tuple[list[float], float]]:
     """Yield parents' weights and the base's: decimals, fractions, ratios, and as they are.
 
-    ``free`` is the base's weight beyond what makes the sum one, which counts where it is its
-    ``own``: then it is spelled as the parents' are, and else it is what is missing to one.
+    ``values`` and ``tolerance`` are those of the parents. ``free`` is the base's weight beyond what
+    makes the sum one. It counts where the base has a weight of its ``own``, which is then written
+    as the parents' are; else the base's weight is what is missing to one.
     """
     rest = 1.0 + (free if own else 0.0) - sum(values)
     if abs(rest) < NEGLIGIBLE:
@@ -55,20 +57,22 @@ def spell(
     limits = [*tolerance, max(tolerance, default=0.0)] if own else tolerance
 
     def near(candidate: list[float]) -> bool:
+        """Return whether weights are within the tolerance of those given."""
         return all(abs(a - b) <= t for a, b, t in zip(candidate, aims, limits, strict=True))
 
-    def spelled(chosen: list[float], missing: float) -> tuple[list[float], float]:
+    def parted(chosen: list[float], missing: float) -> tuple[list[float], float]:
+        """Return the parents' weights, and the base's: its own, or what is ``missing``."""
         return (chosen[:-1], chosen[-1]) if own else (chosen, missing)
 
     for digits in range(1, 7):
         chosen = [round(value, digits) for value in aims]
         if near(chosen):
-            yield spelled(chosen, round(1.0 - sum(chosen), digits))
+            yield parted(chosen, round(1.0 - sum(chosen), digits))
             break
     fractions = [Fraction(value).limit_denominator(99) for value in aims]
-    chosen = [float(each) for each in fractions]
+    chosen = [float(fraction) for fraction in fractions]
     if near(chosen):
-        yield spelled(chosen, 0.0 if sum(fractions) == 1 else 1.0 - sum(chosen))
+        yield parted(chosen, 0.0 if sum(fractions) == 1 else 1.0 - sum(chosen))
     if not own:
         whole = whole_ratio([*values, rest] if rest else values, max(tolerance, default=0.0))
         if whole is not None:
@@ -78,15 +82,17 @@ def spell(
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Weights that may have been written, and how far what they come to is from what was found."""
+    """Weights that may have been written for arithmetic that rounds them."""
 
     weights: tuple[float, ...]
     distance: float
+    """Largest distance of the effective weights they come to from those that were found."""
     digits: int
+    """Decimals that all of the weights have together."""
 
     @property
     def rank(self) -> tuple[float, int, float, tuple[float, ...]]:
-        """The order in which candidates are tried: what is within the noise by its length."""
+        """The order in which candidates are tried: by distance; within the noise, by digits."""
         return max(self.distance, NOISE), self.digits, self.distance, self.weights
 
 
@@ -113,7 +119,7 @@ def candidates(
     Returns
     -------
     list
-        Of weights that come to the same numbers, the shortest alone.
+        Of weights that come to the same effective weights, the shortest alone.
     """
     free = effective[:-1] if last_follows else effective
     most = CHOICES
@@ -124,7 +130,7 @@ def candidates(
     for value in free:
         near = {round(value, fewer) for fewer in range(1, digits)}
         near |= {round(round(value, digits) + k * step, digits) for k in range(-CHOICES, CHOICES)}
-        reach = MOVED * max(1.0, abs(value))
+        reach = BF16_WEIGHT_ERROR * max(1.0, abs(value))
         kept = [x for x in near if abs(x - value) <= reach and x != 0.0] or [value]
         choices.append(sorted(kept, key=lambda x: (abs(x - value), x))[:most])
     best: dict[tuple[float, ...], Candidate] = {}
@@ -132,11 +138,11 @@ def candidates(
         weights = (*chosen, round(1.0 - sum(chosen), 6)) if last_follows else chosen
         reached = tuple(comes_to(weights))
         distance = max(abs(a - b) for a, b in zip(reached, effective, strict=True))
-        found = Candidate(weights, distance, sum(map(_digits, weights)))
+        candidate = Candidate(weights, distance, sum(map(_digits, weights)))
         same = best.get(reached)
-        if same is None or (found.digits, found.weights) < (same.digits, same.weights):
-            best[reached] = found
-    return sorted(best.values(), key=lambda each: each.rank)
+        if same is None or (candidate.digits, candidate.weights) < (same.digits, same.weights):
+            best[reached] = candidate
+    return sorted(best.values(), key=lambda candidate: candidate.rank)
 
 
 def whole_ratio(values: Sequence[float], tolerance: float) -> tuple[float, ...] | None:
@@ -158,10 +164,10 @@ def _digits(value: float) -> int:
     return next((digits for digits in range(10) if abs(round(value, digits) - value) <= 1e-12), 10)
 
 
-def decimal(value: float, tolerance: float) -> float:
+def shortest_decimal(value: float, tolerance: float) -> float:
     """Return the shortest decimal within ``tolerance``, or the value.
 
-    >>> decimal(0.59999998, 1e-6), decimal(0.57142857, 1e-9)
+    >>> shortest_decimal(0.59999998, 1e-6), shortest_decimal(0.57142857, 1e-9)
     (0.6, 0.57142857)
     """
     for digits in range(1, 9):
@@ -170,12 +176,14 @@ def decimal(value: float, tolerance: float) -> float:
     return value
 
 
-def knots(
+def fit_gradient(
     values: Floats, t: list[float], held: NDArray[np.bool_], tolerance: Floats
 ) -> list[float]:
-    """Return the fewest values at equal steps of t whose interpolation is ``values``.
+    """Return the fewest knots, at equal steps from 0 to 1, that interpolate to ``values`` at ``t``.
 
-    >>> knots(np.array([0.1, 0.5, 0.9]), [0.0, 0.5, 1.0], np.ones(3, bool), np.full(3, 1e-9))
+    ``values`` and ``tolerance`` are (len(t),), as is ``held``, which says where there is a value.
+
+    >>> fit_gradient(np.array([0.1, 0.5, 0.9]), [0.0, 0.5, 1.0], np.ones(3, bool), np.full(3, 1e-9))
     [0.1, 0.9]
     """
     count = len(t)
@@ -183,7 +191,7 @@ def knots(
         design = design_of(np.array(t), number)
         solution = np.linalg.lstsq(design[held], values[held], rcond=None)[0]
         if np.all(np.abs(design @ solution - values)[held] <= tolerance[held]):
-            return [decimal(float(x), 1e-7) for x in solution]
+            return [shortest_decimal(float(x), 1e-7) for x in solution]
     return [float(x) for x in values]
 
 
@@ -199,7 +207,7 @@ def design_of(t: Floats, number: int) -> Floats:
     return design
 
 
-def regrade(values: list[float], number: int) -> list[float]:
+def resample_knots(values: list[float], number: int) -> list[float]:
     """Return ``number`` knots that interpolate as ``values`` do, where they can."""
     if len(values) == number:
         return values

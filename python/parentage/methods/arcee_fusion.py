@@ -19,11 +19,11 @@ ARITHMETICS = {
 }
 
 
-def replay(r: Replaying) -> Sequence[Value]:
+def replay(replaying: Replaying) -> Sequence[Value]:
     """Return the base and the parent, as alternatives."""
-    base = r.base()
-    (parent,) = r.parents()
-    delta = (parent - base).round(r.dtype)
+    base = replaying.base()
+    (parent,) = replaying.parents()
+    delta = (parent - base).round(replaying.dtype)
     return [base, base + delta]
 
 

@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from parentage.stream import Value
 
 
-def replay(r: Replaying) -> Sequence[Value]:
+def replay(replaying: Replaying) -> Sequence[Value]:
     """Return the sum of checkpoints with a weight each per slice, fitted."""
-    columns = r.parents()
-    weights = [r.scalar(np.nan_to_num(r.fitted(f"weight_{i}"))) for i in range(len(columns))]
+    columns = replaying.parents()
+    weights = [
+        replaying.scalar(np.nan_to_num(replaying.fitted(f"weight_{i}")))
+        for i in range(len(columns))
+    ]
     return [reduce(lambda a, b: a + b, [c * w for c, w in zip(columns, weights, strict=True)])]
 
 

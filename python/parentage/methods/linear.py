@@ -31,32 +31,32 @@ ARITHMETICS = {
 }
 
 
-def replay(r: Replaying) -> Sequence[Value]:
+def replay(replaying: Replaying) -> Sequence[Value]:
     """Return the weighted sum in the recipe's arithmetic."""
-    columns = r.parents()
-    weights = r.weights()
-    normalize = r.recipe.parameters.get("normalize", True)
-    match r.recipe.arithmetic:
+    columns = replaying.parents()
+    weights = replaying.weights()
+    normalize = replaying.recipe.parameters.get("normalize", True)
+    match replaying.recipe.arithmetic:
         case "float32-fma":
-            total = r.scalar(0.0)
+            total = replaying.scalar(0.0)
             for column, weight in zip(columns, weights, strict=True):
-                total = r.program.fma(column, r.scalar(weight), total)
-            return [divided(r, total, sum32(weights)) if normalize else total]
+                total = replaying.program.fma(column, replaying.scalar(weight), total)
+            return [divided(replaying, total, sum32(weights)) if normalize else total]
         case "float32":
-            total = summed(columns, [r.scalar(weight) for weight in weights])
-            return [divided(r, total, sum32(weights)) if normalize else total]
+            total = summed(columns, [replaying.scalar(weight) for weight in weights])
+            return [divided(replaying, total, sum32(weights)) if normalize else total]
         case "bfloat16":
             narrow = [to_bf16(weight) for weight in weights]
             products = [
-                (column * r.scalar(weight)).round("BF16")
+                (column * replaying.scalar(weight)).round("BF16")
                 for column, weight in zip(columns, narrow, strict=True)
             ]
             total = reduce(lambda a, b: a + b, products).round("BF16")
-            divisor = r.scalar(to_bf16(sum32(narrow)))
+            divisor = replaying.scalar(to_bf16(sum32(narrow)))
             return [(total / divisor).round("BF16") if normalize else total]
-    dtype = {"bfloat16-script": "BF16", "float16-script": "F16"}[r.recipe.arithmetic]
+    dtype = {"bfloat16-script": "BF16", "float16-script": "F16"}[replaying.recipe.arithmetic]
     terms = [
-        (column.round(dtype) * r.scalar(weight)).round(dtype)
+        (column.round(dtype) * replaying.scalar(weight)).round(dtype)
         for column, weight in zip(columns, weights, strict=True)
     ]
     return [reduce(lambda a, b: (a + b).round(dtype), terms)]
@@ -68,9 +68,9 @@ def summed(columns: Sequence[Value], weights: Sequence[Value]) -> Value:
     return reduce(lambda a, b: a + b, products)
 
 
-def divided(r: Replaying, total: Value, divisor: np.ndarray) -> Value:
+def divided(replaying: Replaying, total: Value, divisor: np.ndarray) -> Value:
     """Return a quotient; dividing by one, which most weights come to, changes nothing."""
-    return total if np.all(divisor == 1.0) else total / r.scalar(divisor)
+    return total if np.all(divisor == 1.0) else total / replaying.scalar(divisor)
 
 
 def sum32(weights: Sequence[np.ndarray]) -> np.ndarray:

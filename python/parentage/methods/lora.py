@@ -20,21 +20,21 @@ ARITHMETICS = {
 }
 
 
-def replay(r: Replaying) -> Sequence[Value]:
+def replay(replaying: Replaying) -> Sequence[Value]:
     """Return the checkpoint plus the product of the factors, where a slice has some."""
-    (origin,) = r.parents()
-    found = r.recipe.matrices
+    (origin,) = replaying.parents()
+    found = replaying.recipe.matrices
     matrices = [
         (np.asarray(found[each.name][0], np.float64), np.asarray(found[each.name][1], np.float64))
         if each.name in found
         else None
-        for each in r.slices
+        for each in replaying.slices
     ]
-    dtype = r.dtype
-    has = r.scalar(np.array([float(each is not None) for each in matrices]))
-    total = (origin + r.program.low_rank(matrices).round(dtype)).round(dtype)
+    dtype = replaying.dtype
+    has = replaying.scalar(np.array([float(each is not None) for each in matrices]))
+    total = (origin + replaying.program.low_rank(matrices).round(dtype)).round(dtype)
     # What has no matrix is a copy: -0 + 0 would be another zero.
-    return [r.program.select(has, total, origin)]
+    return [replaying.program.select(has, total, origin)]
 
 
 METHOD = Method(

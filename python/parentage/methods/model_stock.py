@@ -23,18 +23,20 @@ ARITHMETICS = {
 }
 
 
-def replay(r: Replaying) -> Sequence[Value]:
+def replay(replaying: Replaying) -> Sequence[Value]:
     """Return t mean + (1 - t) b with t fitted by slice, or by row."""
-    dtype = r.dtype
-    columns = r.parents()
+    dtype = replaying.dtype
+    columns = replaying.parents()
     total = reduce(lambda a, b: (a + b).round(dtype), columns)
-    mean = (total / r.scalar(float(len(columns)))).round(dtype)
-    base = r.base()
-    if r.recipe.parameters.get("filter_wise"):
-        t = r.program.low_rank([r.recipe.matrices.get(each.name) for each in r.slices]).round(dtype)
+    mean = (total / replaying.scalar(float(len(columns)))).round(dtype)
+    base = replaying.base()
+    if replaying.recipe.parameters.get("filter_wise"):
+        t = replaying.program.low_rank(
+            [replaying.recipe.matrices.get(each.name) for each in replaying.slices]
+        ).round(dtype)
     else:
-        t = r.scalar(np.nan_to_num(r.fitted("t"))).round(dtype)
-    rest = (r.scalar(1.0) - t).round(dtype)
+        t = replaying.scalar(np.nan_to_num(replaying.fitted("t"))).round(dtype)
+    rest = (replaying.scalar(1.0) - t).round(dtype)
     return [((mean * t).round(dtype) + (base * rest).round(dtype)).round(dtype)]
 
 

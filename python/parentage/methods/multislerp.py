@@ -25,27 +25,29 @@ ARITHMETICS = {
 }
 
 
-def replay(r: Replaying) -> Sequence[Value]:
+def replay(replaying: Replaying) -> Sequence[Value]:
     """Return the interpolation with its norms and inner products fitted by slice."""
-    columns = r.parents()
-    base = None if r.recipe.base is None else r.base()
-    dtype = r.dtype
+    columns = replaying.parents()
+    base = None if replaying.recipe.base is None else replaying.base()
+    dtype = replaying.dtype
     if base is not None:
         columns = [(column - base).round(dtype) for column in columns]
 
     def number(name: str) -> Value:
-        return r.scalar(np.nan_to_num(r.fitted(name), nan=1.0))
+        return replaying.scalar(np.nan_to_num(replaying.fitted(name), nan=1.0))
 
     def sum_of(values: Sequence[Value]) -> Value:
         products = [(v * w).round(dtype) for v, w in zip(values, weights, strict=True)]
         return reduce(lambda a, b: a + b, products).round(dtype)
 
-    shares = [weight.astype(np.float32) for weight in r.weights()]
+    shares = [weight.astype(np.float32) for weight in replaying.weights()]
     if dtype is not None:
         shares = [to_bf16(share).astype(np.float32) for share in shares]
     total = reduce(lambda a, b: a + b, shares)
     total = to_bf16(total).astype(np.float32) if dtype is not None else total
-    weights = [r.scalar((share / total).astype(np.float64)).round(dtype) for share in shares]
+    weights = [
+        replaying.scalar((share / total).astype(np.float64)).round(dtype) for share in shares
+    ]
     units = [(column / number(f"norm_{i}")).round(dtype) for i, column in enumerate(columns)]
     mean = (sum_of(units) / number("mean")).round(dtype)
     tangents = [

@@ -25,16 +25,18 @@ LEAST_DISTANCE = 1e-6
 """What the distance is at least."""
 
 
-def replay(r: Replaying) -> Sequence[Value]:
+def replay(replaying: Replaying) -> Sequence[Value]:
     """Return the weighted mean of base and parent."""
-    dtype = r.dtype
-    base, (parent,) = r.base(), r.parents()
-    one = r.scalar(1.0)
+    dtype = replaying.dtype
+    base, (parent,) = replaying.base(), replaying.parents()
+    one = replaying.scalar(1.0)
     least = float(to_bf16(np.array([LEAST_DISTANCE]))[0]) if dtype else LEAST_DISTANCE
-    distance = r.program.maximum(abs((base - parent).round(dtype)), r.scalar(least))
-    t = r.scalar(r.parameter("t"))
+    distance = replaying.program.maximum(abs((base - parent).round(dtype)), replaying.scalar(least))
+    t = replaying.scalar(replaying.parameter("t"))
     weight = ((one / distance).round(dtype) * t).round(dtype)
-    weight = r.program.minimum(r.program.maximum(weight, r.scalar(0.0)), one)
+    weight = replaying.program.minimum(
+        replaying.program.maximum(weight, replaying.scalar(0.0)), one
+    )
     rest = ((one - weight).round(dtype) * base).round(dtype)
     return [((weight * parent).round(dtype) + rest).round(dtype)]
 

@@ -18,18 +18,18 @@ ARITHMETICS = {
 }
 
 
-def replay(r: Replaying) -> Sequence[Value]:
+def replay(replaying: Replaying) -> Sequence[Value]:
     """Return the outer blend of the inner one, rounded to the output dtype, and the third."""
-    one, two, three = r.parents()
-    first, second, third = (r.scalar(weight) for weight in r.weights())
-    outer = r.scalar(r.parameter("outer"))
+    one, two, three = replaying.parents()
+    first, second, third = (replaying.scalar(weight) for weight in replaying.weights())
+    outer = replaying.scalar(replaying.parameter("outer"))
 
     def blend(x: Value, a: Value, y: Value, b: Value) -> Value:
-        if r.recipe.arithmetic == "float32-fma":
-            return r.program.fma(y, b, r.program.fma(x, a, r.scalar(0.0)))
+        if replaying.recipe.arithmetic == "float32-fma":
+            return replaying.program.fma(y, b, replaying.program.fma(x, a, replaying.scalar(0.0)))
         return x * a + y * b
 
-    inner = blend(one, first, two, second).round(r.recipe.out_dtype)
+    inner = blend(one, first, two, second).round(replaying.recipe.out_dtype)
     return [blend(inner, outer, three, third)]
 
 

@@ -32,27 +32,31 @@ FAMILIES = ("rows", "columns")
 ``nuslerp_flatten: false``, without and with ``nuslerp_row_wise``."""
 
 
-def replay(r: Replaying) -> Sequence[Value]:
+def replay(replaying: Replaying) -> Sequence[Value]:
     """Return (sin((1 - t) theta) x + sin(t theta) y) / sin theta.
 
     The three sines are fitted by slice, or follow from angles by row.
     """
-    one, two = r.parents()
-    base = None if r.recipe.base is None else r.base()
-    dtype = r.dtype
+    one, two = replaying.parents()
+    base = None if replaying.recipe.base is None else replaying.base()
+    dtype = replaying.dtype
     if base is not None:
         one, two = (one - base).round(dtype), (two - base).round(dtype)
-    vectors = r.recipe.parameters.get("vectors")
+    vectors = replaying.recipe.parameters.get("vectors")
     if vectors is not None:
-        t = _share(r.recipe)
-        angles = [r.recipe.matrices.get(each.name) for each in r.slices]
+        t = _share(replaying.recipe)
+        angles = [replaying.recipe.matrices.get(each.name) for each in replaying.slices]
         first, second, sine = (
-            r.program.low_rank([_of_angle(angle, number, t) for angle in angles]).round(dtype)
+            replaying.program.low_rank([_of_angle(angle, number, t) for angle in angles]).round(
+                dtype
+            )
             for number in range(3)
         )
     else:
-        first, second = (r.scalar(np.nan_to_num(r.fitted(name))) for name in ("first", "second"))
-        sine = r.scalar(np.nan_to_num(r.fitted("sine"), nan=1.0))
+        first, second = (
+            replaying.scalar(np.nan_to_num(replaying.fitted(name))) for name in ("first", "second")
+        )
+        sine = replaying.scalar(np.nan_to_num(replaying.fitted("sine"), nan=1.0))
     total = ((first * one).round(dtype) + (second * two).round(dtype)).round(dtype)
     result = (total / sine).round(dtype)
     return [result if base is None else (base + result).round(dtype)]

@@ -20,17 +20,19 @@ if TYPE_CHECKING:
     from parentage.stream import Value
 
 
-def replay(r: Replaying) -> Sequence[Value]:
+def replay(replaying: Replaying) -> Sequence[Value]:
     """Return the slice of the checkpoint that the recipe names, times its scale."""
-    names = list(dict.fromkeys(r.recipe.sources.values()))
-    value = r.column(names[0])
+    names = list(dict.fromkeys(replaying.recipe.sources.values()))
+    value = replaying.column(names[0])
     for name in names[1:]:
-        here = [float(r.recipe.sources.get(each.name) == name) for each in r.slices]
-        value = r.program.select(r.scalar(np.array(here)), r.column(name), value)
-    if "scale" not in r.recipe.parameters:
+        here = [float(replaying.recipe.sources.get(each.name) == name) for each in replaying.slices]
+        value = replaying.program.select(
+            replaying.scalar(np.array(here)), replaying.column(name), value
+        )
+    if "scale" not in replaying.recipe.parameters:
         return [value]
-    scale = r.scalar(r.parameter("scale"))
-    return [r.program.select(scale - r.scalar(1.0), value * scale, value)]
+    scale = replaying.scalar(replaying.parameter("scale"))
+    return [replaying.program.select(scale - replaying.scalar(1.0), value * scale, value)]
 
 
 def objection(recipe: Recipe) -> str | None:

@@ -25,24 +25,24 @@ EPSILON = 1e-5
 """Displacements up to this are none."""
 
 
-def contributions(r: Replaying) -> tuple[Value, list[Value], list[Value], Value]:
+def contributions(replaying: Replaying) -> tuple[Value, list[Value], list[Value], Value]:
     """Return the base, displacements that count, the same over their number, and that number."""
-    base = r.base()
-    dtype = r.dtype
-    zero, one = r.scalar(0.0), r.scalar(1.0)
-    least = r.parameter("epsilon", EPSILON)
-    epsilon = r.scalar(to_bf16(least) if dtype else least)
-    deltas = [(parent - base).round(dtype) for parent in r.parents()]
+    base = replaying.base()
+    dtype = replaying.dtype
+    zero, one = replaying.scalar(0.0), replaying.scalar(1.0)
+    least = replaying.parameter("epsilon", EPSILON)
+    epsilon = replaying.scalar(to_bf16(least) if dtype else least)
+    deltas = [(parent - base).round(dtype) for parent in replaying.parents()]
     count = sum_in_order([abs(delta) > epsilon for delta in deltas])
-    held = [r.program.select(abs(delta) > epsilon, delta, zero) for delta in deltas]
-    number = r.program.maximum(count, one)
+    held = [replaying.program.select(abs(delta) > epsilon, delta, zero) for delta in deltas]
+    number = replaying.program.maximum(count, one)
     return base, held, [(each / number).round(dtype) for each in held], count
 
 
-def replay(r: Replaying) -> Sequence[Value]:
+def replay(replaying: Replaying) -> Sequence[Value]:
     """Return the base plus the mean of the displacements that count."""
-    base, _, parts, _ = contributions(r)
-    return [(base + sum_in_order(parts).round(r.dtype)).round(r.dtype)]
+    base, _, parts, _ = contributions(replaying)
+    return [(base + sum_in_order(parts).round(replaying.dtype)).round(replaying.dtype)]
 
 
 def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:

@@ -23,14 +23,14 @@ STRENGTH, CAP = 0.1, 0.2
 """mergekit's defaults of r and alpha."""
 
 
-def replay(r: Replaying) -> Sequence[Value]:
+def replay(replaying: Replaying) -> Sequence[Value]:
     """Return the base plus shared displacements' mean, or the scaled displacement of one parent."""
-    base, held, parts, count = contributions(r)
-    one = r.scalar(1.0)
+    base, held, parts, count = contributions(replaying)
+    one = replaying.scalar(1.0)
     terms = []
-    for each, delta, part in zip(r.recipe.ingredients, held, parts, strict=True):
-        factor = r.scalar(r.fitted(f"factor:{each.name}", 1.0 + STRENGTH * CAP))
-        terms.append(r.program.select(count > one, part, delta * factor))
+    for each, delta, part in zip(replaying.recipe.ingredients, held, parts, strict=True):
+        factor = replaying.scalar(replaying.fitted(f"factor:{each.name}", 1.0 + STRENGTH * CAP))
+        terms.append(replaying.program.select(count > one, part, delta * factor))
     return [base + sum_in_order(terms)]
 
 

@@ -43,6 +43,9 @@ _Float = Annotated[float, Meta(ge=-_LARGEST, le=_LARGEST)]
 _Whole = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 # NaN fulfils no bound, and so these are finite.
 Number = _Whole | _Float
+_Entry = _Whole | float
+# Whole numbers are never read as float: of those too large, msgspec before 0.22 raises what is no
+# error of validation.
 
 NUMBER = f"a number that is finite in float32, or an object of one of {', '.join(SETTING_KEYS)}"
 
@@ -80,7 +83,7 @@ class Parent(Struct, forbid_unknown_fields=True):
     weight: Annotated[Number | Varying | None, Meta(description=f"{NUMBER}, or null")] = None
     uncertainty: Annotated[Number | None, Meta(description="a finite number, or null")] = None
     density: Annotated[
-        Annotated[float, Meta(ge=0.0, le=1.0)] | None,
+        Annotated[int, Meta(ge=0, le=1)] | Annotated[float, Meta(ge=0.0, le=1.0)] | None,
         Meta(description="a number from 0 to 1, or null"),
     ] = None
     effective_weight: Any = None
@@ -105,7 +108,7 @@ class Document(Struct, forbid_unknown_fields=True):
         Meta(description="an object of objects of finite numbers by slice"),
     ] = {}
     matrices: Annotated[
-        dict[str, tuple[list[list[float]], list[list[float]]]],
+        dict[str, tuple[list[list[_Entry]], list[list[_Entry]]]],
         Meta(description="an object by slice of a pair of matrices, each a list of rows"),
     ] = {}
     sources: Annotated[

@@ -27,35 +27,35 @@ LEAST_DIVISOR = 1e-6
 """What the sum of weights is at least."""
 
 
-def replay(r: Replaying) -> Sequence[Value]:
+def replay(replaying: Replaying) -> Sequence[Value]:
     """Return the mean where the variance is above its threshold, else the base; free at it."""
-    base = r.base()
-    dtype = r.dtype
-    names = [each.name for each in r.recipe.ingredients]
-    deltas = [(parent - base).round(dtype) for parent in r.parents()]
-    zero = r.scalar(0.0)
+    base = replaying.base()
+    dtype = replaying.dtype
+    names = [each.name for each in replaying.recipe.ingredients]
+    deltas = [(parent - base).round(dtype) for parent in replaying.parents()]
+    zero = replaying.scalar(0.0)
     is_positive = sum_in_order(deltas) >= zero
     weights = []
     for name, delta in zip(names, deltas, strict=True):
-        weight = r.scalar(r.fitted(f"weight:{name}", 1.0 / len(names)))
-        over = r.program.select(delta > zero, weight, zero)
-        under = r.program.select(zero > delta, weight, zero)
-        weights.append(r.program.select(is_positive, over, under))
+        weight = replaying.scalar(replaying.fitted(f"weight:{name}", 1.0 / len(names)))
+        over = replaying.program.select(delta > zero, weight, zero)
+        under = replaying.program.select(zero > delta, weight, zero)
+        weights.append(replaying.program.select(is_positive, over, under))
     products = [(d * w).round(dtype) for d, w in zip(deltas, weights, strict=True)]
     least = float(to_bf16(np.array([LEAST_DIVISOR]))[0]) if dtype else LEAST_DIVISOR
-    divisor = r.program.maximum(sum_in_order(weights).round(dtype), r.scalar(least))
+    divisor = replaying.program.maximum(sum_in_order(weights).round(dtype), replaying.scalar(least))
     change = (sum_in_order(products).round(dtype) / divisor).round(dtype)
     merged = (base + change).round(dtype)
-    if "low:variance" not in r.recipe.fitted:
+    if "low:variance" not in replaying.recipe.fitted:
         return [merged]
-    count = r.scalar(float(len(deltas)))
+    count = replaying.scalar(float(len(deltas)))
     mean = sum_in_order(deltas) / count
     variance = (sum_in_order([(d - mean) * (d - mean) for d in deltas]) / count).round(dtype)
-    low = r.scalar(r.fitted("low:variance", 0.0))
-    high = r.scalar(r.fitted("high:variance", LARGEST))
+    low = replaying.scalar(replaying.fitted("low:variance", 0.0))
+    high = replaying.scalar(replaying.fitted("high:variance", LARGEST))
     return [
-        r.program.select(variance > high, merged, base),
-        r.program.select(variance >= low, merged, base),
+        replaying.program.select(variance > high, merged, base),
+        replaying.program.select(variance >= low, merged, base),
     ]
 
 

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from parentage.support import Floats
 
 
-def replay(r: Replaying) -> Sequence[Value]:
+def replay(replaying: Replaying) -> Sequence[Value]:
     """Return a p_1 + b p_2, each product and the sum rounded; a and b are fitted by slice."""
-    one, two = r.parents()
-    t = r.parameter("t")
+    one, two = replaying.parents()
+    t = replaying.parameter("t")
     rest = (np.float32(1.0) - t.astype(np.float32)).astype(np.float64)
-    a = _known(r.fitted("first"), rest)
-    b = _known(r.fitted("second"), t)
-    return [one * r.scalar(a) + two * r.scalar(b)]
+    a = _known(replaying.fitted("first"), rest)
+    b = _known(replaying.fitted("second"), t)
+    return [one * replaying.scalar(a) + two * replaying.scalar(b)]
 
 
 def _known(values: Floats, default: Floats) -> Floats:

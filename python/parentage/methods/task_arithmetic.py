@@ -29,29 +29,31 @@ ARITHMETICS = {
 }
 
 
-def replay(r: Replaying) -> Sequence[Value]:
+def replay(replaying: Replaying) -> Sequence[Value]:
     """Return the base and what is added to it."""
-    base = r.base()
-    arithmetic, dtype = r.recipe.arithmetic, r.dtype
-    weights = r.weights()
+    base = replaying.base()
+    arithmetic, dtype = replaying.recipe.arithmetic, replaying.dtype
+    weights = replaying.weights()
     if arithmetic == "bfloat16":
         weights = [to_bf16(weight) for weight in weights]
-    columns = r.parents()
+    columns = replaying.parents()
     deltas = [(column - base).round(dtype) for column in columns]
     if arithmetic == "float32-fma":
-        return [r.program.fma(deltas[0], r.scalar(weights[0]), base)]
+        return [replaying.program.fma(deltas[0], replaying.scalar(weights[0]), base)]
     if arithmetic == "float32-fma-far":
-        return [r.program.fma(deltas[0], r.scalar(weights[0] - 1.0), columns[0])]
+        return [replaying.program.fma(deltas[0], replaying.scalar(weights[0] - 1.0), columns[0])]
     terms = [
-        (delta * r.scalar(weight)).round(dtype)
+        (delta * replaying.scalar(weight)).round(dtype)
         for delta, weight in zip(deltas, weights, strict=True)
     ]
     total = reduce(lambda a, b: a + b, terms).round(dtype)
-    if r.recipe.parameters.get("normalize"):
+    if replaying.recipe.parameters.get("normalize"):
         divisor = sum32(weights)
-        total = (total / r.scalar(np.where(np.abs(divisor) < 1e-8, 1.0, divisor))).round(dtype)
-    if "lambda" in r.recipe.parameters:
-        total = (total * r.scalar(r.parameter("lambda"))).round(dtype)
+        total = (total / replaying.scalar(np.where(np.abs(divisor) < 1e-8, 1.0, divisor))).round(
+            dtype
+        )
+    if "lambda" in replaying.recipe.parameters:
+        total = (total * replaying.scalar(replaying.parameter("lambda"))).round(dtype)
     return [(base + total).round(dtype)]
 
 

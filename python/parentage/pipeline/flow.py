@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from parentage import _core
 from parentage.align import pair
 from parentage.checkpoint import open_all
-from parentage.evidence import Journal, identity, report
-from parentage.hypothesise import Findings, hypothesise, worth_streaming
-from parentage.pipeline.sequential import SampleRequest, TraceInputs, trace_sample, with_preview
+from parentage.evidence import Journal, conclude, identity
+from parentage.hypothesise import SampleEstimates, hypothesise, select_for_full_pass
+from parentage.pipeline.sequential import SampleRequest, trace_sample, with_preview
 from parentage.replay import compile_recipe
 from parentage.statistics import full_pass
-from parentage.stream import Options, begin, choose_io
+from parentage.stream import SILENT, Options, Progress, choose_io
+from parentage.verdict import TraceInputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from parentage.checkpoint import Checkpoint, Inputs
     from parentage.evidence import Trace
-    from parentage.stream import Watcher
+    from parentage.support import Portion
 
     Path = str | PathLike[str]
 
@@ -38,13 +39,13 @@ def trace(
     io: str = "auto",
     level: str | None = None,
     recipes: bool = True,
-    sample: int | str | None = None,
+    sample: int | str | Portion | None = None,
     seed: int = 0,
     until_sure: bool = False,
     digest: str | None = None,
     output: Path | None = None,
     resume: bool = False,
-    watcher: Watcher | None = None,
+    progress: Progress = SILENT,
     note: Callable[[str], None] | None = None,
 ) -> Trace:
     """Say what ``child`` is made of.
@@ -67,7 +68,7 @@ def trace(
     io
         ``"mmap"``, ``"direct"`` to read past the page cache, ``"pread"`` for network disks; by
         default, ``"direct"`` for checkpoints that do not fit in the memory that is free, and
-        ``"mmap"`` for others (:func:`parentage.stream.settle`).
+        ``"mmap"`` for others (:func:`parentage.stream.choose_io`).
     level
         The instruction set; by default the fastest of this CPU.
     recipes
@@ -81,22 +82,22 @@ def trace(
         Of the places that are read of a sample. The same seed reads the same.
     until_sure
         Read a sample, and double it until more would not change the verdict
-        (:mod:`parentage.sure`), up to ``sample`` or everything.
+        (:mod:`parentage.pipeline.sequential`), up to ``sample`` or everything.
     digest
         ``"sha256"`` to compute that of every file in the same pass, as hubs publish them; it ties
         the verdict to the published bytes. Not of a sample.
     output
-        A folder that the evidence is written to, as by :meth:`Trace.save`. While the trace runs,
-        what it has finished is kept there, and stays if it is interrupted.
+        A folder that the evidence is written to, as by :meth:`parentage.Trace.save`. While the
+        trace runs, what it has finished is kept there, and stays if it is interrupted.
     resume
         Go on with what an interrupted trace of the same checkpoints has left in ``output``. The
         evidence is the same, byte for byte. Without it, what is kept there is an error: it is
         never overwritten.
-    watcher
-        Told of the bytes to read and of those read so far, and may raise to stop. If it has a
-        method ``look(verdict, sampled)``, it is told of verdicts that rest on a sample before more
-        is read: with neither ``sample`` nor ``until_sure`` of one, while everything is read. If it
-        has a method ``stage(text)``, it is told what begins where no bytes are counted.
+    progress
+        Told of the bytes to read and of those read so far, and may raise to stop: an object of a
+        class derived from :class:`parentage.Progress`. If that overrides ``look``, it is told of
+        verdicts that rest on a sample before more is read: with neither ``sample`` nor
+        ``until_sure`` of one, while everything is read.
     note
         Told in a sentence what became of ``resume``, and what is kept.
 
@@ -124,7 +125,7 @@ def trace(
     >>> found.verdict.kind
     'merge'
     """
-    request = SampleRequest.check(sample, seed, until_sure=until_sure)
+    request = SampleRequest.parse(sample, seed, until_sure=until_sure)
     inputs = open_all(child, base, parents, controls)
     checkpoints = (*inputs.others, inputs.child)
     if digest not in (None, "sha256"):
@@ -151,7 +152,7 @@ def trace(
         else Journal(output, identity(inputs), resume=resume, note=note)
     )
     with kept as journal:
-        found = _trace(inputs, options, watcher, journal, request, recipes=recipes)
+        found = _trace(inputs, options, progress, journal, request, recipes=recipes)
         if output is not None:
             found.save(output)
         if journal is not None:
@@ -162,38 +163,40 @@ def trace(
 def _trace(
     inputs: Inputs,
     options: Options,
-    watcher: Watcher | None,
+    progress: Progress,
     journal: Journal | None,
     request: SampleRequest | None,
     *,
     recipes: bool,
 ) -> Trace:
-    begin(watcher, "pairing tensors")
+    """Go through the stages, a line each."""
+    progress.stage("pairing tensors")
     alignment = pair(inputs, options)
+    case = TraceInputs(inputs, alignment, options)
     if recipes:
-        begin(watcher, "looking for the recipe in a sample")
-    names = tuple(each.name for each in inputs.others)
-    findings = Findings(alignment, names, len(inputs.parents), options) if recipes else None
-    hypotheses = hypothesise(findings) if findings is not None else []
-    chosen = worth_streaming(hypotheses, is_whole=findings is not None and findings.sample.is_whole)
+        progress.stage("looking for the recipe in a sample")
+        case = with_hypotheses(case)
+    if request is not None and (trace := trace_sample(case, request, progress)) is not None:
+        return trace
+    with with_preview(case, progress) if request is None else nullcontext(progress) as watched:
+        statistics = full_pass(alignment, inputs.columns, options, watched, case.replays, journal)
+    progress.stage("making tables")
+    trace = conclude(case, statistics)
+    return replace(trace, digests=digests_of(inputs, options))
+
+
+def with_hypotheses(case: TraceInputs) -> TraceInputs:
+    """Return the case with recipes that its search sample suggests."""
+    estimates = SampleEstimates(case.alignment, case.inputs.columns, case.options)
+    found = hypothesise(estimates)
+    chosen = select_for_full_pass(found, is_whole=estimates.sample.is_whole)
     replays = [
-        compile_recipe(each.recipe, findings.columns, alignment.slices)
+        compile_recipe(each.recipe, estimates.columns.indices, case.alignment.slices)
         for each in chosen
-        if findings
     ]
-    if findings is not None:
-        # A full pass, or a larger sample, takes memory of its own.
-        findings.sample.forget()
-    case = TraceInputs(inputs, alignment, options, findings, chosen, replays)
-    if request is not None and (found := trace_sample(case, request, watcher)) is not None:
-        return found
-    with with_preview(case, watcher) if request is None else nullcontext(watcher) as watched:
-        statistics = full_pass(alignment, len(inputs.parents), options, watched, replays, journal)
-    begin(watcher, "making tables")
-    found = report(inputs, alignment, statistics, options, findings, chosen)
-    if options.digests is None:
-        return found
-    return replace(found, digests=digests_of(inputs, options))
+    # A full pass, or a larger sample, takes memory of its own.
+    estimates.sample.forget()
+    return replace(case, estimates=estimates, hypotheses=chosen, replays=replays)
 
 
 def digests_of(inputs: Inputs, options: Options) -> dict[str, tuple[str, ...]]:

@@ -26,40 +26,35 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage import _core
-from parentage.evidence import report
-from parentage.sample import GROUPS, LONGEST, SHORT, Collected, Runs, Sampled, Sampling, least
-from parentage.stream import begin, tell
-from parentage.support import portion
+from parentage.evidence import conclude
+from parentage.sample import GROUPS, LONGEST, SHORT, Runs, Sampled, SampledSums, Sampling, least
+from parentage.stream import SILENT, Preview, Progress
+from parentage.support import Portion
 from parentage.verdict import judge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from concurrent.futures import Future
     from typing import Any
 
-    from parentage.align import Alignment
-    from parentage.checkpoint import Inputs
     from parentage.evidence import Trace
-    from parentage.hypothesise import Findings, Hypothesis
     from parentage.recipe import Recipe
-    from parentage.sample import Sample
-    from parentage.statistics import Statistics
-    from parentage.stream import Options, Program, Value, Watcher
-    from parentage.verdict import Verdict
+    from parentage.sample import SearchSample
+    from parentage.verdict import TraceInputs, Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class SampleRequest:
-    """What a user asks for."""
+    """What a user asks for: how much is read at most, at which places, and until when."""
 
-    sample: int | str | None = None
-    """The most that is read, as given; ``None`` for everything."""
+    portion: Portion | None = None
+    """The most that is read; ``None`` for everything."""
     seed: int = 0
     until_sure: bool = False
 
     @classmethod
-    def check(
-        cls, sample: int | str | None, seed: int, *, until_sure: bool
+    def parse(
+        cls, sample: int | str | Portion | None, seed: int, *, until_sure: bool
     ) -> SampleRequest | None:
         """Return what is asked for, ``None`` if that is a full pass.
 
@@ -68,18 +63,17 @@ class SampleRequest:
         ValueError
             If ``sample`` is no portion of anything, or ``seed`` is out of its range.
         """
-        if sample is not None:
-            portion(sample)
         if not 0 <= seed < 1 << 64:
             raise ValueError(f"a seed is a number from 0 to 2^64 - 1, not {seed}")
-        return cls(sample, seed, until_sure) if sample is not None or until_sure else None
+        if sample is None and not until_sure:
+            return None
+        return cls(None if sample is None else Portion.parse(sample), seed, until_sure)
 
     def most(self, total: int) -> int | None:
         """Return the most bytes to read of ``total``; ``None`` if that is everything."""
-        if self.sample is None:
+        if self.portion is None:
             return None
-        asked = portion(self.sample)
-        most = asked if isinstance(asked, int) else int(asked * total)
+        most = self.portion.bytes_of(total)
         return most if most < total else None
 
     def steps(self, total: int, smallest: int) -> list[int]:
@@ -98,52 +92,25 @@ class SampleRequest:
         return steps if most is not None else [each for each in steps if each <= MOST * total]
 
 
-@dataclass(frozen=True, slots=True)
-class TraceInputs:
-    """What is judged: everything but the statistics."""
-
-    inputs: Inputs
-    alignment: Alignment
-    options: Options
-    findings: Findings | None
-    hypotheses: Sequence[Hypothesis]
-    replays: Sequence[tuple[Program, Sequence[Value]]]
-
-    def collected(self, groups: int = 0) -> Collected:
-        """Return sums over no runs yet, ``groups`` of which can be left out."""
-        parents = len(self.inputs.parents)
-        return Collected(self.alignment, parents, self.options, self.replays, groups)
-
-    def judge(self, statistics: Statistics, sampled: Sampled) -> tuple[Verdict, Recipe | None]:
-        """Return the verdict on statistics of a sample, and the recipe."""
-        return judge(
-            self.inputs,
-            self.alignment,
-            statistics,
-            self.options,
-            self.findings,
-            self.hypotheses,
-            sampled,
-        )
+def collected_sums(case: TraceInputs, groups: int = 0) -> SampledSums:
+    """Return sums over no runs yet, ``groups`` of which can be left out."""
+    columns = case.inputs.columns
+    return SampledSums(case.alignment, columns, case.options, case.replays, groups)
 
 
 @contextmanager
-def with_preview(case: TraceInputs, watcher: Watcher | None) -> Iterator[Watcher | None]:
-    """Give a watcher for a pass that ``watcher`` is told by of the verdict on a sample, too.
+def with_preview(case: TraceInputs, progress: Progress) -> Iterator[Progress]:
+    """Give a progress that passes on to ``progress``, and tells it of a verdict on a sample, too.
 
     It is that of the sample that recipes were looked for in, is found while the pass goes on, and
     is told between two updates. Not if that sample is everything, or if nobody listens.
     """
-    if (
-        watcher is None
-        or case.findings is None
-        or not hasattr(watcher, "look")
-        or case.findings.sample.is_whole
-    ):
-        yield watcher
+    is_wanted = type(progress).look is not Progress.look
+    if not is_wanted or case.estimates is None or case.estimates.sample.is_whole:
+        yield progress
         return
     with ThreadPoolExecutor(1, "parentage-look") as pool:
-        passing_on = _Looking(watcher, pool.submit(_first_look, case, case.findings.sample))
+        passing_on = _Looking(progress, pool.submit(_first_look, case, case.estimates.sample))
         yield passing_on
         passing_on.tell()
 
@@ -156,7 +123,7 @@ def _conclusion(verdict: Verdict, recipe: Recipe | None) -> tuple[str, object, o
 
 def _is_stable(
     case: TraceInputs,
-    collected: Collected,
+    collected: SampledSums,
     sampled: Sampled,
     verdict: Verdict,
     said: tuple[str, object, object],
@@ -166,7 +133,7 @@ def _is_stable(
     if verdict.kind == "undetermined" or (isinstance(unseen, float) and unseen > UNSEEN):
         return False
     return all(
-        _conclusion(*case.judge(collected.statistics(without=group), sampled)) == said
+        _conclusion(*judge(case, collected.statistics(without=group), sampled)) == said
         for group in range(GROUPS)
     )
 
@@ -182,7 +149,7 @@ UNSEEN = 0.01
 
 
 def trace_sample(
-    case: TraceInputs, request: SampleRequest, watcher: Watcher | None = None
+    case: TraceInputs, request: SampleRequest, progress: Progress = SILENT
 ) -> Trace | None:
     """Return what a sample says; ``None`` if everything has to be read."""
     plan = case.alignment.plan
@@ -193,25 +160,25 @@ def trace_sample(
     # Many short runs settle more than a few long ones, and while a sample is small cost no more.
     longest = SHORT if request.until_sure else LONGEST
     sampling = Sampling(case.alignment, steps[0], request.seed, longest)
-    collected = case.collected(GROUPS if request.until_sure else 0)
+    collected = collected_sums(case, GROUPS if request.until_sure else 0)
     before: Any = None
     for step in range(len(steps)):
         if step > 0:
             sampling.grow()
         if sampling.is_whole:
             return None
-        collected.add(sampling.fresh, watcher)
+        collected.add(sampling.fresh, progress)
         statistics = collected.statistics()
         found = replace(
             _sampled(collected, sampling.length),
             unseen=sampling.unseen,
-            asked=request.sample,
+            asked=None if request.portion is None else request.portion.asked,
             seed=request.seed,
             rounds=step + 1,
         )
         if request.until_sure:
-            verdict, recipe = case.judge(statistics, found)
-            tell(watcher, verdict, found)
+            verdict, recipe = judge(case, statistics, found)
+            progress.look(preview(verdict, found))
             now = _conclusion(verdict, recipe)
             sure = now == before and _is_stable(case, collected, found, verdict, now)
             found, before = replace(found, sure=sure), now
@@ -219,61 +186,60 @@ def trace_sample(
             break
     if request.until_sure and not found.sure and request.most(total) is None:
         return None
-    begin(watcher, "making tables")
+    progress.stage("making tables")
     # The sums of a large model are as large as what is made of them.
     del collected, sampling
-    return report(
-        case.inputs,
-        case.alignment,
-        statistics,
-        case.options,
-        case.findings,
-        case.hypotheses,
-        found,
+    return conclude(case, statistics, found)
+
+
+def preview(verdict: Verdict, sampled: Sampled) -> Preview:
+    """Return what is told of a verdict on a sample before more is read."""
+    return Preview(
+        verdict.kind, verdict.level, verdict.rule, verdict.text, sampled.share, sampled.rounds
     )
 
 
-class _Looking:
-    """Passes on to a watcher, and tells it of a verdict as soon as there is one."""
+class _Looking(Progress):
+    """Passes on, and tells of a verdict as soon as there is one."""
 
-    def __init__(self, watcher: Watcher, found: Future[tuple[Verdict, Sampled] | None]) -> None:
-        self._watcher = watcher
+    def __init__(self, progress: Progress, found: Future[tuple[Verdict, Sampled] | None]) -> None:
+        self._progress = progress
         self._found: Future[tuple[Verdict, Sampled] | None] | None = found
 
     def start(self, total: int) -> None:
-        self._watcher.start(total)
+        self._progress.start(total)
 
     def update(self, done: int) -> None:
         if self._found is not None and self._found.done():
             self.tell()
-        self._watcher.update(done)
+        self._progress.update(done)
 
     def tell(self) -> None:
         """Tell of the verdict, once."""
         found, self._found = self._found, None
         look = None if found is None else found.result()
         if look is not None:
-            tell(self._watcher, *look)
+            self._progress.look(preview(*look))
 
 
-def _first_look(case: TraceInputs, sample: Sample) -> tuple[Verdict, Sampled] | None:
+def _first_look(case: TraceInputs, sample: SearchSample) -> tuple[Verdict, Sampled] | None:
     """Return what the sample says that recipes were looked for in; ``None`` if it is empty."""
-    collected = case.collected()
+    collected = collected_sums(case)
     collected.add(_runs(sample))
     if not collected.elements:
         return None
     found = _sampled(collected, int(sample.counts.max()))
-    return case.judge(collected.statistics(), found)[0], found
+    return judge(case, collected.statistics(), found)[0], found
 
 
-def _runs(sample: Sample) -> Runs:
+def _runs(sample: SearchSample) -> Runs:
     sizes = np.array([each.elements for each in sample.slices], dtype=np.uint64)
     blocks = np.arange(len(sample.owner)) % _core.BLOCKS
     blocks = np.where(sample.counts == sizes[sample.owner], -1, blocks)
     return Runs(sample.owner, sample.starts, sample.counts, blocks)
 
 
-def _sampled(collected: Collected, length: int) -> Sampled:
+def _sampled(collected: SampledSums, length: int) -> Sampled:
     return Sampled(
         collected.bytes,
         collected.share,

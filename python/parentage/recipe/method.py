@@ -31,8 +31,8 @@ class Parameter:
     text: str
     """Say what it does, in a line."""
     type: type[float | bool] | tuple[str, ...] = float
-    """``float`` for a number, which may vary as a :data:`Setting` does; ``bool`` for true or false;
-    or the words that it may be."""
+    """``float`` for a number, which may vary as a :data:`parentage.recipe.Setting` does; ``bool``
+    for true or false; or the words that it may be."""
     default: float | bool | str | None = None
     """What holds where a recipe does not say; ``None`` where no one value does."""
     required: bool = False

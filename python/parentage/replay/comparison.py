@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from parentage import _core
-from parentage.align import align, is_replayed
+from parentage.align import Unaligned, align, is_replayed, unaligned_frame
 from parentage.checkpoint import Checkpoint
 from parentage.replay.build import compile_recipe
 from parentage.replay.locate import moved_layers, open_parents
-from parentage.stream import RANGE_CHUNKS, Options
+from parentage.stream import COUNTED, RANGE_CHUNKS, SILENT, Options, Progress
 from parentage.support import RecipeError, natural_key
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from parentage.align import Slice
     from parentage.recipe import Recipe
     from parentage.replay.locate import Offered
-    from parentage.stream import Program, Value, Watcher
+    from parentage.stream import Program, ReplayCounts, Value
 
 SCHEMA = "parentage.replay/1"
 """Version of the JSON document. Keys keep their meaning from version to version."""
 
 NOT_FLOAT = "dtype {}: recipes say nothing about it"
 
-SILENT = "the recipe gives no numbers for it"
+SAYS_NOTHING = "the recipe gives no numbers for it"
 
 
 @dataclass(frozen=True)
@@ -167,10 +167,14 @@ def prepare(recipe: Recipe, names: Sequence[str], slices: Sequence[Slice]) -> Pr
         raise RecipeError(f"{recipe.method} can not be carried out: {error}") from error
     # No method computes with NaN of its own: it stands for a number that the recipe does not give.
     silent = np.zeros(len(slices), dtype=bool)
-    for scalars in program._scalars:
+    for scalars in program.scalars:
         silent |= np.isnan(scalars)
     reasons = tuple(
-        NOT_FLOAT.format(each.dtype) if not is_replayed(each) else SILENT if is_silent else None
+        NOT_FLOAT.format(each.dtype)
+        if not is_replayed(each)
+        else SAYS_NOTHING
+        if is_silent
+        else None
         for each, is_silent in zip(slices, silent, strict=True)
     )
     applies = np.array([reason is None for reason in reasons], dtype=bool)
@@ -188,7 +192,7 @@ def compare(
     threads: int | None = None,
     tile_bytes: int | None = None,
     io: str = "mmap",
-    watcher: Watcher | None = None,
+    progress: Progress = SILENT,
 ) -> Comparison:
     """Carry a recipe out on ``parents``, by name, and count what it reproduces of ``child``.
 
@@ -205,17 +209,36 @@ def compare(
     opened = open_parents(recipe, parents)
     child = child if isinstance(child, Checkpoint) else Checkpoint.open(child)
     alignment = align(child, list(opened.values()), layers=moved_layers(recipe))
-    slices, plan = alignment.slices, alignment.plan
+    slices = alignment.slices
     prepared = prepare(recipe, list(opened), slices)
-    if watcher is not None:
-        watcher.start(plan.bytes(0, plan.slices))
-    counts: list[_core.Replayed] = []
+    counts = _count(alignment.plan, prepared, options, progress)
+    rows = sorted(np.flatnonzero(prepared.applies), key=lambda row: natural_key(slices[row].name))
+    silent = [
+        Unaligned(child.name, each.name, reason, each.elements)
+        for each, reason in zip(slices, prepared.reasons, strict=True)
+        if reason is not None
+    ]
+    return Comparison(
+        recipe=recipe,
+        child=child,
+        slices=_table([slices[row] for row in rows], {k: x[rows] for k, x in counts.items()}),
+        uncompared=unaligned_frame([*alignment.unaligned, *silent]),
+        ulps=tuple(int(x) for x in counts["ulps"][rows].sum(axis=0)),
+    )
+
+
+def _count(
+    plan: _core.Plan, prepared: Prepared, options: Options, progress: Progress
+) -> dict[str, NDArray[Any]]:
+    """Carry a recipe out on all slices of a plan, and return what it reproduces, (S, ...) each."""
+    progress.start(plan.bytes(0, plan.slices))
+    parts: list[ReplayCounts] = []
     done = 0
     for first, last in plan.ranges(RANGE_CHUNKS):
         owner = np.arange(first, last)
         core = prepared.program.replay(prepared.results, owner, applies=prepared.applies)
-        counts.append(
-            _core.replay_slices(
+        parts.append(
+            options.backend.replay_slices(
                 plan,
                 first,
                 last,
@@ -223,61 +246,36 @@ def compare(
                 threads=options.threads,
                 tile_bytes=options.tile_bytes,
                 io=options.io,
-                progress=_ahead(watcher, done),
+                progress=partial(_tell, progress, done),
             )
         )
         done += plan.bytes(first, last)
-    rows = [i for i in range(len(slices)) if prepared.applies[i]]
-    rows.sort(key=lambda i: natural_key(slices[i].name))
+    return {name: np.concatenate([getattr(each, name)[:, 0] for each in parts]) for name in COUNTED}
 
-    def column(name: str) -> NDArray[Any]:
-        values: NDArray[Any] = np.concatenate([getattr(each, name)[:, 0] for each in counts])
-        return values[rows]
 
-    uncompared = [
-        (each.checkpoint, each.tensor, each.reason, each.elements) for each in alignment.unaligned
-    ]
-    uncompared += [
-        (child.name, each.name, reason, each.elements)
-        for each, reason in zip(slices, prepared.reasons, strict=True)
-        if reason is not None
-    ]
-    return Comparison(
-        recipe=recipe,
-        child=child,
-        slices=pl.DataFrame(
-            {
-                "slice": [slices[i].name for i in rows],
-                "component": [slices[i].component for i in rows],
-                "layer": pl.Series([slices[i].layer for i in rows], dtype=pl.Int64),
-                "shape": pl.Series([list(slices[i].shape) for i in rows], dtype=pl.List(pl.Int64)),
-                "dtype": [slices[i].dtype for i in rows],
-                "elements": pl.Series([slices[i].elements for i in rows], dtype=pl.Int64),
-                "reproduced": column("reproduced").astype(np.int64),
-                "explained": column("explained").astype(np.int64),
-                "mismatched": column("mismatched").astype(np.int64),
-                "zero_signs": column("zero_signs").astype(np.int64),
-                "first": pl.Series(
-                    [None if x < 0 else int(x) for x in column("first")], dtype=pl.Int64
-                ),
-            }
-        ),
-        uncompared=pl.DataFrame(
-            uncompared,
-            schema={
-                "checkpoint": pl.String,
-                "tensor": pl.String,
-                "reason": pl.String,
-                "elements": pl.Int64,
+def _tell(progress: Progress, before: int, done: int) -> None:
+    """Tell of the bytes of this range and of those before it."""
+    progress.update(before + done)
+
+
+def _table(slices: Sequence[Slice], counts: Mapping[str, NDArray[Any]]) -> pl.DataFrame:
+    """Return one row per slice that was compared; ``first`` is null without a mismatch."""
+    first = pl.Series("first", counts["first"].astype(np.int64))
+    return pl.DataFrame(
+        {
+            "slice": [each.name for each in slices],
+            "component": [each.component for each in slices],
+            "layer": pl.Series([each.layer for each in slices], dtype=pl.Int64),
+            "shape": pl.Series([list(each.shape) for each in slices], dtype=pl.List(pl.Int64)),
+            "dtype": [each.dtype for each in slices],
+            "elements": pl.Series([each.elements for each in slices], dtype=pl.Int64),
+            **{
+                name: counts[name].astype(np.int64)
+                for name in ("reproduced", "explained", "mismatched", "zero_signs")
             },
-            orient="row",
-        ),
-        ulps=tuple(int(x) for x in column("ulps").sum(axis=0)),
+            "first": first.set(first < 0, None),
+        }
     )
-
-
-def _ahead(watcher: Watcher | None, done: int) -> Any:
-    return None if watcher is None else lambda bytes_: watcher.update(done + bytes_)
 
 
 def document(recipe: Recipe, opened: Mapping[str, Checkpoint], **found: Any) -> dict[str, Any]:

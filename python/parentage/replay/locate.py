@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parentage import _core
 from parentage.checkpoint import Checkpoint, layer_of
 from parentage.support import RecipeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from os import PathLike
 
     from parentage.recipe import Recipe
 
-    Offered = str | PathLike[str] | Checkpoint
+
+Offered = str | PathLike[str] | Checkpoint
+"""A checkpoint, or where it is."""
 
 
 def checkpoint_order(recipe: Recipe) -> tuple[str, ...]:
@@ -76,13 +77,13 @@ def _by_name_near(name: str, near: Path) -> Path | None:
 
 
 def moved_layers(recipe: Recipe) -> dict[int, int]:
-    """Return layers of the child and those of the parents that they are made of, where others."""
+    """Return child layer -> parent layer, for layers that changed place."""
     found = {layer_of(name): int(value) for name, value in recipe.fitted.get("layer", {}).items()}
     return {layer: source for layer, source in found.items() if layer is not None}
 
 
 def open_parents(recipe: Recipe, parents: Mapping[str, Offered]) -> dict[str, Checkpoint]:
-    """Open the checkpoints that a recipe needs, in its :func:`order` and under its names.
+    """Open the checkpoints that a recipe needs, under its names, in :func:`checkpoint_order`.
 
     Raises
     ------
@@ -99,12 +100,10 @@ def open_parents(recipe: Recipe, parents: Mapping[str, Offered]) -> dict[str, Ch
     out = {}
     for name in names:
         given = parents[name]
-        path, core = (
-            (given.path, given.core)
-            if isinstance(given, Checkpoint)
-            else (Path(given), _core.Checkpoint(given))
-        )
-        out[name] = Checkpoint(path, name, core)
+        if isinstance(given, Checkpoint):
+            out[name] = Checkpoint(given.path, name, given.core)
+        else:
+            out[name] = Checkpoint.open(given, name)
     return out
 
 

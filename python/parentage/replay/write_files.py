@@ -20,8 +20,9 @@ import numpy as np
 import polars as pl
 
 from parentage import _core
-from parentage.checkpoint import BYTES
+from parentage.checkpoint import DTYPES
 from parentage.replay.written import Written
+from parentage.stream import SILENT, Progress
 from parentage.support import ReadError, WriteError, sync_folder_strictly
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from parentage.checkpoint import Checkpoint, Tensor
     from parentage.replay.comparison import Prepared
     from parentage.replay.written import TensorPlan
-    from parentage.stream import Options, Watcher
+    from parentage.stream import Options
 
 BUFFER = 1 << 22
 """Bytes that are copied or hashed at a time."""
@@ -56,13 +57,13 @@ class Writing:
     left_out: tuple[tuple[str, str], ...]
     options: Options
 
-    def run(self, child: Checkpoint | None = None, watcher: Watcher | None = None) -> Written:
+    def run(self, child: Checkpoint | None = None, progress: Progress = SILENT) -> Written:
         """Write it, and return digests of what is written and of what ``child`` has instead."""
         scratch = self.folder.parent / f".{self.folder.name}.{secrets.token_hex(4)}.partial"
         try:
             with _as_write_error(scratch, self.folder):
                 scratch.mkdir(parents=True)
-                written = self._run(scratch, child, watcher)
+                written = self._run(scratch, child, progress)
                 # A folder that is empty gives way to the one that is renamed.
                 scratch.rename(self.folder)
                 sync_folder_strictly(self.folder.parent)
@@ -71,9 +72,9 @@ class Writing:
             shutil.rmtree(scratch, ignore_errors=True)
         return written
 
-    def _run(self, scratch: Path, child: Checkpoint | None, watcher: Watcher | None) -> Written:
+    def _run(self, scratch: Path, child: Checkpoint | None, progress: Progress) -> Written:
         owner = np.flatnonzero(self.prepared.applies)
-        plan = self._plan(owner)
+        plan = self.alignment.part(owner)
         theirs = {} if child is None else child.tensors
         copied = sum(part.bytes for part in self.parts if part.reason is not None)
         total = plan.bytes(0, plan.slices) + copied + sum(part.bytes for part in self.parts)
@@ -82,7 +83,7 @@ class Writing:
             for part in self.parts
             if part.name in theirs
         )
-        steps = _Steps(watcher, total)
+        steps = _Steps(progress, total)
         files = [scratch / name for name in self.names]
         for path, size in zip(files, self._sizes, strict=True):
             with path.open("xb") as out:
@@ -148,16 +149,6 @@ class Writing:
             }
         )
 
-    def _plan(self, owner: np.ndarray) -> _core.Plan:
-        """Return a plan of the slices that are replayed; its last column is not read from."""
-        chosen = [self.alignment.slices[i] for i in owner]
-        return _core.Plan(
-            list(self.alignment.checkpoints),
-            np.array([each.elements for each in chosen], dtype=np.uint64),
-            np.array([[x.tensor for x in each.extents] for each in chosen], dtype=np.uint64),
-            np.array([[x.start for x in each.extents] for each in chosen], dtype=np.uint64),
-        )
-
     def _replay(
         self, plan: _core.Plan, owner: np.ndarray, files: Sequence[Path], steps: _Steps
     ) -> None:
@@ -167,9 +158,9 @@ class Writing:
         for i in owner:
             extent = self.alignment.slices[i].extents[0]
             part = parts[names[extent.tensor]]
-            begin = part.begin + extent.start * BYTES[part.dtype]
+            begin = part.begin + extent.start * DTYPES[part.dtype].bytes
             targets.append((part.file, begin, part.dtype))
-        _core.write_replay(
+        self.options.backend.write_replay(
             plan,
             self.prepared.program.replay(self.prepared.results, owner),
             list(files),
@@ -217,22 +208,20 @@ def _as_write_error(scratch: Path, folder: Path) -> Iterator[None]:
 class _Steps:
     """Bytes of one pass after the other, as one number."""
 
-    def __init__(self, watcher: Watcher | None, total: int) -> None:
-        self._watcher = watcher
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress = progress
         self._done = 0
-        if watcher is not None:
-            watcher.start(total)
+        progress.start(total)
 
     def advance(self, bytes_: int) -> None:
         """Add to the bytes that are done with."""
         self._done += bytes_
-        if self._watcher is not None:
-            self._watcher.update(self._done)
+        self._progress.update(self._done)
 
     def progress(self) -> Any:
         """Return what the core tells of its own bytes."""
-        watcher, before = self._watcher, self._done
-        return None if watcher is None else lambda bytes_: watcher.update(before + bytes_)
+        before = self._done
+        return lambda bytes_: self._progress.update(before + bytes_)
 
 
 def _pieces(path: Path, begin: int, end: int, tensor: str) -> Iterator[bytes]:

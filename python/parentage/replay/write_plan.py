@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from parentage import _core
 from parentage.align import align, pair_by_name, scale_of
-from parentage.checkpoint import BYTES, Checkpoint, dtype_class
-from parentage.replay.comparison import NOT_FLOAT, SILENT, prepare
+from parentage.checkpoint import DTYPES, Checkpoint, dtype_class
+from parentage.replay.comparison import NOT_FLOAT, SAYS_NOTHING, prepare
 from parentage.replay.locate import checkpoint_order, moved_layers, open_parents
 from parentage.replay.write_files import Writing
 from parentage.replay.written import TensorPlan
-from parentage.stream import Options
+from parentage.stream import SILENT, Options, Progress
 from parentage.support import RecipeError, WriteError, nearest_existing, printable
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from parentage.replay.comparison import Prepared
     from parentage.replay.locate import Offered
     from parentage.replay.written import Written
-    from parentage.stream import Watcher
 
 SHARD_BYTES = 5 * 10**9
 """Bytes of tensors from which on a checkpoint is written as several files."""
@@ -51,7 +50,7 @@ def write(
     threads: int | None = None,
     tile_bytes: int | None = None,
     io: str = "mmap",
-    watcher: Watcher | None = None,
+    progress: Progress = SILENT,
 ) -> Written:
     """Write what a recipe gives of ``parents``, by name, as safetensors files in ``folder``.
 
@@ -69,7 +68,7 @@ def write(
         Most bytes of tensors in a file; a larger tensor has a file of its own.
     threads, tile_bytes, io
         How to read; none of it changes a byte.
-    watcher
+    progress
         Told of the bytes to read and of those read so far, and may raise to stop.
 
     Raises
@@ -83,7 +82,7 @@ def write(
     """
     options = Options(_core.threads() if threads is None else threads, tile_bytes, io)
     child = Checkpoint.open(against) if isinstance(against, str | os.PathLike) else against
-    return plan_write(recipe, parents, folder, shard_bytes, options).run(child, watcher)
+    return plan_write(recipe, parents, folder, shard_bytes, options).run(child, progress)
 
 
 def plan_write(
@@ -179,7 +178,7 @@ def _parts(
     for tensor in sorted(reference.tensors.values(), key=_place):
         answers = applies.get(tensor.index)
         if answers is not None and all(answers):
-            size = tensor.elements * BYTES[recipe.out_dtype]
+            size = tensor.elements * DTYPES[recipe.out_dtype].bytes
             parts.append(TensorPlan(tensor.name, recipe.out_dtype, tensor.shape, size, None))
         elif answers is not None and not any(answers):
             parts.append(_copy_of(tensor, reasons[tensor.index]))
@@ -200,7 +199,9 @@ def _parts(
         kept = [each for each in wrong if each[0] not in silent]
         if len(kept) < len(wrong):
             parts += [
-                _copy_of(reference.tensors[name], SILENT) for name, _ in wrong if name in silent
+                _copy_of(reference.tensors[name], SAYS_NOTHING)
+                for name, _ in wrong
+                if name in silent
             ]
             parts.sort(key=lambda part: _place(reference.tensors[part.name]))
             wrong = kept

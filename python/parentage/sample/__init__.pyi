@@ -1,8 +1,8 @@
 from .search_sample import BUDGET as BUDGET
 from .search_sample import LEAST as LEAST
 from .search_sample import RUN as RUN
-from .search_sample import Counted as Counted
-from .search_sample import Sample as Sample
+from .search_sample import MatchCounts as MatchCounts
+from .search_sample import SearchSample as SearchSample
 from .search_sample import runs as runs
 from .strata import LONGEST as LONGEST
 from .strata import SHORT as SHORT
@@ -14,4 +14,4 @@ from .strata import Strata as Strata
 from .strata import least as least
 from .strata import most_unseen as most_unseen
 from .sums import GROUPS as GROUPS
-from .sums import Collected as Collected
+from .sums import SampledSums as SampledSums

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage import _core
-from parentage.align import is_replayed, tables
-from parentage.stream import IO_OF_RUNS, Gram
+from parentage.align import is_replayed
+from parentage.stream import Gram, one_pass
 from parentage.support import joined
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from parentage.align import Alignment, Slice
-    from parentage.stream import Options, Program, Value
+    from parentage.stream import CellSpectrum, Options, Program, Value
     from parentage.support import Counts, Floats
 
 AT_ONCE = 1 << 11
@@ -41,7 +41,7 @@ LEAST = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class MatchCounts:
     """What R replays reproduce of S slices of a sample, each (S, R)."""
 
     reproduced: Counts
@@ -56,7 +56,7 @@ class Counted:
         return np.where(total > 0, good / np.maximum(total, 1), 0.0)
 
 
-class Sample:
+class SearchSample:
     """Runs of elements, spread evenly over every slice that has floating-point numbers.
 
     Of more slices than :data:`BUDGET` has :data:`LEAST`, some of every layer of every component are
@@ -67,7 +67,6 @@ class Sample:
     def __init__(
         self,
         alignment: Alignment,
-        parents: int,
         options: Options,
         budget: int = BUDGET,
         order: Sequence[int] | None = None,
@@ -75,10 +74,8 @@ class Sample:
         """``order`` are the columns before the child, if not in the alignment's order."""
         self.slices: tuple[Slice, ...] = alignment.slices
         """All slices of the alignment, sampled or not."""
-        self.parents = parents
-        """How many columns after the base are parents."""
         self.columns = alignment.plan.columns
-        self._options = options
+        self._options = options.for_runs()
         total = sum(each.elements for each in self.slices)
         columns = [*(range(self.columns - 1) if order is None else order), self.columns - 1]
         owner: list[int] = []
@@ -94,13 +91,7 @@ class Sample:
         """(runs,) the first element of each run in its slice, and (runs,) its elements."""
         self.plan: _core.Plan | None = None
         if owner:
-            _, tensors, starts = tables(self.slices)
-            self.plan = _core.Plan(
-                [alignment.checkpoints[column] for column in columns],
-                self.counts,
-                np.ascontiguousarray(tensors[self.owner][:, columns]),
-                np.ascontiguousarray(starts[self.owner][:, columns] + self.starts[:, None]),
-            )
+            self.plan = alignment.part(self.owner, self.starts, self.counts, columns)
 
     @property
     def is_whole(self) -> bool:
@@ -127,7 +118,7 @@ class Sample:
         out = Gram.zeros(last - first, self.columns)
         begin, end = np.searchsorted(self.owner, [first, last]).tolist()
         if self.plan is not None and begin < end:
-            found = _core.gram(self.plan, begin, end, threads=self._options.threads, io=IO_OF_RUNS)
+            found = one_pass(self.plan, begin, end, self._options)
             out.add(Gram.from_core(self.counts[begin:end], found), self.owner[begin:end] - first)
         return replace(out, blocks=out.total[:, None])
 
@@ -136,12 +127,12 @@ class Sample:
         """(elements, columns) float64: the sampled elements of all checkpoints, slice by slice."""
         if self.plan is None:
             return np.zeros((0, self.columns))
-        return _core.elements(
+        return self._options.backend.elements(
             self.plan,
             0,
             self.plan.slices,
             threads=self._options.threads,
-            io=IO_OF_RUNS,
+            io=self._options.io,
         )
 
     def pieces(self) -> Iterator[Floats]:
@@ -152,8 +143,8 @@ class Sample:
         piece = np.cumsum(sizes) // PIECE
         edges = [0, *(np.flatnonzero(np.diff(piece)) + 1).tolist(), len(sizes)]
         for first, last in pairwise(edges):
-            yield _core.elements(
-                self.plan, first, last, threads=self._options.threads, io=IO_OF_RUNS
+            yield self._options.backend.elements(
+                self.plan, first, last, threads=self._options.threads, io=self._options.io
             )
 
     @cached_property
@@ -177,8 +168,8 @@ class Sample:
         widen: float = 0.0,
         dtype: str | None = None,
         slices: tuple[int, int] | None = None,
-    ) -> _core.Spectrum | None:
-        """Return cell spectra of groups of slices; see :func:`parentage._core.spectrum`.
+    ) -> CellSpectrum | None:
+        """Return cell spectra of groups of slices; see :meth:`parentage.stream.Backend.spectrum`.
 
         ``weights`` is (S, columns - 1), ``groups`` (S,); ``None`` for an empty sample. ``slices``
         are the first and the last (exclusive) that are looked at, if not all.
@@ -187,7 +178,7 @@ class Sample:
             return None
         first, last = np.searchsorted(self.owner, slices or (0, len(self.slices))).tolist()
         owner = self.owner[first:last]
-        return _core.spectrum(
+        return self._options.backend.spectrum(
             self.plan,
             first,
             last,
@@ -199,26 +190,26 @@ class Sample:
             threads=self._options.threads,
             widen=widen,
             dtype=dtype,
-            io=IO_OF_RUNS,
+            io=self._options.io,
         )
 
-    def replay(self, programs: Sequence[tuple[Program, Sequence[Value]]]) -> Counted:
+    def replay(self, programs: Sequence[tuple[Program, Sequence[Value]]]) -> MatchCounts:
         """Replay programs, each with its results, and count by slice."""
         shape = (len(self.slices), len(programs))
         zeros = [np.zeros(shape, dtype=np.uint64) for _ in range(3)]
-        out = Counted(*zeros)
+        out = MatchCounts(*zeros)
         if self.plan is None or not programs:
             return out
         for first in range(0, self.plan.slices, AT_ONCE):
             last = min(first + AT_ONCE, self.plan.slices)
             owner, starts = self.owner[first:last], self.starts[first:last]
-            found = _core.replay_slices(
+            found = self._options.backend.replay_slices(
                 self.plan,
                 first,
                 last,
                 [program.replay(results, owner, starts) for program, results in programs],
                 threads=self._options.threads,
-                io=IO_OF_RUNS,
+                io=self._options.io,
             )
             np.add.at(out.reproduced, owner, found.reproduced)
             np.add.at(out.explained, owner, found.explained)

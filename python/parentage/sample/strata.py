@@ -212,7 +212,7 @@ class Sampling:
         """The runs that are not in the sample it grew from."""
 
     def grow(self) -> None:
-        """Double the sample, as far as slices have more; :attr:`fresh` is what that adds."""
+        """Double the sample, as far as slices have more; ``fresh`` is what that adds."""
         self._strata, fresh = self._strata.split(self._seed)
         self.fresh = self._runs(fresh)
 

@@ -16,15 +16,22 @@ pass.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from parentage import _core
-from parentage.align import is_replayed, tables
+from parentage.align import is_replayed
 from parentage.statistics import tabulate
-from parentage.stream import COUNTED, IO_OF_RUNS, Gram, one_pass, squares_of, unpack
+from parentage.stream import (
+    COUNTED,
+    SILENT,
+    Gram,
+    Progress,
+    one_pass,
+    squares_of,
+    unpack,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,9 +40,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from parentage.align import Alignment
+    from parentage.checkpoint import Columns
     from parentage.sample.strata import Runs
     from parentage.statistics import Statistics
-    from parentage.stream import Options, Program, RangeSums, Value, Watcher
+    from parentage.stream import Options, Program, RangeSums, ReplayedSums, Value
 
 GROUPS = 8
 """Groups of runs that can be left out: two blocks each."""
@@ -52,30 +60,30 @@ _TALLIED = ("n", "excluded", "moved", "stray", "equal", "reproduced", "explained
 _TOTAL = ("nan", "inf", "histogram", "precision", "zero_signs", "ulps", "first")
 
 
-class Collected:
+class SampledSums:
     """Sums over runs, by slice and block. Memory depends on the number of slices alone."""
 
     def __init__(
         self,
         alignment: Alignment,
-        parents: int,
+        columns: Columns,
         options: Options,
         replays: Sequence[tuple[Program, Sequence[Value]]] = (),
         groups: int = GROUPS,
     ) -> None:
-        """Collect what :func:`parentage.stream.stream` does, with the same arguments.
+        """Collect what :func:`parentage.statistics.full_pass` does, with the same arguments.
 
         ``groups`` of runs can be left out, :data:`GROUPS` or none: 0.
         """
-        self._alignment, self._parents = alignment, parents
+        self._alignment, self._columns = alignment, columns
         # Runs are read again by a full pass, which is the one that digests are carried on by.
-        self._options = replace(options, io=IO_OF_RUNS, digests=None)
+        self._options = options.for_runs()
         self._replays = replays
         self._applies = np.array([is_replayed(each) for each in alignment.slices])
-        slices, columns, replayed = len(alignment.slices), alignment.plan.columns, len(replays)
-        self._blocks = np.zeros((slices, _core.BLOCKS, columns * (columns + 1) // 2))
+        slices, width, replayed = len(alignment.slices), alignment.plan.columns, len(replays)
+        self._blocks = np.zeros((slices, _core.BLOCKS, width * (width + 1) // 2))
         self._whole = np.zeros(slices, dtype=bool)
-        shapes = {"equal": (columns - 1,), "n": (), "excluded": (), "moved": (), "stray": ()}
+        shapes = {"equal": (width - 1,), "n": (), "excluded": (), "moved": (), "stray": ()}
         # The last group is of slices that were read whole, and is never left out.
         self._groups = groups
         self._tallies = {
@@ -83,11 +91,11 @@ class Collected:
             for name in _TALLIED
         }
         self._energy = np.zeros((slices, groups + 1))
-        self._bias = np.zeros((slices, columns - 2, _core.WEIGHTS + 1))
+        self._bias = np.zeros((slices, width - 2, _core.WEIGHTS + 1))
         totals = {
-            "nan": (columns,),
-            "inf": (columns,),
-            "histogram": (columns - 2, _core.BINS),
+            "nan": (width,),
+            "inf": (width,),
+            "histogram": (width - 2, _core.BINS),
             "precision": (),
             "zero_signs": (replayed,),
             "ulps": (replayed, _core.ULPS),
@@ -97,7 +105,6 @@ class Collected:
             for name, shape in totals.items()
         }
         self._totals["first"] = np.full((slices, replayed), -1, dtype=np.int64)
-        _, self._tensors, self._starts = tables(alignment.slices)
         self.bytes = 0
         """Bytes read, over all checkpoints."""
         self.runs = 0
@@ -118,18 +125,12 @@ class Collected:
         """Slices of which something was read."""
         return int(self._tallies["n"].any(axis=1).sum())
 
-    def add(self, runs: Runs, watcher: Watcher | None = None) -> None:
+    def add(self, runs: Runs, progress: Progress = SILENT) -> None:
         """Read ``runs``, none of which was read before."""
         if not len(runs.owner):
             return
-        plan = _core.Plan(
-            list(self._alignment.checkpoints),
-            runs.counts,
-            self._tensors[runs.owner],
-            self._starts[runs.owner] + runs.starts[:, None],
-        )
-        if watcher is not None:
-            watcher.start(plan.bytes(0, plan.slices))
+        plan = self._alignment.part(runs.owner, runs.starts, runs.counts)
+        progress.start(plan.bytes(0, plan.slices))
         done = 0
         for first, last in plan.ranges(RANGE_CHUNKS):
             owner = runs.owner[first:last]
@@ -138,7 +139,7 @@ class Collected:
                 program.replay(results, owner, starts, applies=self._applies)
                 for program, results in self._replays
             ]
-            found = one_pass(plan, first, last, self._options, watcher, done, replays)
+            found = one_pass(plan, first, last, self._options, progress, done, replays)
             self._fold(found, owner, starts, runs.counts[first:last], runs.blocks[first:last])
             done += plan.bytes(first, last)
         self.bytes += done
@@ -146,7 +147,7 @@ class Collected:
 
     def _fold(
         self,
-        found: _core.Statistics,
+        found: ReplayedSums,
         owner: NDArray[np.intp],
         starts: NDArray[np.uint64],
         counts: NDArray[np.uint64],
@@ -173,12 +174,12 @@ class Collected:
                 ufunc.at(total, owner, values.astype(total.dtype))
 
     def statistics(self, without: int | None = None) -> Statistics:
-        """Return what :func:`parentage.stream.stream` would, estimated from the runs.
+        """Return what :func:`parentage.statistics.full_pass` would, estimated from the runs.
 
         ``without`` leaves out one of the groups of runs. Slices that were read whole
         stay, and so do counts that no rule looks at.
         """
-        return tabulate(self._alignment, self._parents, self._parts(without))
+        return tabulate(self._alignment, self._columns, self._parts(without))
 
     def _parts(self, without: int | None) -> Iterator[RangeSums]:
         slices = self._alignment.slices

@@ -18,6 +18,7 @@ from parentage.stream import cosines, diagonal
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from parentage.checkpoint import Columns
     from parentage.stream import Gram
     from parentage.support import Counts, Floats
 
@@ -267,12 +268,10 @@ class Estimates:
     """(S, m + k) how far rounding can move OLS."""
 
 
-def estimate(part: Gram, parents: int) -> Estimates:
-    """Estimate everything for the slices or groups of ``part``, whose first columns are parents."""
+def estimate(part: Gram, columns: Columns) -> Estimates:
+    """Estimate everything for the slices or groups of ``part``."""
     gram = part.total
-    columns = gram.shape[-1]
-    ours = list(range(1, 1 + parents))
-    theirs = list(range(1 + parents, columns - 1))
+    ours, theirs = list(columns.parent_indices), list(columns.control_indices)
     systems = gram.shape[0]
     alone = [fit(gram, [column]).weights for column in theirs]
     return Estimates(

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.align import is_matrix
-from parentage.checkpoint import COMPONENTS, SIGNIFICANDS, is_of_the_body
+from parentage.checkpoint import COMPONENTS, DTYPES, is_of_the_body, narrowest
 from parentage.statistics.estimates import estimate
-from parentage.stream import COUNTED, Gram, read_ranges
+from parentage.stream import COUNTED, SILENT, Gram, Progress, read_ranges
 from parentage.support import joined
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from parentage.align import Alignment, Slice
-    from parentage.evidence import Journal
+    from parentage.checkpoint import Columns
     from parentage.statistics.estimates import Estimates
-    from parentage.stream import Options, Program, RangeSums, Value, Watcher
+    from parentage.stream import Kept, Options, Program, RangeSums, Value
     from parentage.support import Counts, Floats
 
 BATCH = 2048
@@ -85,34 +85,34 @@ class Statistics:
 
 def full_pass(
     alignment: Alignment,
-    parents: int,
+    columns: Columns,
     options: Options,
-    watcher: Watcher | None = None,
+    progress: Progress = SILENT,
     replays: Sequence[tuple[Program, Sequence[Value]]] = (),
-    journal: Journal | None = None,
+    journal: Kept | None = None,
 ) -> Statistics:
-    """Read every slice once. The first ``parents`` columns after the base are parents.
+    """Read every slice once. ``columns`` says which of the checkpoints are parents.
 
     ``replays`` are recipes as programs with their results, carried out in the same pass. Memory is
     bounded by the number of slices, not by their size. Slices that ``journal`` has are not read
     again, and all others are added to it as they are finished.
     """
-    ranges = read_ranges(alignment, options, watcher, replays, journal)
-    return tabulate(alignment, parents, ranges)
+    ranges = read_ranges(alignment, options, progress, replays, journal)
+    return tabulate(alignment, columns, ranges)
 
 
-def tabulate(alignment: Alignment, parents: int, ranges: Iterable[RangeSums]) -> Statistics:
+def tabulate(alignment: Alignment, columns: Columns, ranges: Iterable[RangeSums]) -> Statistics:
     """Make tables of what ranges of slices give. They come in order, and hold every slice once."""
-    slices, columns = alignment.slices, alignment.plan.columns
+    slices, width = alignment.slices, alignment.plan.columns
     layer_numbers = tuple(sorted({layer for each in slices if (layer := _layer(each)) is not None}))
     component_names = tuple(
         name for name in COMPONENTS if any(each.component == name for each in slices)
     )
     sums = {
-        "layers": Sums(len(layer_numbers) + 1, columns),
-        "components": Sums(len(component_names), columns),
-        "model": Sums(1, columns),
-        "matrices": Sums(2, columns),
+        "layers": Sums(len(layer_numbers) + 1, width),
+        "components": Sums(len(component_names), width),
+        "model": Sums(1, width),
+        "matrices": Sums(2, width),
     }
     # The last layer stands for slices that are in none.
     rows = {layer: row for row, layer in enumerate((*layer_numbers, None))}
@@ -132,7 +132,7 @@ def tabulate(alignment: Alignment, parents: int, ranges: Iterable[RangeSums]) ->
         counted.append(counts)
         if last - start >= BATCH or last == len(slices):
             whole = joined(held)
-            table = _table(whole, parents)
+            table = _table(whole, columns)
             parts.append(table)
             for name, label in labels.items():
                 sums[name].add(whole, table, label[start:last])
@@ -143,11 +143,11 @@ def tabulate(alignment: Alignment, parents: int, ranges: Iterable[RangeSums]) ->
         each.set_energy(table.energy, labels[name])
     return Statistics(
         slices=table,
-        layers=sums["layers"].table(parents, drop_last=True),
+        layers=sums["layers"].table(columns, drop_last=True),
         layer_numbers=layer_numbers,
-        components=sums["components"].table(parents),
+        components=sums["components"].table(columns),
         component_names=component_names,
-        model=sums["model"].table(parents),
+        model=sums["model"].table(columns),
         matrices=sums["matrices"].gram.total[1],
         replayed=Replayed(
             alignment.applies,
@@ -173,10 +173,10 @@ class Sums:
         self.gram.energy[:] = 0.0
         np.add.at(self.gram.energy, labels, energy)
 
-    def table(self, parents: int, *, drop_last: bool = False) -> Table:
+    def table(self, columns: Columns, *, drop_last: bool = False) -> Table:
         """Estimate from the sums."""
         keep = slice(None, -1) if drop_last else slice(None)
-        table = _table(self.gram.select(keep), parents)
+        table = _table(self.gram.select(keep), columns)
         return replace(table, residual=self.residual[keep])
 
 
@@ -192,8 +192,8 @@ def coarseness(slices: Sequence[Slice], precision: Counts) -> Floats:
         stored = dtypes == dtype
         if stored.any():
             used = int(precision[stored].max())
-            kept = min(bits for bits in SIGNIFICANDS.values() if bits >= used)
-            factors[stored] = 4.0 ** max(SIGNIFICANDS[dtype] - kept, 0)
+            kept = DTYPES[narrowest(used)].digits or 0
+            factors[stored] = 4.0 ** max((DTYPES[dtype].digits or 0) - kept, 0)
     return factors
 
 
@@ -202,8 +202,8 @@ def _layer(each: Slice) -> int | None:
     return each.layer if is_of_the_body(each.component) else None
 
 
-def _table(part: Gram, parents: int) -> Table:
-    estimates = estimate(part, parents)
+def _table(part: Gram, columns: Columns) -> Table:
+    estimates = estimate(part, columns)
     return Table(
         part.n,
         part.used,

@@ -1,3 +1,8 @@
+from .backend import Backend as Backend
+from .backend import CellSpectrum as CellSpectrum
+from .backend import ReplayCounts as ReplayCounts
+from .backend import ReplayedSums as ReplayedSums
+from .backends.core import CORE as CORE
 from .gram import Gram as Gram
 from .gram import cosines as cosines
 from .gram import diagonal as diagonal
@@ -9,12 +14,13 @@ from .options import Options as Options
 from .options import choose_io as choose_io
 from .passes import COUNTED as COUNTED
 from .passes import RANGE_CHUNKS as RANGE_CHUNKS
+from .passes import Kept as Kept
 from .passes import RangeSums as RangeSums
 from .passes import one_pass as one_pass
 from .passes import read_ranges as read_ranges
 from .passes import read_slices as read_slices
 from .program import Program as Program
 from .program import Value as Value
-from .progress import Watcher as Watcher
-from .progress import begin as begin
-from .progress import tell as tell
+from .progress import SILENT as SILENT
+from .progress import Preview as Preview
+from .progress import Progress as Progress

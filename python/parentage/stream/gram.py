@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from parentage._core import Statistics
+    from parentage.stream.backend import SliceSums
     from parentage.support import Counts, Floats
 
 MEMBERS = 8
@@ -63,7 +63,7 @@ class Gram:
     sample as many as there are for each that was read."""
 
     @classmethod
-    def from_core(cls, n: Counts, statistics: Statistics) -> Gram:
+    def from_core(cls, n: Counts, statistics: SliceSums) -> Gram:
         """Take over what the core returned for slices of ``n`` elements each."""
         blocks = unpack(statistics.gram)
         return cls(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from parentage.stream.backends.core import CORE
+
 if TYPE_CHECKING:
     from parentage import _core
+    from parentage.stream.backend import Backend
 
 IO_OF_RUNS = "pread"
 """How a few pages here and there are read, whatever a full pass does.
@@ -28,6 +31,12 @@ class Options:
     level: str | None = None
     digests: _core.Digests | None = None
     """What computes the SHA-256 of every shard on the way, if that is asked for."""
+    backend: Backend = CORE
+    """What carries it out."""
+
+    def for_runs(self) -> Options:
+        """Return how runs of elements here and there are read: by no digest's pass."""
+        return replace(self, io=IO_OF_RUNS, digests=None)
 
 
 MEMORY = Path("/proc/meminfo")

@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 
 from parentage import _core
 from parentage.stream.gram import Gram
+from parentage.stream.progress import SILENT, Progress
 from parentage.support import JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from parentage.stream.backend import ReplayedSums, SliceSums
     from parentage.stream.options import Options
     from parentage.stream.program import Program, Value
-    from parentage.stream.progress import Watcher
 
 RangeSums = tuple[int, int, Gram, dict[str, NDArray[Any]]]
 """A range of slices, first and past the last, their sums, and what replays count of them."""
@@ -99,7 +100,7 @@ class Kept(Protocol):
 def read_ranges(
     work: Work,
     options: Options,
-    watcher: Watcher | None,
+    progress: Progress,
     replays: Sequence[tuple[Program, Sequence[Value]]],
     journal: Kept | None,
 ) -> Iterator[RangeSums]:
@@ -124,13 +125,12 @@ def read_ranges(
         journal.resumed(done, total)
         if options.digests is not None:
             complete = {_restored(options.digests, each) for each in journal.records("digest")}
-    if watcher is not None:
-        watcher.start(total)
-        if done:
-            watcher.update(done)
+    progress.start(total)
+    if done:
+        progress.update(done)
     for record in () if journal is None else journal.records("slices"):
         first, last = record.values["first"], record.values["last"]
-        core = cast("_core.Statistics", SimpleNamespace(**record.arrays))
+        core = cast("SliceSums", SimpleNamespace(**record.arrays))
         part = Gram.from_core(elements[first:last], core)
         yield first, last, part, {name: record.arrays[name] for name in COUNTED}
     chunks = max(1, min(RANGE_CHUNKS, RANGE_BYTES // (2 * _core.CHUNK * plan.columns)))
@@ -140,7 +140,7 @@ def read_ranges(
         first = max(first, start)
         owner = np.arange(first, last)
         cores = [program.replay(results, owner, applies=applies) for program, results in replays]
-        found = one_pass(plan, first, last, options, watcher, done, cores)
+        found = one_pass(plan, first, last, options, progress, done, cores)
         counted = {name: getattr(found.replayed, name) for name in COUNTED}
         done += plan.bytes(first, last)
         if journal is not None:
@@ -178,15 +178,15 @@ def one_pass(
     first: int,
     last: int,
     options: Options,
-    watcher: Watcher | None = None,
+    progress: Progress = SILENT,
     done: int = 0,
     replays: Sequence[_core.Replay] = (),
-) -> _core.Statistics:
-    """Stream slices through the core, and carry out replays in the same pass.
+) -> ReplayedSums:
+    """Stream slices through a backend, and carry out replays in the same pass.
 
-    ``done`` are the bytes that a watcher has been told of before.
+    ``done`` are the bytes that ``progress`` has been told of before.
     """
-    return _core.gram(
+    return options.backend.gram(
         plan,
         first,
         last,
@@ -196,5 +196,5 @@ def one_pass(
         level=options.level,
         replays=list(replays),
         digests=options.digests,
-        progress=None if watcher is None else lambda bytes_: watcher.update(done + bytes_),
+        progress=lambda bytes_: progress.update(done + bytes_),
     )

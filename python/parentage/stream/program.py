@@ -88,6 +88,16 @@ class Program:
         """Name and operands of every operation so far."""
         return [(name, operands) for name, operands, _ in self._operations]
 
+    @property
+    def steps(self) -> list[tuple[str, list[int], str | None]]:
+        """Name, operands and dtype of every operation so far, as :meth:`replay` hands them over."""
+        return self._operations
+
+    @property
+    def scalars(self) -> list[Float32s]:
+        """The numbers that operations ``scalar`` name by their place, (S,) each."""
+        return self._scalars
+
     def operation(self, name: str, *operands: Value, dtype: str | None = None) -> Value:
         """Add an operation, unless there is one like it, and return its value."""
         return self._add(name, tuple(operand.number for operand in operands), dtype)

@@ -2,37 +2,53 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from parentage.sample import Sampled
-    from parentage.verdict import Verdict
+from dataclasses import dataclass
 
 
-class Watcher(Protocol):
-    """Whoever wants to know how far a pass has come.
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A verdict on a sample, told before more is read."""
 
-    A watcher may have a method ``look``, too, which is told of verdicts on samples (see
-    :func:`parentage.sure.tell`), and ``stage``, which is told in a few words what begins where no
-    bytes are counted (see :func:`begin`).
+    kind: str
+    level: str
+    rule: str
+    text: str
+    share: float
+    """Share of everything that was read for it."""
+    rounds: int
+    """How often the sample was doubled, and one."""
+
+
+class Progress:
+    """Told how far a pass has come; does nothing of it.
+
+    Derive from it and override what is wanted. Any method may raise to stop the pass.
+
+    >>> class Percent(Progress):
+    ...     def start(self, total):
+    ...         self.total = total
+    ...     def update(self, done):
+    ...         self.percent = 100 * done // self.total
+    >>> progress = Percent()
+    >>> progress.stage("pairing tensors")
+    >>> progress.start(200)
+    >>> progress.update(50)
+    >>> progress.percent
+    25
     """
+
+    def stage(self, text: str) -> None:
+        """Be told in a few words what begins where no bytes are counted."""
 
     def start(self, total: int) -> None:
         """Be told of the bytes that will be read, over all checkpoints."""
 
     def update(self, done: int) -> None:
-        """Be told of the bytes read so far; about twenty times a second. May raise to stop."""
+        """Be told of the bytes read so far; about twenty times a second."""
+
+    def look(self, preview: Preview) -> None:
+        """Be told of a verdict that rests on a sample, before more is read."""
 
 
-def begin(watcher: object, stage: str) -> None:
-    """Tell a watcher that wants to know, one with a method ``stage``, what begins."""
-    told = getattr(watcher, "stage", None)
-    if told is not None:
-        told(stage)
-
-
-def tell(watcher: Watcher | None, verdict: Verdict, sampled: Sampled) -> None:
-    """Tell a watcher that wants to know, one with a method ``look``, of a verdict on a sample."""
-    look = getattr(watcher, "look", None)
-    if look is not None:
-        look(verdict, sampled)
+SILENT = Progress()
+"""Told, and tells nobody."""

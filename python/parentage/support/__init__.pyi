@@ -19,5 +19,5 @@ from .text import listed as listed
 from .text import natural_key as natural_key
 from .text import percent as percent
 from .text import printable as printable
-from .units import portion as portion
+from .units import Portion as Portion
 from .units import size as size

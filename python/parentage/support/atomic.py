@@ -20,13 +20,10 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
+    """Make the names in a folder last, where system and file system can."""
     # Not every system and file system can: a name may then be lost with the power.
     with suppress(OSError):
-        file = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(file)
-        finally:
-            os.close(file)
+        sync_folder_strictly(folder)
 
 
 def sync_folder_strictly(folder: Path) -> None:

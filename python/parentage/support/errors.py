@@ -14,7 +14,7 @@ __all__ = [
 
 
 class JournalError(ParentageError):
-    """What is kept of an interrupted trace is of other work, in use, or in the way of a new one."""
+    """The journal is of another trace, locked by another process, or would be overwritten."""
 
 
 class WriteError(ParentageError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 from fractions import Fraction
 
 _UNITS = {
@@ -33,21 +34,42 @@ def size(text: str) -> int:
     return int(Fraction(found[1]) * unit)
 
 
-def portion(given: int | str) -> int | float:
-    """Return how much of everything is to be read: bytes as ``int``, or a share as ``float``.
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """How much of everything is to be read: so many bytes, or a share.
 
-    ``given`` is a number of bytes, a size like ``"5GB"`` or a share like ``"0.2%"``.
-
-    Raises
-    ------
-    ValueError
-        If it is neither, or nothing, or more than everything.
-
-    Examples
-    --------
-    >>> portion("5GB"), portion("0.2%"), portion(1 << 20)
+    >>> Portion.parse("5GB").bytes, Portion.parse("0.2%").share, Portion.parse(1 << 20).bytes
     (5000000000, 0.002, 1048576)
     """
+
+    asked: int | str
+    """As it was asked for."""
+    bytes: int | None = None
+    share: float | None = None
+
+    @classmethod
+    def parse(cls, given: int | str | Portion) -> Portion:
+        """Return a portion: of a number of bytes, a size like ``"5GB"`` or a share like ``"0.2%"``.
+
+        Raises
+        ------
+        ValueError
+            If it is neither, or nothing, or more than everything.
+        TypeError
+            If it is neither a number nor text.
+        """
+        if isinstance(given, Portion):
+            return given
+        found = _portion(given)
+        return cls(given, found) if isinstance(found, int) else cls(given, share=found)
+
+    def bytes_of(self, total: int) -> int:
+        """Return how many bytes it is of ``total``."""
+        return self.bytes if self.bytes is not None else int((self.share or 0.0) * total)
+
+
+def _portion(given: int | str) -> int | float:
+    """Return bytes as ``int``, or a share as ``float``."""
     if isinstance(given, str) and given.strip().endswith("%"):
         try:
             percent = float(given.strip()[:-1])

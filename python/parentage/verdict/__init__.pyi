@@ -1,3 +1,4 @@
+from .case import TraceInputs as TraceInputs
 from .deciding import RULES as RULES
 from .deciding import decide as decide
 from .facts import Facts as Facts
@@ -9,7 +10,7 @@ from .outcome import best_outcome as best_outcome
 from .residual import LOOKED_AT as LOOKED_AT
 from .residual import SKETCH as SKETCH
 from .residual import SMALL_SIDE as SMALL_SIDE
-from .residual import Remainder as Remainder
+from .residual import Residual as Residual
 from .thresholds import Thresholds as Thresholds
 from .verdict import KINDS as KINDS
 from .verdict import Verdict as Verdict

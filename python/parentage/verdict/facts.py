@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from parentage.sample import Sampled
-    from parentage.verdict.residual import Remainder
+    from parentage.verdict.residual import Residual
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +123,10 @@ class Facts:
     """Share of elements that the best blend reproduces in float32; None if none was looked for."""
     left_over: Mapping[str, float] = field(default_factory=dict)
     """Share of what weights by slice leave over, by component, the largest first."""
-    remainder: Callable[[], Remainder | None] = lambda: None
+    remainder: Callable[[], Residual | None] = lambda: None
     """Its layers and its rank. Asked for only where something is left over, since it reads some
     matrices."""
-    displacement: Callable[[], Remainder | None] = lambda: None
+    displacement: Callable[[], Residual | None] = lambda: None
     """The same of all that the child differs by from the origin."""
     sample: Sampled | None = None
     """What was read, if not everything was; elements are then those that were read."""

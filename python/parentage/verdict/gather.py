@@ -16,113 +16,129 @@ from parentage.stream import likeness
 from parentage.verdict.deciding import decide
 from parentage.verdict.facts import Facts, ReplayFacts, origin
 from parentage.verdict.outcome import best_outcome
-from parentage.verdict.residual import remainder
+from parentage.verdict.residual import describe_residual
 from parentage.verdict.thresholds import Thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from parentage.align import Alignment
-    from parentage.checkpoint import Inputs
-    from parentage.hypothesise import Findings, Hypothesis
+    from parentage.checkpoint import Columns, Inputs
+    from parentage.hypothesise import SampleEstimates
     from parentage.recipe import Recipe
     from parentage.sample import Sampled
     from parentage.statistics import Statistics
-    from parentage.stream import Options
     from parentage.support import Floats
+    from parentage.verdict.case import TraceInputs
     from parentage.verdict.outcome import Outcome
-    from parentage.verdict.residual import Remainder
+    from parentage.verdict.residual import Residual
     from parentage.verdict.verdict import Verdict
 
 
 def gather_facts(
-    inputs: Inputs,
-    alignment: Alignment,
+    case: TraceInputs,
     statistics: Statistics,
-    options: Options,
     outcome: Outcome | None,
-    best: int,
-    findings: Findings | None,
-    sample: Sampled | None,
+    sample: Sampled | None = None,
 ) -> Facts:
     """Gather what the rules look at."""
-    total = inputs.child.elements
-    compared = sum(each.elements for each in alignment.slices)
-    table = statistics.model
-    gram = table.estimates.gram[0]
-    parents = [each.name for each in inputs.parents]
-    others = [each.name for each in inputs.others]
-    elements = int(table.n[0])
-    floor = float(table.energy[0])
-
-    estimates = table.estimates
-    adjusted = holm(estimates.log10_p[:, : len(parents)])
+    inputs, alignment, estimates = case.inputs, case.alignment, case.estimates
+    columns, total = inputs.columns, inputs.child.elements
+    parents, others = columns.parents, columns.names
+    table, fitted = statistics.model, statistics.model.estimates
+    elements, floor = int(table.n[0]), float(table.energy[0])
+    gram, energy = fitted.gram[0], float(fitted.gram[0, -1, -1])
+    adjusted = holm(fitted.log10_p[:, : len(parents)])
+    distances = _distances(gram)
+    start = columns[origin(columns.base, parents, dict(zip(others, distances, strict=True)))]
+    same_dtype = _same_dtype(inputs, alignment)
 
     def floors(energy: float) -> float:
         return math.sqrt(max(energy, 0.0) / floor) if floor > 0 else 0.0
 
-    distances = _distances(gram)
-    start = others.index(
-        origin(inputs.base.name, parents, dict(zip(others, distances, strict=True)))
-    )
-    energy = float(gram[-1, -1])
-    r2_slices = 1.0 - float(table.residual[0]) / energy if energy > 0 else math.nan
-    # Controls are no candidates: they are left out of what explains the child.
-    candidates = [i for i in range(1 + len(parents)) if i != start]
-    origin_fit = fit(_from(gram, start)[None], [1 + i for i in candidates])
-    alike = likeness(statistics.slices.estimates.gram)
-    matrices = is_matrix(alignment.slices)
-    is_strange = matrices & (alike[:, start] < Thresholds().related)
-    dtypes = [[tensor.dtype for tensor in each.tensors.values()] for each in inputs.others]
-    same_dtype = [
-        [dtype[extent.tensor] == each.dtype for dtype, extent in zip(dtypes, each.extents)]  # noqa: B905
-        for each in alignment.slices
-    ]
+    def of_parents(values: Floats) -> dict[str, float]:
+        return {name: float(values[0, i]) for i, name in enumerate(parents)}
+
     return Facts(
         child=inputs.child.name,
-        base=inputs.base.name,
+        base=columns.base,
         elements=elements,
-        coverage=compared / total if total else 0.0,
+        coverage=int(alignment.elements.sum()) / total if total else 0.0,
         finite=1.0 - int(table.excluded[0]) / max(elements, 1),
         equal={name: int(table.equal[0, i]) for i, name in enumerate(others)},
-        same_dtype={name: all(row[i] for row in same_dtype) for i, name in enumerate(others)},
-        weights={name: float(estimates.parents.weights[0, i]) for i, name in enumerate(parents)},
-        log10_p={name: float(adjusted[0, i]) for i, name in enumerate(parents)},
-        condition=float(estimates.condition[0]),
-        r2=float(estimates.parents.r2[0]) if parents else math.nan,
-        r2_slices=r2_slices,
-        residual_floors=floors(float(table.estimates.parents.residual[0])),
+        same_dtype={name: bool(same_dtype[:, i].all()) for i, name in enumerate(others)},
+        weights=of_parents(fitted.parents.weights),
+        log10_p=of_parents(adjusted),
+        condition=float(fitted.condition[0]),
+        r2=float(fitted.parents.r2[0]) if parents else math.nan,
+        r2_slices=1.0 - float(table.residual[0]) / energy if energy > 0 else math.nan,
+        residual_floors=floors(float(fitted.parents.residual[0])),
         residual_floors_slices=floors(float(table.residual[0])),
         distance_floors={name: floors(distances[i]) for i, name in enumerate(others)},
-        likeness={
-            # A child of zeros is like nothing; only without any matrix is there nothing to say.
-            name: 0.0 if matrices.any() and np.isnan(x) else float(x)
-            for name, x in zip(others, likeness(statistics.matrices[None])[0], strict=True)
-        },
+        likeness=_likeness(statistics, alignment, columns),
         crossed=lambda: {
-            each.name: crossed_likeness(inputs.child, each, options) for each in inputs.others
+            each.name: crossed_likeness(inputs.child, each, case.options) for each in inputs.others
         },
         origin=others[start],
-        origin_r2=float(origin_fit.r2[0]) if candidates else math.nan,
-        strange_share=float(statistics.slices.n[is_strange].sum()) / elements,
+        origin_r2=_origin_r2(gram, start, len(parents)),
+        strange_share=_strange_elements(statistics, alignment, start) / elements,
         slices=len(alignment.slices),
         copied=_copied(statistics, same_dtype, others),
         unmoved=elements - int(table.moved[0]),
         stray=int(table.stray[0]),
-        bias={name: float(estimates.bias[0, i]) for i, name in enumerate(parents)},
-        replay=None if outcome is None else _replay(outcome, alignment, total, statistics, best),
-        cells_share=None if findings is None or not parents else findings.blends[-1].share,
+        bias=of_parents(fitted.bias),
+        replay=None if outcome is None else _replay(outcome, alignment, total, statistics),
+        cells_share=None if estimates is None or not parents else estimates.blends[-1].share,
         left_over=_left_over(statistics),
-        remainder=cache(lambda: _remainder(statistics, findings, outcome)),
-        displacement=cache(lambda: _displacement(statistics, findings, start)),
+        remainder=cache(lambda: _remainder(statistics, estimates, outcome)),
+        displacement=cache(lambda: _displacement(statistics, estimates, start)),
         sample=sample,
     )
 
 
+def _same_dtype(inputs: Inputs, alignment: Alignment) -> NDArray[np.bool_]:
+    """Return (S, checkpoints) whether a slice is stored in the child's dtype by each checkpoint."""
+    dtypes = [[tensor.dtype for tensor in each.tensors.values()] for each in inputs.others]
+    rows = [
+        [dtype[extent.tensor] == each.dtype for dtype, extent in zip(dtypes, each.extents)]  # noqa: B905
+        for each in alignment.slices
+    ]
+    return np.array(rows, dtype=bool)
+
+
+def _likeness(statistics: Statistics, alignment: Alignment, columns: Columns) -> dict[str, float]:
+    """Return the cosine of each checkpoint's weights with the child's, over matrices."""
+    is_any = bool(is_matrix(alignment.slices).any())
+    cosines = likeness(statistics.matrices[None])[0]
+    # A child of zeros is like nothing; only without any matrix is there nothing to say.
+    return {
+        name: 0.0 if is_any and np.isnan(cosine) else float(cosine)
+        for name, cosine in zip(columns.names, cosines, strict=True)
+    }
+
+
+def _origin_r2(gram: Floats, start: int, parents: int) -> float:
+    """Return the share of the difference from the origin that base and other parents explain."""
+    # Controls are no candidates: they are left out of what explains the child.
+    candidates = [column for column in range(1 + parents) if column != start]
+    fitted = fit(_from(gram, start)[None], [1 + column for column in candidates])
+    return float(fitted.r2[0]) if candidates else math.nan
+
+
+def _strange_elements(statistics: Statistics, alignment: Alignment, start: int) -> float:
+    """Return how many elements lie in matrices that are no relatives of the origin's."""
+    alike = likeness(statistics.slices.estimates.gram)
+    is_strange = is_matrix(alignment.slices) & (alike[:, start] < Thresholds().related)
+    return float(statistics.slices.n[is_strange].sum())
+
+
 def _replay(
-    outcome: Outcome, alignment: Alignment, total: int, statistics: Statistics, best: int
+    outcome: Outcome, alignment: Alignment, total: int, statistics: Statistics
 ) -> ReplayFacts:
-    recipe = outcome.recipe
+    """Gather what the rules look at of the best recipe."""
+    recipe, best = outcome.recipe, outcome.position
     replayed, slices = statistics.replayed, statistics.slices
     mismatched = replayed.mismatched[:, best].astype(np.float64)
     given = (replayed.reproduced + replayed.explained)[:, best].astype(np.float64)
@@ -155,44 +171,46 @@ def _replay(
 
 
 def _remainder(
-    statistics: Statistics, findings: Findings | None, outcome: Outcome | None
-) -> Remainder | None:
+    statistics: Statistics, estimates: SampleEstimates | None, outcome: Outcome | None
+) -> Residual | None:
     """Return the layers and the rank of what the best blend leaves over."""
-    if findings is None or not findings.parents:
+    if estimates is None or not estimates.columns.parents:
         return None
     table, left = statistics.slices, statistics.layers.residual
     total = float(table.residual.sum())
     if total <= 0:
         return None
     layers = dict(zip(statistics.layer_numbers, (left / total).tolist(), strict=True))
-    weights = np.zeros((len(findings.slices), findings.sample.columns - 1))
-    parents = range(1, 1 + len(findings.parents))
+    weights = np.zeros((len(estimates.slices), estimates.sample.columns - 1))
+    parents = estimates.columns.parent_indices
     known = None if outcome is None else outcome.recipe.effective_weights
     if known is not None:
         weights[:, 0] = sum(known.values()) - 1.0
         for i in parents:
-            weights[:, i] = known.get(findings.names[i], 0.0)
+            weights[:, i] = known.get(estimates.columns.names[i], 0.0)
     elif outcome is not None:
-        weights = findings.blends[-1].by_slice
+        weights = estimates.blends[-1].by_slice
     else:
         # Cells say little where everything was changed; least squares still does.
         weights[:, parents] = np.nan_to_num(statistics.model.estimates.parents.weights[0])
-    return remainder(findings, weights, table.residual, table.energy, layers)
+    return describe_residual(estimates, weights, table.residual, table.energy, layers)
 
 
 def _displacement(
-    statistics: Statistics, findings: Findings | None, origin: int
-) -> Remainder | None:
+    statistics: Statistics, estimates: SampleEstimates | None, origin: int
+) -> Residual | None:
     """Return the layers and the rank of what the child differs by from one checkpoint."""
-    if findings is None:
+    if estimates is None:
         return None
     gram = statistics.slices.estimates.gram
     distance = gram[:, -1, -1].copy()
-    weights = np.zeros((len(gram), findings.sample.columns - 1))
+    weights = np.zeros((len(gram), estimates.sample.columns - 1))
     if origin > 0:
         distance += gram[:, origin, origin] - 2.0 * gram[:, origin, -1]
         weights[:, origin] = 1.0
-    return remainder(findings, weights, np.maximum(distance, 0.0), statistics.slices.energy, {})
+    return describe_residual(
+        estimates, weights, np.maximum(distance, 0.0), statistics.slices.energy, {}
+    )
 
 
 def _left_over(statistics: Statistics) -> dict[str, float]:
@@ -233,38 +251,23 @@ def _from(gram: Floats, origin: int) -> Floats:
 
 
 def _copied(
-    statistics: Statistics, same_dtype: list[list[bool]], names: list[str]
+    statistics: Statistics, same_dtype: NDArray[np.bool_], names: Sequence[str]
 ) -> dict[str, int]:
     """Return how many slices are copies of each checkpoint's, the first one's if of several."""
-    equal = (statistics.slices.equal == statistics.slices.n[:, None]) & np.array(same_dtype)
+    equal = (statistics.slices.equal == statistics.slices.n[:, None]) & same_dtype
     first = np.where(equal.any(axis=1), equal.argmax(axis=1), -1)
     return {name: int((first == i).sum()) for i, name in enumerate(names)}
 
 
 def judge(
-    inputs: Inputs,
-    alignment: Alignment,
-    statistics: Statistics,
-    options: Options,
-    findings: Findings | None,
-    hypotheses: Sequence[Hypothesis],
-    sample: Sampled,
+    case: TraceInputs, statistics: Statistics, sample: Sampled
 ) -> tuple[Verdict, Recipe | None]:
-    """Return the verdict of :func:`report`, and the recipe, without tables.
+    """Return the verdict that rests on a sample, and the recipe, without tables.
 
     Nor is the rank of what is left over found, which takes whole matrices and decides nothing.
     """
-    outcome, best = best_outcome(statistics.replayed, hypotheses)
-    evidence = gather_facts(
-        inputs,
-        alignment,
-        statistics,
-        options,
-        outcome,
-        best,
-        findings,
-        sample,
-    )
+    outcome = best_outcome(statistics.replayed, case.hypotheses)
+    facts = gather_facts(case, statistics, outcome, sample)
     nothing = cache(lambda: None)
-    verdict = decide(replace(evidence, remainder=nothing, displacement=nothing))
+    verdict = decide(replace(facts, remainder=nothing, displacement=nothing))
     return verdict, None if outcome is None else outcome.recipe

@@ -28,6 +28,8 @@ class Outcome:
     """Mismatched elements that are 1, 2, 3 to 4, 5 to 8, ... units in the last place off."""
     decoy_share: float
     """What the recipe reaches on the sample with a decoy for a parent."""
+    position: int = 0
+    """The column of its counts in :class:`parentage.statistics.Replayed`."""
 
     @property
     def exact_share(self) -> float:
@@ -40,12 +42,10 @@ class Outcome:
         return (self.reproduced + self.explained) / self.elements if self.elements else 0.0
 
 
-def best_outcome(
-    replayed: Replayed, hypotheses: Sequence[Hypothesis]
-) -> tuple[Outcome | None, int]:
-    """Return what the best hypothesis reproduces, and its position."""
+def best_outcome(replayed: Replayed, hypotheses: Sequence[Hypothesis]) -> Outcome | None:
+    """Return what the best hypothesis reproduces: that with the fewest mismatches."""
     if not hypotheses:
-        return None, -1
+        return None
     mismatched = replayed.mismatched.sum(axis=0)
     explained = replayed.explained.sum(axis=0)
     best = min(range(len(hypotheses)), key=lambda i: (int(mismatched[i]), int(explained[i])))
@@ -59,4 +59,5 @@ def best_outcome(
         zero_signs=int(replayed.zero_signs[:, best].sum()),
         ulps=tuple(int(x) for x in replayed.ulps[:, best].sum(axis=0)),
         decoy_share=hypotheses[best].decoy_share,
-    ), best
+        position=best,
+    )

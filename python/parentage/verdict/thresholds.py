@@ -31,14 +31,14 @@ class Thresholds:
     """Least elements that decoys must miss for a recipe to be told from them."""
     cells: float = 0.90
     """Least share of elements that a blend must reproduce in float32 to leave no room."""
-    nearly: float = 0.80
+    unknown_arithmetic: float = 0.80
     """Share from which on what a recipe does not reproduce may well be arithmetic that is not known
     here: fits of methods in bf16 stop at 0.82 to 0.97, half a unit of noise leaves 0.61."""
-    in_part: float = 0.10
+    least_whole_share: float = 0.10
     """Least share of the elements in slices that a recipe gives all of, of a merge that was changed
     in other slices: embeddings alone are as much. A recipe that is wrong gives all of none that
     decoys miss."""
-    amiss: float = 0.05
+    least_changed_share: float = 0.05
     """Least share of elements that a recipe does not give of the slices that were changed, where it
     gives others whole in float32: weights of their own would have shown in their cells."""
     partial: float = 0.30

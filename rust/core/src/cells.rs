@@ -75,7 +75,7 @@ pub struct Spectrum {
 ///
 /// # Errors
 ///
-/// As [`crate::stream::gram`]; [`Error::Argument`] for a query that does not fit the plan.
+/// As [`crate::statistics::gram`]; [`Error::Argument`] for a query that does not fit the plan.
 pub fn spectrum(
     plan: &Plan,
     slices: Range<usize>,

@@ -8,7 +8,7 @@
 //! 4. [`stream`]: tiles of the same elements of every checkpoint, over [`threads`], with [`progress`]
 //!    and [`digest`].
 //! 5. [`gram`], [`cells`] and [`replay`]: what is computed of each tile, bit for bit the same on
-//!    every CPU.
+//!    every CPU; [`statistics`] adds up the tiles.
 //!
 //! Names and choices (which slices pair, which fit means what) are made above this crate; every
 //! byte of every tensor is read in it.
@@ -22,6 +22,7 @@ pub mod plan;
 pub mod progress;
 pub mod replay;
 mod source;
+pub mod statistics;
 pub mod stream;
 pub mod threads;
 

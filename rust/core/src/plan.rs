@@ -108,6 +108,16 @@ impl Plan {
         &self.extents[slice * self.columns()..(slice + 1) * self.columns()]
     }
 
+    /// The tables that [`Plan::new`] made it from: elements, tensors and starts.
+    pub fn tables(&self) -> (Vec<u64>, Vec<u64>, Vec<u64>) {
+        let tensors = self.extents.iter().map(|extent| extent.tensor as u64).collect();
+        let starts = self.extents.iter().enumerate().map(|(entry, extent)| {
+            let checkpoint = &self.checkpoints[entry % self.columns()];
+            (extent.begin - checkpoint.tensors[extent.tensor].begin) / (extent.dtype.bits() / 8)
+        });
+        (self.elements.clone(), tensors, starts.collect())
+    }
+
     /// Bytes that streaming `slices` reads, over all columns.
     pub fn bytes(&self, slices: Range<usize>) -> u64 {
         slices

@@ -588,3 +588,36 @@ mod unix {
         }
     }
 }
+
+#[test]
+fn what_headers_said_is_restored_without_a_file_and_checked_before_one_is_read() {
+    let folder = sharded();
+    let opened = Checkpoint::open(folder.path()).unwrap();
+    fs::remove_file(folder.path().join("model-2.safetensors")).unwrap();
+    let Checkpoint { path, index, shards, tensors } = opened.clone();
+    let restored = Checkpoint::restore(path, index, shards, tensors).unwrap();
+    assert_eq!(restored, opened);
+    let error = restored.verify_unchanged().unwrap_err().to_string();
+    assert!(error.contains("model-2.safetensors") && error.contains("removed"), "{error}");
+}
+
+#[test]
+fn parts_that_contradict_each_other_are_not_restored() {
+    let folder = sharded();
+    let opened = Checkpoint::open(folder.path()).unwrap();
+    let refused = |spoil: &dyn Fn(&mut Checkpoint), part: &str| {
+        let mut parts = opened.clone();
+        spoil(&mut parts);
+        let Checkpoint { path, index, shards, tensors } = parts;
+        let error = Checkpoint::restore(path, index, shards, tensors).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    };
+    refused(&|parts| parts.tensors[1].shard = 2, "a shard that is not there");
+    refused(&|parts| parts.tensors[1].end = parts.shards[0].bytes + 1, "leaves the data");
+    refused(&|parts| parts.tensors[1].begin = 3, "leaves the data");
+    refused(&|parts| parts.tensors[1].shape = vec![3], "do not have its bytes");
+    refused(&|parts| parts.tensors[1].shape = vec![u64::MAX, 4], "do not have its bytes");
+    refused(&|parts| parts.tensors[1].end = parts.tensors[1].begin - 1, "do not have its bytes");
+    refused(&|parts| parts.tensors.swap(0, 1), "do not ascend");
+    refused(&|parts| parts.tensors[1].name = "a".into(), "do not ascend");
+}

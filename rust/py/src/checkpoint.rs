@@ -1,14 +1,15 @@
 //! Opened checkpoints.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
 
 use numpy::{IntoPyArray, PyArray1};
-use parentage_core::checkpoint::{self, names::take_apart};
-use pyo3::exceptions::PyIndexError;
+use parentage_core::checkpoint::{self, Dtype, names::take_apart};
+use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyString, PyTuple};
+use pyo3::types::{PyList, PyString, PyTuple, PyType};
 
 use crate::errors::to_python;
 
@@ -17,6 +18,13 @@ type Shard = (PathBuf, String, u64, u64, Option<i128>, Vec<(String, String)>);
 /// The parts of a tensor: position, name, dtype, shape, shard, first byte, byte past the last.
 type Tensor<'py> =
     (usize, Bound<'py, PyString>, Bound<'py, PyString>, Bound<'py, PyTuple>, usize, u64, u64);
+
+/// What is pickled: path, index, shards and tensors, with paths as text, which any system can read.
+type State<'py> = (OsString, Option<OsString>, Vec<ShardState>, Bound<'py, PyList>);
+/// As [`Shard`], the path as text.
+type ShardState = (OsString, String, u64, u64, Option<i128>, Vec<(String, String)>);
+/// As [`Tensor`].
+type TensorState = (usize, String, String, Vec<u64>, usize, u64, u64);
 
 /// Templates, which of them (T,), numbers (N,), the first of each (T,).
 type Templates<'py> =
@@ -154,5 +162,58 @@ impl Checkpoint {
     /// Raises ReadError if a file is not as it was when its header was read.
     fn verify_unchanged(&self) -> PyResult<()> {
         self.0.verify_unchanged().map_err(|error| to_python(&error))
+    }
+
+    /// What its headers said, so that unpickling opens no file. The paths of shards are made absolute:
+    /// another process may have another working directory.
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, State<'py>)> {
+        let this = slf.get();
+        let text = |path: &Path| path.as_os_str().to_owned();
+        let shards =
+            this.shards().into_iter().map(|(path, name, bytes, start, modified, metadata)| {
+                let path = absolute(&path).unwrap_or(path);
+                (text(&path), name, bytes, start, modified, metadata)
+            });
+        let state = (
+            text(&this.0.path),
+            this.0.index.as_deref().map(text),
+            shards.collect(),
+            this.tensors(slf.py())?,
+        );
+        Ok((slf.get_type().getattr("restored")?, state))
+    }
+
+    /// The checkpoint of a pickled state.
+    #[classmethod]
+    fn restored(
+        _cls: &Bound<'_, PyType>,
+        path: PathBuf,
+        index: Option<PathBuf>,
+        shards: Vec<ShardState>,
+        tensors: Vec<TensorState>,
+    ) -> PyResult<Self> {
+        let shard = |(path, name, bytes, data_start, modified_ns, metadata): ShardState| {
+            let path = path.into();
+            checkpoint::Shard { path, name, bytes, data_start, modified_ns, metadata }
+        };
+        let tensor = |(_, name, dtype, shape, shard, begin, end): TensorState| {
+            let unknown = || PyValueError::new_err(format!("no dtype is called {dtype:?}"));
+            let dtype = Dtype::from_name(&dtype).ok_or_else(unknown)?;
+            Ok(checkpoint::Tensor { name, dtype, shape, shard, begin, end })
+        };
+        let shards = shards.into_iter().map(shard).collect();
+        let tensors = tensors.into_iter().map(tensor).collect::<PyResult<_>>()?;
+        let restored = checkpoint::Checkpoint::restore(path, index, shards, tensors);
+        restored.map(|restored| Self(Arc::new(restored))).map_err(|error| to_python(&error))
+    }
+
+    /// Itself: it never changes.
+    fn __copy__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    /// Itself: it never changes.
+    fn __deepcopy__(slf: Py<Self>, _memo: &Bound<'_, PyAny>) -> Py<Self> {
+        slf
     }
 }

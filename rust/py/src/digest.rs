@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use parentage_core::{Io, digest};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
 use crate::checkpoint::Checkpoint;
@@ -42,5 +43,13 @@ impl Digests {
     /// Takes over a digest that was complete before.
     fn restore(&self, checkpoint: usize, shard: usize, digest: String) -> PyResult<()> {
         self.0.restore(checkpoint, shard, digest).map_err(|error| to_python(&error))
+    }
+
+    /// Raises TypeError.
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err(
+            "digests can not be pickled or copied: they are hashes in the making, which passes of this \
+             process carry on",
+        ))
     }
 }

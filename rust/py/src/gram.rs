@@ -1,21 +1,25 @@
 //! Streaming a plan.
 
+#![expect(clippy::too_many_arguments, reason = "a class is made from all its fields")]
+
 use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods};
-use parentage_core::Io;
 use parentage_core::gram::{BINS, Counts, Level, WEIGHTS, pairs};
 use parentage_core::plan::BLOCKS;
+use parentage_core::statistics;
 use parentage_core::stream::{self, Options};
 use pyo3::prelude::*;
 
 use crate::digest::Digests;
 use crate::errors::to_python;
+use crate::pickle::{Reduced, by_fields};
 use crate::plan::Plan;
-use crate::replay::{Replay, Replayed, inner};
-use crate::run::run;
+use crate::program::{Replay, inner};
+use crate::replay::Replayed;
+use crate::run::{options, run};
 
 /// Sufficient statistics of S slices over C columns, with P = C (C + 1) / 2.
-#[pyclass(frozen, get_all, module = "parentage._core")]
+#[pyclass(frozen, get_all, new = "from_fields", module = "parentage._core")]
 pub(crate) struct Statistics {
     /// (S, BLOCKS, P) float64: upper triangles by rows of the Gram matrix of each block.
     gram: Py<PyArray3<f64>>,
@@ -43,25 +47,27 @@ pub(crate) struct Statistics {
     replayed: Py<Replayed>,
 }
 
-pub(crate) fn options(
-    threads: usize,
-    tile_bytes: Option<u64>,
-    io: &str,
-    level: Option<&str>,
-    columns: usize,
-) -> PyResult<Options<'static>> {
-    let level = level.map_or_else(Level::detect, Level::named);
-    let options = level.and_then(|level| {
-        let io: Io = io.parse()?;
-        Ok(Options {
-            threads,
-            tile_bytes: tile_bytes.unwrap_or(io.tile_bytes(columns, threads)),
-            io,
-            level,
-            digests: None,
-        })
-    });
-    options.map_err(|error| to_python(&error))
+#[pymethods]
+impl Statistics {
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py>> {
+        by_fields(
+            slf,
+            &[
+                "gram",
+                "energy",
+                "bias",
+                "precision",
+                "excluded",
+                "moved",
+                "stray",
+                "equal",
+                "nan",
+                "inf",
+                "histogram",
+                "replayed",
+            ],
+        )
+    }
 }
 
 /// Streams slices `first` to `last` (exclusive) of `plan` once and returns their statistics.
@@ -91,7 +97,7 @@ pub(crate) fn gram(
     };
     let replays = inner(&replays);
     let sums =
-        run(py, progress, |watch| stream::gram(plan, first..last, &replays, &options, watch))?;
+        run(py, progress, |watch| statistics::gram(plan, first..last, &replays, &options, watch))?;
 
     let (slices, columns) = (sums.counts.len(), plan.columns());
     let scalars = |count: fn(&Counts) -> u64| -> Py<PyArray1<u64>> {

@@ -6,7 +6,9 @@ mod checkpoint;
 mod digest;
 mod errors;
 mod gram;
+mod pickle;
 mod plan;
+mod program;
 mod replay;
 mod run;
 
@@ -29,9 +31,9 @@ mod _core {
     #[pymodule_export]
     use crate::plan::Plan;
     #[pymodule_export]
-    use crate::replay::{
-        Replay, Replayed, Spectrum, elements, replay_slices, spectrum, write_replay,
-    };
+    use crate::program::Replay;
+    #[pymodule_export]
+    use crate::replay::{Replayed, Spectrum, elements, replay_slices, spectrum, write_replay};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

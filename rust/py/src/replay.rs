@@ -1,118 +1,27 @@
-//! Cells and replays.
+//! Passes of cells and replays.
 
 use std::path::PathBuf;
 
 use numpy::ndarray::Array2;
 use numpy::{
-    IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
+    IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray2,
     PyUntypedArrayMethods,
 };
+use parentage_core::Result;
 use parentage_core::cells::{self, Query};
-use parentage_core::checkpoint::dtype::Dtype;
 use parentage_core::plan::BLOCKS;
-use parentage_core::replay::{self, Counts, Factors, Inputs, Op, Target, ULPS};
-use parentage_core::{Error, Result};
+use parentage_core::replay::{self, Counts, Target, ULPS};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::errors::to_python;
-use crate::gram::options;
+use crate::pickle::{Reduced, by_fields};
 use crate::plan::Plan;
-use crate::run::run;
-
-/// An operation as Python tells it: its name and its operands; a dtype's name for `round`.
-type Operation = (String, Vec<usize>, Option<String>);
-/// A slice's low-rank matrices: left (rows, rank) and right (rank, columns), float64, and the element
-/// of the matrix that is the slice's first.
-type Matrix<'py> = (PyReadonlyArray2<'py, f64>, PyReadonlyArray2<'py, f64>, u64);
-type Matrices<'py> = Vec<Vec<Option<Matrix<'py>>>>;
-
-/// A recipe's arithmetic, with what it needs to know about every slice.
-#[pyclass(frozen, module = "parentage._core")]
-pub(crate) struct Replay(replay::Replay);
-
-#[pymethods]
-impl Replay {
-    /// `operations` are (name, operands, dtype); `results` the numbers of those that are results;
-    /// `scalars` is (slices, scalars) float32; `matrices` by slice; `applies` by slice.
-    #[new]
-    #[pyo3(signature = (operations, results, scalars, matrices=None, applies=None))]
-    fn new(
-        operations: Vec<Operation>,
-        results: Vec<u8>,
-        scalars: PyReadonlyArray2<'_, f32>,
-        matrices: Option<Matrices<'_>>,
-        applies: Option<PyReadonlyArray1<'_, bool>>,
-    ) -> PyResult<Self> {
-        let program = operations
-            .iter()
-            .map(|(name, operands, dtype)| operation(name, operands, dtype.as_deref()))
-            .collect::<Result<Vec<_>>>()
-            .and_then(|ops| replay::Program::new(ops, results))
-            .map_err(|error| to_python(&error))?;
-        if scalars.shape()[1] != program.scalars() {
-            return Err(PyValueError::new_err(format!(
-                "scalars must have shape (slices, {}), not {:?}",
-                program.scalars(),
-                scalars.shape()
-            )));
-        }
-        let slices = scalars.shape()[0];
-        let factors = match matrices {
-            Some(matrices) => matrices
-                .iter()
-                .flatten()
-                .map(|pair| {
-                    pair.as_ref().map(|(left, right, offset)| Factors {
-                        left: left.as_array().iter().copied().collect(),
-                        right: right.as_array().iter().copied().collect(),
-                        columns: right.shape()[1],
-                        offset: *offset,
-                    })
-                })
-                .collect(),
-            None => vec![None; slices * program.factors()],
-        };
-        let inputs = Inputs {
-            scalars: scalars.as_array().iter().copied().collect(),
-            factors,
-            applies: applies.map_or_else(Vec::new, |a| a.as_array().iter().copied().collect()),
-        };
-        Ok(Self(replay::Replay { program, inputs }))
-    }
-}
-
-fn operation(name: &str, operands: &[usize], dtype: Option<&str>) -> Result<Op> {
-    let wrong = || Error::Argument(format!("program: no operation {name} of {operands:?}"));
-    let small = |&operand: &usize| u8::try_from(operand).map_err(|_| wrong());
-    let operands = operands.iter().map(small).collect::<Result<Vec<_>>>()?;
-    Ok(match (name, operands.as_slice()) {
-        ("column", &[a]) => Op::Column(a),
-        ("reversed", &[a]) => Op::Reversed(a),
-        ("scalar", &[a]) => Op::Scalar(a),
-        ("low_rank", &[a]) => Op::LowRank(a),
-        ("add", &[a, b]) => Op::Add(a, b),
-        ("sub", &[a, b]) => Op::Sub(a, b),
-        ("mul", &[a, b]) => Op::Mul(a, b),
-        ("div", &[a, b]) => Op::Div(a, b),
-        ("fma", &[a, b, c]) => Op::Fma(a, b, c),
-        ("abs", &[a]) => Op::Abs(a),
-        ("max", &[a, b]) => Op::Max(a, b),
-        ("min", &[a, b]) => Op::Min(a, b),
-        ("greater", &[a, b]) => Op::Greater(a, b),
-        ("greater_equal", &[a, b]) => Op::GreaterEqual(a, b),
-        ("select", &[a, b, c]) => Op::Select(a, b, c),
-        ("round", &[a]) => Op::Round(a, named_dtype(dtype.ok_or_else(wrong)?)?),
-        _ => return Err(wrong()),
-    })
-}
-
-fn named_dtype(name: &str) -> Result<Dtype> {
-    Dtype::from_name(name).ok_or_else(|| Error::Argument(format!("no dtype is called {name:?}")))
-}
+use crate::program::{Replay, inner, named_dtype};
+use crate::run::{options, run};
 
 /// What R replays reproduce of S slices.
-#[pyclass(frozen, get_all, module = "parentage._core")]
+#[pyclass(frozen, get_all, new = "from_fields", module = "parentage._core")]
 pub(crate) struct Replayed {
     /// (S, R) uint64: elements of which every result has the child's bits.
     reproduced: Py<PyArray2<u64>>,
@@ -128,6 +37,16 @@ pub(crate) struct Replayed {
     blocks: Py<PyArray3<u64>>,
     /// (S, R) int64: the first mismatched element of the slice, -1 if there is none.
     first: Py<PyArray2<i64>>,
+}
+
+#[pymethods]
+impl Replayed {
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py>> {
+        by_fields(
+            slf,
+            &["reproduced", "explained", "mismatched", "zero_signs", "ulps", "blocks", "first"],
+        )
+    }
 }
 
 impl Replayed {
@@ -162,11 +81,6 @@ impl Replayed {
                 .unbind(),
         })
     }
-}
-
-/// The core's replays of Python's.
-pub(crate) fn inner(replays: &[PyRef<'_, Replay>]) -> Vec<replay::Replay> {
-    replays.iter().map(|each| each.0.clone()).collect()
 }
 
 /// Replays slices `first` to `last` (exclusive) of `plan` and compares them with the child.
@@ -217,14 +131,14 @@ pub(crate) fn write_replay(
     };
     let targets = targets.into_iter().map(target).collect::<Result<Vec<_>>>();
     let targets = targets.map_err(|error| to_python(&error))?;
-    let (plan, replay) = (&plan.0, replay.0.clone());
+    let (plan, replay) = (&plan.0, replay.replay.clone());
     run(py, progress, |watch| {
         replay::write(plan, 0..plan.slices(), &replay, &files, &targets, &options, watch)
     })
 }
 
 /// Cell spectra of G groups; the second axis is (all intervals, narrow ones).
-#[pyclass(frozen, get_all, module = "parentage._core")]
+#[pyclass(frozen, get_all, new = "from_fields", module = "parentage._core")]
 pub(crate) struct Spectrum {
     /// (G, 2, bins) uint32: intervals over each bin.
     coverage: Py<PyArray3<u32>>,
@@ -234,6 +148,13 @@ pub(crate) struct Spectrum {
     fixed: Py<PyArray1<u64>>,
     /// (G,) uint64: of those, the ones that the other weights put into their cell.
     fixed_admitted: Py<PyArray1<u64>>,
+}
+
+#[pymethods]
+impl Spectrum {
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py>> {
+        by_fields(slf, &["coverage", "intervals", "fixed", "fixed_admitted"])
+    }
 }
 
 /// Counts which weights of column `axis` the rounding cells of slices `first` to `last` admit.

@@ -1,16 +1,40 @@
-//! The one place where the GIL is released and Ctrl-C is heard.
+//! How long calls run: their options, and the one place where the GIL is released and Ctrl-C is heard.
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
+use parentage_core::gram::Level;
 use parentage_core::progress::Progress;
-use parentage_core::{Error, Result};
+use parentage_core::stream::Options;
+use parentage_core::{Error, Io, Result};
 use pyo3::prelude::*;
 
 use crate::errors::to_python;
 
 /// How often signals are polled and progress is told.
 const INTERVAL: Duration = Duration::from_millis(50);
+
+/// The options of a pass over `columns` checkpoints, from the keyword arguments that all passes share.
+pub(crate) fn options(
+    threads: usize,
+    tile_bytes: Option<u64>,
+    io: &str,
+    level: Option<&str>,
+    columns: usize,
+) -> PyResult<Options<'static>> {
+    let level = level.map_or_else(Level::detect, Level::named);
+    let options = level.and_then(|level| {
+        let io: Io = io.parse()?;
+        Ok(Options {
+            threads,
+            tile_bytes: tile_bytes.unwrap_or(io.tile_bytes(columns, threads)),
+            io,
+            level,
+            digests: None,
+        })
+    });
+    options.map_err(|error| to_python(&error))
+}
 
 /// Runs `work` on a thread of its own while this one listens.
 ///

@@ -10,9 +10,9 @@ from parentage.hypothesise.evaluate import count_matches
 from parentage.hypothesise.recognise.masks.bands import bands_of
 from parentage.hypothesise.recognise.masks.chance import ranks
 from parentage.hypothesise.recognise.masks.interpreted import outcomes
-from parentage.hypothesise.recognise.masks.mixture import EXPLAINED, applies
+from parentage.hypothesise.recognise.masks.mixture import EXPLAINED, is_unexplained
 from parentage.hypothesise.recognise.masks.recipes import SEPARATE
-from parentage.hypothesise.recognise.masks.trials import changed, worthwhile
+from parentage.hypothesise.recognise.masks.trials import beats_decoys, share_of_changed
 from parentage.hypothesise.recognise.masks.view import View
 from parentage.hypothesise.recognise.recogniser import Recogniser
 from parentage.methods import arcee_fusion
@@ -21,7 +21,7 @@ from parentage.recipe import Ingredient, Recipe
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.estimates import SampleEstimates
 
 COPIED = 0.999
 """Least share of changed elements that are the parent's."""
@@ -33,28 +33,38 @@ LIFT = 0.15
 """How much higher the ranks of the taken displacements are, at least, than those of the others."""
 
 
-def estimate(f: Findings) -> Iterator[Recipe]:
-    """Yield the parent that has what the base has not, where the larger displacements are taken."""
-    if not applies(f):
+def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
+    """Yield a recipe for the first parent whose whole displacements the changed elements have.
+
+    And only if those displacements are the larger ones.
+    """
+    if not is_unexplained(estimates):
         return
     for arithmetic in arcee_fusion.ARITHMETICS:
-        for name in f.parents:
+        for name in estimates.columns.parents:
             ingredients = (Ingredient(name),)
-            recipe = Recipe("arcee_fusion", ingredients, f.base, {}, arithmetic, f.out_dtype)
-            if is_fused(f, recipe) and worthwhile(f, recipe):
+            recipe = Recipe(
+                "arcee_fusion",
+                ingredients,
+                estimates.columns.base,
+                {},
+                arithmetic,
+                estimates.out_dtype,
+            )
+            if is_fused(estimates, recipe) and beats_decoys(estimates, recipe):
                 yield recipe
                 return
 
 
-def is_fused(f: Findings, recipe: Recipe) -> bool:
-    """Return whether a child has large displacements of the parent, and no others."""
-    # A look at a part of the sample, before masks are.
-    share = float(count_matches([recipe], f.small, f)[0].share[0])
-    if changed(f, share) < EXPLAINED:
+def is_fused(estimates: SampleEstimates, recipe: Recipe) -> bool:
+    """Return whether the child has the larger displacements of the parent, and no others."""
+    # A part of the sample is tried first, before masks are told.
+    share = float(count_matches([recipe], estimates.small, estimates)[0].share[0])
+    if share_of_changed(estimates, share) < EXPLAINED:
         return False
-    view = View(f, f.sample, recipe.arithmetic)
-    is_base, is_parent = outcomes(f, view, recipe)
-    delta = view.deltas[f.parents.index(recipe.ingredients[0].name)]
+    view = View(estimates, estimates.sample, recipe.arithmetic)
+    is_base, is_parent = outcomes(estimates, view, recipe)
+    delta = view.deltas[estimates.columns.parents.index(recipe.ingredients[0].name)]
     either = is_base | is_parent
     if float(either[view.moved].mean()) < COPIED:
         return False
@@ -64,7 +74,7 @@ def is_fused(f: Findings, recipe: Recipe) -> bool:
         return False
     # A threshold of the slice would say the same, and more.
     bands = bands_of(np.abs(delta), told & is_parent, told & is_base, view, is_capped=True)
-    if sum(each.errors for each in bands) <= SEPARATE * float(told.sum()):
+    if sum(band.errors for band in bands) <= SEPARATE * float(told.sum()):
         return False
     rank = ranks(np.abs(delta), view.rows)
     return float(rank[told & is_parent].mean() - rank[told & is_base].mean()) > LIFT

@@ -1,7 +1,7 @@
-"""Numbers by row of a tensor, for methods that treat each row, or column, as a vector of its own.
+"""Numbers by row or column of a tensor, for methods that treat each as a vector of its own.
 
-They are functions of inner products of whole rows, so all of a tensor has to be read for them: this
-is done for models of up to :data:`MOST_ELEMENTS` elements, and on one tensor first.
+They are functions of inner products of whole vectors, so all of a tensor has to be read for them:
+this is done for models of up to :data:`MOST_ELEMENTS` elements, and on one tensor first.
 """
 
 from __future__ import annotations
@@ -11,101 +11,110 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.align import is_replayed
-from parentage.hypothesise.blends import SHARP
+from parentage.hypothesise.blends import FLOAT32_LEAST_SHARE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from parentage.align import Slice
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.estimates import SampleEstimates
     from parentage.support import Floats
 
 MOST_ELEMENTS = 1 << 26
 """Elements of a model up to which rows are looked at."""
 
 TELLING = 1 << 12
-"""Elements of a tensor that tells whether it is worth it, at least."""
+"""Least elements of the tensor that is read first."""
 
 SEEN = 0.5
-"""Share of that tensor's elements that has to be admitted for rows to be tried on everything."""
+"""Least share of that tensor's elements that a method has to reproduce to be tried on all."""
 
 ROWS, COLUMNS = -1, 0
 """The axis along which vectors lie."""
 
 
-def length(each: Slice, axis: int) -> int:
+def length(slice_: Slice, axis: int) -> int:
     """Return how many elements a vector of a slice has; a tensor of one axis is one vector."""
-    if len(each.shape) < 2:
-        return each.elements
-    return each.shape[axis]
+    if len(slice_.shape) < 2:
+        return slice_.elements
+    return slice_.shape[axis]
 
 
-def vectors(each: Slice, values: Floats, axis: int) -> Floats:
-    """Return (vectors, length, columns) of elements (elements, columns)."""
+def vectors(slice_: Slice, values: Floats, axis: int) -> Floats:
+    """Return a slice's elements (elements, columns) by vector: (vectors, length, columns)."""
     columns = values.shape[1]
-    if len(each.shape) < 2:
+    if len(slice_.shape) < 2:
         return values[None]
-    whole = values.reshape(*each.shape, columns)
+    whole = values.reshape(*slice_.shape, columns)
     if axis == COLUMNS:
-        whole = np.swapaxes(whole, 0, len(each.shape) - 1)
-    return np.ascontiguousarray(whole.reshape(-1, each.shape[axis], columns))
+        whole = np.swapaxes(whole, 0, len(slice_.shape) - 1)
+    return np.ascontiguousarray(whole.reshape(-1, slice_.shape[axis], columns))
 
 
-def products(each: Slice, values: Floats, axis: int) -> Floats:
-    """Return (vectors, columns, columns) inner products."""
-    v = vectors(each, values, axis)
-    out: Floats = np.einsum("vnk,vnl->vkl", v, v)
-    return out
+def products(slice_: Slice, values: Floats, axis: int) -> Floats:
+    """Return (vectors, columns, columns) inner products of elements (elements, columns)."""
+    v = vectors(slice_, values, axis)
+    gram: Floats = np.einsum("vnk,vnl->vkl", v, v)
+    return gram
 
 
-def spread(each: Slice, numbers: Floats, axis: int) -> tuple[Floats, Floats] | None:
-    """Return factors whose product has, at every element, the number of its vector.
+def spread(slice_: Slice, numbers: Floats, axis: int) -> tuple[Floats, Floats] | None:
+    """Return (rows, 1) and (1, columns) factors whose product has each vector's number everywhere.
 
-    ``None`` where there is no such pair: columns of tensors of more than two axes.
+    ``numbers`` are (vectors,). ``None`` where there is no such pair: for columns of tensors of more
+    than two axes.
     """
-    if len(each.shape) < 2:
-        return np.ones((1, 1)) * numbers[0], np.ones((1, each.elements))
-    width = each.shape[-1]
+    if len(slice_.shape) < 2:
+        return np.ones((1, 1)) * numbers[0], np.ones((1, slice_.elements))
+    width = slice_.shape[-1]
     if axis == ROWS:
         return numbers[:, None], np.ones((1, width))
-    if len(each.shape) > 2:
+    if len(slice_.shape) > 2:
         return None
-    return np.ones((each.shape[0], 1)), numbers[None, :]
+    return np.ones((slice_.shape[0], 1)), numbers[None, :]
 
 
-def telling(f: Findings) -> int | None:
-    """Return the slice that is looked at first: the smallest matrix that is large enough."""
-    found = [
-        (each.elements, i)
-        for i, each in enumerate(f.slices)
-        if is_replayed(each) and len(each.shape) == 2 and each.elements >= TELLING
+def telling(estimates: SampleEstimates) -> int | None:
+    """Return the slice that is read first, the smallest matrix that is large enough, if any."""
+    matrices = [
+        (slice_.elements, i)
+        for i, slice_ in enumerate(estimates.slices)
+        if is_replayed(slice_) and len(slice_.shape) == 2 and slice_.elements >= TELLING
     ]
-    return min(found)[1] if found else None
+    return min(matrices)[1] if matrices else None
 
 
-def worth_it(f: Findings) -> bool:
-    """Return whether vectors may be looked at: nothing simpler explains it, and it is not large."""
-    total = sum(each.elements for each in f.slices)
-    return f.constant.share < SHARP and total <= MOST_ELEMENTS and telling(f) is not None
+def worth_it(estimates: SampleEstimates) -> bool:
+    """Return whether vectors may be read: no blend explains the child, and it is not too large."""
+    total = sum(slice_.elements for slice_ in estimates.slices)
+    return (
+        estimates.constant.share < FLOAT32_LEAST_SHARE
+        and total <= MOST_ELEMENTS
+        and telling(estimates) is not None
+    )
 
 
-def admitted(f: Findings, child: Floats, predicted: Floats) -> float:
-    """Return the share of elements whose cell admits what is predicted, where anything moved."""
-    below, above = f.cells_of(child)
+def admitted(estimates: SampleEstimates, child: Floats, predicted: Floats) -> float:
+    """Return the share of elements of the child whose rounding cell holds the predicted value."""
+    below, above = estimates.cells_of(child)
     good = (predicted >= child - below) & (predicted <= child + above)
     return float(good.mean())
 
 
 def by_slice(
-    f: Findings, columns: Sequence[int], number: Callable[[Slice, Floats], Floats], axis: int
+    estimates: SampleEstimates,
+    columns: Sequence[int],
+    number: Callable[[Slice, Floats], Floats],
+    axis: int,
 ) -> Iterator[tuple[str, tuple[Floats, Floats]]]:
-    """Yield, for every slice, its name and the factors of numbers of its vectors.
+    """Yield the name of every slice, and the factors (see :func:`spread`) of its vectors' numbers.
 
-    ``number`` makes them of a slice and its elements (elements, columns + 1), the child's last.
+    ``number`` computes (vectors,) numbers of a slice and its elements (elements, columns + 1), the
+    child's last.
     """
-    for i, each in enumerate(f.slices):
-        if not is_replayed(each):
+    for i, slice_ in enumerate(estimates.slices):
+        if not is_replayed(slice_):
             continue
-        found = spread(each, number(each, f.whole(i, columns)), axis)
-        if found is not None:
-            yield each.name, found
+        factors = spread(slice_, number(slice_, estimates.whole(i, columns)), axis)
+        if factors is not None:
+            yield slice_.name, factors

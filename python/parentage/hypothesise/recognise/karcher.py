@@ -13,30 +13,34 @@ from parentage.recipe import Ingredient, Recipe
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.estimates import SampleEstimates
     from parentage.support import Floats
 
 NEAR = 0.005
-"""Most mean distance between least-squares weights and those that the method gives."""
+"""Largest mean distance between least-squares weights and those that the method gives."""
 
 ITERATIONS = 10
+"""Most iterations, as in the tool."""
 
 TOLERANCE = 1e-5
+"""Length of a step at which the tool stops."""
 
 
 def combined(norms: Floats, cosine: Floats) -> Floats:
-    """Return (S, n) what the mean multiplies each checkpoint by.
+    """Return (S, n) the weights of checkpoints in their mean on the sphere.
 
-    The iteration is the tool's, on coefficients of the unit vectors in place of the vectors.
+    ``norms`` are (S, n), ``cosine`` (S, n, n). The iteration is the tool's, on coefficients of the
+    unit vectors in place of the vectors.
     """
     count = norms.shape[1]
     share = 1.0 / count
     mean = np.full_like(norms, share)
 
     def length(x: Floats) -> Floats:
+        """Return (S,) the norms of sums of unit vectors with coefficients (S, n)."""
         square = np.einsum("si,sij,sj->s", x, cosine, x)
-        out: Floats = np.sqrt(np.clip(square, 0.0, None))
-        return out
+        norm: Floats = np.sqrt(np.clip(square, 0.0, None))
+        return norm
 
     mean /= np.where(length(mean) > 0, length(mean), 1.0)[:, None]
     active = np.ones(len(norms), dtype=bool)
@@ -58,33 +62,35 @@ def combined(norms: Floats, cosine: Floats) -> Floats:
         mean /= np.where(length(mean) > 0, length(mean), 1.0)[:, None]
     scale = share * norms.sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        out: Floats = np.where(norms > 0, scale[:, None] * mean / norms, 0.0)
-    return out
+        weights: Floats = np.where(norms > 0, scale[:, None] * mean / norms, 0.0)
+    return weights
 
 
-def estimate(f: Findings) -> Iterator[Recipe]:
-    """Yield the checkpoints whose mean is near to what least squares finds."""
-    for columns, found in sets(f, raw_fit, 0, range(2, 2 + len(f.parents))):
-        norms, cosine = cosines(f.raw_gram, columns)
+def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
+    """Yield a recipe for checkpoints whose mean is near to what least squares finds."""
+    for columns, fitted in sets(
+        estimates, raw_fit, 0, range(2, 2 + len(estimates.columns.parents))
+    ):
+        norms, cosine = cosines(estimates.raw_gram, columns)
         weights = combined(norms, cosine)
-        size = f.sample.weight
-        gap = np.abs(weights - found).max(axis=1)
+        size = estimates.sample.weight
+        gap = np.abs(weights - fitted).max(axis=1)
         if float((gap * size).sum() / max(size.sum(), 1.0)) > NEAR:
             continue
         yield Recipe(
             "karcher",
-            tuple(Ingredient(f.names[i]) for i in columns),
+            tuple(Ingredient(estimates.columns.names[i]) for i in columns),
             None,
             {},
             "float32",
-            f.out_dtype,
-            {f"weight_{i}": table(f, weights[:, i]) for i in range(len(columns))},
+            estimates.out_dtype,
+            {f"weight_{i}": table(estimates, weights[:, i]) for i in range(len(columns))},
         )
 
 
-def refine(f: Findings, recipe: Recipe) -> Recipe:
-    """Move the weights of every slice to where the fewest elements mismatch."""
-    return climb(f, recipe, tuple(recipe.fitted), rounds=3)
+def refine(estimates: SampleEstimates, recipe: Recipe) -> Recipe:
+    """Return the recipe with the weights of every slice moved to the fewest mismatches."""
+    return climb(estimates, recipe, tuple(recipe.fitted), rounds=3)
 
 
 RECOGNISER = Recogniser(estimate, refine)

@@ -11,7 +11,7 @@ import numpy as np
 
 from parentage.checkpoint import to_bf16
 from parentage.hypothesise.recognise.recogniser import Recogniser
-from parentage.hypothesise.written_weights import MOVED, NOISE, candidates, whole_ratio
+from parentage.hypothesise.written_weights import BF16_WEIGHT_ERROR, NOISE, candidates, whole_ratio
 from parentage.methods import linear
 from parentage.recipe import Ingredient, Recipe
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from parentage.hypothesise.blends import Findings, Spelling
+    from parentage.hypothesise.estimates import SampleEstimates, WrittenWeights
 
 MOST_ORDERED = 4
 """Ingredients up to which every order of summation is tried."""
@@ -30,17 +30,20 @@ LEAST_COARSE = 4
 """Weights tried for arithmetic that rounds more than once, the fewer the more orders there are."""
 
 
-def estimate(f: Findings) -> Iterator[Recipe]:
-    """Yield every spelling of every blend in every arithmetic and order that could matter."""
-    for spelling in f.spellings():
-        yield from recipes(spelling, f.out_dtype)
+def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
+    """Yield recipes of all forms of the weights, in every arithmetic and order that could matter.
+
+    Forms are those of :meth:`parentage.hypothesise.SampleEstimates.written_weights`.
+    """
+    for form in estimates.written_weights():
+        yield from recipes(form, estimates.out_dtype)
     for arithmetic in linear.ARITHMETICS:
         if not arithmetic.startswith("float32"):
-            yield from _coarse(f, arithmetic)
+            yield from _coarse(estimates, arithmetic)
 
 
 def effective(weights: Sequence[float], arithmetic: str, *, normalize: bool) -> list[float]:
-    """Return what written weights come to in an arithmetic, before products are rounded."""
+    """Return the effective weights of written ones, before an arithmetic rounds products."""
     if arithmetic != "bfloat16":
         return list(weights)
     narrow = to_bf16(np.array(weights))
@@ -49,26 +52,27 @@ def effective(weights: Sequence[float], arithmetic: str, *, normalize: bool) -> 
 
 
 def doubt(weight: float, arithmetic: str) -> float:
-    """Return half the width of what a weight may have been in arithmetic that rounds it, or not."""
+    """Return the uncertainty of a weight: half a step of bf16 where that rounds it, else noise."""
     if arithmetic != "bfloat16":
         return NOISE
     return float(np.ldexp(1.0, int(np.frexp(weight)[1]) - 9))
 
 
-def _coarse(f: Findings, arithmetic: str) -> Iterator[Recipe]:
-    """Yield what may have been written for arithmetic that rounds more than once."""
-    found = f.effective
-    if found is None:
+def _coarse(estimates: SampleEstimates, arithmetic: str) -> Iterator[Recipe]:
+    """Yield recipes in arithmetic that rounds more than once, from least-squares weights."""
+    effective_weights = estimates.effective
+    if effective_weights is None:
         return
-    names = [name for name, weight in found.items() if abs(weight) > MOVED]
+    names = [name for name, weight in effective_weights.items() if abs(weight) > BF16_WEIGHT_ERROR]
     if not names:
         return
-    aims = [found[name] for name in names]
-    is_sum = abs(sum(aims) - 1.0) <= len(aims) * MOVED
+    aims = [effective_weights[name] for name in names]
+    is_sum = abs(sum(aims) - 1.0) <= len(aims) * BF16_WEIGHT_ERROR
     # Plain scripts divide by nothing.
     normalize = is_sum and arithmetic == "bfloat16"
 
     def comes_to(weights: Sequence[float]) -> list[float]:
+        """Return the effective weights of written ones."""
         return effective(weights, arithmetic, normalize=normalize)
 
     orders = [tuple(range(len(names)))]
@@ -77,9 +81,9 @@ def _coarse(f: Findings, arithmetic: str) -> Iterator[Recipe]:
         orders = list(permutations(range(len(names))))
     most = max(MOST_COARSE // len(orders), LEAST_COARSE)
     listed = candidates(aims, comes_to, last_follows=is_sum and len(names) > 1)
-    written = [each.weights for each in listed[:most]]
+    written = [candidate.weights for candidate in listed[:most]]
     if is_sum:
-        whole = whole_ratio(aims, MOVED)
+        whole = whole_ratio(aims, BF16_WEIGHT_ERROR)
         fractions = [float(Fraction(aim).limit_denominator(20)) for aim in aims]
         written += [tuple(aims), tuple(fractions), *([whole] if whole and normalize else [])]
     else:
@@ -94,22 +98,22 @@ def _coarse(f: Findings, arithmetic: str) -> Iterator[Recipe]:
                 None,
                 {} if is_sum else {"normalize": False},
                 arithmetic,
-                f.out_dtype,
+                estimates.out_dtype,
             )
 
 
-def recipes(spelling: Spelling, out_dtype: str) -> Iterator[Recipe]:
-    """Yield the recipes that a spelling of weights stands for."""
-    names = [name for name, weight in spelling.weights.items() if weight != 0.0]
+def recipes(form: WrittenWeights, out_dtype: str) -> Iterator[Recipe]:
+    """Yield the recipes that weights in a written form stand for."""
+    names = [name for name, weight in form.weights.items() if weight != 0.0]
     if not names:
         return
-    normalize: dict[str, Any] = {} if spelling.normalized else {"normalize": False}
-    # Weights by slice are found, not spelled: one order tells whether they are of any use.
-    is_found = any(isinstance(x, Mapping) and "slices" in x for x in spelling.weights.values())
-    ordered = len(names) <= MOST_ORDERED and not is_found
+    normalize: dict[str, Any] = {} if form.normalized else {"normalize": False}
+    # Weights by slice are fitted, not written: one order tells whether they are of any use.
+    is_fitted = any(isinstance(x, Mapping) and "slices" in x for x in form.weights.values())
+    ordered = len(names) <= MOST_ORDERED and not is_fitted
     orders = list(permutations(names)) if ordered else [tuple(names)]
     for arithmetic in linear.ARITHMETICS:
-        if arithmetic.startswith(("bf", "float16")) != spelling.is_coarse:
+        if arithmetic.startswith(("bf", "float16")) != form.is_coarse:
             continue
         # Two products are added up alike in either order, a fused chain is not; and products that
         # were rounded to bf16 leave float32 hardly anything to round.
@@ -118,7 +122,7 @@ def recipes(spelling: Spelling, out_dtype: str) -> Iterator[Recipe]:
             yield Recipe(
                 "linear",
                 tuple(
-                    Ingredient(name, spelling.weights[name], spelling.uncertainty.get(name))
+                    Ingredient(name, form.weights[name], form.uncertainty.get(name))
                     for name in order
                 ),
                 None,

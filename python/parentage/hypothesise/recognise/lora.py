@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.checkpoint import half_cells, to_bf16
-from parentage.hypothesise.blends import SHARP
+from parentage.hypothesise.blends import FLOAT32_LEAST_SHARE
 from parentage.hypothesise.cell_interior import FARTHEST, newton
 from parentage.hypothesise.recognise.recogniser import Recogniser
 from parentage.methods import lora
 from parentage.recipe import Ingredient, Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from parentage.align import Slice
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.estimates import SampleEstimates
     from parentage.support import Floats
 
 INSIDE = 0.9999
-"""Half cells from the middle of a cell that count as inside it."""
+"""Half cells from the middle of a cell within which a product is taken to be inside it."""
 
 FACTORED = 1 << 34
-"""Elements times smaller sides, over all matrices that moved, up to which they are factored: all
-singular values of a matrix take some tens of operations for each."""
+"""Elements times smaller sides, over all matrices that are no copies, up to which these are
+factored: all singular values of a matrix take some tens of operations for each."""
 
 FULL = 0.25
 """Share of the smaller side from which on a rank is not called low."""
@@ -34,80 +34,105 @@ NOISE = 1.3
 """Singular values below this times the largest of rounding alone are rounding."""
 
 TRIED = 3
-"""Largest matrices, which are factored first: one of full rank ends it."""
+"""How many of the largest matrices are factored first: one of full rank ends the search."""
 
 ITERATIONS = 1500
+"""Most pairs of Newton steps, one of either factor."""
 
 WORK = 1 << 32
 """Products formed, over all iterations and all matrices of a child, to find factors."""
 
 NEAREST = 1e-3
-"""How far the bound of a step is above the largest distance at last; FARTHEST at first."""
+"""How far the bound of a Newton step is above the largest distance, as a share of it, at least; at
+first it is FARTHEST."""
 
 LEAST_HALF = 1e-37
 """Least half width: squares of less are no numbers."""
 
 
-def estimate(f: Findings) -> Iterator[Recipe]:
+def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     """Yield the checkpoint that most elements are copies of, if the rest differs by low rank."""
-    if f.constant.share >= SHARP or not f.slices:
+    if estimates.constant.share >= FLOAT32_LEAST_SHARE or not estimates.slices:
         return
-    equal = f.sample.gram.equal
-    sampled = f.sample.weight
-    origin = int(equal[:, : 1 + len(f.parents)].sum(axis=0).argmax())
-    moved = [i for i in range(len(f.slices)) if sampled[i] > 0 and equal[i, origin] < sampled[i]]
-    if not moved or not all(_is_matrix(f.slices[i]) for i in moved):
+    equal = estimates.sample.gram.equal[:, : 1 + len(estimates.columns.parents)]
+    origin = int(equal.sum(axis=0).argmax())
+    matrices = _displaced_matrices(estimates, origin)
+    if not matrices:
         return
-    sizes = [f.slices[i].elements for i in moved]
-    sides = [
-        min(f.slices[i].shape[-1], n // f.slices[i].shape[-1])
-        for i, n in zip(moved, sizes, strict=True)
-    ]
-    if sum(n * side for n, side in zip(sizes, sides, strict=True)) > FACTORED:
-        return
-    order = sorted(moved, key=lambda i: f.slices[i].elements)
-    work = WORK // len(moved)
+    work = WORK // len(matrices)
     arithmetics = list(lora.ARITHMETICS)
-    matrices: dict[str, tuple[Floats, Floats]] = {}
-    for i in [*order[-TRIED:], *order[:-TRIED]]:
-        base, child = _matrices(f, i, origin)
-        if not (np.isfinite(base).all() and np.isfinite(child).all()):
+    factored: dict[str, tuple[Floats, Floats]] = {}
+    for i in [*matrices[-TRIED:], *matrices[:-TRIED]]:
+        best = _factored(estimates, i, origin, arithmetics, work)
+        if best is None:
             return
-        tried = {}
-        for arithmetic in arithmetics:
-            middle, half = room(child - base, child, f.out_dtype, arithmetic)
-            found = factors(child - base, middle, half, work)
-            if found is None:
-                return
-            missed = int((_merged(base, *found, f.out_dtype, arithmetic) != child).sum())
-            tried[arithmetic] = missed, found
-            if missed == 0:
-                break
         # The first and largest matrix tells which arithmetic it was.
-        best = min(tried, key=lambda name: tried[name][0])
-        arithmetics = [best]
-        matrices[f.slices[i].name] = tried[best][1]
-    ranks = sorted({left.shape[1] for left, _ in matrices.values()})
+        arithmetics = [best[0]]
+        factored[estimates.slices[i].name] = best[1]
+    rank = max(left.shape[1] for left, _ in factored.values())
     yield Recipe(
         "lora",
-        (Ingredient(f.names[origin]),),
+        (Ingredient(estimates.columns.names[origin]),),
         None,
-        {"rank": float(ranks[-1])},
+        {"rank": float(rank)},
         arithmetics[0],
-        f.out_dtype,
-        matrices=matrices,
+        estimates.out_dtype,
+        matrices=factored,
     )
 
 
-def _matrices(f: Findings, index: int, origin: int) -> tuple[Floats, Floats]:
-    """Return a slice of the origin and of the child, as matrices."""
-    whole = f.whole(index, (origin,))
-    width = f.slices[index].shape[-1]
+def _displaced_matrices(estimates: SampleEstimates, origin: int) -> list[int]:
+    """Return the slices that are no copies of a checkpoint's, the smallest first.
+
+    None if one of them is not a matrix, or if it takes too long to factor them all.
+    """
+    sampled, equal = estimates.sample.weight, estimates.sample.gram.equal[:, origin]
+    displaced = np.flatnonzero((sampled > 0) & (equal < sampled)).tolist()
+    slices = [estimates.slices[i] for i in displaced]
+    if not all(_is_matrix(slice_) for slice_ in slices):
+        return []
+    work = sum(
+        slice_.elements * min(slice_.shape[-1], slice_.elements // slice_.shape[-1])
+        for slice_ in slices
+    )
+    if work > FACTORED:
+        return []
+    return sorted(displaced, key=lambda i: estimates.slices[i].elements)
+
+
+def _factored(
+    estimates: SampleEstimates, index: int, origin: int, arithmetics: Sequence[str], work: int
+) -> tuple[str, tuple[Floats, Floats]] | None:
+    """Return the arithmetic with which factors reproduce most of a matrix, and the factors.
+
+    ``None`` if it is not the origin plus a matrix of low rank.
+    """
+    base, child = _matrices(estimates, index, origin)
+    if not (np.isfinite(base).all() and np.isfinite(child).all()):
+        return None
+    tried = {}
+    for arithmetic in arithmetics:
+        middle, half = room(child - base, child, estimates.out_dtype, arithmetic)
+        pair = factors(child - base, middle, half, work)
+        if pair is None:
+            return None
+        mismatched = int((_merged(base, *pair, estimates.out_dtype, arithmetic) != child).sum())
+        tried[arithmetic] = mismatched, pair
+        if mismatched == 0:
+            break
+    best = min(tried, key=lambda name: tried[name][0])
+    return best, tried[best][1]
+
+
+def _matrices(estimates: SampleEstimates, index: int, origin: int) -> tuple[Floats, Floats]:
+    """Return a slice of the origin and of the child, as matrices (rows, columns)."""
+    whole = estimates.whole(index, (origin,))
+    width = estimates.slices[index].shape[-1]
     return whole[:, 0].reshape(-1, width), whole[:, 1].reshape(-1, width)
 
 
 def _merged(base: Floats, left: Floats, right: Floats, dtype: str, arithmetic: str) -> Floats:
-    """Return what a replay gives, in a child's dtype of bf16; in others, before it is rounded."""
+    """Return what a replay gives, rounded to the child's ``dtype`` if that is bf16, else not."""
     product = (left @ right).astype(np.float32)
     if arithmetic == "bfloat16":
         product = to_bf16(product).astype(np.float32)
@@ -118,10 +143,11 @@ def _merged(base: Floats, left: Floats, right: Floats, dtype: str, arithmetic: s
 def room(
     start: Floats, child: Floats, dtype: str, arithmetic: str = "float32"
 ) -> tuple[Floats, Floats]:
-    """Return the middle and half the width of what a product may be for the child to come out.
+    """Return the interval (middle, half width) in which each element of B A must lie.
 
-    ``start`` is the displacement. A product that is rounded before it is added may be all that
-    rounds to a number that lies in the cell.
+    With any product in it the child's stored value comes out. ``start`` is the child less the
+    origin. All four are (rows, columns). Where the product is rounded before it is added, all that
+    rounds to a number in the cell is possible.
     """
     below, above = half_cells(child, dtype)
     if arithmetic == "bfloat16":
@@ -140,19 +166,23 @@ def room(
     return (low + high) / 2.0, np.maximum(half, LEAST_HALF)
 
 
-def _is_matrix(each: Slice) -> bool:
-    return len(each.shape) >= 2 and min(int(np.prod(each.shape[:-1])), each.shape[-1]) >= 8
+def _is_matrix(slice_: Slice) -> bool:
+    """Return whether a slice is a matrix large enough to have a low rank."""
+    shape = slice_.shape
+    return len(shape) >= 2 and min(int(np.prod(shape[:-1])), shape[-1]) >= 8
 
 
 def factors(
     start: Floats, middle: Floats, half: Floats, work: int = WORK
 ) -> tuple[Floats, Floats] | None:
-    """Return factors of low rank whose product is less than ``half`` from ``middle``, if they can.
+    """Return factors (rows, rank) and (rank, columns) whose product lies in the cells, if it can.
 
     The rank is the number of singular values of ``start`` above those of rounding: of uniform noise
     in the cells. ``None`` if it is not low. From the truncated decomposition on, the largest
-    distance from the middle of a cell, in half cells, is brought below 1: rows of one factor and
-    columns of the other take the steps of :func:`parentage.slabs.newton` in turns, long ones first.
+    distance from the ``middle`` of a cell, in units of its ``half`` width, is brought below 1: rows
+    of one factor and columns of the other take the steps of
+    :func:`parentage.hypothesise.newton` in turns, long ones first. ``work`` bounds the
+    products that are formed.
     """
     noise = (np.random.default_rng(0).random(start.shape) - 0.5) * 2.0 * half
     left, values, right = np.linalg.svd(start, full_matrices=False)
@@ -167,6 +197,7 @@ def factors(
         b = _least_squares(a.T, middle.T, half.T).T
 
     def distance() -> float:
+        """Return the largest distance of the product from the middle of a cell."""
         return float(np.abs((a @ b - middle) / half).max())
 
     largest, close = distance(), FARTHEST
@@ -182,11 +213,11 @@ def factors(
 
 
 def _least_squares(b: Floats, middle: Floats, half: Floats) -> Floats:
-    """Return a (m, r) that minimises ``sum ((a b - middle) / half)^2``."""
+    """Return a (m, r) that minimises ``sum ((a b - middle) / half)^2``; b is (r, n)."""
     weight = 1.0 / half**2
     normal = np.einsum("ij,rj,sj->irs", weight, b, b, optimize=True)
-    out: Floats = np.linalg.solve(normal, ((weight * middle) @ b.T)[..., None])[..., 0]
-    return out
+    a: Floats = np.linalg.solve(normal, ((weight * middle) @ b.T)[..., None])[..., 0]
+    return a
 
 
 RECOGNISER = Recogniser(estimate)

@@ -26,15 +26,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from parentage.align import Slice
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.estimates import SampleEstimates
     from parentage.support import Floats
 
 LEAST_PRODUCT = 1e-6
-"""What the product of two norms is taken for, at least: mergekit's."""
+"""Least product of two norms, as in mergekit: smaller ones are replaced by it."""
+
+NEAR = 0.05
+"""Largest mean distance between least-squares weights and those that the angles predict."""
 
 
 def ratio(gram: Floats, columns: Sequence[int]) -> Floats:
-    """Return t (S,): n c / (1 + (n - 1) c) with c the mean cosine between displacements."""
+    """Return t (S,) = n c / (1 + (n - 1) c), where c is the mean cosine between n displacements.
+
+    ``gram`` is (S, columns, columns).
+    """
     part = gram[:, columns][:, :, columns]
     norms = np.sqrt(np.diagonal(part, axis1=1, axis2=2))
     count = len(columns)
@@ -45,79 +51,78 @@ def ratio(gram: Floats, columns: Sequence[int]) -> Floats:
     mean = np.mean(cosines, axis=0)
     below = 1.0 + (count - 1) * mean
     is_singular = np.abs(below) < 1e-6
-    out: Floats = np.where(is_singular, 0.0, count * mean / np.where(is_singular, 1.0, below))
-    return out
+    t: Floats = np.where(is_singular, 0.0, count * mean / np.where(is_singular, 1.0, below))
+    return t
 
 
-def estimate(f: Findings) -> Iterator[Recipe]:
-    """Yield the set of parents whose mean, so weighted, is near to what least squares finds."""
-    every = range(1, 1 + len(f.parents))
-    for columns, weights in sets(f, displaced_fit, 1, range(2, 1 + len(every))):
-        t = ratio(f.sample.gram.total, columns)
-        used = f.sample.weight
+def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
+    """Yield recipes for parents whose mean, weighted by t, is near to what least squares finds."""
+    every = estimates.columns.parent_indices
+    for columns, weights in sets(estimates, displaced_fit, 1, range(2, 1 + len(every))):
+        t = ratio(estimates.sample.gram.total, columns)
+        used = estimates.sample.weight
         gap = np.abs(weights - t[:, None] / len(columns)).max(axis=1)
         if float((gap * used).sum() / max(used.sum(), 1.0)) > NEAR:
             continue
-        if not f.sample.is_whole:
+        if not estimates.sample.is_whole:
             t = weights.sum(axis=1)
         for arithmetic in model_stock.ARITHMETICS:
             yield Recipe(
                 "model_stock",
-                tuple(Ingredient(f.names[i]) for i in columns),
-                f.base,
+                tuple(Ingredient(estimates.columns.names[i]) for i in columns),
+                estimates.columns.base,
                 {},
                 arithmetic,
-                f.out_dtype,
-                {"t": table(f, t)},
+                estimates.out_dtype,
+                {"t": table(estimates, t)},
             )
-    yield from _by_row(f)
+    yield from _by_row(estimates)
 
 
-def _by_row(f: Findings) -> Iterator[Recipe]:
-    """Yield the set of parents whose means, weighted row by row, cells of one tensor admit."""
-    index = telling(f)
-    if index is None or not worth_it(f):
+def _by_row(estimates: SampleEstimates) -> Iterator[Recipe]:
+    """Yield recipes for parents whose means, weighted row by row, the cells of one tensor admit."""
+    index = telling(estimates)
+    if index is None or not worth_it(estimates):
         return
-    parents = range(1, 1 + len(f.parents))
-    found: list[tuple[float, tuple[int, ...]]] = []
+    parents = estimates.columns.parent_indices
+    shares: list[tuple[float, tuple[int, ...]]] = []
     for size in range(2, 1 + len(parents)):
         for columns in combinations(parents, size):
-            values = f.whole(index, (0, *columns))
-            each = f.slices[index]
+            values = estimates.whole(index, (0, *columns))
+            slice_ = estimates.slices[index]
             base, child = values[:, 0], values[:, -1]
-            t = np.repeat(_ratios(each, values), length(each, ROWS))
+            t = np.repeat(_ratios(slice_, values), length(slice_, ROWS))
             predicted = t * values[:, 1:-1].mean(axis=1) + (1.0 - t) * base
-            found.append((admitted(f, child, predicted), columns))
-    share, columns = max(found, default=(0.0, ()))
+            shares.append((admitted(estimates, child, predicted), columns))
+    share, columns = max(shares, default=(0.0, ()))
     if share < SEEN:
         return
-    matrices = dict(by_slice(f, (0, *columns), _ratios, ROWS))
+    matrices = dict(by_slice(estimates, (0, *columns), _ratios, ROWS))
     for arithmetic in model_stock.ARITHMETICS:
         yield Recipe(
             "model_stock",
-            tuple(Ingredient(f.names[i]) for i in columns),
-            f.base,
+            tuple(Ingredient(estimates.columns.names[i]) for i in columns),
+            estimates.columns.base,
             {"filter_wise": True},
             arithmetic,
-            f.out_dtype,
+            estimates.out_dtype,
             matrices=matrices,
         )
 
 
-def _ratios(each: Slice, values: Floats) -> Floats:
-    """Return t by row of a slice, of elements of the base, the parents and the child."""
+def _ratios(slice_: Slice, values: Floats) -> Floats:
+    """Return t (rows,) of a slice.
+
+    ``values`` (elements, columns) are those of the base, the parents and the child.
+    """
     displaced = values[:, 1:-1] - values[:, :1]
-    gram = products(each, displaced, ROWS)
+    gram = products(slice_, displaced, ROWS)
     return ratio(gram, range(displaced.shape[1]))
 
 
-NEAR = 0.05
-"""Most mean distance between least-squares weights and those that the angles predict."""
-
-
-def refine(f: Findings, recipe: Recipe) -> Recipe:
-    """Move t of every slice to where the fewest elements mismatch."""
-    return climb(f, recipe, ("t",)) if recipe.fitted else recipe
+def refine(estimates: SampleEstimates, recipe: Recipe) -> Recipe:
+    """Return the recipe with t of every slice moved to where the fewest elements mismatch."""
+    return climb(estimates, recipe, ("t",)) if recipe.fitted else recipe
 
 
 RECOGNISER = Recogniser(estimate, refine)

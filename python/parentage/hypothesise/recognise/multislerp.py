@@ -8,24 +8,28 @@ import numpy as np
 
 from parentage.hypothesise.recognise.recogniser import Recogniser
 from parentage.hypothesise.recognise.span import climb, cosines, displaced_fit, raw_fit, sets, table
-from parentage.hypothesise.written_weights import decimal
+from parentage.hypothesise.written_weights import shortest_decimal
 from parentage.methods import multislerp
 from parentage.recipe import Ingredient, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.estimates import SampleEstimates
     from parentage.support import Floats
 
 NEAR = 0.02
-"""Most mean distance between least-squares weights and those that the method gives."""
+"""Largest mean distance between least-squares weights and those that the method gives."""
 
 STEPS = 25
+"""Gauss-Newton steps."""
 
 
 def parts(norms: Floats, cosine: Floats, weights: Floats) -> dict[str, Floats]:
-    """Return (S,) each of the numbers that the replay needs, for weights (n,) that sum to one."""
+    """Return the numbers (S,) that a replay needs, for weights (n,) that sum to one.
+
+    ``norms`` are (S, n), ``cosine`` (S, n, n).
+    """
     mean = np.sqrt(np.einsum("i,sij,j->s", weights, cosine, weights))
     safe = np.where(mean > 0, mean, 1.0)
     unit = weights[None, :] / safe[:, None]
@@ -44,31 +48,35 @@ def parts(norms: Floats, cosine: Floats, weights: Floats) -> dict[str, Floats]:
 
 
 def combined(norms: Floats, cosine: Floats, weights: Floats) -> Floats:
-    """Return (S, n) what the interpolation multiplies each checkpoint or displacement by."""
-    found = parts(norms, cosine, weights)
-    unit = weights[None, :] / found["mean"][:, None]
-    dots = np.stack([found[f"dot_{i}"] for i in range(norms.shape[1])], axis=1)
+    """Return (S, n) the weights of checkpoints or displacements in their interpolation.
+
+    ``norms`` are (S, n), ``cosine`` (S, n, n), and ``weights`` (n,) those of the interpolation.
+    """
+    numbers = parts(norms, cosine, weights)
+    unit = weights[None, :] / numbers["mean"][:, None]
+    dots = np.stack([numbers[f"dot_{i}"] for i in range(norms.shape[1])], axis=1)
     tangent = weights[None, :] - (dots @ weights)[:, None] * unit
-    on_units = unit * found["cosine"][:, None] + tangent * found["sine"][:, None]
+    on_units = unit * numbers["cosine"][:, None] + tangent * numbers["sine"][:, None]
+    length = numbers["length"][:, None]
     with np.errstate(divide="ignore", invalid="ignore"):
-        out: Floats = np.where(norms > 0, on_units * found["length"][:, None] / norms, 0.0)
-    return out
+        multiples: Floats = np.where(norms > 0, on_units * length / norms, 0.0)
+    return multiples
 
 
-def estimate(f: Findings) -> Iterator[Recipe]:
-    """Yield the weights for which the method is nearest to what least squares finds."""
-    sizes = range(2, 1 + len(f.parents) + 1)
+def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
+    """Yield recipes with the weights for which the method comes nearest to least squares."""
+    sizes = range(2, 1 + len(estimates.columns.parents) + 1)
     for raw, fits in ((True, raw_fit), (False, displaced_fit)):
-        for columns, found in sets(f, fits, 0 if raw else 1, sizes):
+        for columns, fitted in sets(estimates, fits, 0 if raw else 1, sizes):
             if len(columns) < 2 or (not raw and 0 in columns):
                 continue
-            gram = f.raw_gram if raw else f.sample.gram.total
+            gram = estimates.raw_gram if raw else estimates.sample.gram.total
             norms, cosine = cosines(gram, columns)
-            size = f.sample.weight * (norms.min(axis=1) > 0)
-            weights, gap = _fitted(norms, cosine, found, size)
+            size = estimates.sample.weight * (norms.min(axis=1) > 0)
+            weights, gap = _fitted(norms, cosine, fitted, size)
             if gap > NEAR:
                 continue
-            shares = [decimal(float(x), 2e-3) for x in weights]
+            shares = [shortest_decimal(float(x), 2e-3) for x in weights]
             for chosen in (shares, [1.0 / len(columns)] * len(columns)):
                 exact = np.array(chosen) / sum(chosen)
                 numbers = parts(norms, cosine, exact)
@@ -76,19 +84,22 @@ def estimate(f: Findings) -> Iterator[Recipe]:
                     yield Recipe(
                         "multislerp",
                         tuple(
-                            Ingredient(f.names[i], share)
+                            Ingredient(estimates.columns.names[i], share)
                             for i, share in zip(columns, chosen, strict=True)
                         ),
-                        None if raw else f.base,
+                        None if raw else estimates.columns.base,
                         {},
                         arithmetic,
-                        f.out_dtype,
-                        {name: table(f, values) for name, values in numbers.items()},
+                        estimates.out_dtype,
+                        {name: table(estimates, values) for name, values in numbers.items()},
                     )
 
 
-def _fitted(norms: Floats, cosine: Floats, found: Floats, size: Floats) -> tuple[Floats, float]:
-    """Return weights (n,) by Gauss-Newton on all slices, and the mean distance that is left."""
+def _fitted(norms: Floats, cosine: Floats, aim: Floats, size: Floats) -> tuple[Floats, float]:
+    """Return weights (n,) by Gauss-Newton on all slices, and the mean distance that is left.
+
+    ``aim`` (S, n) is what :func:`combined` is to give, ``size`` (S,) how much each slice counts.
+    """
     count = norms.shape[1]
     weights = np.full(count, 1.0 / count)
     root = np.sqrt(size / max(size.sum(), 1.0))[:, None]
@@ -102,18 +113,18 @@ def _fitted(norms: Floats, cosine: Floats, found: Floats, size: Floats) -> tuple
         design = np.stack(columns, axis=1)
         if not np.isfinite(design).all():
             break
-        change = np.linalg.lstsq(design, ((found - at) * root).ravel(), rcond=None)[0]
+        change = np.linalg.lstsq(design, ((aim - at) * root).ravel(), rcond=None)[0]
         change = np.clip(change, -0.1, 0.1)
         weights = weights + np.append(change, -change.sum())
-    gap = np.abs(np.nan_to_num(combined(norms, cosine, weights)) - found).max(axis=1)
+    gap = np.abs(np.nan_to_num(combined(norms, cosine, weights)) - aim).max(axis=1)
     return weights, float((gap * size).sum() / max(size.sum(), 1.0))
 
 
-def refine(f: Findings, recipe: Recipe) -> Recipe:
-    """Move numbers of every slice to where the fewest elements mismatch."""
+def refine(estimates: SampleEstimates, recipe: Recipe) -> Recipe:
+    """Return the recipe with fitted numbers of every slice moved to the fewest mismatches."""
     if recipe.arithmetic == "bfloat16":
-        return climb(f, recipe, tuple(recipe.fitted), rounds=3)
-    return climb(f, recipe, ("length", "sine"), rounds=2)
+        return climb(estimates, recipe, tuple(recipe.fitted), rounds=3)
+    return climb(estimates, recipe, ("length", "sine"), rounds=2)
 
 
 RECOGNISER = Recogniser(estimate, refine)

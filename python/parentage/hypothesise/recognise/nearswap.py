@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.hypothesise.recognise.masks.mixture import applies
-from parentage.hypothesise.recognise.masks.trials import best_of, worthwhile
-from parentage.hypothesise.recognise.masks.view import View, deepest
+from parentage.hypothesise.recognise.masks.mixture import is_unexplained
+from parentage.hypothesise.recognise.masks.trials import beats_decoys, best_of
+from parentage.hypothesise.recognise.masks.view import View, deepest_overlap
 from parentage.hypothesise.recognise.recogniser import Recogniser
 from parentage.methods import nearswap
 from parentage.recipe import Ingredient, Recipe
@@ -16,33 +16,40 @@ from parentage.recipe import Ingredient, Recipe
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.estimates import SampleEstimates
 
 MET = 0.6
-"""Least share of cells that meet in one distance."""
+"""Least share of cells that admit one distance."""
 
 
-def estimate(f: Findings) -> Iterator[Recipe]:
-    """Yield the distance at which most cells meet, for the parent towards which most do."""
-    if not applies(f):
+def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
+    """Yield a recipe for the first parent towards which most elements moved by one distance."""
+    if not is_unexplained(estimates):
         return
     for arithmetic in nearswap.ARITHMETICS:
-        view = View(f, f.small, arithmetic)
-        for axis, name in enumerate(f.parents):
-            spelled = distances(view, axis)
+        view = View(estimates, estimates.small, arithmetic)
+        for axis, name in enumerate(estimates.columns.parents):
+            written = distances(view, axis)
             candidates = [
-                Recipe("nearswap", (Ingredient(name),), f.base, {"t": t}, arithmetic, f.out_dtype)
-                for t in spelled
+                Recipe(
+                    "nearswap",
+                    (Ingredient(name),),
+                    estimates.columns.base,
+                    {"t": t},
+                    arithmetic,
+                    estimates.out_dtype,
+                )
+                for t in written
             ]
             if candidates:
-                best = best_of(f, candidates)
-                if worthwhile(f, best):
+                best = best_of(estimates, candidates)
+                if beats_decoys(estimates, best):
                     yield best
                     return
 
 
 def distances(view: View, axis: int) -> list[float]:
-    """Return distances that may have been meant, none if there is no one that most cells admit."""
+    """Return distances as they may have been written; none if most cells do not admit the same."""
     delta = view.deltas[axis]
     rows = np.flatnonzero(view.moved & (delta != 0.0))
     sign = np.sign(delta[rows])
@@ -53,19 +60,19 @@ def distances(view: View, axis: int) -> list[float]:
     if open_.sum() < 50:
         return []
     none = np.zeros(int(open_.sum()), np.intp)
-    middle, half, depth = deepest(low[open_], high[open_], none, 1)
+    middle, half, depth = deepest_overlap(low[open_], high[open_], none, 1)
     if depth[0] < MET * len(none):
         return []
     t, slack = float(middle[0]), float(half[0])
     tolerances = [slack, 1e-4 * t, 1e-3 * t, 1e-2 * t, 3e-2 * t]
-    out = []
+    written = []
     for tolerance in tolerances:
         for digits in range(1, 10):
             near = round(t, digits)
             if near > 0.0 and abs(near - t) <= tolerance:
-                out.append(near)
+                written.append(near)
                 break
-    return list(dict.fromkeys([*out, t]))
+    return list(dict.fromkeys([*written, t]))
 
 
 RECOGNISER = Recogniser(estimate)

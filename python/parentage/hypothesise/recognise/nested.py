@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.hypothesise.blends import COARSE, SHARP
+from parentage.hypothesise.blends import BF16_LEAST_SHARE, FLOAT32_LEAST_SHARE
 from parentage.hypothesise.recognise.recogniser import Recogniser
 from parentage.methods import nested
 from parentage.recipe import Ingredient, Recipe
@@ -15,19 +15,22 @@ from parentage.recipe import Ingredient, Recipe
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.estimates import SampleEstimates
 
 NEAR = 3e-3
-"""Most distance of a short decimal from what the cells show, which the inner rounding moves."""
+"""Largest distance of a short decimal from the weight that cells admit, which the inner rounding
+moves."""
 
 
-def estimate(f: Findings) -> Iterator[Recipe]:
+def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     """Yield every nesting of three checkpoints whose weights are short decimals in both stages."""
-    blend = f.constant
-    if not COARSE <= blend.share < SHARP or np.any(blend.weights[:, 0] != 0.0):
+    blend = estimates.constant
+    if not BF16_LEAST_SHARE <= blend.share < FLOAT32_LEAST_SHARE or np.any(
+        blend.weights[:, 0] != 0.0
+    ):
         return
-    weights = {name: float(blend.weights[0, i]) for i, name in enumerate(f.names)}
-    weights[f.base] = 1.0 - sum(weights[name] for name in f.parents)
+    weights = {name: float(blend.weights[0, i]) for i, name in enumerate(estimates.columns.names)}
+    weights[estimates.columns.base] = 1.0 - sum(weights[name] for name in estimates.columns.parents)
     held = [name for name, weight in weights.items() if abs(weight) > NEAR]
     if len(held) != 3:
         return
@@ -51,14 +54,14 @@ def estimate(f: Findings) -> Iterator[Recipe]:
                             None,
                             {"outer": outer},
                             arithmetic,
-                            f.out_dtype,
+                            estimates.out_dtype,
                         )
 
 
 def _decimals(value: float) -> list[float]:
     """Return short decimals near a weight, the shortest first."""
-    found = [round(value, digits) for digits in (1, 2, 3)]
-    near = [x for x in dict.fromkeys(found) if abs(x - value) <= NEAR and abs(x) > NEAR]
+    rounded = [round(value, digits) for digits in (1, 2, 3)]
+    near = [x for x in dict.fromkeys(rounded) if abs(x - value) <= NEAR and abs(x) > NEAR]
     return near or [value]
 
 

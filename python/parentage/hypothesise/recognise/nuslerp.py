@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -37,77 +38,87 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from parentage.align import Slice
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.estimates import SampleEstimates
     from parentage.support import Floats
 
 DIGITS = 3
 """Decimals of t that are tried by row, where it can not be told as sharply as by tensor."""
 
-
-def estimate(f: Findings) -> Iterator[Recipe]:
-    """Yield the interpolation between any two whose span, or whose displacements' span, has it."""
-    for columns, weights in sets(f, raw_fit, 0, (2,)):
-        yield from _recipes(f, (columns[0], columns[1]), weights, raw=True)
-    for columns, weights in sets(f, displaced_fit, 1, (2,)):
-        yield from _recipes(f, (columns[0], columns[1]), weights, raw=False)
-    if worth_it(f):
-        yield from _by_vector(f)
+LEAST_NORMS = 1e-28
+"""Least product of squared norms, so that vectors of zeros have some angle."""
 
 
-def _by_vector(f: Findings) -> Iterator[Recipe]:
-    """Yield what turns every row, or column, by itself, if cells of one tensor admit it."""
-    index = telling(f)
+def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
+    """Yield recipes for two checkpoints whose span, or that of displacements, holds the child."""
+    for columns, weights in sets(estimates, raw_fit, 0, (2,)):
+        yield from _recipes(estimates, (columns[0], columns[1]), weights, raw=True)
+    for columns, weights in sets(estimates, displaced_fit, 1, (2,)):
+        yield from _recipes(estimates, (columns[0], columns[1]), weights, raw=False)
+    if worth_it(estimates):
+        yield from _by_vector(estimates)
+
+
+def _by_vector(estimates: SampleEstimates) -> Iterator[Recipe]:
+    """Yield recipes with an angle per row, or per column, if one test tensor's cells admit them."""
+    index = telling(estimates)
     if index is None:
         return
-    each = f.slices[index]
+    slice_ = estimates.slices[index]
     best: tuple[float, int, bool, tuple[int, int], float] | None = None
     for raw in (False, True):
-        for pair in combinations(range(0 if raw else 1, 1 + len(f.parents)), 2):
-            values = f.whole(index, (0, *pair))
+        for pair in combinations(range(0 if raw else 1, 1 + len(estimates.columns.parents)), 2):
+            values = estimates.whole(index, (0, *pair))
             for axis in (ROWS, COLUMNS):
-                t, share = _turned(f, each, values, axis, raw=raw)
+                t, share = _turned(estimates, slice_, values, axis, raw=raw)
                 if best is None or share > best[0]:
                     best = share, axis, raw, pair, t
     if best is None or best[0] < SEEN:
         return
     _, axis, raw, pair, t = best
 
-    def angle(each: Slice, values: Floats) -> Floats:
-        return _angles(each, values, axis, raw=raw)
-
-    matrices = dict(by_slice(f, (0, *pair), angle, axis))
+    angles = partial(_angles, axis=axis, raw=raw)
+    matrices = dict(by_slice(estimates, (0, *pair), angles, axis))
     for arithmetic in nuslerp.ARITHMETICS:
         yield Recipe(
             "nuslerp",
-            (Ingredient(f.names[pair[0]], round(1.0 - t, 10)), Ingredient(f.names[pair[1]], t)),
-            None if raw else f.base,
+            (
+                Ingredient(estimates.columns.names[pair[0]], round(1.0 - t, 10)),
+                Ingredient(estimates.columns.names[pair[1]], t),
+            ),
+            None if raw else estimates.columns.base,
             {"vectors": nuslerp.FAMILIES[(ROWS, COLUMNS).index(axis)]},
             arithmetic,
-            f.out_dtype,
+            estimates.out_dtype,
             matrices=matrices,
         )
 
 
 def _parts(values: Floats, *, raw: bool) -> Floats:
-    """Return what is interpolated, of elements of the base, the two and the child."""
+    """Return (elements, 2) what is interpolated: two checkpoints (``raw``), or displacements.
+
+    ``values`` (elements, 4) are those of the base, the two and the child.
+    """
     return values[:, 1:3] if raw else values[:, 1:3] - values[:, :1]
 
 
-def _angles(each: Slice, values: Floats, axis: int, *, raw: bool) -> Floats:
-    """Return the angle between the two, by vector."""
-    gram = products(each, _parts(values, raw=raw), axis)
+def _angles(slice_: Slice, values: Floats, axis: int, *, raw: bool) -> Floats:
+    """Return (vectors,) the angles between what is interpolated, of elements (elements, 4)."""
+    gram = products(slice_, _parts(values, raw=raw), axis)
     norms = np.sqrt(np.maximum(gram[:, 0, 0] * gram[:, 1, 1], LEAST_NORMS))
     return np.arccos(np.clip(gram[:, 0, 1] / norms, -1.0, 1.0))
 
 
 def _turned(
-    f: Findings, each: Slice, values: Floats, axis: int, *, raw: bool
+    estimates: SampleEstimates, slice_: Slice, values: Floats, axis: int, *, raw: bool
 ) -> tuple[float, float]:
-    """Return the t that most cells of a tensor admit, of those near least squares, and how many."""
-    parts = vectors(each, _parts(values, raw=raw), axis)
+    """Return the t that most cells of a tensor admit, of those near least squares, and their share.
+
+    ``values`` (elements, 4) are those of the base, the two checkpoints and the child.
+    """
+    parts = vectors(slice_, _parts(values, raw=raw), axis)
     aim = values[:, 3:] if raw else values[:, 3:] - values[:, :1]
-    target = vectors(each, aim, axis)[:, :, 0]
-    theta = _angles(each, values, axis, raw=raw)
+    target = vectors(slice_, aim, axis)[:, :, 0]
+    theta = _angles(slice_, values, axis, raw=raw)
     gram = np.einsum("vnk,vnl->vkl", parts, parts)
     right = np.einsum("vnk,vn->vk", parts, target)
     below = gram[:, 0, 0] * gram[:, 1, 1] - gram[:, 0, 1] ** 2
@@ -115,11 +126,11 @@ def _turned(
     if not good.any():
         return 0.5, 0.0
     second = (gram[:, 0, 0] * right[:, 1] - gram[:, 0, 1] * right[:, 0])[good] / below[good]
-    found = interpolation(np.cos(theta[good]), np.clip(second, -1.0, 2.0), nuslerp.STRAIGHT)
-    if not np.isfinite(found).any():
+    fitted = interpolation(np.cos(theta[good]), np.clip(second, -1.0, 2.0), nuslerp.STRAIGHT)
+    if not np.isfinite(fitted).any():
         return 0.5, 0.0
-    middle = float(np.nanmedian(found))
-    child = vectors(each, values[:, 3:], axis)[:, :, 0]
+    middle = float(np.nanmedian(fitted))
+    child = vectors(slice_, values[:, 3:], axis)[:, :, 0]
     start = child - target
     best = middle, 0.0
     for digits in range(1, DIGITS + 1):
@@ -127,68 +138,77 @@ def _turned(
             t = round(round(middle, digits) + step * 10.0**-digits, digits)
             first, second_, sine = (x[:, None] for x in nuslerp.sines(theta, t))
             turned = (first * parts[:, :, 0] + second_ * parts[:, :, 1]) / sine
-            share = admitted(f, child, start + turned)
+            share = admitted(estimates, child, start + turned)
             if share > best[1]:
                 best = t, share
     return best
 
 
-LEAST_NORMS = 1e-28
-"""Least product of squared norms, so that vectors of zeros have some angle."""
-
-
 def _recipes(
-    f: Findings, pair: tuple[int, int], weights: np.ndarray, *, raw: bool
+    estimates: SampleEstimates, pair: tuple[int, int], weights: Floats, *, raw: bool
 ) -> Iterator[Recipe]:
+    """Yield the interpolation between two columns in every arithmetic."""
     for arithmetic in nuslerp.ARITHMETICS:
-        yield _recipe(f, pair, weights, arithmetic, raw=raw)
+        yield _recipe(estimates, pair, weights, arithmetic, raw=raw)
 
 
 def _recipe(
-    f: Findings, pair: tuple[int, int], weights: np.ndarray, arithmetic: str, *, raw: bool
+    estimates: SampleEstimates,
+    pair: tuple[int, int],
+    weights: Floats,
+    arithmetic: str,
+    *,
+    raw: bool,
 ) -> Recipe:
-    found, widths, known = located(f, pair, weights, raw=raw)
-    gram = f.raw_gram if raw else f.sample.gram.total
+    """Return the interpolation between two columns, of least-squares weights (S, 2).
+
+    The columns are those of checkpoints (``raw``), or of their displacements.
+    """
+    refined, widths, known = located(estimates, pair, weights, raw=raw)
+    gram = estimates.raw_gram if raw else estimates.sample.gram.total
     _, cosine = cosines(gram, pair)
-    angle = cosine[:, 0, 1]
-    t = interpolation(angle, np.clip(found[:, 1], -1.0, 2.0), nuslerp.STRAIGHT)
+    t = interpolation(cosine[:, 0, 1], np.clip(refined[:, 1], -1.0, 2.0), nuslerp.STRAIGHT)
     known &= np.isfinite(t)
-    slack = 2e-4 if f.sample.is_whole else 2e-3
+    slack = 2e-4 if estimates.sample.is_whole else 2e-3
     if arithmetic == "bfloat16":
         # Angles in bf16 are off by some thousandths, and the weights with them.
-        known, slack = f.sample.weight >= 1024, 2e-2
-    setting = f.describe(t, np.maximum(16.0 * widths, slack), known)
-    values = setting_values(f, setting)
-    theta = np.arccos(angle)
-    straight = np.abs(angle) >= nuslerp.STRAIGHT
-    sine = np.where(straight, 1.0, np.sin(theta))
-    first = np.where(straight, 1.0 - values, np.sin((1.0 - values) * theta))
-    second = np.where(straight, values, np.sin(values * theta))
+        known, slack = estimates.sample.weight >= 1024, 2e-2
+    setting = estimates.describe(t, np.maximum(16.0 * widths, slack), known)
+    one, two = (estimates.columns.names[i] for i in pair)
+    ingredients = (Ingredient(one), Ingredient(two))
     if isinstance(setting, float):
-        shares = (round(1.0 - setting, 10), setting)
-        ingredients = tuple(
-            Ingredient(f.names[i], share) for i, share in zip(pair, shares, strict=True)
-        )
-    else:
-        ingredients = tuple(Ingredient(f.names[i]) for i in pair)
+        ingredients = (Ingredient(one, round(1.0 - setting, 10)), Ingredient(two, setting))
     return Recipe(
         "nuslerp",
         ingredients,
-        None if raw else f.base,
+        None if raw else estimates.columns.base,
         {} if isinstance(setting, float) else {"t": setting},
         arithmetic,
-        f.out_dtype,
-        {
-            "first": table(f, first),
-            "second": table(f, second),
-            "sine": table(f, sine),
-        },
+        estimates.out_dtype,
+        _sines(estimates, cosine[:, 0, 1], setting_values(estimates, setting)),
     )
 
 
-def refine(f: Findings, recipe: Recipe) -> Recipe:
-    """Move both weights of every slice to where the fewest elements mismatch."""
-    return climb(f, recipe, ("first", "second")) if recipe.fitted else recipe
+def _sines(estimates: SampleEstimates, cosine: Floats, t: Floats) -> dict[str, dict[str, float]]:
+    """Return the sines that a replay needs, by slice, for ``cosine`` and ``t`` (S,).
+
+    Where vectors are nearly parallel, they are the numbers that make the interpolation linear.
+    """
+    theta = np.arccos(cosine)
+    straight = np.abs(cosine) >= nuslerp.STRAIGHT
+    sine = np.where(straight, 1.0, np.sin(theta))
+    first = np.where(straight, 1.0 - t, np.sin((1.0 - t) * theta))
+    second = np.where(straight, t, np.sin(t * theta))
+    return {
+        "first": table(estimates, first),
+        "second": table(estimates, second),
+        "sine": table(estimates, sine),
+    }
+
+
+def refine(estimates: SampleEstimates, recipe: Recipe) -> Recipe:
+    """Return the recipe with both weights of every slice moved to the fewest mismatches."""
+    return climb(estimates, recipe, ("first", "second")) if recipe.fitted else recipe
 
 
 RECOGNISER = Recogniser(estimate, refine)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.hypothesise.evaluate import count_matches
-from parentage.hypothesise.recognise.masks.mixture import EXPLAINED, applies
-from parentage.hypothesise.recognise.masks.trials import changed, ordered
+from parentage.hypothesise.recognise.masks.mixture import EXPLAINED, is_unexplained
+from parentage.hypothesise.recognise.masks.trials import in_best_order, share_of_changed
 from parentage.hypothesise.recognise.recogniser import Recogniser
 from parentage.hypothesise.recognise.sce import subsets
 from parentage.methods import ram
@@ -17,33 +17,43 @@ from parentage.recipe import Ingredient, Recipe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.estimates import SampleEstimates
 
 
-def estimate(f: Findings) -> Iterator[Recipe]:
+def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     """Yield the recipe of the parents that reproduce most, if that is nearly all."""
 
-    def made(names: Sequence[str], arithmetic: str) -> Recipe:
+    def recipe_of(names: Sequence[str], arithmetic: str) -> Recipe:
+        """Return the recipe of some parents."""
         ingredients = tuple(Ingredient(name) for name in names)
-        return Recipe("ram", ingredients, f.base, {}, arithmetic, f.out_dtype)
+        return Recipe(
+            "ram", ingredients, estimates.columns.base, {}, arithmetic, estimates.out_dtype
+        )
 
-    best = searched(f, made)
+    best = best_parents(estimates, recipe_of)
     if best is not None:
-        yield ordered(f, best)
+        yield in_best_order(estimates, best)
 
 
-def searched(f: Findings, made: Callable[[Sequence[str], str], Recipe]) -> Recipe | None:
-    """Return the recipe of a set of parents that reproduces nearly all of a part of the sample."""
-    if len(f.parents) < 2 or not applies(f):
+def best_parents(
+    estimates: SampleEstimates, recipe_of: Callable[[Sequence[str], str], Recipe]
+) -> Recipe | None:
+    """Return the recipe that reproduces most of a part of the sample, if that is nearly all.
+
+    ``recipe_of`` makes it of the names of parents and an arithmetic; all sets of parents are tried.
+    """
+    if len(estimates.columns.parents) < 2 or not is_unexplained(estimates):
         return None
     candidates = [
-        made([f.parents[i] for i in axes], arithmetic)
-        for axes in subsets(len(f.parents), 2)
+        recipe_of([estimates.columns.parents[i] for i in axes], arithmetic)
+        for axes in subsets(len(estimates.columns.parents), 2)
         for arithmetic in ram.ARITHMETICS
     ]
-    shares = [float(each.share[0]) for each in count_matches(candidates, f.small, f)]
+    shares = [
+        float(count.share[0]) for count in count_matches(candidates, estimates.small, estimates)
+    ]
     best = int(np.argmax(shares))
-    return candidates[best] if changed(f, shares[best]) >= EXPLAINED else None
+    return candidates[best] if share_of_changed(estimates, shares[best]) >= EXPLAINED else None
 
 
 RECOGNISER = Recogniser(estimate)

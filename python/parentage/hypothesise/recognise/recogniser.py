@@ -1,4 +1,4 @@
-"""What recognising a method takes."""
+"""The two functions that recognise a method."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.estimates import SampleEstimates
     from parentage.recipe import Recipe
 
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Recogniser:
     """How a sample betrays that a child was made by one method."""
 
-    estimate: Callable[[Findings], Iterable[Recipe]]
-    """Yields recipes worth replaying, judged by a sample."""
-    refine: Callable[[Findings, Recipe], Recipe] | None = None
-    """Improves what is fitted, once the recipe is known to be worth it."""
+    estimate: Callable[[SampleEstimates], Iterable[Recipe]]
+    """Yields recipes that may be worth replaying, judged by a sample."""
+    refine: Callable[[SampleEstimates, Recipe], Recipe] | None = None
+    """Returns a recipe with better fitted numbers, once it is known to be worth it."""

@@ -21,7 +21,7 @@ from parentage.hypothesise.recognise import (
     slerp,
     task_arithmetic,
 )
-from parentage.hypothesise.recognise.masks.recipes import named
+from parentage.hypothesise.recognise.masks.recipes import recipes_of
 from parentage.hypothesise.recognise.recogniser import Recogniser
 from parentage.methods.masked import MASKED
 
@@ -36,7 +36,7 @@ RECOGNISERS: dict[str, Recogniser] = {
     "karcher": karcher.RECOGNISER,
     "model_stock": model_stock.RECOGNISER,
     "lora": lora.RECOGNISER,
-    **{method.name: Recogniser(partial(named, name=method.name)) for method in MASKED},
+    **{method.name: Recogniser(partial(recipes_of, name=method.name)) for method in MASKED},
     "sce": sce.RECOGNISER,
     "ram": ram.RECOGNISER,
     "ramplus_tl": ramplus_tl.RECOGNISER,

@@ -1,6 +1,6 @@
-"""What methods have in common whose weights are angles: sums with a scalar per parent and slice.
+"""What methods have in common that compute weights by slice from angles between checkpoints.
 
-Their scalars are functions of inner products of whole tensors. Those are summed in float32 by the
+Their weights are functions of inner products of whole tensors. Those are summed in float32 by the
 tools that merge, in an order that is not known, and so are off by some units in the last place:
 they are computed here from the sample's Gram matrices and then moved, by slice, to where the fewest
 elements mismatch.
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.checkpoint import to_bf16
-from parentage.hypothesise.blends import SHARP
+from parentage.hypothesise.blends import FLOAT32_LEAST_SHARE
 from parentage.hypothesise.cells import LEAST_NARROW, locate
 from parentage.hypothesise.evaluate import count_matches
 from parentage.recipe import resolve
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.estimates import SampleEstimates
     from parentage.recipe import Recipe, Setting
     from parentage.support import Floats
 
@@ -38,44 +38,51 @@ LINEAR = 0.9995
 """Cosine from which on mergekit's slerp is linear."""
 
 
-def raw_fit(f: Findings, columns: Sequence[int]) -> tuple[Floats, float]:
-    """Return least-squares weights (S, n) of whole checkpoints, and what they leave, in floors."""
-    found = fit(f.raw_gram, list(columns))
-    return np.nan_to_num(found.weights), f.floors(found.residual)
+def raw_fit(estimates: SampleEstimates, columns: Sequence[int]) -> tuple[Floats, float]:
+    """Return least-squares weights (S, n) of whole checkpoints, and what they leave.
+
+    That is in units of the child's rounding.
+    """
+    fitted = fit(estimates.raw_gram, list(columns))
+    return np.nan_to_num(fitted.weights), estimates.floors(fitted.residual)
 
 
-def displaced_fit(f: Findings, columns: Sequence[int]) -> tuple[Floats, float]:
-    """Return least-squares weights (S, n) of displacements, and what they leave, in floors."""
-    found = fit(f.sample.gram.total, list(columns))
-    return np.nan_to_num(found.weights), f.floors(found.residual)
+def displaced_fit(estimates: SampleEstimates, columns: Sequence[int]) -> tuple[Floats, float]:
+    """Return least-squares weights (S, n) of displacements, and what they leave.
+
+    That is in units of the child's rounding.
+    """
+    fitted = fit(estimates.sample.gram.total, list(columns))
+    return np.nan_to_num(fitted.weights), estimates.floors(fitted.residual)
 
 
 def sets(
-    f: Findings,
-    fits: Callable[[Findings, Sequence[int]], tuple[Floats, float]],
+    estimates: SampleEstimates,
+    fits: Callable[[SampleEstimates, Sequence[int]], tuple[Floats, float]],
     first: int,
     sizes: Sequence[int],
 ) -> Iterator[tuple[tuple[int, ...], Floats]]:
-    """Yield the smallest sets of columns, from ``first`` on, that leave no more than rounding.
+    """Yield the smallest sets of columns, from ``first`` on, that leave no more than rounding does.
 
-    With each come its least-squares weights by slice.
+    With each come its least-squares weights (S, n), as ``fits`` finds them. At most three sets are
+    yielded, those that leave least.
     """
-    if f.constant.share >= SHARP:
+    if estimates.constant.share >= FLOAT32_LEAST_SHARE:
         return
     for size in sizes:
-        found = []
-        for columns in combinations(range(first, 1 + len(f.parents)), size):
-            weights, floors = fits(f, columns)
+        spanning = []
+        for columns in combinations(range(first, 1 + len(estimates.columns.parents)), size):
+            weights, floors = fits(estimates, columns)
             if floors <= FLOORS:
-                found.append((floors, columns, weights))
-        if found:
-            for _, columns, weights in sorted(found, key=lambda each: each[0])[:3]:
+                spanning.append((floors, columns, weights))
+        if spanning:
+            for _, columns, weights in sorted(spanning, key=lambda candidate: candidate[0])[:3]:
                 yield columns, weights
             return
 
 
 def cosines(gram: Floats, columns: Sequence[int]) -> tuple[Floats, Floats]:
-    """Return norms (S, n) and cosines (S, n, n) of the columns, 0 where a norm is."""
+    """Return norms (S, n) and cosines (S, n, n) of the columns, 0 where a norm is 0."""
     part = gram[:, columns][:, :, columns]
     norms = np.sqrt(np.diagonal(part, axis1=1, axis2=2))
     scale = norms[:, :, None] * norms[:, None, :]
@@ -85,14 +92,17 @@ def cosines(gram: Floats, columns: Sequence[int]) -> tuple[Floats, Floats]:
 
 
 def slerp_weights(cosine: Floats, t: Floats, linear: float = LINEAR) -> Floats:
-    """Return (S, 2): sin((1 - t) theta) and sin(t theta) over sin theta; linear near |1|."""
+    """Return (S, 2) weights sin((1 - t) theta) / sin theta and sin(t theta) / sin theta.
+
+    ``cosine`` and ``t`` are (S,). Where the cosine is beyond ``linear``, they are 1 - t and t.
+    """
     theta = np.arccos(cosine)
     sine = np.sin(theta)
     with np.errstate(divide="ignore", invalid="ignore"):
         weights = np.stack([np.sin((1.0 - t) * theta) / sine, np.sin(t * theta) / sine], axis=1)
     straight = np.stack([1.0 - t, t], axis=1)
-    out: Floats = np.where((np.abs(cosine) > linear)[:, None], straight, weights)
-    return out
+    chosen: Floats = np.where((np.abs(cosine) > linear)[:, None], straight, weights)
+    return chosen
 
 
 def interpolation(cosine: Floats, second: Floats, linear: float = LINEAR) -> Floats:
@@ -100,98 +110,123 @@ def interpolation(cosine: Floats, second: Floats, linear: float = LINEAR) -> Flo
     theta = np.arccos(cosine)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.arcsin(second * np.sin(theta)) / theta
-    out: Floats = np.where(np.abs(cosine) > linear, second, t)
-    return out
+    chosen: Floats = np.where(np.abs(cosine) > linear, second, t)
+    return chosen
 
 
 def located(
-    f: Findings, columns: tuple[int, int], start: Floats, *, raw: bool
+    estimates: SampleEstimates, columns: tuple[int, int], start: Floats, *, raw: bool
 ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Return two weights by slice from the cells (S, 2), widths (S,), and whether they are known.
+    """Return the weights (S, 2) of two columns that most cells admit, by slice.
 
-    ``start`` are those of least squares. Whole checkpoints (``raw``) are measured from the first of
-    the two, of which they then have a weight beyond what makes the sum one.
+    With them come half the widths (S,) of their plateaus, and whether they are known (S,): most
+    narrow cells admit them. ``start`` are weights of least squares. Whole checkpoints (``raw``) are
+    measured from the first of the two, of which they then have a weight beyond what makes the sum
+    one.
     """
-    groups = np.arange(len(f.slices), dtype=np.intp)
-    weights = np.zeros((len(f.slices), len(f.names)))
+    groups = np.arange(len(estimates.slices), dtype=np.intp)
+    weights = np.zeros((len(estimates.slices), len(estimates.columns.names)))
     if raw:
-        sample = f.sample_from(columns[0])
+        sample = estimates.sample_from(columns[0])
         second = columns[1]
         weights[:, 0] = start.sum(axis=1) - 1.0
         weights[:, second] = start[:, 1]
-        found = locate(sample, weights, [0, second], groups, dtype=f.cell_dtype, reach=0.02)
-        two = found.weights[:, second]
-        out = np.stack([1.0 + found.weights[:, 0] - two, two], axis=1)
-        widths = found.half_widths[:, second]
+        peak = locate(sample, weights, [0, second], groups, dtype=estimates.cell_dtype, reach=0.02)
+        two = peak.weights[:, second]
+        pair = np.stack([1.0 + peak.weights[:, 0] - two, two], axis=1)
+        widths = peak.half_widths[:, second]
     else:
         weights[:, list(columns)] = start
-        found = locate(f.small, weights, list(columns), groups, dtype=f.cell_dtype, reach=0.02)
-        out, widths = (
-            found.weights[:, list(columns)],
-            found.half_widths[:, list(columns)].max(axis=1),
+        peak = locate(
+            estimates.small, weights, list(columns), groups, dtype=estimates.cell_dtype, reach=0.02
         )
-    narrow = np.where(found.intervals[:, 1] >= LEAST_NARROW, found.narrow, 0.0)
-    return out, widths, (narrow > 0.8) & (found.intervals[:, 1] >= 4 * LEAST_NARROW)
+        pair = peak.weights[:, list(columns)]
+        widths = peak.half_widths[:, list(columns)].max(axis=1)
+    narrow = np.where(peak.intervals[:, 1] >= LEAST_NARROW, peak.narrow, 0.0)
+    return pair, widths, (narrow > 0.8) & (peak.intervals[:, 1] >= 4 * LEAST_NARROW)
 
 
-def table(f: Findings, values: Floats | NDArray[np.float32]) -> dict[str, float]:
-    """Return (S,) numbers by slice, as float32 has them."""
+def table(estimates: SampleEstimates, values: Floats | NDArray[np.float32]) -> dict[str, float]:
+    """Return numbers (S,) by the name of their slice, rounded to float32."""
     return {
-        each.name: float(np.float32(value)) for each, value in zip(f.slices, values, strict=True)
+        slice_.name: float(np.float32(value))
+        for slice_, value in zip(estimates.slices, values, strict=True)
     }
 
 
-def setting_values(f: Findings, setting: Setting) -> Floats:
-    """Return (S,) what a setting is for every slice."""
-    return resolve(setting, f.slices)
+def setting_values(estimates: SampleEstimates, setting: Setting) -> Floats:
+    """Return (S,) the value of a setting for every slice."""
+    return resolve(setting, estimates.slices)
 
 
 def climb(
-    f: Findings, recipe: Recipe, names: Sequence[str], rounds: int = 3, reach: int = 1024
+    estimates: SampleEstimates,
+    recipe: Recipe,
+    names: Sequence[str],
+    rounds: int = 3,
+    reach: int = 1024,
 ) -> Recipe:
-    """Move fitted numbers, by slice and in steps of float32, to where the fewest elements mismatch.
+    """Return the recipe with fitted numbers moved, by slice, to where the fewest elements mismatch.
 
-    In arithmetic in bf16 they are numbers of bf16, and so are the steps.
+    ``names`` are those of the numbers, which are moved one after the other, in steps of float32 of
+    up to ``reach``. In arithmetic in bf16 they are numbers of bf16, and so are the steps.
     """
     is_narrow = recipe.arithmetic == "bfloat16"
     unit = 1 << 16 if is_narrow else 1
     reach = 8 if is_narrow else reach
-
     for round_ in range(rounds):
         moved = False
         for name in names:
             present = np.array(
-                [recipe.fitted[name].get(each.name, np.nan) for each in f.slices], dtype=np.float32
+                [recipe.fitted[name].get(slice_.name, np.nan) for slice_ in estimates.slices],
+                dtype=np.float32,
             )
             if is_narrow:
                 present = to_bf16(present).astype(np.float32)
-            scale = reach if round_ == 0 else min(reach, 16)
-            steps = [0]
-            step = 1
-            while step <= scale:
-                steps += [step, -step]
-                step *= 2 if round_ == 0 or step >= 8 else 1
-                if round_ > 0 and step < 8:
-                    step += 1
+            steps = _doubling_steps(reach) if round_ == 0 else _small_steps(min(reach, 16))
             trials = [_stepped(present, step * unit) for step in steps]
-            recipes = [
-                replace(recipe, fitted={**recipe.fitted, name: table(f, trial)}) for trial in trials
-            ]
-            counted = count_matches(recipes, f.sample, f)
-            mismatched = np.concatenate([each.mismatched for each in counted], axis=1)
+            recipes = [_with_fitted(estimates, recipe, name, trial) for trial in trials]
+            counts = count_matches(recipes, estimates.sample, estimates)
+            mismatched = np.concatenate([count.mismatched for count in counts], axis=1)
             if int(mismatched[:, 0].sum()) == 0:
                 return recipe
             best = mismatched.argmin(axis=1)
             chosen = np.stack(trials, axis=1)[np.arange(len(best)), best]
             moved |= bool(np.any(best > 0))
-            recipe = replace(recipe, fitted={**recipe.fitted, name: table(f, chosen)})
+            recipe = _with_fitted(estimates, recipe, name, chosen)
         if not moved:
             break
     return recipe
 
 
+def _with_fitted(
+    estimates: SampleEstimates, recipe: Recipe, name: str, values: NDArray[np.float32]
+) -> Recipe:
+    """Return the recipe with other fitted numbers (S,) of one name."""
+    return replace(recipe, fitted={**recipe.fitted, name: table(estimates, values)})
+
+
+def _doubling_steps(reach: int) -> list[int]:
+    """Return 0 and the powers of two up to a number, of either sign.
+
+    >>> _doubling_steps(5)
+    [0, 1, -1, 2, -2, 4, -4]
+    """
+    powers = [1 << k for k in range(reach.bit_length())]
+    return [0, *(sign * power for power in powers for sign in (1, -1))]
+
+
+def _small_steps(reach: int) -> list[int]:
+    """Return 0 and, up to a number, 1 to 8 and 16, of either sign.
+
+    >>> _small_steps(3)
+    [0, 1, -1, 2, -2, 3, -3]
+    """
+    return [0, *(sign * size for size in (*range(1, 9), 16) if size <= reach for sign in (1, -1))]
+
+
 def _stepped(values: NDArray[np.float32], step: int) -> NDArray[np.float32]:
-    """Return float32 numbers some representable numbers away."""
+    """Return float32 numbers some representable numbers away; those up to 1e-30 stay."""
     bits = values.view(np.int32)
-    out: NDArray[np.float32] = (bits + np.int32(step)).view(np.float32)
-    return np.where(np.isfinite(values) & (np.abs(values) > 1e-30), out, values)
+    moved: NDArray[np.float32] = (bits + np.int32(step)).view(np.float32)
+    return np.where(np.isfinite(values) & (np.abs(values) > 1e-30), moved, values)

@@ -11,43 +11,44 @@ if TYPE_CHECKING:
     from parentage.verdict.facts import Facts
 
 
-def too_little(e: Facts) -> Verdict | None:
+def too_little(facts: Facts) -> Verdict | None:
     """Most of the child was not compared."""
-    if e.coverage >= e.thresholds.coverage:
+    if facts.coverage >= facts.thresholds.coverage:
         return None
     return Verdict(
         "undetermined",
         "statistical",
         "too_little",
-        f"only {e.coverage:.1%} of the child's elements could be compared. The list of tensors "
+        f"only {facts.coverage:.1%} of the child's elements could be compared. The list of tensors "
         "that did not pair says why; checkpoints of the same architecture would decide.",
-        {"coverage": e.coverage},
+        {"coverage": facts.coverage},
     )
 
 
-def too_little_finite(e: Facts) -> Verdict | None:
+def too_little_finite(facts: Facts) -> Verdict | None:
     """Most of what was compared is not finite."""
-    if e.coverage * e.finite >= e.thresholds.coverage:
+    if facts.coverage * facts.finite >= facts.thresholds.coverage:
         return None
     return Verdict(
         "undetermined",
         "statistical",
         "too_little_finite",
-        f"{1 - e.finite:.1%} of the elements compared are NaN or infinite in some checkpoint. A "
+        f"{1 - facts.finite:.1%} of the elements compared are NaN or infinite in some "
+        "checkpoint. A "
         "child that is whole would decide.",
-        {"coverage": e.coverage, "finite": e.finite},
+        {"coverage": facts.coverage, "finite": facts.finite},
     )
 
 
-def indistinct(e: Facts) -> Verdict | None:
+def indistinct(facts: Facts) -> Verdict | None:
     """Two parents offered are the same displacement, so weights mean nothing."""
-    if e.condition < e.thresholds.condition:
+    if facts.condition < facts.thresholds.condition:
         return None
     return Verdict(
         "undetermined",
         "statistical",
         "indistinct",
-        f"the parents {listed(e.weights)} can not be told apart by these weights (condition "
-        f"number {e.condition:.3g}). Offer one of them, or the ones they were made of.",
-        {"condition": e.condition},
+        f"the parents {listed(facts.weights)} can not be told apart by these weights (condition "
+        f"number {facts.condition:.3g}). Offer one of them, or the ones they were made of.",
+        {"condition": facts.condition},
     )

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from parentage.verdict.facts import Facts
 
 
-def unrelated(e: Facts) -> Verdict | None:
+def unrelated(facts: Facts) -> Verdict | None:
     """The weights are no more alike than those of independent models."""
-    likeness = {name: value for name, value in e.likeness.items() if value == value}
-    if not likeness or max(map(abs, likeness.values())) > e.thresholds.unrelated:
+    likeness = {name: value for name, value in facts.likeness.items() if value == value}
+    if not likeness or max(map(abs, likeness.values())) > facts.thresholds.unrelated:
         return None
-    crossed = e.crossed()
-    if max(crossed.values(), default=0.0) >= e.thresholds.related:
+    crossed = facts.crossed()
+    if max(crossed.values(), default=0.0) >= facts.thresholds.related:
         return None
     closest = max(likeness, key=lambda name: abs(likeness[name]))
     return Verdict(
@@ -35,79 +35,82 @@ def unrelated(e: Facts) -> Verdict | None:
     )
 
 
-def fine_tune(e: Facts) -> Verdict | None:
+def fine_tune(facts: Facts) -> Verdict | None:
     """Displaced from one checkpoint in a direction that no other one explains."""
-    limits = e.thresholds
-    likeness = e.likeness[e.origin]
-    explained = e.origin_r2 if e.origin_r2 == e.origin_r2 else 0.0
-    near = e.distance_floors[e.origin] <= limits.near
-    moved_alone = e.stray_share is None or e.stray_share > limits.stray_share
-    if not e.blended and e.r2_slices >= limits.explained:
+    limits = facts.thresholds
+    likeness = facts.likeness[facts.origin]
+    explained = facts.origin_r2 if facts.origin_r2 == facts.origin_r2 else 0.0
+    near = facts.distance_floors[facts.origin] <= limits.near
+    moved_alone = facts.stray_share is None or facts.stray_share > limits.stray_share
+    if not facts.blended and facts.r2_slices >= limits.explained:
         # The base itself, scaled, explains it: that is no direction of its own.
         return None
-    if e.replay is not None and e.replay.kind == "merge":
+    if facts.replay is not None and facts.replay.kind == "merge":
         # So much of it is reproduced that the direction is not its own.
         return None
     own_direction = explained <= limits.own_direction or (near and moved_alone)
     # Without any matrix there is no likeness to ask for.
     is_relative = likeness != likeness or likeness >= limits.related
-    if not (own_direction and is_relative) or e.strange_share > limits.strange_share:
+    if not (own_direction and is_relative) or facts.strange_share > limits.strange_share:
         return None
-    others = [name for name in (e.base, *e.weights) if name != e.origin]
+    others = [name for name in (facts.base, *facts.weights) if name != facts.origin]
     against = (
         f"{listed(others)} {'explains' if len(others) == 1 else 'explain'} {explained:.1%} of it"
         if others
         else "no parent was offered that could explain it"
     )
-    equal = e.equal[e.origin] / e.elements
-    moved = e.displacement()
+    equal = facts.equal[facts.origin] / facts.elements
+    moved = facts.displacement()
     low_rank = f" {moved}" if moved is not None and moved.rank is not None else ""
     return Verdict(
         "fine-tune",
         "statistical",
         "fine_tune",
-        f"it is {e.origin}, displaced in a direction of its own: {against}. "
-        f"{equal:.1%} of the elements are unchanged.{low_rank}{coverage_clause(e)}",
+        f"it is {facts.origin}, displaced in a direction of its own: {against}. "
+        f"{equal:.1%} of the elements are unchanged.{low_rank}{coverage_clause(facts)}",
         {
-            "parent": e.origin,
+            "parent": facts.origin,
             **({} if not low_rank or moved is None else {"rank": moved.rank}),
             "equal_share": equal,
             "origin_r2": explained,
             "cosine": likeness,
-            "distance_floors": e.distance_floors[e.origin],
+            "distance_floors": facts.distance_floors[facts.origin],
         },
     )
 
 
-def undetermined(e: Facts) -> Verdict:
+def undetermined(facts: Facts) -> Verdict:
     """Nothing else applies."""
-    limits = e.thresholds
-    blend = e.is_blend and e.r2_slices >= limits.explained
-    if e.replay is not None and e.replay.kind == "merge":
-        replay = e.replay
+    limits = facts.thresholds
+    blend = facts.is_blend and facts.r2_slices >= limits.explained
+    if facts.replay is not None and facts.replay.kind == "merge":
+        replay = facts.replay
         text = (
             f"{replay.text}, reproduces {replay.share:.2%} of the elements, decoys in place of its "
             f"parents {replay.decoy_share:.2%}: a merge in arithmetic that is not known here, or "
             "one changed a little. The tool that made it, or its recipe, would decide."
         )
-    elif blend and limits.merge_residual < e.residual_floors_slices < limits.changed_residual:
+    elif blend and limits.merge_residual < facts.residual_floors_slices < limits.changed_residual:
         text = (
-            f"a blend of {blend_text(e)} explains {e.r2_slices:.2%} of the displacement and leaves "
-            f"{e.residual_floors_slices:.2f} times the rounding of the child's dtype: a merge "
+            f"a blend of {blend_text(facts)} explains {facts.r2_slices:.2%} of the displacement "
+            "and leaves "
+            f"{facts.residual_floors_slices:.2f} times the rounding of the child's dtype: a merge "
             "computed in low precision leaves as much, and so does a merge changed by as little. "
             "Replaying the arithmetic would decide."
         )
-    elif e.strange_share > limits.strange_share:
+    elif facts.strange_share > limits.strange_share:
         text = (
-            f"{e.strange_share:.1%} of the child lies in matrices that are no relatives of "
-            f"those of the same name in {e.origin}, and {e.equal[e.origin] / e.elements:.1%} is "
+            f"{facts.strange_share:.1%} of the child lies in matrices that are no relatives of "
+            f"those of the same name in {facts.origin}, and "
+            f"{facts.equal[facts.origin] / facts.elements:.1%} is "
             "unchanged: layers may have been moved or taken from elsewhere. Pairing layers by "
             "content would decide."
         )
     else:
         text = (
-            f"the nearest checkpoint is {e.nearest}; the best blend of "
-            f"{listed(e.weights) or 'none'} explains {e.r2_slices:.1%} of the displacement, and "
+            f"the nearest checkpoint is {facts.nearest}; the best blend of "
+            f"{listed(facts.weights) or 'none'} explains {facts.r2_slices:.1%} of the "
+            "displacement, and "
             "what is left is neither rounding nor a direction of its own. Other candidate parents, "
             "or methods that are no weighted sums, would explain it."
         )
@@ -115,12 +118,12 @@ def undetermined(e: Facts) -> Verdict:
         "undetermined",
         "statistical",
         "undetermined",
-        text + coverage_clause(e),
+        text + coverage_clause(facts),
         {
-            **fit_numbers(e),
-            "nearest": e.nearest,
-            "origin": e.origin,
-            "origin_r2": e.origin_r2,
-            **({} if e.replay is None else replay_numbers(e.replay)),
+            **fit_numbers(facts),
+            "nearest": facts.nearest,
+            "origin": facts.origin,
+            "origin_r2": facts.origin_r2,
+            **({} if facts.replay is None else replay_numbers(facts.replay)),
         },
     )

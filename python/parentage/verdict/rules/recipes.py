@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from parentage.verdict.facts import Facts
 
 
-def replayed(e: Facts) -> Verdict | None:
+def replayed(facts: Facts) -> Verdict | None:
     """A recipe reproduces the child, and decoys in its parents' place do not."""
-    limits, replay = e.thresholds, e.replay
+    limits, replay = facts.thresholds, facts.replay
     if (
         replay is None
         or replay.coverage < limits.coverage
@@ -31,7 +31,7 @@ def replayed(e: Facts) -> Verdict | None:
     ):
         return None
     if replay.is_exact:
-        what = f"reproduces all {replay.elements:,} elements {reading_verb(e)}, bit for bit"
+        what = f"reproduces all {replay.elements:,} elements {reading_verb(facts)}, bit for bit"
     elif replay.explained:
         what = (
             f"reproduces or explains {replay.share:.4%} of the elements: {replay.explained:,} lie "
@@ -44,7 +44,7 @@ def replayed(e: Facts) -> Verdict | None:
         others = listed(replay.equivalents)
         same = (
             f" The same bytes come from {others}."
-            if replay.is_exact and e.sample is None
+            if replay.is_exact and facts.sample is None
             else f" The data can not tell it from {others}."
         )
     return Verdict(
@@ -52,27 +52,27 @@ def replayed(e: Facts) -> Verdict | None:
         "exact" if replay.is_exact else "statistical",
         "replayed",
         f"{replay.text}, {what}. With decoys in place of its parents it reaches "
-        f"{replay.decoy_share:.2%}.{same}{coverage_clause(e)}",
-        {**fit_numbers(e), **replay_numbers(replay)},
+        f"{replay.decoy_share:.2%}.{same}{coverage_clause(facts)}",
+        {**fit_numbers(facts), **replay_numbers(replay)},
     )
 
 
-def changed_in_part(e: Facts) -> Verdict | None:
+def changed_in_part(facts: Facts) -> Verdict | None:
     """A recipe gives some slices bit for bit, and no blend explains the others."""
-    limits, replay = e.thresholds, e.replay
+    limits, replay = facts.thresholds, facts.replay
     if (
         replay is None
         or replay.kind != "merge"
         or replay.explained
         or replay.coverage < limits.coverage
-        or replay.whole_share < limits.in_part
+        or replay.whole_share < limits.least_whole_share
         or replay.share >= limits.reproduced
         or not (
             replay.changed_floors >= limits.changed_residual
-            or (replay.is_rounded_once and replay.changed_share >= limits.amiss)
+            or (replay.is_rounded_once and replay.changed_share >= limits.least_changed_share)
         )
         or not replay.decisive >= limits.decisive
-        or e.strange_share > limits.strange_share
+        or facts.strange_share > limits.strange_share
     ):
         return None
     return Verdict(
@@ -83,21 +83,22 @@ def changed_in_part(e: Facts) -> Verdict | None:
         f"bit for bit, so the arithmetic is known; of the others it does not give "
         f"{replay.changed_share:.1%}: something {replay.changed_floors:.1f} times the rounding of "
         f"their dtype is on top, "
-        f"{1 - e.r2_slices:.2%} of the displacement's energy.{residual_places(e)}{coverage_clause(e)}",
+        f"{1 - facts.r2_slices:.2%} of the displacement's "
+        f"energy.{residual_places(facts)}{coverage_clause(facts)}",
         {
-            **fit_numbers(e),
+            **fit_numbers(facts),
             **replay_numbers(replay),
             "whole_share": replay.whole_share,
             "changed_floors": replay.changed_floors,
             "changed_share": replay.changed_share,
-            **residual_numbers(e),
+            **residual_numbers(facts),
         },
     )
 
 
-def changed(e: Facts) -> Verdict | None:
+def changed(facts: Facts) -> Verdict | None:
     """A recipe reproduces much of the child, more than decoys could, and no arithmetic the rest."""
-    limits, replay = e.thresholds, e.replay
+    limits, replay = facts.thresholds, facts.replay
     if (
         replay is None
         or replay.kind != "merge"
@@ -105,8 +106,8 @@ def changed(e: Facts) -> Verdict | None:
         or not 1.0 - replay.left >= limits.partial
         or not replay.decisive >= limits.decisive
         or replay.share >= limits.reproduced
-        or replay.share > limits.nearly
-        or e.strange_share > limits.strange_share
+        or replay.share > limits.unknown_arithmetic
+        or facts.strange_share > limits.strange_share
     ):
         return None
     return Verdict(
@@ -115,11 +116,12 @@ def changed(e: Facts) -> Verdict | None:
         "changed",
         f"{replay.text}, reproduces {replay.share:.2%} of the elements, decoys in place of its "
         f"parents {replay.decoy_share:.2%}, and no arithmetic known reproduces the rest: something "
-        f"{e.residual_floors_slices:.2f} times the rounding of its dtype is on top, "
-        f"{1 - e.r2_slices:.2%} of the displacement's energy.{residual_places(e)}{coverage_clause(e)}",
+        f"{facts.residual_floors_slices:.2f} times the rounding of its dtype is on top, "
+        f"{1 - facts.r2_slices:.2%} of the displacement's "
+        f"energy.{residual_places(facts)}{coverage_clause(facts)}",
         {
-            **fit_numbers(e),
+            **fit_numbers(facts),
             **replay_numbers(replay),
-            **residual_numbers(e),
+            **residual_numbers(facts),
         },
     )

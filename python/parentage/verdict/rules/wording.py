@@ -10,18 +10,18 @@ if TYPE_CHECKING:
     from parentage.verdict.facts import Facts, ReplayFacts
 
 
-def fit_numbers(e: Facts) -> dict[str, float | int | str | None]:
+def fit_numbers(facts: Facts) -> dict[str, float | int | str | None]:
     """Return the numbers of the fit that stand beside a verdict."""
     # Where a recipe was carried out its weights count, not those of least squares.
-    known = e.replay.weights if e.replay is not None else {}
-    weights = {name: known.get(name, 0.0) for name in e.weights} if known else e.weights
+    known = facts.replay.weights if facts.replay is not None else {}
+    weights = {name: known.get(name, 0.0) for name in facts.weights} if known else facts.weights
     return {
         **{f"weight_{name}": weight for name, weight in weights.items()},
-        "r2": e.r2,
-        "r2_slices": e.r2_slices,
-        "residual_floors": e.residual_floors,
-        "residual_floors_slices": e.residual_floors_slices,
-        "coverage": e.coverage,
+        "r2": facts.r2,
+        "r2_slices": facts.r2_slices,
+        "residual_floors": facts.residual_floors,
+        "residual_floors_slices": facts.residual_floors_slices,
+        "coverage": facts.coverage,
     }
 
 
@@ -35,19 +35,19 @@ def replay_numbers(replay: ReplayFacts) -> dict[str, float | int | str | None]:
     }
 
 
-def residual_places(e: Facts) -> str:
+def residual_places(facts: Facts) -> str:
     """Return sentences on where the remainder is, and of what rank."""
-    largest = [(name, share) for name, share in e.left_over.items() if share >= 0.01][:3]
+    largest = [(name, share) for name, share in facts.left_over.items() if share >= 0.01][:3]
     said = ""
     if largest:
         said = " Of that, " + listed(f"{share:.0%} is in {name}" for name, share in largest) + "."
-    found = e.remainder()
+    found = facts.remainder()
     return said if found is None or not str(found) else f"{said} {found}"
 
 
-def residual_numbers(e: Facts) -> dict[str, float | int | str | None]:
+def residual_numbers(facts: Facts) -> dict[str, float | int | str | None]:
     """Return how much a blend leaves over, where, and of what rank."""
-    found = e.remainder()
+    found = facts.remainder()
     more: dict[str, float | int | str | None] = {}
     if found is not None:
         more = {
@@ -57,25 +57,25 @@ def residual_numbers(e: Facts) -> dict[str, float | int | str | None]:
             **{f"left_over_layer_{layer}": share for layer, share in found.layers.items()},
         }
     return {
-        "changed_energy": 1 - e.r2_slices,
-        **{f"left_over_{name}": share for name, share in e.left_over.items()},
+        "changed_energy": 1 - facts.r2_slices,
+        **{f"left_over_{name}": share for name, share in facts.left_over.items()},
         **more,
     }
 
 
-def blend_text(e: Facts) -> str:
+def blend_text(facts: Facts) -> str:
     """Return the blend as a sum: ``0.6000 parent + 0.4000 base``."""
-    parts = [f"{weight:.4f} {name}" for name, weight in e.blended.items()]
-    rest = 1.0 - sum(e.blended.values())
-    if abs(rest) >= e.thresholds.weight:
-        parts.append(f"{rest:.4f} {e.base}")
+    parts = [f"{weight:.4f} {name}" for name, weight in facts.blended.items()]
+    rest = 1.0 - sum(facts.blended.values())
+    if abs(rest) >= facts.thresholds.weight:
+        parts.append(f"{rest:.4f} {facts.base}")
     return " + ".join(parts).replace("+ -", "- ")
 
 
-def bias_warning(e: Facts) -> str:
+def bias_warning(facts: Facts) -> str:
     """Return a sentence that says how far rounding can move the weights, if it can."""
-    worst = max((e.bias[name] for name in e.blended), default=0.0)
-    if worst < e.thresholds.bias:
+    worst = max((facts.bias[name] for name in facts.blended), default=0.0)
+    if worst < facts.thresholds.bias:
         return ""
     return (
         f" The displacements are near one unit in the last place, so rounding can move these "
@@ -83,16 +83,18 @@ def bias_warning(e: Facts) -> str:
     )
 
 
-def reading_verb(e: Facts) -> str:
+def reading_verb(facts: Facts) -> str:
     """Return what was done with elements: all were compared, or some were read."""
-    return "compared" if e.sample is None else "read"
+    return "compared" if facts.sample is None else "read"
 
 
-def reading_clause(e: Facts) -> str:
+def reading_clause(facts: Facts) -> str:
     """Return the clause that limits a statement about slices to what was read of them."""
-    return "" if e.sample is None else " where they were read"
+    return "" if facts.sample is None else " where they were read"
 
 
-def coverage_clause(e: Facts) -> str:
+def coverage_clause(facts: Facts) -> str:
     """Return a sentence that says how much of the child was not compared, if any."""
-    return "" if e.coverage == 1.0 else f" {1 - e.coverage:.2%} of the child was not compared."
+    return (
+        "" if facts.coverage == 1.0 else f" {1 - facts.coverage:.2%} of the child was not compared."
+    )

@@ -127,6 +127,40 @@ impl Checkpoint {
         }
     }
 
+    /// The checkpoint that another process opened, from what its headers said. No file is looked at: who
+    /// reads one makes sure that it has the length and modification time given here.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] if the parts contradict each other.
+    pub fn restore(
+        path: PathBuf,
+        index: Option<PathBuf>,
+        shards: Vec<Shard>,
+        tensors: Vec<Tensor>,
+    ) -> Result<Self> {
+        for tensor in &tensors {
+            let wrong = |file: &Path, message: &str| {
+                Err(Error::format(file, Some(&tensor.name), Some(tensor.begin), message))
+            };
+            let Some(shard) = shards.get(tensor.shard) else {
+                return wrong(&path, "it lies in a shard that is not there");
+            };
+            if tensor.begin < shard.data_start || tensor.end > shard.bytes {
+                return wrong(&shard.path, "it leaves the data of the file");
+            }
+            let bits = tensor.shape.iter().try_fold(tensor.dtype.bits(), |n, &d| n.checked_mul(d));
+            if bits != tensor.bytes().checked_mul(8) || tensor.begin > tensor.end {
+                return wrong(&shard.path, "its shape and dtype do not have its bytes");
+            }
+        }
+        if let Some([first, _]) = tensors.windows(2).find(|pair| pair[0].name >= pair[1].name) {
+            let message = "the names of tensors do not ascend from here on";
+            return Err(Error::format(&path, Some(&first.name), None, message));
+        }
+        Ok(Self { path, index, shards, tensors })
+    }
+
     /// The position in `tensors` of the tensor called `name`.
     pub fn find(&self, name: &str) -> Option<usize> {
         self.tensors.binary_search_by(|tensor| tensor.name.as_str().cmp(name)).ok()

@@ -1,5 +1,6 @@
 use super::*;
 use crate::plan::Plan;
+use crate::statistics;
 use crate::stream::{self, Options};
 
 /// A checkpoint of one shard: bf16 tensors of these sizes, and a tensor that no plan takes.
@@ -49,7 +50,7 @@ fn digests_are_those_of_the_files_whatever_order_they_are_read_in() {
                 digests: Some(&digests),
                 ..Options::detect().expect("a level")
             };
-            stream::gram(&plan, 0..3, &[], &options, &Progress::new()).expect("statistics");
+            statistics::gram(&plan, 0..3, &[], &options, &Progress::new()).expect("statistics");
             let found = digests.finish(threads, io, &Progress::new()).expect("digests");
             assert_eq!(found, pair.each_ref().map(|each| vec![expected(each)]).to_vec());
             assert_eq!(digests.complete().len(), 2);

@@ -3,14 +3,14 @@
 
 use std::arch::x86_64::*;
 
-use super::compare::{Counting, LINE, Tally};
-use super::generic::{self, STRETCH, Simd};
-use super::{CHUNK, Chunk, Column, MAX_COLUMNS, Vectorize};
+use super::simd::{Simd, Vectorize};
+use super::tally::{Counting, Tally};
+use super::{CHUNK, LINE, MAX_COLUMNS, STRETCH};
 
-// Counts fit their lanes.
+// A lane counts one element of each half of a line, so that counts fit lanes of 8 and of 16 bits.
 const _: () = assert!(STRETCH / 32 < 1 << 8 && CHUNK / 16 < 1 << 16);
 
-/// How many elements compare in which way, in lanes as wide as they are.
+/// Counts of elements, in lanes as wide as an element.
 #[derive(Clone, Copy)]
 pub(super) struct LaneCounts {
     /// Per column before the child: those that have the child's bits.
@@ -39,22 +39,12 @@ impl Avx2 {
         // SAFETY: `self` proves that the CPU has the features that `vectorize` enables.
         unsafe { vectorize(work) }
     }
-
-    pub(super) fn chunk(self, columns: &[Column<'_>], sampled: bool) -> Chunk {
-        // SAFETY: `self` proves that the CPU has the features that `chunk` enables.
-        unsafe { chunk(self, columns, sampled) }
-    }
 }
 
 #[target_feature(enable = "avx2,fma,f16c,popcnt")]
 #[inline(never)]
 fn vectorize<W: Vectorize>(work: W) -> W::Output {
     work.run()
-}
-
-#[target_feature(enable = "avx2,fma,f16c,popcnt")]
-fn chunk(simd: Avx2, columns: &[Column<'_>], sampled: bool) -> Chunk {
-    generic::chunk(simd, columns, sampled)
 }
 
 // SAFETY, for every block below: `self` proves that the CPU has the instruction. Pointers come from

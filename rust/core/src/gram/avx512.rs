@@ -3,9 +3,8 @@
 
 use std::arch::x86_64::*;
 
-use super::compare::{Differ, Masks};
-use super::generic::{self, Simd};
-use super::{Chunk, Column, Vectorize};
+use super::simd::{Simd, Vectorize};
+use super::tally::{Differ, Masks};
 
 /// Proof that the CPU has AVX-512 F, BW, DQ and VL, and F16C.
 #[derive(Clone, Copy, Debug)]
@@ -27,22 +26,12 @@ impl Avx512 {
         // SAFETY: `self` proves that the CPU has the features that `vectorize` enables.
         unsafe { vectorize(work) }
     }
-
-    pub(super) fn chunk(self, columns: &[Column<'_>], sampled: bool) -> Chunk {
-        // SAFETY: `self` proves that the CPU has the features that `chunk` enables.
-        unsafe { chunk(self, columns, sampled) }
-    }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,popcnt")]
 #[inline(never)]
 fn vectorize<W: Vectorize>(work: W) -> W::Output {
     work.run()
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,popcnt")]
-fn chunk(simd: Avx512, columns: &[Column<'_>], sampled: bool) -> Chunk {
-    generic::chunk(simd, columns, sampled)
 }
 
 // SAFETY, for every block below: `self` proves that the CPU has the instruction. Pointers come from

@@ -1,36 +1,37 @@
-//! Few columns as they are stored: lines are compared just before their rows are multiplied.
+//! Few columns as they are stored: one loop compares lines and multiplies their rows.
 
 #![expect(clippy::needless_range_loop, reason = "a piece of every column, not of one")]
 
-use super::compare::{Comparing, StoredLines, Tally};
-use super::generic::Simd;
+use super::compare::{Comparing, StoredLines};
 use super::products::{Arithmetic, Beside, Rows, add_values};
-use super::{Sums, Vectorize};
+use super::simd::{Simd, Vectorize};
+use super::sums::Sums;
+use super::tally::Tally;
 
-/// A piece of one column as it is stored.
+/// A run or a block of one column as it is stored: what is multiplied by one call of `products`.
 pub(super) trait Piece<'a>: StoredLines + Copy {
-    /// Its bytes.
+    /// Its bytes in memory.
     type Bytes: 'a;
-    /// Its rows.
+    /// Rows of lanes in it.
     const COUNT: usize;
 
+    /// The piece that has these bytes.
     fn of(bytes: &'a Self::Bytes) -> Self;
 }
 
-/// Adds the products of the first `most` pieces of each column, and how they compare to a `tally`, if that
-/// is wanted. Returns whether there were as few columns as are added up in registers.
+/// Adds the products of the pieces of each column to `sums` and, if there is a `tally`, counts to it where
+/// columns differ. Does nothing and returns false if there are more columns than are added up in registers.
 #[inline(always)]
 pub(super) fn add_few<'a, S: Simd, A: Arithmetic, P: Piece<'a> + Rows<A>>(
     simd: S,
     arithmetic: A,
     columns: &[&'a [P::Bytes]],
-    most: usize,
     sums: &mut Sums,
     tally: Option<&mut Tally>,
 ) -> bool {
     macro_rules! add {
         ($($column:ident),*) => {{
-            let columns = [$(&$column[..most.min($column.len())]),*];
+            let columns = [$($column),*];
             simd.call(Few::<'_, 'a, S, A, P, _> { simd, arithmetic, columns, sums, tally });
             true
         }};
@@ -43,7 +44,7 @@ pub(super) fn add_few<'a, S: Simd, A: Arithmetic, P: Piece<'a> + Rows<A>>(
     }
 }
 
-/// See [`add_few`].
+/// The work of [`add_few`] for N columns, compiled as a function of its own.
 struct Few<'s, 'a, S, A, P: Piece<'a>, const N: usize> {
     simd: S,
     arithmetic: A,
@@ -70,7 +71,7 @@ impl<'a, S: Simd, A: Arithmetic, P: Piece<'a> + Rows<A>, const N: usize> Vectori
 }
 
 #[inline(always)]
-fn add<'a, A: Arithmetic, P: Piece<'a> + Rows<A>, B: Beside<P>, const N: usize>(
+fn add<'a, A: Arithmetic, P: Piece<'a> + Rows<A>, B: Beside<A, P>, const N: usize>(
     arithmetic: A,
     columns: &[&'a [P::Bytes]; N],
     sums: &mut Sums,

@@ -2,7 +2,8 @@
 
 use std::sync::OnceLock;
 
-use super::generic::{Halving, Widening};
+use super::chunk::Chunking;
+use super::simd::{Halving, Vectorize, Widening};
 use super::widen::{round_f16, widen_f16};
 use super::{Chunk, Column, MAX_COLUMNS, scalar};
 use crate::error::{Error, Result};
@@ -22,7 +23,7 @@ enum Kind {
     Neon(super::neon::Neon),
 }
 
-/// One expression at the scalar level, and one for the proof that any other level holds.
+/// Evaluates `$scalar` at the scalar level, and `$vectors` at any other, with `$simd` the proof it holds.
 macro_rules! at_level {
     ($level:expr, $scalar:expr, $simd:ident => $vectors:expr) => {
         match $level.0 {
@@ -35,15 +36,6 @@ macro_rules! at_level {
             Kind::Neon($simd) => $vectors,
         }
     };
-}
-
-/// Loops over arrays that the compiler is to vectorise for an instruction set.
-pub(crate) trait Vectorize {
-    /// What comes out.
-    type Output;
-    /// Does it. To be `#[inline(always)]`, with everything it calls: else it is compiled for the least
-    /// common instruction set. It may use no operation whose result depends on the instruction set.
-    fn run(self) -> Self::Output;
 }
 
 impl Level {
@@ -158,6 +150,8 @@ impl Level {
         let length = columns[0].len();
         assert!(length <= super::CHUNK, "at most {} elements", super::CHUNK);
         assert!(columns.iter().all(|column| column.len() == length), "columns of one length");
-        at_level!(self, scalar::chunk(columns, sampled), simd => simd.chunk(columns, sampled))
+        at_level!(self, scalar::chunk(columns, sampled), simd => {
+            simd.vectorize(Chunking { simd, columns, sampled })
+        })
     }
 }

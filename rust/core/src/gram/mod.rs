@@ -1,8 +1,16 @@
 //! The Gram matrix of one chunk of one slice, with the counters taken in the same pass.
 //!
-//! Files for questions: `scalar` says *what* is computed and is the definition; `products`, `wide`
-//! and `narrow` say how it is computed with vectors of any width; one thin file per instruction set
-//! supplies the vector operations. [`Level`] dispatches between them, once per chunk.
+//! `scalar` says *what* is computed, and is the definition. The other files say *how*, each in terms of those
+//! before it, and none knows one that comes after it:
+//!
+//! 1. this page, `widen` (dtypes) and `sums` (accumulators), which `scalar` shares;
+//! 2. `tally` and `simd`: what an instruction set supplies. `avx2`, `avx512` and `neon` supply it, and
+//!    `prefetch` a little more;
+//! 3. `products` (of rows, in either arithmetic) and `arithmetic` (the two of them);
+//! 4. `compare` (columns of one dtype, on stored bits), `few` (comparing and multiplying in one loop);
+//! 5. `values` (columns widened in the cache) and `mixed` (comparing those), `stored` (columns as they are);
+//! 6. `wide`, `narrow`, and `chunk`, which chooses between them;
+//! 7. [`Level`], which chooses the instruction set, once per chunk.
 //!
 //! # Definition, version 2
 //!
@@ -64,15 +72,20 @@
 //! but one that is made to have the same rounding errors outside the probes and none in them; on
 //! that, 1e-6. Relatives of one another, whose displacements have few bits, reach some 1e-9.
 
+mod arithmetic;
+mod chunk;
 mod compare;
 mod few;
-mod generic;
 mod level;
+mod mixed;
 mod narrow;
 mod prefetch;
 mod products;
 mod scalar;
+mod simd;
 mod stored;
+mod sums;
+mod tally;
 mod values;
 mod wide;
 mod widen;
@@ -88,10 +101,10 @@ mod neon;
 mod tests;
 
 pub use level::Level;
-pub(crate) use level::Vectorize;
 pub(crate) use prefetch::prefetch;
-pub(crate) use widen::binade;
+pub(crate) use simd::Vectorize;
 pub use widen::{Rounding, decode, encode};
+pub(crate) use widen::{bf16_bits, binade, widen_bf16};
 
 use crate::checkpoint::dtype::Dtype;
 
@@ -104,7 +117,7 @@ pub const LANES: usize = 16;
 /// Most columns: the base, eight parents and controls, the child.
 pub const MAX_COLUMNS: usize = 10;
 /// Entries of the upper triangle for [`MAX_COLUMNS`].
-pub const MAX_PAIRS: usize = MAX_COLUMNS * (MAX_COLUMNS + 1) / 2;
+pub const MAX_PAIRS: usize = pairs(MAX_COLUMNS);
 /// Elements at the start of a chunk that are looked at more closely, where that is asked for.
 pub const SAMPLED: usize = 256;
 /// Weights at which a merge is simulated: `(2 j + 1) / 32` for `j` in `0..WEIGHTS`; see [`Sampled::bias`].
@@ -124,6 +137,16 @@ const PROBED: usize = 32;
 const LEAST_NARROW: usize = 1 << 15;
 /// Most that probes may differ from wide arithmetic, in units of the norms.
 const TOLERANCE: f64 = 1.0 / (1 << 27) as f64;
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
+/// Elements of a block, which are widened together: ten columns of them as float64 stay inside a 32 KiB
+/// first-level cache.
+const BLOCK: usize = 256;
+/// Most elements of each column that are compared together before their products are taken: the
+/// second-level cache still holds them when they are multiplied.
+const STRETCH: usize = 2048;
+
 /// Entries in the upper triangle of a Gram matrix of `columns` columns.
 pub const fn pairs(columns: usize) -> usize {
     columns * (columns + 1) / 2
@@ -170,6 +193,16 @@ impl<'a> Column<'a> {
     pub(crate) fn width(&self) -> usize {
         (self.dtype.bits() / 8) as usize
     }
+}
+
+/// `elements` elements of every column, from element `start` on; columns that there are not are empty.
+#[inline(always)]
+fn cut<'a>(columns: &[Column<'a>], start: usize, elements: usize) -> [Column<'a>; MAX_COLUMNS] {
+    let mut window = [Column { dtype: Dtype::U8, bytes: &[] }; MAX_COLUMNS];
+    for (window, column) in window.iter_mut().zip(columns) {
+        *window = column.part(start..start + elements);
+    }
+    window
 }
 
 /// Counts over elements. They add up over chunks in any order.
@@ -289,75 +322,4 @@ fn sample(x: &[f64], rounding: Option<Rounding>, out: &mut Sampled) {
         }
         sums[WEIGHTS] = displacement.mul_add(displacement, sums[WEIGHTS]);
     }
-}
-
-/// One accumulator.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(64))]
-struct Lanes([f64; LANES]);
-
-impl Lanes {
-    /// Adds the sums of a run.
-    fn add(&mut self, run: &[f32; LANES]) {
-        for (sum, &part) in self.0.iter_mut().zip(run) {
-            *sum += f64::from(part);
-        }
-    }
-
-    /// The sum in the order of the definition.
-    fn reduce(&self) -> f64 {
-        let a: [f64; 8] = std::array::from_fn(|lane| self.0[lane] + self.0[lane + 8]);
-        ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]))
-    }
-}
-
-/// Accumulators of a chunk: of all pairs of columns that there may be, or of those of few. To set all of
-/// them to zero takes some percent of the time that few columns take.
-#[derive(Clone, Copy)]
-struct Sums<G: ?Sized = [Lanes]> {
-    energy: Lanes,
-    gram: G,
-}
-
-impl<const P: usize> Sums<[Lanes; P]> {
-    const ZERO: Self = Self { energy: Lanes([0.0; LANES]), gram: [Lanes([0.0; LANES]); P] };
-}
-
-/// Accumulators of any number of columns.
-type AllSums = Sums<[Lanes; MAX_PAIRS]>;
-
-impl Sums {
-    /// The matrix of so many `columns`, and the sum of squared binades.
-    fn reduce(&self, columns: usize) -> ([f64; MAX_PAIRS], f64) {
-        let mut gram = [0.0; MAX_PAIRS];
-        for (entry, lanes) in gram.iter_mut().zip(&self.gram).take(pairs(columns)) {
-            *entry = lanes.reduce();
-        }
-        (gram, self.energy.reduce())
-    }
-}
-
-/// Whether a chunk is to be computed in narrow arithmetic, its probes permitting.
-fn is_for_narrow(columns: &[Column<'_>]) -> bool {
-    columns[0].len() >= LEAST_NARROW && columns.iter().all(|column| column.dtype == Dtype::Bf16)
-}
-
-/// What narrow arithmetic makes of a chunk; `None` if its probes are off or something is not finite.
-fn settle(
-    columns: usize,
-    all: &Sums,
-    probed: &Sums,
-    exact: &Sums,
-) -> Option<([f64; MAX_PAIRS], f64)> {
-    let (gram, energy) = all.reduce(columns);
-    let ((probed, _), (exact, _)) = (probed.reduce(columns), exact.reduce(columns));
-    let norm = |i: usize| exact[pair(columns, i, i)];
-    let near = |i: usize, j: usize| {
-        let at = pair(columns, i, j);
-        (probed[at] - exact[at]).abs() <= TOLERANCE * (norm(i) * norm(j)).sqrt()
-    };
-    let fits = gram.iter().all(|entry| entry.is_finite())
-        && energy.is_finite()
-        && (0..columns).all(|i| (i..columns).all(|j| near(i, j)));
-    fits.then_some((gram, energy))
 }

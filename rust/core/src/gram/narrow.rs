@@ -1,30 +1,34 @@
-//! Narrow arithmetic: bf16 in float32 over runs, in float64 over runs of runs.
+//! Narrow arithmetic: bf16, summed in float32 within a run and in float64 over runs.
 //!
 //! ```text
-//! for each run:
-//!     count differences on the stored bits, of many columns for a stretch of runs at a time
-//!     s_ij from the stored bits                                      (see `products`)
-//!     accumulators += float64(s)
-//!     every so many runs, one is a probe: its sums are kept apart, too, and made in float64
+//! for each group of runs, and at last for a run that is not whole, continued with zeros:
+//!     count where columns differ on the stored bits
+//!     for each run:
+//!         s_ij = sums of products in float32, from the stored bits         (see `products`)
+//!         all += float64(s)
+//!     if the first run of the group is a probe:
+//!         probed += float64(s)
+//!         exact += products in float64                                     (see `wide`)
 //! ```
 //!
 //! Departures from the scalar definition, none of which changes a bit:
 //!
 //! 1. A row holds the even, or the odd, elements of a line of 32, so that a pair is split by one
 //!    shift and one mask. A lane has them in the order of the definition.
-//! 2. The last run is continued with zeros.
+//! 2. The last run is continued with zeros, whose products are zero; it is compared without them.
 
-#![expect(clippy::needless_range_loop, reason = "a run or row of every column, not of one")]
+#![expect(clippy::needless_range_loop, reason = "a run of every column, not of one")]
 
-use super::compare::{Lines, StoredLines, Tally, compare_alike, tally_alike};
+use super::arithmetic::Narrow;
+use super::compare::{StoredLines, compare_alike, tally_alike};
 use super::few::{Piece, add_few};
-use super::generic::{STRETCH, Simd, cut};
 use super::prefetch::prefetch;
-use super::products::{Arithmetic, DIRECT, FewSums, Room, Rows, add_many};
-use super::values::BLOCK;
+use super::products::{DIRECT, FewSums, Room, Rows, add_many};
+use super::simd::{Simd, Vectorize};
+use super::sums::{AllSums, Sums, settle};
+use super::tally::Tally;
 use super::{
-    AllSums, Column, Counts, LANES, Lanes, MAX_COLUMNS, MAX_PAIRS, PROBED, RUN, SQUARES, Sums,
-    Vectorize, settle, wide,
+    BLOCK, Column, Counts, LANES, MAX_COLUMNS, MAX_PAIRS, PROBED, RUN, STRETCH, cut, stored, wide,
 };
 
 /// Elements of a cache line.
@@ -34,47 +38,8 @@ const LINES: usize = RUN / LINE;
 /// Rows of a run: one of even and one of odd elements to a line.
 const ROWS: usize = 2 * LINES;
 
+// Probes are first runs of groups, and fit the rooms of wide arithmetic.
 const _: () = assert!((PROBED * RUN).is_multiple_of(STRETCH) && RUN <= BLOCK);
-
-/// Float32 arithmetic on sixteen lanes.
-#[derive(Clone, Copy)]
-struct Narrow<S>(S);
-
-impl<S: Simd> Arithmetic for Narrow<S> {
-    type Vector = S::Narrow;
-    const PASSES: usize = S::PASSES;
-    const SQUARES: usize = SQUARES / LANES;
-
-    #[inline(always)]
-    fn zero(self) -> S::Narrow {
-        self.0.narrow_splat(0.0)
-    }
-
-    #[inline(always)]
-    fn sub(self, a: S::Narrow, b: S::Narrow) -> S::Narrow {
-        self.0.narrow_sub(a, b)
-    }
-
-    #[inline(always)]
-    fn mul_add(self, a: S::Narrow, b: S::Narrow, c: S::Narrow) -> S::Narrow {
-        self.0.narrow_mul_add(a, b, c)
-    }
-
-    #[inline(always)]
-    fn binade(self, value: S::Narrow) -> S::Narrow {
-        self.0.narrow_binade(value)
-    }
-
-    #[inline(always)]
-    fn begin(self, _sum: &Lanes, _pass: usize) -> S::Narrow {
-        self.zero()
-    }
-
-    #[inline(always)]
-    fn end(self, sum: &mut Lanes, pass: usize, value: S::Narrow) {
-        self.0.narrow_add(&mut sum.0, pass, value);
-    }
-}
 
 /// The bytes of a run of one column.
 type Run = [[u8; 2 * LINE]; LINES];
@@ -119,14 +84,15 @@ impl<S: Simd> Rows<Narrow<S>> for Stored<'_> {
 
 /// A run of one column, displaced.
 ///
-/// One row is never used: without it, the same row of several columns would lie 4096 bytes apart, and
-/// a load would wait for a store that it only seems to overlap.
+/// One row is never used. Without it, the same rows of two columns could lie a multiple of 4096 bytes apart,
+/// and the CPU, which compares the last twelve bits of addresses first, would have a load of one wait for a
+/// store to the other.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Displaced([[f32; LANES]; ROWS + 1]);
 
 impl Displaced {
-    const NONE: [Self; MAX_COLUMNS] = [Self([[0.0; LANES]; ROWS + 1]); MAX_COLUMNS];
+    const ZERO: Self = Self([[0.0; LANES]; ROWS + 1]);
 }
 
 impl<S: Simd> Rows<Narrow<S>> for Displaced {
@@ -145,93 +111,124 @@ impl<S: Simd> Room<Narrow<S>> for Displaced {
 
 /// The products and the squared binades of a chunk of bf16, unless its probes are off.
 ///
-/// Columns are compared on their stored bits, whatever comes of it.
+/// Where columns differ is counted in any case.
 #[inline(always)]
 pub(super) fn products<S: Simd>(
     simd: S,
     columns: &[Column<'_>],
     counts: &mut Counts,
 ) -> Option<([f64; MAX_PAIRS], f64)> {
-    let (count, length) = (columns.len(), columns[0].len());
-    let few = count <= DIRECT;
-    let (mut of_few, mut of_many);
-    let [all, probed, exact]: [&mut Sums; 3] = if few {
-        of_few = [FewSums::ZERO; 3];
-        let [all, probed, exact] = &mut of_few;
-        [all, probed, exact]
+    if columns.len() <= DIRECT {
+        let [all, probed, exact] = &mut [FewSums::ZERO; 3];
+        products_into::<S, true>(simd, columns, counts, [all, probed, exact])
     } else {
-        of_many = [AllSums::ZERO; 3];
-        let [all, probed, exact] = &mut of_many;
-        [all, probed, exact]
-    };
-    let mut tally = Tally::default();
-    // Made where they are needed: most chunks are of few columns and whole runs.
-    let mut last: Option<[Run; MAX_COLUMNS]> = None;
-    let mut room: Option<[Displaced; MAX_COLUMNS]> = None;
-    let mut wide_room = None;
+        let [all, probed, exact] = &mut [AllSums::ZERO; 3];
+        products_into::<S, false>(simd, columns, counts, [all, probed, exact])
+    }
+}
+
+/// As [`products`], with sums that are zero: of all runs, of the probes, and of the probes in float64. `FEW`
+/// says that columns are at most [`DIRECT`].
+#[inline(always)]
+fn products_into<S: Simd, const FEW: bool>(
+    simd: S,
+    columns: &[Column<'_>],
+    counts: &mut Counts,
+    [all, probed, exact]: [&mut Sums; 3],
+) -> Option<([f64; MAX_PAIRS], f64)> {
+    let (count, length) = (columns.len(), columns[0].len());
     let mut whole: [&[Run]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
     for (column, whole) in columns.iter().zip(&mut whole) {
         *whole = column.bytes.as_chunks().0.as_chunks().0;
     }
-    let most = if few { PROBED } else { STRETCH / RUN };
-    for first in (0..length.div_ceil(RUN)).step_by(most) {
-        let (start, end) = (first * RUN, length.min((first + most) * RUN));
-        let mut runs: [&[Run]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
-        let mut lines: Lines<'_> = [&[]; MAX_COLUMNS];
+    let number = whole[0].len();
+    let mut work = Work { simd, columns, all, probed, exact, displaced: None, wide: None };
+    let mut tally = Tally::default();
+    // Few columns are compared line by line as they are multiplied. Of more, a group is compared first, and
+    // is as long as may be compared at a time.
+    let most = if FEW { PROBED } else { STRETCH / RUN };
+    for first in (0..number).step_by(most) {
+        let (mut runs, mut lines) = ([[].as_slice(); MAX_COLUMNS], [[].as_slice(); MAX_COLUMNS]);
         for column in 0..count {
-            let whole = whole[column];
-            runs[column] = &whole[first.min(whole.len())..(first + most).min(whole.len())];
+            runs[column] = &whole[column][first..number.min(first + most)];
             lines[column] = runs[column].as_flattened();
         }
-        if !few {
+        if FEW {
+            work.add(first, &runs[..count], Some(&mut tally), counts);
+        } else {
             tally_alike::<S, 2>(simd, count - 1, &lines, &mut tally);
-        }
-        let mut rest: [&[Run]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
-        let part = (end - start) % RUN;
-        if part > 0 {
-            // Only the last of all.
-            let part = &cut(columns, end - part, part)[..count];
-            compare_alike(simd, part, counts);
-            let last = last.get_or_insert([[[0; 2 * LINE]; LINES]; MAX_COLUMNS]);
-            for (column, (last, rest)) in part.iter().zip(last.iter_mut().zip(&mut rest)) {
-                last.as_flattened_mut()[..column.bytes.len()].copy_from_slice(column.bytes);
-                *rest = std::slice::from_ref(last);
-            }
-        }
-        let (runs, rest) = (&runs[..count], &rest[..count]);
-        let counted = if few { Some(&mut tally) } else { None };
-        add_runs(simd, runs, usize::MAX, &mut room, all, counted);
-        add_runs(simd, rest, usize::MAX, &mut room, all, None);
-        if first.is_multiple_of(PROBED) {
-            // The sums of a probe belong to both.
-            let probe = if runs[0].is_empty() { rest } else { runs };
-            add_runs(simd, probe, 1, &mut room, probed, None);
-            let probe = &cut(columns, start, RUN.min(end - start))[..count];
-            wide::add::<S, f32>(simd, probe, true, false, counts, exact, &mut wide_room);
+            work.add(first, &runs[..count], None, counts);
         }
     }
     tally.add_to(counts);
-    settle(count, all, probed, exact)
+    let start = number * RUN;
+    if start < length {
+        let rest = &cut(columns, start, length - start)[..count];
+        compare_alike(simd, rest, counts);
+        let mut last: [Run; MAX_COLUMNS] = [[[0; 2 * LINE]; LINES]; MAX_COLUMNS];
+        for (column, last) in rest.iter().zip(&mut last) {
+            last.as_flattened_mut()[..column.bytes.len()].copy_from_slice(column.bytes);
+        }
+        work.add(number, &last.each_ref().map(std::slice::from_ref)[..count], None, counts);
+    }
+    settle(count, work.all, work.probed, work.exact)
 }
 
-/// Adds the products of runs, `most` of them, and how few columns compare to a `tally`, if that is
-/// wanted.
+/// A chunk in the making.
+struct Work<'a, S> {
+    simd: S,
+    columns: &'a [Column<'a>],
+    /// Sums of all runs.
+    all: &'a mut Sums,
+    /// Sums of the probes.
+    probed: &'a mut Sums,
+    /// Sums of the probes in float64.
+    exact: &'a mut Sums,
+    /// Rooms for displacements of one run, and of a probe in float64. Only many columns need them, and it
+    /// takes time to make them.
+    displaced: Option<[Displaced; MAX_COLUMNS]>,
+    wide: Option<stored::Displaced>,
+}
+
+impl<S: Simd> Work<'_, S> {
+    /// Adds the products of runs, one slice a column, whose first is run number `first` of the chunk; and,
+    /// if there is a `tally`, how few columns compare.
+    #[inline(always)]
+    fn add(
+        &mut self,
+        first: usize,
+        runs: &[&[Run]],
+        tally: Option<&mut Tally>,
+        counts: &mut Counts,
+    ) {
+        add_runs(self.simd, runs, &mut self.displaced, self.all, tally);
+        if first.is_multiple_of(PROBED) {
+            let mut probe: [&[Run]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
+            for (probe, runs) in probe.iter_mut().zip(runs) {
+                *probe = &runs[..1];
+            }
+            add_runs(self.simd, &probe[..runs.len()], &mut self.displaced, self.probed, None);
+            let start = first * RUN;
+            let elements = RUN.min(self.columns[0].len() - start);
+            let probe = &cut(self.columns, start, elements)[..runs.len()];
+            let Self { simd, exact, wide, .. } = self;
+            wide::add::<S, f32>(*simd, probe, true, false, counts, exact, wide);
+        }
+    }
+}
+
+/// Adds the products of runs and, if there is a `tally`, how few columns compare.
 #[inline(always)]
 fn add_runs<S: Simd>(
     simd: S,
     runs: &[&[Run]],
-    most: usize,
     room: &mut Option<[Displaced; MAX_COLUMNS]>,
     sums: &mut Sums,
     tally: Option<&mut Tally>,
 ) {
-    let most = most.min(runs[0].len());
-    if most == 0 {
-        return;
-    }
-    if !add_few::<S, _, Stored<'_>>(simd, Narrow(simd), runs, most, sums, tally) {
-        let room = room.get_or_insert(Displaced::NONE);
-        simd.call(Many { simd, runs, most, room, sums });
+    if !add_few::<S, _, Stored<'_>>(simd, Narrow(simd), runs, sums, tally) {
+        let room = room.get_or_insert([Displaced::ZERO; MAX_COLUMNS]);
+        simd.call(Many { simd, runs, room, sums });
     }
 }
 
@@ -239,7 +236,6 @@ fn add_runs<S: Simd>(
 struct Many<'a, S> {
     simd: S,
     runs: &'a [&'a [Run]],
-    most: usize,
     room: &'a mut [Displaced; MAX_COLUMNS],
     sums: &'a mut Sums,
 }
@@ -250,7 +246,7 @@ impl<S: Simd> Vectorize for Many<'_, S> {
     #[inline(always)]
     fn run(self) {
         let count = self.runs.len().min(MAX_COLUMNS);
-        for number in 0..self.most {
+        for number in 0..self.runs[0].len() {
             let mut run = [Stored(&self.runs[0][number]); MAX_COLUMNS];
             for column in 0..count {
                 run[column] = Stored(&self.runs[column][number]);

@@ -3,9 +3,8 @@
 
 use std::arch::aarch64::*;
 
-use super::compare::{Differ, Masks};
-use super::generic::{self, Simd};
-use super::{Chunk, Column, Vectorize};
+use super::simd::{Simd, Vectorize};
+use super::tally::{Differ, Masks};
 
 /// Proof that the CPU has NEON.
 #[derive(Clone, Copy, Debug)]
@@ -21,22 +20,12 @@ impl Neon {
         // SAFETY: `self` proves that the CPU has the feature that `vectorize` enables.
         unsafe { vectorize(work) }
     }
-
-    pub(super) fn chunk(self, columns: &[Column<'_>], sampled: bool) -> Chunk {
-        // SAFETY: `self` proves that the CPU has the feature that `chunk` enables.
-        unsafe { chunk(self, columns, sampled) }
-    }
 }
 
 #[target_feature(enable = "neon")]
 #[inline(never)]
 fn vectorize<W: Vectorize>(work: W) -> W::Output {
     work.run()
-}
-
-#[target_feature(enable = "neon")]
-fn chunk(simd: Neon, columns: &[Column<'_>], sampled: bool) -> Chunk {
-    generic::chunk(simd, columns, sampled)
 }
 
 // SAFETY, for every block below: `self` proves that the CPU has the instruction. Pointers come from

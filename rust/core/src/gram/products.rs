@@ -6,22 +6,23 @@
 //!         subtract the base from the other columns
 //!         entries += X_i * X_j                                  (fused, in registers)
 //! beyond:
-//!     for each three columns, for each row of lanes:
-//!         subtract the base, and keep what that gives in the cache
-//!         entries += X_i * X_j of these three
-//!     for each other 3 x 3 block of the Gram matrix, for each row of lanes:
+//!     for each SIDE columns, for each row of lanes:
+//!         subtract the base, and keep the differences in the cache
+//!         entries += X_i * X_j of these columns
+//!     for each other SIDE x SIDE block of the Gram matrix, for each row of lanes:
 //!         entries += X_i * X_j                                  (of what was kept)
 //! ```
 
 #![expect(clippy::needless_range_loop, reason = "matrices are read best by row and column")]
 
-use super::{Lanes, MAX_COLUMNS, Sums, pair, pairs};
+use super::sums::{Lanes, Sums};
+use super::{MAX_COLUMNS, pair, pairs};
 
 /// Most columns whose products are all added up at once, in registers.
 pub(super) const DIRECT: usize = 4;
 /// Sums of so many columns.
 pub(super) type FewSums = Sums<[Lanes; pairs(DIRECT)]>;
-/// Columns of a block of the matrix whose products are.
+/// Rows and columns of a block of the matrix, where there are more: its entries fit in registers.
 const SIDE: usize = 3;
 
 /// How lanes are multiplied and added. Holding a value is the proof that the CPU can.
@@ -40,9 +41,9 @@ pub(super) trait Arithmetic: Copy {
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// The largest power of two not above the magnitude of each lane; 0 for 0.
     fn binade(self, value: Self::Vector) -> Self::Vector;
-    /// What sums of products start from.
+    /// What a sum of products in registers starts from.
     fn begin(self, sum: &Lanes, pass: usize) -> Self::Vector;
-    /// Takes such a sum over.
+    /// Takes over a sum of products that is complete.
     fn end(self, sum: &mut Lanes, pass: usize, value: Self::Vector);
 }
 
@@ -51,34 +52,35 @@ pub(super) trait Rows<A: Arithmetic> {
     /// Part `pass < PASSES` of a row.
     fn load(&self, arithmetic: A, row: usize, pass: usize) -> A::Vector;
 
-    /// Brings near what comes after the row, some time after it.
-    ///
-    /// A line with the row that begins it: what is asked for evenly arrives evenly.
+    /// Asks memory for bytes some distance behind the row. The row that begins a line asks for one line,
+    /// so that requests are spread evenly over the loop: memory serves few at a time.
     #[inline(always)]
     fn expect(&self, _arithmetic: A, _row: usize, _pass: usize) {}
 }
 
-/// What is done with rows beside their products, while they are at hand.
-pub(super) trait Beside<R> {
+/// What else is done in the loop over rows, while they are at hand. By default nothing.
+pub(super) trait Beside<A: Arithmetic, R> {
     /// Comes before all of so many rows.
-    fn all<const N: usize>(&mut self, columns: &[R; N], rows: usize);
-    /// Comes before part `pass` of a row, in the order of rows.
-    fn row<const N: usize>(&mut self, columns: &[R; N], row: usize, pass: usize);
-}
-
-impl<R> Beside<R> for () {
     #[inline(always)]
     fn all<const N: usize>(&mut self, _columns: &[R; N], _rows: usize) {}
+
+    /// Comes before part `pass` of a row, in the order of rows.
     #[inline(always)]
     fn row<const N: usize>(&mut self, _columns: &[R; N], _row: usize, _pass: usize) {}
+
+    /// Gets part `pass` of a row of base and displacements.
+    #[inline(always)]
+    fn displaced<const N: usize>(
+        &mut self,
+        _arithmetic: A,
+        _row: usize,
+        _pass: usize,
+        _values: &[A::Vector; N],
+    ) {
+    }
 }
 
-/// Part `pass < PASSES` of some rows.
-#[derive(Clone, Copy)]
-struct Part {
-    rows: usize,
-    pass: usize,
-}
+impl<A: Arithmetic, R> Beside<A, R> for () {}
 
 /// Rows of lanes that can be written.
 pub(super) trait Room<A: Arithmetic>: Rows<A> {
@@ -86,11 +88,35 @@ pub(super) trait Room<A: Arithmetic>: Rows<A> {
     fn store(&mut self, arithmetic: A, row: usize, pass: usize, value: A::Vector);
 }
 
-/// Adds the products of all pairs of at most [`DIRECT`] columns, which hold values: the base is
-/// subtracted, and the binades of the child, the last of them, are squared, on the way. `beside` comes before
-/// every row.
+/// Keeps base and displacements, one column in each room.
+struct Keeping<'a, D>(&'a mut [D]);
+
+impl<A: Arithmetic, R, D: Room<A>> Beside<A, R> for Keeping<'_, D> {
+    #[inline(always)]
+    fn displaced<const N: usize>(
+        &mut self,
+        arithmetic: A,
+        row: usize,
+        pass: usize,
+        values: &[A::Vector; N],
+    ) {
+        for i in 0..N {
+            self.0[i].store(arithmetic, row, pass, values[i]);
+        }
+    }
+}
+
+/// Part `pass < PASSES` of the first `rows` rows.
+#[derive(Clone, Copy)]
+struct Part {
+    rows: usize,
+    pass: usize,
+}
+
+/// Adds the products of all pairs of at most [`DIRECT`] columns, and the squared binades of the child, the
+/// last of them. Columns hold values: the base is subtracted on the way.
 #[inline(always)]
-pub(super) fn add_values<A: Arithmetic, R: Rows<A>, B: Beside<R>, const N: usize>(
+pub(super) fn add_values<A: Arithmetic, R: Rows<A>, B: Beside<A, R>, const N: usize>(
     arithmetic: A,
     columns: &[R; N],
     rows: usize,
@@ -98,28 +124,11 @@ pub(super) fn add_values<A: Arithmetic, R: Rows<A>, B: Beside<R>, const N: usize
     beside: &mut B,
 ) {
     const { assert!(N <= DIRECT) };
-    let room = &mut [Nowhere; N];
     beside.all(columns, rows);
     for pass in 0..A::PASSES {
         let part = Part { rows, pass };
-        triangle::<A, R, Nowhere, B, N, true>(arithmetic, columns, room, 0, part, sums, beside);
+        first_triangle::<A, R, B, N, true>(arithmetic, columns, N, part, sums, beside);
     }
-}
-
-/// Room for what need not be kept.
-#[derive(Clone, Copy)]
-struct Nowhere;
-
-impl<A: Arithmetic> Rows<A> for Nowhere {
-    #[inline(always)]
-    fn load(&self, arithmetic: A, _row: usize, _pass: usize) -> A::Vector {
-        arithmetic.zero()
-    }
-}
-
-impl<A: Arithmetic> Room<A> for Nowhere {
-    #[inline(always)]
-    fn store(&mut self, _arithmetic: A, _row: usize, _pass: usize, _value: A::Vector) {}
 }
 
 /// Adds the products of all pairs of more than [`DIRECT`] columns, as [`add_values`] does.
@@ -148,14 +157,24 @@ fn add_part<A: Arithmetic, R: Rows<A>, D: Room<A>>(
     part: Part,
     sums: &mut Sums,
 ) {
-    let (count, none) = (room.len(), &mut ());
-    triangle::<A, R, D, (), SIDE, false>(arithmetic, columns, room, 0, part, sums, none);
+    let count = room.len();
+    if let Some(block) = columns.first_chunk::<SIDE>() {
+        let keeping = &mut Keeping(&mut *room);
+        first_triangle::<A, R, _, SIDE, false>(
+            arithmetic,
+            block,
+            columns.len(),
+            part,
+            sums,
+            keeping,
+        );
+    }
     for i in (SIDE..count).step_by(SIDE) {
         match count - i {
-            1 => triangle::<A, R, D, (), 1, true>(arithmetic, columns, room, i, part, sums, none),
-            2 => triangle::<A, R, D, (), 2, true>(arithmetic, columns, room, i, part, sums, none),
-            3 => triangle::<A, R, D, (), 3, true>(arithmetic, columns, room, i, part, sums, none),
-            _ => triangle::<A, R, D, (), 3, false>(arithmetic, columns, room, i, part, sums, none),
+            1 => later_triangle::<A, R, D, 1, true>(arithmetic, columns, room, i, part, sums),
+            2 => later_triangle::<A, R, D, 2, true>(arithmetic, columns, room, i, part, sums),
+            3 => later_triangle::<A, R, D, 3, true>(arithmetic, columns, room, i, part, sums),
+            _ => later_triangle::<A, R, D, 3, false>(arithmetic, columns, room, i, part, sums),
         }
     }
     for i in (0..count).step_by(SIDE) {
@@ -170,84 +189,85 @@ fn add_part<A: Arithmetic, R: Rows<A>, D: Room<A>>(
     }
 }
 
-/// The N x N block of the matrix on the diagonal at `first`, whose columns are displaced on the way,
-/// and with `CHILD` the squares of the binades of the last of them.
+/// The entries of an N x N block on the diagonal of the matrix, in registers.
+#[derive(Clone, Copy)]
+struct Triangle<A: Arithmetic, const N: usize>([[A::Vector; N]; N]);
+
+impl<A: Arithmetic, const N: usize> Triangle<A, N> {
+    /// What the sums of the block are, whose first entry is that of column `first` of `count`.
+    #[inline(always)]
+    fn begin(arithmetic: A, gram: &[Lanes], count: usize, first: usize, pass: usize) -> Self {
+        let mut entries = [[arithmetic.zero(); N]; N];
+        for i in 0..N {
+            for j in i..N {
+                let sum = &gram[pair(count, first + i, first + j)];
+                entries[i][j] = arithmetic.begin(sum, pass);
+            }
+        }
+        Self(entries)
+    }
+
+    /// Adds the products of a row.
+    #[inline(always)]
+    fn add(&mut self, arithmetic: A, x: &[A::Vector; N]) {
+        for i in 0..N {
+            for j in i..N {
+                self.0[i][j] = arithmetic.mul_add(x[i], x[j], self.0[i][j]);
+            }
+        }
+    }
+}
+
+/// Part `pass` of a row of every column.
 #[inline(always)]
-fn triangle<
-    A: Arithmetic,
-    R: Rows<A>,
-    D: Room<A>,
-    B: Beside<R>,
-    const N: usize,
-    const CHILD: bool,
->(
+fn load<A: Arithmetic, R: Rows<A>, const N: usize>(
     arithmetic: A,
-    columns: &[R],
-    room: &mut [D],
-    first: usize,
+    columns: &[R; N],
+    row: usize,
+    pass: usize,
+) -> [A::Vector; N] {
+    let mut x = [arithmetic.zero(); N];
+    for i in 0..N {
+        columns[i].expect(arithmetic, row, pass);
+        x[i] = columns[i].load(arithmetic, row, pass);
+    }
+    x
+}
+
+/// Adds to the N x N block of the matrix at its beginning, that of base and first columns, of `count`; with
+/// `CHILD` also the squared binades of the last of them.
+#[inline(always)]
+fn first_triangle<A: Arithmetic, R: Rows<A>, B: Beside<A, R>, const N: usize, const CHILD: bool>(
+    arithmetic: A,
+    columns: &[R; N],
+    count: usize,
     Part { rows, pass }: Part,
     sums: &mut Sums,
     beside: &mut B,
 ) {
-    let entry = |i: usize, j: usize| pair(columns.len(), first + i, first + j);
-    let (before, from_here) = room.split_at_mut(first);
-    let (Some(block), Some(kept)) =
-        (columns[first..].first_chunk::<N>(), from_here.first_chunk_mut::<N>())
-    else {
-        return;
-    };
-    let mut entries = [[arithmetic.zero(); N]; N];
-    for i in 0..N {
-        for j in i..N {
-            entries[i][j] = arithmetic.begin(&sums.gram[entry(i, j)], pass);
-        }
-    }
+    let mut triangle = Triangle::<A, N>::begin(arithmetic, &sums.gram, count, 0, pass);
     let mut energy = arithmetic.begin(&sums.energy, pass);
     for from in (0..rows).step_by(A::SQUARES) {
         for row in from..rows.min(from + A::SQUARES) {
-            beside.row(block, row, pass);
-            let mut values = [arithmetic.zero(); N];
-            for i in 0..N {
-                block[i].expect(arithmetic, row, pass);
-                values[i] = block[i].load(arithmetic, row, pass);
-            }
+            beside.row(columns, row, pass);
+            let mut x = load(arithmetic, columns, row, pass);
             if CHILD {
-                let binade = arithmetic.binade(values[N - 1]);
+                let binade = arithmetic.binade(x[N - 1]);
                 energy = arithmetic.mul_add(binade, binade, energy);
             }
-            match before.first() {
-                None => {
-                    for i in 1..N {
-                        values[i] = arithmetic.sub(values[i], values[0]);
-                    }
-                }
-                Some(base) => {
-                    let base = base.load(arithmetic, row, pass);
-                    for i in 0..N {
-                        values[i] = arithmetic.sub(values[i], base);
-                    }
-                }
+            for i in 1..N {
+                x[i] = arithmetic.sub(x[i], x[0]);
             }
-            for i in 0..N {
-                kept[i].store(arithmetic, row, pass, values[i]);
-            }
-            for i in 0..N {
-                for j in i..N {
-                    entries[i][j] = arithmetic.mul_add(values[i], values[j], entries[i][j]);
-                }
-            }
+            beside.displaced(arithmetic, row, pass, &x);
+            triangle.add(arithmetic, &x);
         }
-        if first == 0 {
-            // The sum of the base's squares ends.
-            arithmetic.end(&mut sums.gram[0], pass, entries[0][0]);
-            entries[0][0] = arithmetic.begin(&sums.gram[0], pass);
-        }
+        // The definition ends the sum of the base's squares here, and begins another.
+        arithmetic.end(&mut sums.gram[0], pass, triangle.0[0][0]);
+        triangle.0[0][0] = arithmetic.begin(&sums.gram[0], pass);
     }
     for i in 0..N {
-        for j in i..N {
-            if first > 0 || j > 0 {
-                arithmetic.end(&mut sums.gram[entry(i, j)], pass, entries[i][j]);
-            }
+        for j in i.max(1)..N {
+            arithmetic.end(&mut sums.gram[pair(count, i, j)], pass, triangle.0[i][j]);
         }
     }
     if CHILD {
@@ -255,7 +275,57 @@ fn triangle<
     }
 }
 
-/// The 3 x N block of the matrix whose first entry is `corner`, above the diagonal.
+/// Adds to the N x N block of the matrix on its diagonal at column `first`, behind the first block. `room`
+/// has the base already, and gets the displacements of these columns. `CHILD` is as for [`first_triangle`].
+#[inline(always)]
+fn later_triangle<A: Arithmetic, R: Rows<A>, D: Room<A>, const N: usize, const CHILD: bool>(
+    arithmetic: A,
+    columns: &[R],
+    room: &mut [D],
+    first: usize,
+    Part { rows, pass }: Part,
+    sums: &mut Sums,
+) {
+    let count = columns.len();
+    let (before, from_here) = room.split_at_mut(first);
+    let (Some(base), Some(block), Some(kept)) =
+        (before.first(), columns[first..].first_chunk::<N>(), from_here.first_chunk_mut::<N>())
+    else {
+        return;
+    };
+    let mut triangle = Triangle::<A, N>::begin(arithmetic, &sums.gram, count, first, pass);
+    let mut energy = arithmetic.begin(&sums.energy, pass);
+    // Two loops, as for the first block: the compiler unrolls the inner one, which has few rows.
+    for from in (0..rows).step_by(A::SQUARES) {
+        for row in from..rows.min(from + A::SQUARES) {
+            let mut x = load(arithmetic, block, row, pass);
+            if CHILD {
+                let binade = arithmetic.binade(x[N - 1]);
+                energy = arithmetic.mul_add(binade, binade, energy);
+            }
+            let base = base.load(arithmetic, row, pass);
+            for i in 0..N {
+                x[i] = arithmetic.sub(x[i], base);
+            }
+            for i in 0..N {
+                kept[i].store(arithmetic, row, pass, x[i]);
+            }
+            triangle.add(arithmetic, &x);
+        }
+    }
+    for i in 0..N {
+        for j in i..N {
+            let sum = &mut sums.gram[pair(count, first + i, first + j)];
+            arithmetic.end(sum, pass, triangle.0[i][j]);
+        }
+    }
+    if CHILD {
+        arithmetic.end(&mut sums.energy, pass, energy);
+    }
+}
+
+/// Adds to the SIDE x N block of the matrix whose first entry is `corner`, above the diagonal. `columns` are
+/// the base and all displacements.
 #[inline(always)]
 fn rectangle<A: Arithmetic, R: Rows<A>, const N: usize>(
     arithmetic: A,

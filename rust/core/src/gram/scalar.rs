@@ -2,10 +2,11 @@
 //!
 //! Every other instruction set returns these bits. See the [module page](super) for the formulas.
 
+use super::sums::{AllSums, Sums, is_for_narrow, settle};
 use super::widen::{Rounding, binade, decode, encode};
 use super::{
-    AllSums, CHUNK, Chunk, Column, Counts, LANES, MAX_COLUMNS, MAX_PAIRS, PROBED, RUN, SAMPLED,
-    SQUARES, Sampled, Sums, WIDE_LANES, is_for_narrow, pair, pairs, sample, settle,
+    CHUNK, Chunk, Column, Counts, LANES, MAX_COLUMNS, MAX_PAIRS, PROBED, RUN, SAMPLED, SQUARES,
+    Sampled, WIDE_LANES, pair, pairs, sample,
 };
 
 /// Computes one chunk. All columns hold the same number of elements, at most [`CHUNK`].

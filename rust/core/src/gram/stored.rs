@@ -1,19 +1,21 @@
-//! Wide arithmetic on columns as they are stored: nothing is copied, and each line is read once.
+//! Wide arithmetic on columns as they are stored: elements are widened as they are loaded, and not copied.
 //!
 //! ```text
 //! for each block of BLOCK elements:
-//!     count differences on the stored bits
-//!     accumulators += X_i * X_j, of elements widened as they are loaded       (see `products`)
+//!     count where columns differ on the stored bits       (of few columns, in the loop over rows)
+//!     accumulators += X_i * X_j                           (see `products`)
 //! ```
 
-use super::compare::{LINE, Lines, StoredLines, Tally, tally_alike};
+use super::arithmetic::Wide;
+use super::compare::{StoredLines, tally_alike};
 use super::few::{Piece, add_few};
-use super::generic::{STRETCH, Simd};
 use super::prefetch::prefetch;
 use super::products::{Rows, add_many};
-use super::values::{BLOCK, ROWS, Values};
-use super::wide::Wide;
-use super::{Column, Counts, MAX_COLUMNS, Sums, Vectorize, WIDE_LANES};
+use super::simd::{Simd, Vectorize};
+use super::sums::Sums;
+use super::tally::{Lines, Tally};
+use super::values::{ROWS, Values};
+use super::{BLOCK, Column, Counts, LINE, MAX_COLUMNS, STRETCH, WIDE_LANES};
 
 /// A dtype whose elements are widened as they are loaded.
 pub(super) trait Format: Copy + 'static {
@@ -24,11 +26,11 @@ pub(super) trait Format: Copy + 'static {
 
     /// The whole blocks of a column.
     fn blocks<'a>(column: &Column<'a>) -> &'a [Self::Block];
-    /// The lines of blocks.
+    /// The same bytes as lines.
     fn lines(blocks: &[Self::Block]) -> &[[u8; LINE]];
-    /// Counts differences between lines of columns `0..=child`.
+    /// Counts to a tally where lines of columns `0..=child` differ.
     fn tally<S: Simd>(simd: S, child: usize, lines: &Lines<'_>, tally: &mut Tally);
-    /// Part `pass` of a row, widened.
+    /// Part `pass` of a row of a block, widened.
     fn load<S: Simd>(simd: S, block: &Self::Block, row: usize, pass: usize) -> S::Wide;
 }
 
@@ -106,11 +108,11 @@ impl<F: Format, S: Simd> Rows<Wide<S>> for Stored<'_, F> {
     }
 }
 
-/// Room for the displacements of more columns than are added up in registers.
+/// Room for base and displacements of one block, for more columns than are added up in registers.
 pub(super) type Displaced = [Values<f64>; MAX_COLUMNS];
 
-/// Adds the products of whole blocks as they are stored, and how they compare, unless that is known.
-/// Returns the number of elements in them.
+/// Adds the products of the whole blocks of each column, and counts where columns differ, unless they have
+/// been `compared`. Returns how many elements of each column those blocks have.
 #[inline(always)]
 pub(super) fn add_blocks<S: Simd, F: Format>(
     simd: S,
@@ -129,7 +131,7 @@ pub(super) fn add_blocks<S: Simd, F: Format>(
     let blocks = &blocks[..columns.len()];
     let number = blocks[0].len();
     let few = counted.as_deref_mut();
-    if !add_few::<S, _, Stored<'_, F>>(simd, Wide(simd), blocks, number, sums, few) {
+    if !add_few::<S, _, Stored<'_, F>>(simd, Wide(simd), blocks, sums, few) {
         let room = room.get_or_insert([Values::ZERO; MAX_COLUMNS]);
         simd.call(ManyStored::<S, F> { simd, blocks, room, sums, tally: counted });
     }
@@ -137,7 +139,7 @@ pub(super) fn add_blocks<S: Simd, F: Format>(
     number * BLOCK
 }
 
-/// Blocks of more columns.
+/// The work of [`add_blocks`] for more columns than are added up in registers.
 struct ManyStored<'a, S, F: Format> {
     simd: S,
     blocks: &'a [&'a [F::Block]],

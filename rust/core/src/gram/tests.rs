@@ -3,6 +3,7 @@
 
 use proptest::prelude::*;
 
+use super::sums::is_for_narrow;
 use super::*;
 
 /// Runs `test` at every level; one that this CPU lacks is said to be skipped.

@@ -1,14 +1,12 @@
-//! Blocks of columns, widened into the cache for wide arithmetic.
+//! Blocks of columns, widened to float32 or float64 in the cache, for wide arithmetic.
 
-use super::generic::Simd;
+use super::arithmetic::Wide;
 use super::products::{Room, Rows};
-use super::wide::Wide;
+use super::simd::Simd;
 use super::widen::Rounding;
-use super::{Column, MAX_COLUMNS, WIDE_LANES};
+use super::{BLOCK, Column, MAX_COLUMNS, WIDE_LANES};
 use crate::checkpoint::dtype::Dtype;
 
-/// Elements widened at a time: ten columns of them stay inside a 32 KiB first-level cache.
-pub(super) const BLOCK: usize = 256;
 /// Rows of a block.
 pub(super) const ROWS: usize = BLOCK / WIDE_LANES;
 /// Elements widened by one vector operation.
@@ -16,8 +14,9 @@ const GROUP: usize = 16;
 
 /// A block of one column.
 ///
-/// Two rows are never used: without them, the same row of several columns would lie a multiple of
-/// 4096 bytes apart, and a load would wait for a store that it only seems to overlap.
+/// Two rows are never used. Without them, the same rows of two columns could lie a multiple of 4096 bytes
+/// apart, and the CPU, which compares the last twelve bits of addresses first, would have a load of one wait
+/// for a store to the other.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 pub(super) struct Values<T>([T; BLOCK + 2 * WIDE_LANES]);
@@ -44,14 +43,18 @@ impl<T: Cell> Values<T> {
     }
 }
 
-/// What a widened element is kept as.
+/// The type that a widened element has in the cache.
 pub(super) trait Cell: Copy {
+    /// Zero.
     const ZERO: Self;
-    /// The element of a value that this type holds exactly.
+    /// A value that this type holds exactly.
     fn exactly(value: f64) -> Self;
+    /// The value.
     fn value(self) -> f64;
+    /// Part `pass` of a row, as float64.
     fn load<S: Simd>(simd: S, row: &[Self; WIDE_LANES], pass: usize) -> S::Wide;
-    /// Widens whole groups of a column and returns how many elements those are.
+    /// Widens the elements of a column that vector operations reach, from the first on, and returns how
+    /// many those are: whole groups of some dtypes, none of others.
     fn widen<S: Simd>(simd: S, column: &Column<'_>, out: &mut Values<Self>) -> usize;
 }
 

@@ -4,72 +4,32 @@
 //! whole blocks of one dtype that is widened as it is loaded:         see `stored`
 //! for each other block of BLOCK elements:
 //!     widen every column to float32 or float64 in the cache          (exact)
-//!     count differences on the stored bits, or on the widened values
+//!     count where columns differ: on the stored bits if all are of one dtype, else on the values
 //!     accumulators += X_i * X_j, as float64                          (see `products`)
 //! ```
 //!
 //! Departures from the scalar definition, none of which changes a bit:
 //!
-//! 1. Dtypes whose every value is a float32 are kept as such until they are used: half the bytes in
-//!    the cache, and a conversion from memory costs no shuffle.
-//! 2. The last block is continued with zeros.
+//! 1. Dtypes whose every value is a float32 are widened to float32 in the cache, and to float64 as they are
+//!    loaded. They take half the bytes there, and a load that converts takes no more instructions.
+//! 2. The last block is continued with zeros, whose products are zero.
 
 use std::marker::PhantomData;
 
-use super::compare::{compare_alike, compare_mixed};
-use super::generic::{STRETCH, Simd, cut};
+use super::arithmetic::Wide;
+use super::compare::compare_alike;
+use super::mixed::compare_mixed;
 use super::prefetch::prefetch;
-use super::products::{Arithmetic, DIRECT, FewSums, add_many, add_values};
+use super::products::{DIRECT, FewSums, add_many, add_values};
+use super::simd::{Simd, Vectorize};
 use super::stored::{Bf16, Displaced, F16, F32, add_blocks};
-use super::values::{BLOCK, Cell, ROWS, Values, element, is_narrow};
-use super::{
-    AllSums, Column, Counts, Lanes, MAX_COLUMNS, MAX_PAIRS, Sums, Vectorize, WIDE_LANES, scalar,
-};
+use super::sums::{AllSums, Sums};
+use super::values::{Cell, ROWS, Values, element, is_narrow};
+use super::{BLOCK, Column, Counts, MAX_COLUMNS, MAX_PAIRS, STRETCH, WIDE_LANES, cut, scalar};
 use crate::checkpoint::dtype::Dtype;
 
-/// Float64 arithmetic on eight lanes.
-#[derive(Clone, Copy)]
-pub(super) struct Wide<S>(pub(super) S);
-
-impl<S: Simd> Arithmetic for Wide<S> {
-    type Vector = S::Wide;
-    const PASSES: usize = S::PASSES;
-    const SQUARES: usize = ROWS;
-
-    #[inline(always)]
-    fn zero(self) -> S::Wide {
-        self.0.splat(0.0)
-    }
-
-    #[inline(always)]
-    fn sub(self, a: S::Wide, b: S::Wide) -> S::Wide {
-        self.0.sub(a, b)
-    }
-
-    #[inline(always)]
-    fn mul_add(self, a: S::Wide, b: S::Wide, c: S::Wide) -> S::Wide {
-        self.0.mul_add(a, b, c)
-    }
-
-    #[inline(always)]
-    fn binade(self, value: S::Wide) -> S::Wide {
-        self.0.binade(value)
-    }
-
-    #[inline(always)]
-    fn begin(self, sum: &Lanes, pass: usize) -> S::Wide {
-        self.0.load(&sum.0.as_chunks().0[0], pass)
-    }
-
-    #[inline(always)]
-    fn end(self, sum: &mut Lanes, pass: usize, value: S::Wide) {
-        self.0.store(&mut sum.0.as_chunks_mut().0[0], pass, value);
-    }
-}
-
-/// The products and the squared binades of a chunk, and the counters.
-///
-/// With `compared`, columns have been compared on their stored bits already.
+/// Returns the products and the squared binades of a chunk, and counts. Where columns differ is not counted
+/// if they have been `compared` already, which columns of several dtypes never have.
 #[inline(always)]
 pub(super) fn products<S: Simd>(
     simd: S,
@@ -118,10 +78,11 @@ fn sums_of<S: Simd, T: Cell>(
     sums.reduce(columns.len())
 }
 
-/// Adds the products of elements whose dtypes are for `T`, and the counters, but for those of columns
-/// that have been `compared`.
+/// Adds the products of all elements to `sums`; `T` holds every value of their dtypes. Where columns differ
+/// is counted unless they have been `compared`.
 ///
-/// What is not finite makes sums that are not, unless it is to `exclude`.
+/// An element that is not finite makes some sum that is not finite. With `exclude` it counts as zero instead,
+/// and is counted as excluded. `room` is made by the first call that needs it.
 #[inline(always)]
 pub(super) fn add<S: Simd, T: Cell>(
     simd: S,
@@ -153,13 +114,14 @@ pub(super) fn add<S: Simd, T: Cell>(
     }
 }
 
-/// A block of every column, widened.
+/// Room for a block of every column, widened.
 trait Blocks {
     type Cell: Cell;
 
+    /// Room that holds zeros.
     fn new() -> Self;
 
-    /// The columns, of which those are used that there are.
+    /// A block for each column that there may be.
     fn columns(&mut self) -> &mut [Values<Self::Cell>];
 
     /// Adds the products of `rows` rows of `count` columns.
@@ -181,7 +143,7 @@ trait Blocks {
     }
 }
 
-/// As many columns as are added up in registers.
+/// Room for columns that are added up in registers.
 struct Few<T, const N: usize>([Values<T>; N]);
 
 impl<T: Cell, const N: usize> Blocks for Few<T, N> {
@@ -203,7 +165,7 @@ impl<T: Cell, const N: usize> Blocks for Few<T, N> {
     }
 }
 
-/// More columns, and their displacements.
+/// Room for more columns, and for their displacements.
 struct Many<T> {
     x: [Values<T>; MAX_COLUMNS],
     displaced: Displaced,
@@ -229,7 +191,7 @@ impl<T: Cell> Blocks for Many<T> {
     }
 }
 
-/// See [`add`].
+/// The arguments of [`add`], for what is not multiplied as it is stored.
 struct Work<'a, S> {
     simd: S,
     columns: &'a [Column<'a>],
@@ -239,7 +201,7 @@ struct Work<'a, S> {
     sums: &'a mut Sums,
 }
 
-/// Does it, in blocks.
+/// Widens, compares and multiplies one block after the other, in room of type `B`.
 struct Blocked<'a, S, B>(Work<'a, S>, PhantomData<B>);
 
 impl<S: Simd, B: Blocks> Vectorize for Blocked<'_, S, B> {

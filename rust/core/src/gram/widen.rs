@@ -170,6 +170,20 @@ fn small_float(bits: u64, exponent_bits: u32, mantissa_bits: u32, specials: bool
     sign * significand as f64 * power_of_two(exponent as i64 - bias - i64::from(mantissa_bits))
 }
 
+/// The float32 bits of the nearest bf16, ties to even; any NaN stays one.
+#[inline(always)]
+pub(crate) fn bf16_bits(value: f32) -> u32 {
+    let bits = value.to_bits();
+    let rounded = bits.wrapping_add(0x7FFF + (bits >> 16 & 1)) & 0xFFFF_0000;
+    if value.is_nan() { bits | 0x0040_0000 } else { rounded }
+}
+
+/// A bf16 as float32.
+#[inline(always)]
+pub(crate) fn widen_bf16(bytes: [u8; 2]) -> f32 {
+    f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)
+}
+
 /// The nearest float16, ties to even, as float32; any NaN stays one.
 #[inline(always)]
 pub(super) fn round_f16(value: f32) -> f32 {

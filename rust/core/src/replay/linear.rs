@@ -6,15 +6,15 @@
 //!     differ |= round(sum) ^ child                   (two bf16 in a word)
 //! ```
 //!
-//! Whether all of a block has the child's bits is all that is found out. Where it has not, or may be
-//! NaN, the block goes through the registers.
+//! This only tells whether all elements of a block have the child's bits. A block with one that has not, or
+//! that is NaN or infinite in the child, goes through the registers of `machine`.
 
 use super::BLOCK;
 use super::program::{Op, Program};
 use crate::checkpoint::dtype::Dtype;
 use crate::gram::{Column, MAX_COLUMNS};
 
-/// Most terms that are carried out so.
+/// Most terms of a chain.
 const MAX_TERMS: usize = 4;
 /// Words of a block.
 const WORDS: usize = BLOCK / 2;
@@ -79,8 +79,8 @@ impl Linear {
         finite.then_some(this)
     }
 
-    /// Whether every element of a whole block from `first` on has the child's bits. `false` may also
-    /// mean that this was not found out.
+    /// Whether every element of the whole block from `first` on has the child's bits. `false` may also mean that
+    /// the child has an element that is not finite.
     #[inline(always)]
     pub(super) fn all_equal(&self, columns: &[Column<'_>], first: usize) -> bool {
         let mut words: [&[[u8; 4]]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
@@ -135,8 +135,9 @@ impl Linear {
             // The exponent of either, all ones in infinities and NaN.
             largest = largest.max(child & 0x7F80_0000).max(child << 16 & 0x7F80_0000);
         }
-        // Sums that are NaN have no low bits to carry out of them: columns have none, weights are
-        // finite. So they stay above all numbers, and a child of numbers differs from them.
+        // Rounding works on bits, and would turn a NaN whose low bits are set into a number. None is: columns
+        // of bf16 have no low bits, and weights are finite. So a sum that is NaN stays one, and differs from
+        // a child that is finite.
         differ == 0 && largest < 0x7F80_0000
     }
 }

@@ -1,9 +1,9 @@
 //! Replays: a recipe's arithmetic carried out on the parents, and its result compared with the child.
 //!
-//! Three files for three questions: `program` says what a recipe may compute, `scalar` is the
-//! definition of its result, one element after the other, and `machine` computes the same bits in
-//! registers of [`BLOCK`] elements, compiled for every instruction set that
-//! [`Level`](crate::gram::Level) knows.
+//! `program` says what a recipe may compute, and `scalar` is the definition of its result, one element
+//! after the other. `machine` computes the same bits in registers of [`BLOCK`] elements, compiled for
+//! every instruction set that [`Level`](crate::gram::Level) knows: `operations` are its loops, `agreement`
+//! compares registers with the child, `linear` is a shortcut for most merges. `run` replays over a plan.
 //!
 //! # Definition
 //!
@@ -17,8 +17,10 @@
 //! Two NaN are equal here, whatever their payload: hardware does not agree on it. Zeros of different
 //! sign are different bits, and a mismatch; they are counted apart, too.
 
+mod agreement;
 mod linear;
 mod machine;
+mod operations;
 mod program;
 mod run;
 mod scalar;
@@ -26,9 +28,8 @@ mod scalar;
 #[cfg(test)]
 mod tests;
 
-pub use machine::{Machine, Place, replay_chunk, write_chunk};
-pub use program::{Factors, Inputs, Op, Program};
-
+pub use machine::{Machine, replay_chunk, write_chunk};
+pub use program::{Factors, Inputs, Op, Place, Program};
 pub use run::{Replay, Target, replay, write};
 
 use crate::plan::BLOCKS;

@@ -216,3 +216,16 @@ pub struct Inputs {
     /// Whether the program says anything about the slice. Empty: about all.
     pub applies: Vec<bool>,
 }
+
+/// Where a chunk lies, and what its slice's scalars and matrices are.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The slice's scalars.
+    pub scalars: &'a [f32],
+    /// The slice's low-rank matrices.
+    pub factors: &'a [Option<Factors>],
+    /// The chunk's first element in the slice.
+    pub start: u64,
+    /// The chunk's block of the slice.
+    pub block: usize,
+}

@@ -93,7 +93,7 @@ impl Replay {
 ///
 /// # Errors
 ///
-/// As [`crate::stream::gram`].
+/// As [`crate::statistics::gram`].
 pub fn replay(
     plan: &Plan,
     slices: Range<usize>,
@@ -151,7 +151,7 @@ pub struct Target {
 ///
 /// # Errors
 ///
-/// As [`crate::stream::gram`], and [`Error::Io`] from writing.
+/// As [`crate::statistics::gram`], and [`Error::Io`] from writing.
 pub fn write(
     plan: &Plan,
     slices: Range<usize>,

@@ -1,10 +1,9 @@
 //! The definition of a program's result, one element after the other.
 
-use super::machine::bf16_bits;
 use super::program::{Factors, Op, Program};
 use super::{BLOCK, Counts, ulps_bin};
 use crate::checkpoint::dtype::Dtype;
-use crate::gram::{Column, decode, encode};
+use crate::gram::{Column, bf16_bits, decode, encode};
 
 /// Replays one chunk, whose first element is number `start` of block `block` of the slice.
 ///

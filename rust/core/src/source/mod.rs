@@ -7,16 +7,16 @@ mod direct;
 mod guard;
 #[cfg(target_os = "linux")]
 mod mmap;
+mod open;
 mod pread;
 
-use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 use std::str::FromStr;
 
 pub(crate) use buffer::Buffer;
+pub(crate) use open::open;
 
-use crate::checkpoint::Shard;
 use crate::error::{Error, Result};
 
 /// How files are read.
@@ -109,27 +109,6 @@ pub(crate) trait Source: Send + Sync {
     ///
     /// If the bytes lent were not those of the file: what was computed from them is void.
     fn release(&self, range: Range<u64>) -> Result<()>;
-}
-
-/// Opens a shard and makes sure that it is the file whose header was read.
-pub(crate) fn open(shard: &Shard, io: Io) -> Result<Box<dyn Source>> {
-    let file = File::open(&shard.path).map_err(|error| Error::io(&shard.path, "open", error))?;
-    shard.verify_unchanged()?;
-    #[cfg(target_os = "linux")]
-    if io == Io::Mmap
-        && let Some(source) = mmap::Mmap::new(shard, &file)
-    {
-        return Ok(Box::new(source));
-    }
-    #[cfg(target_os = "linux")]
-    if io == Io::Direct
-        && let Some(source) = direct::Direct::new(shard)
-    {
-        return Ok(Box::new(source));
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = io;
-    Ok(Box::new(pread::Pread::new(shard, file)))
 }
 
 /// The error of a file that ended before the end of `range`.

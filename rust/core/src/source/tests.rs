@@ -1,8 +1,10 @@
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use super::*;
+use crate::checkpoint::Shard;
 
 /// A shard over a file of `bytes`, whatever they are.
 fn shard(path: &Path, bytes: &[u8]) -> Shard {

@@ -1,4 +1,4 @@
-"""Masks by size: the band of sizes that was kept of each slice, and what share of all it is."""
+"""Masks by size: the sizes of displacements that were kept in each slice, and their share."""
 
 from __future__ import annotations
 
@@ -14,28 +14,37 @@ if TYPE_CHECKING:
     from parentage.support import Floats
 
 OUTLIERS = 1e-3
-"""Share of masks that are no evidence against a threshold."""
+"""Share of known masks that may contradict a threshold without moving it."""
 
 
 @dataclass(frozen=True)
 class Band:
-    """What sizes are kept of a slice: at least ``low`` where ``high`` is exceeded for certain."""
+    """The sizes of displacements that were kept in a slice, as far as known masks tell them.
+
+    The lower threshold lies between ``low`` and ``high``, the upper one, if there is any, between
+    ``top_low`` and ``top_high``.
+    """
 
     low: float = 0.0
-    """Smaller ones are dropped."""
+    """Displacements smaller than this were dropped."""
     high: float = masked.LARGEST
-    """Larger ones are kept."""
+    """Displacements larger than this were kept, up to the upper threshold."""
     top_low: float = masked.LARGEST
-    """Larger ones may be dropped again."""
+    """Displacements larger than this may have been dropped as too large."""
     top_high: float = masked.LARGEST
-    """Larger ones are dropped again."""
+    """Displacements larger than this were dropped as too large."""
     errors: int = 0
-    """Masks that contradict it."""
+    """Known masks that contradict the thresholds."""
     known: int = 0
+    """Known masks: elements that were certainly kept or certainly dropped."""
 
 
 def band(size: Floats, kept: Bools, dropped: Bools, *, is_capped: bool) -> Band:
-    """Return the band of sizes that was kept, by the known masks of a slice's elements."""
+    """Return the band of sizes that was kept in a slice.
+
+    ``size`` (n,) are the absolute displacements of its elements, ``kept`` and ``dropped`` (n,) the
+    known masks. With ``is_capped`` there is an upper threshold, too.
+    """
     known = kept | dropped
     total = int(known.sum())
     if total == 0:
@@ -72,25 +81,30 @@ def band(size: Floats, kept: Bools, dropped: Bools, *, is_capped: bool) -> Band:
 def bands_of(
     size: Floats, kept: Bools, dropped: Bools, view: View, *, is_capped: bool
 ) -> list[Band]:
-    """Return the bands of all slices for what the masks go by."""
+    """Return the band of every slice.
+
+    ``size`` (elements,) is what masks go by; ``kept`` and ``dropped`` (elements,) are known masks.
+    """
     order = np.argsort(view.owner, kind="stable")
     ends = np.cumsum(np.bincount(view.owner, minlength=view.slices))
-    out = []
+    bands = []
     start = 0
     for end in ends:
         rows = order[start:end]
-        out.append(band(size[rows], kept[rows], dropped[rows], is_capped=is_capped))
+        bands.append(band(size[rows], kept[rows], dropped[rows], is_capped=is_capped))
         start = int(end)
-    return out
+    return bands
 
 
 def shares_above(
     sizes: Floats, owner: Places, low: Floats, high: Floats
 ) -> tuple[float, float, float]:
-    """Return bounds of the share of ``sizes`` above a threshold per slice, and what rounding adds.
+    """Return the least and the greatest share of elements above thresholds, and what rounding adds.
 
-    ``low`` and ``high`` (S,) bound the threshold. Slices that say nothing of it do not count. Of
-    each slice a whole number of elements is kept, up to one less than the share says.
+    ``sizes`` and ``owner`` (elements,) are sizes and slices of elements; ``low`` and ``high`` (S,)
+    bound the threshold of each slice. Slices in which any threshold is possible do not count. Of
+    each slice a whole number of elements is kept, up to one less than the density says: that is the
+    third share.
     """
     count = len(low)
     total = np.bincount(owner, minlength=count).astype(np.float64)
@@ -107,10 +121,10 @@ def shares_above(
     )
 
 
-def within(bottom: float, top: float) -> float:
-    """Return the number between two that is nearest their middle among those with fewest digits.
+def shortest_between(bottom: float, top: float) -> float:
+    """Return the shortest decimal between two numbers, of the shortest the one nearest the middle.
 
-    >>> within(0.4987, 0.507), within(0.0093, 0.0101)
+    >>> shortest_between(0.4987, 0.507), shortest_between(0.0093, 0.0101)
     (0.5, 0.01)
     """
     middle = (bottom + top) / 2.0

@@ -2,96 +2,125 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.hypothesise.recognise.masks.trials import ordered
-from parentage.hypothesise.recognise.masks.weights import short
+from parentage.hypothesise.recognise.masks.trials import in_best_order
+from parentage.hypothesise.recognise.masks.weights import short_decimal
 
 if TYPE_CHECKING:
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.estimates import SampleEstimates
     from parentage.hypothesise.recognise.masks.mixture import Mixture
     from parentage.hypothesise.recognise.masks.view import Bools, Places
     from parentage.recipe import Recipe
     from parentage.support import Floats
 
 
-def rates(found: Mixture, kept: Bools, dropped: Bools) -> list[tuple[float, float, float]]:
-    """Return, by parent, the rate at which displacements are kept, its slope over ranks, its error.
+@dataclass(frozen=True, slots=True)
+class KeepRate:
+    """How often the displacements of a parent are kept, by a line over their ranks by size."""
 
-    The rate is of elements whose outcome is plain whatever it is, so that it is no rate of what
-    happens to be plain.
+    middle: float
+    """Rate at the middle rank."""
+    slope: float
+    """Rate at the highest rank less that at the lowest."""
+    error: float
+    """Standard error of the slope."""
+
+    @property
+    def is_sloped(self) -> bool:
+        """Whether the slope is clearly not that of one rate for all ranks."""
+        return abs(self.slope) > 5.0 * self.error
+
+
+def keep_rates(mixture: Mixture, kept: Bools, dropped: Bools) -> list[KeepRate]:
+    """Return, by parent, the rate at which displacements are kept.
+
+    ``kept`` and ``dropped`` (axes, elements) are those known to have been. Only elements whose two
+    outcomes (kept, dropped) can be told apart are counted; counting the others would favour the
+    outcome that is easier to see.
     """
-    view = found.view
-    terms = found.coefficients[:, view.owner] * view.deltas[found.axes]
+    view, terms = mixture.view, mixture.terms
     plain = (np.abs(terms) > 4.0 * view.width).all(axis=0)
-    if found.elected:
+    if mixture.elected:
         plain &= (np.sign(terms) == np.sign(terms[0])).all(axis=0)
-    out = []
-    for i in range(len(found.axes)):
-        rank = ranks(np.abs(view.deltas[found.axes[i]]), view.rows)
+    rates = []
+    for i, axis in enumerate(mixture.axes):
+        rank = ranks(np.abs(view.deltas[axis]), view.rows)
         rows = np.flatnonzero(plain & (kept[i] | dropped[i]))
         if len(rows) < 20:
             rows = np.flatnonzero(kept[i] | dropped[i])
-        if len(rows) < 2:
-            out.append((1.0, 0.0, 1.0))
-            continue
-        y, x = kept[i, rows].astype(np.float64), rank[rows]
-        x0, y0 = float(x.mean()), float(y.mean())
-        spread = float(((x - x0) ** 2).sum())
-        slope = float(((x - x0) * (y - y0)).sum()) / spread if spread > 0 else 0.0
-        error = float(np.sqrt(max(y0 * (1.0 - y0), 1e-4) / max(spread, 1e-12)))
-        at_middle = y0 + slope * (0.5 - x0) if abs(slope) > 5.0 * error else y0
-        out.append((at_middle, slope, error))
-    return out
+        rates.append(_keep_rate(rank[rows], kept[i, rows].astype(np.float64)))
+    return rates
+
+
+def _keep_rate(rank: Floats, kept: Floats) -> KeepRate:
+    """Return the rate of elements of some ranks (n,), of which ``kept`` (n,) is 1 or 0."""
+    if len(kept) < 2:
+        return KeepRate(1.0, 0.0, 1.0)
+    mean_rank, mean = float(rank.mean()), float(kept.mean())
+    spread = float(((rank - mean_rank) ** 2).sum())
+    slope = float(((rank - mean_rank) * (kept - mean)).sum()) / spread if spread > 0 else 0.0
+    error = float(np.sqrt(max(mean * (1.0 - mean), 1e-4) / max(spread, 1e-12)))
+    rate = KeepRate(mean, slope, error)
+    return replace(rate, middle=mean + slope * (0.5 - mean_rank)) if rate.is_sloped else rate
 
 
 def ranks(sizes: Floats, owner: Places) -> Floats:
-    """Return each element's rank in its slice, from 0 to 1."""
+    """Return (elements,) each element's rank by size among those of its owner, from 0 to 1.
+
+    >>> ranks(np.array([3.0, 1.0, 2.0, 5.0]), np.array([0, 0, 0, 1])).tolist()
+    [1.0, 0.0, 0.5, 0.0]
+    """
     order = np.lexsort((sizes, owner))
     counts = np.bincount(owner)
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    out = np.empty(len(sizes))
-    out[order] = np.arange(len(sizes)) - starts[owner[order]]
-    return out / np.maximum(counts[owner] - 1, 1)
+    places = np.empty(len(sizes))
+    places[order] = np.arange(len(sizes)) - starts[owner[order]]
+    return places / np.maximum(counts[owner] - 1, 1)
 
 
-def by_chance(
-    f: Findings,
-    found: Mixture,
+def random_mask_recipe(
+    estimates: SampleEstimates,
+    mixture: Mixture,
     recipe: Recipe,
     kept: Bools,
     dropped: Bools,
     *,
     is_scaled: bool,
 ) -> Recipe | None:
-    """Return the recipe whose masks are drawn at random: at one rate, or by rank.
+    """Return the recipe with masks that are drawn at random: at one rate, or at rates by rank.
 
-    ``None`` if rates rise with rank by more than they can: from above 0 to below 1.
+    ``recipe`` has the weights; ``kept`` and ``dropped`` (axes, elements) are the displacements
+    known to have been. ``None`` if rates rise with rank by more than they can: from above 0 to
+    below 1.
     """
-    found_rates = rates(found, kept, dropped)
-    is_ranked = all(slope > max(5.0 * error, 0.03) for _, slope, error in found_rates)
+    rates = keep_rates(mixture, kept, dropped)
+    is_ranked = all(rate.slope > max(5.0 * rate.error, 0.03) for rate in rates)
     ingredients = tuple(
-        replace(each, density=short(rate, max(6e-3, 3.0 * error / np.sqrt(12.0))))
-        for each, (rate, _, error) in zip(recipe.ingredients, found_rates, strict=True)
+        replace(
+            ingredient,
+            density=short_decimal(rate.middle, max(6e-3, 3.0 * rate.error / np.sqrt(12.0))),
+        )
+        for ingredient, rate in zip(recipe.ingredients, rates, strict=True)
     )
     parameters = dict(recipe.parameters)
     if is_ranked:
-        slope = float(np.mean([slope for _, slope, _ in found_rates]))
-        if any(abs(slope / 2.0) >= min(rate, 1.0 - rate) for rate, _, _ in found_rates):
+        slope = float(np.mean([rate.slope for rate in rates]))
+        if any(abs(slope / 2.0) >= min(rate.middle, 1.0 - rate.middle) for rate in rates):
             return None
-        parameters["epsilon"] = short(slope / 2.0, 6e-3)
-        method = "della" if found.elected else "della_linear"
+        parameters["epsilon"] = short_decimal(slope / 2.0, 6e-3)
+        method = "della" if mixture.elected else "della_linear"
     else:
-        method = "dare_ties" if found.elected else "dare_linear"
+        method = "dare_ties" if mixture.elected else "dare_linear"
     if not is_scaled:
         parameters["rescale"] = False
     default = method == "della"
-    if len(found.axes) == 1:
+    if len(mixture.axes) == 1:
         parameters["normalize"] = default
     if parameters["normalize"] == default:
         del parameters["normalize"]
-    made = replace(recipe, method=method, ingredients=ingredients, parameters=parameters)
-    return ordered(f, made)
+    masked = replace(recipe, method=method, ingredients=ingredients, parameters=parameters)
+    return in_best_order(estimates, masked)

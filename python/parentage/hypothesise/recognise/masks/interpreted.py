@@ -1,4 +1,4 @@
-"""Results of a program element by element, and the masks that they tell, bit for bit."""
+"""Programs carried out in numpy, element by element, and the masks that their results tell."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from parentage.hypothesise.recognise.masks.mixture import is_bf16
 from parentage.replay import compile_recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.estimates import SampleEstimates
     from parentage.hypothesise.recognise.masks.mixture import Mixture
     from parentage.hypothesise.recognise.masks.view import Bools, Places, View
     from parentage.recipe import Recipe
@@ -24,50 +24,54 @@ if TYPE_CHECKING:
     from parentage.support import Floats
 
 
-def outcomes(f: Findings, view: View, recipe: Recipe) -> list[Bools]:
-    """Return, for each result of a recipe's program, which sampled elements have its bits."""
-    program, results = compile_recipe(recipe, f.columns, f.slices)
+def outcomes(estimates: SampleEstimates, view: View, recipe: Recipe) -> list[Bools]:
+    """Return, for each result of a recipe's program, (elements,) whether the child has its bits."""
+    program, results = compile_recipe(recipe, estimates.columns.indices, estimates.slices)
     values = view.sample.elements
     finite = np.isfinite(values).all(axis=1)
     if not finite.all():
         values = values[finite]
     child = values[:, -1].astype(np.float32)
-    found = interpreted(program, [each.number for each in results], values, view.owner)
-    return [each == child for each in found]
+    numbers = [result.number for result in results]
+    return [result == child for result in interpreted(program, numbers, values, view.owner)]
 
 
 def interpreted(
     program: Program, results: Sequence[int], values: Floats, owner: Places
 ) -> list[NDArray[np.float32]]:
-    """Return results of a program, element by element, in numpy's float32."""
+    """Return (elements,) the results of a program, computed in numpy's float32.
+
+    ``results`` are numbers of operations, ``values`` (elements, columns) those of the checkpoints,
+    and ``owner`` (elements,) is the slice of each element.
+    """
     registers: list[NDArray[np.float32] | None] = []
-    operations = program._operations
-    last = {}
+    operations = program.steps
+    last_use = {}
     for index, (name, operands, _) in enumerate(operations):
         if name not in ("column", "reversed", "scalar"):
             for operand in operands:
-                last[operand] = index
-    for each in results:
-        last[each] = len(operations)
+                last_use[operand] = index
+    for number in results:
+        last_use[number] = len(operations)
     for index, (name, operands, dtype) in enumerate(operations):
         if name == "column":
             registers.append(values[:, operands[0]].astype(np.float32))
             continue
         if name == "scalar":
-            registers.append(program._scalars[operands[0]][owner])
+            registers.append(program.scalars[operands[0]][owner])
             continue
         taken = [registers[operand] for operand in operands]
-        registers.append(_operation(name, [each for each in taken if each is not None], dtype))
+        registers.append(_operation(name, [x for x in taken if x is not None], dtype))
         for operand in operands:
-            if last[operand] == index:
+            if last_use[operand] == index:
                 registers[operand] = None
-    out = [registers[each] for each in results]
-    return [each for each in out if each is not None]
+    return [x for x in (registers[number] for number in results) if x is not None]
 
 
 def _operation(
     name: str, operands: list[NDArray[np.float32]], dtype: str | None
 ) -> NDArray[np.float32]:
+    """Return (elements,) the result of one operation; ``dtype`` is that of a rounding."""
     a = operands[0]
     if name == "round":
         if dtype == "BF16":
@@ -89,55 +93,66 @@ def _operation(
             case "min":
                 return np.where(a < operands[1], a, operands[1])
         plain = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide}
-        out: NDArray[np.float32] = plain[name](a, operands[1])
-        return out
+        result: NDArray[np.float32] = plain[name](a, operands[1])
+        return result
 
 
-def known_masks(f: Findings, found: Mixture, recipe: Recipe) -> tuple[Bools, Bools, Bools]:
-    """Return which displacements are known to be kept and dropped, by bits, and what is explained.
+def known_masks(
+    estimates: SampleEstimates, mixture: Mixture, recipe: Recipe
+) -> tuple[Bools, Bools, Bools]:
+    """Return which displacements are known to be kept and dropped, and which elements explained.
 
-    ``recipe`` is one whose masks are drawn at random.
+    (axes, elements) twice, and (elements,). A set of parents explains an element if the result of
+    ``recipe`` with just those parents has the child's bits; its masks are drawn at random, so that
+    any set is possible.
     """
-    view = found.view
-    count = len(found.axes)
-    matches = outcomes(f, view, recipe)
-    deltas = view.deltas[found.axes]
-    weights = [each.weight for each in recipe.ingredients]
-    factors = np.array([float(w) if isinstance(w, int | float) else 1.0 for w in weights])
-    votes = deltas * factors[:, None]
+    deltas = mixture.view.deltas[mixture.axes]
+    votes = deltas * _factors(recipe)[:, None]
     # Votes that round to the same are a draw, which the positive ones win.
-    spare = 1.0 - (2.0**-6 if is_bf16(found) else 1e-6)
+    spare = 1.0 - (2.0**-6 if is_bf16(mixture) else 1e-6)
     can_keep, can_drop = np.zeros(deltas.shape, bool), np.zeros(deltas.shape, bool)
-    explained = np.zeros(view.size, bool)
-    at = 0
-
-    def record(inside: Sequence[int], ok: Bools) -> None:
-        nonlocal explained
-        explained |= ok
-        for i in range(count):
-            if i in inside:
-                can_keep[i] |= ok
+    explained = np.zeros(mixture.view.size, bool)
+    for kept, explains in _explaining(estimates, mixture, recipe):
+        explained |= explains
+        for i in range(len(deltas)):
+            if i in kept:
+                can_keep[i] |= explains
                 continue
-            can_drop[i] |= ok
-            if found.elected and inside:
-                won = votes[list(inside)].sum(axis=0)
+            can_drop[i] |= explains
+            if mixture.elected and kept:
+                # One of the other sign may have been kept and outvoted.
+                won = votes[list(kept)].sum(axis=0)
                 can_keep[i] |= (
-                    ok
+                    explains
                     & (np.sign(won) != np.sign(votes[i]))
                     & (np.abs(won) >= np.abs(votes[i]) * spare)
                 )
-
-    record((), matches[0])
-    # Results of different sets may be one operation; the program has them one after the other.
-    for number_ in range(1, 1 + count):
-        for chosen in combinations(range(count), number_):
-            if not found.elected or number_ == 1:
-                at += 1
-                record(chosen, matches[at])
-                continue
-            part = deltas[list(chosen)]
-            for sign in (1.0, -1.0):
-                at += 1
-                record(chosen, matches[at] & (np.sign(part) == sign).all(axis=0))
     known = deltas != 0.0
     return can_keep & ~can_drop & known, can_drop & ~can_keep & known, explained
+
+
+def _factors(recipe: Recipe) -> Floats:
+    """Return (axes,) the weights of a recipe that are numbers, and 1 for others."""
+    weights = [ingredient.weight for ingredient in recipe.ingredients]
+    return np.array([float(w) if isinstance(w, int | float) else 1.0 for w in weights])
+
+
+def _explaining(
+    estimates: SampleEstimates, mixture: Mixture, recipe: Recipe
+) -> Iterator[tuple[tuple[int, ...], Bools]]:
+    """Yield sets of parents, counted along the mixture's axes, and (elements,) what each explains.
+
+    Where signs are elected, a set of several comes twice: for all positive, and all negative.
+    """
+    deltas = mixture.view.deltas[mixture.axes]
+    # Results of different sets may be one operation; the program has them one after the other.
+    matches = iter(outcomes(estimates, mixture.view, recipe))
+    yield (), next(matches)
+    for size in range(1, 1 + len(deltas)):
+        for kept in combinations(range(len(deltas)), size):
+            if not mixture.elected or size == 1:
+                yield kept, next(matches)
+                continue
+            for sign in (1.0, -1.0):
+                is_sign = (np.sign(deltas[list(kept)]) == sign).all(axis=0)
+                yield kept, next(matches) & is_sign

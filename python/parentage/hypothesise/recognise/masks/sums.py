@@ -1,4 +1,4 @@
-"""Which sums the elements of a child are: whether of one sign only, and of which parents each."""
+"""Which sums of displacements the elements of a child are: of which signs, and of whose."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.hypothesise.recognise.masks.view import BF16_ERROR, deepest
+from parentage.hypothesise.recognise.masks.view import BF16_ERROR, deepest_overlap
 
 if TYPE_CHECKING:
     from parentage.hypothesise.recognise.masks.view import Bools, View
     from parentage.support import Floats
 
 
-def structure(view: View, terms: Floats) -> tuple[bool, bool, Floats]:
-    """Return whether signs are elected, whether sums are means, and the weights of the means."""
+def sum_structure(view: View, terms: Floats) -> tuple[bool, bool, Floats]:
+    """Return whether signs are elected, whether sums are means, and the weights of the means.
+
+    ``terms`` (parents, elements) are displacements times their coefficients. Told by the elements
+    that no parent's term alone explains, for every pair of parents: whether the sum of both is in
+    the cell, and if so only where both have one sign, or else one and the same mean of both.
+    """
     count = len(terms)
     shares = np.full(count, 1.0 / count)
     if count < 2:
@@ -35,14 +40,14 @@ def structure(view: View, terms: Floats) -> tuple[bool, bool, Floats]:
         extra = BF16_ERROR * (np.abs(a) + np.abs(b)) if view.arithmetic == "bfloat16" else 0.0
         hits = (a + b >= low - extra) & (a + b <= high + extra)
         same = (a > 0) == (b > 0)
-        found, depth, tried = _mean(low[same], high[same], a[same], b[same])
+        share, depth, tried = _mean_share(low[same], high[same], a[same], b[same])
         total += len(rows)
         total_plain += int((hits & same).sum())
         plain_hits += int(hits.sum())
         mixed += int((hits & ~same).sum())
         total_mean += depth if tried else 0
-        if i == 0 and 0.0 < found < 1.0:
-            ratios[j] = (1.0 - found) / found
+        if i == 0 and 0.0 < share < 1.0:
+            ratios[j] = (1.0 - share) / share
     if total == 0:
         return False, False, shares
     if total_mean > 1.2 * total_plain:
@@ -53,8 +58,11 @@ def structure(view: View, terms: Floats) -> tuple[bool, bool, Floats]:
     return plain_hits > 0 and mixed < 0.03 * plain_hits, False, shares
 
 
-def _mean(low: Floats, high: Floats, a: Floats, b: Floats) -> tuple[float, int, int]:
-    """Return the u for which most cells admit u a + (1 - u) b, and how many do of how many."""
+def _mean_share(low: Floats, high: Floats, a: Floats, b: Floats) -> tuple[float, int, int]:
+    """Return the u for which most cells admit u a + (1 - u) b, how many do, and of how many.
+
+    ``low`` and ``high`` (n,) are the ends of the cells, ``a`` and ``b`` (n,) the terms.
+    """
     slope = a - b
     rows = np.flatnonzero(np.abs(slope) > 4.0 * (high - low))
     if len(rows) < 10:
@@ -63,14 +71,18 @@ def _mean(low: Floats, high: Floats, a: Floats, b: Floats) -> tuple[float, int, 
     ends = np.minimum(one, two), np.maximum(one, two)
     inside = (ends[0] > 0.005) & (ends[1] < 0.995)
     owner = np.zeros(int(inside.sum()), np.intp)
-    found, _, depth = deepest(ends[0][inside], ends[1][inside], owner, 1)
-    return float(found[0]), int(depth[0]), len(rows)
+    share, _, depth = deepest_overlap(ends[0][inside], ends[1][inside], owner, 1)
+    return float(share[0]), int(depth[0]), len(rows)
 
 
-def assigned(
+def assign_masks(
     view: View, terms: Floats, elected: bool, normalized: bool, shares: Floats
 ) -> tuple[Bools, Bools, float]:
-    """Return which displacements are known to be kept, and dropped, and the share explained."""
+    """Return which displacements are known to be kept, and dropped, and the share explained.
+
+    ``terms`` (parents, elements) are displacements times their coefficients, and so are the first
+    two; the third is the share of changed elements whose cell admits some set's sum.
+    """
     count = len(terms)
     can_keep, can_drop = np.zeros_like(terms, bool), np.zeros_like(terms, bool)
     explained = np.zeros(view.size, bool)
@@ -79,29 +91,29 @@ def assigned(
     for chosen in product((False, True), repeat=count):
         inside = [i for i in range(count) if chosen[i]]
         if not inside:
-            ok = view.admits(np.zeros(view.size))
+            admitted = view.admits(np.zeros(view.size))
         else:
             part = terms[inside]
             total = part.sum(axis=0)
             if normalized:
                 total = (part * shares[inside, None]).sum(axis=0) / shares[inside].sum()
-            ok = view.admits(total, size[inside].sum(axis=0) if len(inside) > 1 else None)
+            admitted = view.admits(total, size[inside].sum(axis=0) if len(inside) > 1 else None)
             if elected:
                 signs = np.sign(part)
-                ok &= (signs == signs[0]).all(axis=0) & (signs[0] != 0.0)
-        explained |= ok
+                admitted &= (signs == signs[0]).all(axis=0) & (signs[0] != 0.0)
+        explained |= admitted
         for i in range(count):
             if chosen[i]:
-                can_keep[i] |= ok
+                can_keep[i] |= admitted
                 continue
-            can_drop[i] |= ok
+            can_drop[i] |= admitted
             if elected and inside:
                 # One of the other sign may have been kept and outvoted.
                 won = votes[inside].sum(axis=0)
                 outvoted = (np.sign(won) != np.sign(terms[i])) & (
                     np.abs(won) >= np.abs(votes[i]) * (1.0 - 1e-6)
                 )
-                can_keep[i] |= ok & outvoted
+                can_keep[i] |= admitted & outvoted
     known = terms != 0.0
     moved = int(view.moved.sum())
     return (

@@ -1,4 +1,4 @@
-"""Recipes tried on the sample: what they leave unexplained, and which of several is best."""
+"""Recipes tried on the sample: how many elements mismatch, and which of several is best."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from parentage.hypothesise.blends import Findings
+    from parentage.hypothesise.estimates import SampleEstimates
     from parentage.recipe import Recipe
 
 DECOYS = 0.75
@@ -29,68 +29,90 @@ MOST_OPERATIONS, MOST_RESULTS = 200, 32
 """What programs of the core may have; see ``replay/program.rs``."""
 
 
-def worthwhile(f: Findings, recipe: Recipe) -> bool:
-    """Return whether a recipe explains the changed elements as decoys for its parents do not."""
-    # All at once: a parent that adds little is hardly missed.
-    columns = frozenset(f.columns[each.name] for each in recipe.ingredients)
-    if not fits(f, recipe, columns):
-        columns = frozenset({f.columns[recipe.ingredients[0].name]})
-        if not fits(f, recipe, columns):
+def beats_decoys(estimates: SampleEstimates, recipe: Recipe) -> bool:
+    """Return whether a recipe explains nearly all changed elements, and far more than with decoys.
+
+    A decoy has a parent's displacements in another order. All parents are replaced at once, or the
+    first alone where such a program is too long for the core.
+    """
+    # All at once: a parent that adds little would hardly be missed.
+    columns = frozenset(estimates.columns[x.name] for x in recipe.ingredients)
+    if not fits(estimates, recipe, columns):
+        columns = frozenset({estimates.columns[recipe.ingredients[0].name]})
+        if not fits(estimates, recipe, columns):
             return False
-    ours = compile_recipe(recipe, f.columns, f.slices)
-    decoys = compile_recipe(recipe, f.columns, f.slices, decoys=columns)
-    share, by_decoys = (changed(f, float(x)) for x in f.sample.replay([ours, decoys]).share)
+    ours = compile_recipe(recipe, estimates.columns.indices, estimates.slices)
+    decoys = compile_recipe(recipe, estimates.columns.indices, estimates.slices, decoys=columns)
+    share, by_decoys = (
+        share_of_changed(estimates, float(x)) for x in estimates.sample.replay([ours, decoys]).share
+    )
     return share >= EXPLAINED and by_decoys <= DECOYS * share
 
 
-def fits(f: Findings, recipe: Recipe, decoys: frozenset[int] = frozenset()) -> bool:
-    """Return whether the core can carry out a recipe: programs have at most so many operations."""
-    program, results = compile_recipe(recipe, f.columns, f.slices, decoys)
-    count = len({each.number for each in results})
+def fits(estimates: SampleEstimates, recipe: Recipe, decoys: frozenset[int] = frozenset()) -> bool:
+    """Return whether the core can carry out a recipe, with decoys for the parents in some columns.
+
+    Its programs have at most so many operations and results.
+    """
+    program, results = compile_recipe(recipe, estimates.columns.indices, estimates.slices, decoys)
+    count = len({result.number for result in results})
     return len(program.operations) <= MOST_OPERATIONS and count <= MOST_RESULTS
 
 
-def changed(f: Findings, share: float) -> float:
-    """Return the share of changed elements that are in a share of all, which has the others."""
-    rows = f.sample.weight > 0
-    n = float(f.sample.gram.n[rows].sum())
-    same = float(f.sample.gram.equal[rows][:, 0].sum()) / max(n, 1.0)
+def share_of_changed(estimates: SampleEstimates, share: float) -> float:
+    """Return the share of changed elements that are reproduced, of the share of all elements.
+
+    Unchanged elements are taken to be reproduced.
+    """
+    rows = estimates.sample.weight > 0
+    n = float(estimates.sample.gram.n[rows].sum())
+    same = float(estimates.sample.gram.equal[rows][:, 0].sum()) / max(n, 1.0)
     return (share - same) / max(1.0 - same, 1e-12)
 
 
-def mismatches(f: Findings, candidates: Sequence[Recipe]) -> NDArray[np.int64]:
-    """Return mismatched elements of the sample, (S, candidates)."""
-    if not all(fits(f, each) for each in candidates):
-        return interpreted_mismatches(f, candidates)
-    found = count_matches(candidates, f.sample, f)
-    return np.concatenate([each.mismatched.astype(np.int64) for each in found], axis=1)
+def mismatches(estimates: SampleEstimates, candidates: Sequence[Recipe]) -> NDArray[np.int64]:
+    """Return (S, candidates) how many sampled elements of each slice a recipe does not explain.
+
+    Of a part of the sample, where the core can not carry out all of the candidates.
+    """
+    if not all(fits(estimates, recipe) for recipe in candidates):
+        return interpreted_mismatches(estimates, candidates)
+    counts = count_matches(candidates, estimates.sample, estimates)
+    return np.concatenate([count.mismatched.astype(np.int64) for count in counts], axis=1)
 
 
-def interpreted_mismatches(f: Findings, candidates: Sequence[Recipe]) -> NDArray[np.int64]:
-    """Return mismatched elements of a part of the sample, (S, candidates), for any program."""
+def interpreted_mismatches(
+    estimates: SampleEstimates, candidates: Sequence[Recipe]
+) -> NDArray[np.int64]:
+    """Return (S, candidates) the mismatches in a part of the sample, of programs of any length."""
     columns = []
-    for each in candidates:
-        view = View(f, f.small, each.arithmetic)
-        wrong = ~np.any(outcomes(f, view, each), axis=0)
+    for recipe in candidates:
+        view = View(estimates, estimates.small, recipe.arithmetic)
+        wrong = ~np.any(outcomes(estimates, view, recipe), axis=0)
         columns.append(np.bincount(view.owner[wrong], minlength=view.slices))
     return np.stack(columns, axis=1).astype(np.int64)
 
 
-def best_of(f: Findings, candidates: Sequence[Recipe]) -> Recipe:
-    """Return the first recipe that has next to the fewest mismatches."""
+def best_of(estimates: SampleEstimates, candidates: Sequence[Recipe]) -> Recipe:
+    """Return the first recipe with at most half as many mismatches again as the best, plus two."""
     if len(candidates) == 1:
         return candidates[0]
-    counts = mismatches(f, candidates).sum(axis=0)
+    counts = mismatches(estimates, candidates).sum(axis=0)
     return candidates[int(np.argmax(counts <= 1.5 * counts.min() + 2.0))]
 
 
-def is_exact(f: Findings, recipe: Recipe) -> bool:
-    """Return whether a recipe explains so much that its arithmetic can only be the right one."""
-    return float(mismatches(f, [recipe]).sum()) <= 1e-3 * float(f.sample.counts.sum())
+def is_exact(estimates: SampleEstimates, recipe: Recipe) -> bool:
+    """Return whether at most a thousandth of the elements mismatch: the arithmetic is right."""
+    return float(mismatches(estimates, [recipe]).sum()) <= 1e-3 * float(
+        estimates.sample.counts.sum()
+    )
 
 
-def ordered(f: Findings, recipe: Recipe) -> Recipe:
+def in_best_order(estimates: SampleEstimates, recipe: Recipe) -> Recipe:
     """Return the recipe with its ingredients in the order that gives the fewest mismatches."""
     if len(recipe.ingredients) < 3:
         return recipe
-    return best_of(f, [replace(recipe, ingredients=p) for p in permutations(recipe.ingredients)])
+    return best_of(
+        estimates,
+        [replace(recipe, ingredients=order) for order in permutations(recipe.ingredients)],
+    )

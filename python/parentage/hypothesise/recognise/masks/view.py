@@ -1,7 +1,8 @@
-"""What the sampled elements of a child say of the displacements it may be a sum of.
+"""The sampled elements of a child as an arithmetic sees them, and intervals of coefficients.
 
-Each element's rounding cell is an interval of what was added to the base; divided by a displacement
-it is one of that displacement's coefficient, and the coefficient is where most of them meet.
+The rounding cell of an element less its base is an interval of what was added to the base. Divided
+by the displacement of a parent it is an interval of the coefficient that the displacement was
+multiplied by, if that alone was added; the coefficient is where most of these intervals meet.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from parentage.checkpoint import STORED, half_cells, to_bf16
+from parentage.checkpoint import DTYPES, half_cells, to_bf16
 
 if TYPE_CHECKING:
-    from parentage.hypothesise.blends import Findings
-    from parentage.sample import Sample
+    from parentage.hypothesise.estimates import SampleEstimates
+    from parentage.sample import SearchSample
     from parentage.support import Floats
 
 Bools = NDArray[np.bool_]
@@ -23,10 +24,10 @@ Bools = NDArray[np.bool_]
 Places = NDArray[np.intp]
 
 NARROW = 0.04
-"""Relative width of an interval of coefficients up to which it says where the peak is."""
+"""Relative width of an interval of coefficients up to which it is looked at."""
 
 RANGE = (0.02, 30.0)
-"""Coefficients that are considered."""
+"""Least and greatest coefficient that are considered."""
 
 STEP = 0.005
 """Relative width of the bins of the first search."""
@@ -51,12 +52,15 @@ def cell(values: Floats, dtype: str) -> tuple[Floats, Floats]:
     return values - below, values + above
 
 
-def deepest(
+def deepest_overlap(
     low: Floats, high: Floats, owner: Places, count: int
 ) -> tuple[Floats, Floats, NDArray[np.intp]]:
-    """Return where most intervals meet, by owner: (count,) middle, half width, and how many do.
+    """Return where most intervals of each owner meet: (count,) middle, half width, and how many do.
 
-    >>> middle, half, depth = deepest(
+    ``low``, ``high`` and ``owner`` (intervals,) are the ends of intervals and whose they are, 0 to
+    ``count`` - 1. Middle and half width are NaN for owners without intervals.
+
+    >>> middle, half, depth = deepest_overlap(
     ...     np.array([0.0, 0.5, 3.0]), np.array([1.0, 2.0, 4.0]), np.array([0, 0, 1]), 3
     ... )
     >>> middle.tolist(), half.tolist(), depth.tolist()
@@ -86,26 +90,30 @@ def deepest(
     return middle, half, depth
 
 
-def rows_of(sample: Sample) -> Places:
-    """Return (elements,) a number for each row of each matrix of a sample that is whole."""
+def rows_of(sample: SearchSample) -> Places:
+    """Return (elements,) the row of each element, counted through all slices of a whole sample.
+
+    A tensor of one axis is one row.
+    """
     lengths = []
-    for owner, count in zip(sample.owner, sample.counts, strict=True):
-        shape, elements = sample.slices[owner].shape, int(count)
+    for slice_, count in zip(sample.owner, sample.counts, strict=True):
+        shape, elements = sample.slices[slice_].shape, int(count)
         width = shape[-1] if len(shape) > 1 and shape[-1] > 1 else elements
         lengths.append(np.full(elements // width, width) if elements % width == 0 else [elements])
     every = np.concatenate(lengths)
     return np.repeat(np.arange(len(every)), every)
 
 
-def view_dtype(f: Findings) -> str:
-    """Return the dtype whose cells are looked at."""
-    return f.out_dtype if f.out_dtype in STORED else "F32"
+def view_dtype(estimates: SampleEstimates) -> str:
+    """Return the dtype whose rounding cells a view takes for those of the child."""
+    return estimates.out_dtype if DTYPES[estimates.out_dtype].is_searched else "F32"
 
 
 class View:
-    """Sampled elements as an arithmetic sees them."""
+    """Sampled elements as an arithmetic sees them: displacements, and cells of what was added."""
 
-    def __init__(self, f: Findings, sample: Sample, arithmetic: str) -> None:
+    def __init__(self, estimates: SampleEstimates, sample: SearchSample, arithmetic: str) -> None:
+        """Take the elements of a sample of which all columns are finite."""
         values = sample.elements
         finite = np.isfinite(values).all(axis=1)
         if not finite.all():
@@ -119,27 +127,29 @@ class View:
             self.rows = rows_of(sample)
         self.arithmetic = arithmetic
         base = values[:, 0].astype(np.float32)
-        deltas = [values[:, i].astype(np.float32) - base for i in range(1, 1 + len(f.parents))]
+        deltas = [values[:, i].astype(np.float32) - base for i in estimates.columns.parent_indices]
         if arithmetic == "bfloat16":
             deltas = [to_bf16(delta).astype(np.float32) for delta in deltas]
         self.deltas: Floats = np.array([delta.astype(np.float64) for delta in deltas])
-        """(parents, elements)"""
+        """(parents, elements) what each parent adds to the base, rounded as the arithmetic does."""
         child, base64 = values[:, -1], values[:, 0]
-        low, high = cell(child, view_dtype(f))
+        low, high = cell(child, view_dtype(estimates))
         self.change: Floats = child - base64
         slack = 2.0**-23 * (np.abs(base64) + np.abs(self.change))
         if arithmetic == "bfloat16":
             slack = slack + BF16_ERROR * np.abs(self.change)
-            if f.out_dtype != "BF16":
+            if estimates.out_dtype != "BF16":
                 # The file has more digits than the arithmetic.
                 low, high = cell(child, "BF16")
         self.low: Floats = low - base64 - slack
         """(elements,) the lower end of the cell of what was added to the base."""
         self.high: Floats = high - base64 + slack
-        grain = cell(base64, "BF16" if arithmetic == "bfloat16" else view_dtype(f))
+        """(elements,) the upper end."""
+        grain = cell(base64, "BF16" if arithmetic == "bfloat16" else view_dtype(estimates))
         self.width: Floats = grain[1] - grain[0]
         """(elements,) the width of the cell of the base, which no mask has a part in."""
         self.moved: Bools = child != base64
+        """(elements,) whether the child differs from the base."""
 
     @property
     def size(self) -> int:
@@ -147,13 +157,19 @@ class View:
         return len(self.owner)
 
     def admits(self, change: Floats, size: Floats | None = None) -> Bools:
-        """Return whether cells admit that ``change`` was added; terms of ``size`` were summed."""
+        """Return (elements,) whether the cells admit that ``change`` (elements,) was added.
+
+        ``size`` (elements,) is the sum of absolute terms, if there were several to be rounded.
+        """
         extra = BF16_ERROR * size if self.arithmetic == "bfloat16" and size is not None else 0.0
-        out: Bools = (change >= self.low - extra) & (change <= self.high + extra)
-        return out
+        admitted: Bools = (change >= self.low - extra) & (change <= self.high + extra)
+        return admitted
 
     def intervals(self, axis: int) -> tuple[Floats, Floats, Places]:
-        """Return the narrow intervals of the coefficient of a parent, and their slices."""
+        """Return the lower and upper ends, and the slices, of a parent's coefficient intervals.
+
+        Only narrow ones, in :data:`RANGE`, of elements that changed.
+        """
         delta = self.deltas[axis]
         rows = np.flatnonzero(self.moved & (delta != 0.0))
         one, two = self.low[rows] / delta[rows], self.high[rows] / delta[rows]
@@ -163,8 +179,11 @@ class View:
         return low[narrow], high[narrow], self.owner[rows[narrow]]
 
 
-def prominent(view: View, axis: int) -> float | None:
-    """Return the coefficient that stands out among the intervals of a parent, to half a percent."""
+def prominent_coefficient(view: View, axis: int) -> float | None:
+    """Return the coefficient that most intervals of a parent admit, to half a percent.
+
+    ``None`` if it does not stand out from the coefficients around it.
+    """
     low, high, _ = view.intervals(axis)
     if len(low) < 50:
         return None

@@ -1,0 +1,37 @@
+"""Checkpoints on disk: a folder of safetensors files, one such file, or an index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from parentage import _core
+from parentage.checkpoint.sources.source import Opened
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+
+def serves(given: str | PathLike[str]) -> bool:  # noqa: ARG001
+    """Return whether it is a path: everything is that no other kind of place takes."""
+    return True
+
+
+def open(given: str | PathLike[str]) -> Opened:  # noqa: A001
+    """Read the headers of the checkpoint at a path."""
+    path = Path(given)
+    return Opened(path, name_of(path), _core.Checkpoint(path))
+
+
+def name_of(path: Path) -> str:
+    """Return the name of a checkpoint's folder or file; of a Hugging Face cache entry, its own."""
+    # A file's own link is not followed: in a Hugging Face cache it leads to a hash.
+    if not path.is_dir():
+        if path.name not in {"model.safetensors", "model.safetensors.index.json"}:
+            return path.stem
+        path = path.parent
+    folder = path.resolve()
+    # A Hugging Face cache entry: models--org--name/snapshots/revision.
+    if folder.parent.name == "snapshots":
+        return folder.parent.parent.name.removeprefix("models--").replace("--", "/")
+    return folder.name

@@ -1,0 +1,40 @@
+"""What every kind of place has to offer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from os import PathLike
+    from pathlib import Path
+
+    from parentage import _core
+
+
+class Opened(NamedTuple):
+    """A checkpoint whose headers were read."""
+
+    path: Path
+    """Where it is, as messages have it."""
+    name: str
+    """What reports call it, unless they are told otherwise."""
+    core: _core.Checkpoint
+    """Its headers, and the way to its bytes."""
+
+
+class Source(Protocol):
+    """A kind of place that checkpoints are opened from."""
+
+    def serves(self, given: str | PathLike[str]) -> bool:
+        """Return whether a checkpoint that is named so is of this kind of place."""
+
+    def open(self, given: str | PathLike[str]) -> Opened:
+        """Read the headers of a checkpoint.
+
+        Raises
+        ------
+        CheckpointError
+            If it is no checkpoint or breaks the format; names file, tensor and byte offset.
+        ReadError
+            If it can not be read.
+        """

@@ -1,0 +1,72 @@
+"""A guided tour."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from parentage.cli.options import display_options, terminal_of
+from parentage.demo import family
+
+if TYPE_CHECKING:
+    from parentage.cli.terminal.console import Terminal
+
+
+@click.command()
+@display_options
+def demo(quiet: bool, no_color: bool) -> None:
+    """Trace a small real family that comes with the package, step by step."""
+    run(terminal_of(quiet=quiet, no_color=no_color))
+
+
+def run(terminal: Terminal) -> None:
+    """Inspect and trace the family, with a line of explanation to each step."""
+    from parentage.checkpoint import Checkpoint
+    from parentage.cli.terminal.inspect import show_inspect
+    from parentage.cli.terminal.trace import show_trace, show_verdict
+    from parentage.pipeline import trace
+
+    say = terminal.say
+    say("1. Look.", "A checkpoint's headers say what is in it; no tensor is read for that.")
+    show_inspect(terminal, Checkpoint.open(family("child")))
+
+    say(
+        "2. Trace.",
+        "Somebody offers this child as their own. Every tensor of it is compared with a base and a "
+        "candidate parent; the sibling is a relative known not to be a parent, for comparison.",
+    )
+    found = trace(
+        family("child"),
+        base=family("base"),
+        parents=[family("parent")],
+        controls=[family("sibling")],
+    )
+    show_trace(terminal, found)
+    say(
+        "",
+        "Attention and MLP agree on one weight, the sibling explains next to nothing, and what is "
+        "left over is no more than rounding to the child's dtype: there is no room for training. "
+        "The weight of the norms carries a star: theirs are displacements of about one unit in the "
+        "last place, and there least squares reads the rounding, not the recipe.",
+    )
+
+    say("3. Doubt.", "The same question about a true fine-tune has another answer:")
+    honest = trace(
+        family("grandchild"),
+        base=family("base"),
+        parents=[family("parent"), family("sibling")],
+    )
+    show_verdict(terminal, honest.verdict)
+
+    say("4. Go on.", "The same on your own checkpoints, from the shell or from Python:")
+    terminal.code(
+        f"parentage trace {family('child')} \\\n"
+        f"    --base {family('base')} --parent {family('parent')} -o evidence/"
+    )
+    terminal.code(
+        "import parentage\n"
+        'trace = parentage.trace("CHILD", base="BASE", parents=["PARENT"])\n'
+        "trace.verdict, trace.components, trace.slices"
+    )
+    say("", "`parentage trace --help` explains the options, the README what the numbers mean.")

@@ -1,0 +1,134 @@
+"""Carries a recipe out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from parentage.cli.options import (
+    HelpAlone,
+    Size,
+    checkpoint_option,
+    display_options,
+    reading_options,
+    terminal_of,
+)
+
+
+@click.command(cls=HelpAlone)
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option(
+    "--from", "offered", multiple=True, metavar="[NAME=]PATH",
+    help="A checkpoint that the recipe needs, told by the name of its folder or by NAME. Can be "
+    "repeated. What is not offered is looked for by name, here and beside RECIPE.",
+)  # fmt: skip
+@checkpoint_option("Count what the recipe reproduces of this checkpoint.", "--against")
+@click.option(
+    "--write", "folder", type=click.Path(path_type=Path), metavar="DIR",
+    help="Write what the recipe gives into this folder, which must not exist, or be empty.",
+)  # fmt: skip
+@click.option(
+    "--shard-size", type=Size(), default="5GB", show_default=True, metavar="SIZE",
+    help="Most bytes of tensors in a file that is written.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option(
+    "--fail-on-mismatch", is_flag=True,
+    help="Exit with status 1 if anything compared, or written, is not the child's.",
+)  # fmt: skip
+@reading_options(
+    ("mmap", "direct", "pread"), "mmap",
+    "How files are read: mapped, past the page cache, or with pread, for network disks.",
+)  # fmt: skip
+@display_options
+def replay(
+    recipe: Path,
+    offered: tuple[str, ...],
+    against: Path | None,
+    folder: Path | None,
+    shard_size: int,
+    as_json: bool,
+    fail_on_mismatch: bool,
+    threads: int | None,
+    io: str,
+    tile_size: int | None,
+    quiet: bool,
+    no_color: bool,
+) -> None:
+    """Carry out RECIPE: compare what it gives with a child, or write it.
+
+    RECIPE is a recipe as JSON, or the evidence.json of a trace that found one. The checkpoints that
+    it names are read once, and what it gives is compared with the child bit for bit; where the two
+    differ, it is told by how many units in the last place, and where first. A mismatch is a result
+    and no error.
+
+    What is written has the names, shapes and order of the base, or of the first parent of a recipe
+    without one, and the dtype of the recipe. Tensors that the recipe says nothing about, integers
+    among them, are the base's byte for byte, and are listed. The sha256 of every tensor's data is
+    printed, and with --against whether it is the child's. Nothing is left of what fails.
+
+    \b
+    Examples:
+      Does the recipe that a trace found hold? Everything is beside each other:
+        parentage trace ./Suspect -b ./Base -p ./Tuned -o evidence/
+        parentage replay evidence/evidence.json --from ./Base --from ./Tuned --against ./Suspect
+      The folders have other names than they had for whoever wrote the recipe:
+        parentage replay recipe.json --from Base=/data/a --from Tuned=/data/b --against ./Suspect
+      Make the child again, without having it, and see the digests:
+        parentage replay recipe.json --from ./Base --from ./Tuned --write ./Again
+      In a pipeline:
+        parentage replay recipe.json --against ./Suspect --fail-on-mismatch --json > replay.json
+
+    No option from --threads on changes a digit of the result, or a byte of what is written.
+    """
+    if against is None and folder is None:
+        raise click.UsageError("say what for: --against CHILD to compare, --write DIR to write")
+    if fail_on_mismatch and against is None:
+        raise click.UsageError("--fail-on-mismatch needs --against CHILD to compare with")
+    if shard_size < 1:
+        raise click.UsageError("--shard-size is 1 byte at least")
+    from parentage import _core
+    from parentage.checkpoint import Checkpoint
+    from parentage.cli.terminal.replay import show_replay
+    from parentage.replay import (
+        Recipe,
+        compare,
+        document,
+        locate_checkpoints,
+        open_parents,
+        plan_write,
+    )
+    from parentage.stream import Options
+
+    terminal = terminal_of(quiet=quiet, no_color=no_color)
+    read = Recipe.open(recipe)
+    parents = open_parents(read, locate_checkpoints(read, offered, recipe.parent))
+    child = None if against is None else Checkpoint.open(against)
+    options = Options(_core.threads() if threads is None else threads, tile_size, io)
+    # What can not be written is refused before hours are spent on comparing.
+    writing = None if folder is None else plan_write(read, parents, folder, shard_size, options)
+    compared = written = None
+    with terminal.watching() as progress:
+        if child is not None:
+            compared = compare(
+                read, parents, child,
+                threads=threads, tile_bytes=tile_size, io=io, progress=progress,
+            )  # fmt: skip
+        if writing is not None:
+            written = writing.run(child, progress)
+    if as_json:
+        found = document(
+            read,
+            parents,
+            replay=None if compared is None else compared.as_dict(),
+            written=None if written is None else written.as_dict(),
+        )
+        click.echo(json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False))
+    else:
+        show_replay(terminal, compared, written)
+    differs = compared is not None and compared.mismatched > 0
+    if fail_on_mismatch and (differs or (written is not None and written.agrees is False)):
+        terminal.note("there are mismatches, which --fail-on-mismatch names")
+        raise click.exceptions.Exit(1)

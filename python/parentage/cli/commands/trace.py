@@ -1,0 +1,171 @@
+"""Says what a checkpoint is made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from parentage.cli.options import (
+    HelpAlone,
+    PortionType,
+    check_output,
+    checkpoint_option,
+    display_options,
+    reading_options,
+    terminal_of,
+)
+from parentage.verdict import KINDS
+
+if TYPE_CHECKING:
+    from parentage.support import Portion
+
+
+@click.command(cls=HelpAlone)
+@click.argument("child", type=click.Path(path_type=Path))
+@checkpoint_option(
+    "The common ancestor; may itself be part of a blend.", "-b", "--base", required=True
+)
+@checkpoint_option(
+    "May be a parent of the child. Can be repeated.", "-p", "--parent", "parents", multiple=True
+)
+@checkpoint_option(
+    "A relative known not to be a parent: what the same fit gives for it. Can be repeated.",
+    "-c", "--control", "controls", multiple=True,
+)  # fmt: skip
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="DIR",
+    help="Write evidence.json and slices.parquet into this folder.",
+)  # fmt: skip
+@click.option(
+    "--digest", type=click.Choice(["sha256"]),
+    help="Compute the digest of every file in the same pass, as hubs publish it, for the evidence.",
+)  # fmt: skip
+@click.option(
+    "--resume", is_flag=True,
+    help="Go on with what an interrupted trace has left in the folder of -o.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the evidence as one JSON document.")
+@click.option("--layers", is_flag=True, help="Print a row for every layer, too.")
+@click.option(
+    "--fail-on", "fail_on", multiple=True, type=click.Choice(KINDS), metavar="VERDICT",
+    help=f"Exit with status 1 on this verdict. Can be repeated. One of: {', '.join(KINDS)}.",
+)  # fmt: skip
+@click.option(
+    "--sample", type=PortionType(), metavar="AMOUNT",
+    help="Read a sample spread over every tensor: bytes over all checkpoints (5GB), or a share of "
+    "what there is to read (0.2%). Its verdict says what it rests on, and is never exact.",
+)  # fmt: skip
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N",
+    help="Which places a sample is read at.",
+)  # fmt: skip
+@click.option(
+    "--until-sure", is_flag=True,
+    help="Read a sample and double it until more would not change the verdict, up to --sample or "
+    "everything.",
+)  # fmt: skip
+@reading_options(
+    ("auto", "mmap", "direct", "pread"), "auto",
+    "How files are read: mapped, past the page cache, or with pread, which suits network "
+    "disks. auto is direct for what does not fit in free memory, else mmap.",
+)  # fmt: skip
+@display_options
+def trace(
+    child: Path,
+    base: Path,
+    parents: tuple[Path, ...],
+    controls: tuple[Path, ...],
+    output: Path | None,
+    digest: str | None,
+    resume: bool,
+    as_json: bool,
+    layers: bool,
+    fail_on: tuple[str, ...],
+    sample: Portion | None,
+    seed: int,
+    until_sure: bool,
+    threads: int | None,
+    io: str,
+    tile_size: int | None,
+    quiet: bool,
+    no_color: bool,
+) -> None:
+    """Say what CHILD is made of.
+
+    Every tensor of CHILD is compared with the same tensor of the base and of up to eight parents
+    and controls, in one pass over the files. The verdict is one of identical, re-encoded, merge,
+    merge-then-changed, fine-tune, assembled, unrelated and undetermined; it names the rule that
+    decided and the numbers that met it.
+
+    A first verdict, from a sample, is told on stderr before everything is read. Where that takes
+    too long, a sample may be enough: --until-sure reads as little as settles the verdict. What a
+    sample says is never exact, since what was not read may differ; the verdict says how much.
+
+    \b
+    Examples:
+      Is it a blend of these two?
+        parentage trace ./Suspect --base ./Base --parent ./Tuned
+      Which of these went into it, and how much? Keep the evidence.
+        parentage trace ./Suspect -b ./Base -p ./A -p ./B -p ./C -o evidence/
+      What would a relative that is no parent look like?
+        parentage trace ./Suspect -b ./Base -p ./A --control ./Sibling
+      It was interrupted, by whatever. Go on:
+        parentage trace ./Suspect -b ./Base -p ./A -p ./B -p ./C -o evidence/ --resume
+      It is large, and an answer is wanted in a minute, or with 5 GB of reading at most:
+        parentage trace ./Suspect -b ./Base -p ./A --until-sure
+        parentage trace ./Suspect -b ./Base -p ./A --sample 5GB
+      Tie the verdict to published files by their SHA-256:
+        parentage trace ./Suspect -b ./Base -p ./A --digest sha256 -o evidence/
+      In a pipeline:
+        parentage trace ./Upload -b ./Ours --json --fail-on identical > evidence.json
+
+    With -o, what is finished is kept in DIR/trace.journal until the evidence is written. --resume
+    reads the rest alone, and ends in the same evidence byte for byte; if a file has changed since,
+    or the checkpoints are others, it says so and stops. Without --resume, what is kept is never
+    overwritten: remove the file to give it up.
+
+    No option from --threads on changes a digit of the result, nor does --resume.
+    """
+    if digest is not None and (sample is not None or until_sure):
+        raise click.UsageError("--digest is of whole files; --sample and --until-sure read a part")
+    if resume and output is None:
+        raise click.UsageError("--resume needs -o DIR: what was read is kept there")
+    if resume and (sample is not None or until_sure):
+        raise click.UsageError(
+            "--resume goes on with a full pass; with --sample or --until-sure, begin again"
+        )
+    terminal = terminal_of(quiet=quiet, no_color=no_color)
+    if output is not None:
+        check_output(output)
+    from parentage import pipeline
+    from parentage.cli.terminal.trace import show_trace
+
+    with terminal.watching() as progress:
+        found = pipeline.trace(
+            child,
+            base=base,
+            parents=parents,
+            controls=controls,
+            sample=sample,
+            seed=seed,
+            digest=digest,
+            until_sure=until_sure,
+            threads=threads,
+            tile_bytes=tile_size,
+            io=io,
+            output=output,
+            resume=resume,
+            progress=progress,
+            note=terminal.note,
+        )
+    if output is not None:
+        terminal.note(f"wrote {output / 'evidence.json'} and {output / 'slices.parquet'}")
+    if as_json:
+        click.echo(found.to_json(), nl=False)
+    else:
+        show_trace(terminal, found, layers=layers)
+    if found.verdict.kind in fail_on:
+        terminal.note(f"the verdict is {found.verdict.kind}, which --fail-on names")
+        raise click.exceptions.Exit(1)

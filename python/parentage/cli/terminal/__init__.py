@@ -1,0 +1,1 @@
+"""What a person sees: results on stdout, progress and messages on stderr."""

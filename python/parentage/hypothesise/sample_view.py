@@ -1,0 +1,163 @@
+"""A search sample of the child and its parents, with its dtypes, copies and least squares."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parentage.checkpoint import digits_of, half_cells, narrowest
+from parentage.sample import SearchSample
+from parentage.statistics import fit
+from parentage.stream import Program
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from parentage.align import Alignment
+    from parentage.checkpoint import Columns
+    from parentage.stream import Options
+    from parentage.support import Floats
+
+SEARCH = 1 << 16
+"""Elements of each checkpoint that weights are searched on, before they are refined on more."""
+
+LEAST_GAIN_OVER_COPIES = 0.10
+"""Share, beyond that of copies of one checkpoint, that a blend has to reproduce to be refined."""
+
+
+class SampleView:
+    """A search sample of what pairs, worked out when it is asked for."""
+
+    def __init__(self, alignment: Alignment, columns: Columns, options: Options) -> None:
+        """Take a sample of the slices that pair; ``columns`` says who is who in it."""
+        self.sample = SearchSample(alignment, options)
+        self.small = (
+            SearchSample(alignment, options, SEARCH)
+            if int(self.sample.counts.sum()) > 2 * SEARCH
+            else self.sample
+        )
+        self._alignment, self._options = alignment, options
+        self.slices = alignment.slices
+        self.columns = columns
+
+    def whole(self, index: int, columns: Sequence[int], most: int | None = None) -> Floats:
+        """Return all elements of a slice, or the first ``most``, of some checkpoints and the child.
+
+        (elements, columns + 1), the child's last.
+        """
+        elements = self.slices[index].elements
+        count = elements if most is None else min(elements, most)
+        plan = self._alignment.part(
+            np.array([index]),
+            counts=np.array([count], dtype=np.uint64),
+            columns=(*columns, len(self._alignment.checkpoints) - 1),
+        )
+        options = self._options.for_runs()
+        return options.backend.elements(plan, 0, 1, threads=options.threads, io=options.io)
+
+    def cells_of(self, values: Floats) -> tuple[Floats, Floats]:
+        """Return how far the rounding cells of stored values of the child reach down and up."""
+        return half_cells(values, self.out_dtype)
+
+    def sample_from(self, origin: int) -> SearchSample:
+        """Return the search sample with column ``origin`` and the base exchanged."""
+        order = list(range(len(self.columns.names)))
+        order[0], order[origin] = order[origin], order[0]
+        return SearchSample(self._alignment, self._options, SEARCH, order)
+
+    @cached_property
+    def raw_gram(self) -> Floats:
+        """(S, N + 1, N + 1) inner products over the sample of whole checkpoints and the child."""
+        count = len(self.columns.names)
+        change = np.zeros((count + 1, count + 1))
+        change[:, 0] = 1.0
+        for i in range(1, count + 1):
+            change[i, i] = 1.0
+        gram = self.sample.gram.total
+        raw: Floats = np.einsum("ik,skl,jl->sij", change, gram, change)
+        return raw
+
+    @cached_property
+    def energy(self) -> Floats:
+        """(S,) sum of squared errors to be expected of rounding the sample to :attr:`out_dtype`."""
+        factor = 4.0 ** max((digits_of(self._stored) or 0) - (digits_of(self.out_dtype) or 0), 0)
+        energy: Floats = self.sample.gram.energy * factor
+        return energy
+
+    def floors(self, residual: Floats) -> float:
+        """Return the root of the residual energies (S,) of all slices, in units of rounding."""
+        energy = float(self.energy.sum())
+        return float(np.sqrt(residual.sum() / energy)) if energy > 0 else float("inf")
+
+    @cached_property
+    def _stored(self) -> str:
+        """The floating-point dtype of the child's largest slice; bf16 if there is none."""
+        floats = [slice_ for slice_ in self.slices if digits_of(slice_.dtype) is not None]
+        return max(floats, key=lambda slice_: slice_.elements).dtype if floats else "BF16"
+
+    @cached_property
+    def out_dtype(self) -> str:
+        """The dtype whose rounding the child's floating-point slices have.
+
+        It is narrower than the one they are stored in where all sampled values would fit in it.
+        """
+        floats = [slice_ for slice_ in self.slices if digits_of(slice_.dtype) is not None]
+        if not floats:
+            return next((slice_.dtype for slice_ in self.slices), "BF16")
+        stored = max(floats, key=lambda slice_: slice_.elements).dtype
+        if stored not in ("F32", "F64"):
+            return stored
+        rows = [i for i, slice_ in enumerate(self.slices) if slice_.dtype == stored]
+        used = int(self.sample.gram.precision[rows].max())
+        return narrowest(used)
+
+    @property
+    def cell_dtype(self) -> str | None:
+        """The dtype whose rounding cells are taken, if it is not the stored one."""
+        stored = {slice_.dtype for slice_ in self.slices}
+        return None if stored <= {self.out_dtype} else self.out_dtype
+
+    @cached_property
+    def copied(self) -> float:
+        """Largest share of sampled elements that a single checkpoint has bit for bit."""
+        gram = self.sample.gram
+        rows = self.sample.weight > 0
+        total = float(gram.n[rows].sum())
+        return float(gram.equal[rows].sum(axis=0).max()) / total if total else 0.0
+
+    @property
+    def copied_beyond(self) -> float:
+        """The share that a blend has to reproduce to be searched further."""
+        return min(self.copied + LEAST_GAIN_OVER_COPIES, 0.9)
+
+    def share(self, weights: Floats, sample: SearchSample | None = None) -> float:
+        """Return the share of elements that a blend reproduces in float32.
+
+        ``weights`` are (S, columns - 1); ``sample`` is ``small`` by default.
+        """
+        program = Program(len(self.slices))
+        base = program.column(0)
+        total = base
+        if np.any(weights[:, 0] != 0.0):
+            total = program.fma(base, program.scalar(weights[:, 0]), total)
+        for i in self.columns.parent_indices:
+            if np.any(weights[:, i] != 0.0):
+                delta = program.column(i) - base
+                total = program.fma(delta, program.scalar(weights[:, i]), total)
+        result = total.round(self.out_dtype)
+        return float((sample or self.small).replay([(program, [result])]).share[0])
+
+    def ols(self, axes: list[int], groups: NDArray[np.intp]) -> Floats:
+        """Return least-squares weights (G, columns - 1) of the columns ``axes``."""
+        count = int(groups.max(initial=-1)) + 1
+        columns = self.sample.columns
+        gram = np.zeros((count, columns, columns))
+        np.add.at(gram, groups, self.sample.gram.total)
+        weights = np.zeros((count, columns - 1))
+        fitted = fit(gram, axes).weights
+        weights[:, axes] = np.where(np.isnan(fitted), 0.0, fitted)
+        return weights

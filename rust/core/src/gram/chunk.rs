@@ -1,0 +1,84 @@
+//! A chunk's result with vectors of any width. *How* a vector is made is the instruction set's file.
+//!
+//! ```text
+//! if the chunk is for narrow arithmetic:
+//!     matrix = products in float32 from the stored bits, added up in float64 for each run   (see `narrow`)
+//! if it is not, or its probes are off:
+//!     matrix = products in float64, from the stored bits or from elements widened in the cache  (see `wide`)
+//! both count where columns differ on the way, on the stored bits where columns are of one dtype
+//! ```
+//!
+//! Departures from the scalar definition, none of which changes a bit:
+//!
+//! 1. The matrix is computed in blocks whose accumulators fit in registers. A lane's additions keep
+//!    their order, since no two blocks of the matrix share an accumulator.
+//! 2. All elements are first taken to be finite. If one is not, some entry of the matrix is not finite
+//!    either, and the chunk is computed again with the excluded elements set to zero.
+
+use super::simd::{Simd, Vectorize};
+use super::sums::is_for_narrow;
+use super::widen::Rounding;
+use super::{Chunk, Column, Counts, MAX_COLUMNS, SAMPLED, Sampled, narrow, sample, scalar, wide};
+
+/// Computes one chunk, with the bits of [`scalar::chunk`].
+pub(super) struct Chunking<'a, S> {
+    pub(super) simd: S,
+    pub(super) columns: &'a [Column<'a>],
+    /// Whether the first elements are looked at more closely.
+    pub(super) sampled: bool,
+}
+
+impl<S: Simd> Vectorize for Chunking<'_, S> {
+    type Output = Chunk;
+
+    #[inline(always)]
+    fn run(self) -> Chunk {
+        let Self { simd, columns, sampled } = self;
+        let rounding = Rounding::of(columns[columns.len() - 1].dtype);
+        let mut out = Chunk::default();
+        if sampled {
+            out.sampled = Some(simd.call(Sampling { columns, rounding }));
+        }
+        // No closure: it would be a function of its own, compiled without the instruction set.
+        let tried = is_for_narrow(columns);
+        let mut found = None;
+        if tried {
+            found = narrow::products(simd, columns, &mut out.counts);
+        }
+        let (gram, energy) = match found {
+            Some(found) => found,
+            None => wide::products(simd, columns, tried, &mut out.counts),
+        };
+        out.gram = gram;
+        out.energy = match rounding {
+            Some(rounding) => rounding.energy(energy),
+            None => columns[0].len() as f64 / 12.0,
+        };
+        out
+    }
+}
+
+/// Looks at the first elements of a chunk. What is not finite is left out, and not counted here: the
+/// products count it.
+struct Sampling<'a> {
+    columns: &'a [Column<'a>],
+    rounding: Option<Rounding>,
+}
+
+impl Vectorize for Sampling<'_> {
+    type Output = Box<Sampled>;
+
+    #[inline(always)]
+    fn run(self) -> Box<Sampled> {
+        let Self { columns, rounding } = self;
+        let mut seen = Box::<Sampled>::default();
+        for k in 0..columns[0].len().min(SAMPLED) {
+            let mut x = scalar::values(columns, k);
+            if scalar::exclude(&x[..columns.len()], &mut Counts::default()) {
+                x = [0.0; MAX_COLUMNS];
+            }
+            sample(&x[..columns.len()], rounding, &mut seen);
+        }
+        seen
+    }
+}

@@ -1,0 +1,331 @@
+"""What is measured, and that it is checked first and cleaned up after; nothing here is timed."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import ml_dtypes
+import numpy as np
+import pytest
+from conftest import DTYPES, encode_safetensors, family_path, load
+from parentage import _core
+from parentage.bench import disk_speed as disk
+from parentage.bench import measure as bench
+from parentage.bench import plot
+from parentage.bench import synthetic as made
+from parentage.cli import run
+from parentage.stream import Progress
+from parentage.support import ParentageError, PlanError, ReadError, WriteError
+
+SMALL = 1 << 20
+WARM = ["read mapped", *["gram"] * 4, "gram, linear replayed", "gram, pread", "sha256"]
+
+
+def invoke(capsys, *arguments):
+    status = run(["bench", *(str(argument) for argument in arguments)])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A bench on what it makes, and the folder it was made in."""
+    folder = tmp_path_factory.mktemp("made")
+    notes = []
+    return bench.bench(size=SMALL, runs=2, folder=folder, note=notes.append), folder, notes
+
+
+def test_every_dtype_is_measured_for_up_to_eight_parents(measured):
+    found, _, notes = measured
+    for dtype in ("BF16", "F16", "F32"):
+        warm = [e for e in found.cases if e.dtype == dtype and e.warm]
+        assert [each.what for each in warm] == WARM
+        assert [each.parents for each in warm if each.what == "gram"] == [1, 2, 4, 8]
+        assert any(dtype in note for note in notes)
+    assert all(len(each.seconds) == 2 for each in found.cases)
+
+
+def test_cases_count_the_bytes_that_they_read(measured):
+    found, _, _ = measured
+    grams = {e.parents: e.bytes for e in found.cases if e.what == "gram" and e.dtype == "F16"}
+    # Base, parents and child are of one size.
+    assert [grams[parents] * 3 for parents in (1, 2, 4, 8)] == [
+        grams[1] * (parents + 2) for parents in (1, 2, 4, 8)
+    ]
+    (read,) = (e for e in found.cases if e.what == "read mapped" and e.dtype == "F16")
+    assert read.bytes == grams[8]
+
+
+def test_shares_are_of_the_fastest_ceiling_as_warm_and_of_the_same_dtype():
+    def case(what, warm, seconds, dtype="BF16", ceiling=False):
+        return bench.Case(what, dtype, warm, 10**9, print, None, ceiling, seconds)
+
+    cases = [
+        case("read", True, [1.0, 0.5, 0.4], ceiling=True),
+        case("gram", True, [2.0, 1.0, 7.0]),
+        case("slow disk", False, [10.0], ceiling=True),
+        case("fast disk", False, [4.0], ceiling=True),
+        case("cold gram", False, [8.0]),
+        case("other", True, [0.1], "F32", ceiling=True),
+    ]
+    rows = bench.Bench({}, [], cases, [], 1, 1).rows()
+    assert [row["gb_per_s"] for row in rows] == [2.0, 0.5, 0.1, 0.25, 0.125, 10.0]
+    assert [row["of_ceiling"] for row in rows] == [1.0, 0.25, 0.4, 1.0, 0.5, 1.0]
+
+
+def test_nothing_is_left_of_what_is_made(measured):
+    _, folder, _ = measured
+    assert list(folder.iterdir()) == []
+
+
+def test_what_fails_leaves_nothing_either(tmp_path, monkeypatch):
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench, "assert_equal", fail)
+    with pytest.raises(KeyboardInterrupt):
+        bench.bench(size=SMALL, folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_cleans_up(tmp_path):
+    code = "from parentage.cli import main; main()"
+    arguments = ["bench", "--gib", "0.05", "--runs", "1000", "--folder", str(tmp_path)]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert "making" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_given_checkpoints_are_measured_and_left():
+    paths = [family_path(name) for name in ("base", "parent", "sibling", "child")]
+    before = {path: path.stat().st_mtime_ns for each in paths for path in each.iterdir()}
+    seen = []
+
+    class Watcher(Progress):
+        def start(self, total):
+            seen.append(total)
+
+        def update(self, done):
+            seen.append(done)
+
+    found = bench.bench(paths, runs=1, progress=Watcher())
+    assert [each.parents for each in found.cases if each.what == "gram"] == [1, 2]
+    assert found.inputs[0]["checkpoints"] == ["base", "parent", "sibling", "child"]
+    assert seen[1:] == sorted(seen[1:])
+    assert seen[0] == seen[-1] == sum(each.bytes for each in found.cases)
+    assert before == {path: path.stat().st_mtime_ns for each in paths for path in each.iterdir()}
+
+
+def test_no_more_is_read_of_given_checkpoints_than_asked_for():
+    paths = [family_path(name) for name in ("base", "parent", "child")]
+    most = bench.bench(paths, runs=1).inputs[0]["bytes"]
+    found = bench.bench(paths, size=most // 2, runs=1)
+    assert 0 < found.inputs[0]["bytes"] <= most // 2
+    least = bench.bench(paths, size=1, runs=1)
+    assert 0 < least.inputs[0]["bytes"] < most // 2
+
+
+def part(tmp_path):
+    paths = made.make_family(tmp_path, "BF16", 1, SMALL, 1)
+    return bench._plans([bench.Checkpoint.open(path) for path in paths], SMALL)[1]
+
+
+class Altered:
+    """Statistics with another Gram matrix."""
+
+    def __init__(self, gram):
+        self.gram = gram
+
+
+def test_levels_with_other_bits_are_not_timed(tmp_path, monkeypatch):
+    plan, gram = part(tmp_path), _core.gram
+
+    def altered(*arguments, level=None, **options):
+        found = gram(*arguments, level=level, **options).gram
+        return Altered(np.nextafter(found, np.inf) if level == "scalar" else found)
+
+    bench.assert_equal(plan, 1)
+    monkeypatch.setattr(bench._core, "gram", altered)
+    with pytest.raises(bench.UnequalError, match="level scalar has other bits"):
+        bench.assert_equal(plan, 1)
+
+
+def test_sums_off_from_float64_are_not_timed(tmp_path, monkeypatch):
+    plan, gram = part(tmp_path), _core.gram
+    monkeypatch.setattr(
+        bench._core, "gram", lambda *a, **o: Altered(gram(*a, **o).gram * (1 + 1e-7))
+    )
+    with pytest.raises(bench.UnequalError, match="off by 1"):
+        bench.assert_equal(plan, 1)
+
+
+def test_a_replay_that_is_not_the_child_is_not_timed(tmp_path):
+    paths = made.make_family(tmp_path, "BF16", 1, SMALL, 1)
+
+    def check():
+        opened = [bench.Checkpoint.open(path) for path in paths]
+        plans, _ = bench._plans(opened, SMALL)
+        bench.assert_replayed(plans[1], "BF16", 1)
+
+    check()
+    with (paths[-1] / "model.safetensors").open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\x7e")
+    with pytest.raises(bench.UnequalError, match="1 replayed elements"):
+        check()
+
+
+@pytest.mark.parametrize("dtype", made.DTYPES)
+def test_a_made_child_is_six_tenths_of_its_parent(tmp_path, dtype):
+    paths = made.make_family(tmp_path, dtype, 2, SMALL, 2)
+    base, parent, other, child = (load(path) for path in paths)
+    for name, values in child.items():
+        b, p = (each[name].astype(np.float64) for each in (base, parent))
+        first = (p * np.float64(np.float32(0.6))).astype(np.float32)
+        total = b * np.float64(np.float32(0.4)) + first
+        expected = total.astype(np.float32).astype(DTYPES[dtype])
+        # Float64 rounds a second time where base and weight fill it: in F32, once in 10^8.
+        assert np.array_equal(values, expected)
+        assert 0.0005 < np.std(p - b) < 0.0007
+        assert not np.array_equal(other[name], parent[name])
+
+
+def test_bf16_is_rounded_to_nearest_even():
+    bits = np.arange(0, 1 << 31, 40009, dtype=np.uint32)
+    values = bits[bits < 0x7F7F0000].view(np.float32)
+    assert made.encode(values, "BF16") == values.astype(ml_dtypes.bfloat16).tobytes()
+
+
+def test_direct_reads_cover_every_byte_once_in_turns():
+    found = disk.requests([10, 25, 0], 100, 10)
+    assert found == [(0, 0), (1, 0), (1, 10), (1, 20)]
+    assert disk.requests([100, 100], 35, 10) == [(0, 0), (1, 0), (0, 10), (1, 10)]
+
+
+def test_direct_reads_count_bytes_to_the_end_of_files(tmp_path):
+    paths = [tmp_path / "a", tmp_path / "b"]
+    for path, size in zip(paths, (3 * disk.BLOCK + 5, disk.BLOCK), strict=True):
+        path.write_bytes(os.urandom(size))
+    if (refused := disk.refuses_direct(paths[0])) is not None:
+        assert "has no direct I/O" in refused
+        if hasattr(os, "O_DIRECT"):
+            with pytest.raises(ReadError, match="direct reads of"):
+                disk.direct_read(paths, 1 << 30, 3, disk.BLOCK)
+        return
+    assert disk.direct_read(paths, 1 << 30, 3, disk.BLOCK) == 4 * disk.BLOCK + 5
+    with pytest.raises(ReadError, match="missing"):
+        disk.direct_read([tmp_path / "missing"], 1, 1, disk.BLOCK)
+
+
+def test_no_direct_reads_leave_the_cold_out_and_say_so(monkeypatch):
+    monkeypatch.setattr(bench, "refuses_direct", lambda _: "no such thing")
+    found = bench.bench([family_path(n) for n in ("base", "parent", "child")], runs=1)
+    assert found.skipped == ["all that is cold: no such thing"]
+    assert all(each.warm for each in found.cases)
+
+
+def test_digests_are_those_of_the_files(tmp_path):
+    (tmp_path / "x.safetensors").write_bytes(
+        encode_safetensors({"a": np.zeros(1 << 20, dtype=np.float32)})
+    )
+    opened = [bench.Checkpoint.open(each) for each in (family_path("child"), tmp_path)]
+    paths = [shard.path for each in opened for shard in each.shards]
+    expected = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+    assert disk.digests(opened, 2) == expected
+
+
+def test_the_file_system_of_a_folder_that_is_not_there_yet_is_its_parents(tmp_path):
+    found = disk.file_system(tmp_path / "a" / "b")
+    assert found == disk.file_system(tmp_path)
+    assert found["file_system"]
+
+
+def test_json_is_one_document_on_stdout(capsys, tmp_path):
+    status, out, err = invoke(capsys, "--gib", "0.001", "--json", "--folder", tmp_path)
+    document = json.loads(out)
+    assert status == 0
+    assert err.count("making a base, 8 parents and a child in ") == 3
+    assert err.count("making a base, a parent and a child in ") == 3
+    assert document["schema"] == "parentage.bench/1"
+    assert {"cpu", "cpus", "level", "levels", "memory_gib", "kernel", "file_system", "device"} <= (
+        document["machine"].keys()
+    )
+    keys = {"what", "dtype", "parents", "cache", "bytes", "gb_per_s", "of_ceiling", "seconds"}
+    assert all(row.keys() == keys and len(row["seconds"]) == 5 for row in document["results"])
+    assert all(each["largest_deviation"] <= bench.TOLERANCE for each in document["inputs"])
+
+
+def test_the_table_has_bars_and_the_machine(capsys):
+    paths = [family_path(name) for name in ("base", "parent", "child")]
+    status, out, err = invoke(capsys, *paths, "--quiet")
+    assert (status, err) == (0, "")
+    for expected in ("of ceiling", "█", "gram, linear replayed", _core.simd_level(), "GiB"):
+        assert expected in out
+
+
+def test_a_picture_is_drawn(tmp_path, measured):
+    found, _, _ = measured
+    for name, start in (("a.svg", b"<?xml"), ("a.png", b"\x89PNG")):
+        plot.draw(found, tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(start)
+    with pytest.raises(WriteError):
+        plot.draw(found, tmp_path / "missing" / "a.png")
+
+
+def test_no_picture_without_matplotlib_and_it_is_said_before_anything_is_measured(
+    capsys, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(plot, "find_spec", lambda _: None)
+    status, out, err = invoke(capsys, "--plot", tmp_path / "a.svg")
+    assert (status, out) == (1, "")
+    assert "pip install 'parentage[plot]'" in err
+    status, _, err = invoke(capsys, "--plot", tmp_path / "a.pdf")
+    assert (status, "ends in .svg or .png" in err) == (1, True)
+
+
+def test_no_room_is_said_before_anything_is_made(capsys, tmp_path, monkeypatch):
+    status, _, err = invoke(capsys, "--gib", "1e9", "--folder", tmp_path)
+    assert (status, "half of the" in err) == (1, True)
+    monkeypatch.setattr(bench, "_memory", lambda: 1 << 80)
+    status, _, err = invoke(capsys, "--gib", "1e9", "--folder", tmp_path)
+    assert (status, "bytes are free" in err) == (1, True)
+    status, _, err = invoke(capsys, "--folder", tmp_path / "missing")
+    assert (status, "no such folder" in err) == (1, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [("child",), ("base", "child"), ("--runs", "4"), ("--gib", "0")]
+)
+def test_usage(capsys, arguments):
+    status, out, err = invoke(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert "Usage" in err
+
+
+def test_a_folder_and_checkpoints_exclude_each_other(capsys, tmp_path):
+    paths = [family_path(name) for name in ("base", "parent", "child")]
+    assert invoke(capsys, *paths, "--folder", tmp_path)[0] == 2
+
+
+def test_checkpoints_that_do_not_pair_are_an_error(tmp_path):
+    (tmp_path / "x.safetensors").write_bytes(
+        encode_safetensors({"a": np.zeros((2, 2), dtype=np.float32)})
+    )
+    with pytest.raises(PlanError):
+        bench.bench([family_path("base"), family_path("parent"), tmp_path])
+    with pytest.raises(ValueError, match="at least one parent"):
+        bench.bench([family_path("base"), family_path("child")])
+
+
+def test_a_debug_build_is_not_measured(monkeypatch):
+    monkeypatch.setattr(bench._core, "build_profile", "debug")
+    with pytest.raises(ParentageError, match="debug build"):
+        bench.bench()

@@ -1,0 +1,68 @@
+"""The group of commands, which imports none of them until it is used."""
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+from parentage.cli import cli, run
+from parentage.cli.app import COMMANDS
+
+HEAVY = {"numpy", "polars", "rich", "msgspec", "yaml", "parentage.pipeline"}
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_the_list_says_what_the_commands_say(name):
+    command = cli.get_command(None, name)
+    assert command.name == name
+    assert command.get_short_help_str(1000) == COMMANDS[name]
+
+
+def test_the_list_is_in_order():
+    assert list(COMMANDS) == sorted(COMMANDS) == cli.list_commands(None)
+
+
+def imported(*arguments):
+    code = (
+        "import sys\n"
+        "from parentage.cli import run\n"
+        "status = run(sys.argv[1:])\n"
+        "print(*sys.modules, file=sys.stderr)\n"
+        "sys.exit(status)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+    )
+    return set(done.stderr.split())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS)])
+def test_help_imports_nothing_heavy(arguments):
+    assert not HEAVY & imported(*arguments)
+
+
+def test_help_imports_no_command():
+    assert not {name for name in imported("--help") if name.startswith("parentage.cli.commands.")}
+
+
+def test_what_is_no_command_is_a_usage_error(capsys):
+    assert run(["traces"]) == 2
+    assert "traces" in capsys.readouterr().err
+
+
+def test_completion_lists_the_commands():
+    environment = {
+        "_PARENTAGE_COMPLETE": "bash_complete",
+        "COMP_WORDS": "parentage ",
+        "COMP_CWORD": "1",
+    }
+    found = CliRunner().invoke(cli, prog_name="parentage", env=environment)
+    assert found.exit_code == 0
+    assert all(name in found.output for name in COMMANDS)
+
+
+def test_the_package_is_a_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "parentage", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("parentage ")

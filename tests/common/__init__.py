@@ -1,0 +1,1 @@
+"""What tests share: families, merges and traces, and how results are compared."""

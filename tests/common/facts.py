@@ -1,0 +1,53 @@
+"""Facts about a merge, a changed one and a fine-tune that are beyond doubt."""
+
+from dataclasses import replace
+
+from parentage.verdict import Facts, decide
+
+MERGE = Facts(
+    child="child",
+    base="base",
+    elements=1_000_000,
+    coverage=1.0,
+    finite=1.0,
+    crossed=dict,
+    equal={"base": 100, "parent": 200},
+    same_dtype={"base": True, "parent": True},
+    weights={"parent": 0.6},
+    log10_p={"parent": -10.0},
+    condition=1.0,
+    r2=0.99,
+    r2_slices=0.99,
+    residual_floors=1.0,
+    residual_floors_slices=1.0,
+    distance_floors={"base": 20.0, "parent": 15.0},
+    likeness={"base": 0.99, "parent": 0.99},
+    origin="base",
+    origin_r2=0.99,
+    strange_share=0.0,
+    slices=20,
+    copied={"base": 0, "parent": 0},
+    unmoved=10_000,
+    stray=0,
+    bias={"parent": 0.001},
+)
+"""A merge that is beyond doubt."""
+CHANGED = replace(MERGE, residual_floors=5.0, residual_floors_slices=5.0, r2=0.95, origin_r2=0.95)
+TUNED = replace(
+    MERGE,
+    r2=0.1,
+    r2_slices=0.2,
+    origin_r2=0.1,
+    residual_floors=20.0,
+    residual_floors_slices=20.0,
+    stray=9_000,
+)
+BELOW, ABOVE = 1 - 1e-9, 1 + 1e-9
+
+
+def kind(evidence, **changes):
+    return decide(replace(evidence, **changes)).kind
+
+
+def rule(evidence, **changes):
+    return decide(replace(evidence, **changes)).rule

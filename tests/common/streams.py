@@ -1,0 +1,36 @@
+"""Checkpoints that take a while to read, and watchers of passes."""
+
+import json
+import os
+
+from parentage.checkpoint import Checkpoint
+from parentage.stream import Options, Progress
+
+
+class Witness(Progress):
+    """A watcher that remembers what it was told."""
+
+    def __init__(self):
+        self.totals = []
+        self.seen = []
+
+    def start(self, total):
+        self.totals.append(total)
+
+    def update(self, done):
+        self.seen.append(done)
+
+
+def big(folder, name, megabytes=48):
+    """A checkpoint of one sparse file of zeros, which is read in several times 50 ms."""
+    path = folder / f"{name}.safetensors"
+    size = megabytes << 20
+    entry = {"dtype": "BF16", "shape": [size // 2], "data_offsets": [0, size]}
+    header = json.dumps({"model.embed_tokens.weight": entry}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    os.truncate(path, 8 + len(header) + size)
+    return Checkpoint.open(path)
+
+
+def slowly(io):
+    return Options(1, 65536, io, "scalar")

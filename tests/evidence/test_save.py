@@ -1,0 +1,110 @@
+"""Evidence is written whole or not at all."""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import parentage
+import polars as pl
+import pytest
+from common.documents import strict
+from parentage.checkpoint import Checkpoint
+from parentage.support import WriteError
+
+
+def test_saving_makes_the_folder_and_replaces_what_is_there(tmp_path, merge):
+    folder = tmp_path / "a" / "b"
+    assert merge.save(folder) == folder
+    (folder / "evidence.json").write_text("old")
+    (folder / "notes.txt").write_text("kept")
+    merge.save(folder)
+    assert strict((folder / "evidence.json").read_text("utf-8")) == strict(merge.to_json())
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *("evidence.json", "notes.txt", "slices.parquet")
+    ]
+
+
+def test_a_file_in_the_way_of_the_folder_is_an_error(tmp_path, merge):
+    (tmp_path / "file").write_text("kept")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(WriteError, match="write evidence: "):
+            merge.save(folder)
+    assert (tmp_path / "file").read_text() == "kept"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("name", ["slices.parquet", "evidence.json"])
+def test_a_folder_in_the_way_of_a_file_leaves_nothing_half_written(tmp_path, merge, name):
+    (tmp_path / name / "kept").mkdir(parents=True)
+    with pytest.raises(WriteError, match="write evidence: "):
+        merge.save(tmp_path)
+    for path in tmp_path.iterdir():
+        # What there is, is whole.
+        if path.name == name:
+            assert [each.name for each in path.iterdir()] == ["kept"]
+        elif path.suffix == ".json":
+            strict(path.read_text("utf-8"))
+        else:
+            assert pl.read_parquet(path).equals(merge.slices)
+    assert not list(tmp_path.glob(".writing-*"))
+
+
+@pytest.mark.usefixtures("permissions_hold")
+def test_a_folder_without_permission_is_an_error(tmp_path, merge):
+    tmp_path.chmod(0o500)
+    with pytest.raises(WriteError, match="write evidence: Permission denied"):
+        merge.save(tmp_path / "out")
+    tmp_path.chmod(0o700)
+
+
+SAVE_WITH_LITTLE_SPACE = """
+import resource, signal, sys
+import parentage
+family, folder = sys.argv[1:]
+found = parentage.trace(f"{family}/child", base=f"{family}/base", parents=[f"{family}/parent"])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+try:
+    found.save(folder)
+except Exception as error:
+    print(type(error).__name__)
+"""
+
+
+@pytest.fixture(scope="module")
+def full_disk(tmp_path_factory, family):
+    """What saving raised where no file could grow beyond 1000 bytes, and what it left."""
+    assert hasattr(resource, "RLIMIT_FSIZE")
+    folder = tmp_path_factory.mktemp("full")
+    done = subprocess.run(
+        [sys.executable, "-c", SAVE_WITH_LITTLE_SPACE, family("base").parent, folder],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.strip(), folder
+
+
+def test_a_full_disk_leaves_nothing_half_written(full_disk):
+    error, folder = full_disk
+    assert error
+    assert list(folder.iterdir()) == []
+
+
+def test_a_full_disk_is_an_error_of_writing(full_disk):
+    assert full_disk[0] == "WriteError"
+
+
+def test_a_name_that_is_no_text_can_be_saved(tmp_path, family):
+    parent = Path(os.fsdecode(os.fsencode(tmp_path) + b"/par\xffent"))
+    try:
+        shutil.copytree(family("parent"), parent)
+    except OSError:
+        # This file system takes no such name, but a person may give it.
+        parent = Checkpoint.open(family("parent"), name=parent.name)
+    found = parentage.trace(family("child"), base=family("base"), parents=[parent])
+    found.save(tmp_path / "out")
+    strict((tmp_path / "out" / "evidence.json").read_text("utf-8"))

@@ -1,0 +1,107 @@
+"""Blends: constant weights are found, whatever they sum to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from common.families import F32, F64, FAMILY, SHAPES, blend, found_in, made, plain_weights, weighted
+from conftest import BF16
+
+
+def test_a_merge_of_one_is_constant_and_a_decoy_is_idle(plain):
+    blend = plain.constant
+    assert blend.kind == "constant"
+    assert blend.weights[0, 1] == pytest.approx(0.6, abs=1e-5)
+    assert blend.weights[0, [0, 2]].tolist() == [0.0, 0.0]
+    assert blend.share > 0.999
+    assert plain.blends[0].share >= blend.share
+    assert len(plain.blends) == 1
+    assert plain.free is None
+    assert blend.by_slice.shape == (len(SHAPES), 3)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [{"one": 0.5, "two": 0.3}, {"one": 0.6, "two": 0.4}, {"one": 0.4, "two": 0.3, "three": 0.2}],
+    ids=str,
+)
+def test_a_merge_of_several_is_constant(tmp_path, weights):
+    f = found_in(tmp_path, FAMILY, blend(FAMILY, weights), ["one", "other", "two", "three"])
+    expected = [0.0, *(weights.get(name, 0.0) for name in f.columns.parents)]
+    assert f.constant.weights[0] == pytest.approx(expected, abs=2e-5)
+    # Short decimals put many elements on ties, which the arithmetic decides.
+    assert f.constant.share > 0.98
+    spelled = plain_weights(list(f.written_weights_of(f.constant)))
+    base = round(1.0 - sum(weights.values()), 6)
+    assert weights | {"base": pytest.approx(base)} in spelled
+
+
+def test_displacements_of_a_unit_in_the_last_place_are_enough(tmp_path):
+    family = made({"one": 1.2e-4, "two": 1.2e-4})
+    f = found_in(tmp_path, family, blend(family, {"one": 0.6}), ["one", "two"])
+    assert f.constant.share > 0.999
+    assert f.constant.weights[0, 2] == 0.0
+    assert {"one": 0.6, "base": 0.4} in plain_weights(list(f.written_weights_of(f.constant)))
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        (0.5, 0.25),
+        (0.5, 1.0),
+        (1.5, 0.25),
+        (0.5, 0.2),
+        (1.5, 0.3),
+        (0.8, 0.4),
+    ],
+)
+def test_sums_that_are_not_normalised_are_free(tmp_path, weights):
+    child = {}
+    for tensor, base in FAMILY["base"].items():
+        whole = weighted([FAMILY["one"][tensor], base], weights)
+        child[tensor] = whole.astype(F32).astype(BF16)
+    f = found_in(tmp_path, FAMILY, child, ["one", "other"])
+    assert f.constant.share < 0.1
+    assert f.free is not None
+    assert f.free.weights[0] == pytest.approx([sum(weights) - 1, weights[0], 0.0], abs=1e-5)
+    # Short decimals put many elements on ties, which the arithmetic decides.
+    assert f.free.share > 0.97
+    assert f.blends[-1].weights[0, 1] == pytest.approx(weights[0], abs=1e-5)
+    spelled = list(f.written_weights_of(f.free))
+    assert not any(each.normalized for each in spelled)
+    assert dict(zip(("one", "base"), weights, strict=True)) in plain_weights(spelled)
+
+
+def test_a_scaled_copy_has_a_weight_of_the_base_alone(tmp_path):
+    child = {t: (x.astype(F64) * 0.75).astype(F32).astype(BF16) for t, x in FAMILY["base"].items()}
+    f = found_in(tmp_path, FAMILY, child, ["one"])
+    assert f.free is not None
+    assert f.free.share > 0.999
+    assert f.free.weights[0] == pytest.approx([-0.25, 0.0], abs=1e-6)
+
+
+def test_a_fine_tune_is_no_blend(tmp_path):
+    child = {t: x.astype(BF16) for t, x in FAMILY["other"].items()}
+    f = found_in(tmp_path, FAMILY, child, ["one", "two"])
+    assert f.constant.share < 0.1
+    assert f.copied < 0.1
+    weights, _, _ = f.cells(np.zeros(len(f.slices), dtype=np.intp))
+    assert np.isnan(weights).all()
+
+
+def test_cells_are_said_by_group_and_copies_are_not(tmp_path, plain):
+    groups = np.arange(len(plain.slices))
+    weights, _, shares = plain.cells(groups)
+    assert weights.shape == (len(SHAPES), 2)
+    large = [i for i, each in enumerate(plain.slices) if each.elements > 1000]
+    assert weights[large, 0] == pytest.approx(0.6, abs=1e-4)
+    assert (shares[large, 0] == 1.0).all()
+    assert np.isnan(weights[:, 1]).all()
+    child = blend(FAMILY, {"one": 0.6})
+    copied = "model.layers.0.mlp.down_proj.weight"
+    child[copied] = FAMILY["one"][copied].astype(BF16)
+    f = found_in(tmp_path, FAMILY, child, ["one"])
+    weights, _, _ = f.cells(np.arange(len(f.slices)))
+    at = [each.name for each in f.slices].index(copied)
+    assert np.isnan(weights[at, 0])
+    assert weights[[i for i in large if i != at], 0] == pytest.approx(0.6, abs=1e-4)

@@ -1,0 +1,198 @@
+"""Traces as a whole: what they refuse, how much memory they take, and what else they give."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import parentage
+import pytest
+from common.digests import paths, sha256
+from common.merges import merged
+from common.streams import big
+from common.traced import MERGE, disturbed, number, trace
+from conftest import write_checkpoint
+from parentage.pipeline import trace as traced
+
+
+def test_no_thread_is_refused_by_trace_too(family):
+    with pytest.raises(ValueError, match="threads must be 1 to 1024, not 0"):
+        parentage.trace(family("child"), base=family("base"), parents=[family("parent")], threads=0)
+
+
+TRACE_AND_WATCH_MEMORY = """
+import sys, threading, time
+import parentage, parentage.pipeline
+from pathlib import Path
+
+def held():
+    status = Path("/proc/self/status").read_text()
+    rows = dict(line.split(":", 1) for line in status.splitlines())
+    return [int(rows[key].split()[0]) for key in ("RssAnon", "RssFile")]
+
+child, base, parent, small, io = sys.argv[1:]
+# Libraries allocate when they are first used: that is no part of what grows with the input.
+parentage.trace(f"{small}/child", base=f"{small}/base", parents=[f"{small}/parent"], io=io)
+before, samples, over = held(), [], threading.Event()
+
+def sample():
+    while not over.wait(0.001):
+        samples.append(held())
+
+watcher = threading.Thread(target=sample)
+watcher.start()
+found = parentage.trace(child, base=base, parents=[parent], threads=2, io=io)
+over.set()
+watcher.join()
+assert found.elements == found.elements_total
+for kind in (0, 1):
+    print(max(each[kind] for each in samples) - before[kind])
+print(len(samples))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self/status")
+@pytest.mark.parametrize(
+    ("io", "megabytes"),
+    [
+        ("mmap", 200),
+        ("pread", 200),
+        pytest.param("mmap", 800, marks=pytest.mark.slow),
+        pytest.param("pread", 800, marks=pytest.mark.slow),
+    ],
+)
+def test_memory_does_not_grow_with_the_checkpoint(tmp_path, family, io, megabytes):
+    """In KiB: anonymous memory, and mapped pages that are held at once."""
+    paths = [big(tmp_path, name, megabytes).path for name in ("child", "base", "parent")]
+    arguments = [*map(str, paths), str(family("base").parent), io]
+    done = subprocess.run(
+        [sys.executable, "-c", TRACE_AND_WATCH_MEMORY, *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    anonymous, mapped, samples = map(int, done.stdout.split())
+    print(f"{anonymous} KiB anonymous, {mapped} KiB mapped, {samples} samples")
+    assert samples > 10
+    assert anonymous < 64 << 10
+    # Three windows of 8 MiB for each of two threads, and as much again to be on the safe side.
+    assert mapped < 96 << 10
+
+
+@pytest.mark.parametrize("io", ["mmap", "pread", "direct"])
+def test_more_shards_than_files_may_be_open_are_read(tmp_path, io):
+    random = np.random.default_rng(4)
+    names = [f"model.layers.{layer}.mlp.up_proj.weight" for layer in range(60)]
+    base = {name: random.normal(0, 0.02, (40, 30)).astype(np.float32) for name in names}
+    child = {name: values + random.normal(0, 0.001, (40, 30)) for name, values in base.items()}
+    child = {name: values.astype(np.float32) for name, values in child.items()}
+    one, two = (
+        write_checkpoint(tmp_path / name, tensors, shards=60)
+        for name, tensors in (("base", base), ("child", child))
+    )
+    script = (
+        "import resource, sys\n"
+        "from parentage.cli import main\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48))\n"
+        "main()"
+    )
+    command = [sys.executable, "-c", script, "trace", two, "--base", one, "--io", io, "--json"]
+    found = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout)["model"]["n"] == 60 * 1200
+
+
+@pytest.mark.parametrize("io", ["mmap", "pread", "direct"])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_digests_are_those_of_the_files(io, threads):
+    child, others = paths()
+    found = parentage.trace(
+        child, **others, digest="sha256", io=io, threads=threads, tile_bytes=4096, recipes=False
+    )
+    inputs = found.evidence["inputs"]
+    for each, described in [
+        (found.inputs.child, inputs["child"]),
+        (found.inputs.base, inputs["base"]),
+        (found.inputs.parents[0], inputs["parents"][0]),
+    ]:
+        assert [file["sha256"] for file in described["files"]] == [
+            sha256(shard.path) for shard in each.shards
+        ]
+
+
+def test_without_being_asked_for_no_file_has_a_digest():
+    child, others = paths()
+    found = parentage.trace(child, **others, recipes=False)
+    assert found.digests == {}
+    assert found.evidence["inputs"]["child"]["files"][0]["sha256"] is None
+
+
+def test_the_command_prints_them_as_sha256sum_does():
+    child, others = paths()
+    command = [sys.executable, "-c", "from parentage.cli import main; main()", "trace", child]
+    command += ["--base", others["base"], "--parent", others["parents"][0], "--digest", "sha256"]
+    done = subprocess.run(map(str, command), capture_output=True, text=True, check=True)
+    opened = parentage.Checkpoint.open(child)
+    for shard in opened.shards:
+        assert f"{sha256(shard.path)}  {opened.name}/{shard.name}\n" in done.stdout
+
+
+def test_a_sample_has_no_digests():
+    child, others = paths()
+    with pytest.raises(ValueError, match="whole files"):
+        parentage.trace(child, **others, digest="sha256", sample="10%")
+    with pytest.raises(ValueError, match="must be sha256"):
+        parentage.trace(child, **others, digest="md5")
+
+
+def test_without_recipes_there_is_none(tmp_path):
+    found = trace(tmp_path, MERGE, ["one"], recipes=False)
+    assert found.recipe is None
+    assert found.evidence["recipe"] is None
+    assert number(found, "cells:one") is None
+    assert found.verdict.level == "statistical"
+
+
+# The same evidence, however it is read.
+
+READ: dict[str, dict[str, Any]] = {
+    "one thread, large tiles": {"threads": 1, "tile_bytes": 1 << 24},
+    "two threads": {"threads": 2, "io": "mmap"},
+    "three threads, small tiles": {"tile_bytes": 4096, "threads": 3},
+    "pread": {"io": "pread", "threads": 3, "tile_bytes": 1 << 14},
+    "scalar": {"level": "scalar"},
+}
+
+
+@pytest.mark.parametrize("options", READ.values(), ids=READ)
+@pytest.mark.parametrize("child", ["exact", "changed"])
+def test_evidence_is_the_same_however_it_is_read(usual, tmp_path, child, options):
+    folder, expected = usual[child]
+    found = traced(
+        folder / "child", base=folder / "base", parents=[folder / "one", folder / "two"], **options
+    )
+    found.save(tmp_path)
+    for name, content in expected.items():
+        assert (tmp_path / name).read_bytes() == content, name
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory):
+    """The evidence of two children, as it is written by default."""
+    out = {}
+    merge = merged("linear", "float32", {"one": 0.5, "two": 0.3, "base": 0.2})
+    for name, child in {"exact": merge, "changed": disturbed(merge, scale=5e-4)}.items():
+        folder = tmp_path_factory.mktemp(name)
+        trace(folder, child, ["one", "two"]).save(folder / "evidence")
+        files = ("evidence.json", "slices.parquet")
+        out[name] = folder, {each: (folder / "evidence" / each).read_bytes() for each in files}
+    kinds = [json.loads(files["evidence.json"])["verdict"]["kind"] for _, files in out.values()]
+    assert kinds == ["merge", "merge-then-changed"]
+    return out
+
+
+def test_the_package_offers_the_same_trace():
+    assert parentage.trace is traced

@@ -1,0 +1,66 @@
+"""Checkpoints of a recipe are found by name, and nowhere outside."""
+
+import pytest
+from common.two_parents import RECIPE, invoke
+from parentage import Recipe, RecipeError
+from parentage.recipe import Ingredient
+from parentage.replay import checkpoint_order, locate_checkpoints
+
+
+def test_checkpoints_are_found_by_name(merged, monkeypatch):
+    names = {name: merged / name for name in ("one", "two")}
+    offered = [str(merged / "two"), str(merged / "one")]
+    elsewhere = merged / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert locate_checkpoints(RECIPE, offered, elsewhere) == names
+    assert locate_checkpoints(RECIPE, [], merged) == names
+    assert (
+        locate_checkpoints(RECIPE, [f"two={merged / 'child'}"], merged)["two"] == merged / "child"
+    )
+    monkeypatch.chdir(merged)
+    assert locate_checkpoints(RECIPE, [], elsewhere)["one"].resolve() == names["one"]
+
+
+def test_a_checkpoint_that_is_not_found_is_named_with_the_way_to_offer_it(merged, capsys):
+    folder = merged / "elsewhere"
+    folder.mkdir()
+    recipe = folder / "recipe.json"
+    recipe.write_text(RECIPE.to_json())
+    child = ["--against", merged / "child"]
+    cases = [
+        ([], ["'one'", "--from PATH", "--from one=PATH"]),
+        (["--from", merged / "one"], ["'two'", "--from two=PATH"]),
+        (["--from", merged / "child"], ["called 'child'", "'one', 'two'", "one="]),
+        (["--from", merged / "one", "--from", f"one={merged / 'two'}"], ["already offered"]),
+        (["--from", merged / "none"], ["none"]),
+        (["--from", "two="], ["two=", "no path"]),
+    ]
+    for options, expected in cases:
+        status, out, err = invoke(capsys, "replay", recipe, *options, *child)
+        assert (status, out) == (1, "")
+        assert err.startswith("error: ")
+        assert len(err.splitlines()) == 1
+        for each in expected:
+            assert each in err
+
+
+def test_a_recipe_s_names_lead_to_no_place_outside(merged):
+    for name in (str(merged / "one"), "../one", "a/../../one"):
+        recipe = Recipe("linear", (Ingredient(name, 1.0),))
+        with pytest.raises(RecipeError, match="offer it with --from"):
+            locate_checkpoints(recipe, [], merged)
+    recipe = Recipe("linear", (Ingredient("org=x/one", 1.0),))
+    assert locate_checkpoints(recipe, [f"org=x/one={merged / 'one'}"], merged) == {
+        "org=x/one": merged / "one"
+    }
+
+
+def test_parents_are_those_of_the_recipe(merged):
+    with pytest.raises(RecipeError, match="'two'"):
+        RECIPE.replay({"one": merged / "one"}, merged / "child")
+    with pytest.raises(RecipeError, match="'three'"):
+        RECIPE.replay(dict.fromkeys(("one", "two", "three"), merged / "one"), merged / "child")
+    based = Recipe("task_arithmetic", (Ingredient("one", 1.0),), "two")
+    assert checkpoint_order(based) == ("two", "one")
+    assert checkpoint_order(RECIPE) == ("one", "two")

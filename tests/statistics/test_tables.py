@@ -1,0 +1,46 @@
+"""Layers, components and the model are sums of slices."""
+
+import numpy as np
+import pytest
+from conftest import BF16, FAMILY, opened, roles_in
+from parentage.align import align, is_matrix
+from parentage.checkpoint import Checkpoint
+from parentage.statistics import full_pass
+from parentage.stream import Options
+
+
+def test_layers_components_and_the_model_are_sums_of_slices(family, weights):
+    checkpoints = [Checkpoint.open(family(name)) for name in FAMILY]
+    alignment = align(checkpoints[3], checkpoints[:3])
+    found = full_pass(alignment, roles_in(alignment, 2), Options(2))
+    child = weights["child"]
+    layered = [name for name in child if ".layers." in name]
+    assert found.layer_numbers == (0, 1)
+    assert found.layers.n.sum() == sum(child[name].size for name in layered)
+    assert found.components.n.sum() == found.model.n[0] == sum(x.size for x in child.values())
+    for count in ("n", "moved", "stray", "excluded"):
+        each = getattr(found.slices, count).sum()
+        assert each == getattr(found.components, count).sum() == getattr(found.model, count)[0]
+    total = found.slices.estimates.gram.sum(axis=0)
+    assert found.components.estimates.gram.sum(axis=0) == pytest.approx(total, rel=1e-12)
+    assert found.model.estimates.gram[0] == pytest.approx(total, rel=1e-12)
+    assert found.model.residual[0] == pytest.approx(found.slices.residual.sum(), rel=1e-12)
+
+
+def test_matrices_are_summed_apart_from_vectors(tmp_path):
+    tensors = {"m": np.ones((4, 5), BF16), "v": np.ones((1, 7, 1), BF16), "s": np.ones((), BF16)}
+    checkpoints = [opened(tmp_path, name, tensors) for name in ("base", "child")]
+    alignment = align(checkpoints[1], checkpoints[:1])
+    assert is_matrix(alignment.slices).tolist() == [True, False, False]
+    found = full_pass(alignment, roles_in(alignment, 0), Options(1))
+    assert found.matrices.tolist() == [[20, 0], [0, 0]]
+    assert found.model.estimates.gram[0].tolist() == [[28, 0], [0, 0]]
+
+
+def test_layers_of_other_towers_are_not_summed_with_those_of_the_body(tmp_path):
+    names = ["model.layers.0.mlp.up_proj.weight", "model.visual.blocks.0.mlp.fc1.weight"]
+    tensors = {name: np.ones((4, 4), BF16) for name in [*names, "mtp.layers.0.fc.weight"]}
+    checkpoints = [opened(tmp_path, name, tensors) for name in ("base", "child")]
+    alignment = align(checkpoints[1], checkpoints[:1])
+    found = full_pass(alignment, roles_in(alignment, 0), Options(1))
+    assert found.layers.n.tolist() == [16]

@@ -1,0 +1,39 @@
+"""What pyproject.toml asks for is what is installed and tested: the oldest, and all of it."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+
+
+def names(requirements):
+    return [re.match(r"[\w-]+", each)[0].lower() for each in requirements]
+
+
+def test_the_oldest_that_are_tested_are_the_lower_bounds():
+    bounds = [each.replace(">=", "==") for each in PROJECT["dependencies"]]
+    assert (ROOT / "tests" / "oldest.txt").read_text("utf-8").split() == bounds
+
+
+@pytest.mark.parametrize(
+    "requirements", [PROJECT["dependencies"], *EXTRAS.values()], ids=["runtime", *EXTRAS]
+)
+def test_requirements_are_sorted_and_have_lower_bounds(requirements):
+    assert names(requirements) == sorted(names(requirements))
+    assert all(">=" in each for each in requirements)
+
+
+def test_the_lock_has_everything():
+    wanted = {*names(PROJECT["dependencies"])}.union(*map(names, EXTRAS.values()))
+    lock = (ROOT / "requirements.lock").read_text("utf-8")
+    assert wanted <= set(re.findall(r"^([\w-]+)==", lock, re.MULTILINE))

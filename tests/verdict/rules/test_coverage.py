@@ -1,0 +1,64 @@
+"""What is too little, or too alike, to decide anything."""
+
+import math
+
+import numpy as np
+import pytest
+from common.facts import BELOW, MERGE, kind, rule
+from common.shipped import trace
+from conftest import BF16, write_checkpoint
+from parentage.verdict import Thresholds
+
+pytestmark = pytest.mark.levels
+
+
+def test_less_than_half_of_the_child_decides_nothing():
+    least = Thresholds().coverage
+    assert kind(MERGE, coverage=least) == "merge"
+    assert rule(MERGE, coverage=least * BELOW) == "too_little"
+    assert kind(MERGE, coverage=least * BELOW) == "undetermined"
+    # Not even equality of all that was compared.
+    assert kind(MERGE, coverage=0.49, equal={"base": 0, "parent": 1_000_000}) == "undetermined"
+
+
+@pytest.mark.parametrize("condition", [1e6, math.inf, math.nan])
+def test_parents_that_can_not_be_told_apart_decide_nothing(condition):
+    assert rule(MERGE, condition=condition) == "indistinct"
+    assert kind(MERGE, condition=condition) == "undetermined"
+
+
+def test_parents_that_can_just_be_told_apart_decide():
+    assert kind(MERGE, condition=1e6 * BELOW) == "merge"
+
+
+def test_two_copies_of_one_parent_can_not_be_told_apart(tmp_path, family, weights):
+    copy = write_checkpoint(tmp_path / "copy", weights["parent"])
+    found = trace(tmp_path, family, weights["child"], parents=["parent", copy])
+    assert (found.verdict.kind, found.verdict.rule) == ("undetermined", "indistinct")
+    assert found.weights["parent"] is None
+
+
+def test_too_few_tensors_in_common_decide_nothing(tmp_path, family, weights):
+    child = dict(weights["parent"])
+    child["model.extra.weight"] = np.ones(300_000, BF16)
+    found = trace(tmp_path, family, child)
+    assert (found.verdict.kind, found.verdict.rule) == ("undetermined", "too_little")
+    assert 0.49 < found.verdict.numbers["coverage"] < 0.5
+
+
+def empty(array):
+    return np.full_like(array, np.nan)
+
+
+def half_empty(array):
+    half = array.copy()
+    half.reshape(-1)[::2] = np.nan
+    half.reshape(-1)[1::40] = np.nan
+    return half
+
+
+@pytest.mark.parametrize("spoil", [empty, half_empty])
+def test_a_child_that_is_mostly_nan_decides_nothing(tmp_path, family, weights, spoil):
+    found = trace(tmp_path, family, {name: spoil(x) for name, x in weights["parent"].items()})
+    assert found.model["nan"][0] > found.elements / 2
+    assert found.verdict.kind == "undetermined"

@@ -1,0 +1,127 @@
+"""Recipes that are replayed: merges that are exact, and merges that were changed."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+from common.families import F32, FAMILY, blend, made
+from common.merges import merged
+from common.traced import ELEMENTS, LARGE, MERGE, disturbed, number, trace
+from parentage.verdict import Thresholds
+
+
+@pytest.fixture(scope="module")
+def exact(tmp_path_factory):
+    return trace(tmp_path_factory.mktemp("exact"), MERGE, ["one", "other"], ["two"])
+
+
+def test_a_merge_that_is_replayed_is_exact(exact):
+    verdict = exact.verdict
+    assert (verdict.kind, verdict.level, verdict.rule) == ("merge", "exact", "replayed")
+    assert verdict.numbers["mismatched"] == 0
+    assert "bit for bit" in verdict.text
+    assert exact.outcome.reproduced == exact.outcome.elements == exact.elements == ELEMENTS
+    assert exact.outcome.exact_share == 1.0
+    assert exact.recipe.to_mergekit().startswith("merge_method: linear")
+    assert "other" not in exact.recipe.checkpoints
+    assert "two" not in exact.recipe.checkpoints
+
+
+def test_a_merge_of_displacements_of_one_unit_is_exact(tmp_path):
+    family = made({"one": 1.2e-4})
+    child = merged("linear", "float32-fma", {"one": 0.6, "base": 0.4}, family)
+    found = trace(tmp_path, child, ["one"], family=family)
+    assert (found.verdict.kind, found.verdict.level) == ("merge", "exact")
+    # Least squares is off by far more than the cells are.
+    assert abs(number(found, "ols:one") - 0.6) > 0.1
+    assert number(found, "cells:one") == pytest.approx(0.6, abs=1e-2)
+
+
+# Merges, changed.
+
+
+def test_half_a_unit_of_noise_is_a_change(tmp_path):
+    found = trace(tmp_path, disturbed(MERGE, ulps=0.5), ["one", "other"])
+    verdict = found.verdict
+    assert (verdict.kind, verdict.rule) == ("merge-then-changed", "changed")
+    assert verdict.level == "statistical"
+    assert 0.4 < found.outcome.exact_share < 0.9
+    assert found.outcome.mismatched > 0
+    assert number(found, "cells:one") == pytest.approx(0.6, abs=2e-3)
+    assert 0.4 < number(found, "cells_share:one") < 0.9
+    weights = {each.name: each.weight for each in found.recipe.ingredients}
+    assert weights["one"] / sum(weights.values()) == pytest.approx(0.6, abs=2e-3)
+
+
+def test_a_displacement_on_top_is_a_change(tmp_path):
+    found = trace(tmp_path, disturbed(MERGE, scale=5e-4), ["one", "other"])
+    assert (found.verdict.kind, found.verdict.level) == ("merge-then-changed", "statistical")
+    assert found.verdict.numbers["weight_one"] == pytest.approx(0.6, abs=5e-3)
+    if found.recipe is not None:
+        assert found.outcome.exact_share < Thresholds().reproduced
+
+
+def test_a_change_of_some_tensors_is_located(tmp_path):
+    found = trace(tmp_path, disturbed(MERGE, scale=2e-3, only="q_proj"), ["one"])
+    assert found.verdict.kind == "merge-then-changed"
+    rows = found.wide().filter(pl.col("slice").is_in(LARGE))
+    for name, share in zip(rows["slice"], rows["exact_share"], strict=True):
+        assert (share < 0.2) if "q_proj" in name else (share > 0.99), name
+    assert "attention" in found.verdict.text
+
+
+def test_much_more_on_top_is_no_merge(tmp_path):
+    found = trace(tmp_path, disturbed(MERGE, scale=4e-3), ["one"])
+    assert found.verdict.kind != "merge"
+    assert found.verdict.level != "exact"
+    assert found.recipe is None
+    assert number(found, "cells:one") is None
+
+
+def test_a_parent_that_is_the_base_gets_no_weight(tmp_path):
+    family = {**FAMILY, "same": FAMILY["base"]}
+    found = trace(tmp_path, MERGE, ["one", "same"], family=family)
+    assert (found.verdict.kind, found.verdict.level) == ("merge", "exact")
+    assert "same" not in found.recipe.checkpoints
+    for column in ("ols:same", "cells:same"):
+        assert number(found, column) is None
+        assert found.wide()[column].null_count() == found.tables.number_of_slices
+    assert number(found, "cells:one") == pytest.approx(0.6, abs=1e-6)
+
+
+# A parent that is a blend of the others.
+
+MIXED = {
+    **FAMILY,
+    "mix": {name: x.astype(F32) for name, x in blend(FAMILY, {"one": 0.5, "two": 0.5}).items()},
+}
+
+
+@pytest.mark.parametrize(
+    ("weights", "ours"),
+    [({"one": 0.6}, "one"), ({"mix": 0.6}, "mix")],
+    ids=["of one", "of the blend"],
+)
+def test_a_blend_among_the_parents_takes_no_weight(tmp_path, weights, ours):
+    child = blend(MIXED, weights)
+    found = trace(tmp_path, child, ["one", "two", "mix"], family=MIXED)
+    assert number(found, "condition") > 100
+    assert (found.verdict.kind, found.verdict.level) == ("merge", "exact")
+    assert set(found.recipe.checkpoints) == {"base", ours}
+    for name in ("one", "two", "mix"):
+        if name == ours:
+            assert number(found, f"cells:{name}") == pytest.approx(0.6, abs=1e-6)
+        else:
+            assert number(found, f"cells:{name}") is None
+
+
+@pytest.mark.slow
+def test_no_weight_is_made_up_for_a_blend_of_the_true_parents(tmp_path):
+    child = merged("linear", "float32-fma", {"one": 0.5, "two": 0.3, "base": 0.2})
+    found = trace(tmp_path, child, ["one", "two", "mix"], family=MIXED)
+    numbers = found.verdict.numbers
+    if found.verdict.kind == "merge":
+        assert found.recipe is not None
+        assert found.recipe.checkpoints_added == ("one", "two", "base")
+    assert abs(numbers.get("weight_mix", 0.0)) < 0.02
+    assert numbers.get("weight_one", 0.5) == pytest.approx(0.5, abs=0.02)
