@@ -12,6 +12,7 @@ from common.traced import LARGE, trace
 from conftest import BF16, write_checkpoint
 from parentage.checkpoint import component_of
 from parentage.evidence import wide
+from parentage.evidence.tables import OF_CHECKPOINT, OF_SLICE
 
 CONTRACT = {
     *("slice", "component", "layer", "expert", "shape", "dtype", "n", "n_moved"),
@@ -124,3 +125,54 @@ def test_weights_by_component_stand_in_slices_where_they_belong(tmp_path):
     rows = found.wide().filter(pl.col("slice").is_in(LARGE))
     for component, weight in zip(rows["component"], rows["cells:one"], strict=True):
         assert weight == pytest.approx(table[component], abs=1e-4)
+
+
+KEYS = {
+    "slices": ["slice", "component", "layer", "expert", "shape", "dtype"],
+    "layers": ["layer"],
+    "components": ["component"],
+    "model": [],
+}
+
+
+@pytest.mark.parametrize("table", KEYS)
+def test_long_and_wide_views_agree(merge, table):
+    long, found = getattr(merge, table), merge.wide(table)
+    columns = merge.inputs.columns
+    assert found.equals(wide(long))
+    assert long.columns == [*KEYS[table], "checkpoint", "role", *OF_CHECKPOINT, *OF_SLICE]
+    assert long.height == found.height * len(columns)
+    expected = {*KEYS[table], *OF_SLICE}
+    for name in columns.names:
+        rows = long.filter(checkpoint=name)
+        assert set(rows["role"]) == {columns.role(name)}
+        assert rows.select(*KEYS[table], *OF_SLICE).equals(found.select(*KEYS[table], *OF_SLICE))
+        for quantity, roles in OF_CHECKPOINT.items():
+            if columns.role(name) in roles:
+                expected.add(f"{quantity}:{name}")
+                assert rows[quantity].to_list() == found[f"{quantity}:{name}"].to_list()
+            else:
+                assert rows[quantity].null_count() == rows.height
+    assert set(found.columns) == expected
+
+
+@pytest.mark.parametrize("table", KEYS)
+def test_names_that_look_like_quantities_disturb_no_column(tmp_path, family, weights, table):
+    """`cells` of `half_width_q` is not `cells_half_width` of `q`."""
+    other = {"parent": "q", "sibling": "half_width_q"}
+    for source, name in other.items():
+        write_checkpoint(tmp_path / name, weights[source])
+    plain = parentage.trace(
+        family("child"), base=family("base"), parents=[family(source) for source in other]
+    ).wide(table)
+    found = parentage.trace(
+        family("child"), base=family("base"), parents=[tmp_path / name for name in other.values()]
+    ).wide(table)
+    renamed = {
+        column: f"{quantity}:{other[source]}"
+        for column in plain.columns
+        for quantity, _, source in [column.partition(":")]
+        if source in other
+    }
+    assert found.equals(plain.rename(renamed))
+    assert {"cells:q", "cells:half_width_q", "cells_half_width:q"} <= set(found.columns)

@@ -2,10 +2,16 @@
 
 import json
 import math
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
 from parentage.methods import METHODS, from_json, open_recipe
+from parentage.methods.reading import MOST_PARENTS
 from parentage.recipe import Ingredient, Recipe
 from parentage.support import RecipeError
 
@@ -192,6 +198,20 @@ def test_a_file_that_can_not_be_read_is_an_error_that_names_it(tmp_path):
         ({"method": "nuslerp", "parameters": {"vectors": "diagonals"}}, '"rows" or "columns"'),
         ({"method": "nuslerp", "parameters": {"vectors": True}}, '"rows" or "columns"'),
         ({"method": "passthrough", "arithmetic": "copy"}, "sources name no slice"),
+        (
+            {"method": "task_arithmetic", "base": "z", "arithmetic": "float32-fma"},
+            "float32-fma takes one parent, and here are 2",
+        ),
+        (
+            {
+                "method": "task_arithmetic",
+                "parents": [{"name": "a", "weight": 0.5}],
+                "base": "z",
+                "arithmetic": "float32-fma-far",
+                "parameters": {"lambda": 0.5},
+            },
+            "float32-fma-far neither divides",
+        ),
         ({"method": "linear", "base": "z", "parameters": {"lambda": 1}}, "no parameter 'lambda'"),
     ],
     ids=lambda each: each["method"] if isinstance(each, dict) else "",
@@ -309,3 +329,68 @@ def test_effective_weights_of_evidence_are_read_over():
     recipe = from_json(json.dumps(told))
     assert recipe.effective_weights == pytest.approx({"a": 0.15, "z": 0.85})
     assert "effective_weight" not in recipe.to_json()
+
+
+@pytest.mark.parametrize("command", ["import parentage", "import parentage.cli", "--help"])
+def test_libraries_for_json_and_yaml_are_imported_only_where_they_are_used(command):
+    script = (
+        "import sys, runpy; sys.argv = ['parentage', '--help']\n"
+        "try: runpy.run_module('parentage', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        if command == "--help"
+        else f"import sys; {command}\n"
+    )
+    script += "assert not {'msgspec', 'yaml'} & set(sys.modules), sorted(sys.modules)\n"
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "recipes.md"
+
+
+@pytest.fixture(scope="module")
+def page():
+    if not PAGE.exists():
+        pytest.skip("the documentation is not here")
+    return PAGE.read_text("utf-8")
+
+
+def test_examples_of_the_page_are_read(page):
+    blocks = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    blocks += [textwrap.dedent(block) for block in re.findall(r"(?m)^    {\n(?:    .*\n)+", page)]
+    assert len(blocks) == 3
+    for block in blocks:
+        recipe = from_json(block)
+        assert from_json(recipe.to_json()) == recipe
+
+
+def test_what_the_page_says_that_methods_need_is_what_is_asked_of_them(page):
+    said = page.partition("## What a method needs")[2].partition("### ")[0]
+
+    def named(after, before):
+        return set(re.findall(r"`(\w+)`", said.partition(after)[2].partition(before)[0]))
+
+    methods = METHODS.values()
+    assert named("**A base**:", ". ") == {each.name for each in methods if each.needs_base}
+    for count, (after, before) in {
+        1: ("**One parent**:", ", and"),
+        2: ("**Two**:", "."),
+        3: ("**Three**:", "."),
+    }.items():
+        assert named(after, before) == {each.name for each in methods if each.parents == count}
+    assert f"up to {MOST_PARENTS:,}" in said
+    for each in methods:
+        for name, parameter in each.parameters.items():
+            is_named = bool(re.search(rf"`{name}` of [^,.]*`{each.name}`", said))
+            assert is_named == parameter.required
+
+
+def test_numbers_that_are_read_off_the_child_are_those_of_the_page(page):
+    rows = re.findall(r"(?m)^\| ((?:`\w+`(?:, )?)+) \| `([\w:]+)` \| (.*) \|$", page)
+    told = {
+        (method, name, text.replace("\\|", "|"))
+        for methods, name, text in rows
+        for method in re.findall(r"\w+", methods)
+    }
+    assert told == {
+        (each.name, name, text) for each in METHODS.values() for name, text in each.fitted.items()
+    }

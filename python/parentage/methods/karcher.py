@@ -40,5 +40,6 @@ METHOD = Method(
     parameters={},
     arithmetics={"float32": "each weight, product and sum rounded; the tool's own order has more"},
     replay=replay,
+    fitted={"weight_i": "the weight that p_i has in the end, i from 0"},
     mergekit=mergekit,
 )

@@ -40,6 +40,14 @@ EPSILON = {
 PER_MODEL = (*GAMMA, *EPSILON)
 """Parameters that mergekit wants with each of the models."""
 
+BY_SIZE = {
+    "low:NAME": "|d_i| below which all is dropped (0 if absent)",
+    "high:NAME": "|d_i| above which all is kept; in between either may be",
+    "top_low:NAME": "|d_i| below which all is kept, where the very largest are dropped",
+    "top_high:NAME": "|d_i| above which all is dropped again",
+}
+BY_CHANCE = {"scale:NAME": "s_i (1 if absent)"}
+
 YADAV = "Yadav et al. 2023, TIES-merging, arXiv:2306.01708"
 YU = "Yu et al. 2023, DARE, arXiv:2311.03099"
 DEEP = "Deep et al. 2024, DELLA-merging, arXiv:2406.11617"
@@ -85,6 +93,7 @@ def masked(
         },
         arithmetics=ARITHMETICS,
         replay=partial(replay, elected=elected, normalize=normalize),
+        fitted=BY_SIZE if replay is replay_by_size else BY_CHANCE,
         mergekit=mergekit,
         needs_base=True,
     )

@@ -53,6 +53,7 @@ METHOD = Method(
     parameters={"filter_wise": Parameter("t by row and not by tensor", bool, default=False)},
     arithmetics=ARITHMETICS,
     replay=replay,
+    fitted={"t": "t of a tensor, where it is not by row"},
     mergekit=mergekit,
     needs_base=True,
 )

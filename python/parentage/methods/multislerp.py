@@ -73,6 +73,14 @@ METHOD = Method(
     parameters={},
     arithmetics=ARITHMETICS,
     replay=replay,
+    fitted={
+        "norm_i": "|x_i|, i from 0",
+        "mean": "the norm of sum w_i u_i",
+        "dot_i": "<u_i, m>",
+        "cosine": "cos |r|",
+        "sine": "sin |r| / |r|",
+        "length": "sum w_i |x_i|",
+    },
     mergekit=mergekit,
     objection=objection,
 )

@@ -129,6 +129,11 @@ METHOD = Method(
     },
     arithmetics=ARITHMETICS,
     replay=replay,
+    fitted={
+        "first": "sin((1 - t) theta), where whole tensors are turned",
+        "second": "sin(t theta)",
+        "sine": "sin theta",
+    },
     mergekit=mergekit,
     objection=objection,
     parents=2,

@@ -94,6 +94,7 @@ METHOD = Method(
     parameters={"scale": Parameter("what elements are multiplied by, where they are not copies")},
     arithmetics={"copy": "nothing is rounded but products with a scale, once"},
     replay=replay,
+    fitted={"layer": "the layer of the checkpoint that a slice is a copy of, where it is another"},
     mergekit=mergekit,
     objection=objection,
     kind="assembled",

@@ -46,6 +46,7 @@ METHOD = Method(
     },
     arithmetics=ARITHMETICS,
     replay=replay,
+    fitted={"factor:NAME": "f_i (1 + r alpha of the defaults if absent)"},
     mergekit=mergekit,
     needs_base=True,
 )

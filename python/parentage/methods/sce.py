@@ -74,6 +74,11 @@ METHOD = Method(
     },
     arithmetics=ARITHMETICS,
     replay=replay,
+    fitted={
+        "weight:NAME": "w_i (the same for all if absent)",
+        "low:variance": "var(d) below which nothing changes; all changes if absent",
+        "high:variance": "var(d) above which all changes",
+    },
     mergekit=mergekit,
     needs_base=True,
 )

@@ -46,6 +46,7 @@ METHOD = Method(
     parameters={"t": Parameter("how far from the first to the second", required=True)},
     arithmetics={"float32": "both weights, both products and the sum rounded to float32"},
     replay=replay,
+    fitted={"first": "the weight of p_1 (1 - t if absent)", "second": "that of p_2 (t if absent)"},
     mergekit=mergekit,
     parents=2,
 )

@@ -57,6 +57,17 @@ def replay(replaying: Replaying) -> Sequence[Value]:
     return [(base + total).round(dtype)]
 
 
+def objection(recipe: Recipe) -> str | None:
+    """Return why a recipe can not be carried out: one fused operation adds one displacement."""
+    if not recipe.arithmetic.startswith("float32-fma"):
+        return None
+    if len(recipe.ingredients) != 1:
+        return f"{recipe.arithmetic} takes one parent, and here are {len(recipe.ingredients)}"
+    if recipe.parameters.get("normalize") or "lambda" in recipe.parameters:
+        return f"{recipe.arithmetic} neither divides by weights nor multiplies by lambda"
+    return None
+
+
 def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
     """Return mergekit's configuration."""
     dtype = "bfloat16" if recipe.arithmetic.startswith("bfloat16") else "float32"
@@ -75,5 +86,6 @@ METHOD = Method(
     arithmetics=ARITHMETICS,
     replay=replay,
     needs_base=True,
+    objection=objection,
     mergekit=mergekit,
 )

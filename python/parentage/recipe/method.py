@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,6 +59,9 @@ class Method:
     replay: Callable[[Replaying], Sequence[Value]]
     """Writes a recipe down as operations; several results leave a choice open between them, and an
     element that equals any of them is explained (``rust/core/src/replay/mod.rs``)."""
+    fitted: Mapping[str, str] = field(default_factory=dict)
+    """Numbers by slice that a replay takes from the recipe, since they depend on the data: what
+    each is, by name, ``NAME`` being a parent's."""
     mergekit: Callable[[Recipe, Mapping[str, str]], dict[str, Any]] | None = None
     """Returns mergekit's configuration, given where checkpoints are by name; ``None`` if mergekit
     has no such method."""

@@ -1,4 +1,4 @@
-"""Methods whose weights are angles, matrices of low rank, and copies: layers elsewhere, scales.
+"""Methods whose weights are angles.
 
 Merges are made here in float32 as their tools make them, on whole tensors; the recipes that are
 found have a scalar or two per tensor.
@@ -6,69 +6,26 @@ found have a scalar or two per tensor.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
 
 import numpy as np
-import parentage
 import pytest
 import yaml
-from common.families import F32, F64, SHAPES, Array, Tensors, bf16, found_in, made, stored
-from conftest import BF16, write_checkpoint
+from common.families import F32, F64, Array, found_in, made
+from common.recognised import best_of, counted, same_when_read_again
+from common.spheres import FAMILY, RELATED, SMALL, child_of, dot, karcher, norm
 from hypothesis import given
 from hypothesis import strategies as st
 from parentage.hypothesise import (
-    COPY_DISTANCE,
     LEAST_GAIN,
-    RECOGNISERS,
-    Hypothesis,
-    SampleEstimates,
-    count_matches,
     hypothesise,
 )
 from parentage.hypothesise.recognise.karcher import combined as karcher_weights
 from parentage.hypothesise.recognise.multislerp import combined as multislerp_weights
 from parentage.hypothesise.recognise.span import LINEAR, cosines, interpolation, slerp_weights
-from parentage.methods import from_json, to_mergekit
-from parentage.recipe import Recipe, resolve
-from parentage.support import RecipeError
-
-SMALL = {
-    "model.embed_tokens.weight": (96, 64),
-    **{
-        f"model.layers.{layer}.{name}.weight": (64, 80)
-        for layer in range(2)
-        for name in ("self_attn.q_proj", "mlp.down_proj")
-    },
-    "model.norm.weight": (64,),
-}
-FAMILY = made({"one": 0.02, "two": 0.02, "three": 0.02}, 13, SMALL)
-"""Displacements as large as the weights: here spheres are not planes."""
-
-
-def related(seed: int = 17) -> dict[str, Tensors]:
-    """Return a family whose displacements have something in common."""
-    rng = np.random.default_rng(seed)
-    family: dict[str, Tensors] = {name: {} for name in ("base", "one", "two", "three")}
-    for tensor, shape in SMALL.items():
-        base = bf16(rng.normal(1.0 if "norm" in tensor else 0.0, 0.03, shape))
-        common = rng.normal(0, 0.004, shape)
-        family["base"][tensor] = base
-        for name in ("one", "two", "three"):
-            family[name][tensor] = bf16(base + common + rng.normal(0, 0.003, shape))
-    return family
-
-
-RELATED = related()
-
-
-def norm(x: Array) -> Any:
-    return np.sqrt(F32((x * x).sum(dtype=F32)))
-
-
-def dot(x: Array, y: Array) -> Any:
-    return F32((x * y).sum(dtype=F32))
+from parentage.methods import to_mergekit
 
 
 def slerp(x: Array, y: Array, t: float) -> Array:
@@ -108,28 +65,6 @@ def multislerp(parts: Sequence[Array], weights: Sequence[float]) -> Array:
     return F32(F32(F32(mean * F32(np.cos(length))) + along) * size)
 
 
-def karcher(parts: Sequence[Array]) -> Array:
-    share = F32(1.0 / len(parts))
-    norms = [norm(x) for x in parts]
-    units = [F32(x / n) for x, n in zip(parts, norms, strict=True)]
-    mean = F32(sum(F32(share * u) for u in units))
-    mean = F32(mean / norm(mean))
-    for _ in range(10):
-        tangent = np.zeros_like(mean)
-        for unit in units:
-            cosine = np.clip(dot(unit, mean), -1, 1)
-            theta = np.arccos(cosine)
-            if theta >= 1e-5:
-                factor = F32(share * F32(theta / np.sin(theta)))
-                tangent = F32(tangent + F32(factor * F32(unit - F32(cosine * mean))))
-        length = norm(tangent)
-        if length < 1e-5:
-            break
-        mean = F32(F32(np.cos(length) * mean) + F32(F32(np.sin(length) / length) * tangent))
-        mean = F32(mean / norm(mean))
-    return F32(F32(sum(F32(share * n) for n in norms)) * mean)
-
-
 def stock(base: Array, parts: Sequence[Array]) -> Array:
     deltas = [F32(x - base) for x in parts]
     count = len(parts)
@@ -142,14 +77,6 @@ def stock(base: Array, parts: Sequence[Array]) -> Array:
     t = F32(F32(count * cosine) / F32(F32(1) + F32((count - 1) * cosine)))
     mean = F32(reduce(lambda a, b: F32(a + b), parts) / F32(count))
     return F32(F32(mean * t) + F32(base * F32(F32(1) - t)))
-
-
-def child_of(merge: Callable[[Callable[[str], Array]], Array], family: Any) -> Tensors:
-    """Return what ``merge`` makes of every tensor, given a function from names to arrays."""
-    return {
-        tensor: np.asarray(merge(lambda name, at=tensor: family[name][at])).astype(BF16)
-        for tensor in family["base"]
-    }
 
 
 def displaced(merge: Callable[..., Array], names: Sequence[str], *rest: Any) -> Any:
@@ -220,10 +147,6 @@ CASES: dict[str, tuple[str, Any, Any, dict[str, float | None], str | None, dict[
         {},
     ),
 }
-
-
-def best_of(folder: Any, family: Any, child: Tensors, parents: Sequence[str]) -> Hypothesis:
-    return hypothesise(found_in(folder, family, child, parents))[0]
 
 
 SLOW = ("nuslerp of displacements", "multislerp of displacements", "model_stock")
@@ -321,19 +244,6 @@ def stock_by_row(base: Array, parts: Sequence[Array]) -> Array:
     t = F32(F32(count * cosine) / F32(F32(1) + F32((count - 1) * cosine)))
     mean = F32(reduce(lambda a, b: F32(a + b), parts) / F32(count))
     return F32(F32(mean * t) + F32(base * F32(F32(1) - t)))
-
-
-def counted(recipe: Recipe, estimates: SampleEstimates) -> dict[str, tuple[int, int]]:
-    """Return the elements that a recipe reproduces and misses, by tensor."""
-    (found,) = count_matches([recipe], estimates.sample, estimates)
-    pairs = zip(found.reproduced[:, 0].tolist(), found.mismatched[:, 0].tolist(), strict=True)
-    return {each.name: pair for each, pair in zip(estimates.slices, pairs, strict=True)}
-
-
-def same_when_read_again(recipe: Recipe, estimates: SampleEstimates) -> bool:
-    again = from_json(recipe.to_json())
-    assert again.to_json() == recipe.to_json()
-    return counted(again, estimates) == counted(recipe, estimates)
 
 
 @pytest.mark.parametrize(
@@ -480,264 +390,3 @@ def test_cosines_with_nothing_are_zero():
 
 
 # Low rank.
-
-ADAPTED = [name for name in SHAPES if "q_proj" in name]
-TUNED = made({"one": 0.004}, seed=23)
-
-
-def adapted(rank: int, rounding: Callable[[Any], Array] = F32, scale: float = 0.01) -> Tensors:
-    rng = np.random.default_rng(29)
-    child = {t: x.astype(BF16) for t, x in TUNED["base"].items()}
-    for tensor in ADAPTED:
-        rows, columns = SHAPES[tensor]
-        left = rng.normal(0, 1, (rows, rank)).astype(F32)
-        right = rng.normal(0, scale, (rank, columns)).astype(F32)
-        product = rounding(F32(left @ right))
-        child[tensor] = (TUNED["base"][tensor] + product).astype(BF16)
-    return child
-
-
-@pytest.mark.parametrize("rank", [1, 4, 8])
-def test_a_merged_lora_is_found_with_its_rank(tmp_path, rank):
-    best = best_of(tmp_path, TUNED, adapted(rank), ["one"])
-    recipe = best.recipe
-    assert (recipe.method, recipe.arithmetic) == ("lora", "float32")
-    # The room that cells leave a matrix of rank one is so thin that the search may end beside it.
-    assert best.mismatched <= (20 if rank == 1 else 0)
-    assert recipe.checkpoints == ("base",)
-    assert recipe.parameters["rank"] == rank
-    assert set(recipe.matrices) == set(ADAPTED)
-    assert {np.asarray(left).shape[1] for left, _ in recipe.matrices.values()} == {rank}
-    with pytest.raises(RecipeError, match="mergekit has nothing"):
-        to_mergekit(recipe)
-
-
-def test_a_lora_on_a_parent_is_found_on_the_parent(tmp_path):
-    child = adapted(4)
-    for tensor in SHAPES:
-        if tensor not in ADAPTED:
-            child[tensor] = TUNED["one"][tensor].astype(BF16)
-        else:
-            change = child[tensor].astype(F64) - TUNED["base"][tensor]
-            left, values, right = np.linalg.svd(change, full_matrices=False)
-            low = (left[:, :4] * values[:4]) @ right[:4]
-            child[tensor] = (TUNED["one"][tensor] + low.astype(F32)).astype(BF16)
-    best = best_of(tmp_path, TUNED, child, ["one"])
-    assert (best.recipe.method, best.recipe.checkpoints) == ("lora", ("one",))
-    assert best.share > 0.9999
-
-
-def test_a_fine_tune_of_full_rank_is_no_lora(tmp_path):
-    child = {t: x.astype(BF16) for t, x in TUNED["base"].items()}
-    for tensor in ADAPTED:
-        child[tensor] = TUNED["one"][tensor].astype(BF16)
-    rng = np.random.default_rng(31)
-    for tensor in ADAPTED:
-        noise = rng.normal(0, 0.004, SHAPES[tensor])
-        child[tensor] = (TUNED["base"][tensor] + noise).astype(F32).astype(BF16)
-    found = hypothesise(found_in(tmp_path, TUNED, child, ["one"]))
-    assert all(each.recipe.method != "lora" for each in found)
-    assert not found or found[0].gain < LEAST_GAIN
-
-
-# Layers in other places.
-
-
-def rearranged(places: Mapping[int, tuple[str, int]], family: Any, rest: str) -> Tensors:
-    """Return a child whose layers are those of checkpoints, other tensors those of ``rest``."""
-    out = {}
-    names = [name for name in SHAPES if ".layers.0." in name]
-    for layer, (source, at) in places.items():
-        for name in names:
-            found = family[source][name.replace(".0.", f".{at}.")]
-            out[name.replace(".0.", f".{layer}.")] = found.astype(BF16)
-    for name, x in family[rest].items():
-        if ".layers." not in name:
-            out[name] = x.astype(BF16)
-    return out
-
-
-@pytest.mark.parametrize(
-    ("places", "ranges"),
-    [
-        (
-            [("one", 0), ("one", 1), ("base", 1), ("base", 2), ("one", 3)],
-            [("one", 0, 2), ("base", 1, 3), ("one", 3, 4)],
-        ),
-        (
-            [("one", 0), ("base", 2), ("base", 1), ("one", 3)],
-            [("one", 0, 1), ("base", 2, 3), ("base", 1, 2), ("one", 3, 4)],
-        ),
-        ([("base", 0), ("one", 1), ("one", 2), ("base", 3)], [("base", 0, 1), ("one", 1, 3)]),
-    ],
-    ids=["more layers", "swapped", "in place"],
-)
-def test_layers_of_two_parents_are_assembled(tmp_path, places, ranges):
-    child = rearranged(dict(enumerate(places)), TUNED, "one")
-    folders = {
-        name: write_checkpoint(tmp_path / name, stored(TUNED[name])) for name in ("base", "one")
-    }
-    folder = write_checkpoint(tmp_path / "child", child)
-    trace = parentage.trace(folder, base=folders["base"], parents=[folders["one"]])
-    assert (trace.verdict.kind, trace.verdict.level) == ("assembled", "exact")
-    assert trace.recipe is not None
-    assert trace.recipe.method == "passthrough"
-    elements = sum(x.size for x in child.values())
-    assert trace.elements == trace.outcome.elements == trace.outcome.reproduced == elements
-    text = trace.recipe.to_mergekit()
-    assert "merge_method: passthrough" in text
-    at = 0
-    for name, first, last in ranges:
-        source = f"model: {name}\n    layer_range: [{first}, {last}]"
-        assert source in text[at:], text
-        at = text.index(source, at) + len(source)
-    assert text.count("layer_range") >= len(ranges)
-
-
-# Copies times a scale.
-
-SCALES: dict[str, tuple[Callable[[str], float | None], dict[str, float] | float]] = {
-    "of a module": (lambda tensor: 0.7 if "q_proj" in tensor else None, {"self_attn": 0.7}),
-    "of two modules": (
-        lambda tensor: 0.7 if "q_proj" in tensor else 1.25 if "mlp" in tensor else None,
-        {"self_attn": 0.7, "mlp": 1.25},
-    ),
-    "of all but what is in no layer": (
-        lambda tensor: 0.7312 if ".layers." in tensor else None,
-        {"self_attn": 0.7312, "mlp": 0.7312},
-    ),
-    "of all": (lambda _: 0.7, 0.7),
-}
-
-
-def scaled(
-    tensors: Mapping[str, Array], factor_of: Callable[[str], float | None]
-) -> tuple[Tensors, dict[str, float]]:
-    """Return tensors times a factor in bf16, or copied, and the factors."""
-    out, factors = {}, {}
-    for tensor, x in tensors.items():
-        factor = factor_of(tensor)
-        factors[tensor] = 1.0 if factor is None else factor
-        out[tensor] = (x if factor is None else F32(x * F32(factor))).astype(BF16)
-    return out, factors
-
-
-def resolved(recipe: Recipe, estimates: SampleEstimates) -> dict[str, float]:
-    values = resolve(recipe.parameters["scale"], estimates.slices)
-    return dict(zip((each.name for each in estimates.slices), values.tolist(), strict=True))
-
-
-@pytest.mark.parametrize("case", SCALES)
-@pytest.mark.parametrize("source", ["one", "base"])
-def test_copies_times_a_scale_are_passed_through(tmp_path, source, case):
-    factor_of, expected = SCALES[case]
-    child, factors = scaled(FAMILY[source], factor_of)
-    f = found_in(tmp_path, FAMILY, child, ["one", "two"])
-    best = hypothesise(f)[0]
-    recipe = best.recipe
-    assert (recipe.method, recipe.arithmetic) == ("passthrough", "copy")
-    assert (best.mismatched, best.share) == (0, 1.0)
-    assert recipe.checkpoints == (source,)
-    assert set(recipe.sources.values()) == {source}
-    assert resolved(recipe, f) == factors
-    if isinstance(expected, float):
-        assert recipe.parameters == {"scale": expected}
-        scale: Any = expected
-    else:
-        filters = {**expected, "*": 1.0}
-        assert recipe.parameters == {"scale": {"filters": filters}}
-        scale = [{"filter": key, "value": value} for key, value in expected.items()]
-        scale.append({"value": 1.0})
-    assert yaml.safe_load(to_mergekit(recipe))["slices"] == [
-        {"sources": [{"model": source, "layer_range": [0, 2], "parameters": {"scale": scale}}]}
-    ]
-    assert same_when_read_again(recipe, f)
-
-
-def test_a_scale_of_one_tensor_of_a_module_is_a_filter_by_tensor(tmp_path):
-    shapes = {f"model.layers.{i}.self_attn.{x}_proj.weight": (64, 64) for i in (0, 1) for x in "qk"}
-    family = made({"one": 0.01}, 3, shapes)
-    child, factors = scaled(family["one"], lambda tensor: 0.7 if "k_proj" in tensor else None)
-    f = found_in(tmp_path, family, child, ["one"])
-    best = hypothesise(f)[0]
-    assert best.mismatched == 0
-    assert resolved(best.recipe, f) == factors
-    filters = best.recipe.parameters["scale"]["filters"]
-    assert filters in ({"k_proj": 0.7, "*": 1.0}, {"q_proj": 1.0, "*": 0.7})
-
-
-def test_a_scale_of_one_layer_is_one_by_slice(tmp_path):
-    child, factors = scaled(FAMILY["one"], lambda tensor: 0.7 if ".1.self_attn" in tensor else None)
-    f = found_in(tmp_path, FAMILY, child, ["one", "two"])
-    best = hypothesise(f)[0]
-    assert best.mismatched == 0
-    assert best.recipe.parameters == {"scale": {"slices": factors}}
-
-
-def test_scaled_copies_of_several_checkpoints_have_their_sources(tmp_path):
-    one, _ = scaled(FAMILY["one"], lambda tensor: 0.7 if "q_proj" in tensor else None)
-    two, _ = scaled(FAMILY["two"], lambda tensor: 1.3 if "q_proj" in tensor else None)
-    child = {tensor: (two if ".1." in tensor else one)[tensor] for tensor in SMALL}
-    f = found_in(tmp_path, FAMILY, child, ["one", "two"])
-    best = hypothesise(f)[0]
-    assert (best.recipe.method, best.mismatched) == ("passthrough", 0)
-    assert best.recipe.sources == {t: "two" if ".1." in t else "one" for t in SMALL}
-    for tensor, scale in resolved(best.recipe, f).items():
-        expected = (1.3 if ".1." in tensor else 0.7) if "q_proj" in tensor else 1.0
-        assert scale == expected, tensor
-    text = to_mergekit(best.recipe)
-    assert "model: one\n    layer_range: [0, 1]" in text
-    assert "model: two\n    layer_range: [1, 2]" in text
-
-
-def test_a_trace_says_that_scaled_copies_are_a_merge(tmp_path):
-    child, _ = scaled(FAMILY["one"], SCALES["of a module"][0])
-    folders = {
-        name: write_checkpoint(tmp_path / name, stored(FAMILY[name])) for name in ("base", "one")
-    }
-    trace = parentage.trace(
-        write_checkpoint(tmp_path / "child", child), base=folders["base"], parents=[folders["one"]]
-    )
-    assert (trace.verdict.kind, trace.verdict.level) == ("merge", "exact")
-    assert trace.verdict.rule == "replayed"
-    assert trace.outcome.mismatched == 0
-    assert trace.recipe.parameters == {"scale": {"filters": {"self_attn": 0.7, "*": 1.0}}}
-
-
-@pytest.mark.parametrize("scale", [1.0 + 0.9 * COPY_DISTANCE, None])
-def test_a_scale_next_to_one_is_not_claimed(tmp_path, scale):
-    """A tiny fine-tune is nearly a copy, and so is what some factor near 1 gives."""
-    rng = np.random.default_rng(37)
-    child, _ = scaled(FAMILY["one"], lambda tensor: scale if "q_proj" in tensor else None)
-    if scale is None:
-        for tensor, x in child.items():
-            if "q_proj" in tensor:
-                child[tensor] = (x.astype(F32) + F32(rng.normal(0, 2e-5, x.shape))).astype(BF16)
-    f = found_in(tmp_path, FAMILY, child, ["one", "two"])
-    assert any(not np.array_equal(child[t].astype(F32), FAMILY["one"][t]) for t in SMALL)
-    assert list(RECOGNISERS["passthrough"].estimate(f)) == []
-
-
-@pytest.mark.parametrize("what", ["noise", "blend"])
-def test_what_is_no_multiple_of_a_checkpoint_has_no_scale(tmp_path, what):
-    child, _ = scaled(FAMILY["one"], lambda tensor: 0.7 if "q_proj" in tensor else None)
-    rng = np.random.default_rng(41)
-    for tensor in SMALL:
-        if "q_proj" in tensor:
-            other = 0.01 * rng.normal(0, 1, SMALL[tensor])
-            if what == "blend":
-                other = 0.3 * FAMILY["two"][tensor]
-            child[tensor] = F32(child[tensor].astype(F32) + F32(other)).astype(BF16)
-    f = found_in(tmp_path, FAMILY, child, ["one", "two"])
-    assert list(RECOGNISERS["passthrough"].estimate(f)) == []
-
-
-def test_a_scale_of_zero_is_one_of_the_checkpoint_that_the_rest_is_of(tmp_path):
-    """New layers that do nothing at first: their output projections are times 0."""
-    child, factors = scaled(FAMILY["one"], lambda tensor: 0.0 if "down_proj" in tensor else None)
-    f = found_in(tmp_path, FAMILY, child, ["one", "two"])
-    best = hypothesise(f)[0]
-    assert (best.recipe.method, best.mismatched) == ("passthrough", 0)
-    assert resolved(best.recipe, f) == factors
-    assert set(best.recipe.sources.values()) == {"one"}
-    assert "merge_method: passthrough" in to_mergekit(best.recipe)

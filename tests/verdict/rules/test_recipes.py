@@ -122,6 +122,6 @@ def test_no_weight_is_made_up_for_a_blend_of_the_true_parents(tmp_path):
     numbers = found.verdict.numbers
     if found.verdict.kind == "merge":
         assert found.recipe is not None
-        assert found.recipe.checkpoints_added == ("one", "two", "base")
+        assert found.recipe.parents_added == ("one", "two", "base")
     assert abs(numbers.get("weight_mix", 0.0)) < 0.02
     assert numbers.get("weight_one", 0.5) == pytest.approx(0.5, abs=0.02)
