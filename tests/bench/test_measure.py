@@ -1,25 +1,19 @@
 """What is measured, and that it is checked first and cleaned up after; nothing here is timed."""
 
-import hashlib
 import json
-import os
 import signal
 import subprocess
 import sys
 
-import ml_dtypes
 import numpy as np
 import pytest
-from conftest import DTYPES, encode_safetensors, family_path, load
+from conftest import encode_safetensors, family_path
 from parentage import _core
-from parentage.bench import TOLERANCE, Bench, Case, UnequalError, cases, plot
-from parentage.bench import disk_speed as disk
+from parentage.bench import TOLERANCE, plot
 from parentage.bench import measure as bench
-from parentage.bench import synthetic as made
-from parentage.bench.plans import plan_reading
 from parentage.cli import run
 from parentage.stream import Progress
-from parentage.support import ParentageError, PlanError, ReadError, WriteError
+from parentage.support import ParentageError, PlanError, WriteError
 
 SMALL = 1 << 20
 WARM = ["read mapped", *["gram"] * 4, "gram, linear replayed", "gram, pread", "sha256"]
@@ -58,23 +52,6 @@ def test_cases_count_the_bytes_that_they_read(measured):
     ]
     (read,) = (e for e in found.cases if e.what == "read mapped" and e.dtype == "F16")
     assert read.bytes == grams[8]
-
-
-def test_shares_are_of_the_fastest_ceiling_as_warm_and_of_the_same_dtype():
-    def case(what, warm, seconds, dtype="BF16", ceiling=False):
-        return Case(what, dtype, warm, 10**9, print, None, ceiling, seconds)
-
-    timed = [
-        case("read", True, [1.0, 0.5, 0.4], ceiling=True),
-        case("gram", True, [2.0, 1.0, 7.0]),
-        case("slow disk", False, [10.0], ceiling=True),
-        case("fast disk", False, [4.0], ceiling=True),
-        case("cold gram", False, [8.0]),
-        case("other", True, [0.1], "F32", ceiling=True),
-    ]
-    rows = Bench({}, [], timed, [], 1, 1).rows()
-    assert [row["gb_per_s"] for row in rows] == [2.0, 0.5, 0.1, 0.25, 0.125, 10.0]
-    assert [row["of_ceiling"] for row in rows] == [1.0, 0.25, 0.4, 1.0, 0.5, 1.0]
 
 
 def test_nothing_is_left_of_what_is_made(measured):
@@ -131,120 +108,6 @@ def test_no_more_is_read_of_given_checkpoints_than_asked_for():
     assert 0 < found.inputs[0]["bytes"] <= most // 2
     least = bench.bench(paths, size=1, runs=1)
     assert 0 < least.inputs[0]["bytes"] < most // 2
-
-
-def part(tmp_path):
-    paths = made.make_family(tmp_path, "BF16", 1, SMALL, 1)
-    return plan_reading([bench.Checkpoint.open(path) for path in paths], SMALL).sample
-
-
-class Altered:
-    """Statistics with another Gram matrix."""
-
-    def __init__(self, gram):
-        self.gram = gram
-
-
-def test_levels_with_other_bits_are_not_timed(tmp_path, monkeypatch):
-    plan, gram = part(tmp_path), _core.gram
-
-    def altered(*arguments, level=None, **options):
-        found = gram(*arguments, level=level, **options).gram
-        return Altered(np.nextafter(found, np.inf) if level == "scalar" else found)
-
-    bench.assert_equal(plan, 1)
-    monkeypatch.setattr(bench._core, "gram", altered)
-    with pytest.raises(UnequalError, match="level scalar has other bits"):
-        bench.assert_equal(plan, 1)
-
-
-def test_sums_off_from_float64_are_not_timed(tmp_path, monkeypatch):
-    plan, gram = part(tmp_path), _core.gram
-    monkeypatch.setattr(
-        bench._core, "gram", lambda *a, **o: Altered(gram(*a, **o).gram * (1 + 1e-7))
-    )
-    with pytest.raises(UnequalError, match="off by 1"):
-        bench.assert_equal(plan, 1)
-
-
-def test_a_replay_that_is_not_the_child_is_not_timed(tmp_path):
-    paths = made.make_family(tmp_path, "BF16", 1, SMALL, 1)
-
-    def check():
-        opened = [bench.Checkpoint.open(path) for path in paths]
-        bench.assert_replayed(plan_reading(opened, SMALL).one_parent, "BF16", 1)
-
-    check()
-    with (paths[-1] / "model.safetensors").open("r+b") as file:
-        file.seek(-1, os.SEEK_END)
-        file.write(b"\x7e")
-    with pytest.raises(UnequalError, match="1 replayed elements"):
-        check()
-
-
-@pytest.mark.parametrize("dtype", made.DTYPES)
-def test_a_made_child_is_six_tenths_of_its_parent(tmp_path, dtype):
-    paths = made.make_family(tmp_path, dtype, 2, SMALL, 2)
-    base, parent, other, child = (load(path) for path in paths)
-    for name, values in child.items():
-        b, p = (each[name].astype(np.float64) for each in (base, parent))
-        first = (p * np.float64(np.float32(0.6))).astype(np.float32)
-        total = b * np.float64(np.float32(0.4)) + first
-        expected = total.astype(np.float32).astype(DTYPES[dtype])
-        # Float64 rounds a second time where base and weight fill it: in F32, once in 10^8.
-        assert np.array_equal(values, expected)
-        assert 0.0005 < np.std(p - b) < 0.0007
-        assert not np.array_equal(other[name], parent[name])
-
-
-def test_bf16_is_rounded_to_nearest_even():
-    bits = np.arange(0, 1 << 31, 40009, dtype=np.uint32)
-    values = bits[bits < 0x7F7F0000].view(np.float32)
-    assert made.encode(values, "BF16") == values.astype(ml_dtypes.bfloat16).tobytes()
-
-
-def test_direct_reads_cover_every_byte_once_in_turns():
-    found = disk.requests([10, 25, 0], 100, 10)
-    assert found == [(0, 0), (1, 0), (1, 10), (1, 20)]
-    assert disk.requests([100, 100], 35, 10) == [(0, 0), (1, 0), (0, 10), (1, 10)]
-
-
-def test_direct_reads_count_bytes_to_the_end_of_files(tmp_path):
-    paths = [tmp_path / "a", tmp_path / "b"]
-    for path, size in zip(paths, (3 * disk.BLOCK + 5, disk.BLOCK), strict=True):
-        path.write_bytes(os.urandom(size))
-    if (refused := disk.refuses_direct(paths[0])) is not None:
-        assert "has no direct I/O" in refused
-        if hasattr(os, "O_DIRECT"):
-            with pytest.raises(ReadError, match="direct reads of"):
-                disk.direct_read(paths, 1 << 30, 3, disk.BLOCK)
-        return
-    assert disk.direct_read(paths, 1 << 30, 3, disk.BLOCK) == 4 * disk.BLOCK + 5
-    with pytest.raises(ReadError, match="missing"):
-        disk.direct_read([tmp_path / "missing"], 1, 1, disk.BLOCK)
-
-
-def test_no_direct_reads_leave_the_cold_out_and_say_so(monkeypatch):
-    monkeypatch.setattr(cases, "refuses_direct", lambda _: "no such thing")
-    found = bench.bench([family_path(n) for n in ("base", "parent", "child")], runs=1)
-    assert found.skipped == ["all that is cold: no such thing"]
-    assert all(each.warm for each in found.cases)
-
-
-def test_digests_are_those_of_the_files(tmp_path):
-    (tmp_path / "x.safetensors").write_bytes(
-        encode_safetensors({"a": np.zeros(1 << 20, dtype=np.float32)})
-    )
-    opened = [bench.Checkpoint.open(each) for each in (family_path("child"), tmp_path)]
-    paths = [shard.path for each in opened for shard in each.shards]
-    expected = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
-    assert disk.digests(opened, 2) == expected
-
-
-def test_the_file_system_of_a_folder_that_is_not_there_yet_is_its_parents(tmp_path):
-    found = disk.file_system(tmp_path / "a" / "b")
-    assert found == disk.file_system(tmp_path)
-    assert found["file_system"]
 
 
 def test_json_is_one_document_on_stdout(capsys, tmp_path):

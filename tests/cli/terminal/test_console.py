@@ -11,10 +11,7 @@ from parentage.cli.terminal.console import (
     new_table,
     reason_lines,
 )
-from parentage.cli.terminal.progress import Bar
-from parentage.cli.terminal.styles import STYLES
-from parentage.stream import SILENT, Preview, Progress
-from parentage.verdict import KINDS
+from parentage.stream import SILENT
 from rich.console import Console
 
 
@@ -28,10 +25,6 @@ def terminal(**options):
 
 def printed(console):
     return console.file.getvalue()
-
-
-def test_every_kind_of_verdict_has_a_style():
-    assert STYLES.keys() == set(KINDS)
 
 
 def test_messages_go_to_stderr_and_results_to_stdout():
@@ -56,22 +49,6 @@ def test_quiet_is_silent_but_for_errors():
     with shown.watching() as progress:
         assert progress is SILENT
     assert printed(shown.err) == "error: an error\n"
-
-
-def test_what_is_no_terminal_is_told_first_looks_alone():
-    shown = terminal()
-    with shown.watching() as progress:
-        assert isinstance(progress, Bar)
-        assert isinstance(progress, Progress)
-        progress.stage("pairing tensors")
-        progress.start(100)
-        progress.update(50)
-        progress.look(Preview("merge", "statistical", "blend", "text", 0.25, 1))
-        progress.look(Preview("merge", "statistical", "blend", "text", 0.5, 2))
-    first, second = printed(shown.err).splitlines()
-    assert first.startswith("first look, 25")
-    assert first.endswith("read: merge (statistical, by rule blend)")
-    assert second.startswith("look 2, 50")
 
 
 @pytest.mark.parametrize(("number", "text"), [(0, "0 files"), (1, "1 file"), (1234, "1,234 files")])
