@@ -64,4 +64,4 @@ def demo(terminal: Terminal) -> None:
         'trace = parentage.trace("CHILD", base="BASE", parents=["PARENT"])\n'
         "trace.verdict, trace.components, trace.slices"
     )
-    say("", "`parentage trace --help` explains the options, docs/columns.md what the numbers mean.")
+    say("", "`parentage trace --help` explains the options, docs/numbers.md what the numbers mean.")
