@@ -1,8 +1,13 @@
 """What options several commands have, and what they are given of them."""
 
+from types import SimpleNamespace
+
 import click
 import pytest
 from click.testing import CliRunner
+from conftest import family_path
+from parentage.checkpoint.sources import chosen, local
+from parentage.cli import run
 from parentage.cli.options import (
     PortionType,
     Size,
@@ -61,3 +66,18 @@ def test_a_folder_that_can_be_made_can_be_written_to(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(WriteError, match="is not a folder"):
         check_output(tmp_path / "file" / "b")
+
+
+def test_what_names_a_checkpoint_reaches_its_source_as_it_was_given(monkeypatch, capsys):
+    given = []
+
+    def serves(text):
+        given.append(text)
+        return str(text).startswith("store://")
+
+    source = SimpleNamespace(serves=serves, open=lambda x: local.open(family_path(x[13:])))
+    monkeypatch.setattr(chosen, "SOURCES", (source, *chosen.SOURCES))
+    assert run(["inspect", "store://host/child"]) == 0
+    assert run(["trace", "store://host/child", "--base", "store://host/base", "--json"]) == 0
+    assert "store://host/base" in given
+    assert '"verdict"' in capsys.readouterr().out

@@ -29,6 +29,7 @@ from parentage.support import ParentageError, WriteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from os import PathLike
 
     from parentage.bench.speeds import Case
     from parentage.stream import Progress
@@ -40,7 +41,7 @@ SPARE = 1.2
 
 
 def bench(
-    checkpoints: Sequence[Path] = (),
+    checkpoints: Sequence[str | PathLike[str]] = (),
     *,
     size: int = 1 << 30,
     runs: int = RUNS,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
 PATH = click.Path(path_type=Path)
+CHECKPOINT = click.Path(path_type=str)
+"""As it is given: where a checkpoint is may be no path, and only its source can tell."""
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]
@@ -65,7 +67,7 @@ def checkpoint_option(
         required=required,
         multiple=multiple,
         metavar="CHECKPOINT",
-        type=PATH,
+        type=CHECKPOINT,
         help=help_text,
     )
 

@@ -30,7 +30,7 @@ class Verdict:
     level: str
     """``exact`` (bytes reproduced), ``statistical`` or ``circumstantial``."""
     rule: str
-    """The name of the rule in this file."""
+    """The name of the rule, a function in ``rules/``."""
     text: str
     """What it means, in a sentence or two."""
     numbers: Mapping[str, float | int | str | None]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from parentage.cli.options import (
+    CHECKPOINT,
     PATH,
     check_output,
     json_option,
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("checkpoints", nargs=-1, metavar="[CHECKPOINT]...", type=PATH)
+@click.argument("checkpoints", nargs=-1, metavar="[CHECKPOINT]...", type=CHECKPOINT)
 @click.option(
     "--gib", type=click.FloatRange(0.001), default=1.0, show_default=True,
     metavar="N", help="GiB to measure on: of the given checkpoints together at most, of made ones "
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 @threads_option
 @terminal_options
 def bench(
-    checkpoints: tuple[Path, ...],
+    checkpoints: tuple[str, ...],
     gib: float,
     runs: int,
     folder: Path | None,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from parentage.cli.alone import HelpAlone
-from parentage.cli.options import PATH, json_option, terminal_options
+from parentage.cli.options import CHECKPOINT, json_option, terminal_options
 
 if TYPE_CHECKING:
     from typing import Any
@@ -19,13 +18,11 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=HelpAlone)
-@click.argument("checkpoints", nargs=-1, required=True, type=PATH)
+@click.argument("checkpoints", nargs=-1, required=True, type=CHECKPOINT)
 @json_option("Print one JSON document, tensors included.")
 @click.option("--tensors", is_flag=True, help="Print a row for every tensor, too.")
 @terminal_options
-def inspect(
-    checkpoints: tuple[Path, ...], as_json: bool, tensors: bool, terminal: Terminal
-) -> None:
+def inspect(checkpoints: tuple[str, ...], as_json: bool, tensors: bool, terminal: Terminal) -> None:
     """Show what is in CHECKPOINTS, from their headers alone.
 
     \b

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 def replay(
     recipe: Path,
     offered: tuple[str, ...],
-    against: Path | None,
+    against: str | None,
     folder: Path | None,
     shard_size: int,
     as_json: bool,

@@ -9,6 +9,7 @@ import click
 
 from parentage.cli.alone import HelpAlone
 from parentage.cli.options import (
+    CHECKPOINT,
     PATH,
     PortionType,
     Reading,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=HelpAlone)
-@click.argument("child", type=PATH)
+@click.argument("child", type=CHECKPOINT)
 @checkpoint_option(
     "The common ancestor; may itself be part of a blend.", "-b", "--base", required=True
 )
@@ -76,10 +77,10 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @terminal_options
 def trace(
-    child: Path,
-    base: Path,
-    parents: tuple[Path, ...],
-    controls: tuple[Path, ...],
+    child: str,
+    base: str,
+    parents: tuple[str, ...],
+    controls: tuple[str, ...],
     output: Path | None,
     digest: str | None,
     resume: bool,
