@@ -115,18 +115,28 @@ def family_path(name: str) -> Path:
     return Path(str(files("parentage") / "family" / name))
 
 
-def load(folder: Path) -> dict[str, np.ndarray]:
-    """Return all tensors of a checkpoint, as they are stored, without the code under test."""
-    tensors = {}
+def raw_tensors(folder: Path) -> dict[str, tuple[str, list[int], bytes]]:
+    """Return dtype, shape and bytes of every tensor, in the order of the files.
+
+    It is read without the code under test.
+    """
+    found = {}
     for path in sorted(folder.glob("*.safetensors")):
         raw = path.read_bytes()
         start = 8 + int.from_bytes(raw[:8], "little")
         for name, entry in json.loads(raw[8:start]).items():
             if name != "__metadata__":
                 begin, end = entry["data_offsets"]
-                array = np.frombuffer(raw[start + begin : start + end], DTYPES[entry["dtype"]])
-                tensors[name] = array.reshape(entry["shape"])
-    return tensors
+                found[name] = (entry["dtype"], entry["shape"], raw[start + begin : start + end])
+    return found
+
+
+def load(folder: Path) -> dict[str, np.ndarray]:
+    """Return all tensors of a checkpoint, as they are stored, without the code under test."""
+    return {
+        name: np.frombuffer(data, DTYPES[dtype]).reshape(shape)
+        for name, (dtype, shape, data) in raw_tensors(folder).items()
+    }
 
 
 def decode(array: np.ndarray) -> np.ndarray:

@@ -3,18 +3,15 @@
 import json
 import os
 import pty
-import signal
 import subprocess
-import sys
-import time
 
 import numpy as np
 import polars as pl
 import pytest
+from common.processes import COMMAND, interrupted
+from common.streams import big
 from conftest import BF16, family_path, write_checkpoint
 from parentage.cli import run
-
-COMMAND = [sys.executable, "-c", "from parentage.cli import main; main()"]
 
 
 def invoke(capsys, *arguments):
@@ -297,31 +294,14 @@ def test_a_reader_that_leaves_is_no_error_message():
 
 @pytest.mark.slow
 def test_ctrl_c_ends_a_trace_with_status_130_and_leaves_nothing(tmp_path):
-    # Sparse files: zeros by the gigabyte, so that the pass takes seconds on any machine.
-    folders = []
-    for name in ("child", "base", "parent"):
-        folder = write_checkpoint(tmp_path / name, {"a.weight": ("BF16", [1, 1], b"\0\0")})
-        file = folder / "model.safetensors"
-        elements = 3 << 30
-        header = json.dumps(
-            {"a.weight": {"dtype": "BF16", "shape": [elements], "data_offsets": [0, 2 * elements]}}
-        ).encode()
-        with file.open("wb") as out:
-            out.write(len(header).to_bytes(8, "little") + header)
-            out.truncate(8 + len(header) + 2 * elements)
-        folders.append(str(folder))
+    # Zeros by the gigabyte, so that the pass takes seconds on any machine.
+    child, base, parent = (
+        big(tmp_path, name, 6 << 10).path for name in ("child", "base", "parent")
+    )
     evidence = tmp_path / "evidence"
-    command = [*COMMAND, "trace", folders[0], "-b", folders[1], "-p", folders[2], "--threads", "1"]
-    with subprocess.Popen(
-        [*command, "-o", str(evidence)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        time.sleep(2.0)
-        assert process.poll() is None, "the pass was too quick to be interrupted"
-        process.send_signal(signal.SIGINT)
-        sent = time.monotonic()
-        _, err = process.communicate(timeout=30)
-        waited = time.monotonic() - sent
-    assert process.returncode == 130
+    arguments = ["trace", child, "-b", base, "-p", parent, "--threads", "1", "-o", evidence]
+    status, err, waited = interrupted(arguments)
+    assert status == 130
     assert b"Traceback" not in err
     assert b"interrupted" in err
     assert not evidence.exists()

@@ -1,7 +1,5 @@
 """Two parents, their child, and the recipe that made it."""
 
-import json
-
 import numpy as np
 from conftest import BF16, write_checkpoint
 from parentage import Recipe
@@ -73,16 +71,3 @@ def sources(folder):
 
 def places(folder):
     return {name: folder / name for name in ("one", "two")}
-
-
-def data(folder):
-    """Return the bytes of every tensor with dtype and shape, in the order of the files."""
-    found = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        raw = path.read_bytes()
-        start = 8 + int.from_bytes(raw[:8], "little")
-        for name, entry in json.loads(raw[8:start]).items():
-            if name != "__metadata__":
-                begin, end = entry["data_offsets"]
-                found[name] = (entry["dtype"], entry["shape"], raw[start + begin : start + end])
-    return found

@@ -13,6 +13,7 @@ import numpy as np
 import parentage
 import pytest
 from common.digests import paths
+from common.processes import COMMAND
 from common.results import bits
 from conftest import BF16, family_path, opened, roles_in
 from hypothesis import given, settings
@@ -25,7 +26,6 @@ from parentage.statistics import full_pass
 from parentage.stream import SILENT, Options, Program, Progress
 
 HEAD = {"version": "1", "arithmetic": 1, "checkpoints": []}
-COMMAND = [sys.executable, "-c", "from parentage.cli import main; main()"]
 FILES = ("evidence.json", "slices.parquet")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from common.recipes import SETTINGS
 from parentage.methods import METHODS, from_json, open_recipe
 from parentage.methods.reading import MOST_PARENTS
 from parentage.recipe import Ingredient, Recipe
@@ -18,14 +19,6 @@ from parentage.support import RecipeError
 LINEAR = {
     "method": "linear",
     "parents": [{"name": "a", "weight": 0.6}, {"name": "b", "weight": 0.4}],
-}
-SETTINGS = {
-    "number": 0.25,
-    "whole": 1,
-    "gradient": {"gradient": [0.1, 0.5, 0.9]},
-    "components": {"components": {"mlp": 0.5, "norm": 1.0}},
-    "slices": {"slices": {"model.layers.0.mlp.up_proj.weight": 0.125}},
-    "nothing": None,
 }
 
 

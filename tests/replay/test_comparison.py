@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
+from common.processes import interrupted
+from common.streams import big
 from common.traced import ELEMENTS, MERGE, trace
 from common.two_parents import (
     RECIPE,
@@ -26,8 +24,6 @@ from parentage import Recipe, RecipeError
 from parentage.recipe import Ingredient
 from parentage.stream import Progress
 from parentage.support import CheckpointError, PlanError
-
-COMMAND = [sys.executable, "-c", "from parentage.cli import main; main()"]
 
 
 def floats():
@@ -243,29 +239,16 @@ def test_progress_is_told_and_may_stop_it(merged):
 
 @pytest.mark.slow
 def test_ctrl_c_ends_a_replay_and_leaves_nothing(tmp_path):
-    # Sparse files: zeros by the gigabyte, so that the pass takes seconds on any machine.
-    elements = 3 << 30
-    header = {"a.weight": {"dtype": "BF16", "shape": [elements], "data_offsets": [0, 2 * elements]}}
-    text = json.dumps(header).encode()
+    # Zeros by the gigabyte, so that the pass takes seconds on any machine.
     for name in ("one", "two", "child"):
         (tmp_path / name).mkdir()
-        with (tmp_path / name / "model.safetensors").open("wb") as out:
-            out.write(len(text).to_bytes(8, "little") + text)
-            out.truncate(8 + len(text) + 2 * elements)
+        big(tmp_path / name, "model", 6 << 10)
     (tmp_path / "recipe.json").write_text(RECIPE.to_json())
     before = names_in(tmp_path)
-    command = [*COMMAND, "replay", str(tmp_path / "recipe.json"), "--threads", "1"]
+    arguments = ["replay", tmp_path / "recipe.json", "--threads", "1"]
     for options in (["--against", "child"], ["--write", "out"]):
-        with subprocess.Popen(
-            [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
-        ) as process:
-            time.sleep(2.0)
-            assert process.poll() is None, "the pass was too quick to be interrupted"
-            process.send_signal(signal.SIGINT)
-            sent = time.monotonic()
-            _, err = process.communicate(timeout=30)
-            waited = time.monotonic() - sent
-        assert process.returncode == 130
+        status, err, waited = interrupted([*arguments, *options], tmp_path)
+        assert status == 130
         assert b"Traceback" not in err
         assert b"interrupted" in err
         assert names_in(tmp_path) == before

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from common.two_parents import (
     blend,
-    data,
     fields,
     invoke,
     names_in,
@@ -23,7 +22,7 @@ from common.two_parents import (
     random_tensors,
     sources,
 )
-from conftest import BF16, family_path, load, write_checkpoint
+from conftest import BF16, family_path, load, raw_tensors, write_checkpoint
 from parentage import Checkpoint, ParentageError, Recipe, RecipeError, WriteError, _core
 from parentage.methods import METHODS
 from parentage.recipe import Ingredient
@@ -37,14 +36,14 @@ RECIPE = Recipe(**fields(arithmetic="float32"))
 def test_the_child_is_written_again_byte_for_byte(merged):
     before = names_in(merged)
     written = RECIPE.write(places(merged), merged / "out", against=merged / "child")
-    assert list(data(merged / "out").items()) == list(data(merged / "child").items())
+    assert list(raw_tensors(merged / "out").items()) == list(raw_tensors(merged / "child").items())
     assert names_in(merged / "out") == ["model.safetensors"]
     assert names_in(merged) == sorted([*before, "out"])
     assert written.agrees
     assert (written.agreeing, written.replayed, written.tensors.height) == (6, 5, 6)
     assert written.copied.rows()[0][0] == "model.position_ids"
     digests = dict(written.tensors.select("tensor", "sha256").rows())
-    for name, (_, _, raw) in data(merged / "child").items():
+    for name, (_, _, raw) in raw_tensors(merged / "child").items():
         assert digests[name] == hashlib.sha256(raw).hexdigest()
     again = RECIPE.replay(places(merged), merged / "out")
     assert again.mismatched == 0
@@ -74,7 +73,7 @@ def test_shards_hold_the_same_tensors_in_the_same_order(merged, shard_bytes):
         places(merged), merged / "out", against=merged / "child", shard_bytes=shard_bytes
     )
     assert written.agrees
-    assert list(data(merged / "out").items()) == list(data(merged / "child").items())
+    assert list(raw_tensors(merged / "out").items()) == list(raw_tensors(merged / "child").items())
     files = sorted(path.name for path in (merged / "out").glob("*.safetensors"))
     if shard_bytes == 5 * 10**9:
         assert files == ["model.safetensors"]
@@ -257,7 +256,7 @@ def test_the_command_prints_digests_and_agreement(merged, capsys):
     arguments = ["replay", merged / "recipe.json", *sources(merged), "--against", merged / "child"]
     status, out, err = invoke(capsys, *arguments, "--write", merged / "out", "--fail-on-mismatch")
     assert (status, err) == (0, "")
-    for name, (_, _, raw) in data(merged / "child").items():
+    for name, (_, _, raw) in raw_tensors(merged / "child").items():
         assert f"{hashlib.sha256(raw).hexdigest()}  {name}" in out
     assert "the bytes are those of child in 6 of 6 tensors" in out
     assert "copied byte for byte, 1 tensor" in out

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from common.two_parents import data, fields, invoke, names_in, places, random_tensors, sources
-from conftest import BF16, write_checkpoint
+from common.two_parents import fields, invoke, names_in, places, random_tensors, sources
+from conftest import BF16, raw_tensors, write_checkpoint
 from parentage import PlanError, Recipe, RecipeError, WriteError
 from parentage.recipe import Ingredient
 
@@ -18,7 +18,7 @@ def test_what_the_recipe_says_nothing_about_is_the_base_s(merged):
     ingredients = (Ingredient("one", {"components": {"norm": 0.6}}), Ingredient("two", 0.4))
     partial = Recipe(**fields(ingredients=ingredients, arithmetic="float32"))
     written = partial.write(places(merged), merged / "out", against=merged / "child")
-    ours, base, child = (data(merged / name) for name in ("out", "one", "child"))
+    ours, base, child = (raw_tensors(merged / name) for name in ("out", "one", "child"))
     assert ours["model.norm.weight"] == child["model.norm.weight"]
     for name in ours:
         if name != "model.norm.weight":
@@ -40,8 +40,11 @@ def test_a_tensor_in_one_parent_alone_matters_only_where_it_is_used(merged):
     ingredients = (Ingredient("one", {"components": {"mlp": 0.6}}), Ingredient("two", 0.4))
     partial = Recipe(**fields(ingredients=ingredients, arithmetic="float32"))
     written = partial.write(less, merged / "out")
-    assert list(data(merged / "out")) == list(data(merged / "one"))
-    assert data(merged / "out")["lm_head.weight"] == data(merged / "one")["lm_head.weight"]
+    assert list(raw_tensors(merged / "out")) == list(raw_tensors(merged / "one"))
+    assert (
+        raw_tensors(merged / "out")["lm_head.weight"]
+        == raw_tensors(merged / "one")["lm_head.weight"]
+    )
     assert written.left_out == (("two", "extra.weight"),)
 
 
@@ -55,7 +58,7 @@ def test_what_can_not_be_computed_with_is_copied_and_listed(tmp_path):
     write_checkpoint(tmp_path / "one", odd)
     write_checkpoint(tmp_path / "two", {**odd, "w": np.zeros((4, 4), BF16)})
     written = RECIPE.write(places(tmp_path), tmp_path / "out")
-    ours, base = data(tmp_path / "out"), data(tmp_path / "one")
+    ours, base = raw_tensors(tmp_path / "out"), raw_tensors(tmp_path / "one")
     assert {name: ours[name] for name in ("mask", "f4", "none")} == {
         name: base[name] for name in ("mask", "f4", "none")
     }

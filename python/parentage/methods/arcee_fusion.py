@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from parentage.methods.ram import mergekit
+from parentage.methods.mergekit import configuration
 from parentage.recipe import Method
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ METHOD = Method(
     parameters={},
     arithmetics=ARITHMETICS,
     replay=replay,
-    mergekit=mergekit,
+    mergekit=configuration,
     parents=1,
     needs_base=True,
 )

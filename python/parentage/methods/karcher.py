@@ -11,10 +11,9 @@ from parentage.methods.mergekit import configuration
 from parentage.recipe import Method
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
+    from collections.abc import Sequence
 
-    from parentage.recipe import Recipe, Replaying
+    from parentage.recipe import Replaying
     from parentage.stream import Value
 
 
@@ -28,11 +27,6 @@ def replay(replaying: Replaying) -> Sequence[Value]:
     return [reduce(lambda a, b: a + b, [c * w for c, w in zip(columns, weights, strict=True)])]
 
 
-def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
-    """Return mergekit's configuration."""
-    return configuration(recipe, paths)
-
-
 METHOD = Method(
     name="karcher",
     formula="the Riemannian mean of x_i / |x_i| on the sphere, times the mean of |x_i|",
@@ -41,5 +35,5 @@ METHOD = Method(
     arithmetics={"float32": "each weight, product and sum rounded; the tool's own order has more"},
     replay=replay,
     fitted={"weight_i": "the weight that p_i has in the end, i from 0"},
-    mergekit=mergekit,
+    mergekit=configuration,
 )

@@ -12,8 +12,7 @@ from parentage.methods.mergekit import configuration
 from parentage.recipe import Method, Parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
+    from collections.abc import Sequence
 
     from parentage.recipe import Recipe, Replaying
     from parentage.stream import Value
@@ -81,12 +80,6 @@ def sum32(weights: Sequence[np.ndarray]) -> np.ndarray:
     return total.astype(np.float64)
 
 
-def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
-    """Return mergekit's configuration."""
-    narrow = {"bfloat16": "bfloat16", "bfloat16-script": "bfloat16", "float16-script": "float16"}
-    return configuration(recipe, paths, narrow.get(recipe.arithmetic, "float32"))
-
-
 def objection(recipe: Recipe) -> str | None:
     """Return why a recipe can not be carried out: its weights sum to 0, which they are divided by.
 
@@ -107,6 +100,6 @@ METHOD = Method(
     parameters={"normalize": Parameter("divide by the sum of weights", bool, default=True)},
     arithmetics=ARITHMETICS,
     replay=replay,
-    mergekit=mergekit,
+    mergekit=configuration,
     objection=objection,
 )

@@ -57,7 +57,7 @@ DAVARI = "Davari and Belilovsky 2023, Model breadcrumbs, arXiv:2312.06795"
 def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
     """Return mergekit's configuration."""
     common = {name: value for name, value in recipe.parameters.items() if name not in PER_MODEL}
-    config = configuration(replace(recipe, parameters=common), paths, recipe.arithmetic)
+    config = configuration(replace(recipe, parameters=common), paths)
     for name in PER_MODEL:
         if name in recipe.parameters:
             for model in config["models"]:

@@ -39,10 +39,13 @@ def models(recipe: Recipe, paths: Mapping[str, str]) -> list[dict[str, Any]]:
 def configuration(
     recipe: Recipe,
     paths: Mapping[str, str],
-    dtype: str = "float32",
     **parameters: Any,
 ) -> dict[str, Any]:
-    """Return mergekit's configuration with models, parameters and dtypes in its usual order."""
+    """Return mergekit's configuration with models, parameters and dtypes in its usual order.
+
+    Its dtype is what the recipe's arithmetic begins with, as ``float32`` in ``float32-fma``.
+    """
+    dtype = recipe.arithmetic.split("-")[0]
     out: dict[str, Any] = {"merge_method": recipe.method}
     if recipe.base is not None:
         out["base_model"] = paths[recipe.base]

@@ -11,10 +11,9 @@ from parentage.methods.mergekit import configuration
 from parentage.recipe import Method, Parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
+    from collections.abc import Sequence
 
-    from parentage.recipe import Recipe, Replaying
+    from parentage.recipe import Replaying
     from parentage.stream import Value
 
 ARITHMETICS = {
@@ -40,11 +39,6 @@ def replay(replaying: Replaying) -> Sequence[Value]:
     return [((mean * t).round(dtype) + (base * rest).round(dtype)).round(dtype)]
 
 
-def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
-    """Return mergekit's configuration."""
-    return configuration(recipe, paths, recipe.arithmetic)
-
-
 METHOD = Method(
     name="model_stock",
     formula="t mean(p_i) + (1 - t) b, t = n c / (1 + (n - 1) c), c the mean cosine between d_i "
@@ -54,6 +48,6 @@ METHOD = Method(
     arithmetics=ARITHMETICS,
     replay=replay,
     fitted={"t": "t of a tensor, where it is not by row"},
-    mergekit=mergekit,
+    mergekit=configuration,
     needs_base=True,
 )

@@ -13,10 +13,9 @@ from parentage.methods.mergekit import configuration
 from parentage.recipe import Method
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
+    from collections.abc import Sequence
 
-    from parentage.recipe import Recipe, Replaying
+    from parentage.recipe import Replaying
     from parentage.stream import Value
 
 ARITHMETICS = {
@@ -60,11 +59,6 @@ def replay(replaying: Replaying) -> Sequence[Value]:
     return [result if base is None else (result + base).round(dtype)]
 
 
-def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
-    """Return mergekit's configuration."""
-    return configuration(recipe, paths, recipe.arithmetic)
-
-
 METHOD = Method(
     name="multislerp",
     formula="units u_i = x_i / |x_i|, m = sum w_i u_i normalised, r = sum w_i (u_i - <u_i, m> m); "
@@ -81,6 +75,6 @@ METHOD = Method(
         "sine": "sin |r| / |r|",
         "length": "sum w_i |x_i|",
     },
-    mergekit=mergekit,
+    mergekit=configuration,
     objection=objection,
 )

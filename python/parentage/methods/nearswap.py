@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.checkpoint import to_bf16
-from parentage.methods.ram import mergekit
+from parentage.methods.mergekit import configuration
 from parentage.recipe import Method, Parameter
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ METHOD = Method(
     parameters={"t": Parameter("how far the base is moved", required=True)},
     arithmetics=ARITHMETICS,
     replay=replay,
-    mergekit=mergekit,
+    mergekit=configuration,
     parents=1,
     needs_base=True,
 )

@@ -110,10 +110,10 @@ def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
     """Return mergekit's configuration."""
     vectors = recipe.parameters.get("vectors")
     if vectors is None:
-        return configuration(recipe, paths, recipe.arithmetic)
+        return configuration(recipe, paths)
     settings = {"nuslerp_flatten": False, "nuslerp_row_wise": vectors == "columns"}
     plain = replace(recipe, parameters={})
-    return configuration(plain, paths, recipe.arithmetic, **settings)
+    return configuration(plain, paths, **settings)
 
 
 METHOD = Method(

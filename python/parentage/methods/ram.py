@@ -10,10 +10,9 @@ from parentage.methods.mergekit import configuration
 from parentage.recipe import Method, Parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
+    from collections.abc import Sequence
 
-    from parentage.recipe import Recipe, Replaying
+    from parentage.recipe import Replaying
     from parentage.stream import Value
 
 ARITHMETICS = {
@@ -45,11 +44,6 @@ def replay(replaying: Replaying) -> Sequence[Value]:
     return [(base + sum_in_order(parts).round(replaying.dtype)).round(replaying.dtype)]
 
 
-def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
-    """Return mergekit's configuration."""
-    return configuration(recipe, paths, recipe.arithmetic)
-
-
 METHOD = Method(
     name="ram",
     formula="b + sum_i d_i m_i / sum_i m_i; m_i: |d_i| > epsilon",
@@ -57,6 +51,6 @@ METHOD = Method(
     parameters={"epsilon": Parameter("displacements up to this are none", default=EPSILON)},
     arithmetics=ARITHMETICS,
     replay=replay,
-    mergekit=mergekit,
+    mergekit=configuration,
     needs_base=True,
 )

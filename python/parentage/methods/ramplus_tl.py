@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from parentage.methods.masked_sums import sum_in_order
-from parentage.methods.ram import EPSILON, contributions, mergekit
+from parentage.methods.mergekit import configuration
+from parentage.methods.ram import EPSILON, contributions
 from parentage.recipe import Method, Parameter
 
 if TYPE_CHECKING:
@@ -47,6 +48,6 @@ METHOD = Method(
     arithmetics=ARITHMETICS,
     replay=replay,
     fitted={"factor:NAME": "f_i (1 + r alpha of the defaults if absent)"},
-    mergekit=mergekit,
+    mergekit=configuration,
     needs_base=True,
 )

@@ -12,10 +12,9 @@ from parentage.methods.mergekit import configuration
 from parentage.recipe import Method, Parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
+    from collections.abc import Sequence
 
-    from parentage.recipe import Recipe, Replaying
+    from parentage.recipe import Replaying
     from parentage.stream import Value
 
 ARITHMETICS = {
@@ -59,11 +58,6 @@ def replay(replaying: Replaying) -> Sequence[Value]:
     ]
 
 
-def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
-    """Return mergekit's configuration."""
-    return configuration(recipe, paths, recipe.arithmetic)
-
-
 METHOD = Method(
     name="sce",
     formula="b + sum_i w_i d_i m_i / sum_i w_i m_i where var(d) is among the largest, else b; "
@@ -79,6 +73,6 @@ METHOD = Method(
         "low:variance": "var(d) below which nothing changes; all changes if absent",
         "high:variance": "var(d) above which all changes",
     },
-    mergekit=mergekit,
+    mergekit=configuration,
     needs_base=True,
 )

@@ -10,10 +10,9 @@ from parentage.methods.mergekit import configuration
 from parentage.recipe import Method, Parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
+    from collections.abc import Sequence
 
-    from parentage.recipe import Recipe, Replaying
+    from parentage.recipe import Replaying
     from parentage.stream import Value
     from parentage.support import Floats
 
@@ -32,11 +31,6 @@ def _known(values: Floats, default: Floats) -> Floats:
     return np.where(np.isnan(values), default, values)
 
 
-def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
-    """Return mergekit's configuration."""
-    return configuration(recipe, paths)
-
-
 METHOD = Method(
     name="slerp",
     formula="[sin((1 - t) theta) p_1 + sin(t theta) p_2] / sin theta, theta the angle between the "
@@ -47,6 +41,6 @@ METHOD = Method(
     arithmetics={"float32": "both weights, both products and the sum rounded to float32"},
     replay=replay,
     fitted={"first": "the weight of p_1 (1 - t if absent)", "second": "that of p_2 (t if absent)"},
-    mergekit=mergekit,
+    mergekit=configuration,
     parents=2,
 )

@@ -13,8 +13,7 @@ from parentage.methods.mergekit import configuration
 from parentage.recipe import Method, Parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
+    from collections.abc import Sequence
 
     from parentage.recipe import Recipe, Replaying
     from parentage.stream import Value
@@ -68,12 +67,6 @@ def objection(recipe: Recipe) -> str | None:
     return None
 
 
-def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
-    """Return mergekit's configuration."""
-    dtype = "bfloat16" if recipe.arithmetic.startswith("bfloat16") else "float32"
-    return configuration(recipe, paths, dtype)
-
-
 METHOD = Method(
     name="task_arithmetic",
     formula="b + lambda sum_i w_i d_i, the sum divided by sum_i w_i if normalize",
@@ -87,5 +80,5 @@ METHOD = Method(
     replay=replay,
     needs_base=True,
     objection=objection,
-    mergekit=mergekit,
+    mergekit=configuration,
 )
