@@ -1,0 +1,110 @@
+"""Runs cases, each in a process of its own that is stopped when it takes too long."""
+
+from __future__ import annotations
+
+import multiprocessing
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from tempfile import mkdtemp
+
+import parentage
+from parentage.support import ParentageError
+from safetensors.numpy import save_file
+
+from .cases import Case, Said, judge
+from .families import Family
+
+LIMIT = 60.0
+"""Seconds after which a case has no answer."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A case, on a family, with what was said of it."""
+
+    case: Case
+    family: str
+    said: Said
+    judgement: str
+
+
+def say(case: Case, family: Family, folder: Path) -> Said:
+    """Build a case, write it, and trace it. The names of its checkpoints tell nothing."""
+    offered = case.build(family)
+    for name, tensors in offered.named().items():
+        (folder / name).mkdir()
+        save_file(tensors, folder / name / "model.safetensors")
+    start = time.perf_counter()
+    try:
+        found = parentage.trace(
+            folder / "child",
+            base=folder / "base",
+            parents=[folder / f"parent{i}" for i in range(len(offered.parents))],
+            controls=[folder / f"control{i}" for i in range(len(offered.controls))],
+            threads=1,
+        )
+    except ParentageError as error:
+        return Said("error", "", str(error), time.perf_counter() - start)
+    except Exception as error:
+        # A crash is an answer, too: it is counted, and the others go on.
+        return Said("error", "", f"{type(error).__name__}: {error}", time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    return Said(found.verdict.kind, found.verdict.level, found.verdict.text, seconds)
+
+
+def work(case: Case, family: Family, folder: Path, answer: Connection) -> None:
+    """Send what is said."""
+    answer.send(say(case, family, folder))
+    answer.close()
+
+
+def run(
+    todo: Sequence[tuple[Case, Family]],
+    jobs: int,
+    done: Callable[[Result], None],
+    limit: float = LIMIT,
+) -> list[Result]:
+    """Run cases, ``jobs`` at a time, and return results in the order of the cases."""
+    # A fork has what is imported here; threads are started in the forks only.
+    start = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(start)
+    results: dict[int, Result] = {}
+    active: dict[Connection, tuple[int, BaseProcess, float, Path]] = {}
+    waiting = list(enumerate(todo))[::-1]
+    while waiting or active:
+        while waiting and len(active) < jobs:
+            at, (case, family) = waiting.pop()
+            folder = Path(mkdtemp(prefix="attack-"))
+            here, there = context.Pipe(duplex=False)
+            process = context.Process(target=work, args=(case, family, folder, there), daemon=True)
+            process.start()
+            there.close()
+            active[here] = (at, process, time.monotonic(), folder)
+        ready = set(wait(list(active), timeout=0.5))
+        for here, (at, process, since, folder) in list(active.items()):
+            late = time.monotonic() - since
+            if here in ready:
+                try:
+                    said = here.recv()
+                except EOFError:
+                    said = Said("error", "", "the process died", late)
+            elif late > limit:
+                said = Said("no answer", "", "", late)
+                process.kill()
+            else:
+                continue
+            process.join()
+            here.close()
+            del active[here]
+            shutil.rmtree(folder, ignore_errors=True)
+            case, family = todo[at]
+            results[at] = Result(case, family.name, said, judge(case.truth, said))
+            done(results[at])
+            sys.stdout.flush()
+    return [results[at] for at in range(len(todo))]
