@@ -1,6 +1,7 @@
 """Attacks the trace: disguises of copies and merges, and innocents that are framed.
 
-    python -m bench.attacks [--corpus FOLDER] [--only PATTERN] [--jobs N] [-o FILE] [--list]
+    python -m bench.attacks [--corpus FOLDER] [--only PATTERN] [--jobs N] [-o FILE.md] [--list]
+    python -m bench.attacks --judge FILE.json [-o FILE.md]
 
 Two tables: what is said of a true merge and of a true copy that were disguised (HIDE), and of
 children that are not made of what is offered (FRAME). Every case is built from a seed, on a family
@@ -9,23 +10,27 @@ checkpoints tell nothing.
 
 A statement is *right*, *undecided* (it says less than the weights tell; an error; no answer within
 a minute) or *FALSE*, by rules that stand with each case. Of a verdict, ``!`` is level exact.
-Permutations and rotations are counted apart. The exit status is 1 if a statement is false.
+Permutations and rotations are counted apart. ``-o`` keeps the tables, and beside them, in JSON,
+what was said; ``--judge`` judges that again, by the rules of today. The exit status is 1 if a statement is false.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from . import disguises, frames, merges
-from .cases import FALSE, RIGHT, UNDECIDED, Case
+from .cases import FALSE, RIGHT, UNDECIDED, Case, Said, judge
 from .families import made, real
 from .running import Result, run
 
@@ -97,6 +102,18 @@ def counts(results: Sequence[Result]) -> str:
     return "\n".join(out) + "\n"
 
 
+def judged_again(kept: Sequence[dict[str, Any]], chosen: Sequence[Case]) -> list[Result]:
+    """Judge what was said before of those of the cases chosen that are in it."""
+    by_name = {each.name: each for each in chosen}
+    results = []
+    for entry in kept:
+        case = by_name.get(entry["case"])
+        if case is not None:
+            said = Said(entry["kind"], entry["level"], entry["text"], entry["seconds"])
+            results.append(Result(case, entry["family"], said, judge(case.truth, said)))
+    return results
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the cases that are asked for."""
     parser = argparse.ArgumentParser("bench.attacks", description=(__doc__ or "").split("\n", 1)[0])
@@ -106,6 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="a pattern for names of cases")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("-o", "--output", type=Path, help="write the tables here, too")
+    parser.add_argument("--judge", type=Path, help="what was said before: nothing is traced")
     parser.add_argument("--list", action="store_true", help="list names, run nothing")
     asked = parser.parse_args(arguments)
     chosen = [each for each in all_cases() if re.search(asked.only, each.name)]
@@ -130,12 +148,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
 
-    results = run(todo, asked.jobs, done)
+    if asked.judge:
+        results = judged_again(json.loads(asked.judge.read_text()), chosen)
+    else:
+        results = run(todo, asked.jobs, done)
     text = tables(results)
     print(text)
     if asked.output:
         asked.output.parent.mkdir(parents=True, exist_ok=True)
         asked.output.write_text(text)
+        kept = [
+            {"case": each.case.name, "family": each.family} | asdict(each.said) for each in results
+        ]
+        asked.output.with_suffix(".json").write_text(json.dumps(kept, indent=1) + "\n")
     return int(any(each.judgement == FALSE for each in results))
 
 

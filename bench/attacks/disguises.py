@@ -81,10 +81,10 @@ def cases() -> list[Case]:
             accept = disguise.of_merge if of == "merge" else disguise.of_copy
             if accept is None:
                 continue
-            never = (
-                *disguise.never,
-                *((CALLED_BLEND, *disguise.never_of_copy) if of == "copy" else ()),
-            )
+            never = disguise.never
+            if of == "copy":
+                never += disguise.never_of_copy
+                never += () if disguise.mixed else (CALLED_BLEND,)
             truth = Truth(accept, never, ("base", "control0"))
             build = partial(disguised, disguise, of)
             out.append(
