@@ -11,7 +11,8 @@ checkpoints tell nothing.
 A statement is *right*, *undecided* (it says less than the weights tell; an error; no answer within
 a minute) or *FALSE*, by rules that stand with each case. Of a verdict, ``!`` is level exact.
 Permutations and rotations are counted apart. ``-o`` keeps the tables, and beside them, in JSON,
-what was said; ``--judge`` judges that again, by the rules of today. The exit status is 1 if a statement is false.
+what was said; ``--judge`` judges that again, by the rules of today. The exit status
+is 1 if a statement is false.
 """
 
 from __future__ import annotations

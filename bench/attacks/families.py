@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from safetensors import safe_open
 
-from .tensors import F32, Array, Rng, Tensors, bf16, widened
+from .tensors import Array, Rng, Tensors, bf16, widened
 
 HIDDEN, INNER, VOCABULARY, LAYERS = 96, 224, 640, 4
 EMBED, HEAD, NORM = "model.embed_tokens.weight", "lm_head.weight", "model.norm.weight"
@@ -169,6 +169,3 @@ def heads(family: Family) -> tuple[int, int]:
     value = family.base["model.layers.0.self_attn.v_proj.weight"].shape[0] // family.head_size
     query = family.base["model.layers.0.self_attn.q_proj.weight"].shape[0] // family.head_size
     return value, query // value
-
-
-__all__ = ["EMBED", "F32", "HEAD", "NORM", "Family", "heads", "layer_of", "made", "real", "tuned"]

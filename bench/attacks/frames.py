@@ -8,10 +8,11 @@ import numpy as np
 
 from . import layouts
 from .cases import Case, Offered, Truth, partly, right
-from .families import EMBED, F32, NORM, Family, displacement, tuned
+from .families import EMBED, NORM, Family, tuned
 from .runs import Run, base, checkpoints
 from .tensors import (
     BF16,
+    F32,
     Rng,
     Tensors,
     bf16,
@@ -25,7 +26,7 @@ from .tensors import (
     widened,
 )
 
-BLENDS = (r"\bis (?:a )?(?:blend|merge)\b", "made of", NO := "no room for training")
+BLENDS = (r"\b(?:it|child) is a (?:blend|merge)\b(?! or)", "no room for training")
 INNOCENT = Truth(
     (right("undetermined related fine-tune"), partly("assembled", r"share|or the other way")),
     BLENDS,
@@ -447,6 +448,3 @@ def odd() -> list[Case]:
         case("grandchildren of one", "", grandchildren),
         case("displacements of one unit", "", in_units),
     ]  # fmt: skip
-
-
-__all__ = ["cases", "displacement"]
