@@ -9,7 +9,7 @@ that is made here; with ``--corpus``, on the corpus's small decoder, cut, as wel
 checkpoints tell nothing.
 
 A statement is *right*, *undecided* (it says less than the weights tell; an error; no answer within
-a minute) or *FALSE*, by rules that stand with each case. Of a verdict, ``!`` is level exact.
+a minute of computing) or *FALSE*, by rules that stand with each case. Of a verdict, ``!`` is level exact.
 Permutations and rotations are counted apart. ``-o`` keeps the tables, and beside them, in JSON,
 what was said; ``--judge`` judges that again, by the rules of today. The exit status
 is 1 if a statement is false.
@@ -98,7 +98,7 @@ def counts(results: Sequence[Result]) -> str:
         out += ["", "False, by kind: " + ", ".join(f"{k} {n}" for k, n in wrong.most_common())]
     times = sorted(each.said.seconds for each in results)
     if times:
-        out += ["", f"Seconds: {sum(times):.0f} in all, median {times[len(times) // 2]:.2f}, "
+        out += ["", f"Seconds of computing: {sum(times):.0f} in all, median {times[len(times) // 2]:.2f}, "
                     f"longest {times[-1]:.1f}."]  # fmt: skip
     return "\n".join(out) + "\n"
 

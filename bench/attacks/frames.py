@@ -239,7 +239,7 @@ SCHEDULES = (
     Run("adam", 1e-4, 8),
     Run("adam", 1e-4, 200),
     Run("adam", 1e-3, 200),
-    Run("sgd", 0.3, 200),
+    Run("sgd", 0.03, 200),
     Run("lion", 3e-5, 200),
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +14,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import mkdtemp
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 import parentage
 from parentage.support import ParentageError
 from safetensors.numpy import save_file
@@ -20,8 +26,10 @@ from safetensors.numpy import save_file
 from .cases import Case, Said, judge
 from .families import Family
 
-LIMIT = 60.0
-"""Seconds after which a case has no answer."""
+LIMIT = 60
+"""Seconds of computing after which a case has no answer: what else a machine does counts little."""
+PATIENCE = 10
+"""How many times as long, by the clock, is waited for a case."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ def say(case: Case, family: Family, folder: Path) -> Said:
     for name, tensors in offered.named().items():
         (folder / name).mkdir()
         save_file(tensors, folder / name / "model.safetensors")
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         found = parentage.trace(
             folder / "child",
@@ -50,16 +58,18 @@ def say(case: Case, family: Family, folder: Path) -> Said:
             threads=1,
         )
     except ParentageError as error:
-        return Said("error", "", str(error), time.perf_counter() - start)
+        return Said("error", "", str(error), time.process_time() - start)
     except Exception as error:
         # A crash is an answer, too: it is counted, and the others go on.
-        return Said("error", "", f"{type(error).__name__}: {error}", time.perf_counter() - start)
-    seconds = time.perf_counter() - start
+        return Said("error", "", f"{type(error).__name__}: {error}", time.process_time() - start)
+    seconds = time.process_time() - start
     return Said(found.verdict.kind, found.verdict.level, found.verdict.text, seconds)
 
 
-def work(case: Case, family: Family, folder: Path, answer: Connection) -> None:
-    """Send what is said."""
+def work(case: Case, family: Family, folder: Path, answer: Connection, limit: int) -> None:
+    """Send what is said, or be stopped by the system after so many seconds of computing."""
+    if resource is not None:
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
     answer.send(say(case, family, folder))
     answer.close()
 
@@ -68,7 +78,7 @@ def run(
     todo: Sequence[tuple[Case, Family]],
     jobs: int,
     done: Callable[[Result], None],
-    limit: float = LIMIT,
+    limit: int = LIMIT,
 ) -> list[Result]:
     """Run cases, ``jobs`` at a time, and return results in the order of the cases."""
     # A fork has what is imported here; threads are started in the forks only.
@@ -82,7 +92,9 @@ def run(
             at, (case, family) = waiting.pop()
             folder = Path(mkdtemp(prefix="attack-"))
             here, there = context.Pipe(duplex=False)
-            process = context.Process(target=work, args=(case, family, folder, there), daemon=True)
+            process = context.Process(
+                target=work, args=(case, family, folder, there, limit), daemon=True
+            )
             process.start()
             there.close()
             active[here] = (at, process, time.monotonic(), folder)
@@ -93,8 +105,11 @@ def run(
                 try:
                     said = here.recv()
                 except EOFError:
-                    said = Said("error", "", "the process died", late)
-            elif late > limit:
+                    process.join()
+                    stopped = resource is not None and process.exitcode == -signal.SIGXCPU
+                    kind, why = ("no answer", "") if stopped else ("error", "the process died")
+                    said = Said(kind, "", why, float(limit) if stopped else late)
+            elif late > limit * PATIENCE:
                 said = Said("no answer", "", "", late)
                 process.kill()
             else:
