@@ -94,6 +94,15 @@ class SampleView:
         return float(np.sqrt(residual.sum() / energy)) if energy > 0 else float("inf")
 
     @cached_property
+    def stored_dtypes(self) -> tuple[tuple[str, ...], ...]:
+        """For each checkpoint and the child, the dtype that each slice is stored in."""
+        tensors = [[each[2] for each in core.tensors()] for core in self._alignment.checkpoints]
+        return tuple(
+            tuple(dtypes[each.extents[column].tensor] for each in self.slices)
+            for column, dtypes in enumerate(tensors)
+        )
+
+    @cached_property
     def _stored(self) -> str:
         """The floating-point dtype of the child's largest slice; bf16 if there is none."""
         floats = [slice_ for slice_ in self.slices if digits_of(slice_.dtype) is not None]

@@ -11,6 +11,7 @@ from parentage.align import pair
 from parentage.checkpoint import open_all
 from parentage.evidence import Journal, conclude, identity
 from parentage.hypothesise import SampleEstimates, hypothesise, select_for_full_pass
+from parentage.pipeline.roles import settle_roles
 from parentage.pipeline.sequential import SampleRequest, trace_sample, with_preview
 from parentage.replay import compile_recipe
 from parentage.statistics import full_pass
@@ -172,7 +173,9 @@ def _trace(
     """Go through the stages, a line each."""
     progress.stage("pairing tensors")
     alignment = pair(inputs, options)
-    case = TraceInputs(inputs, alignment, options)
+    progress.stage("looking who came first")
+    case = settle_roles(TraceInputs(inputs, alignment, options))
+    inputs, alignment = case.inputs, case.alignment
     if recipes:
         progress.stage("looking for the recipe in a sample")
         case = with_hypotheses(case)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from parentage.descent import Relations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +23,8 @@ class TraceInputs:
     inputs: Inputs
     alignment: Alignment
     options: Options
+    relations: Relations = field(default_factory=Relations)
+    """What is known of descent before recipes are looked for."""
     estimates: SampleEstimates | None = None
     """What the search sample shows; ``None`` if no recipe was looked for."""
     hypotheses: Sequence[Hypothesis] = ()

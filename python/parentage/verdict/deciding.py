@@ -6,11 +6,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from parentage.support import printable
-from parentage.verdict.rules.blends import merge, merge_then_changed
+from parentage.verdict.rules.blends import merge
 from parentage.verdict.rules.copies import assembled, identical, re_encoded
 from parentage.verdict.rules.coverage import indistinct, too_little, too_little_finite
 from parentage.verdict.rules.descent import fine_tune, undetermined, unrelated
-from parentage.verdict.rules.recipes import changed, changed_in_part, replayed
+from parentage.verdict.rules.kin import kept, related, shared_slices
+from parentage.verdict.rules.recipes import (
+    changed,
+    changed_in_part,
+    either_way,
+    replayed,
+    rounding_left,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,13 +33,17 @@ RULES: tuple[Callable[[Facts], Verdict | None], ...] = (
     assembled,
     too_little_finite,
     replayed,
+    either_way,
     unrelated,
     indistinct,
+    kept,
     changed_in_part,
+    rounding_left,
     changed,
     merge,
+    shared_slices,
     fine_tune,
-    merge_then_changed,
+    related,
 )
 """The rules, in the order in which they are asked."""
 
@@ -45,6 +56,8 @@ def decide(evidence: Facts) -> Verdict:
             break
     else:
         verdict = undetermined(evidence)
+    if evidence.remarks:
+        verdict = replace(verdict, text=" ".join([verdict.text, *evidence.remarks]))
     if evidence.sample is not None:
         verdict = _of_a_sample(verdict, evidence.sample)
     return replace(verdict, text=printable(verdict.text))

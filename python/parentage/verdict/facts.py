@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,13 @@ from parentage.verdict.thresholds import Thresholds
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from parentage.descent import BothWays, OwnValues
     from parentage.sample import Sampled
     from parentage.verdict.residual import Residual
+
+
+LEAST_OWN = 200
+"""Values of its own that a checkpoint has to have for the share kept of them to mean something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,13 @@ class ReplayFacts:
     """Share of the elements of those slices that it does not give."""
     is_rounded_once: bool = False
     """Whether its arithmetic is that of float32, rounded once, which cells see through."""
+    ulps: tuple[int, ...] = ()
+    """Mismatched elements that are 1, 2, 3 to 4, 5 to 8, ... units in the last place off."""
+    whole_slices: int = 0
+    """Slices that it gives all of."""
+    replayed_slices: int = 0
+    changed_slices: tuple[str, ...] = ()
+    """The names of those that it does not, the most elements first."""
 
     @property
     def share(self) -> float:
@@ -53,6 +66,11 @@ class ReplayFacts:
         return self.elements > 0 and self.mismatched == 0 and self.explained == 0
 
     @property
+    def within_two(self) -> float:
+        """Share of what is not reproduced that is two units in the last place off at most."""
+        return sum(self.ulps[:2]) / sum(self.ulps) if sum(self.ulps) else 0.0
+
+    @property
     def left(self) -> float:
         """What it leaves unexplained, as a share of what decoys leave."""
         decoy_left = 1.0 - self.decoy_share
@@ -62,6 +80,23 @@ class ReplayFacts:
     def decisive(self) -> float:
         """Elements that decoys miss."""
         return (1.0 - self.decoy_share) * self.elements
+
+
+@dataclass(frozen=True, slots=True)
+class WholeSlices:
+    """What the child shares with one checkpoint by whole slices, bit for bit."""
+
+    slices: int
+    """Slices that are equal."""
+    elements: int
+    """Their elements."""
+    alone: int
+    """Slices that are equal to this checkpoint's and to no other's."""
+    alone_elements: int
+    others: tuple[str, ...] = ()
+    """Names of slices that are not equal to this checkpoint's, the most elements first."""
+    strange: tuple[str, ...] = ()
+    """Those of them that are matrices and no relatives of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +163,21 @@ class Facts:
     matrices."""
     displacement: Callable[[], Residual | None] = lambda: None
     """The same of all that the child differs by from the origin."""
+    own: Mapping[str, OwnValues] = field(default_factory=dict)
+    """Per checkpoint: values that it alone has, and the share of them that the child kept."""
+    both_ways: BothWays | None = None
+    """The best blend and the same turned round: who was made from whom. ``None`` without one."""
+    angle: Callable[[str, str, str], float] = lambda *_: math.nan
+    """Cosine of the angle at a checkpoint between two others, the child being one of the three."""
+    whole: Mapping[str, WholeSlices] = field(default_factory=dict)
+    """Per checkpoint: slices that are its alone, bit for bit, and what the child does not share."""
+    descendants: tuple[str, ...] = ()
+    """Checkpoints that were made from the child."""
+    remarks: tuple[str, ...] = ()
+    """Sentences on checkpoints that do not play the part in which they were offered."""
+    places: Callable[[], str] = lambda: ""
+    """What was done where the child is not what it was said to be. Asked for only where something
+    is, since it reads some slices."""
     sample: Sampled | None = None
     """What was read, if not everything was; elements are then those that were read."""
     thresholds: Thresholds = field(default_factory=Thresholds)
@@ -152,6 +202,48 @@ class Facts:
         """Whether the weights are those of at least two checkpoints, the base counted."""
         rest = 1.0 - sum(self.blended.values())
         return len(self.blended) + (abs(rest) >= self.thresholds.weight) >= 2
+
+    @property
+    def order(self) -> str:
+        """Whether the child was made from the blend: ``"forward"``, ``"back"``, ``"undecided"``."""
+        if self.both_ways is None:
+            return "undecided"
+        replay = self.replay
+        known = replay is not None and replay.kind == "merge" and not replay.explained
+        return self.both_ways.order(replay.share if known and replay is not None else None)
+
+    @property
+    def relatives(self) -> tuple[str, ...]:
+        """Checkpoints whose weights are those of relatives, the most alike first."""
+        known = [name for name, value in self.likeness.items() if value >= self.thresholds.related]
+        return tuple(sorted(known, key=lambda name: -self.likeness[name]))
+
+    @property
+    def keeper(self) -> str | None:
+        """The candidate whose own values the child kept, and nobody else's; ``None`` without."""
+        limits = self.thresholds
+        known = {name: each for name, each in self.own.items() if each.elements >= LEAST_OWN}
+        name = max(known, key=lambda name: known[name].kept, default=None)
+        if name is None or name not in (self.base, *self.weights):
+            return None
+        others = max((each.kept for other, each in known.items() if other != name), default=0.0)
+        is_kept = known[name].kept >= limits.kept and others <= limits.kept_by_others
+        return name if is_kept else None
+
+    def meets_at(self, name: str) -> dict[str, float]:
+        """Return cosines at a checkpoint between the child and its other relatives, by relative.
+
+        Empty unless there is another relative, and all of them are near a right angle or beyond:
+        then this checkpoint is where the lines to child and relatives meet.
+        """
+        cosines = {
+            other: self.angle(name, self.child, other)
+            for other in self.relatives
+            if other != name and other not in self.descendants
+        }
+        known = {other: cosine for other, cosine in cosines.items() if cosine == cosine}
+        is_meeting = all(cosine <= self.thresholds.meeting for cosine in known.values())
+        return known if is_meeting else {}
 
     @property
     def stray_share(self) -> float | None:

@@ -10,22 +10,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.align import crossed_likeness, is_matrix
+from parentage.descent import Angles, both_ways, points_of
 from parentage.methods import METHODS
 from parentage.statistics import fit, holm
 from parentage.stream import likeness
 from parentage.verdict.deciding import decide
-from parentage.verdict.facts import Facts, ReplayFacts, origin
+from parentage.verdict.facts import Facts, ReplayFacts, WholeSlices, origin
 from parentage.verdict.outcome import best_outcome
 from parentage.verdict.residual import describe_residual
 from parentage.verdict.thresholds import Thresholds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from parentage.align import Alignment
     from parentage.checkpoint import Columns, Inputs
+    from parentage.descent import BothWays
     from parentage.hypothesise import SampleEstimates
     from parentage.recipe import Recipe
     from parentage.sample import Sampled
@@ -77,7 +79,7 @@ def gather_facts(
         residual_floors=floors(float(fitted.parents.residual[0])),
         residual_floors_slices=floors(float(table.residual[0])),
         distance_floors={name: floors(distances[i]) for i, name in enumerate(others)},
-        likeness=_likeness(statistics, alignment, columns),
+        likeness=_likeness(statistics, alignment, columns, case.relations.likeness),
         crossed=lambda: {
             each.name: crossed_likeness(inputs.child, each, case.options) for each in inputs.others
         },
@@ -94,6 +96,12 @@ def gather_facts(
         left_over=_left_over(statistics),
         remainder=cache(lambda: _remainder(statistics, estimates, outcome)),
         displacement=cache(lambda: _displacement(statistics, estimates, start)),
+        own=case.relations.own,
+        both_ways=both_ways_of(case),
+        angle=_angles(statistics, alignment, columns, inputs.child.name),
+        whole=whole_slices(statistics, alignment, columns, same_dtype),
+        descendants=case.relations.descendants,
+        remarks=case.relations.remarks,
         sample=sample,
     )
 
@@ -108,15 +116,25 @@ def _same_dtype(inputs: Inputs, alignment: Alignment) -> NDArray[np.bool_]:
     return np.array(rows, dtype=bool)
 
 
-def _likeness(statistics: Statistics, alignment: Alignment, columns: Columns) -> dict[str, float]:
-    """Return the cosine of each checkpoint's weights with the child's, over matrices."""
+def _likeness(
+    statistics: Statistics,
+    alignment: Alignment,
+    columns: Columns,
+    sampled: Mapping[str, float],
+) -> dict[str, float]:
+    """Return the cosine of each checkpoint's weights with the child's, over matrices.
+
+    A few elements of great size turn the cosine over all elements; where that of a sample with far
+    values limited, ``sampled``, is larger, it counts.
+    """
     is_any = bool(is_matrix(alignment.slices).any())
     cosines = likeness(statistics.matrices[None])[0]
     # A child of zeros is like nothing; only without any matrix is there nothing to say.
-    return {
+    found = {
         name: 0.0 if is_any and np.isnan(cosine) else float(cosine)
         for name, cosine in zip(columns.names, cosines, strict=True)
     }
+    return {name: max(found[name], sampled.get(name, -1.0), key=abs) for name in found}
 
 
 def _origin_r2(gram: Floats, start: int, parents: int) -> float:
@@ -167,7 +185,68 @@ def _replay(
         changed_floors=math.sqrt(float(slices.residual[rest].sum()) / energy)
         if energy > 0
         else 0.0,
+        ulps=outcome.ulps,
+        whole_slices=int((replayed.applies & (mismatched == 0) & (given > 0)).sum()),
+        replayed_slices=int((replayed.applies & (mismatched + given > 0)).sum()),
+        changed_slices=tuple(
+            alignment.slices[i].name for i in np.argsort(-mismatched, kind="stable") if rest[i]
+        ),
     )
+
+
+def both_ways_of(case: TraceInputs) -> BothWays | None:
+    """Return the best blend and the same turned round.
+
+    Weights that a recipe or a blend of the sample has by layer or slice are tried beside one weight
+    for all.
+    """
+    known, estimates = case.relations.both_ways, case.estimates
+    if estimates is None or not estimates.columns.parents:
+        return known
+    columns = estimates.columns
+    blends = [blend.by_slice for blend in estimates.blends if blend.kind != "constant"]
+    if not blends or (known is not None and known.forward >= Thresholds().reproduced):
+        return known
+    return both_ways(points_of(estimates), columns.candidates, blends)
+
+
+def _angles(
+    statistics: Statistics, alignment: Alignment, columns: Columns, child: str
+) -> Callable[[str, str, str], float]:
+    """Return what gives the cosine of the angle at a checkpoint between two others."""
+    chosen = is_matrix(alignment.slices)
+    angles = Angles(
+        columns.names,
+        child,
+        statistics.slices.estimates.gram[chosen][:, 1:, 1:],
+        statistics.slices.used[chosen],
+    )
+    return cache(angles.cosine)
+
+
+def whole_slices(
+    statistics: Statistics, alignment: Alignment, columns: Columns, same_dtype: NDArray[np.bool_]
+) -> dict[str, WholeSlices]:
+    """Return what the child shares with each checkpoint by whole slices, bit for bit."""
+    sizes = statistics.slices.n.astype(np.int64)
+    equal = (statistics.slices.equal == statistics.slices.n[:, None]) & same_dtype
+    is_alone = equal & (equal.sum(axis=1) == 1)[:, None]
+    strange = is_matrix(alignment.slices)[:, None] & (
+        likeness(statistics.slices.estimates.gram) < Thresholds().related
+    )
+    order = np.argsort(-sizes, kind="stable")
+    names = [each.name for each in alignment.slices]
+    return {
+        name: WholeSlices(
+            int(equal[:, i].sum()),
+            int(sizes[equal[:, i]].sum()),
+            int(is_alone[:, i].sum()),
+            int(sizes[is_alone[:, i]].sum()),
+            tuple(names[row] for row in order if not equal[row, i]),
+            tuple(names[row] for row in order if not equal[row, i] and strange[row, i]),
+        )
+        for i, name in enumerate(columns.names)
+    }
 
 
 def _remainder(

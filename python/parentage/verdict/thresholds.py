@@ -61,6 +61,22 @@ class Thresholds:
     """Least cosine of the weights themselves for a relative: continued training keeps 0.95."""
     unrelated: float = 0.10
     """Most cosine of the weights themselves of a stranger, over matrices: measured 0.00."""
+    kept: float = 0.50
+    """Least share of the values that one checkpoint alone has, for a child that kept them to be
+    told from a blend: blends keep 0.00 of anybody's, but 0.38 of one that weighs 0.97."""
+    kept_by_others: float = 0.05
+    """Most share of any other checkpoint's: siblings have 0.03 of each other's by chance."""
+    alone: float = 0.01
+    """Least share of the elements in slices that are one checkpoint's alone for it to be named."""
+    meeting: float = 0.20
+    """Most cosine, at the checkpoint where their lines meet, between two relatives: independent
+    trainings of one base have 0.04 to 0.17 there; siblings seen from a third one 0.24 and more."""
+    within_two: float = 0.97
+    """Least share of what a recipe does not reproduce that is two units in the last place off at
+    most, for it to be rounding: arithmetic in another order leaves 0.97 to 1, changes 0.01."""
+    least_residual: float = 0.85
+    """Least residual of a blend that was rounded: 0.85 to 1.25 were measured. A parent made from
+    the child leaves 0.14 to 0.79."""
     weight: float = 0.01
     """Least weight of a parent that a blend is said to hold."""
     significance: float = -3.0

@@ -15,6 +15,7 @@ KINDS = (
     "merge-then-changed",
     "fine-tune",
     "assembled",
+    "related",
     "unrelated",
     "undetermined",
 )

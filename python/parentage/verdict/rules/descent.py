@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 def unrelated(facts: Facts) -> Verdict | None:
     """The weights are no more alike than those of independent models."""
     likeness = {name: value for name, value in facts.likeness.items() if value == value}
+    # Bits come first: values that one checkpoint alone has are not kept by chance.
+    if any(each.kept > facts.thresholds.kept_by_others for each in facts.own.values()):
+        return None
     if not likeness or max(map(abs, likeness.values())) > facts.thresholds.unrelated:
         return None
     crossed = facts.crossed()
@@ -36,45 +39,49 @@ def unrelated(facts: Facts) -> Verdict | None:
 
 
 def fine_tune(facts: Facts) -> Verdict | None:
-    """Displaced from one checkpoint in a direction that no other one explains."""
+    """Displaced from the base, where the lines to its relatives meet, in a direction of its own."""
     limits = facts.thresholds
-    likeness = facts.likeness[facts.origin]
-    explained = facts.origin_r2 if facts.origin_r2 == facts.origin_r2 else 0.0
-    near = facts.distance_floors[facts.origin] <= limits.near
-    moved_alone = facts.stray_share is None or facts.stray_share > limits.stray_share
+    met = facts.meets_at(facts.base)
+    likeness = facts.likeness[facts.base]
+    explained = facts.r2 if facts.r2 == facts.r2 else 0.0
+    if (
+        not met
+        or not likeness >= limits.related
+        or explained > limits.own_direction
+        or facts.strange_share > limits.strange_share
+        or (facts.replay is not None and facts.replay.kind == "merge")
+    ):
+        return None
     if not facts.blended and facts.r2_slices >= limits.explained:
         # The base itself, scaled, explains it: that is no direction of its own.
         return None
-    if facts.replay is not None and facts.replay.kind == "merge":
-        # So much of it is reproduced that the direction is not its own.
-        return None
-    own_direction = explained <= limits.own_direction or (near and moved_alone)
-    # Without any matrix there is no likeness to ask for.
-    is_relative = likeness != likeness or likeness >= limits.related
-    if not (own_direction and is_relative) or facts.strange_share > limits.strange_share:
-        return None
-    others = [name for name in (facts.base, *facts.weights) if name != facts.origin]
-    against = (
-        f"{listed(others)} {'explains' if len(others) == 1 else 'explain'} {explained:.1%} of it"
-        if others
-        else "no parent was offered that could explain it"
-    )
-    equal = facts.equal[facts.origin] / facts.elements
+    equal = facts.equal[facts.base] / facts.elements
     moved = facts.displacement()
     low_rank = f" {moved}" if moved is not None and moved.rank is not None else ""
+    widest = max(met, key=lambda name: met[name])
+    against = (
+        f"{listed(facts.weights)} {'explains' if len(facts.weights) == 1 else 'explain'} "
+        f"{explained:.1%} of it"
+        if facts.weights
+        else "no parent was offered"
+    )
     return Verdict(
         "fine-tune",
         "statistical",
         "fine_tune",
-        f"it is {facts.origin}, displaced in a direction of its own: {against}. "
-        f"{equal:.1%} of the elements are unchanged.{low_rank}{coverage_clause(facts)}",
+        f"its difference from {facts.base} has a direction of its own: {against}, and seen from "
+        f"{facts.base} the relatives offered lie elsewhere (the largest cosine is "
+        f"{met[widest]:.3f}, with {widest}), so their lines meet there. {equal:.1%} of the "
+        f"elements are {facts.base}'s.{low_rank} That {facts.base} is the older of the two is what "
+        f"was offered, and not tested.{coverage_clause(facts)}",
         {
-            "parent": facts.origin,
+            "parent": facts.base,
             **({} if not low_rank or moved is None else {"rank": moved.rank}),
             "equal_share": equal,
             "origin_r2": explained,
             "cosine": likeness,
-            "distance_floors": facts.distance_floors[facts.origin],
+            "meeting_cosine": met[widest],
+            "distance_floors": facts.distance_floors[facts.base],
         },
     )
 

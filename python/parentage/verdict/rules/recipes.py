@@ -11,24 +11,18 @@ from parentage.verdict.rules.wording import (
     reading_verb,
     replay_numbers,
     residual_numbers,
-    residual_places,
+    slices_text,
 )
 from parentage.verdict.verdict import Verdict
 
 if TYPE_CHECKING:
-    from parentage.verdict.facts import Facts
+    from parentage.verdict.facts import Facts, ReplayFacts
 
 
 def replayed(facts: Facts) -> Verdict | None:
-    """A recipe reproduces the child, and decoys in its parents' place do not."""
-    limits, replay = facts.thresholds, facts.replay
-    if (
-        replay is None
-        or replay.coverage < limits.coverage
-        or replay.share < limits.reproduced
-        or not replay.left <= limits.decoy
-        or not replay.decisive >= limits.decisive
-    ):
+    """A recipe reproduces the child, decoys do not, and no parent was made from the child."""
+    replay = _reproducing(facts)
+    if replay is None or (replay.kind == "merge" and not _is_forward(facts, replay)):
         return None
     if replay.is_exact:
         what = f"reproduces all {replay.elements:,} elements {reading_verb(facts)}, bit for bit"
@@ -57,6 +51,81 @@ def replayed(facts: Facts) -> Verdict | None:
     )
 
 
+def either_way(facts: Facts) -> Verdict | None:
+    """A recipe reproduces the child, and as well one of its parents from the child."""
+    replay, both = _reproducing(facts), facts.both_ways
+    if replay is None or both is None:
+        return None
+    back = {name: share for name, share in both.back.items() if share >= facts.thresholds.explained}
+    said = listed(f"{share:.2%} of {name}" for name, share in back.items())
+    return Verdict(
+        "related",
+        "statistical",
+        "either_way",
+        f"{replay.text}, reproduces {replay.share:.4%} of the elements; turned round, the child "
+        f"and the others give {said or 'as much'}. So the child may be the blend, or one of those "
+        "it is a blend of may be a blend with it: these numbers do not tell which was computed "
+        "from which. A checkpoint that is known to be older would decide."
+        f"{coverage_clause(facts)}",
+        {
+            **fit_numbers(facts),
+            **replay_numbers(replay),
+            **{f"back_{name}": share for name, share in both.back.items()},
+        },
+    )
+
+
+def _reproducing(facts: Facts) -> ReplayFacts | None:
+    """Return the best recipe if it reproduces the child, and decoys do not."""
+    limits, replay = facts.thresholds, facts.replay
+    if (
+        replay is None
+        or replay.coverage < limits.coverage
+        or replay.share < limits.reproduced
+        or not replay.left <= limits.decoy
+        or not replay.decisive >= limits.decisive
+    ):
+        return None
+    return replay
+
+
+def _is_forward(facts: Facts, replay: ReplayFacts) -> bool:
+    """Return whether the child was made from the parents, not one of them from the child.
+
+    What leaves choices open, as masks do, loses what it does not choose: there is no way back. Nor
+    is there one where no blend of two checkpoints is any good.
+    """
+    return bool(replay.explained) or facts.both_ways is None or facts.order == "forward"
+
+
+def rounding_left(facts: Facts) -> Verdict | None:
+    """A recipe reproduces much, and what it does not is no more than rounding everywhere."""
+    limits, replay = facts.thresholds, facts.replay
+    if (
+        replay is None
+        or replay.kind != "merge"
+        or replay.coverage < limits.coverage
+        or not 1.0 - replay.left >= limits.partial
+        or not replay.decisive >= limits.decisive
+        or replay.share >= limits.reproduced
+        or replay.within_two < limits.within_two
+        or facts.residual_floors_slices >= limits.changed_residual
+        or facts.order != "forward"
+    ):
+        return None
+    return Verdict(
+        "merge",
+        "statistical",
+        "rounding_left",
+        f"{replay.text}, reproduces {replay.share:.2%} of the elements, decoys in place of its "
+        f"parents {replay.decoy_share:.2%}; of the rest, {replay.within_two:.1%} are one or two "
+        "units in the last place off. Arithmetic that rounds in another order, or more often, "
+        "leaves as much, and so does noise of one unit; nothing larger is on top."
+        f"{coverage_clause(facts)}",
+        {**fit_numbers(facts), **replay_numbers(replay), "within_two": replay.within_two},
+    )
+
+
 def changed_in_part(facts: Facts) -> Verdict | None:
     """A recipe gives some slices bit for bit, and no blend explains the others."""
     limits, replay = facts.thresholds, facts.replay
@@ -72,19 +141,17 @@ def changed_in_part(facts: Facts) -> Verdict | None:
             or (replay.is_rounded_once and replay.changed_share >= limits.least_changed_share)
         )
         or not replay.decisive >= limits.decisive
-        or facts.strange_share > limits.strange_share
+        or not _is_forward(facts, replay)
     ):
         return None
     return Verdict(
         "merge-then-changed",
         "statistical",
         "changed_in_part",
-        f"{replay.text}, gives {replay.whole_share:.1%} of the child in slices that it reproduces "
-        f"bit for bit, so the arithmetic is known; of the others it does not give "
-        f"{replay.changed_share:.1%}: something {replay.changed_floors:.1f} times the rounding of "
-        f"their dtype is on top, "
-        f"{1 - facts.r2_slices:.2%} of the displacement's "
-        f"energy.{residual_places(facts)}{coverage_clause(facts)}",
+        f"{replay.text}, reproduces {replay.whole_slices:,} of {replay.replayed_slices:,} slices "
+        f"bit for bit; it does not give {replay.changed_share:.1%} of the elements of "
+        f"{slices_text(replay.changed_slices)}, which are {replay.changed_floors:.1f} times the "
+        f"rounding of their dtype off.{facts.places()}{coverage_clause(facts)}",
         {
             **fit_numbers(facts),
             **replay_numbers(replay),
@@ -106,8 +173,8 @@ def changed(facts: Facts) -> Verdict | None:
         or not 1.0 - replay.left >= limits.partial
         or not replay.decisive >= limits.decisive
         or replay.share >= limits.reproduced
-        or replay.share > limits.unknown_arithmetic
-        or facts.strange_share > limits.strange_share
+        or replay.within_two >= limits.within_two
+        or not _is_forward(facts, replay)
     ):
         return None
     return Verdict(
@@ -115,10 +182,9 @@ def changed(facts: Facts) -> Verdict | None:
         "statistical",
         "changed",
         f"{replay.text}, reproduces {replay.share:.2%} of the elements, decoys in place of its "
-        f"parents {replay.decoy_share:.2%}, and no arithmetic known reproduces the rest: something "
-        f"{facts.residual_floors_slices:.2f} times the rounding of its dtype is on top, "
-        f"{1 - facts.r2_slices:.2%} of the displacement's "
-        f"energy.{residual_places(facts)}{coverage_clause(facts)}",
+        f"parents {replay.decoy_share:.2%}. Of the rest, {1 - replay.within_two:.1%} are more than "
+        "two units in the last place off, which no order of rounding leaves: the blend was "
+        f"changed.{facts.places()}{coverage_clause(facts)}",
         {
             **fit_numbers(facts),
             **replay_numbers(replay),

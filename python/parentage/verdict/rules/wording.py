@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from parentage.support import listed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from parentage.verdict.facts import Facts, ReplayFacts
 
 
@@ -70,6 +72,12 @@ def blend_text(facts: Facts) -> str:
     if abs(rest) >= facts.thresholds.weight:
         parts.append(f"{rest:.4f} {facts.base}")
     return " + ".join(parts).replace("+ -", "- ")
+
+
+def slices_text(names: Sequence[str]) -> str:
+    """Return slices named, the first few of many."""
+    shown = listed(names[:3])
+    return shown if len(names) <= 3 else f"{', '.join(names[:3])} and {len(names) - 3:,} more"
 
 
 def bias_warning(facts: Facts) -> str:

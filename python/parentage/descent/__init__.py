@@ -1,0 +1,5 @@
+"""Who came first: what decides, between relatives, which was made from which."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,46 @@
+"""Values that one checkpoint alone has, and how many of them the child kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from parentage.descent.points import Points
+
+LEAST = 200
+"""Values of its own that a checkpoint has to have for the share kept of them to mean something."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnValues:
+    """Of one checkpoint: sampled values that no other one has, and the share the child kept."""
+
+    elements: int
+    """Sampled elements in which it differs from every other checkpoint."""
+    kept: float
+    """Share of them in which the child has its value, rounded to the child's dtype; 0 without."""
+
+
+def own_values(points: Points, names: tuple[str, ...]) -> dict[str, OwnValues]:
+    """Return, per checkpoint, how many of the values that it alone has the child kept.
+
+    Relatives share many bits, so equal bits say little; bits that one of them alone has say whose
+    they are. The child of a blend keeps next to none of anybody's.
+    """
+    below, above = points.cells(points.values.shape[1] - 1)
+    child = points.values[:, -1]
+    # A value is another one where the child's dtype tells the two apart.
+    found: dict[str, OwnValues] = {}
+    for i, name in enumerate(names):
+        mine = points.values[:, i]
+        is_kept = (mine - child >= -below) & (mine - child <= above)
+        own = np.ones(len(mine), dtype=bool)
+        for j in range(len(names)):
+            if j != i:
+                own &= np.abs(points.values[:, j] - mine) > below + above
+        count = int(own.sum())
+        found[name] = OwnValues(count, float(is_kept[own].mean()) if count else 0.0)
+    return found

@@ -1,0 +1,92 @@
+"""What is known of descent before any recipe is looked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parentage.descent.both_ways import both_ways
+from parentage.descent.own_values import own_values
+from parentage.descent.points import points_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from parentage.descent.both_ways import BothWays
+    from parentage.descent.own_values import OwnValues
+    from parentage.descent.points import Points
+    from parentage.hypothesise import SampleEstimates
+    from parentage.support import Floats
+
+WHOLLY = 0.99
+"""Share of a checkpoint that a blend of the child has to give for it to be made from the child. It
+is 1 where it was rounded once."""
+
+LEAST_WEIGHT = 0.02
+"""Least weight of the child in such a blend."""
+
+FARTHEST = 30.0
+"""Values beyond so many times the median size of their slice count as that much: a few elements
+must not turn the likeness of millions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relations:
+    """What a sample shows of who is related to whom, and who came first."""
+
+    both_ways: BothWays | None = None
+    """The best blend of all candidates, and the same turned round; ``None`` without one."""
+    own: Mapping[str, OwnValues] = field(default_factory=dict)
+    """Per checkpoint: values that it alone has, and the share of them that the child kept."""
+    likeness: Mapping[str, float] = field(default_factory=dict)
+    """Per checkpoint: cosine of its weights with the child's, over matrices, far values limited."""
+    descendants: tuple[str, ...] = ()
+    """Checkpoints that were offered as candidates, and were made from the child."""
+    remarks: tuple[str, ...] = ()
+    """Sentences on checkpoints that do not play the part in which they were offered."""
+
+    @property
+    def made_from_child(self) -> tuple[str, ...]:
+        """Candidates that are wholly a blend of the child and others, where the child is not."""
+        both = self.both_ways
+        if both is None:
+            return ()
+        return tuple(
+            name
+            for name in both.made_from_child()
+            if both.back[name] >= WHOLLY and abs(both.of_child[name]) >= LEAST_WEIGHT
+        )
+
+
+def relations_of(estimates: SampleEstimates) -> Relations:
+    """Return what a search sample shows of descent."""
+    points = points_of(estimates)
+    columns = estimates.columns
+    is_telling = np.array([sum(size > 1 for size in each.shape) >= 2 for each in estimates.slices])
+    return Relations(
+        both_ways(points, columns.candidates),
+        own_values(points, columns.names),
+        dict(zip(columns.names, _likeness(points, is_telling[points.owner]), strict=True)),
+    )
+
+
+def _likeness(points: Points, rows: Floats) -> list[float]:
+    """Return the cosine of each checkpoint with the child over chosen rows; NaN without any."""
+    values, owner = points.values[rows.astype(bool)], points.owner[rows.astype(bool)]
+    if not len(values):
+        return [float("nan")] * (points.values.shape[1] - 1)
+    limited = values.copy()
+    for slice_ in np.unique(owner):
+        own = owner == slice_
+        size = FARTHEST * np.median(np.abs(values[own]), axis=0)
+        limited[own] = np.clip(values[own], -size, size)
+    child = limited[:, -1]
+    found = []
+    for i in range(limited.shape[1] - 1):
+        lengths = float((limited[:, i] ** 2).sum()) * float((child**2).sum())
+        # A child of zeros is like nothing.
+        inner = float((limited[:, i] * child).sum())
+        found.append(inner / lengths**0.5 if lengths > 0 else 0.0)
+    return found

@@ -1,0 +1,163 @@
+"""Children that are relatives beyond doubt: of one checkpoint, or in which order is not decided."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from parentage.support import listed
+from parentage.verdict.rules.wording import (
+    blend_text,
+    coverage_clause,
+    fit_numbers,
+    reading_verb,
+    slices_text,
+)
+from parentage.verdict.verdict import Verdict
+
+if TYPE_CHECKING:
+    from parentage.verdict.facts import Facts, WholeSlices
+
+
+def shared_slices(facts: Facts) -> Verdict | None:
+    """Whole slices are one checkpoint's alone, bit for bit, and others are not."""
+    limits = facts.thresholds
+    least = max(limits.alone * facts.elements, limits.decisive)
+    sources = {
+        name: each
+        for name, each in facts.whole.items()
+        if each.alone_elements >= least and name in (facts.base, *facts.weights)
+    }
+    if not sources:
+        return None
+    if len(sources) > 1:
+        return _of_several(facts, sources)
+    ((name, found),) = sources.items()
+    is_replaced = bool(found.strange)
+    share = found.elements / facts.elements
+    rest = (
+        f"{slices_text(found.strange)} are no relatives of its slices of these names"
+        if is_replaced
+        else f"{slices_text(found.others)} differ, as relatives do"
+    )
+    return Verdict(
+        "assembled" if is_replaced else "fine-tune",
+        "statistical",
+        "shared_slices",
+        f"{found.slices:,} of {facts.slices:,} slices, {share:.1%} of the elements "
+        f"{reading_verb(facts)}, are {name}'s bit for bit, {found.alone:,} of them no other's; "
+        f"{rest}.{facts.places()}{_order_open(name)}{coverage_clause(facts)}",
+        {
+            "parent": name,
+            "equal_slices": found.slices,
+            "slices": facts.slices,
+            "equal_share": share,
+            "strange_slices": len(found.strange),
+        },
+    )
+
+
+def _of_several(facts: Facts, sources: dict[str, WholeSlices]) -> Verdict:
+    """Return the verdict on a child that shares slices with several checkpoints."""
+    parts = [f"{each.alone:,} of {name} alone" for name, each in sources.items()]
+    nobody = set.intersection(*(set(each.others) for each in facts.whole.values()))
+    rest = f"; {slices_text(sorted(nobody))} are nobody's" if nobody else ""
+    return Verdict(
+        "assembled",
+        "statistical",
+        "shared_slices",
+        f"of {facts.slices:,} slices the child has, bit for bit, {listed(parts)}{rest}."
+        f"{facts.places() if nobody else ''}{coverage_clause(facts)}",
+        {
+            **{f"slices_{name}": each.alone for name, each in sources.items()},
+            "slices": facts.slices,
+            "nobodys": len(nobody),
+        },
+    )
+
+
+def kept(facts: Facts) -> Verdict | None:
+    """The child kept most of the values that one checkpoint alone has, and nobody else's."""
+    name = facts.keeper
+    if name is None:
+        return None
+    shared = facts.whole.get(name)
+    if shared is not None and shared.alone_elements >= facts.thresholds.alone * facts.elements:
+        return shared_slices(facts)
+    found = facts.own[name]
+    met = facts.meets_at(name) if name == facts.base else {}
+    equal = facts.equal[name] / facts.elements
+    order = "" if met else _order_open(name)
+    return Verdict(
+        "fine-tune" if met else "related",
+        "statistical",
+        "kept",
+        f"{equal:.2%} of the elements are {name}'s, and of the values that {name} alone has the "
+        f"child has {found.kept:.1%}: it is {name} but for the rest, or the other way round."
+        f"{facts.places()}{order}{coverage_clause(facts)}",
+        {
+            "parent": name,
+            "equal_share": equal,
+            "own_values": found.elements,
+            "own_values_kept": found.kept,
+            "cosine": facts.likeness[name],
+        },
+    )
+
+
+def related(facts: Facts) -> Verdict | None:
+    """Its weights are those of a relative, and neither blend nor order is decided."""
+    limits = facts.thresholds
+    if not facts.relatives or facts.strange_share > limits.strange_share:
+        return None
+    nearest = facts.nearest if facts.nearest in facts.relatives else facts.relatives[0]
+    others = [name for name in facts.relatives if name != nearest]
+    lead = (
+        f"it is kin of {nearest} beyond doubt: the cosine of their weights is "
+        f"{facts.likeness[nearest]:.4f}, that of independent models near 0"
+    )
+    if facts.is_blend and facts.r2 >= limits.explained:
+        what = (
+            f". {_sentence(blend_text(facts))} explains {facts.r2:.1%} of how it differs from "
+            f"{facts.base}, and no elements show that blend. A blend that was trained further "
+            "looks so, and so do checkpoints of one run and runs on the same data."
+        )
+    elif others:
+        what = (
+            f". The others offered, {listed(others)}, do not decide what it is to {nearest}: "
+            f"{facts.r2:.1%} of its difference from {facts.base} lies in their directions."
+            if facts.r2 == facts.r2
+            else f". The others offered, {listed(others)}, do not decide what it is to {nearest}."
+        )
+    else:
+        what = ". Two checkpoints alone do not tell an ancestor from a descendant or a sibling."
+    decide = (
+        "Another relative, such as the base both may come from, would decide more."
+        if not others
+        else "Checkpoints between them, or the base that all come from, would decide more."
+    )
+    return Verdict(
+        "related",
+        "statistical",
+        "related",
+        f"{lead}{what} {nearest} may have been made from the child, the child from {nearest}, or "
+        f"both from one that was not offered.{facts.places()} {decide}{coverage_clause(facts)}",
+        {
+            **fit_numbers(facts),
+            "nearest": nearest,
+            **{f"cosine_{name}": facts.likeness[name] for name in facts.relatives},
+            "equal_share": facts.equal[nearest] / max(facts.elements, 1),
+        },
+    )
+
+
+def _order_open(name: str) -> str:
+    """Return a sentence that says that nothing decides who came first."""
+    return (
+        f" Whether the child was made from {name}, or {name} from the child, is not decided by "
+        "that."
+    )
+
+
+def _sentence(text: str) -> str:
+    """Return the blend as the subject of a sentence."""
+    return f"A blend of {text}"
