@@ -45,6 +45,16 @@ class Angles:
         found = product[is_known] / np.sqrt(lengths[is_known])
         return weighted_median(found, self.weights[is_known])
 
+    def excess(self, vertex: str, one: str, other: str) -> float:
+        """Return by how many standard deviations the lines at ``vertex`` are no right angle.
+
+        As if one of them were noise, independent of the other in every element. NaN without any.
+        """
+        product = self._product(vertex, one, other)
+        lengths = self._product(vertex, one, one) * self._product(vertex, other, other)
+        variance = float((lengths / np.maximum(self.weights, 1.0)).sum())
+        return float(product.sum()) / variance**0.5 if variance > 0 else float("nan")
+
     def distance(self, one: str, other: str) -> float:
         """Return the median, over matrices, of the root mean square difference of two of them."""
         squares = np.maximum(self._product(one, other, other), 0.0) / np.maximum(self.weights, 1.0)

@@ -19,7 +19,8 @@ class OwnValues:
     """Of one checkpoint: sampled values that no other one has, and the share the child kept."""
 
     elements: int
-    """Sampled elements in which it differs from every other checkpoint."""
+    """Sampled elements in which it differs from every other checkpoint, and that were not set to
+    zero in the child."""
     kept: float
     """Share of them in which the child has its value, rounded to the child's dtype; 0 without."""
 
@@ -32,12 +33,14 @@ def own_values(points: Points, names: tuple[str, ...]) -> dict[str, OwnValues]:
     """
     below, above = points.cells(points.values.shape[1] - 1)
     child = points.values[:, -1]
+    # What was set to zero says nothing of whose it was.
+    is_set = child == 0.0
     # A value is another one where the child's dtype tells the two apart.
     found: dict[str, OwnValues] = {}
     for i, name in enumerate(names):
         mine = points.values[:, i]
         is_kept = (mine - child >= -below) & (mine - child <= above)
-        own = np.ones(len(mine), dtype=bool)
+        own = ~is_set | (mine == 0.0)
         for j in range(len(names)):
             if j != i:
                 own &= np.abs(points.values[:, j] - mine) > below + above

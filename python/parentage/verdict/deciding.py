@@ -10,6 +10,7 @@ from parentage.verdict.rules.blends import merge
 from parentage.verdict.rules.copies import assembled, identical, re_encoded
 from parentage.verdict.rules.coverage import indistinct, too_little, too_little_finite
 from parentage.verdict.rules.descent import fine_tune, undetermined, unrelated
+from parentage.verdict.rules.encodings import noised, quantised
 from parentage.verdict.rules.kin import kept, related, shared_slices
 from parentage.verdict.rules.recipes import (
     changed,
@@ -42,6 +43,8 @@ RULES: tuple[Callable[[Facts], Verdict | None], ...] = (
     changed,
     merge,
     shared_slices,
+    quantised,
+    noised,
     fine_tune,
     related,
 )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from parentage.descent import BothWays, OwnValues
     from parentage.sample import Sampled
+    from parentage.verdict.changes import Changes
     from parentage.verdict.residual import Residual
 
 
@@ -175,9 +176,13 @@ class Facts:
     """Checkpoints that were made from the child."""
     remarks: tuple[str, ...] = ()
     """Sentences on checkpoints that do not play the part in which they were offered."""
-    places: Callable[[], str] = lambda: ""
-    """What was done where the child is not what it was said to be. Asked for only where something
-    is, since it reads some slices."""
+    excess: Callable[[str, str, str], float] = lambda *_: math.nan
+    """By how many standard deviations the same angle is no right one."""
+    changes: Callable[[str | None, int], Changes] = lambda *_: ()
+    """What was done to slices that are not a checkpoint's, or not what the recipe gives (``None``),
+    of some of them at most. Asked for only where it is told, since it reads them."""
+    names: tuple[str, ...] = ()
+    """The names of all slices."""
     sample: Sampled | None = None
     """What was read, if not everything was; elements are then those that were read."""
     thresholds: Thresholds = field(default_factory=Thresholds)
@@ -217,6 +222,30 @@ class Facts:
         """Checkpoints whose weights are those of relatives, the most alike first."""
         known = [name for name, value in self.likeness.items() if value >= self.thresholds.related]
         return tuple(sorted(known, key=lambda name: -self.likeness[name]))
+
+    @property
+    def lone(self) -> str | None:
+        """The candidate that has all the weight, by least squares: no other one has any.
+
+        ``None`` where several have, or the fit does not tell.
+        """
+        limit = self.thresholds.lone
+        weights = {**self.weights, self.base: 1.0 - sum(self.weights.values())}
+        if not self.weights or any(weight != weight for weight in weights.values()):
+            return None
+        heavy = [name for name, weight in weights.items() if abs(weight) > limit]
+        return heavy[0] if len(heavy) == 1 and abs(weights[heavy[0]] - 1.0) <= limit else None
+
+    def beats_copies(self, replay: ReplayFacts) -> bool:
+        """Return whether a recipe gives elements that no copy of one candidate gives.
+
+        A blend that is all of one checkpoint but for a trace of another says no more than a copy.
+        """
+        most = max((self.equal[name] for name in (self.base, *self.weights)), default=0)
+        left = (self.elements - most) * (replay.elements / max(self.elements, 1))
+        limits = self.thresholds
+        gained = left - replay.mismatched
+        return gained >= limits.decisive and replay.mismatched <= limits.beside_copies * left
 
     @property
     def keeper(self) -> str | None:

@@ -14,6 +14,7 @@ from parentage.descent import Angles, both_ways, points_of
 from parentage.methods import METHODS
 from parentage.statistics import fit, holm
 from parentage.stream import likeness
+from parentage.verdict.changes import changes_from
 from parentage.verdict.deciding import decide
 from parentage.verdict.facts import Facts, ReplayFacts, WholeSlices, origin
 from parentage.verdict.outcome import best_outcome
@@ -21,7 +22,7 @@ from parentage.verdict.residual import describe_residual
 from parentage.verdict.thresholds import Thresholds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -54,6 +55,7 @@ def gather_facts(
     gram, energy = fitted.gram[0], float(fitted.gram[0, -1, -1])
     adjusted = holm(fitted.log10_p[:, : len(parents)])
     distances = _distances(gram)
+    angles = _angles(statistics, alignment, columns, inputs.child.name)
     start = columns[origin(columns.base, parents, dict(zip(others, distances, strict=True)))]
     same_dtype = _same_dtype(inputs, alignment)
 
@@ -98,7 +100,10 @@ def gather_facts(
         displacement=cache(lambda: _displacement(statistics, estimates, start)),
         own=case.relations.own,
         both_ways=both_ways_of(case),
-        angle=_angles(statistics, alignment, columns, inputs.child.name),
+        angle=cache(angles.cosine),
+        excess=cache(angles.excess),
+        changes=changes_from(case, statistics, outcome),
+        names=tuple(each.name for each in alignment.slices),
         whole=whole_slices(statistics, alignment, columns, same_dtype),
         descendants=case.relations.descendants,
         remarks=case.relations.remarks,
@@ -210,18 +215,15 @@ def both_ways_of(case: TraceInputs) -> BothWays | None:
     return both_ways(points_of(estimates), columns.candidates, blends)
 
 
-def _angles(
-    statistics: Statistics, alignment: Alignment, columns: Columns, child: str
-) -> Callable[[str, str, str], float]:
-    """Return what gives the cosine of the angle at a checkpoint between two others."""
+def _angles(statistics: Statistics, alignment: Alignment, columns: Columns, child: str) -> Angles:
+    """Return the angles between the checkpoints and the child."""
     chosen = is_matrix(alignment.slices)
-    angles = Angles(
+    return Angles(
         columns.names,
         child,
         statistics.slices.estimates.gram[chosen][:, 1:, 1:],
         statistics.slices.used[chosen],
     )
-    return cache(angles.cosine)
 
 
 def whole_slices(
@@ -348,5 +350,6 @@ def judge(
     outcome = best_outcome(statistics.replayed, case.hypotheses)
     facts = gather_facts(case, statistics, outcome, sample)
     nothing = cache(lambda: None)
-    verdict = decide(replace(facts, remainder=nothing, displacement=nothing))
+    unseen = replace(facts, remainder=nothing, displacement=nothing, changes=lambda *_: ())
+    verdict = decide(unseen)
     return verdict, None if outcome is None else outcome.recipe

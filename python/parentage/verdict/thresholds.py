@@ -68,9 +68,18 @@ class Thresholds:
     """Most share of any other checkpoint's: siblings have 0.03 of each other's by chance."""
     alone: float = 0.01
     """Least share of the elements in slices that are one checkpoint's alone for it to be named."""
+    lone: float = 0.05
+    """Most weight of every other candidate, and most distance from one of its own, of the one that
+    has all the weight: quantised and noisy copies have 0.98 to 1.01 of what they are copies of."""
+    beside_copies: float = 0.50
+    """Most share of what the best copy leaves that a blend may leave, to be one."""
     meeting: float = 0.20
     """Most cosine, at the checkpoint where their lines meet, between two relatives: independent
     trainings of one base have 0.04 to 0.17 there; siblings seen from a third one 0.24 and more."""
+    right_angle: float = 4.0
+    """Most standard deviations from a right angle of noise and what it is independent of."""
+    no_right_angle: float = 8.0
+    """Least standard deviations from a right angle where noise is not independent."""
     within_two: float = 0.97
     """Least share of what a recipe does not reproduce that is two units in the last place off at
     most, for it to be rounding: arithmetic in another order leaves 0.97 to 1, changes 0.01."""

@@ -23,6 +23,7 @@ def merge(facts: Facts) -> Verdict | None:
     stray = facts.stray_share
     if (
         not facts.is_blend
+        or facts.lone is not None
         or facts.r2_slices < limits.explained
         or facts.residual_floors_slices > limits.merge_residual
         or (facts.cells_share is not None and facts.cells_share < limits.cells)

@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from parentage.support import listed
+from parentage.verdict.changes import share_of
+from parentage.verdict.rules.encodings import PROBED
 from parentage.verdict.rules.wording import blend_text, coverage_clause, fit_numbers, replay_numbers
 from parentage.verdict.verdict import Verdict
+
+PLAIN = ("moved", "units", "few", "rows", "columns", "low rank")
+"""Changes that a fine-tune may leave."""
 
 if TYPE_CHECKING:
     from parentage.verdict.facts import Facts
@@ -49,8 +54,16 @@ def fine_tune(facts: Facts) -> Verdict | None:
         or not likeness >= limits.related
         or explained > limits.own_direction
         or facts.strange_share > limits.strange_share
-        or (facts.replay is not None and facts.replay.kind == "merge")
+        or facts.lone not in (None, facts.base)
+        or (
+            facts.replay is not None
+            and facts.replay.kind == "merge"
+            and facts.beats_copies(facts.replay)
+        )
     ):
+        return None
+    if share_of(facts.changes(facts.base, PROBED), *PLAIN) < limits.explained and facts.names:
+        # Zeros, grids and strangers are no direction.
         return None
     if not facts.blended and facts.r2_slices >= limits.explained:
         # The base itself, scaled, explains it: that is no direction of its own.

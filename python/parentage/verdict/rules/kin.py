@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from parentage.support import listed
+from parentage.verdict.changes import MOST, share_of
 from parentage.verdict.rules.wording import (
     blend_text,
     coverage_clause,
     fit_numbers,
+    places_text,
     reading_verb,
     slices_text,
 )
 from parentage.verdict.verdict import Verdict
+
+LESSENED = ("zero", "nan", "constant", "quantised")
+"""Changes that lose what was there, so that there is no way back."""
 
 if TYPE_CHECKING:
     from parentage.verdict.facts import Facts, WholeSlices
@@ -45,7 +50,7 @@ def shared_slices(facts: Facts) -> Verdict | None:
         "shared_slices",
         f"{found.slices:,} of {facts.slices:,} slices, {share:.1%} of the elements "
         f"{reading_verb(facts)}, are {name}'s bit for bit, {found.alone:,} of them no other's; "
-        f"{rest}.{facts.places()}{_order_open(name)}{coverage_clause(facts)}",
+        f"{rest}.{places_text(facts, name)}{_order_open(name)}{coverage_clause(facts)}",
         {
             "parent": name,
             "equal_slices": found.slices,
@@ -66,7 +71,7 @@ def _of_several(facts: Facts, sources: dict[str, WholeSlices]) -> Verdict:
         "statistical",
         "shared_slices",
         f"of {facts.slices:,} slices the child has, bit for bit, {listed(parts)}{rest}."
-        f"{facts.places() if nobody else ''}{coverage_clause(facts)}",
+        f"{coverage_clause(facts)}",
         {
             **{f"slices_{name}": each.alone for name, each in sources.items()},
             "slices": facts.slices,
@@ -85,15 +90,16 @@ def kept(facts: Facts) -> Verdict | None:
         return shared_slices(facts)
     found = facts.own[name]
     met = facts.meets_at(name) if name == facts.base else {}
+    is_less = share_of(facts.changes(name, MOST), *LESSENED) >= facts.thresholds.explained
     equal = facts.equal[name] / facts.elements
-    order = "" if met else _order_open(name)
+    order = "" if met else _order_lost(name) if is_less else _order_open(name)
     return Verdict(
-        "fine-tune" if met else "related",
+        "fine-tune" if met or is_less else "related",
         "statistical",
         "kept",
-        f"{equal:.2%} of the elements are {name}'s, and of the values that {name} alone has the "
-        f"child has {found.kept:.1%}: it is {name} but for the rest, or the other way round."
-        f"{facts.places()}{order}{coverage_clause(facts)}",
+        f"{equal:.2%} of the elements are {name}'s, bit for bit, and of the values that {name} "
+        f"alone has the child has {found.kept:.1%}, no other's."
+        f"{places_text(facts, name)}{order}{coverage_clause(facts)}",
         {
             "parent": name,
             "equal_share": equal,
@@ -140,7 +146,7 @@ def related(facts: Facts) -> Verdict | None:
         "statistical",
         "related",
         f"{lead}{what} {nearest} may have been made from the child, the child from {nearest}, or "
-        f"both from one that was not offered.{facts.places()} {decide}{coverage_clause(facts)}",
+        f"both from one that was not offered. {decide}{coverage_clause(facts)}",
         {
             **fit_numbers(facts),
             "nearest": nearest,
@@ -148,6 +154,11 @@ def related(facts: Facts) -> Verdict | None:
             "equal_share": facts.equal[nearest] / max(facts.elements, 1),
         },
     )
+
+
+def _order_lost(name: str) -> str:
+    """Return a sentence that says who came first where values were lost."""
+    return f" What was lost there {name} has: the child is the later of the two."
 
 
 def _order_open(name: str) -> str:

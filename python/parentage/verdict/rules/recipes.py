@@ -8,6 +8,7 @@ from parentage.support import listed
 from parentage.verdict.rules.wording import (
     coverage_clause,
     fit_numbers,
+    places_text,
     reading_verb,
     replay_numbers,
     residual_numbers,
@@ -84,6 +85,7 @@ def _reproducing(facts: Facts) -> ReplayFacts | None:
         or replay.share < limits.reproduced
         or not replay.left <= limits.decoy
         or not replay.decisive >= limits.decisive
+        or (replay.kind == "merge" and not facts.beats_copies(replay))
     ):
         return None
     return replay
@@ -104,6 +106,8 @@ def rounding_left(facts: Facts) -> Verdict | None:
     if (
         replay is None
         or replay.kind != "merge"
+        or facts.lone is not None
+        or not facts.beats_copies(replay)
         or replay.coverage < limits.coverage
         or not 1.0 - replay.left >= limits.partial
         or not replay.decisive >= limits.decisive
@@ -132,6 +136,8 @@ def changed_in_part(facts: Facts) -> Verdict | None:
     if (
         replay is None
         or replay.kind != "merge"
+        or facts.lone is not None
+        or not facts.beats_copies(replay)
         or replay.explained
         or replay.coverage < limits.coverage
         or replay.whole_share < limits.least_whole_share
@@ -151,7 +157,7 @@ def changed_in_part(facts: Facts) -> Verdict | None:
         f"{replay.text}, reproduces {replay.whole_slices:,} of {replay.replayed_slices:,} slices "
         f"bit for bit; it does not give {replay.changed_share:.1%} of the elements of "
         f"{slices_text(replay.changed_slices)}, which are {replay.changed_floors:.1f} times the "
-        f"rounding of their dtype off.{facts.places()}{coverage_clause(facts)}",
+        f"rounding of their dtype off.{places_text(facts)}{coverage_clause(facts)}",
         {
             **fit_numbers(facts),
             **replay_numbers(replay),
@@ -169,6 +175,8 @@ def changed(facts: Facts) -> Verdict | None:
     if (
         replay is None
         or replay.kind != "merge"
+        or facts.lone is not None
+        or not facts.beats_copies(replay)
         or replay.coverage < limits.coverage
         or not 1.0 - replay.left >= limits.partial
         or not replay.decisive >= limits.decisive
@@ -184,7 +192,7 @@ def changed(facts: Facts) -> Verdict | None:
         f"{replay.text}, reproduces {replay.share:.2%} of the elements, decoys in place of its "
         f"parents {replay.decoy_share:.2%}. Of the rest, {1 - replay.within_two:.1%} are more than "
         "two units in the last place off, which no order of rounding leaves: the blend was "
-        f"changed.{facts.places()}{coverage_clause(facts)}",
+        f"changed.{places_text(facts)}{coverage_clause(facts)}",
         {
             **fit_numbers(facts),
             **replay_numbers(replay),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from parentage.places import compress, summarise
 from parentage.support import listed
+from parentage.verdict.changes import MOST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,10 +76,21 @@ def blend_text(facts: Facts) -> str:
     return " + ".join(parts).replace("+ -", "- ")
 
 
+def places_text(facts: Facts, name: str | None = None) -> str:
+    """Return sentences on what was done where the child is not a checkpoint, or not a blend.
+
+    ``None`` stands for what the recipe gives.
+    """
+    changes = [each for each in facts.changes(name, MOST) if each[2].kind != "none"]
+    if not changes:
+        return ""
+    told = summarise(changes, facts.elements, facts.names)
+    return f" Looked at: {told}"
+
+
 def slices_text(names: Sequence[str]) -> str:
-    """Return slices named, the first few of many."""
-    shown = listed(names[:3])
-    return shown if len(names) <= 3 else f"{', '.join(names[:3])} and {len(names) - 3:,} more"
+    """Return slices named, as layers and tensors."""
+    return compress(list(names))
 
 
 def bias_warning(facts: Facts) -> str:

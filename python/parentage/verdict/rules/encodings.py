@@ -1,0 +1,97 @@
+"""Children that are one checkpoint, stored with less: quantised and decoded, or with noise."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from parentage.verdict.changes import MOST, share_of
+from parentage.verdict.rules.wording import coverage_clause, places_text
+from parentage.verdict.verdict import Verdict
+
+if TYPE_CHECKING:
+    from parentage.places import Change
+    from parentage.verdict.facts import Facts
+
+PROBED = 4
+"""Slices that are looked at before more are."""
+
+
+def quantised(facts: Facts) -> Verdict | None:
+    """One checkpoint, quantised and decoded, has the child's numbers in every slice looked at."""
+    name = _probed(facts, "quantised")
+    if name is None:
+        return None
+    changes = [each for each in facts.changes(name, MOST) if each[2].kind != "none"]
+    sources = Counter(_source(facts, change, name) for _, _, change in changes)
+    given = [change.numbers.get("given", 0.0) for _, _, change in changes]
+    if len(sources) > 1 or min(given) < facts.thresholds.reproduced:
+        return None
+    (source,) = sources
+    if source is None:
+        return None
+    return Verdict(
+        "re-encoded",
+        "statistical",
+        "quantised",
+        f"it is {source}, quantised and decoded, in {len(changes):,} slices looked at of "
+        f"{facts.slices:,}: quantising {source} gives these values.{places_text(facts, name)}"
+        f"{coverage_clause(facts)}",
+        {"parent": source, "looked_at": len(changes), "given": min(given)},
+    )
+
+
+def noised(facts: Facts) -> Verdict | None:
+    """One checkpoint with noise on top, which is at a right angle to everything at one of the two.
+
+    Noise is independent of what it was added to, so the line to it is at a right angle to all lines
+    at the checkpoint it was added to, and not at the one that has it.
+    """
+    name = _probed(facts, "noise")
+    if name is None:
+        return None
+    others = [other for other in facts.relatives if other not in (name, *facts.descendants)]
+    here = max((abs(facts.excess(name, facts.child, other)) for other in others), default=0.0)
+    there = max((abs(facts.excess(facts.child, name, other)) for other in others), default=0.0)
+    limits = facts.thresholds
+    is_added = here <= limits.right_angle < limits.no_right_angle <= there
+    is_reverse = there <= limits.right_angle < limits.no_right_angle <= here
+    if is_added:
+        order = (
+            f" It is independent of the others seen from {name}, and not seen from the child: it "
+            f"was added to {name}."
+        )
+    elif is_reverse:
+        order = (
+            f" It is independent of the others seen from the child, and not seen from {name}: "
+            f"{name} is the one that has it, and the child the one without."
+        )
+    else:
+        order = f" Which of the two, the child or {name}, has it is not decided."
+    return Verdict(
+        "fine-tune" if is_added else "related",
+        "statistical",
+        "noised",
+        f"the child and {name} differ by noise, of one size and independent from element to "
+        f"element; no fine-tune known looks so.{order}{places_text(facts, name)}"
+        f"{coverage_clause(facts)}",
+        {"parent": name, "excess_at_parent": here, "excess_at_child": there},
+    )
+
+
+def _probed(facts: Facts, kind: str) -> str | None:
+    """Return the nearest relative that nearly all slices looked at were changed from in one way."""
+    candidates = [name for name in facts.relatives if name in (facts.base, *facts.weights)]
+    for name in sorted(candidates, key=lambda name: facts.distance_floors[name])[:2]:
+        changes = facts.changes(name, PROBED)
+        if share_of(changes, kind) >= facts.thresholds.explained:
+            return name
+    return None
+
+
+def _source(facts: Facts, change: Change, name: str) -> str | None:
+    """Return the checkpoint whose quantised numbers a slice has; ``None`` where it was not told."""
+    if change.kind != "quantised" or "given" not in change.numbers:
+        return None
+    told = change.labels.get("name", "").removesuffix(", ")
+    return next((each for each in (facts.base, *facts.weights) if each == told), name)
