@@ -13,47 +13,54 @@ from parentage.support import listed
 from parentage.verdict import Thresholds
 
 if TYPE_CHECKING:
-    from parentage.checkpoint import Checkpoint
+    from parentage.align import Grouped
     from parentage.descent import BothWays, Relations
-    from parentage.verdict import TraceInputs
+    from parentage.stream import Options
 
 
-def settle_roles(case: TraceInputs) -> TraceInputs:
-    """Return the case with what is known of descent, and roles that do not contradict it.
+def settle_roles(
+    inputs: Inputs, grouped: Grouped, options: Options
+) -> tuple[Inputs, Grouped, Relations]:
+    """Return roles that do not contradict what is known of descent, with the pairing and that.
 
     A candidate that was made from the child is no parent of it, and a base that is no relative is
     no ancestor: displacements from it are no evidence of anything. Both take part as controls.
     """
-    relations = _relations(case)
-    made = relations.made_from_child
-    inputs = case.inputs
-    is_stranger = _is_stranger(inputs.base.name, relations)
-    if not made and not is_stranger:
-        return replace(case, relations=relations)
+    relations = _relations(inputs, grouped, options)
+    made, base = relations.made_from_child, inputs.chosen(grouped.main.columns).base
+    is_stranger = _is_stranger(base.name, relations)
     remarks = tuple(_made_remark(name, relations.both_ways) for name in made)
-    kept = [each for each in inputs.parents if each.name not in made]
-    moved = [each for each in inputs.parents if each.name in made]
-    base = inputs.base
+    kept = [each for each in (inputs.base, *inputs.parents) if each.name not in made]
+    moved = [each for each in (inputs.base, *inputs.parents) if each.name in made]
     if is_stranger or base.name in made:
-        heirs = [each for each in kept if not _is_stranger(each.name, relations)]
-        if heirs:
-            heir = heirs[0]
-            remarks += (_base_remark(base, heir, relations, is_stranger=is_stranger),)
+        heirs = [
+            each
+            for each in kept
+            if each is not base and abs(relations.likeness.get(each.name, 0.0)) >= _RELATED
+        ]
+        if is_stranger and heirs:
+            kept.remove(base)
             moved.append(base)
-            kept.remove(heir)
-            base = heir
-        elif base.name in made and not moved:
-            # Nobody is left whom the child could be compared with.
-            return replace(case, relations=replace(relations, descendants=made, remarks=remarks))
-    changed = Inputs(inputs.child, base, tuple(kept), (*inputs.controls, *moved))
-    case = replace(case, inputs=changed, alignment=pair(changed, case.options))
-    known = replace(_relations(case), descendants=made, remarks=remarks)
-    return replace(case, relations=known)
+        if heirs:
+            kept.remove(heirs[0])
+            kept.insert(0, heirs[0])
+            remarks += (_base_remark(base.name, heirs[0].name, relations),)
+    if not moved or not kept:
+        # As offered, if nobody would be left whom the child could be compared with.
+        return inputs, grouped, replace(relations, descendants=made, remarks=remarks)
+    changed = Inputs(inputs.child, kept[0], tuple(kept[1:]), (*inputs.controls, *moved))
+    grouped = pair(changed, options)
+    known = replace(_relations(changed, grouped, options), descendants=made, remarks=remarks)
+    return changed, grouped, known
 
 
-def _relations(case: TraceInputs) -> Relations:
-    """Return what a sample of the case shows of descent."""
-    return relations_of(SampleEstimates(case.alignment, case.inputs.columns, case.options))
+_RELATED = Thresholds().related
+
+
+def _relations(inputs: Inputs, grouped: Grouped, options: Options) -> Relations:
+    """Return what a sample of the main alignment shows of descent."""
+    columns = inputs.chosen(grouped.main.columns).columns
+    return relations_of(SampleEstimates(grouped.main.alignment, columns, options))
 
 
 def _is_stranger(name: str, relations: Relations) -> bool:
@@ -74,13 +81,11 @@ def _made_remark(name: str, both: BothWays | None) -> str:
     )
 
 
-def _base_remark(
-    base: Checkpoint, heir: Checkpoint, relations: Relations, *, is_stranger: bool
-) -> str:
+def _base_remark(base: str, heir: str, relations: Relations) -> str:
     """Return a sentence on a base that another checkpoint takes the place of."""
     why = (
-        f"{base.name} is no relative of the child (cosine {relations.likeness[base.name]:.4f})"
-        if is_stranger
-        else f"{base.name} is not taken for an ancestor"
+        f"{base} is no relative of the child (cosine {relations.likeness[base]:.4f})"
+        if _is_stranger(base, relations)
+        else f"{base} is not taken for an ancestor"
     )
-    return f"{why}, so displacements are measured from {heir.name}."
+    return f"{why}, so displacements are measured from {heir}."

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from parentage.verdict.thresholds import Thresholds
+from parentage.verdict.wholes import Wholes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -183,6 +184,8 @@ class Facts:
     of some of them at most. Asked for only where it is told, since it reads them."""
     names: tuple[str, ...] = ()
     """The names of all slices."""
+    wholes: Wholes = field(default_factory=Wholes)
+    """What the child and each checkpoint share, tensor by tensor, and what each lacks."""
     sample: Sampled | None = None
     """What was read, if not everything was; elements are then those that were read."""
     thresholds: Thresholds = field(default_factory=Thresholds)
