@@ -12,12 +12,11 @@ A, B, C = "model.a.weight", "model.b.weight", "model.c.weight"
 
 def grouped(folder, child, *others, candidates=None):
     opened_others = [opened(folder, f"other{i}", tensors) for i, tensors in enumerate(others)]
-    found = group(
+    return group(
         opened(folder, "child", child),
         opened_others,
         len(others) if candidates is None else candidates,
     )
-    return found
 
 
 def names(each):

@@ -2,7 +2,19 @@
 
 from dataclasses import replace
 
-from parentage.verdict import Facts, Whole, Wholes, decide
+from parentage.descent import BothWays
+from parentage.verdict import Facts, ReplayFacts, Whole, Wholes, decide
+
+FORWARD = BothWays(
+    60_000,
+    1.0,
+    {"base": 0.4, "parent": 0.6},
+    {"base": 0, "parent": 0},
+    {"base": 2.5, "parent": 5 / 3},
+)
+"""A blend of which the child was made, and nothing of it from the child."""
+UNDECIDED = replace(FORWARD, back={"base": 1.0, "parent": 1.0})
+"""A blend that is as good turned round."""
 
 MERGE = Facts(
     child="child",
@@ -30,9 +42,11 @@ MERGE = Facts(
     unmoved=10_000,
     stray=0,
     bias={"parent": 0.001},
+    both_ways=FORWARD,
 )
 """A merge that is beyond doubt."""
-CHANGED = replace(MERGE, residual_floors=5.0, residual_floors_slices=5.0, r2=0.95, origin_r2=0.95)
+LINE = replace(MERGE, residual_floors=5.0, residual_floors_slices=5.0, r2=0.95, origin_r2=0.95)
+"""A child on the line from base to parent, with something on top that hides how it was made."""
 TUNED = replace(
     MERGE,
     r2=0.1,
@@ -41,7 +55,25 @@ TUNED = replace(
     residual_floors=20.0,
     residual_floors_slices=20.0,
     stray=9_000,
+    weights={"parent": 0.1},
+    angle=lambda *_: 0.1,
 )
+"""A fine-tune of the base, a sibling of the parent."""
+REPLAYED = replace(
+    MERGE,
+    replay=ReplayFacts(
+        kind="merge",
+        text="linear of 0.6 parent + 0.4 base, in float32",
+        equivalents=(),
+        elements=1_000_000,
+        coverage=1.0,
+        mismatched=0,
+        explained=0,
+        decoy_share=0.1,
+        weights={"parent": 0.6, "base": 0.4},
+    ),
+)
+"""A merge whose recipe gives every bit."""
 BELOW, ABOVE = 1 - 1e-9, 1 + 1e-9
 
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from common.facts import CHANGED, MERGE, TUNED, kind
+from common.facts import LINE, MERGE, REPLAYED, TUNED, kind
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from parentage.verdict import KINDS, RULES, Facts, decide
@@ -14,7 +14,8 @@ pytestmark = pytest.mark.levels
 
 def test_the_examples_are_what_they_are_meant_to_be():
     assert kind(MERGE) == "merge"
-    assert kind(CHANGED) == "merge-then-changed"
+    assert kind(REPLAYED) == "merge"
+    assert kind(LINE) == "related"
     assert kind(TUNED) == "fine-tune"
 
 

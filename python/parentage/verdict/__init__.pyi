@@ -4,6 +4,8 @@ from .case import TraceInputs as TraceInputs
 from .deciding import RULES as RULES
 from .deciding import decide as decide
 from .facts import Facts as Facts
+from .facts import ReplayFacts as ReplayFacts
+from .facts import SharedSlices as SharedSlices
 from .facts import origin as origin
 from .gather import gather_facts as gather_facts
 from .gather import judge as judge

@@ -85,7 +85,7 @@ class ReplayFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class WholeSlices:
+class SharedSlices:
     """What the child shares with one checkpoint by whole slices, bit for bit."""
 
     slices: int
@@ -171,7 +171,7 @@ class Facts:
     """The best blend and the same turned round: who was made from whom. ``None`` without one."""
     angle: Callable[[str, str, str], float] = lambda *_: math.nan
     """Cosine of the angle at a checkpoint between two others, the child being one of the three."""
-    whole: Mapping[str, WholeSlices] = field(default_factory=dict)
+    shared: Mapping[str, SharedSlices] = field(default_factory=dict)
     """Per checkpoint: slices that are its alone, bit for bit, and what the child does not share."""
     descendants: tuple[str, ...] = ()
     """Checkpoints that were made from the child."""

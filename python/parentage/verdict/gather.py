@@ -16,7 +16,7 @@ from parentage.statistics import fit, holm
 from parentage.stream import likeness
 from parentage.verdict.changes import changes_from
 from parentage.verdict.deciding import decide
-from parentage.verdict.facts import Facts, ReplayFacts, WholeSlices, origin
+from parentage.verdict.facts import Facts, ReplayFacts, SharedSlices, origin
 from parentage.verdict.outcome import best_outcome
 from parentage.verdict.residual import describe_residual
 from parentage.verdict.thresholds import Thresholds
@@ -106,7 +106,7 @@ def gather_facts(
         excess=cache(angles.excess),
         changes=changes_from(case, statistics, outcome),
         names=tuple(each.name for each in alignment.slices),
-        whole=whole_slices(statistics, alignment, columns, same_dtype),
+        shared=shared_slices(statistics, alignment, columns, same_dtype),
         descendants=case.relations.descendants,
         remarks=case.relations.remarks,
         wholes=wholes,
@@ -229,9 +229,9 @@ def _angles(statistics: Statistics, alignment: Alignment, columns: Columns, chil
     )
 
 
-def whole_slices(
+def shared_slices(
     statistics: Statistics, alignment: Alignment, columns: Columns, same_dtype: NDArray[np.bool_]
-) -> dict[str, WholeSlices]:
+) -> dict[str, SharedSlices]:
     """Return what the child shares with each checkpoint by whole slices, bit for bit."""
     sizes = statistics.slices.n.astype(np.int64)
     equal = (statistics.slices.equal == statistics.slices.n[:, None]) & same_dtype
@@ -242,7 +242,7 @@ def whole_slices(
     order = np.argsort(-sizes, kind="stable")
     names = [each.name for each in alignment.slices]
     return {
-        name: WholeSlices(
+        name: SharedSlices(
             int(equal[:, i].sum()),
             int(sizes[equal[:, i]].sum()),
             int(is_alone[:, i].sum()),

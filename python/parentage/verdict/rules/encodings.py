@@ -54,6 +54,9 @@ def noised(facts: Facts) -> Verdict | None:
     here = max((abs(facts.excess(name, facts.child, other)) for other in others), default=0.0)
     there = max((abs(facts.excess(facts.child, name, other)) for other in others), default=0.0)
     limits = facts.thresholds
+    if min(here, there) > limits.right_angle:
+        # It follows the others wherever it is seen from: that is no noise.
+        return None
     is_added = here <= limits.right_angle < limits.no_right_angle <= there
     is_reverse = there <= limits.right_angle < limits.no_right_angle <= here
     if is_added:

@@ -20,7 +20,7 @@ LESSENED = ("zero", "nan", "constant", "quantised")
 """Changes that lose what was there, so that there is no way back."""
 
 if TYPE_CHECKING:
-    from parentage.verdict.facts import Facts, WholeSlices
+    from parentage.verdict.facts import Facts, SharedSlices
 
 
 def shared_slices(facts: Facts) -> Verdict | None:
@@ -29,7 +29,7 @@ def shared_slices(facts: Facts) -> Verdict | None:
     least = max(limits.alone * facts.elements, limits.decisive)
     sources = {
         name: each
-        for name, each in facts.whole.items()
+        for name, each in facts.shared.items()
         if each.alone_elements >= least and name in (facts.base, *facts.weights)
     }
     if not sources:
@@ -61,10 +61,10 @@ def shared_slices(facts: Facts) -> Verdict | None:
     )
 
 
-def _of_several(facts: Facts, sources: dict[str, WholeSlices]) -> Verdict:
+def _of_several(facts: Facts, sources: dict[str, SharedSlices]) -> Verdict:
     """Return the verdict on a child that shares slices with several checkpoints."""
     parts = [f"{each.alone:,} of {name} alone" for name, each in sources.items()]
-    nobody = set.intersection(*(set(each.others) for each in facts.whole.values()))
+    nobody = set.intersection(*(set(each.others) for each in facts.shared.values()))
     rest = f"; {slices_text(sorted(nobody))} are nobody's" if nobody else ""
     return Verdict(
         "assembled",
@@ -85,7 +85,7 @@ def kept(facts: Facts) -> Verdict | None:
     name = facts.keeper
     if name is None:
         return None
-    shared = facts.whole.get(name)
+    shared = facts.shared.get(name)
     if shared is not None and shared.alone_elements >= facts.thresholds.alone * facts.elements:
         return shared_slices(facts)
     found = facts.own[name]

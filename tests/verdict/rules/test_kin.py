@@ -1,0 +1,94 @@
+"""Children that are relatives beyond doubt: by whole slices, by values, or by likeness alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import parentage
+import pytest
+from common.facts import LINE, TUNED, kind
+from common.shipped import trace
+from conftest import write_checkpoint
+from parentage.descent import OwnValues
+from parentage.verdict import SharedSlices, decide
+
+pytestmark = pytest.mark.levels
+
+
+def shared(slices=15, alone=15, strange=()):
+    """Return what is shared with the parent alone: three quarters of 20 slices."""
+    others = ("layers.0.v", "layers.1.v", *strange)
+    whole = SharedSlices(slices, 50_000 * slices, alone, 50_000 * alone, others, strange)
+    nothing = SharedSlices(0, 0, 0, 0, others, ())
+    return {"base": nothing, "parent": whole}
+
+
+def test_whole_slices_name_one_checkpoint_and_no_order():
+    verdict = decide(replace(LINE, shared=shared()))
+    assert (verdict.kind, verdict.rule) == ("fine-tune", "shared_slices")
+    assert verdict.numbers["parent"] == "parent"
+    assert "15 of 20 slices" in verdict.text
+    assert "is not decided" in verdict.text
+
+
+def test_strangers_among_whole_slices_are_named():
+    verdict = decide(replace(LINE, shared=shared(strange=("layers.3.v",))))
+    assert verdict.kind == "assembled"
+    assert "no relatives" in verdict.text
+
+
+def test_slices_that_relatives_share_name_nobody():
+    assert decide(replace(LINE, shared=shared(alone=0))).rule != "shared_slices"
+
+
+def test_slices_of_several_are_counted_by_checkpoint():
+    several = shared()
+    several["base"] = SharedSlices(5, 250_000, 5, 250_000, ("layers.0.v",), ())
+    verdict = decide(replace(LINE, shared=several))
+    assert verdict.kind == "assembled"
+    assert "5 of base alone" in verdict.text
+    assert "15 of parent alone" in verdict.text
+
+
+def test_values_of_one_alone_name_it():
+    own = {"base": OwnValues(5000, 0.001), "parent": OwnValues(5000, 0.98)}
+    verdict = decide(replace(LINE, own=own))
+    assert (verdict.kind, verdict.rule) == ("related", "kept")
+    assert verdict.numbers["parent"] == "parent"
+    assert kind(LINE, own={**own, "base": OwnValues(5000, 0.06)}) == "related"
+    few = {"base": OwnValues(5000, 0.001), "parent": OwnValues(100, 0.98)}
+    assert decide(replace(LINE, own=few)).rule != "kept"
+
+
+def test_kin_is_told_without_an_arrow():
+    verdict = decide(LINE)
+    assert verdict.rule == "related"
+    for said in ("may have been made from the child", "both from one that was not offered"):
+        assert said in verdict.text
+
+
+def test_strangers_are_no_kin():
+    distant = {"base": 0.3, "parent": 0.3}
+    assert kind(TUNED, likeness=distant) == "undetermined"
+
+
+def test_a_copy_with_one_tensor_changed_keeps_its_name(tmp_path, family, weights):
+    child = dict(weights["parent"])
+    name = next(each for each in child if "up_proj" in each)
+    child[name] = weights["sibling"][name]
+    found = trace(tmp_path, family, child)
+    assert found.verdict.kind == "fine-tune"
+    assert found.verdict.numbers["parent"] == "parent"
+    assert "up_proj" in found.verdict.text
+
+
+def test_a_parent_made_from_the_child_is_no_parent(tmp_path, family, weights):
+    made = {
+        name: (2.0 * x.astype(float) - weights["base"][name].astype(float)).astype(x.dtype)
+        for name, x in weights["parent"].items()
+    }
+    framed = write_checkpoint(tmp_path / "framed", made)
+    found = parentage.trace(family("parent"), base=family("base"), parents=[framed])
+    assert found.verdict.kind in ("related", "fine-tune")
+    assert "framed was made from the child" in found.verdict.text
+    assert "framed" in [each.name for each in found.inputs.controls]
