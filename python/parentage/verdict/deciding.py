@@ -9,6 +9,7 @@ from parentage.support import printable
 from parentage.verdict.rules.blends import merge
 from parentage.verdict.rules.copies import assembled, identical, part_of, re_encoded
 from parentage.verdict.rules.coverage import (
+    alone,
     indistinct,
     of_the_whole,
     too_little,
@@ -41,6 +42,7 @@ RULES: tuple[Callable[[Facts], Verdict | None], ...] = (
     too_little_finite,
     replayed,
     either_way,
+    alone,
     unrelated,
     indistinct,
     kept,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from parentage.align import how_names_differ
 from parentage.checkpoint import body_layers, place_of
 from parentage.support import listed, percent
+from parentage.verdict.constants import constant_slices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -80,14 +81,23 @@ class Wholes:
     """The child's elements that were compared with any checkpoint."""
     uncompared: tuple[str, ...] = ()
     """Tensors of the child that were compared with none, or rows of them."""
+    strange: int = 0
+    """Elements that only some checkpoints have, or that have no arithmetic, and that are no copies
+    of any of them."""
     aside: tuple[str, ...] = ()
     """Sentences on what the child and some checkpoints have, and not all of the main ones."""
+    constants: tuple[str, ...] = ()
+    """Slices that are equal in all checkpoints of the main alignment, and computed, not learned:
+    they prove no kinship and no mismatch."""
+    constant_elements: int = 0
     slices: int = 0
     """Slices, and tensors compared byte for byte, that these are in."""
     by_name: Mapping[str, Whole] = field(default_factory=dict)
     """Per base, parent and control, in the order they were offered."""
     candidates: tuple[str, ...] = ()
     """Of them, base and parents."""
+    main: tuple[str, ...] = ()
+    """Of them, those that the main alignment is over, the origin of displacements first."""
     promised_layers: int | None = None
     """Layers that the child's config.json promises, if there are fewer."""
     layers: int = 0
@@ -168,6 +178,8 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
         other.name: _whole(child, other, one, case.rest.tied.get(column))
         for column, (other, one) in enumerate(zip(others, sums, strict=True))
     }
+    aside = {place for place in pieces if place not in in_main}
+    constants = constant_slices(case.alignment, statistics, case.options)
     layers = len(body_layers(child.core))
     promised = child.promised_layers
     return Wholes(
@@ -175,11 +187,15 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
         compared=sum(elements for _, elements in pieces.values()),
         slices=len(pieces),
         uncompared=_uncompared(child, pieces),
-        aside=_aside(case, {place for place in pieces if place not in in_main}, pieces, copies),
+        strange=sum(pieces[place][1] for place in aside if not copies.get(place)),
+        aside=_aside(case, aside, pieces, copies),
         by_name=wholes,
         sources=sources,
         unsourced=unsourced,
         candidates=tuple(each.name for each in others[: offered.candidates]),
+        constants=tuple(case.alignment.slices[i].name for i in constants),
+        constant_elements=sum(case.alignment.slices[i].elements for i in constants),
+        main=tuple(each.name for each in case.inputs.others),
         promised_layers=promised if promised is not None and 0 < layers < promised else None,
         layers=layers,
         unread=tuple(f"{each.name}: {each.unread}" for each in (child, *others) if each.unread),
@@ -400,5 +416,9 @@ def named(names: Sequence[str], most: int = 4) -> str:
         else:
             parts.append(f"{listed(ends)} of {layer_ranges(numbers)}")
     if len(parts) > most:
+        # Names that begin alike are told by their beginning.
+        groups = Counter(part.split(".")[0] for part in names)
+        if len(groups) <= most and len(groups) < len(parts):
+            return listed(f"{count:,} tensors of {start}" for start, count in groups.items())
         parts = [*parts[:most], f"{len(parts) - most:,} more"]
     return listed(parts)
