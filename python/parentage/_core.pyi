@@ -40,6 +40,7 @@ __all__ = [
     "levels",
     "read",
     "replay_slices",
+    "same_bytes",
     "simd_level",
     "spectrum",
     "threads",
@@ -219,6 +220,17 @@ def gram(
     progress: Callable[[int], object] | None = None,
 ) -> Statistics:
     """Streams slices `first` to `last` (exclusive) of `plan` once and returns their statistics."""
+
+def same_bytes(
+    first: Checkpoint,
+    second: Checkpoint,
+    pairs: list[tuple[int, int]],
+    *,
+    threads: int,
+    most: int | None = None,
+    io: str = "mmap",
+) -> NDArray[np.bool_]:
+    """Whether pairs of tensors, by position, have one dtype and the same (first) bytes."""
 
 @final
 class Digests:

@@ -1,7 +1,13 @@
 from .content import crossed_likeness as crossed_likeness
 from .content import pair as pair
+from .groups import Bytes as Bytes
+from .groups import Group as Group
+from .groups import Grouped as Grouped
+from .groups import group as group
 from .layouts.by_name import pair_by_name as pair_by_name
 from .layouts.by_name import scale_of as scale_of
+from .layouts.tied import embeddings as embeddings
+from .layouts.tied import heads as heads
 from .pairing import LEAST_SHARE as LEAST_SHARE
 from .pairing import align as align
 from .slices import Alignment as Alignment

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage import _core
+from parentage.align.groups import group
 from parentage.align.layouts.by_name import scale_of
-from parentage.align.pairing import align
 from parentage.align.slices import is_replayed
 from parentage.checkpoint import body_layers, dtype_class, is_of_the_body, places_of
 from parentage.stream import likeness, one_pass, unpack
 
 if TYPE_CHECKING:
+    from parentage.align.groups import Grouped
     from parentage.align.slices import Alignment
     from parentage.checkpoint import Checkpoint, Inputs, Tensor
     from parentage.stream import Options
@@ -128,13 +129,17 @@ def _matrices(checkpoint: Checkpoint) -> dict[tuple[str, tuple[int, ...]], list[
     }
 
 
-def pair(inputs: Inputs, options: Options) -> Alignment:
-    """Align by name, and by content where the layers of the child are not those of the base."""
-    if body_layers(inputs.child.core) == body_layers(inputs.base.core):
-        alignment = align(inputs.child, inputs.others)
-        if not strange_layers(alignment, options):
-            return alignment
-        layers = layer_map(inputs.child, inputs.base, options)
-        return align(inputs.child, inputs.others, layers=layers) if layers else alignment
-    layers = layer_map(inputs.child, inputs.base, options)
-    return align(inputs.child, inputs.others, layers=layers)
+def pair(inputs: Inputs, options: Options) -> Grouped:
+    """Group by name, and by content where the layers of the child are not those of the origin.
+
+    The origin is the base, or what stands in for it where it holds too little of the child.
+    """
+    child, others, candidates = inputs.child, inputs.others, inputs.candidates
+    found = group(child, others, candidates)
+    origin = others[found.main.columns[0]]
+    if body_layers(child.core) == body_layers(origin.core) and not strange_layers(
+        found.main.alignment, options
+    ):
+        return found
+    layers = layer_map(child, origin, options)
+    return group(child, others, candidates, layers) if layers else found

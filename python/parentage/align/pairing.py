@@ -7,16 +7,17 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from parentage import _core
-from parentage.align.layouts.by_layer import pair_by_layer
-from parentage.align.layouts.by_name import pair_by_name, scale_of, shape_text
-from parentage.align.slices import Alignment, Extent, Slice, Unaligned, tables
-from parentage.checkpoint import dtype_class, places_of
-from parentage.support import PlanError, collection_paused, printable
+from parentage.align.held import held, slices_of
+from parentage.align.layouts.by_name import pair_by_name, shape_text
+from parentage.align.slices import Alignment, Unaligned, tables
+from parentage.checkpoint import dtype_class
+from parentage.support import PlanError, collection_paused, listed, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from parentage.checkpoint import Checkpoint, Place, Tensor
+    from parentage.align.held import Held, Pairing
+    from parentage.checkpoint import Checkpoint, Tensor
 
 LEAST_SHARE = 0.01
 """Share of the child's elements up to which pairing is a coincidence of names."""
@@ -25,7 +26,7 @@ LEAST_SHARE = 0.01
 def align(
     child: Checkpoint,
     others: Sequence[Checkpoint],
-    pairing: Callable[[Tensor, Checkpoint], Extent | str] = pair_by_name,
+    pairing: Pairing = pair_by_name,
     layers: Mapping[int, int] | None = None,
 ) -> Alignment:
     """Pair every tensor of ``child`` with all ``others``: the base, then parents and controls.
@@ -41,149 +42,139 @@ def align(
         If nothing pairs, or no more than :data:`LEAST_SHARE` of the child.
     """
     with collection_paused():
-        return _align(child, others, pair_by_layer(layers) if layers else pairing, layers or {})
+        return _align(child, others, pairing, layers or {})
 
 
 def _align(
     child: Checkpoint,
     others: Sequence[Checkpoint],
-    pairing: Callable[[Tensor, Checkpoint], Extent | str],
+    pairing: Pairing,
     layers: Mapping[int, int],
 ) -> Alignment:
-    cores = (*(other.core for other in others), child.core)
-    slices: list[Slice] = []
-    unaligned: list[Unaligned] = []
-    paired: list[set[int]] = [set() for _ in others]
-    places = places_of(child.core)
-    # The positions of relatives are mostly the same, so that one object does for all of them.
-    whole = [Extent(tensor, 0) for tensor in range(max(map(len, cores)))]
-    mates = zip(*(_mates(child, other, pairing) for other in others), strict=True)
-    found = [None if min(each) < 0 else [whole[mate] for mate in each] for each in mates]
-    for tensor in sorted(child.tensors.values(), key=attrgetter("shard", "begin")):
-        extents = found[tensor.index] or _pair(tensor, child, others, pairing)
-        if isinstance(extents, str):
-            unaligned.append(Unaligned(child.name, tensor.name, extents, tensor.elements))
+    found = held(child, others, pairing, layers)
+    everywhere = range(len(others))
+    parts: list[tuple[int, int, int]] = []
+    left: list[Unaligned] = []
+    for tensor in in_order_of_files(child):
+        if (found.tensors[tensor.index] >= 0).all() and tensor.index not in found.barred:
+            parts.append((tensor.index, 0, tensor.elements))
             continue
-        for used, extent in zip(paired, extents, strict=True):
-            used.add(extent.tensor)
-        extents.append(whole[tensor.index])
-        _add_slices(slices, tensor, places[tensor.index], tuple(extents), layers)
-    for other, used in zip(others, paired, strict=True):
-        unused = (other.tensors.at(i) for i in range(len(other.tensors)) if i not in used)
-        unaligned.extend(
-            Unaligned(other.name, tensor.name, _reason_unused(tensor, child), tensor.elements)
-            for tensor in unused
-        )
-    paired_elements = sum(each.elements for each in slices)
-    if paired_elements <= LEAST_SHARE * child.elements:
-        raise PlanError(_nothing_pairs(child, others, unaligned, paired_elements))
-    return Alignment(tuple(slices), tuple(unaligned), cores, _plan(cores, slices))
+        reason = found.reason(tensor.index, everywhere)
+        left.append(Unaligned(child.name, tensor.name, reason, tensor.elements))
+    used = [{int(found.tensors[index, column]) for index, _, _ in parts} for column in everywhere]
+    left.extend(unused(child, others, used))
+    paired = sum(last - first for _, first, last in parts)
+    if paired <= LEAST_SHARE * child.elements:
+        raise PlanError(nothing_pairs(child, others, found, left))
+    return aligned(child, others, found, parts, tuple(everywhere), layers, left)
 
 
-def _mates(
-    child: Checkpoint,
-    other: Checkpoint,
-    pairing: Callable[[Tensor, Checkpoint], Extent | str],
-) -> list[int]:
-    """Return the partner's index in ``other`` for every tensor of the child.
-
-    It is -1 where :func:`_pair` must decide.
-    """
-    if pairing is not pair_by_name:
-        return [-1] * len(child.tensors)
-    found = child.core.mates(other.core)
-    for checkpoint in (child, other):
-        scaled = (child.core.find(name) for name in checkpoint.scales)
-        found[[index for index in scaled if index is not None]] = -1
-    mates: list[int] = found.tolist()
-    return mates
-
-
-def _pair(
-    tensor: Tensor,
+def aligned(
     child: Checkpoint,
     others: Sequence[Checkpoint],
-    pairing: Callable[[Tensor, Checkpoint], Extent | str],
-) -> list[Extent] | str:
-    """Return where a tensor of the child lies in the others, or why it takes no part."""
-    if dtype_class(tensor.dtype) is None:
-        return f"dtype {tensor.dtype} has no arithmetic"
-    if tensor.elements == 0:
-        return "no elements"
-    if (scale := scale_of(tensor, child)) is not None:
-        return f"quantised with {scale}, and not decoded"
-    found: list[Extent] = []
-    reasons: list[str] = []
-    for other in others:
-        extent = pairing(tensor, other)
-        if isinstance(extent, str):
-            reasons.append(extent)
-        else:
-            found.append(extent)
-    return "; ".join(reasons) if reasons else found
+    found: Held,
+    parts: Sequence[tuple[int, int, int]],
+    columns: Sequence[int],
+    layers: Mapping[int, int] | None = None,
+    left: Sequence[Unaligned] = (),
+) -> Alignment:
+    """Return the alignment of parts of the child's tensors with those checkpoints that hold them.
+
+    ``columns`` are positions among ``others``.
+    """
+    slices = slices_of(child, found, parts, columns, layers)
+    cores = (*(others[column].core for column in columns), child.core)
+    plan = _core.Plan(list(cores), *tables(slices))
+    return Alignment(tuple(slices), tuple(left), cores, plan)
 
 
-def _add_slices(
-    slices: list[Slice],
-    tensor: Tensor,
-    place: Place,
-    extents: tuple[Extent, ...],
-    layers: Mapping[int, int],
-) -> None:
-    name, shape, dtype, elements = tensor.name, tensor.shape, tensor.dtype, tensor.elements
-    component, layer, expert = place
-    source = None if layer is None else layers.get(layer, layer)
-    stacked = len(shape) == 3 and shape[0] > 1 and ".experts" in name
-    if not stacked:
-        whole = (component, layer, expert, shape, dtype, elements, extents, source)
-        slices.append(Slice(name, *whole))
-        return
-    each = elements // shape[0]
-    part = ("experts" if component == "other" else component, layer)
-    slices.extend(
-        Slice(
-            f"{name}[{expert}]",
-            *part,
-            expert,
-            shape[1:],
-            dtype,
-            each,
-            tuple(Extent(extent.tensor, extent.start + expert * each) for extent in extents),
-            source,
-        )
-        for expert in range(shape[0])
-    )
+def in_order_of_files(child: Checkpoint) -> list[Tensor]:
+    """Return the tensors of a checkpoint in the order in which they lie in its files."""
+    return sorted(child.tensors.values(), key=attrgetter("shard", "begin"))
 
 
-def _plan(checkpoints: Sequence[_core.Checkpoint], slices: list[Slice]) -> _core.Plan:
-    return _core.Plan(list(checkpoints), *tables(slices))
+def unused(
+    child: Checkpoint, others: Sequence[Checkpoint], used: Sequence[set[int]]
+) -> list[Unaligned]:
+    """Return the tensors of the other checkpoints that no tensor of the child is compared with."""
+    return [
+        Unaligned(other.name, tensor.name, _reason_unused(tensor, child), tensor.elements)
+        for other, taken in zip(others, used, strict=True)
+        for tensor in other.tensors.values()
+        if tensor.index not in taken
+    ]
 
 
 def _reason_unused(tensor: Tensor, child: Checkpoint) -> str:
     found = child.tensors.get(tensor.name)
     if found is None:
-        return f"not in the child {child.name}"
+        return "not in the child"
     if dtype_class(tensor.dtype) is None:
         return f"dtype {tensor.dtype} has no arithmetic"
     if tensor.elements == 0:
         return "no elements"
+    if found.elements == 0:
+        return f"empty in the child, of shape {shape_text(found)}"
     if found.shape == tensor.shape and dtype_class(found.dtype) == dtype_class(tensor.dtype):
-        return f"the one of the child {child.name} takes no part"
-    return f"the child {child.name} has shape {shape_text(found)} and dtype {found.dtype}"
+        return "the child's takes no part"
+    return f"the child's has shape {shape_text(found)} and dtype {found.dtype}"
 
 
-def _nothing_pairs(
-    child: Checkpoint, others: Sequence[Checkpoint], unaligned: list[Unaligned], elements: int
+def nothing_pairs(
+    child: Checkpoint, others: Sequence[Checkpoint], found: Held, left: Sequence[Unaligned]
 ) -> str:
-    mine = [each for each in unaligned if each.checkpoint == child.name]
-    names = " and ".join(printable(other.name) for other in others)
-    if not mine:
+    """Return the message of the error: who pairs with whom, and how the names differ."""
+    if not len(child.tensors):
         return f"{printable(child.name)} has no tensors"
+    parts = [_how_one_pairs(child, other, found, i) for i, other in enumerate(others)]
+    mine = [each for each in left if each.checkpoint == child.name]
     reason, count = Counter(each.reason for each in mine).most_common(1)[0]
     example = next(each.tensor for each in mine if each.reason == reason)
-    share = f"only {elements / child.elements:.2%} of" if elements else "no tensor of"
     return (
-        f"{share} {printable(child.name)} pairs with {names}, so there is nothing to compare; for "
-        f"{count} of {len(mine)} the reason is: {printable(reason)} "
-        f"(as for {printable(example)}). Are they of one architecture?"
+        f"too little of {printable(child.name)} pairs with {listed(x.name for x in others)}, so "
+        f"there is nothing to compare: {'; '.join(parts)}. For {count} of {len(mine)} tensors "
+        f"the reason is: {reason} (as for {example})"
     )
+
+
+def _how_one_pairs(child: Checkpoint, other: Checkpoint, found: Held, column: int) -> str:
+    """Return how many tensors of the child a checkpoint holds, and how the names differ."""
+    total = len(child.tensors)
+    count = int((found.counts[:, column] > 0).sum())
+    if count == total:
+        return f"all {total} tensors pair with {other.name}"
+    said = (
+        f"{count or 'none'} of {total} tensors {'pairs' if count < 2 else 'pair'} with {other.name}"
+    )
+    lacking = [
+        tensor for tensor in child.tensors.values() if not found.counts[tensor.index, column]
+    ]
+    differ = how_names_differ([each.name for each in lacking], list(other.tensors))
+    return f"{said}: {differ}" if differ else said
+
+
+def how_names_differ(mine: Sequence[str], theirs: Sequence[str]) -> str:
+    """Return a name of each kind that ends alike: ``a.x here, b.x there``; empty without any.
+
+    >>> how_names_differ(["model.language_model.norm.weight"], ["model.norm.weight"])
+    'model.language_model.norm.weight in the child, model.norm.weight there'
+    """
+    by_end: dict[tuple[str, ...], str] = {}
+    for name in theirs:
+        parts = tuple(name.split("."))
+        for first in range(len(parts)):
+            by_end.setdefault(parts[first:], name)
+    best: tuple[int, str, str] | None = None
+    for name in mine:
+        parts = tuple(name.split("."))
+        for first in range(len(parts)):
+            other = by_end.get(parts[first:])
+            length = len(parts) - first
+            if other is None or other == name:
+                continue
+            if length >= 2 and (best is None or length > best[0]):
+                best = (length, name, other)
+            break
+    if best is not None:
+        return f"{best[1]} in the child, {best[2]} there"
+    return f"{mine[0]} in the child, {theirs[0]} there" if mine and theirs else ""

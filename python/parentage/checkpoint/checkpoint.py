@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from parentage import _core
+from parentage.checkpoint.folder import Unread, beside, layers_in_config
 from parentage.checkpoint.sources.chosen import open_source
 from parentage.checkpoint.structure import component_of, layer_of
 from parentage.support import collection_paused
@@ -176,6 +177,16 @@ class Checkpoint:
     def bytes(self) -> int:
         """Size of all files, headers included."""
         return sum(shard.bytes for shard in self.shards)
+
+    @cached_property
+    def unread(self) -> Unread:
+        """What else lies in the folder that it was opened by, and is no part of it."""
+        return beside(self.path, self.core.index, [shard.name for shard in self.shards])
+
+    @cached_property
+    def promised_layers(self) -> int | None:
+        """How many layers its config.json promises; ``None`` if there is none, or it does not."""
+        return layers_in_config(self.path)
 
     def same_files(self, other: Checkpoint) -> bool:
         """Whether both are the same files on disk."""

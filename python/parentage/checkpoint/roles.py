@@ -94,6 +94,24 @@ class Inputs:
         """Base, parents and controls, in column order."""
         return (self.base, *self.parents, *self.controls)
 
+    @property
+    def candidates(self) -> int:
+        """How many of the others are the base or parents."""
+        return 1 + len(self.parents)
+
+    def chosen(self, columns: Sequence[int]) -> Inputs:
+        """Return the inputs with some of the others only, by column.
+
+        The first of them takes the place of the base.
+        """
+        first, *rest = columns
+        return Inputs(
+            self.child,
+            self.others[first],
+            tuple(self.others[column] for column in rest if column < self.candidates),
+            tuple(self.others[column] for column in rest if column >= self.candidates),
+        )
+
 
 def open_all(
     child: Path | Checkpoint,

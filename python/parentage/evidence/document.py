@@ -37,9 +37,12 @@ def document(
     outcome: Outcome | None,
     sample: Sampled | None,
     digests: Mapping[str, Sequence[str]],
+    *,
+    offered: Inputs,
 ) -> dict[str, Any]:
     """Return everything a stranger needs to check the verdict.
 
+    ``inputs`` are the checkpoints that the main tables are of, ``offered`` are all.
     The same bytes in give the same document; no timing, path or date is in it.
     """
     columns = inputs.columns
@@ -57,10 +60,10 @@ def document(
             "arithmetic": _core.DEFINITION,
         },
         "inputs": {
-            "child": described(inputs.child),
-            "base": described(inputs.base),
-            "parents": [described(each) for each in inputs.parents],
-            "controls": [described(each) for each in inputs.controls],
+            "child": described(offered.child),
+            "base": described(offered.base),
+            "parents": [described(each) for each in offered.parents],
+            "controls": [described(each) for each in offered.controls],
         },
         "parameters": {
             "blocks": _core.BLOCKS,
@@ -73,6 +76,12 @@ def document(
             "slices": tables.number_of_slices,
             "elements": inputs.child.elements,
             "elements_read": tables.elements,
+            "origin": inputs.base.name,
+            "main": list(columns.names),
+            "of": {
+                offered.child.name: tables.elements / max(offered.child.elements, 1),
+                **tables.shares,
+            },
             "unaligned": tables.unaligned.select("checkpoint", "tensor", "reason").to_dicts(),
         },
         "model": _summary(model, of_model, columns),

@@ -16,9 +16,10 @@ from parentage.align import unaligned_frame
 from parentage.checkpoint import is_of_the_body
 from parentage.statistics import benjamini_hochberg, holm
 from parentage.support import natural_key
+from parentage.verdict import gather_wholes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from numpy.typing import NDArray
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from parentage.hypothesise import SampleEstimates
     from parentage.statistics import Replayed, Statistics, Table
     from parentage.support import Floats
-    from parentage.verdict import Outcome, TraceInputs
+    from parentage.verdict import Outcome, Part, TraceInputs
 
 OF_SLICE = (
     "n", "n_moved", "n_stray", "r2", "cosine", "residual_rms", "residual_rms_free",
@@ -52,6 +53,8 @@ OF_CHECKPOINT: dict[str, tuple[str, ...]] = {
     "cells_share": ("parent",),
 }
 """Columns that are true of one checkpoint in it, and the roles that have them; null for others."""
+KEYS = ("slice", "layer", "component")
+"""Columns that tell one slice, layer or component from the others."""
 SEPARATOR = ":"
 """What stands between quantity and checkpoint in the names of wide columns."""
 
@@ -71,19 +74,20 @@ class Tables:
     unaligned: pl.DataFrame
     """One row per tensor that took no part: checkpoint, tensor, reason, elements."""
 
-    @property
-    def number_of_slices(self) -> int:
-        """How many slices were compared."""
-        return self.slices.height // self.model.height
-
-    @property
-    def elements(self) -> int:
-        """Elements of the child that were compared: of a sample, those that were read."""
-        return int(self.model["n"][0])
+    number_of_slices: int
+    """How many slices were compared."""
+    elements: int
+    """Elements of the child that were compared: of a sample, those that were read."""
+    shares: Mapping[str, float]
+    """Per checkpoint offered, the share of its elements that took part."""
 
 
 def tables_of(case: TraceInputs, statistics: Statistics, outcome: Outcome | None) -> Tables:
-    """Make tables of statistics, of the cells of the search sample, and of what a recipe gives."""
+    """Make tables of statistics, of the cells of the search sample, and of what a recipe gives.
+
+    Slices that not all of the main checkpoints have follow in the table of slices, with a row for
+    each that has them. The other tables are of the main checkpoints.
+    """
     slices, columns = case.alignment.slices, case.inputs.columns
     labels = {
         "slices": np.arange(len(slices)),
@@ -107,13 +111,36 @@ def tables_of(case: TraceInputs, statistics: Statistics, outcome: Outcome | None
     order = sorted(range(len(slices)), key=lambda row: natural_key(slices[row].name))
     layers = pl.Series(statistics.layer_numbers, dtype=pl.Int64)
     components = pl.Series(statistics.component_names, dtype=pl.String)
+    whole = long("slices", _keys(slices), order)
+    parts = [_part(each, case.offered.columns, whole.schema) for each in case.rest.parts]
+    wholes = gather_wholes(case, statistics)
+    read = int(statistics.model.n[0])
+    if sum(each.elements for each in slices) == read:
+        # Everything was read.
+        read = wholes.compared
     return Tables(
-        slices=long("slices", _keys(slices), order),
+        slices=pl.concat([whole, *parts]) if parts else whole,
         layers=long("layers", {"layer": layers}, None),
         components=long("components", {"component": components}, None),
         model=long("model", {}, None),
         unaligned=unaligned_frame(case.alignment.unaligned),
+        number_of_slices=wholes.slices,
+        elements=read,
+        shares={each.name: each.share for each in wholes.by_name.values()},
     )
+
+
+def _part(part: Part, offered: Columns, schema: pl.Schema) -> pl.DataFrame:
+    """Return the rows of slices that some checkpoints have, as the table of slices has them."""
+    slices, table = part.group.alignment.slices, part.statistics.slices
+    order = sorted(range(len(slices)), key=lambda row: natural_key(slices[row].name))
+    single = _of_checkpoint(table, part.columns)
+    single |= _cells(None, part.columns, np.zeros(len(slices), dtype=np.intp), len(slices))
+    rows = _long(_keys(slices) | _of_slice(table, part.columns), single, part.columns, order)
+    roles = pl.col("checkpoint").replace_strict(
+        {name: offered.role(name) for name in offered.names}
+    )
+    return rows.with_columns(role=roles).select(schema.names()).cast(schema)
 
 
 def wide(frame: pl.DataFrame) -> pl.DataFrame:
@@ -128,21 +155,27 @@ def wide(frame: pl.DataFrame) -> pl.DataFrame:
     (3, 4)
     """
     of_checkpoint = [name for name in frame.columns if name in OF_CHECKPOINT]
+    of_slice = [
+        name for name in frame.columns if name not in ("checkpoint", "role", *of_checkpoint)
+    ]
     names = frame["checkpoint"].unique(maintain_order=True).to_list()
-    parts = [frame.filter(pl.col("checkpoint") == name) for name in names]
-    if not parts:
-        return frame.drop("checkpoint", "role", *of_checkpoint)
-    whole = parts[0].drop("checkpoint", "role", *of_checkpoint)
-    for name, part in zip(names, parts, strict=True):
+    # Not every slice is in every checkpoint: rows are told by the key, or there is but one.
+    key = next((name for name in KEYS if name in frame.columns), None)
+    whole = frame.unique(key, maintain_order=True, keep="first") if key else frame.head(1)
+    out = whole.select(of_slice)
+    for name in names:
+        part = frame.filter(pl.col("checkpoint") == name)
         role = part["role"].first()
-        whole = whole.hstack(
-            [
-                part[quantity].alias(f"{quantity}{SEPARATOR}{name}")
-                for quantity in of_checkpoint
-                if role in OF_CHECKPOINT[quantity]
-            ]
+        quantities = [each for each in of_checkpoint if role in OF_CHECKPOINT[each]]
+        chosen = part.select(
+            *([key] if key else []),
+            *(pl.col(each).alias(f"{each}{SEPARATOR}{name}") for each in quantities),
         )
-    return whole
+        if key is None:
+            out = out.hstack(chosen)
+        else:
+            out = out.join(chosen, on=key, how="left", maintain_order="left", nulls_equal=True)
+    return out
 
 
 def rows_of(frame: pl.DataFrame, columns: Columns) -> list[tuple[dict[str, Any], dict[str, Any]]]:

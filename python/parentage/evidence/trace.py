@@ -39,6 +39,8 @@ class Trace:
 
     verdict: Verdict
     inputs: Inputs
+    """The checkpoints that all slices of the main tables have, the origin of displacements as
+    their base."""
     tables: Tables
     outcome: Outcome | None = None
     """The best recipe that was found, and what it reproduces; ``None`` without one."""
@@ -46,6 +48,13 @@ class Trace:
     """What was read, if that was a sample; ``None`` if it was everything."""
     digests: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """SHA-256 of every file by the checkpoint's name; empty if they were not asked for."""
+    given: Inputs | None = None
+    """All checkpoints that were offered, in their roles."""
+
+    @property
+    def offered(self) -> Inputs:
+        """All checkpoints that were offered, in their roles."""
+        return self.inputs if self.given is None else self.given
 
     @property
     def slices(self) -> pl.DataFrame:
@@ -123,7 +132,13 @@ class Trace:
         The same bytes in give the same document; no timing, path or date is in it.
         """
         return document(
-            self.verdict, self.inputs, self.tables, self.outcome, self.sample, self.digests
+            self.verdict,
+            self.inputs,
+            self.tables,
+            self.outcome,
+            self.sample,
+            self.digests,
+            offered=self.offered,
         )
 
     def to_json(self) -> str:
@@ -172,4 +187,5 @@ def conclude(case: TraceInputs, statistics: Statistics, sample: Sampled | None =
         tables=tables_of(case, statistics, outcome),
         outcome=outcome,
         sample=sample,
+        given=case.offered,
     )

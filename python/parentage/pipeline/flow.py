@@ -11,6 +11,7 @@ from parentage.align import pair
 from parentage.checkpoint import open_all
 from parentage.evidence import Journal, conclude, identity
 from parentage.hypothesise import SampleEstimates, hypothesise, select_for_full_pass
+from parentage.pipeline.rest import compare_rest
 from parentage.pipeline.sequential import SampleRequest, trace_sample, with_preview
 from parentage.replay import compile_recipe
 from parentage.statistics import full_pass
@@ -140,7 +141,6 @@ def trace(
         tile_bytes,
         choose_io(io, sum(each.bytes for each in checkpoints)),
         level,
-        None if digest is None else _core.Digests([each.core for each in checkpoints]),
     )
     if resume and output is None:
         raise ValueError("resume needs output: what was read is kept there")
@@ -152,7 +152,9 @@ def trace(
         else Journal(output, identity(inputs), resume=resume, note=note)
     )
     with kept as journal:
-        found = _trace(inputs, options, progress, journal, request, recipes=recipes)
+        found = _trace(
+            inputs, options, progress, journal, request, recipes=recipes, digest=digest is not None
+        )
         if output is not None:
             found.save(output)
         if journal is not None:
@@ -168,21 +170,28 @@ def _trace(
     request: SampleRequest | None,
     *,
     recipes: bool,
+    digest: bool,
 ) -> Trace:
     """Go through the stages, a line each."""
     progress.stage("pairing tensors")
-    alignment = pair(inputs, options)
-    case = TraceInputs(inputs, alignment, options)
+    grouped = pair(inputs, options)
+    main, alignment = inputs.chosen(grouped.main.columns), grouped.main.alignment
+    options = with_digests(inputs, main, options) if digest else options
+    rest = compare_rest(inputs, grouped, options, is_sample=request is not None)
+    case = TraceInputs(main, alignment, options, given=inputs, grouped=grouped, rest=rest)
     if recipes:
         progress.stage("looking for the recipe in a sample")
         case = with_hypotheses(case)
     if request is not None and (trace := trace_sample(case, request, progress)) is not None:
         return trace
+    if request is not None:
+        # A sample was not enough, so that everything is read.
+        case = replace(case, rest=compare_rest(inputs, grouped, options))
     with with_preview(case, progress) if request is None else nullcontext(progress) as watched:
-        statistics = full_pass(alignment, inputs.columns, options, watched, case.replays, journal)
+        statistics = full_pass(alignment, main.columns, options, watched, case.replays, journal)
     progress.stage("making tables")
     trace = conclude(case, statistics)
-    return replace(trace, digests=digests_of(inputs, options))
+    return replace(trace, digests=digests_of(inputs, main, options))
 
 
 def with_hypotheses(case: TraceInputs) -> TraceInputs:
@@ -199,10 +208,23 @@ def with_hypotheses(case: TraceInputs) -> TraceInputs:
     return replace(case, estimates=estimates, hypotheses=chosen, replays=replays)
 
 
-def digests_of(inputs: Inputs, options: Options) -> dict[str, tuple[str, ...]]:
+def with_digests(inputs: Inputs, main: Inputs, options: Options) -> Options:
+    """Return options that compute the digest of every shard in the pass over ``main``."""
+    cores = [each.core for each in _digested(inputs, main)]
+    return replace(options, digests=_core.Digests(cores))
+
+
+def digests_of(inputs: Inputs, main: Inputs, options: Options) -> dict[str, tuple[str, ...]]:
     """Return the SHA-256 of every shard, by the name of its checkpoint."""
     if options.digests is None:
         return {}
     digests = options.digests.finish(threads=options.threads, io=options.io)
-    names = [each.name for each in (*inputs.others, inputs.child)]
+    names = [each.name for each in _digested(inputs, main)]
     return {name: tuple(found) for name, found in zip(names, digests, strict=True)}
+
+
+def _digested(inputs: Inputs, main: Inputs) -> list[Checkpoint]:
+    """Return all checkpoints, those first that the pass reads, in the order of its columns."""
+    first = [*main.others, main.child]
+    names = {each.name for each in first}
+    return [*first, *(each for each in inputs.others if each.name not in names)]

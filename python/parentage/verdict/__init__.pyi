@@ -1,3 +1,5 @@
+from .case import Part as Part
+from .case import Rest as Rest
 from .case import TraceInputs as TraceInputs
 from .deciding import RULES as RULES
 from .deciding import decide as decide
@@ -14,3 +16,6 @@ from .residual import Residual as Residual
 from .thresholds import Thresholds as Thresholds
 from .verdict import KINDS as KINDS
 from .verdict import Verdict as Verdict
+from .wholes import Whole as Whole
+from .wholes import Wholes as Wholes
+from .wholes import gather_wholes as gather_wholes

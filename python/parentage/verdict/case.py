@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from parentage.align import Alignment
-    from parentage.checkpoint import Inputs
+    from parentage.align import Alignment, Bytes, Group, Grouped
+    from parentage.checkpoint import Columns, Inputs
     from parentage.hypothesise import Hypothesis, SampleEstimates
+    from parentage.statistics import Statistics
     from parentage.stream import Options, Program, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one group of checkpoints holds of the child, beside the main alignment."""
+
+    group: Group
+    columns: Columns
+    """The group's checkpoints; the first of them is the origin of displacements."""
+    statistics: Statistics
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What was compared beside the main alignment."""
+
+    parts: tuple[Part, ...] = ()
+    bytes: tuple[tuple[Bytes, bool], ...] = ()
+    """Tensors compared byte for byte, and whether they are the same."""
+    tied: Mapping[int, bool] = field(default_factory=dict)
+    """Per checkpoint, as position among all offered, that has a head where the child has none:
+    whether that head is its own embedding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +42,7 @@ class TraceInputs:
     """The checkpoints of a trace, how they pair, and the recipes that are tried on everything."""
 
     inputs: Inputs
+    """Those that the main alignment is over, the origin of displacements as their base."""
     alignment: Alignment
     options: Options
     estimates: SampleEstimates | None = None
@@ -27,3 +51,21 @@ class TraceInputs:
     """Recipes that are carried out on everything, the best of the sample first."""
     replays: Sequence[tuple[Program, Sequence[Value]]] = ()
     """The same as programs with their results."""
+    given: Inputs | None = None
+    """All that were offered, where these are more, or other roles."""
+    grouped: Grouped | None = None
+    """How the child pairs with each of them."""
+    rest: Rest = field(default_factory=Rest)
+    """What was compared beside the main alignment."""
+
+    @property
+    def offered(self) -> Inputs:
+        """All checkpoints that were offered, in their roles."""
+        return self.inputs if self.given is None else self.given
+
+    @property
+    def main(self) -> tuple[int, ...]:
+        """The checkpoints of the main alignment, as positions among all offered."""
+        if self.grouped is None:
+            return tuple(range(len(self.inputs.others)))
+        return self.grouped.main.columns

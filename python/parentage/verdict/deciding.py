@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING
 
 from parentage.support import printable
 from parentage.verdict.rules.blends import merge, merge_then_changed
-from parentage.verdict.rules.copies import assembled, identical, re_encoded
-from parentage.verdict.rules.coverage import indistinct, too_little, too_little_finite
+from parentage.verdict.rules.copies import assembled, identical, part_of, re_encoded
+from parentage.verdict.rules.coverage import (
+    indistinct,
+    of_the_whole,
+    too_little,
+    too_little_finite,
+)
 from parentage.verdict.rules.descent import fine_tune, undetermined, unrelated
 from parentage.verdict.rules.recipes import changed, changed_in_part, replayed
 
@@ -20,10 +25,11 @@ if TYPE_CHECKING:
     from parentage.verdict.verdict import Verdict
 
 RULES: tuple[Callable[[Facts], Verdict | None], ...] = (
-    too_little,
     identical,
     re_encoded,
+    part_of,
     assembled,
+    too_little,
     too_little_finite,
     replayed,
     unrelated,
@@ -45,6 +51,7 @@ def decide(evidence: Facts) -> Verdict:
             break
     else:
         verdict = undetermined(evidence)
+    verdict = of_the_whole(verdict, evidence)
     if evidence.sample is not None:
         verdict = _of_a_sample(verdict, evidence.sample)
     return replace(verdict, text=printable(verdict.text))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from parentage.verdict.thresholds import Thresholds
+from parentage.verdict.wholes import Wholes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -128,6 +129,8 @@ class Facts:
     matrices."""
     displacement: Callable[[], Residual | None] = lambda: None
     """The same of all that the child differs by from the origin."""
+    wholes: Wholes = field(default_factory=Wholes)
+    """What the child and each checkpoint share, tensor by tensor, and what each lacks."""
     sample: Sampled | None = None
     """What was read, if not everything was; elements are then those that were read."""
     thresholds: Thresholds = field(default_factory=Thresholds)

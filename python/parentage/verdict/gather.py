@@ -18,6 +18,7 @@ from parentage.verdict.facts import Facts, ReplayFacts, origin
 from parentage.verdict.outcome import best_outcome
 from parentage.verdict.residual import describe_residual
 from parentage.verdict.thresholds import Thresholds
+from parentage.verdict.wholes import gather_wholes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +46,8 @@ def gather_facts(
 ) -> Facts:
     """Gather what the rules look at."""
     inputs, alignment, estimates = case.inputs, case.alignment, case.estimates
-    columns, total = inputs.columns, inputs.child.elements
+    columns, total = inputs.columns, int(alignment.elements.sum())
+    wholes = gather_wholes(case, statistics)
     parents, others = columns.parents, columns.names
     table, fitted = statistics.model, statistics.model.estimates
     elements, floor = int(table.n[0]), float(table.energy[0])
@@ -65,7 +67,7 @@ def gather_facts(
         child=inputs.child.name,
         base=columns.base,
         elements=elements,
-        coverage=int(alignment.elements.sum()) / total if total else 0.0,
+        coverage=wholes.coverage,
         finite=1.0 - int(table.excluded[0]) / max(elements, 1),
         equal={name: int(table.equal[0, i]) for i, name in enumerate(others)},
         same_dtype={name: bool(same_dtype[:, i].all()) for i, name in enumerate(others)},
@@ -94,6 +96,7 @@ def gather_facts(
         left_over=_left_over(statistics),
         remainder=cache(lambda: _remainder(statistics, estimates, outcome)),
         displacement=cache(lambda: _displacement(statistics, estimates, start)),
+        wholes=wholes,
         sample=sample,
     )
 

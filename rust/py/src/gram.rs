@@ -10,6 +10,7 @@ use parentage_core::statistics;
 use parentage_core::stream::{self, Options};
 use pyo3::prelude::*;
 
+use crate::checkpoint::Checkpoint;
 use crate::digest::Digests;
 use crate::errors::to_python;
 use crate::pickle::{Reduced, by_fields};
@@ -142,6 +143,27 @@ pub(crate) fn read(
     let plan = &plan.0;
     let options = options(threads, tile_bytes, io, None, plan.columns())?;
     run(py, progress, |watch| stream::read(plan, first..last, &options, watch))
+}
+
+/// Whether tensors of two checkpoints, (P, 2) by position, have one dtype and the same bytes; no more
+/// than the first `most` bytes of each are read.
+#[pyfunction]
+#[pyo3(signature = (first, second, pairs, *, threads, most=None, io="mmap"))]
+pub(crate) fn same_bytes<'py>(
+    py: Python<'py>,
+    first: &Checkpoint,
+    second: &Checkpoint,
+    pairs: Vec<(usize, usize)>,
+    threads: usize,
+    most: Option<u64>,
+    io: &str,
+) -> PyResult<Bound<'py, PyArray1<bool>>> {
+    let options = options(threads, None, io, None, 2)?;
+    let most = most.unwrap_or(u64::MAX);
+    let same = run(py, None, |watch| {
+        stream::same_bytes(&first.0, &second.0, &pairs, most, &options, watch)
+    })?;
+    Ok(same.into_pyarray(py))
 }
 
 /// The instruction set in use: the one PARENTAGE_LEVEL names, or the fastest this CPU has.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from parentage.align.layouts.tied import tied_to
 from parentage.align.slices import Extent
 from parentage.checkpoint import dtype_class
 
@@ -12,8 +13,11 @@ if TYPE_CHECKING:
 
 
 def pair_by_name(tensor: Tensor, other: Checkpoint) -> Extent | str:
-    """Pair a tensor of the child with the one of the same name and shape."""
-    found = other.tensors.get(tensor.name)
+    """Pair a tensor of the child with the one of the same name and shape.
+
+    An embedding stands in for a head that is tied to it.
+    """
+    found = other.tensors.get(tensor.name) or tied_to(tensor, other)
     if found is None:
         return f"not in {other.name}"
     scale = scale_of(found, other)

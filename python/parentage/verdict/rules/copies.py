@@ -1,58 +1,169 @@
-"""Children that are copies: of one checkpoint, or slice by slice of several."""
+"""Children that are copies: of one checkpoint, whole or in part, or slice by slice of several."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from parentage.support import listed
-from parentage.verdict.rules.wording import coverage_clause, reading_clause, reading_verb
+from parentage.verdict.rules.wording import reading_clause
 from parentage.verdict.verdict import Verdict
+from parentage.verdict.wholes import layer_ranges, named
 
 if TYPE_CHECKING:
     from parentage.verdict.facts import Facts
+    from parentage.verdict.wholes import Whole
 
 
 def identical(facts: Facts) -> Verdict | None:
-    """Every bit compared is that of one checkpoint stored in the same dtypes."""
-    return _reproduced(facts, "identical", same_dtype=True)
+    """All of the child and all of one checkpoint, bit for bit, in place, nothing added."""
+    found = _copied(facts)
+    if found is None or not found.is_whole or found.cast or found.tied or found.own_elements:
+        return None
+    if facts.wholes.unread_child:
+        # What loaders take for the child was not looked at.
+        return _verdict(facts, found, "undetermined", "identical", _all_of(facts, found))
+    return _verdict(facts, found, "identical", "identical", _all_of(facts, found))
 
 
 def re_encoded(facts: Facts) -> Verdict | None:
-    """Every element is one checkpoint's, rounded to the child's dtype."""
-    return _reproduced(facts, "re-encoded", same_dtype=False)
+    """All of one checkpoint and nothing else, cast to the child's dtypes, or its head tied."""
+    found = _copied(facts)
+    if found is None or not found.is_whole or not (found.cast or found.tied):
+        return None
+    return _verdict(facts, found, "re-encoded", "re_encoded", _all_of(facts, found))
 
 
-def _reproduced(facts: Facts, kind: str, *, same_dtype: bool) -> Verdict | None:
-    for name, equal in facts.equal.items():
-        if equal == facts.elements and facts.same_dtype[name] is same_dtype:
-            what = "are bit for bit those of" if same_dtype else "are, cast to the child's dtype,"
-            return Verdict(
-                kind,
-                "exact",
-                "identical" if same_dtype else "re_encoded",
-                f"all {facts.elements:,} elements {reading_verb(facts)} {what} "
-                f"{name}.{coverage_clause(facts)}",
-                {
-                    "parent": name,
-                    "equal": equal,
-                    "elements": facts.elements,
-                    "coverage": facts.coverage,
-                },
-            )
-    return None
+def part_of(facts: Facts) -> Verdict | None:
+    """All that was compared is one checkpoint's, and something is missing, added or moved."""
+    found = _copied(facts)
+    if found is None or found.is_whole:
+        return None
+    limit = facts.thresholds.coverage
+    enough = found.share >= limit and found.own_elements <= limit * facts.wholes.child_elements
+    kind = "assembled" if enough else "undetermined"
+    return _verdict(facts, found, kind, "part_of", _part_text(facts, found))
 
 
 def assembled(facts: Facts) -> Verdict | None:
     """Every slice is bit for bit that of some checkpoint, and they are not all of one."""
-    sources = {name: count for name, count in facts.copied.items() if count}
-    if sum(sources.values()) < facts.slices or len(sources) < 2:
+    wholes = facts.wholes
+    sources = wholes.sources
+    if wholes.unsourced or len(sources) < 2 or not wholes.compared:
         return None
-    parts = [f"{count:,} from {name}" for name, count in sources.items()]
+    total = sum(map(len, sources.values()))
+    most = max(sources, key=lambda name: len(sources[name]))
+    parts = [
+        f"{len(names):,} from {name}" + ("" if name == most else f" ({named(names)})")
+        for name, names in sources.items()
+    ]
     return Verdict(
         "assembled",
         "exact",
         "assembled",
-        f"all {facts.slices:,} slices are copies{reading_clause(facts)}: "
-        f"{listed(parts)}.{coverage_clause(facts)}",
-        {**{f"slices_{name}": count for name, count in sources.items()}, "slices": facts.slices},
+        f"all {total:,} slices are copies{reading_clause(facts)}: {listed(parts)}.",
+        {**{f"slices_{name}": len(names) for name, names in sources.items()}, "slices": total},
+    )
+
+
+def _copied(facts: Facts) -> Whole | None:
+    """Return the checkpoint that all that was compared with anything is equal to, if there is one.
+
+    Of several, that which is missing least.
+    """
+    wholes = facts.wholes
+    found = [
+        each
+        for each in wholes.by_name.values()
+        if each.is_equal and each.compared == wholes.compared
+    ]
+
+    def rank(each: Whole) -> tuple[bool, bool, float, int]:
+        return each.is_whole, not each.cast, each.share, each.same
+
+    return max(found, key=rank, default=None)
+
+
+def _all_of(facts: Facts, found: Whole) -> str:
+    """Return the sentence on a child that is all of one checkpoint."""
+    tied = f" {found.tied[0].upper()}{found.tied[1:]}." if found.tied else ""
+    return (
+        f"all {facts.wholes.child_elements:,} elements of {facts.child}{reading_clause(facts)} "
+        f"{_are(found)}{found.name}, of which nothing is missing.{tied}"
+    )
+
+
+def _are(found: Whole) -> str:
+    return (
+        "are, cast to the child's dtype, those of " if found.cast else "are bit for bit those of "
+    )
+
+
+def _part_text(facts: Facts, found: Whole) -> str:
+    """Return what there is of a checkpoint in the child, and what is missing, added and moved."""
+    equal = "cast to the child's dtype" if found.cast else "bit for bit"
+    read = reading_clause(facts)
+    missing = len(found.missing)
+    if not missing and found.own:
+        share = found.own_elements / max(facts.wholes.child_elements, 1)
+        text = (
+            f"{facts.child} contains {found.name} whole, {equal}{read}; {share:.1%} of "
+            f"{facts.child} is its own: {named(found.own)}."
+        )
+    else:
+        text = (
+            f"all {found.shared_tensors:,} tensors of {facts.child} that could be compared are "
+            f"{found.name}'s, {equal}{read}"
+        )
+        if missing:
+            gone = "empty" if len(found.empty) == missing else "missing"
+            if found.empty and gone == "missing":
+                gone = f"missing or empty ({len(found.empty):,} empty)"
+            text += (
+                f"; {missing:,} of its {found.tensors:,} {'is' if missing == 1 else 'are'} {gone}, "
+                f"{found.missing_elements / max(found.elements, 1):.1%} of its elements: "
+                f"{named(found.missing)}"
+            )
+        text += "."
+        if found.own:
+            share = found.own_elements / max(facts.wholes.child_elements, 1)
+            text += f" {share:.1%} of {facts.child} is its own: {named(found.own)}."
+    if found.moves:
+        text += f" {_map_text(facts, found)}"
+    elif not found.is_in_place:
+        text += " Not all of it has the name that it has there."
+    if found.tied:
+        text += f" {found.tied[0].upper()}{found.tied[1:]}."
+    if found.share < facts.thresholds.coverage:
+        text += (
+            f" That is {found.share:.1%} of {found.name}: relatives share as much, so what "
+            f"{facts.child} is made of is not decided. The whole of it would decide."
+        )
+    return text
+
+
+def _map_text(facts: Facts, found: Whole) -> str:
+    """Return which layers of the checkpoint those of the child are."""
+    mine = layer_ranges(layer for layer, _ in found.moves)
+    sources = [source for _, source in found.moves]
+    return (
+        f"The {mine} of {facts.child} are {found.name}'s "
+        f"{', '.join(str(source) for source in sources)}, in this order."
+    )
+
+
+def _verdict(facts: Facts, found: Whole, kind: str, rule: str, text: str) -> Verdict:
+    return Verdict(
+        kind,
+        "exact",
+        rule,
+        text,
+        {
+            "parent": found.name,
+            "equal": found.same + found.cast,
+            "elements": facts.wholes.compared,
+            "coverage": facts.coverage,
+            "share_of_parent": found.share,
+            "missing": len(found.missing),
+            "own": len(found.own),
+        },
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from parentage.support import listed
+from parentage.support import listed, percent
 from parentage.verdict.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -12,8 +13,10 @@ if TYPE_CHECKING:
 
 
 def too_little(facts: Facts) -> Verdict | None:
-    """Most of the child was not compared."""
-    if facts.coverage >= facts.thresholds.coverage:
+    """Most of the child was not compared, nor most of any checkpoint."""
+    if facts.coverage >= facts.thresholds.coverage or (
+        facts.wholes.by_name and facts.wholes.most >= facts.thresholds.coverage
+    ):
         return None
     return Verdict(
         "undetermined",
@@ -23,6 +26,72 @@ def too_little(facts: Facts) -> Verdict | None:
         "that did not pair says why; checkpoints of the same architecture would decide.",
         {"coverage": facts.coverage},
     )
+
+
+def of_the_whole(verdict: Verdict, facts: Facts) -> Verdict:
+    """Return a verdict that claims no more than the parts compared of child and parents allow.
+
+    Where most of the child is its own, or less than half of any candidate took part, what was seen
+    is told of that part, and the whole is undetermined.
+    """
+    limit, wholes = facts.thresholds.coverage, facts.wholes
+    numbers = {**verdict.numbers}
+    text, kind, level = verdict.text, verdict.kind, verdict.level
+    if wholes.by_name:
+        numbers["coverage"] = facts.coverage
+        numbers.update({f"share_of_{name}": one.share for name, one in wholes.by_name.items()})
+    if wholes.by_name and kind != "undetermined":
+        before = ""
+        if facts.coverage < limit:
+            before = (
+                f"{1 - facts.coverage:.1%} of {facts.child} could not be compared with anything; "
+                f"of the rest: "
+            )
+        elif wholes.most < limit:
+            before = (
+                f"only {wholes.most:.1%} of the nearest checkpoint offered is in {facts.child}, "
+                "which is too little of it to decide; of what is there: "
+            )
+        if before:
+            kind, text = "undetermined", before + text
+    sentences = [_promise(facts), text, _both_ways(facts), wholes.stand_in, _unread(facts)]
+    return replace(
+        verdict,
+        kind=kind,
+        level=level,
+        text=" ".join(each for each in sentences if each),
+        numbers=numbers,
+    )
+
+
+def _promise(facts: Facts) -> str:
+    """Return what is said first of a child that has fewer layers than its config promises."""
+    promised, there = facts.wholes.promised_layers, facts.wholes.layers
+    if promised is None:
+        return ""
+    return f"config.json promises {promised:,} layers; {there:,} {_are(there)} here:"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _both_ways(facts: Facts) -> str:
+    """Return how much of the child was compared, and how much of each checkpoint took part."""
+    wholes = facts.wholes
+    if not wholes.by_name:
+        return ""
+    partial = [one for one in wholes.by_name.values() if one.share < 1.0]
+    if facts.coverage == 1.0 and not partial:
+        return ""
+    said = f"Compared: {percent(facts.coverage)} of {facts.child}"
+    shares = [f"{percent(one.share)} of {one.name}" for one in partial]
+    return f"{said}; of the others {listed(shares)}." if shares else f"{said}."
+
+
+def _unread(facts: Facts) -> str:
+    """Return what lies beside the checkpoints and was not read."""
+    return " ".join(f"{each}." for each in facts.wholes.unread)
 
 
 def too_little_finite(facts: Facts) -> Verdict | None:

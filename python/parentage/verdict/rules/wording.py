@@ -94,7 +94,10 @@ def reading_clause(facts: Facts) -> str:
 
 
 def coverage_clause(facts: Facts) -> str:
-    """Return a sentence that says how much of the child was not compared, if any."""
-    return (
-        "" if facts.coverage == 1.0 else f" {1 - facts.coverage:.2%} of the child was not compared."
-    )
+    """Return a sentence that says how much of the child was not compared, if any.
+
+    Where wholes were gathered, every verdict says it, both ways.
+    """
+    if facts.coverage == 1.0 or facts.wholes.by_name:
+        return ""
+    return f" {1 - facts.coverage:.2%} of the child was not compared."

@@ -148,7 +148,20 @@ pub(super) fn resolve(asked_by: &Path, folder: &Path, name: &str) -> Result<Path
             } else {
                 "does not exist"
             };
-            let message = format!("shard {} {why}: is the download complete?", quote(name));
+            let mut message = format!("shard {} {why}", quote(name));
+            // An index that was left behind names files that will never come.
+            let there = if asked_by.is_dir() { Vec::new() } else { list(folder).unwrap_or_default() };
+            let others: Vec<&String> =
+                there.iter().filter(|each| each.ends_with(".safetensors")).collect();
+            if others.is_empty() {
+                message += ": is the download complete?";
+            } else {
+                message += &format!(
+                    ", though the index names it; the folder holds {}: is the download complete, or \
+                     is the index of other files? Name the files, or remove the index",
+                    join(&others)
+                );
+            }
             Error::format(asked_by, None, None, message)
         }
         _ => Error::io(&path, "look up", error),

@@ -2,6 +2,7 @@
 
 mod files;
 mod read;
+mod same;
 mod tiles;
 
 use crate::digest::Digests;
@@ -11,6 +12,7 @@ use crate::source::Io;
 use crate::threads;
 
 pub use read::{elements, read};
+pub use same::same_bytes;
 pub(crate) use tiles::tiles;
 
 /// Least bytes that may be asked for. A tile is never less than a chunk.

@@ -1,0 +1,211 @@
+"""The child paired with each checkpoint by itself; the same elements of all those that have them.
+
+The *main* alignment is over the checkpoints that hold at least half of what the best of them holds:
+a LoRA, an autoencoder, a base of text alone takes nothing away from it. What not all of these have,
+and what others have, is compared in *partial* alignments, over those that have it. Tensors without
+arithmetic are compared byte for byte.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from parentage.align.held import held
+from parentage.align.layouts.by_layer import renamed_for
+from parentage.align.pairing import (
+    LEAST_SHARE,
+    aligned,
+    in_order_of_files,
+    nothing_pairs,
+    unused,
+)
+from parentage.align.slices import Alignment, Unaligned
+from parentage.support import PlanError, collection_paused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from parentage.align.held import Held
+    from parentage.checkpoint import Checkpoint
+
+    Part = tuple[int, int, int]
+
+MAIN_SHARE = 0.5
+"""Least share of what the best checkpoint holds of the child, for another to be in the main set."""
+
+
+class Group(NamedTuple):
+    """Slices that certain checkpoints have, and no other of those that are compared in it."""
+
+    columns: tuple[int, ...]
+    """The checkpoints, as positions among all that are offered; the first one is the origin of
+    displacements."""
+    alignment: Alignment
+
+
+class Bytes(NamedTuple):
+    """A tensor that is compared byte for byte: it has no arithmetic, or no elements."""
+
+    tensor: int
+    column: int
+    """The checkpoint, as position among all that are offered."""
+    mate: int
+    """Its tensor of the same name, shape and dtype."""
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """How a child pairs with all checkpoints that are offered."""
+
+    main: Group
+    partial: tuple[Group, ...]
+    bytes: tuple[Bytes, ...]
+    held: Held
+    layers: Mapping[int, int]
+    """The layer of the others that each layer of the child is paired with, if not the same."""
+
+    @property
+    def unaligned(self) -> tuple[Unaligned, ...]:
+        """What no comparison has: of the child, and of the others."""
+        return self.main.alignment.unaligned
+
+
+def main_set(found: Held, candidates: int) -> tuple[int, ...]:
+    """Return the checkpoints of the main set, the origin of displacements first.
+
+    The origin is the base, column 0, if it holds half of what the best checkpoint does; else the
+    candidate that holds most. Then parents come in, the one that holds most first, and controls at
+    last, as long as what all of them have remains half of what the best has.
+    """
+    covered = found.counts.sum(axis=0)
+    least = MAIN_SHARE * float(covered.max(initial=0))
+    order = sorted(
+        range(len(covered)), key=lambda column: (column >= candidates, -covered[column], column)
+    )
+    if len(order) and covered[0] >= least:
+        order.insert(0, order.pop(order.index(0)))
+    chosen: list[int] = []
+    shared = np.full(found.counts.shape[0], np.iinfo(np.int64).max)
+    for column in order:
+        both = np.minimum(shared, found.counts[:, column])
+        if both.sum() >= least:
+            chosen.append(column)
+            shared = both
+    return (chosen[0], *sorted(chosen[1:]))
+
+
+def group(
+    child: Checkpoint,
+    others: Sequence[Checkpoint],
+    candidates: int,
+    layers: Mapping[int, int] | None = None,
+) -> Grouped:
+    """Pair every tensor of ``child`` with each of ``others``, and group what the same ones have.
+
+    The first ``candidates`` of the others are the base and parents, the rest are controls.
+
+    Raises
+    ------
+    PlanError
+        If no checkpoint holds more than :data:`parentage.align.LEAST_SHARE` of the child.
+    """
+    with collection_paused():
+        found = held(child, others, layers=layers, rows=True)
+        if int(found.counts.sum(axis=0).max(initial=0)) <= LEAST_SHARE * child.elements:
+            left = _left(child, others, found, [], [])
+            raise PlanError(nothing_pairs(child, others, found, left))
+        return _group(child, others, found, main_set(found, candidates), layers)
+
+
+def _group(
+    child: Checkpoint,
+    others: Sequence[Checkpoint],
+    found: Held,
+    main: tuple[int, ...],
+    layers: Mapping[int, int] | None,
+) -> Grouped:
+    inside = frozenset(main)
+    parts: dict[tuple[int, ...], list[Part]] = {main: []}
+    for index, first, last in _parts(child, found):
+        holders = np.flatnonzero(found.counts[index] >= last).tolist()
+        if inside <= set(holders):
+            parts[main].append((index, first, last))
+            holders = [column for column in holders if column not in inside]
+        if holders:
+            parts.setdefault(tuple(holders), []).append((index, first, last))
+    groups = {
+        columns: Group(columns, aligned(child, others, found, chosen, columns, layers))
+        for columns, chosen in parts.items()
+    }
+    same = _bytes(child, others, found, layers or {})
+    left = tuple(_left(child, others, found, list(groups.values()), same))
+    # The main alignment lists what takes no part in any.
+    head = groups.pop(main).alignment
+    whole = Alignment(head.slices, left, head.checkpoints, head.plan)
+    return Grouped(Group(main, whole), tuple(groups.values()), tuple(same), found, layers or {})
+
+
+def _parts(child: Checkpoint, found: Held) -> list[Part]:
+    """Return the parts of the child's tensors that the same checkpoints have, in order of files."""
+    out: list[Part] = []
+    for tensor in in_order_of_files(child):
+        if tensor.index in found.barred:
+            continue
+        ends = sorted({*found.counts[tensor.index].tolist(), tensor.elements} - {0})
+        out.extend(
+            (tensor.index, first, last) for first, last in zip([0, *ends[:-1]], ends, strict=True)
+        )
+    return out
+
+
+def _bytes(
+    child: Checkpoint, others: Sequence[Checkpoint], found: Held, layers: Mapping[int, int]
+) -> list[Bytes]:
+    """Return what is compared byte for byte, for every checkpoint that has it."""
+    same: list[Bytes] = []
+    for column, other in enumerate(others):
+        # What the child stores plain and another as codes, or the other way, is of another dtype.
+        indices = {*found.barred, *(i for (i, at) in found.reasons if at == column)}
+        for index in sorted(indices):
+            tensor = child.tensors.at(index)
+            mate = other.tensors.get(renamed_for(tensor, layers))
+            if mate is not None and (mate.shape, mate.dtype) == (tensor.shape, tensor.dtype):
+                same.append(Bytes(index, column, mate.index))
+    return same
+
+
+def _left(
+    child: Checkpoint,
+    others: Sequence[Checkpoint],
+    found: Held,
+    groups: Sequence[Group],
+    same: Sequence[Bytes],
+) -> list[Unaligned]:
+    """Return what no comparison has: of the child, and of the others."""
+    everywhere = range(len(others))
+    compared = {each.tensor for each in same}
+    most = found.counts.max(axis=1, initial=0)
+    left = []
+    for tensor in in_order_of_files(child):
+        have = int(most[tensor.index])
+        if tensor.index in compared or have == tensor.elements > 0:
+            continue
+        name = tensor.name
+        if have:
+            row = tensor.elements // tensor.shape[0]
+            name = f"{name}[{have // row}:{tensor.shape[0]}]"
+            reason = "rows that no other checkpoint has"
+        else:
+            reason = found.reason(tensor.index, everywhere)
+        left.append(Unaligned(child.name, name, reason, tensor.elements - have))
+    used: list[set[int]] = [set() for _ in others]
+    for each in groups:
+        for column, at in zip(each.columns, range(len(each.columns)), strict=True):
+            used[column].update(slice_.extents[at].tensor for slice_ in each.alignment.slices)
+    for one in same:
+        used[one.column].add(one.mate)
+    left.extend(unused(child, others, used))
+    return left

@@ -1,0 +1,190 @@
+"""Which of a child's elements each of the other checkpoints holds, and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parentage.align.layouts.by_layer import pair_by_layer
+from parentage.align.layouts.by_name import pair_by_name, scale_of
+from parentage.align.layouts.by_rows import common_rows
+from parentage.align.slices import Extent, Slice
+from parentage.checkpoint import dtype_class, places_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from parentage.checkpoint import Checkpoint, Place, Tensor
+
+    Pairing = Callable[[Tensor, Checkpoint], Extent | str]
+
+
+@dataclass(frozen=True)
+class Held:
+    """Where T tensors of a child lie in C other checkpoints.
+
+    What is held of a tensor are its first elements: all of them, or the common rows.
+    """
+
+    tensors: NDArray[np.int64]
+    """(T, C) the tensor that holds it; -1 where there is none."""
+    starts: NDArray[np.int64]
+    """(T, C) its first element there."""
+    counts: NDArray[np.int64]
+    """(T, C) elements of the child's tensor that are there, from its first on; 0 for none."""
+    reasons: dict[tuple[int, int], str] = field(default_factory=dict)
+    """Why there is none, by tensor and checkpoint."""
+    barred: dict[int, str] = field(default_factory=dict)
+    """Why a tensor of the child takes part in no arithmetic at all."""
+
+    def reason(self, tensor: int, columns: Iterable[int]) -> str:
+        """Return why a tensor takes no part, over some checkpoints, each reason once."""
+        if tensor in self.barred:
+            return self.barred[tensor]
+        found = (self.reasons.get((tensor, column)) for column in columns)
+        return "; ".join(dict.fromkeys(each for each in found if each is not None))
+
+
+def held(
+    child: Checkpoint,
+    others: Sequence[Checkpoint],
+    pairing: Pairing = pair_by_name,
+    layers: Mapping[int, int] | None = None,
+    *,
+    rows: bool = False,
+) -> Held:
+    """Look for every tensor of ``child`` in each of ``others``, by itself.
+
+    ``layers`` are as :func:`parentage.align.align` has them. With ``rows``, embeddings and heads
+    that differ in their number of rows are held as far as both have rows.
+    """
+    if layers:
+        pairing = pair_by_layer(layers)
+    shape = (len(child.tensors), len(others))
+    found = Held(np.full(shape, -1), np.zeros(shape, np.int64), np.zeros(shape, np.int64))
+    tensors = list(child.tensors.values())
+    for tensor in tensors:
+        reason = _barred(tensor, child)
+        if reason is not None:
+            found.barred[tensor.index] = reason
+    sizes = np.array([tensor.elements for tensor in tensors], dtype=np.int64)
+    for column, other in enumerate(others):
+        mates = _mates(child, other) if pairing is pair_by_name else np.full(shape[0], -1)
+        found.tensors[:, column] = mates
+        found.counts[:, column] = np.where(mates >= 0, sizes, 0)
+        for index in np.flatnonzero(mates < 0).tolist():
+            if index in found.barred:
+                continue
+            extent = pairing(tensors[index], other)
+            count = int(sizes[index])
+            if isinstance(extent, str) and rows:
+                partial = common_rows(tensors[index], other)
+                if partial is not None:
+                    extent, count = partial
+            if isinstance(extent, str):
+                found.reasons[index, column] = extent
+                continue
+            found.tensors[index, column], found.starts[index, column] = extent
+            found.counts[index, column] = count
+    return found
+
+
+def slices_of(
+    child: Checkpoint,
+    found: Held,
+    parts: Sequence[tuple[int, int, int]],
+    columns: Sequence[int],
+    layers: Mapping[int, int] | None = None,
+) -> list[Slice]:
+    """Return slices of parts of the child's tensors: tensor, first element, and past the last.
+
+    Each of ``columns`` holds all of them. Stacked experts are a slice each.
+    """
+    places = places_of(child.core)
+    # The positions of relatives are mostly the same, so that one object does for all of them.
+    extents: dict[tuple[int, int], Extent] = {}
+
+    def extent(tensor: int, start: int) -> Extent:
+        return extents.setdefault((tensor, start), Extent(tensor, start))
+
+    out: list[Slice] = []
+    for index, first, last in parts:
+        tensor = child.tensors.at(index)
+        lies = [
+            extent(mate, start + first)
+            for mate, start in zip(
+                found.tensors[index, columns].tolist(),
+                found.starts[index, columns].tolist(),
+                strict=True,
+            )
+        ]
+        lies.append(extent(index, first))
+        part = (first, last)
+        _add_slices(out, tensor, places[index], tuple(lies), layers or {}, part)
+    return out
+
+
+def _barred(tensor: Tensor, child: Checkpoint) -> str | None:
+    """Return why a tensor of the child takes part in no arithmetic, if so."""
+    if dtype_class(tensor.dtype) is None:
+        return f"dtype {tensor.dtype} has no arithmetic"
+    if tensor.elements == 0:
+        return "no elements"
+    scale = scale_of(tensor, child)
+    return None if scale is None else f"quantised with {scale}, and not decoded"
+
+
+def _mates(child: Checkpoint, other: Checkpoint) -> NDArray[np.int64]:
+    """Return the partner's index in ``other`` for every tensor of the child.
+
+    It is -1 where names, shapes and dtypes alone do not decide.
+    """
+    found = child.core.mates(other.core)
+    for checkpoint in (child, other):
+        scaled = (child.core.find(name) for name in checkpoint.scales)
+        found[[index for index in scaled if index is not None]] = -1
+    return found
+
+
+def _add_slices(
+    slices: list[Slice],
+    tensor: Tensor,
+    place: Place,
+    extents: tuple[Extent, ...],
+    layers: Mapping[int, int],
+    part: tuple[int, int],
+) -> None:
+    name, shape, dtype, elements = tensor.name, tensor.shape, tensor.dtype, tensor.elements
+    component, layer, expert = place
+    source = None if layer is None else layers.get(layer, layer)
+    first, last = part
+    if last - first < elements:
+        row = elements // shape[0]
+        rows = (first // row, last // row)
+        # What begins with the first row keeps the tensor's name: it is all that relatives have.
+        name = f"{name}[{rows[0]}:{rows[1]}]" if first else name
+        shape, elements = (rows[1] - rows[0], *shape[1:]), last - first
+    stacked = len(shape) == 3 and shape[0] > 1 and ".experts" in name
+    if not stacked:
+        whole = (component, layer, expert, shape, dtype, elements, extents, source)
+        slices.append(Slice(name, *whole))
+        return
+    each = elements // shape[0]
+    where = ("experts" if component == "other" else component, layer)
+    slices.extend(
+        Slice(
+            f"{name}[{expert}]",
+            *where,
+            expert,
+            shape[1:],
+            dtype,
+            each,
+            tuple(Extent(extent.tensor, extent.start + expert * each) for extent in extents),
+            source,
+        )
+        for expert in range(shape[0])
+    )

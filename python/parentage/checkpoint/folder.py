@@ -1,0 +1,108 @@
+"""What lies beside a checkpoint in its folder: files that are no part of it, and its config."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from parentage.support import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from typing import Any
+
+SINGLE = "model.safetensors"
+"""The file that loaders of the transformers library ask for first, before any index."""
+
+_WEIGHTS = (".safetensors", ".safetensors.index.json", ".bin", ".pt", ".pth", ".ckpt", ".gguf")
+"""Endings of files that may hold weights, or name those that do."""
+
+_NO_WEIGHTS = (
+    "training_args.bin",
+    "optimizer.pt",
+    "optimizer.bin",
+    "scheduler.pt",
+    "rng_state.pth",
+)
+"""Well-known files that end so and hold no weights of the model."""
+
+_LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+"""Names that configs have for the number of layers."""
+
+_TEXT = ("text_config", "llm_config", "language_config", "thinker_config")
+"""Names that configs have for the part that is the language model."""
+
+_MOST_BYTES = 1 << 20
+"""Bytes of a config from which on it is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Files beside a checkpoint that may hold weights, and were not read."""
+
+    files: tuple[str, ...] = ()
+    """Their names, sorted."""
+    preferred: str | None = None
+    """The one of them that loaders would take instead of what was read."""
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self.files)
+
+    def __str__(self) -> str:
+        """Return what is said of them.
+
+        >>> str(Unread(("adapter.bin", "model.safetensors"), "model.safetensors"))
+        'not read: adapter.bin and model.safetensors; transformers would load model.safetensors'
+        """
+        named = [*self.files[:4], *([f"{len(self.files) - 4} more"] if len(self.files) > 4 else [])]
+        said = f"not read: {listed(named)}"
+        if self.preferred is not None:
+            said += f"; transformers would load {self.preferred}"
+        return said
+
+
+def beside(path: Path, index: Path | None, read: Sequence[str]) -> Unread:
+    """Return what lies beside the files ``read`` in the folder ``path``; nothing beside a file.
+
+    Who names a file or an index has chosen it; who names a folder has not.
+    """
+    if not path.is_dir():
+        return Unread()
+    try:
+        names = sorted(each.name for each in path.iterdir() if each.is_file())
+    except OSError:
+        return Unread()
+    known = {*read, *([] if index is None else [index.name])}
+    files = tuple(
+        name
+        for name in names
+        if name.endswith(_WEIGHTS)
+        and not name.startswith(".")
+        and name not in known
+        and name not in _NO_WEIGHTS
+    )
+    preferred = SINGLE if index is not None and SINGLE in files else None
+    return Unread(files, preferred)
+
+
+def layers_in_config(path: Path) -> int | None:
+    """Return the number of layers that the config.json beside a checkpoint promises."""
+    folder = path if path.is_dir() else path.parent
+    try:
+        with (folder / "config.json").open("rb") as file:
+            raw = file.read(_MOST_BYTES + 1)
+        config: Any = json.loads(raw) if len(raw) <= _MOST_BYTES else None
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(config, dict):
+        return None
+    parts = [part for part in (config, *map(config.get, _TEXT)) if isinstance(part, dict)]
+    for part in parts:
+        for name in _LAYERS:
+            count = part.get(name)
+            if isinstance(count, int) and not isinstance(count, bool) and count > 0:
+                return count
+    return None

@@ -1,0 +1,354 @@
+"""How much of the child is a checkpoint's, and how much of that checkpoint is in the child."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from parentage.checkpoint import body_layers, place_of
+from parentage.support import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from parentage.align import Alignment
+    from parentage.checkpoint import Checkpoint
+    from parentage.statistics import Statistics
+    from parentage.verdict.case import TraceInputs
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """The child and one checkpoint, tensor by tensor: what they share, and what each lacks."""
+
+    name: str
+    elements: int
+    """Elements of the checkpoint."""
+    tensors: int
+    """Tensors of the checkpoint."""
+    held: int
+    """Of its elements, those that took part: that some element of the child was compared with."""
+    compared: int
+    """The child's elements that were compared with it."""
+    same: int
+    """Of those, the ones in slices that are its own, bit for bit, in its dtype."""
+    cast: int
+    """The ones in slices that are its own after a cast to the child's dtype."""
+    is_in_place: bool = True
+    """Whether all that was compared has the name that it has in the checkpoint."""
+    own: tuple[str, ...] = ()
+    """Tensors of the child that the checkpoint lacks, or rows of them."""
+    own_elements: int = 0
+    missing: tuple[str, ...] = ()
+    """Tensors of the checkpoint that the child lacks, or rows of them."""
+    missing_elements: int = 0
+    empty: tuple[str, ...] = ()
+    """Of those, the ones that the child has without elements."""
+    shared_tensors: int = 0
+    """Tensors of the child that hold data and were compared with it."""
+    differing: tuple[str, ...] = ()
+    """Tensors of the child in which something compared is not the checkpoint's, cast or not."""
+    tied: str = ""
+    """What a tied embedding stands in for, as a clause; empty if it does not."""
+    moves: tuple[tuple[int, int], ...] = ()
+    """Layers of the child with the checkpoint's that they are compared with, if some moved."""
+
+    @property
+    def share(self) -> float:
+        """The share of the checkpoint's elements that took part."""
+        return self.held / self.elements if self.elements else 0.0
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether all that was compared is the checkpoint's, if after a cast."""
+        return self.compared > 0 and self.same + self.cast == self.compared
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is missing and nothing is added, and all of it is in place."""
+        return self.is_in_place and not self.own and not self.missing and self.held == self.elements
+
+
+@dataclass(frozen=True, slots=True)
+class Wholes:
+    """What there is and what is missing, of the child and of every checkpoint offered."""
+
+    child_elements: int = 0
+    compared: int = 0
+    """The child's elements that were compared with any checkpoint."""
+    slices: int = 0
+    """Slices, and tensors compared byte for byte, that these are in."""
+    by_name: Mapping[str, Whole] = field(default_factory=dict)
+    """Per base, parent and control, in the order they were offered."""
+    candidates: tuple[str, ...] = ()
+    """Of them, base and parents."""
+    promised_layers: int | None = None
+    """Layers that the child's config.json promises, if there are fewer."""
+    layers: int = 0
+    """Layers that the child has."""
+    unread: tuple[str, ...] = ()
+    """Per checkpoint with files beside it that were not read, a sentence."""
+    unread_child: bool = False
+    """Whether loaders would take another file for the child than what was read."""
+    stand_in: str = ""
+    """A sentence, if the base holds too little of the child to be the origin."""
+    sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Slices and tensors of the child that are whole copies, each under one checkpoint: that which
+    has most."""
+    unsourced: int = 0
+    """Elements that were compared, and are in no such copy."""
+
+    @property
+    def coverage(self) -> float:
+        """The share of the child's elements that were compared."""
+        return self.compared / self.child_elements if self.child_elements else 0.0
+
+    @property
+    def nearest(self) -> Whole | None:
+        """The candidate with the largest share of the child in slices that are its own."""
+        found = [self.by_name[name] for name in self.candidates]
+        return max(found, key=lambda each: each.same + each.cast, default=None)
+
+    @property
+    def most(self) -> float:
+        """The largest share of a candidate's elements that took part; 1 without any."""
+        return max((self.by_name[name].share for name in self.candidates), default=1.0)
+
+
+@dataclass(slots=True)
+class _Sums:
+    """What is known of one checkpoint so far, by tensor of the child."""
+
+    compared: Counter[int] = field(default_factory=Counter)
+    same: Counter[int] = field(default_factory=Counter)
+    cast: Counter[int] = field(default_factory=Counter)
+    held: dict[int, Counter[int]] = field(default_factory=dict)
+    """By tensor of the checkpoint and first element, the elements that took part."""
+    mates: set[tuple[int, int]] = field(default_factory=set)
+    """Tensors of the child with those of the checkpoint."""
+    moves: set[tuple[int, int]] = field(default_factory=set)
+    """Layers of the child with those of the checkpoint that they were compared with."""
+
+
+def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
+    """Count, for every checkpoint offered, what it shares with the child and what each lacks."""
+    offered = case.offered
+    child, others = offered.child, offered.others
+    sums = [_Sums() for _ in others]
+    passes = [(case.main, case.alignment, statistics)]
+    passes += [
+        (each.group.columns, each.group.alignment, each.statistics) for each in case.rest.parts
+    ]
+    pieces: dict[tuple[int, int], tuple[str, int]] = {}
+    copies: dict[tuple[int, int], list[int]] = {}
+    for columns, alignment, found in passes:
+        _add(sums, columns, alignment, found, others, copies)
+        for each in alignment.slices:
+            place = each.extents[-1]
+            pieces[place.tensor, place.start] = each.name, each.elements
+    tensors = list(child.tensors.values())
+    for pair, is_same in case.rest.bytes:
+        one, elements = sums[pair.column], tensors[pair.tensor].elements
+        one.compared[pair.tensor] += elements
+        one.same[pair.tensor] += elements * is_same
+        one.held.setdefault(pair.mate, Counter())[0] = elements
+        one.mates.add((pair.tensor, pair.mate))
+        pieces[pair.tensor, 0] = tensors[pair.tensor].name, elements
+        if is_same:
+            copies.setdefault((pair.tensor, 0), []).append(pair.column)
+    sources, unsourced = _sources(pieces, copies, others)
+    wholes = {
+        other.name: _whole(child, other, one, case.rest.tied.get(column))
+        for column, (other, one) in enumerate(zip(others, sums, strict=True))
+    }
+    layers = len(body_layers(child.core))
+    promised = child.promised_layers
+    return Wholes(
+        child_elements=child.elements,
+        compared=sum(elements for _, elements in pieces.values()),
+        slices=len(pieces),
+        by_name=wholes,
+        sources=sources,
+        unsourced=unsourced,
+        candidates=tuple(each.name for each in others[: offered.candidates]),
+        promised_layers=promised if promised is not None and 0 < layers < promised else None,
+        layers=layers,
+        unread=tuple(f"{each.name}: {each.unread}" for each in (child, *others) if each.unread),
+        unread_child=child.unread.preferred is not None,
+        stand_in=_stand_in(case, wholes),
+    )
+
+
+def _add(
+    sums: Sequence[_Sums],
+    columns: Sequence[int],
+    alignment: Alignment,
+    statistics: Statistics,
+    others: Sequence[Checkpoint],
+    copies: dict[tuple[int, int], list[int]],
+) -> None:
+    """Add the slices of one alignment to the sums of the checkpoints that it is over."""
+    slices, table = alignment.slices, statistics.slices
+    for at, column in enumerate(columns):
+        dtypes = [tensor.dtype for tensor in others[column].tensors.values()]
+        one = sums[column]
+        is_equal = (table.equal[:, at] == table.n).tolist()
+        for each, equal in zip(slices, is_equal, strict=True):
+            mine, place = each.extents[-1].tensor, each.extents[at]
+            one.compared[mine] += each.elements
+            if equal:
+                is_same = dtypes[place.tensor] == each.dtype
+                counter = one.same if is_same else one.cast
+                counter[mine] += each.elements
+                if is_same:
+                    copies.setdefault((mine, each.extents[-1].start), []).append(column)
+            one.held.setdefault(place.tensor, Counter())[place.start] = each.elements
+            one.mates.add((mine, place.tensor))
+            if each.layer is not None and each.source_layer is not None:
+                one.moves.add((each.layer, each.source_layer))
+
+
+def _sources(
+    pieces: Mapping[tuple[int, int], tuple[str, int]],
+    copies: Mapping[tuple[int, int], Sequence[int]],
+    others: Sequence[Checkpoint],
+) -> tuple[dict[str, tuple[str, ...]], int]:
+    """Return which pieces are copies of which checkpoint, and the elements that are nobody's."""
+    held: Counter[int] = Counter()
+    for place, columns in copies.items():
+        for column in columns:
+            held[column] += pieces[place][1]
+    out: dict[int, list[str]] = {}
+    unsourced = 0
+    for place, (name, elements) in pieces.items():
+        if found := copies.get(place):
+            column = min(found, key=lambda column: (-held[column], column))
+            out.setdefault(column, []).append(name)
+        else:
+            unsourced += elements
+    return {others[column].name: tuple(out[column]) for column in sorted(out)}, unsourced
+
+
+def _whole(child: Checkpoint, other: Checkpoint, one: _Sums, is_tied: bool | None) -> Whole:
+    """Return what the child and one checkpoint share, and what each lacks."""
+    mine, yours = child.core.names(), other.core.names()
+    moved = [(a, b) for a, b in one.mates if mine[a] != yours[b]]
+    stands_in = [(a, b) for a, b in moved if place_of(mine[a]).component == "head"]
+    sizes = [tensor.elements for tensor in other.tensors.values()]
+    held = {b: min(sum(starts.values()), sizes[b]) for b, starts in one.held.items()}
+    own, missing, empty, tied = [], [], [], []
+    own_elements = missing_elements = 0
+    for tensor in child.tensors.values():
+        left = tensor.elements - one.compared[tensor.index]
+        if left and one.compared[tensor.index]:
+            rows = tensor.elements // tensor.shape[0]
+            own.append(f"{left // rows:,} rows of {tensor.name}")
+        elif left:
+            own.append(tensor.name)
+        own_elements += left
+    for tensor in other.tensors.values():
+        left = tensor.elements - held.get(tensor.index, 0)
+        if left and place_of(tensor.name)[:2] == ("head", None) and is_tied:
+            tied.append(f"{tensor.name} of {other.name} is its embedding, and is left out")
+            held[tensor.index] = tensor.elements
+            continue
+        if left and held.get(tensor.index, 0):
+            rows = tensor.elements // tensor.shape[0]
+            missing.append(f"{left // rows:,} rows of {tensor.name}")
+        elif left:
+            missing.append(tensor.name)
+            found = child.tensors.get(tensor.name)
+            if found is not None and found.elements == 0:
+                empty.append(tensor.name)
+        elif not tensor.elements and tensor.index not in held:
+            missing.append(tensor.name)
+        missing_elements += left
+    for a, b in sorted(stands_in):
+        tied.append(f"{yours[b]} of {other.name} stands in for {mine[a]}, which it does not hold")
+    partly = [
+        mine[index]
+        for index, count in sorted(one.compared.items())
+        if one.same[index] + one.cast[index] < count
+    ]
+    return Whole(
+        name=other.name,
+        elements=other.elements,
+        tensors=len(other.tensors),
+        held=sum(held.values()),
+        compared=sum(one.compared.values()),
+        same=sum(one.same.values()),
+        cast=sum(one.cast.values()),
+        is_in_place=len(moved) == len(stands_in),
+        own=tuple(own),
+        own_elements=own_elements,
+        missing=tuple(missing),
+        missing_elements=missing_elements,
+        empty=tuple(empty),
+        shared_tensors=sum(1 for count in one.compared.values() if count),
+        differing=tuple(partly),
+        tied="; ".join(tied),
+        moves=tuple(sorted(one.moves)) if any(a != b for a, b in one.moves) else (),
+    )
+
+
+def _stand_in(case: TraceInputs, wholes: Mapping[str, Whole]) -> str:
+    """Return what is said where the base is not the origin of displacements."""
+    offered = case.offered
+    if case.grouped is None or offered.base.name == case.inputs.base.name:
+        return ""
+    base = wholes[offered.base.name]
+    share = base.compared / offered.child.elements if offered.child.elements else 0.0
+    what = "pairs with nothing" if not share else f"pairs with {share:.1%}"
+    return (
+        f"The base {base.name} {what} of {offered.child.name} by name, so displacements are "
+        f"measured from {case.inputs.base.name}."
+    )
+
+
+def layer_ranges(numbers: Iterable[int]) -> str:
+    """Return layers as prose.
+
+    >>> layer_ranges([4, 5]), layer_ranges([0, 2, 3, 4])
+    ('layers 4 to 5', 'layers 0, 2 to 4')
+    """
+    found = sorted(set(numbers))
+    runs: list[list[int]] = []
+    for number in found:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    said = ", ".join(f"{a} to {b}" if b > a else f"{a}" for a, b in runs)
+    return f"layer{'s' if len(found) > 1 else ''} {said}"
+
+
+def named(names: Sequence[str], most: int = 4) -> str:
+    """Return names of tensors, those of layers by layer, short.
+
+    >>> named(["model.layers.4.a.weight", "model.layers.5.a.weight", "lm_head.weight"])
+    'a of layers 4 to 5 and lm_head.weight'
+    """
+    kinds: dict[str, list[int]] = {}
+    for name in names:
+        layer = place_of(name).layer
+        end = name
+        if layer is not None:
+            end = name.split(f".{layer}.", 1)[-1].removesuffix(".weight")
+        kinds.setdefault(end if layer is not None else f"={name}", [])
+        if layer is not None:
+            kinds[end].append(layer)
+    whole: dict[tuple[int, ...], list[str]] = {}
+    for end, layers in kinds.items():
+        whole.setdefault(tuple(sorted(layers)), []).append(end.removeprefix("="))
+    parts: list[str] = []
+    for numbers, ends in whole.items():
+        if not numbers:
+            parts += ends
+        elif len(ends) > most:
+            parts.append(f"{len(ends) * len(numbers):,} tensors of {layer_ranges(numbers)}")
+        else:
+            parts.append(f"{listed(ends)} of {layer_ranges(numbers)}")
+    if len(parts) > most:
+        parts = [*parts[:most], f"{len(parts) - most:,} more"]
+    return listed(parts)
