@@ -35,12 +35,12 @@ def test_every_checkpoint_that_stands_in_the_way_is_named(tmp_path):
     common = {COMMON: full(9)}
     alignment = aligned(tmp_path, {**common, "x": full(4)}, common, {**common, "x": full(5)})
     assert reasons(alignment) == {"x": "not in base; shape [4] in the child, [5] in parent"}
-    assert reasons(alignment, "parent") == {"x": "the child child has shape [4] and dtype BF16"}
+    assert reasons(alignment, "parent") == {"x": "the child's has shape [4] and dtype BF16"}
 
 
 def test_what_the_child_lacks_is_listed_too(tmp_path):
     alignment = aligned(tmp_path, {COMMON: full(9)}, {COMMON: full(9), "visual.x": full(7)})
-    assert reasons(alignment, "base") == {"visual.x": "not in the child child"}
+    assert reasons(alignment, "base") == {"visual.x": "not in the child"}
     assert [each.elements for each in alignment.unaligned] == [7]
 
 
@@ -48,7 +48,7 @@ def test_a_tensor_that_some_other_checkpoint_lacks_is_listed_for_all_that_have_i
     both = {COMMON: full(9), "x": full(4)}
     alignment = aligned(tmp_path, both, both, {COMMON: full(9)})
     assert reasons(alignment) == {"x": "not in parent"}
-    assert reasons(alignment, "base") == {"x": "the one of the child child takes no part"}
+    assert reasons(alignment, "base") == {"x": "the child's takes no part"}
 
 
 def test_stacked_experts_are_split_into_slices(tmp_path):
@@ -80,7 +80,7 @@ def test_a_scalar_is_one_element(tmp_path):
 
 
 def test_if_nothing_pairs_the_reason_is_named(tmp_path):
-    with pytest.raises(PlanError, match=r"no tensor of child pairs with base.* for 2 of 2 .*"):
+    with pytest.raises(PlanError, match=r"too little of child pairs with base.* none of 2 tensors"):
         aligned(tmp_path, {"a": full(3), "b": full(3)}, {"c": full(3)})
     with pytest.raises(PlanError, match=r"the reason is: shape \[3\] in the child, \[4\] in base"):
         aligned(tmp_path / "shape", {"a": full(3)}, {"a": full(4)})
@@ -96,7 +96,7 @@ def test_the_reason_can_not_act_on_a_terminal(tmp_path):
 
 def test_a_few_names_in_common_are_a_coincidence(tmp_path):
     child = {"norm.weight": full(1), "a": full(199)}
-    with pytest.raises(PlanError, match=r"only 0\.50% of child pairs"):
+    with pytest.raises(PlanError, match=r"1 of 2 tensors pairs? with base"):
         aligned(tmp_path, child, {"norm.weight": full(1)})
 
 

@@ -22,5 +22,5 @@ def test_what_an_alignment_leaves_out_is_in_it(tmp_path):
     alignment = aligned(tmp_path, {"a": full(90), "b": full(3)}, {"a": full(90), "c": full(5)})
     assert unaligned_frame(alignment.unaligned).rows() == [
         ("child", "b", "not in base", 3),
-        ("base", "c", "not in the child child", 5),
+        ("base", "c", "not in the child", 5),
     ]

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from parentage.verdict import Facts, decide
+from parentage.verdict import Facts, Whole, Wholes, decide
 
 MERGE = Facts(
     child="child",
@@ -51,3 +51,18 @@ def kind(evidence, **changes):
 
 def rule(evidence, **changes):
     return decide(replace(evidence, **changes)).rule
+
+
+def whole(name="parent", same=1_000_000, cast=0, elements=1_000_000, held=None, **more):
+    """Return what the child and a checkpoint share: all, unless something else is said."""
+    held = elements if held is None else held
+    more = {"compared": 1_000_000, "tensors": 20, "shared_tensors": 20} | more
+    return Whole(name=name, elements=elements, held=held, same=same, cast=cast, **more)
+
+
+def wholes(*each, child=1_000_000, compared=1_000_000, candidates=None, **more):
+    """Return those of several checkpoints, of which all but ``control`` are candidates."""
+    names = tuple(one.name for one in each if one.name != "control")
+    by_name = {one.name: one for one in each}
+    chosen = names if candidates is None else candidates
+    return Wholes(child, compared, by_name=by_name, candidates=chosen, unsourced=1, **more)

@@ -58,6 +58,9 @@ def test_the_document_tells_what_was_compared(merge):
         "slices": 23,
         "elements": 294_488,
         "elements_read": 294_488,
+        "origin": "base",
+        "main": ["base", "parent", "sibling"],
+        "of": {"child": 1.0, "base": 1.0, "parent": 1.0, "sibling": 1.0},
         "unaligned": [],
     }
 

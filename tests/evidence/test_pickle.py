@@ -108,7 +108,7 @@ def test_what_was_estimated_of_a_sample_travels(trace):
     from parentage.stream import Options
 
     options = Options(1)
-    alignment = pair(trace.inputs, options)
+    alignment = pair(trace.inputs, options).main.alignment
     estimates = SampleEstimates(alignment, trace.inputs.columns, options)
     again = pickle.loads(pickle.dumps(estimates))
     assert again.constant.weights.tolist() == estimates.constant.weights.tolist()

@@ -60,8 +60,8 @@ def test_what_was_not_compared_is_listed_with_the_reason(tmp_path, family, weigh
     assert {key: each["reason"] for key, each in rows.items()} == {
         ("made", "model.extra.weight"): "not in base; not in parent",
         ("made", "model.flags"): "dtype BOOL has no arithmetic",
-        ("base", "model.norm.weight"): "not in the child made",
-        ("parent", "model.norm.weight"): "not in the child made",
+        ("base", "model.norm.weight"): "not in the child",
+        ("parent", "model.norm.weight"): "not in the child",
     }
     assert rows["made", "model.extra.weight"]["elements"] == 5
     assert (found.elements, found.elements_total) == (294_488 - 120, 294_488 - 120 + 8)

@@ -217,7 +217,7 @@ def test_a_seed_that_is_none_is_refused(folders, seed):
 def case_of(folders, budget):
     inputs = open_all(folders["blend"], folders["base"], [folders["parent"]], [])
     options = Options(2)
-    alignment = pair(inputs, options)
+    alignment = pair(inputs, options).main.alignment
     findings = SampleEstimates(alignment, inputs.columns, options)
     findings.sample = findings.small = SearchSample(alignment, options, budget)
     return TraceInputs(inputs, alignment, options, findings, [], [])

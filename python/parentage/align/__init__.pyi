@@ -10,6 +10,7 @@ from .layouts.tied import embeddings as embeddings
 from .layouts.tied import heads as heads
 from .pairing import LEAST_SHARE as LEAST_SHARE
 from .pairing import align as align
+from .pairing import how_names_differ as how_names_differ
 from .slices import Alignment as Alignment
 from .slices import Extent as Extent
 from .slices import Slice as Slice

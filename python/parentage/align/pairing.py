@@ -125,13 +125,13 @@ def nothing_pairs(
 ) -> str:
     """Return the message of the error: who pairs with whom, and how the names differ."""
     if not len(child.tensors):
-        return f"{printable(child.name)} has no tensors"
+        return printable(f"{child.name} has no tensors")
     parts = [_how_one_pairs(child, other, found, i) for i, other in enumerate(others)]
     mine = [each for each in left if each.checkpoint == child.name]
     reason, count = Counter(each.reason for each in mine).most_common(1)[0]
     example = next(each.tensor for each in mine if each.reason == reason)
-    return (
-        f"too little of {printable(child.name)} pairs with {listed(x.name for x in others)}, so "
+    return printable(
+        f"too little of {child.name} pairs with {listed(x.name for x in others)}, so "
         f"there is nothing to compare: {'; '.join(parts)}. For {count} of {len(mine)} tensors "
         f"the reason is: {reason} (as for {example})"
     )

@@ -6,8 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from parentage.align import how_names_differ
 from parentage.checkpoint import body_layers, place_of
-from parentage.support import listed
+from parentage.support import listed, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -77,6 +78,10 @@ class Wholes:
     child_elements: int = 0
     compared: int = 0
     """The child's elements that were compared with any checkpoint."""
+    uncompared: tuple[str, ...] = ()
+    """Tensors of the child that were compared with none, or rows of them."""
+    aside: tuple[str, ...] = ()
+    """Sentences on what the child and some checkpoints have, and not all of the main ones."""
     slices: int = 0
     """Slices, and tensors compared byte for byte, that these are in."""
     by_name: Mapping[str, Whole] = field(default_factory=dict)
@@ -157,6 +162,7 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
         pieces[pair.tensor, 0] = tensors[pair.tensor].name, elements
         if is_same:
             copies.setdefault((pair.tensor, 0), []).append(pair.column)
+    in_main = {(each.extents[-1].tensor, each.extents[-1].start) for each in case.alignment.slices}
     sources, unsourced = _sources(pieces, copies, others)
     wholes = {
         other.name: _whole(child, other, one, case.rest.tied.get(column))
@@ -168,6 +174,8 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
         child_elements=child.elements,
         compared=sum(elements for _, elements in pieces.values()),
         slices=len(pieces),
+        uncompared=_uncompared(child, pieces),
+        aside=_aside(case, {place for place in pieces if place not in in_main}, pieces, copies),
         by_name=wholes,
         sources=sources,
         unsourced=unsourced,
@@ -292,6 +300,46 @@ def _whole(child: Checkpoint, other: Checkpoint, one: _Sums, is_tied: bool | Non
     )
 
 
+def _uncompared(
+    child: Checkpoint, pieces: Mapping[tuple[int, int], tuple[str, int]]
+) -> tuple[str, ...]:
+    """Return what of the child was compared with nothing."""
+    compared: Counter[int] = Counter()
+    for (index, _), (_, elements) in pieces.items():
+        compared[index] += elements
+    out = []
+    for tensor in child.tensors.values():
+        left = tensor.elements - compared[tensor.index]
+        if left and compared[tensor.index]:
+            out.append(f"{left // (tensor.elements // tensor.shape[0]):,} rows of {tensor.name}")
+        elif left:
+            out.append(tensor.name)
+    return tuple(out)
+
+
+def _aside(
+    case: TraceInputs,
+    places: set[tuple[int, int]],
+    pieces: Mapping[tuple[int, int], tuple[str, int]],
+    copies: Mapping[tuple[int, int], Sequence[int]],
+) -> tuple[str, ...]:
+    """Return what became of slices that not all of the main checkpoints have."""
+    others = case.offered.others
+    found: dict[tuple[str, ...], list[str]] = {}
+    for place in sorted(places):
+        whose = tuple(others[column].name for column in copies.get(place, ()))
+        found.setdefault(whose, []).append(pieces[place][0])
+    said = []
+    for whose, names in found.items():
+        what = f"{named(names)}, which not all have,"
+        are = "is" if len(names) == 1 else "are"
+        if whose:
+            said.append(f"{what} {are} bit for bit as in {listed(whose)}.")
+        else:
+            said.append(f"{what} {are} bit for bit as in none of those that have it.")
+    return tuple(said)
+
+
 def _stand_in(case: TraceInputs, wholes: Mapping[str, Whole]) -> str:
     """Return what is said where the base is not the origin of displacements."""
     offered = case.offered
@@ -299,10 +347,12 @@ def _stand_in(case: TraceInputs, wholes: Mapping[str, Whole]) -> str:
         return ""
     base = wholes[offered.base.name]
     share = base.compared / offered.child.elements if offered.child.elements else 0.0
-    what = "pairs with nothing" if not share else f"pairs with {share:.1%}"
+    what = f"pairs with {percent(share)}" if share else "pairs with nothing"
+    differ = how_names_differ(base.own, base.missing)
+    how = f" ({differ})" if differ else ""
     return (
-        f"The base {base.name} {what} of {offered.child.name} by name, so displacements are "
-        f"measured from {case.inputs.base.name}."
+        f"{base.name}, given as the base, {what} of {offered.child.name} by name{how}, so "
+        f"displacements are measured from {case.inputs.base.name}."
     )
 
 

@@ -4,47 +4,83 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from common.facts import MERGE, kind
+from common.facts import MERGE, kind, whole, wholes
 from common.shipped import trace
 from parentage.verdict import decide
 
 pytestmark = pytest.mark.levels
 
 
-def test_equality_of_every_element_is_identity():
-    assert kind(MERGE, equal={"base": 0, "parent": 1_000_000}) == "identical"
-    assert kind(MERGE, equal={"base": 0, "parent": 999_999}) == "merge"
-    verdict = decide(replace(MERGE, equal={"base": 0, "parent": 1_000_000}))
-    assert (verdict.level, verdict.numbers["parent"]) == ("exact", "parent")
+def copied(*each, **more):
+    return decide(replace(MERGE, wholes=wholes(*each, **more)))
 
 
-def test_equality_after_a_cast_is_re_encoding():
-    other = {"base": True, "parent": False}
-    equal = {"base": 0, "parent": 1_000_000}
-    verdict = decide(replace(MERGE, equal=equal, same_dtype=other))
+def test_all_of_both_bit_for_bit_is_identity():
+    verdict = copied(whole())
+    assert (verdict.kind, verdict.level, verdict.numbers["parent"]) == (
+        "identical",
+        "exact",
+        "parent",
+    )
+    assert copied(whole(same=999_999)).kind == "merge"
+
+
+def test_all_of_both_after_a_cast_is_re_encoding():
+    verdict = copied(whole(same=10, cast=999_990))
     assert (verdict.kind, verdict.level, verdict.rule) == ("re-encoded", "exact", "re_encoded")
-    assert kind(MERGE, equal={"base": 0, "parent": 999_999}, same_dtype=other) == "merge"
+    assert copied(whole(same=0, cast=999_999)).kind == "merge"
 
 
 def test_identity_goes_before_re_encoding():
-    equal = {"base": 1_000_000, "parent": 1_000_000}
-    verdict = decide(replace(MERGE, equal=equal, same_dtype={"base": False, "parent": True}))
+    verdict = copied(whole("base", same=0, cast=1_000_000), whole())
     assert (verdict.kind, verdict.numbers["parent"]) == ("identical", "parent")
 
 
 def test_a_copy_of_a_control_is_identical_to_it():
-    equal = {"base": 0, "parent": 0, "control": 1_000_000}
-    same = {"base": True, "parent": True, "control": True}
-    verdict = decide(replace(MERGE, equal=equal, same_dtype=same))
+    verdict = copied(whole("base", same=0), whole(same=0), whole("control"))
     assert (verdict.kind, verdict.numbers["parent"]) == ("identical", "control")
 
 
+PIECE = {"own": (), "missing": ("model.layers.1.mlp.up_proj.weight", "lm_head.weight")}
+
+
+@pytest.mark.parametrize(
+    ("found", "kind", "said"),
+    [
+        # The child is a part of it, and more than half of it, or less.
+        (whole(elements=1_900_000, held=10**6, **PIECE), "assembled", "2 of its 20 are missing"),
+        (whole(elements=2_100_000, held=10**6, **PIECE), "undetermined", "lm_head.weight"),
+        # It is a part of the child, and more than half of it.
+        (whole(own=("x.weight",), own_elements=10), "assembled", "contains parent whole"),
+        (whole(is_in_place=False, moves=((0, 1), (1, 0))), "assembled", "layers 0 to 1"),
+        (whole(missing=("a",), empty=("a",), held=9 * 10**5), "assembled", "empty"),
+        (whole(tied="lm_head is its embedding"), "re-encoded", "Lm_head is its embedding"),
+    ],
+)
+def test_a_part_is_never_identical(found, kind, said):
+    verdict = copied(found)
+    assert (verdict.kind, verdict.level) == (kind, "exact")
+    assert said in verdict.text
+
+
+def test_what_is_mostly_its_own_is_undetermined_though_it_contains_all_of_a_parent():
+    found = whole(own=("x.weight",), own_elements=1_100_000)
+    verdict = copied(found, child=2_100_000)
+    assert verdict.kind == "undetermined"
+    assert "contains parent whole" in verdict.text
+
+
 def test_slices_that_are_all_copies_of_several_are_assembled():
-    verdict = decide(replace(MERGE, copied={"base": 12, "parent": 8}))
+    each = (whole("base", same=600_000), whole(same=400_000))
+    sources = {"base": ("a", "b"), "parent": ("model.layers.3.v_proj.weight",)}
+    verdict = decide(replace(MERGE, wholes=replace(wholes(*each), sources=sources, unsourced=0)))
     assert (verdict.kind, verdict.level) == ("assembled", "exact")
-    assert verdict.numbers == {"slices_base": 12, "slices_parent": 8, "slices": 20}
-    assert kind(MERGE, copied={"base": 12, "parent": 7}) == "merge"
-    assert kind(MERGE, copied={"base": 20, "parent": 0}) == "merge"
+    assert {"slices_base": 2, "slices_parent": 1, "slices": 3}.items() <= verdict.numbers.items()
+    assert "1 from parent (v_proj of layer 3)" in verdict.text
+    some = replace(wholes(*each), sources=sources, unsourced=1)
+    assert kind(MERGE, wholes=some) == "merge"
+    one = replace(wholes(*each), sources={"base": ("a",)}, unsourced=0)
+    assert kind(MERGE, wholes=one) == "merge"
 
 
 def test_a_copy_is_identical(tmp_path, family, weights):

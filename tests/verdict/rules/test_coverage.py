@@ -1,13 +1,14 @@
 """What is too little, or too alike, to decide anything."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from common.facts import BELOW, MERGE, kind, rule
+from common.facts import BELOW, MERGE, kind, rule, whole, wholes
 from common.shipped import trace
 from conftest import BF16, write_checkpoint
-from parentage.verdict import Thresholds
+from parentage.verdict import Thresholds, decide
 
 pytestmark = pytest.mark.levels
 
@@ -17,8 +18,33 @@ def test_less_than_half_of_the_child_decides_nothing():
     assert kind(MERGE, coverage=least) == "merge"
     assert rule(MERGE, coverage=least * BELOW) == "too_little"
     assert kind(MERGE, coverage=least * BELOW) == "undetermined"
-    # Not even equality of all that was compared.
-    assert kind(MERGE, coverage=0.49, equal={"base": 0, "parent": 1_000_000}) == "undetermined"
+
+
+def test_what_pairs_is_told_where_most_of_the_child_is_its_own():
+    held = wholes(whole(same=0), child=2_500_000)
+    verdict = decide(replace(MERGE, coverage=0.4, wholes=held))
+    assert (verdict.kind, verdict.rule) == ("undetermined", "merge")
+    assert "60.0% of child could not be compared" in verdict.text
+    assert verdict.numbers["share_of_parent"] == 1.0
+
+
+def test_a_fragment_decides_nothing():
+    held = wholes(whole(same=0, elements=2_500_000, held=1_000_000, missing=("a", "b")))
+    verdict = decide(replace(MERGE, wholes=held))
+    assert (verdict.kind, verdict.rule) == ("undetermined", "merge")
+    assert "40.0% of the nearest checkpoint" in verdict.text
+    assert "child lacks a and b" in verdict.text
+
+
+def test_layers_that_the_config_promises_are_said_first():
+    verdict = decide(replace(MERGE, wholes=wholes(whole(same=0), promised_layers=32, layers=30)))
+    assert verdict.text.startswith("config.json promises 32 layers; 30 are here:")
+
+
+def test_files_that_were_not_read_are_said():
+    unread = ("child: not read: a.bin",)
+    verdict = decide(replace(MERGE, wholes=wholes(whole(same=0), unread=unread)))
+    assert verdict.text.endswith("child: not read: a.bin.")
 
 
 @pytest.mark.parametrize("condition", [1e6, math.inf, math.nan])
@@ -42,7 +68,7 @@ def test_too_few_tensors_in_common_decide_nothing(tmp_path, family, weights):
     child = dict(weights["parent"])
     child["model.extra.weight"] = np.ones(300_000, BF16)
     found = trace(tmp_path, family, child)
-    assert (found.verdict.kind, found.verdict.rule) == ("undetermined", "too_little")
+    assert (found.verdict.kind, found.verdict.rule) == ("undetermined", "part_of")
     assert 0.49 < found.verdict.numbers["coverage"] < 0.5
 
 

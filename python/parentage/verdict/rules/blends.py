@@ -24,8 +24,8 @@ def merge(facts: Facts) -> Verdict | None:
     stray = facts.stray_share
     if (
         not facts.is_blend
-        or facts.r2_slices < limits.explained
-        or facts.residual_floors_slices > limits.merge_residual
+        or not facts.r2_slices >= limits.explained
+        or not facts.residual_floors_slices <= limits.merge_residual
         or (facts.cells_share is not None and facts.cells_share < limits.cells)
         or (stray is not None and stray > limits.stray_share)
     ):

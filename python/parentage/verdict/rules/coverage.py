@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from parentage.support import listed, percent
 from parentage.verdict.verdict import Verdict
+from parentage.verdict.wholes import named
 
 if TYPE_CHECKING:
     from parentage.verdict.facts import Facts
@@ -81,12 +82,22 @@ def _both_ways(facts: Facts) -> str:
     wholes = facts.wholes
     if not wholes.by_name:
         return ""
-    partial = [one for one in wholes.by_name.values() if one.share < 1.0]
-    if facts.coverage == 1.0 and not partial:
-        return ""
-    said = f"Compared: {percent(facts.coverage)} of {facts.child}"
-    shares = [f"{percent(one.share)} of {one.name}" for one in partial]
-    return f"{said}; of the others {listed(shares)}." if shares else f"{said}."
+    said = []
+    if facts.coverage < 1.0:
+        said.append(
+            f"{percent(1.0 - facts.coverage)} of {facts.child} was not compared with anything: "
+            f"{named(wholes.uncompared)}."
+        )
+    said += wholes.aside
+    alike: dict[tuple[float, tuple[str, ...]], list[str]] = {}
+    for one in wholes.by_name.values():
+        if one.share < 1.0:
+            alike.setdefault((one.share, one.missing), []).append(one.name)
+    for (share, missing), names in alike.items():
+        took = f"{percent(share)} of {listed(names)}" if share else f"Nothing of {listed(names)}"
+        lacks = f": {facts.child} lacks {named(missing)}" if share and missing else ""
+        said.append(f"{took} took part{lacks}.")
+    return " ".join(said)
 
 
 def _unread(facts: Facts) -> str:
@@ -96,7 +107,7 @@ def _unread(facts: Facts) -> str:
 
 def too_little_finite(facts: Facts) -> Verdict | None:
     """Most of what was compared is not finite."""
-    if facts.coverage * facts.finite >= facts.thresholds.coverage:
+    if facts.finite >= facts.thresholds.coverage:
         return None
     return Verdict(
         "undetermined",
