@@ -12,12 +12,11 @@ A, B, C = "model.a.weight", "model.b.weight", "model.c.weight"
 
 def grouped(folder, child, *others, candidates=None):
     opened_others = [opened(folder, f"other{i}", tensors) for i, tensors in enumerate(others)]
-    found = group(
+    return group(
         opened(folder, "child", child),
         opened_others,
         len(others) if candidates is None else candidates,
     )
-    return found
 
 
 def names(each):
@@ -73,10 +72,8 @@ def test_common_rows_of_embeddings_are_compared_and_the_rest_with_who_has_it(tmp
     assert names(found.main) == [EMBED, A]
     assert [each.elements for each in found.main.alignment.slices] == [15, 9]
     ((columns, part),) = found.partial
-    assert (columns, [(x.name, x.shape) for x in part.slices]) == (
-        (1,),
-        [(f"{EMBED}[5:7]", (2, 3))],
-    )
+    assert columns == (1,)
+    assert [(each.name, each.shape) for each in part.slices] == [(f"{EMBED}[5:7]", (2, 3))]
     assert part.slices[0].extents[0].start == 15
     ((left,)) = [each for each in found.unaligned if each.checkpoint == "child"]
     assert (left.tensor, left.elements) == (f"{EMBED}[7:8]", 3)

@@ -143,9 +143,7 @@ def _how_one_pairs(child: Checkpoint, other: Checkpoint, found: Held, column: in
     count = int((found.counts[:, column] > 0).sum())
     if count == total:
         return f"all {total} tensors pair with {other.name}"
-    said = (
-        f"{count or 'none'} of {total} tensors {'pairs' if count < 2 else 'pair'} with {other.name}"
-    )
+    said = f"{count or 'none'} of {total} tensors pair with {other.name}"
     lacking = [
         tensor for tensor in child.tensors.values() if not found.counts[tensor.index, column]
     ]

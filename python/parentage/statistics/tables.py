@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.align import is_matrix
-from parentage.checkpoint import COMPONENTS, DTYPES, is_of_the_body, narrowest
+from parentage.checkpoint import COMPONENTS, DTYPES, dtype_class, is_of_the_body, narrowest
 from parentage.statistics.estimates import estimate
 from parentage.stream import COUNTED, SILENT, Gram, Progress, read_ranges
 from parentage.support import joined
@@ -134,11 +134,13 @@ def tabulate(alignment: Alignment, columns: Columns, ranges: Iterable[RangeSums]
             whole = joined(held)
             table = _table(whole, columns)
             parts.append(table)
+            pooled = is_pooled(slices)[start:last]
             for name, label in labels.items():
-                sums[name].add(whole, table, label[start:last])
+                sums[name].add(*_pooled(whole, table, pooled), label[start:last])
             held, start = [], last
     table = joined(parts)
-    table = replace(table, energy=table.energy * coarseness(slices, table.precision))
+    factors = coarseness(slices, table.precision) * is_pooled(slices)
+    table = replace(table, energy=table.energy * factors)
     for name, each in sums.items():
         each.set_energy(table.energy, labels[name])
     return Statistics(
@@ -195,6 +197,29 @@ def coarseness(slices: Sequence[Slice], precision: Counts) -> Floats:
             kept = DTYPES[narrowest(used)].digits or 0
             factors[stored] = 4.0 ** max((DTYPES[dtype].digits or 0) - kept, 0)
     return factors
+
+
+def is_pooled(slices: Sequence[Slice]) -> NDArray[np.bool_]:
+    """Return (S,) whether a slice has a part in the energies of its layer, component and model.
+
+    Integers are copies or differ: they have no rounding, and their units are not those of weights.
+    They are left out, unless there is nothing else.
+    """
+    floats = np.array([dtype_class(each.dtype) != "integer" for each in slices], dtype=bool)
+    return floats if floats.any() else np.ones(len(slices), dtype=bool)
+
+
+def _pooled(part: Gram, table: Table, pooled: NDArray[np.bool_]) -> tuple[Gram, Table]:
+    """Return sums and estimates without the energies of slices that have no part in the pool."""
+    if pooled.all():
+        return part, table
+    none = ~pooled
+    without = {
+        name: getattr(part, name).copy() for name in ("blocks", "energy", "bias", "squares", "used")
+    }
+    for values in without.values():
+        values[none] = 0.0
+    return replace(part, **without), replace(table, residual=table.residual * pooled)
 
 
 def _layer(each: Slice) -> int | None:

@@ -9,6 +9,7 @@ from parentage.support import printable
 from parentage.verdict.rules.blends import merge, merge_then_changed
 from parentage.verdict.rules.copies import assembled, identical, part_of, re_encoded
 from parentage.verdict.rules.coverage import (
+    alone,
     indistinct,
     of_the_whole,
     too_little,
@@ -32,6 +33,7 @@ RULES: tuple[Callable[[Facts], Verdict | None], ...] = (
     too_little,
     too_little_finite,
     replayed,
+    alone,
     unrelated,
     indistinct,
     changed_in_part,

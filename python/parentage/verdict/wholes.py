@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from parentage.align import how_names_differ
 from parentage.checkpoint import body_layers, place_of
 from parentage.support import listed, percent
+from parentage.verdict.constants import constant_slices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -82,12 +83,18 @@ class Wholes:
     """Tensors of the child that were compared with none, or rows of them."""
     aside: tuple[str, ...] = ()
     """Sentences on what the child and some checkpoints have, and not all of the main ones."""
+    constants: tuple[str, ...] = ()
+    """Slices that are equal in all checkpoints of the main alignment, and computed, not learned:
+    they prove no kinship and no mismatch."""
+    constant_elements: int = 0
     slices: int = 0
     """Slices, and tensors compared byte for byte, that these are in."""
     by_name: Mapping[str, Whole] = field(default_factory=dict)
     """Per base, parent and control, in the order they were offered."""
     candidates: tuple[str, ...] = ()
     """Of them, base and parents."""
+    main: tuple[str, ...] = ()
+    """Of them, those that the main alignment is over, the origin of displacements first."""
     promised_layers: int | None = None
     """Layers that the child's config.json promises, if there are fewer."""
     layers: int = 0
@@ -168,6 +175,7 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
         other.name: _whole(child, other, one, case.rest.tied.get(column))
         for column, (other, one) in enumerate(zip(others, sums, strict=True))
     }
+    constants = constant_slices(case.alignment, statistics, case.options)
     layers = len(body_layers(child.core))
     promised = child.promised_layers
     return Wholes(
@@ -180,6 +188,9 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
         sources=sources,
         unsourced=unsourced,
         candidates=tuple(each.name for each in others[: offered.candidates]),
+        constants=tuple(case.alignment.slices[i].name for i in constants),
+        constant_elements=sum(case.alignment.slices[i].elements for i in constants),
+        main=tuple(each.name for each in case.inputs.others),
         promised_layers=promised if promised is not None and 0 < layers < promised else None,
         layers=layers,
         unread=tuple(f"{each.name}: {each.unread}" for each in (child, *others) if each.unread),

@@ -12,7 +12,7 @@ from rich.text import Text
 from parentage.cli.terminal.console import as_number, as_share, as_text, new_table, reason_lines
 from parentage.cli.terminal.styles import STYLES
 from parentage.evidence import rows_of
-from parentage.support import printable
+from parentage.support import listed, percent, printable
 from parentage.verdict import Thresholds
 
 if TYPE_CHECKING:
@@ -189,6 +189,10 @@ def _coverage(terminal: Terminal, trace: Trace) -> None:
         f"{printable(trace.inputs.child.name)} ({compared:.2%}), in "
         f"{trace.tables.number_of_slices:,} slices"
     )
+    partial = {name: share for name, share in trace.tables.shares.items() if share < 1.0}
+    if partial:
+        shares = listed(f"{percent(x)} of {printable(name)}" for name, x in partial.items())
+        terminal.out.print(f"  of the others, {shares} took part")
     if model["excluded"]:
         terminal.out.print(
             f"  left out {model['excluded']:,} elements that are not finite: {model['nan']:,} NaN "

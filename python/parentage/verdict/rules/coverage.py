@@ -29,6 +29,30 @@ def too_little(facts: Facts) -> Verdict | None:
     )
 
 
+def alone(facts: Facts) -> Verdict | None:
+    """All candidates but one pair with nothing, and what was compared with that one differs."""
+    wholes = facts.wholes
+    inside = [name for name in wholes.candidates if name in wholes.main]
+    outside = [name for name in wholes.candidates if not wholes.by_name[name].compared]
+    if len(inside) != 1 or not outside or len(outside) + 1 < len(wholes.candidates):
+        return None
+    (only,) = inside
+    copies = wholes.sources.get(only, ())
+    same = wholes.by_name[only].same / max(wholes.child_elements, 1)
+    held = f" {len(copies):,} of {wholes.slices:,} slices ({percent(same)} of the elements) are "
+    held += f"{only}'s, bit for bit: {named(copies)}." if copies else ""
+    return Verdict(
+        "undetermined",
+        "statistical",
+        "alone",
+        f"of the candidates offered, {facts.child} pairs with {only} alone; "
+        f"{listed(outside)} {'pairs' if len(outside) == 1 else 'pair'} with nothing of it by name."
+        f"{held if copies else ''} What the rest was made of can not be told from {only} alone; "
+        "checkpoints with the same names would decide.",
+        {"parent": only, "equal_share": same, "likeness": facts.likeness.get(only)},
+    )
+
+
 def of_the_whole(verdict: Verdict, facts: Facts) -> Verdict:
     """Return a verdict that claims no more than the parts compared of child and parents allow.
 
@@ -40,6 +64,7 @@ def of_the_whole(verdict: Verdict, facts: Facts) -> Verdict:
     text, kind, level = verdict.text, verdict.kind, verdict.level
     if wholes.by_name:
         numbers["coverage"] = facts.coverage
+        numbers["constants"] = wholes.constant_elements
         numbers.update({f"share_of_{name}": one.share for name, one in wholes.by_name.items()})
     if wholes.by_name and kind != "undetermined":
         before = ""
