@@ -81,6 +81,9 @@ class Wholes:
     """The child's elements that were compared with any checkpoint."""
     uncompared: tuple[str, ...] = ()
     """Tensors of the child that were compared with none, or rows of them."""
+    strange: int = 0
+    """Elements that only some checkpoints have, or that have no arithmetic, and that are no copies
+    of any of them."""
     aside: tuple[str, ...] = ()
     """Sentences on what the child and some checkpoints have, and not all of the main ones."""
     constants: tuple[str, ...] = ()
@@ -175,6 +178,7 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
         other.name: _whole(child, other, one, case.rest.tied.get(column))
         for column, (other, one) in enumerate(zip(others, sums, strict=True))
     }
+    aside = {place for place in pieces if place not in in_main}
     constants = constant_slices(case.alignment, statistics, case.options)
     layers = len(body_layers(child.core))
     promised = child.promised_layers
@@ -183,7 +187,8 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
         compared=sum(elements for _, elements in pieces.values()),
         slices=len(pieces),
         uncompared=_uncompared(child, pieces),
-        aside=_aside(case, {place for place in pieces if place not in in_main}, pieces, copies),
+        strange=sum(pieces[place][1] for place in aside if not copies.get(place)),
+        aside=_aside(case, aside, pieces, copies),
         by_name=wholes,
         sources=sources,
         unsourced=unsourced,

@@ -54,7 +54,7 @@ PIECE = {"own": (), "missing": ("model.layers.1.mlp.up_proj.weight", "lm_head.we
         (whole(own=("x.weight",), own_elements=10), "assembled", "contains parent whole"),
         (whole(is_in_place=False, moves=((0, 1), (1, 0))), "assembled", "layers 0 to 1"),
         (whole(missing=("a",), empty=("a",), held=9 * 10**5), "assembled", "empty"),
-        (whole(tied="lm_head is its embedding"), "re-encoded", "Lm_head is its embedding"),
+        (whole(tied="lm_head is its embedding"), "re-encoded", "lm_head is its embedding"),
     ],
 )
 def test_a_part_is_never_identical(found, kind, said):

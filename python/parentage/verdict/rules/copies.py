@@ -85,7 +85,7 @@ def _copied(facts: Facts) -> Whole | None:
 
 def _all_of(facts: Facts, found: Whole) -> str:
     """Return the sentence on a child that is all of one checkpoint."""
-    tied = f" {found.tied[0].upper()}{found.tied[1:]}." if found.tied else ""
+    tied = f" Of tied embeddings, {found.tied}." if found.tied else ""
     return (
         f"all {facts.wholes.child_elements:,} elements of {facts.child}{reading_clause(facts)} "
         f"{_are(found)}{found.name}, of which nothing is missing.{tied}"
@@ -132,7 +132,7 @@ def _part_text(facts: Facts, found: Whole) -> str:
     elif not found.is_in_place:
         text += " Not all of it has the name that it has there."
     if found.tied:
-        text += f" {found.tied[0].upper()}{found.tied[1:]}."
+        text += f" Of tied embeddings, {found.tied}."
     if found.share < facts.thresholds.coverage:
         text += (
             f" That is {found.share:.1%} of {found.name}: relatives share as much, so what "

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from parentage.verdict.facts import Facts
 
 
+OF_COPIES = ("identical", "re_encoded", "part_of", "assembled")
+"""Rules that look at all that was compared, with whomever it was."""
+
+
 def too_little(facts: Facts) -> Verdict | None:
     """Most of the child was not compared, nor most of any checkpoint."""
     if facts.coverage >= facts.thresholds.coverage or (
@@ -80,6 +84,10 @@ def of_the_whole(verdict: Verdict, facts: Facts) -> Verdict:
             )
         if before:
             kind, text = "undetermined", before + text
+    if wholes.strange and level == "exact" and verdict.rule not in OF_COPIES:
+        # What is exact of the main part is not so of all of it.
+        level = "statistical"
+        kind = "undetermined" if kind in ("identical", "re-encoded", "assembled") else kind
     sentences = [_promise(facts), text, _both_ways(facts), wholes.stand_in, _unread(facts)]
     return replace(
         verdict,

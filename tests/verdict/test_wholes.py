@@ -1,0 +1,50 @@
+"""What a child and a checkpoint share, in numbers and in prose."""
+
+import parentage
+import pytest
+from common.alignments import full
+from conftest import write_checkpoint
+from hypothesis import given
+from hypothesis import strategies as st
+from parentage.verdict import Whole
+from parentage.verdict.wholes import layer_ranges, named
+
+
+@given(st.sets(st.integers(0, 80), min_size=1))
+def test_ranges_of_layers_say_each_layer_once(numbers):
+    said = layer_ranges(numbers)
+    found = []
+    for part in said.removeprefix("layers").removeprefix("layer").split(","):
+        first, *last = (int(each) for each in part.split(" to "))
+        found.extend(range(first, (last or [first])[0] + 1))
+    assert found == sorted(numbers)
+
+
+def test_names_of_layers_are_told_by_layer():
+    names = [f"model.layers.{i}.mlp.{x}_proj.weight" for i in (0, 1, 2) for x in ("up", "down")]
+    assert named(names) == "mlp.up_proj and mlp.down_proj of layers 0 to 2"
+    assert named([*names, "lm_head.weight"]).endswith("and lm_head.weight")
+
+
+@given(st.lists(st.from_regex(r"[a-c]\.layers\.[0-9]\.[a-h]\.weight", fullmatch=True), max_size=60))
+def test_many_names_are_short(names):
+    assert len(named(names)) < 400
+
+
+def test_a_checkpoint_is_whole_only_if_nothing_is_missing_added_or_moved():
+    whole = Whole("a", elements=9, tensors=1, held=9, compared=9, same=9, cast=0)
+    assert whole.is_whole and whole.is_equal
+    for change in ({"own": ("x",)}, {"missing": ("x",)}, {"is_in_place": False}, {"held": 8}):
+        values = {name: getattr(whole, name) for name in Whole.__slots__} | change
+        assert not Whole(**values).is_whole
+
+
+@pytest.mark.parametrize("layers", [2, 3])
+def test_both_ways_are_counted(tmp_path, layers):
+    names = [f"model.layers.{i}.mlp.up_proj.weight" for i in range(3)]
+    whole = {name: full((8, 8)) for name in names}
+    child = write_checkpoint(tmp_path / "child", {name: whole[name] for name in names[:layers]})
+    base = write_checkpoint(tmp_path / "base", whole)
+    numbers = parentage.trace(child, base=base, recipes=False).verdict.numbers
+    assert numbers["coverage"] == 1.0
+    assert numbers["share_of_base"] == pytest.approx(layers / 3)
