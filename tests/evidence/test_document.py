@@ -60,7 +60,8 @@ def test_the_document_tells_what_was_compared(merge):
         "elements_read": 294_488,
         "origin": "base",
         "main": ["base", "parent", "sibling"],
-        "of": {"child": 1.0, "base": 1.0, "parent": 1.0, "sibling": 1.0},
+        "share": 1.0,
+        "of": {"base": 1.0, "parent": 1.0, "sibling": 1.0},
         "unaligned": [],
     }
 

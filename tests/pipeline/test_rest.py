@@ -52,7 +52,7 @@ def test_a_copy_is_identical(tmp_path):
     found = judged(tmp_path, PARENT)
     assert (found.verdict.kind, found.verdict.level) == ("identical", "exact")
     coverage = json.loads(found.to_json())["coverage"]
-    assert coverage["of"] == {"child": 1.0, "base": 1.0, "parent": 1.0}
+    assert (coverage["share"], coverage["of"]) == (1.0, {"base": 1.0, "parent": 1.0})
 
 
 def test_norms_alone_are_no_copy(tmp_path):

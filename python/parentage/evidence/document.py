@@ -78,10 +78,8 @@ def document(
             "elements_read": tables.elements,
             "origin": inputs.base.name,
             "main": list(columns.names),
-            "of": {
-                offered.child.name: tables.elements / max(offered.child.elements, 1),
-                **tables.shares,
-            },
+            "share": tables.elements / max(offered.child.elements, 1),
+            "of": dict(tables.shares),
             "unaligned": tables.unaligned.select("checkpoint", "tensor", "reason").to_dicts(),
         },
         "model": _summary(model, of_model, columns),

@@ -416,5 +416,9 @@ def named(names: Sequence[str], most: int = 4) -> str:
         else:
             parts.append(f"{listed(ends)} of {layer_ranges(numbers)}")
     if len(parts) > most:
+        # Names that begin alike are told by their beginning.
+        groups = Counter(part.split(".")[0] for part in names)
+        if len(groups) <= most and len(groups) < len(parts):
+            return listed(f"{count:,} tensors of {start}" for start, count in groups.items())
         parts = [*parts[:most], f"{len(parts) - most:,} more"]
     return listed(parts)
