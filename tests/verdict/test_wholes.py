@@ -47,4 +47,4 @@ def test_both_ways_are_counted(tmp_path, layers):
     base = write_checkpoint(tmp_path / "base", whole)
     numbers = parentage.trace(child, base=base, recipes=False).verdict.numbers
     assert numbers["coverage"] == 1.0
-    assert numbers["share_of_base"] == pytest.approx(layers / 3)
+    assert numbers["share_base"] == pytest.approx(layers / 3)

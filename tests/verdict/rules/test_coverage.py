@@ -25,7 +25,7 @@ def test_what_pairs_is_told_where_most_of_the_child_is_its_own():
     verdict = decide(replace(MERGE, coverage=0.4, wholes=held))
     assert (verdict.kind, verdict.rule) == ("undetermined", "merge")
     assert "60.0% of child could not be compared" in verdict.text
-    assert verdict.numbers["share_of_parent"] == 1.0
+    assert verdict.numbers["share_parent"] == 1.0
 
 
 def test_a_fragment_decides_nothing():

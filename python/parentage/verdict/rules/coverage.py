@@ -69,7 +69,7 @@ def of_the_whole(verdict: Verdict, facts: Facts) -> Verdict:
     if wholes.by_name:
         numbers["coverage"] = facts.coverage
         numbers["constants"] = wholes.constant_elements
-        numbers.update({f"share_of_{name}": one.share for name, one in wholes.by_name.items()})
+        numbers.update({f"share_{name}": one.share for name, one in wholes.by_name.items()})
     if wholes.by_name and kind != "undetermined":
         before = ""
         if facts.coverage < limit:
