@@ -1,0 +1,239 @@
+"""Changes told by which elements they touch: zeroed, constant, copied, permuted, or a few."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parentage.places.change import Change, some
+from parentage.places.pair import cast
+from parentage.support import printable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from parentage.places.pair import Pair
+    from parentage.support import Floats
+
+FEW = 0.01
+"""Most share of elements that are called a few."""
+
+PART = 0.10
+"""Most share of rows or columns that are told by number."""
+
+LEAST = 8
+"""Least rows or columns for some of them to be told apart from all."""
+
+DENSE = 0.5
+"""Least share of the elements of changed rows or columns that differ."""
+
+ORDERED = 0.999
+"""Least share of elements that are kept above the largest that is zeroed, for those zeroed to be
+the smallest. Where order says nothing, it is near one half."""
+
+MATCHED = 0.9
+"""Least share of rows that have to be others of the reference, for rows to be permuted: those of a
+blend whose arithmetic is not known need not be equal all."""
+
+LEAST_ROW = 4
+"""Least distinct numbers in a row that says which one it is."""
+
+
+def constant(pair: Pair) -> Change | None:
+    """Return the change of a slice that has become one number throughout."""
+    first = float(pair.child.flat[0])
+    if not (pair.child == first).all():
+        return None
+    if first == 0.0:
+        return Change("zero", "all zero", pair.numbers)
+    return Change("constant", "{value} throughout", {**pair.numbers, "value": first})
+
+
+def zeroed(pair: Pair) -> Change | None:
+    """Return the change of a slice of which elements were set to zero, and nothing else was."""
+    zeros = pair.differs & (pair.child == 0.0)
+    if not pair.count or int(zeros.sum()) < pair.count:
+        return None
+    numbers = {**pair.numbers, "zeroed": zeros.mean()}
+    alive = pair.stored != 0.0
+    for axis, word in ((1, "rows"), (0, "columns")):
+        count = zeros.shape[1 - axis]
+        whole = zeros.any(axis=axis) & ~(alive & ~zeros).any(axis=axis)
+        if count > 1 and zeros.any(axis=axis).sum() == whole.sum():
+            return _lines(pair, word, np.flatnonzero(whole), "set to 0")
+    pattern = "{zeroed:percent} of its elements set to 0"
+    size = np.abs(pair.stored)
+    if size[alive].min() < size[alive].max() and len(zeros.flat) > pair.count:
+        kept = alive & ~zeros
+        above = (size[kept] >= size[zeros].max()).mean()
+        per_row = np.where(zeros, size, 0.0).max(axis=1, keepdims=True)
+        if above >= ORDERED:
+            return Change("zero", f"{pattern}, the smallest in magnitude", numbers)
+        if len(size) > 1 and (size >= per_row)[kept].mean() >= ORDERED:
+            return Change("zero", f"{pattern}, the smallest of each row", numbers)
+    return Change("zero", f"{pattern}, not by their size", numbers)
+
+
+def copied(pair: Pair) -> Change | None:
+    """Return the change of a slice, or of rows of it, that are bit for bit another checkpoint's."""
+    for name, other in pair.others.items():
+        stored = cast(other, pair.dtype)
+        if np.array_equal(stored, pair.child):
+            bits = "bit for bit" if np.array_equal(other, stored) else "cast to {dtype}"
+            labels = {"name": printable(name), "dtype": pair.dtype}
+            return Change("copy", f"{{name}}'s, {bits}", pair.numbers, labels)
+    if len(pair.child) < 2:
+        return None
+    changed = pair.differs.any(axis=1)
+    if not _tell(pair.child[changed]):
+        return None
+    for name, other in pair.others.items():
+        theirs = (cast(other, pair.dtype) == pair.child).all(axis=1)
+        if theirs[changed].all():
+            rows = np.flatnonzero(changed)
+            change = _lines(pair, "rows", rows, "")
+            pattern = f"{change.pattern} {{name}}'s, bit for bit"
+            return Change(
+                "copy", pattern, change.numbers, {**change.labels, "name": printable(name)}
+            )
+    return None
+
+
+def permuted(pair: Pair) -> Change | None:
+    """Return the change of a slice whose numbers are those of a checkpoint, elsewhere."""
+    candidates = {pair.name: pair.stored}
+    for name, other in pair.others.items():
+        candidates[name] = cast(other, pair.dtype)
+    for name, values in candidates.items():
+        source = "{name}'s" if name else "the same"
+        labels = {"name": printable(name)}
+        if len(values) >= LEAST and values.shape[1] >= LEAST_ROW:
+            for word, mine, theirs in (
+                ("rows", pair.child, values),
+                ("columns", pair.child.T, values.T),
+            ):
+                moved = _moved_lines(mine, theirs)
+                if moved is not None:
+                    numbers = {**pair.numbers, "moved": float(moved), "lines": float(len(mine))}
+                    pattern = (
+                        f"{source} {word} in another order: {{moved:count}} of {{lines:count}}"
+                    )
+                    return Change("permuted", f"{pattern} moved", numbers, labels)
+        if pair.child.size >= LEAST and _same_numbers(pair.child, values):
+            pattern = f"{source} numbers in another order"
+            return Change("permuted", pattern, pair.numbers, labels)
+        size, theirs = np.abs(pair.child), np.abs(values)
+        is_elsewhere = bool((size != theirs).any())
+        if is_elsewhere and pair.child.size >= LEAST and _same_numbers(size, theirs):
+            pattern = f"{source} numbers in another order, some with the other sign"
+            return Change("permuted", pattern, pair.numbers, labels)
+    return None
+
+
+def few(
+    pair: Pair, differs: NDArray[np.bool_], near: str = ""
+) -> Change | NDArray[np.bool_] | None:
+    """Return the change of a slice of which a few elements differ; or a mask of rows or columns.
+
+    ``near`` is what is said of the rest where it is not equal throughout.
+    """
+    count = int(differs.sum())
+    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
+    height, width = differs.shape
+    for lines, total, across, axis in ((rows, height, width, 0), (columns, width, height, 1)):
+        is_part = total >= LEAST and len(lines) <= max(PART * total, 1)
+        if is_part and across >= LEAST and count >= DENSE * len(lines) * across:
+            mask = np.zeros(differs.shape, dtype=bool)
+            mask[(lines, slice(None)) if axis == 0 else (slice(None), lines)] = True
+            return mask
+    if count > max(FEW * differs.size, 1):
+        return None
+    numbers = {**pair.numbers, "few": float(count), "largest": float(np.abs(pair.gap).max())}
+    pattern = "{few:count} of its {elements:count} elements differ{which}, by up to {largest}"
+    which = _named("row", rows, height) if height > 1 else f": {some(columns.tolist())}"
+    return Change("few", pattern + near, numbers, {"which": which})
+
+
+def lines_of(pair: Pair, word: str, lines: NDArray[np.intp], rest: Change) -> Change:
+    """Return the change of rows or columns in which ``rest`` was done, and nothing elsewhere."""
+    change = _lines(pair, word, lines, "differ")
+    labels = {**change.labels, **{f"rest_{key}": text for key, text in rest.labels.items()}}
+    pattern, numbers = rest.pattern, dict(change.numbers)
+    # Fields of what was done in the lines are told from those of the slice.
+    for key in rest.labels:
+        pattern = pattern.replace(f"{{{key}}}", f"{{rest_{key}}}")
+    for key, value in rest.numbers.items():
+        pattern = pattern.replace(f"{{{key}}}", f"{{rest_{key}}}")
+        pattern = pattern.replace(f"{{{key}:", f"{{rest_{key}:")
+        numbers[f"rest_{key}"] = value
+    said = pattern.replace("its elements", "their elements")
+    return Change(word, f"{change.pattern}: {said}", numbers, labels)
+
+
+def nan_places(places: NDArray[np.bool_]) -> str:
+    """Return in which rows elements are, as `` in row 3``."""
+    if len(places) == 1:
+        return f": {some(np.flatnonzero(places[0]).tolist())}"
+    return _named("row", np.flatnonzero(places.any(axis=1)), len(places))
+
+
+def _named(word: str, lines: NDArray[np.intp], total: int) -> str:
+    """Return `` in row 3``, `` in rows 3 and 5``, or nothing where there are too many to name."""
+    if len(lines) == total or len(lines) > 1000:
+        return ""
+    return f" in {word}{'s' if len(lines) > 1 else ''} {some(lines.tolist())}"
+
+
+def _lines(pair: Pair, word: str, lines: NDArray[np.intp], done: str) -> Change:
+    """Return the change of some rows or columns, with their numbers."""
+    total = pair.child.shape[0 if word == "rows" else 1]
+    pattern = f"{{lines:count}} of its {{of:count}} {word}{{which}}"
+    numbers = {**pair.numbers, "lines": float(len(lines)), "of": float(total)}
+    kind = "zero" if done.startswith("set") else word
+    is_all = len(lines) == total
+    which = "" if is_all else f" ({some(lines.tolist())})"
+    return Change(kind, f"{pattern} {done}".rstrip(), numbers, {"which": which})
+
+
+def _tell(rows: Floats) -> bool:
+    """Return whether rows have numbers enough to say whose they are."""
+    return len(np.unique(rows[:16])) >= LEAST_ROW
+
+
+def _same_numbers(one: Floats, other: Floats) -> bool:
+    """Return whether two arrays hold the same numbers, each as often."""
+    if one.max() != other.max() or one.min() != other.min():
+        return False
+    total = float(np.abs(other).sum())
+    if abs(float(np.abs(one).sum()) - total) > 1e-9 * total:
+        return False
+    return np.array_equal(np.sort(one, axis=None), np.sort(other, axis=None))
+
+
+def _moved_lines(mine: Floats, theirs: Floats) -> int | None:
+    """Return how many rows are others of ``theirs``; ``None`` if they are not those in some order.
+
+    Equal rows are found by sums that do not depend on where a row is.
+    """
+    mine, theirs = np.ascontiguousarray(mine), np.ascontiguousarray(theirs)
+    width = mine.shape[1]
+    # Rows that are equal have equal products with any vector, computed in one order.
+    probe = np.cos(np.arange(1.0, width + 1.0) ** 2)
+    left, right = (np.sum(values * probe, axis=1) for values in (mine, theirs))
+    order = np.argsort(right, kind="stable")
+    at = np.minimum(np.searchsorted(right[order], left), len(order) - 1)
+    source = order[at]
+    found = right[source] == left
+    if found.mean() < MATCHED:
+        return None
+    rows = np.flatnonzero(found)
+    rows = rows[(mine[rows] == theirs[source[rows]]).all(axis=1)]
+    in_place = (mine[rows] == theirs[rows]).all(axis=1)
+    telling = np.array([len(np.unique(row)) >= LEAST_ROW for row in mine[rows[:64]]])
+    if len(rows) < MATCHED * len(mine) or not telling.mean() >= MATCHED:
+        return None
+    distinct = len(np.unique(source[rows]))
+    moved = int((~in_place).sum())
+    # Repeats of a few rows are no permutation.
+    return moved if moved >= 2 and distinct >= MATCHED * len(rows) else None

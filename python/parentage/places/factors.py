@@ -1,0 +1,174 @@
+"""Changes told by rounding cells: one factor, a factor by row or column, another blend weight."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parentage.hypothesise import shortest_decimal
+from parentage.places.change import Change
+from parentage.places.pair import every
+from parentage.support import printable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from parentage.places.pair import Pair
+    from parentage.support import Floats
+
+LEAST = 8
+"""Least elements of a row or column that has a factor of its own, and of a slice that has one."""
+
+SAMPLE = 4096
+"""Elements that a factor or a weight is tried on first."""
+
+SLACK = 1.02
+"""How much wider than half a unit cells are taken: factors were applied in float32 perhaps."""
+
+GAIN = 32
+"""Least elements that another weight explains and the expected one does not."""
+
+WIDEST = 0.02
+"""Most half width of the weights that cells admit, for one to be told."""
+
+SHARE = 0.999
+"""Least share of elements whose cells admit another weight: clipping and ties leave out some."""
+
+
+def interval(
+    value: Floats, target: Floats, half: Floats, axis: int | None
+) -> tuple[Floats, Floats]:
+    """Return the factors s with \\|s value - target\\| <= half for all elements along an axis.
+
+    From the first to the second; there is none where the first is larger.
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        ends = (target - half) / value, (target + half) / value
+    low, high = np.minimum(*ends), np.maximum(*ends)
+    nothing = value == 0.0
+    if nothing.any():
+        free = np.abs(target) <= half
+        low = np.where(nothing, np.where(free, -np.inf, np.inf), low)
+        high = np.where(nothing, np.where(free, np.inf, -np.inf), high)
+    return np.max(low, axis=axis), np.min(high, axis=axis)
+
+
+def signs(pair: Pair) -> Change | None:
+    """Return the change of a slice of which some numbers have the other sign, no other value."""
+    if not np.array_equal(np.abs(pair.child), np.abs(pair.stored)):
+        return None
+    if pair.count == int(np.count_nonzero(pair.stored)):
+        return Change("scaled", "its sign changed", {**pair.numbers, "factor": -1.0})
+    for axis, word in ((1, "rows"), (0, "columns")):
+        flipped = np.atleast_1d(pair.differs.any(axis=axis))
+        kept = (~pair.differs & (pair.stored != 0.0)).any(axis=axis)
+        if len(flipped) > 1 and not (flipped & kept).any():
+            numbers = {**pair.numbers, "flipped": float(flipped.sum()), "of": float(len(flipped))}
+            pattern = f"the sign of {{flipped:count}} of its {{of:count}} {word} changed"
+            return Change("scaled", pattern, numbers)
+    return Change("scaled", "the sign of {share:percent} of its elements changed", pair.numbers)
+
+
+def scaled(pair: Pair) -> Change | None:
+    """Return the change of a slice that was multiplied by a factor, or by one a row or column."""
+    if pair.count < LEAST:
+        return None
+    sources = [pair.reference]
+    if not np.array_equal(pair.reference, pair.stored):
+        sources.append(pair.stored)
+    half = SLACK / 2.0 * pair.unit
+    for source in sources:
+        for axis in (None, 1, 0):
+            found = _factors(pair, source, half, axis)
+            if found is not None:
+                return found
+    return None
+
+
+def _factors(pair: Pair, source: Floats, half: Floats, axis: int | None) -> Change | None:
+    """Return the change by factors: one for ``None``, for 1 of each row, for 0 of each column."""
+    child = pair.child
+    if axis is None:
+        places = every(child.size, SAMPLE)
+        low, high = interval(source.flat[places], child.flat[places], half.flat[places], None)
+        if low > high:
+            return None
+    else:
+        if child.shape[axis] < LEAST or child.shape[1 - axis] < 2:
+            return None
+        tried = every(child.shape[1 - axis], 16)
+        part = [np.take(values, tried, axis=1 - axis) for values in (source, child, half)]
+        low, high = interval(part[0], part[1], part[2], axis)
+        if (low > high).any():
+            return None
+    low, high = interval(source, child, half, axis)
+    if (low > high).any():
+        return None
+    if axis is None:
+        if low <= 1.0 <= high:
+            return None
+        middle, width = float((low + high) / 2.0), float((high - low) / 2.0)
+        value = shortest_decimal(middle, width)
+        numbers = {**pair.numbers, "factor": value, "half_width": width}
+        return Change("scaled", "scaled by {factor}", numbers)
+    known = np.isfinite(low) & np.isfinite(high)
+    moved = known & ((low > 1.0) | (high < 1.0))
+    if not moved.any():
+        return None
+    middles = ((low + high) / 2.0)[moved]
+    word = "row" if axis == 1 else "column"
+    numbers = {
+        **pair.numbers,
+        "factors": float(moved.sum()),
+        "of": float(len(low)),
+        "least": float(middles.min()),
+        "most": float(middles.max()),
+    }
+    where = f"{{factors:count}} of its {{of:count}} {word}s"
+    pattern = f"{where} scaled, each {word} by one factor, {{least}} at least and {{most}} at most"
+    return Change("scaled", pattern, numbers)
+
+
+def weighed(pair: Pair) -> Change | None:
+    """Return the change of a slice that is a blend of two checkpoints with another weight."""
+    places = every(pair.child.size, SAMPLE)
+    best: tuple[float, Change] | None = None
+    for (one, a), (two, b) in combinations(pair.others.items(), 2):
+        low, high = _weights(pair, a, b, places)
+        if low > high:
+            continue
+        weight = (low + high) / 2.0
+        # Half the width is the error: every weight in it is admitted by as many cells.
+        whole = np.abs(a + weight * (b - a) - pair.child) <= SLACK / 2.0 * pair.unit
+        expected = np.abs(pair.stored - pair.child) == 0.0
+        gain = int(whole.sum()) - int(expected.sum())
+        ends = [cast_equal(pair, a), cast_equal(pair, b)]
+        width = (high - low) / 2.0
+        gain = min(gain, int(whole.sum()) - max(ends))
+        if width > WIDEST or whole.mean() < SHARE or gain < GAIN:
+            continue
+        value = shortest_decimal(weight, width)
+        numbers = {**pair.numbers, "weight": value, "rest": 1.0 - value, "half_width": width}
+        pattern = "{weight} {two} + {rest} {one}"
+        labels = {"one": printable(one), "two": printable(two)}
+        change = Change("weight", pattern, numbers, labels)
+        if best is None or width < best[0]:
+            best = (width, change)
+    return None if best is None else best[1]
+
+
+def cast_equal(pair: Pair, other: Floats) -> int:
+    """Return how many elements of the child lie within a cell of another checkpoint's."""
+    return int((np.abs(other - pair.child) <= SLACK / 2.0 * pair.unit).sum())
+
+
+def _weights(pair: Pair, a: Floats, b: Floats, places: NDArray[np.intp]) -> tuple[float, float]:
+    """Return the weights of ``b`` that the cells of a sample admit, nearly all of them."""
+    left, right, child = a.flat[places], b.flat[places], pair.child.flat[places]
+    half = SLACK / 2.0 * pair.unit.flat[places]
+    low, high = interval(right - left, child - left, half, None)
+    if low <= high and np.isfinite(low) and np.isfinite(high):
+        return float(low), float(high)
+    return 1.0, 0.0
