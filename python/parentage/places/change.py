@@ -49,7 +49,8 @@ class Change:
     kind: str
     """One of :data:`KINDS`."""
     pattern: str
-    """The phrase, with fields for numbers, ``{share:percent}`` or ``{few:count}``, and labels."""
+    """The phrase, with fields for labels and for numbers, ``{share:percent}``, ``{few:count}`` or
+    ``{factor:exact}``."""
     numbers: Mapping[str, float] = field(default_factory=dict)
     """Always ``elements``, ``differing`` (elements), ``share`` (of them), ``rms`` (of the
     difference, as a share of the reference's) and ``roundings`` (the same in rms rounding errors of
@@ -91,12 +92,12 @@ def phrase(changes: Sequence[Change]) -> str:
 
 
 def _formatted(value: float, form: str | None) -> str:
-    """Return a number as ``percent``, as ``count`` or with three digits."""
+    """Return a number as ``percent``, as ``count``, as ``exact`` or with three digits."""
     if form == "percent":
         return percent(value) if math.isfinite(value) else "more than can be said"
     if form == "count":
         return f"{int(value):,}"
-    return f"{value:.3g}"
+    return f"{value:.7g}" if form == "exact" else f"{value:.3g}"
 
 
 def some(indices: Sequence[int], most: int = 6) -> str:

@@ -32,7 +32,7 @@ EXACT = (
 """Tests that compare numbers and nothing else."""
 
 STRAY = 0.10
-"""Most share of elements beyond a unit, where all others are within one, to be told apart."""
+"""Most share of elements beyond what arithmetic leaves, all others within it, to be told apart."""
 
 
 def describe_change(
@@ -174,7 +174,7 @@ def _strays(pair: Pair) -> Change | None:
     far = ~pair.near
     if far.mean() > STRAY:
         return None
-    return _few(pair, pair.without(pair.near), "; the rest within a unit in the last place")
+    return _few(pair, pair.without(pair.near), "; the rest within two units in the last place")
 
 
 def _few(pair: Pair, without: Pair, near: str) -> Change | None:

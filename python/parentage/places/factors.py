@@ -112,7 +112,7 @@ def _factors(pair: Pair, source: Floats, half: Floats, axis: int | None) -> Chan
         middle, width = float((low + high) / 2.0), float((high - low) / 2.0)
         value = shortest_decimal(middle, width)
         numbers = {**pair.numbers, "factor": value, "half_width": width}
-        return Change("scaled", "scaled by {factor}", numbers)
+        return Change("scaled", "scaled by {factor:exact}", numbers)
     known = np.isfinite(low) & np.isfinite(high)
     moved = known & ((low > 1.0) | (high < 1.0))
     if not moved.any():
@@ -135,7 +135,10 @@ def weighed(pair: Pair) -> Change | None:
     """Return the change of a slice that is a blend of two checkpoints with another weight."""
     places = every(pair.child.size, SAMPLE)
     best: tuple[float, Change] | None = None
-    for (one, a), (two, b) in combinations(pair.others.items(), 2):
+    offered = dict(pair.others)
+    if not any(np.array_equal(pair.reference, each) for each in offered.values()):
+        offered = {pair.name or "what it was": pair.reference, **offered}
+    for (one, a), (two, b) in combinations(offered.items(), 2):
         low, high = _weights(pair, a, b, places)
         if low > high:
             continue
@@ -150,8 +153,9 @@ def weighed(pair: Pair) -> Change | None:
         if width > WIDEST or whole.mean() < SHARE or gain < GAIN:
             continue
         value = shortest_decimal(weight, width)
-        numbers = {**pair.numbers, "weight": value, "rest": 1.0 - value, "half_width": width}
-        pattern = "{weight} {two} + {rest} {one}"
+        rest = round(1.0 - value, 12)
+        numbers = {**pair.numbers, "weight": value, "rest": rest, "half_width": width}
+        pattern = "{weight:exact} {two} + {rest:exact} {one}"
         labels = {"one": printable(one), "two": printable(two)}
         change = Change("weight", pattern, numbers, labels)
         if best is None or width < best[0]:

@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.places.change import Change
-from parentage.places.pair import cast, every
+from parentage.places.pair import ARITHMETIC, cast, every, units
 from parentage.places.schemes import CODES, GROUPS, chosen, grouped
 from parentage.support import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
     from parentage.places.pair import Pair
     from parentage.places.schemes import Code, Singles
     from parentage.support import Floats
 
-SAMPLE = 4096
-"""Elements that every scheme is tried on."""
+FIRST, SAMPLE = 512, 8192
+"""Elements that every scheme is tried on, and those that pass."""
 
 TRIED = 0.9
 """Least share of a sample that a scheme gives to be tried on all."""
@@ -32,6 +36,12 @@ nearly all."""
 LEAST = 32
 """Least elements that a scheme moves, to be told."""
 
+MOST = 6
+"""Schemes that are tried on all, at most."""
+
+PRECISE = ("F32", "F64")
+"""Dtypes as precise as quantisers are."""
+
 CANDIDATES = 2
 """Checkpoints that are requantised, the nearest."""
 
@@ -40,9 +50,6 @@ FAR = 0.7
 
 CASTS = {"F16": "f16", "F8_E4M3": "fp8 e4m3", "F8_E5M2": "fp8 e5m2", "BF16": "bf16"}
 """Dtypes that children are cast to and back, and how they are told."""
-
-BLOCKS = (16, 32, 64, 128, 256)
-"""Sizes of blocks whose numbers are counted."""
 
 OWN = 1.5
 """How many times the numbers of the grid the reference holds, at least: it has no such grid."""
@@ -65,14 +72,15 @@ def gridded(pair: Pair) -> Change | None:
         return None
     for bits in (4, 8):
         levels = 1 << bits
-        for group in ("16", "32", "64", "128", "256", "row", "column", "tensor"):
+        for group in ("32", "64", "128", "256", "row", "column", "tensor"):
             mine, theirs = grouped(pair.child, group), grouped(pair.stored, group)
             if mine is None or theirs is None or mine.shape[1] < 2 * levels:
                 continue
-            rows, _ = chosen(len(mine), mine.shape[1], 1 << 16)
-            own, other = (_distinct(each[rows]) for each in (mine, theirs))
-            if (own <= levels).mean() >= GIVEN and float(np.median(other)) >= OWN * levels:
-                pattern = "on a grid of {bits} bits, {group}; requantising gives none of it here"
+            rows, _ = chosen(len(mine), mine.shape[1], 2 * SAMPLE)
+            if (_distinct(mine[rows]) <= levels).mean() < GIVEN:
+                continue
+            if float(np.median(_distinct(theirs[rows]))) >= OWN * levels:
+                pattern = "on a grid of {bits:count} bits, {group}; no scheme tried gives it"
                 labels = {"group": GROUPS[group]}
                 return Change("quantised", pattern, {**pair.numbers, "bits": bits}, labels)
     return None
@@ -105,6 +113,8 @@ def _nearest(pair: Pair) -> list[tuple[str, Floats]]:
 def _told(name: str, pattern: str, pair: Pair, share: float, **labels: str) -> Change:
     """Return a change whose phrase begins with whose values they were and ends with how many."""
     every_value = "every value" if share == 1.0 else "{given:percent} of the values"
+    if pair.dtype in PRECISE:
+        every_value += ", to two units in the last place"
     source = f"{printable(name)}, " if name else ""
     pattern = f"{{name}}{pattern}: {every_value}"
     return Change(
@@ -114,7 +124,8 @@ def _told(name: str, pattern: str, pair: Pair, share: float, **labels: str) -> C
 
 def _cast(pair: Pair, name: str, values: Floats) -> Change | None:
     """Return the change by a cast to a coarser dtype and back."""
-    places = np.flatnonzero(pair.differs)[: 4 * SAMPLE]
+    places = np.flatnonzero(pair.differs)
+    places = places[every(len(places), SAMPLE)]
     for dtype, word in CASTS.items():
         if dtype == pair.dtype:
             continue
@@ -129,34 +140,58 @@ def _cast(pair: Pair, name: str, values: Floats) -> Change | None:
 
 def _requantised(pair: Pair, name: str, values: Floats) -> Change | None:
     """Return the change by a scheme that gives the child's numbers."""
-    found: list[tuple[float, int, Code, str]] = []
+    tables: dict[str, tuple[Floats, Floats]] = {}
     for group in GROUPS:
         theirs, mine = grouped(values, group), grouped(pair.child, group)
-        if theirs is None or mine is None:
-            continue
-        which, inside = chosen(len(theirs), theirs.shape[1], SAMPLE)
-        whole = theirs[which]
-        low, high = _ends(whole)
-        part = whole[:, inside].astype(np.float32)
-        target = mine[which][:, inside]
-        for code in CODES:
-            share = float((_decoded(code, part, low, high, pair.dtype) == target).mean())
-            if share >= TRIED:
-                found.append((-share, len(found), code, group))
+        if theirs is not None and mine is not None:
+            tables[group] = theirs, mine
+    left = {group: list(CODES) for group in tables}
+    for most in (FIRST, SAMPLE):
+        left = {group: _tried(tables[group], codes, most, pair) for group, codes in left.items()}
     best: tuple[float, Code, str] | None = None
-    for _, _, code, group in sorted(found, key=lambda each: each[:2])[:3]:
-        theirs, mine = grouped(values, group), grouped(pair.child, group)
-        assert theirs is not None and mine is not None, "as above"
-        low, high = _ends(theirs)
-        decoded = _decoded(code, theirs.astype(np.float32), low, high, pair.dtype)
+    tried = [(group, code) for group, codes in left.items() for code in codes]
+    for group, code in tried[:MOST]:
+        theirs, mine = tables[group]
+        decoded = _decoded(code, theirs.astype(np.float32), *_ends(theirs), pair.dtype)
         share = _given(pair, theirs, decoded, mine)
         if best is None or share > best[0]:
             best = (share, code, group)
+        if share == 1.0:
+            break
     if best is None or best[0] < GIVEN:
         return None
     share, code, group = best
     pattern = "quantised to {code}, {group}, and decoded"
     return _told(name, pattern, pair, share, code=code.name, group=GROUPS[group])
+
+
+def _tried(
+    tables: tuple[Floats, Floats], codes: Sequence[Code], most: int, pair: Pair
+) -> list[Code]:
+    """Return the codings that give enough of a sample of the child's numbers."""
+    if not codes:
+        return []
+    theirs, mine = tables
+    which, inside = chosen(len(theirs), theirs.shape[1], most)
+    whole = theirs[which]
+    low, high = _ends(whole)
+    values, child = whole[:, inside].astype(np.float32), mine[which[:, None], inside]
+    return [
+        code
+        for code in codes
+        if _same(_decoded(code, values, low, high, pair.dtype), child, pair.dtype).mean() >= TRIED
+    ]
+
+
+def _same(result: Floats, child: Floats, dtype: str) -> NDArray[np.bool_]:
+    """Return where a result is the child's: to the bit, or nearly where quantisers are as precise.
+
+    Quantisers compute in float32, in an order that differs from one to the next.
+    """
+    if dtype in PRECISE:
+        found: NDArray[np.bool_] = np.abs(result - child) <= ARITHMETIC * units(child, dtype)
+        return found
+    return np.equal(result, child)
 
 
 def _ends(groups: Floats) -> tuple[Singles, Singles]:
@@ -178,7 +213,7 @@ def _given(pair: Pair, source: Floats, result: Floats, child: Floats | None = No
     where the grid leaves them alone.
     """
     child = pair.child if child is None else child
-    same = result == child
+    same = _same(result, child, pair.dtype)
     changed = result != cast(source, pair.dtype)
     if int(changed.sum()) < LEAST or changed.mean() < MOVED or same[changed].mean() < GIVEN:
         return 0.0

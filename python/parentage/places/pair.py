@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _EXPONENT = np.int64(0x7FF0000000000000)
 
+ARITHMETIC = 2.0
+"""Units in the last place up to which a difference may be arithmetic."""
+
 LARGEST = {"F8_E4M3": 448.0, "F8_E5M2": 57344.0}
 """Values beyond which quantisers hold what they cast."""
 
@@ -96,9 +99,20 @@ class Pair:
         return units(np.maximum(np.abs(self.child), np.abs(self.stored)), self.dtype)
 
     @cached_property
+    def unit_of_terms(self) -> Floats:
+        """The unit of the largest of what a blend added up; :attr:`unit` where there is no blend.
+
+        Terms that cancel leave errors of their own size.
+        """
+        if np.array_equal(self.reference, self.stored):
+            return self.unit
+        sizes = (self.child, self.stored, *self.others.values())
+        return units(np.max(np.abs(sizes), axis=0), self.dtype)
+
+    @cached_property
     def near(self) -> NDArray[np.bool_]:
-        """Where they are within a unit in the last place."""
-        found: NDArray[np.bool_] = np.abs(self.gap) <= self.unit
+        """Where they are within :data:`ARITHMETIC` units in the last place."""
+        found: NDArray[np.bool_] = np.abs(self.gap) <= ARITHMETIC * self.unit_of_terms
         return found
 
     @cached_property
@@ -139,4 +153,4 @@ def every(count: int, most: int) -> NDArray[np.intp]:
     """
     if count <= most:
         return np.arange(count)
-    return np.unique(np.linspace(0, count - 1, most).round().astype(np.intp))
+    return np.arange(most) * (count - 1) // max(most - 1, 1)

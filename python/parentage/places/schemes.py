@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from parentage.places.pair import LARGEST, cast
+from parentage.places.pair import LARGEST, cast, every
 
 if TYPE_CHECKING:
     from parentage.support import Floats
@@ -168,16 +168,16 @@ CODES = (
 )
 """The codings that are tried; of those that give the same numbers the first is told."""
 
+BLOCKS = (32, 64, 128, 256, 16)
+"""Sizes of blocks that share a scale."""
+
 GROUPS = {
     "row": "one scale a row",
     "tensor": "one scale",
     "column": "one scale a column",
     "square": "one scale for 128 rows and columns",
-    "16": "one scale for 16 numbers",
-    "32": "one scale for 32 numbers",
-    "64": "one scale for 64 numbers",
-    "128": "one scale for 128 numbers",
-    "256": "one scale for 256 numbers",
+    **{str(size): f"one scale for {size} numbers of a row" for size in BLOCKS},
+    **{f"flat {size}": f"one scale for {size} numbers" for size in BLOCKS},
 }
 """What shares a scale, and how it is told."""
 
@@ -185,36 +185,41 @@ GROUPS = {
 def grouped(values: Floats, group: str) -> Floats | None:
     """Return a matrix as (groups, elements) that share a scale; ``None`` where it has no such.
 
-    Squares that are not whole are filled with what stands at their edge, which changes no scale.
+    Squares and blocks that are not whole are filled with what stands at their edge, which changes
+    no scale.
 
     >>> grouped(np.arange(12.0).reshape(2, 6), "column").shape
     (6, 2)
     """
     rows, columns = values.shape
-    if group == "row":
-        return values if rows > 1 else None
     if group == "tensor":
         return values.reshape(1, -1)
+    if group in ("row", "column", "square") and rows < 2:
+        return None
+    if group == "row":
+        return values
     if group == "column":
-        return values.T if rows > 1 else None
+        return values.T
     if group == "square":
-        if rows < 2:
-            return None
         filled = np.pad(values, ((0, -rows % 128), (0, -columns % 128)), mode="edge")
         tall, wide = len(filled) // 128, filled.shape[1] // 128
         squares = filled.reshape(tall, 128, wide, 128).transpose(0, 2, 1, 3)
         return squares.reshape(tall * wide, 128 * 128)
-    size = int(group)
-    if values.size % size or (rows > 1 and columns % size and group != "64"):
+    size = int(group.removeprefix("flat "))
+    if group.startswith("flat"):
+        # Where rows are whole blocks, these are those of rows.
+        if columns % size == 0:
+            return None
+        values = values.reshape(1, -1)
+    elif columns < size:
         return None
-    return values.reshape(-1, size)
+    short = -values.shape[1] % size
+    filled = np.pad(values, ((0, 0), (0, short)), mode="edge") if short else values
+    return filled.reshape(-1, size)
 
 
 def chosen(groups: int, each: int, most: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return which groups, and which elements of each, make a sample of about ``most`` elements."""
     inside = max(min(each, most // min(groups, 8)), 1)
     number = min(groups, max(most // inside, 1))
-    return (
-        np.unique(np.linspace(0, groups - 1, number).round().astype(np.intp)),
-        np.unique(np.linspace(0, each - 1, inside).round().astype(np.intp)),
-    )
+    return every(groups, number), every(each, inside)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.places.change import Change
-from parentage.places.pair import every, units
+from parentage.places.pair import ARITHMETIC, every, units
 
 if TYPE_CHECKING:
     from parentage.places.pair import Pair
@@ -28,6 +28,13 @@ NOISE = 1.3
 HELD = 0.95
 """Least share of a difference's energy, beyond rounding, that its low rank has to hold."""
 
+DROP = 1.5
+"""Least ratio of the last singular value of a low rank to the next: where spectra decay, all are
+near one another."""
+
+LEFT = 1.25
+"""Most energy that a low rank leaves, in units of what rounding alone leaves."""
+
 PARTICIPATION = 0.10
 """Least share of rows, and of columns, that take part in a difference of low rank."""
 
@@ -46,9 +53,6 @@ STRANGER = 0.03
 LEAST_FOREIGN = 1024
 """Least elements of a matrix that can be a stranger: small ones say nothing."""
 
-MOST_UNITS = 2.0
-"""Units in the last place up to which a difference may be arithmetic."""
-
 
 def low_rank(pair: Pair) -> Change | None:
     """Return the change of a slice to which a matrix of low rank was added."""
@@ -65,7 +69,10 @@ def low_rank(pair: Pair) -> Change | None:
     beyond = float((gap**2).sum() - noise.sum())
     if not 1 <= rank <= most or beyond <= 0:
         return None
-    if float((values[:rank] ** 2).sum()) < HELD * beyond:
+    held = float((values[:rank] ** 2).sum())
+    if held < HELD * beyond or float((gap**2).sum()) - held > LEFT * float(noise.sum()):
+        return None
+    if rank < len(values) and values[rank - 1] < DROP * values[rank]:
         return None
     for vectors in (left[:, :rank], right[:rank].T):
         energy = ((vectors * values[:rank]) ** 2).sum(axis=1)
@@ -89,15 +96,17 @@ def _singular(matrix: Floats) -> tuple[Floats, Floats, Floats]:
 
 def within_units(pair: Pair) -> Change | None:
     """Return the change of a slice that lies within two units in the last place throughout."""
-    steps = np.abs(pair.gap) / pair.unit
-    furthest = float(steps.max())
-    if furthest > MOST_UNITS:
+    furthest = float((np.abs(pair.gap) / pair.unit_of_terms).max())
+    if furthest > ARITHMETIC:
         return None
+    steps = np.abs(pair.gap) / pair.unit
+    terms = " of its terms" if steps.max() > ARITHMETIC else ""
     one = float((steps <= 1.0).mean()) - (1.0 - pair.numbers["share"])
     numbers = {**pair.numbers, "one": one, "two": pair.numbers["share"] - one}
     numbers["most"] = 1.0 if furthest <= 1.0 else 2.0
     most = "a unit" if furthest <= 1.0 else "two units"
-    pattern = f"{{share:percent}} of its elements differ, by {most} in the last place at most"
+    most = f"{most} in the last place{terms} at most"
+    pattern = f"{{share:percent}} of its elements differ, by {most}"
     return Change("units", f"{pattern}, no more than arithmetic may leave", numbers)
 
 
@@ -166,16 +175,16 @@ def noise(pair: Pair) -> Change | None:
     sizes = float((gap**2).sum() * (pair.reference**2).sum())
     if not sizes > 0 or abs(along) / np.sqrt(sizes) > 5.0 / np.sqrt(gap.size):
         return None
-    unlike = "no training we know looks so"
+    unlike = "without structure, as no training we know"
     found = white(gap)
     if found is not None and _unrelated(gap, pair.reference):
         size = float(np.sqrt((gap**2).mean()))
-        pattern = f"{found}noise of {{size}}, of one size and without structure: {unlike}"
+        pattern = f"differs as by {found}noise of {{size}}, of one size and {unlike}"
         return Change("noise", pattern, {**pair.numbers, "size": size})
     steps = gap / units(pair.reference, pair.dtype)
     if white(steps) is not None and _unrelated(steps, pair.reference, tolerance=0.2):
         size = float(np.sqrt((steps**2).mean()))
-        pattern = f"noise of {{units}} units in the last place, without structure: {unlike}"
+        pattern = f"differs as by noise of {{units}} units in the last place, {unlike}"
         return Change("noise", pattern, {**pair.numbers, "units": size})
     return None
 
@@ -187,7 +196,7 @@ def _unrelated(gap: Floats, reference: Floats, tolerance: float = 0.05) -> bool:
     spread = float(np.sqrt((one**2).sum() * (other**2).sum()))
     if spread == 0.0:
         return True
-    return abs(float((one * other).sum())) / spread <= tolerance + 5.0 / float(gap.size) ** 0.5
+    return bool(abs(float((one * other).sum())) / spread <= tolerance + 5.0 / np.sqrt(gap.size))
 
 
 def white(values: Floats) -> str | None:
