@@ -31,6 +31,9 @@ EXACT = (
 )
 """Tests that compare numbers and nothing else."""
 
+FAR = 8.0
+"""Least units in the last place by which half of those differ that are told apart."""
+
 STRAY = 0.10
 """Most share of elements beyond what arithmetic leaves, all others within it, to be told apart."""
 
@@ -172,7 +175,11 @@ def _partial(pair: Pair, inside: bool) -> Change | None:
 def _strays(pair: Pair) -> Change | None:
     """Return the change of a few elements, rows or columns where the rest is within a unit."""
     far = ~pair.near
-    if far.mean() > STRAY:
+    # Only a blend has arithmetic that is not known; and light training has no gap.
+    if not pair.is_blend or far.mean() > STRAY:
+        return None
+    steps = np.abs(pair.gap[far]) / pair.unit_of_terms[far]
+    if float(np.median(steps)) < FAR:
         return None
     return _few(pair, pair.without(pair.near), "; the rest within two units in the last place")
 

@@ -76,7 +76,7 @@ def scaled(pair: Pair) -> Change | None:
     if pair.count < LEAST:
         return None
     sources = [pair.reference]
-    if not np.array_equal(pair.reference, pair.stored):
+    if pair.is_blend:
         sources.append(pair.stored)
     half = SLACK / 2.0 * pair.unit
     for source in sources:

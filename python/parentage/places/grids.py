@@ -110,10 +110,12 @@ def _nearest(pair: Pair) -> list[tuple[str, Floats]]:
     return [(name, values) for distance, _, name, values in near if distance <= FAR**2]
 
 
-def _told(name: str, pattern: str, pair: Pair, share: float, **labels: str) -> Change:
+def _told(
+    name: str, pattern: str, pair: Pair, share: float, is_exact: bool, **labels: str
+) -> Change:
     """Return a change whose phrase begins with whose values they were and ends with how many."""
     every_value = "every value" if share == 1.0 else "{given:percent} of the values"
-    if pair.dtype in PRECISE:
+    if not is_exact:
         every_value += ", to two units in the last place"
     source = f"{printable(name)}, " if name else ""
     pattern = f"{{name}}{pattern}: {every_value}"
@@ -132,9 +134,10 @@ def _cast(pair: Pair, name: str, values: Floats) -> Change | None:
         part = cast(cast(values.flat[places], dtype), pair.dtype)
         if (part == pair.child.flat[places]).mean() < TRIED:
             continue
-        share = _given(pair, values, cast(cast(values, dtype), pair.dtype))
-        if share >= GIVEN:
-            return _told(name, "cast to {dtype} and back", pair, share, dtype=word)
+        result = cast(cast(values, dtype), pair.dtype)
+        if _given(pair, values, result) >= GIVEN:
+            share = float((result == pair.child).mean())
+            return _told(name, "cast to {dtype} and back", pair, share, True, dtype=word)
     return None
 
 
@@ -148,21 +151,23 @@ def _requantised(pair: Pair, name: str, values: Floats) -> Change | None:
     left = {group: list(CODES) for group in tables}
     for most in (FIRST, SAMPLE):
         left = {group: _tried(tables[group], codes, most, pair) for group, codes in left.items()}
-    best: tuple[float, Code, str] | None = None
+    best: tuple[float, bool, Code, str] | None = None
     tried = [(group, code) for group, codes in left.items() for code in codes]
     for group, code in tried[:MOST]:
         theirs, mine = tables[group]
         decoded = _decoded(code, theirs.astype(np.float32), *_ends(theirs), pair.dtype)
         share = _given(pair, theirs, decoded, mine)
         if best is None or share > best[0]:
-            best = (share, code, group)
+            is_exact = pair.dtype not in PRECISE or bool((decoded == mine).all())
+            best = (share, is_exact, code, group)
         if share == 1.0:
             break
     if best is None or best[0] < GIVEN:
         return None
-    share, code, group = best
+    share, is_exact, code, group = best
     pattern = "quantised to {code}, {group}, and decoded"
-    return _told(name, pattern, pair, share, code=code.name, group=GROUPS[group])
+    labels = {"code": code.name, "group": GROUPS[group]}
+    return _told(name, pattern, pair, share, is_exact, **labels)
 
 
 def _tried(

@@ -149,7 +149,9 @@ def _short(templates: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
             ends[".".join(parts[-least:])].append(template)
         for end, those in ends.items():
             if len(those) == 1 and those[0] not in found:
-                found[those[0]] = printable(end)
+                found[those[0]] = printable(end) or "."
         if len(found) == len(groups):
             break
-    return {template: found.get(template, printable(".".join(template))) for template in groups}
+    return {
+        template: found.get(template, printable(".".join(template)) or ".") for template in groups
+    }

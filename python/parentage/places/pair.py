@@ -99,12 +99,17 @@ class Pair:
         return units(np.maximum(np.abs(self.child), np.abs(self.stored)), self.dtype)
 
     @cached_property
+    def is_blend(self) -> bool:
+        """Whether the reference was computed: it is finer than what the child's dtype stores."""
+        return not np.array_equal(self.reference, self.stored)
+
+    @cached_property
     def unit_of_terms(self) -> Floats:
         """The unit of the largest of what a blend added up; :attr:`unit` where there is no blend.
 
         Terms that cancel leave errors of their own size.
         """
-        if np.array_equal(self.reference, self.stored):
+        if not self.is_blend:
             return self.unit
         sizes = (self.child, self.stored, *self.others.values())
         return units(np.max(np.abs(sizes), axis=0), self.dtype)

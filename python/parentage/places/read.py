@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MOST_ELEMENTS = 1 << 20
 """Elements of a slice that are read, by whole rows."""
 
+CANCELLED = 2.0**-48
+"""Most that is left, as a share of the terms, where they cancel."""
+
 MOST_SLICES = 24
 """Slices that are read; of more, as many that are spread evenly."""
 
@@ -62,7 +65,11 @@ def changes_of(
         else:
             weights = reference if reference.ndim == 1 else reference[int(place)]
             used = [i for i in range(len(names)) if weights[i] != 0.0]
-            expected = np.sum([weights[i] * columns[i] for i in used], axis=0)
+            terms = [weights[i] * columns[i] for i in used]
+            expected = np.sum(terms, axis=0)
+            # What float64 leaves of terms that cancel is nothing.
+            least = CANCELLED * np.max(np.abs(terms), axis=0)
+            expected = np.where(np.abs(expected) <= least, 0.0, expected)
             others = dict(zip(names, columns, strict=True))
         shape = each.shape if len(each.shape) > 1 else (count,)
         change = describe_change(child, expected, others, shape, each.dtype)

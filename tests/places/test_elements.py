@@ -1,0 +1,70 @@
+"""Zeroed, constant, copied, permuted: what is told by numbers that are equal."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from common.changes import FLOATS, SHAPE, changed, told, weights
+
+dtypes = pytest.mark.parametrize("dtype", FLOATS)
+
+
+@dtypes
+@pytest.mark.parametrize("share", [0.01, 0.5])
+def test_zeros_are_told_by_which_they_are(dtype, share):
+    x = weights(dtype)
+    rng = np.random.default_rng(3)
+    size = np.abs(x)
+    at_random = told(np.where(rng.random(SHAPE) < share, 0.0, x), x, dtype)
+    assert at_random.kind == "zero"
+    assert at_random.text.endswith("not by their size")
+    smallest = told(np.where(size < np.quantile(size, share), 0.0, x), x, dtype)
+    assert smallest.text.endswith("the smallest in magnitude")
+    least = np.quantile(size, share, axis=1, keepdims=True)
+    by_row = told(np.where(size < least, 0.0, x), x, dtype)
+    assert by_row.text.endswith("the smallest of each row")
+
+
+def test_rows_and_columns_of_zeros_are_named():
+    x = weights("BF16")
+    rows = told(changed(x, [3, 9], 0.0), x, "BF16")
+    assert (rows.kind, rows.text) == ("zero", "2 of its 96 rows (3 and 9) set to 0")
+    columns = told(changed(x, (slice(None), 4), 0.0), x, "BF16")
+    assert columns.text == "1 of its 64 columns (4) set to 0"
+    assert told(x * 0.0, x, "BF16").text == "all zero"
+    assert told(x * 0.0 + 1.0, x, "BF16").text == "1 throughout"
+
+
+def test_copies_are_named():
+    x, y = weights("BF16"), weights("BF16", seed=5)
+    whole = told(y, x, "BF16", other=y)
+    assert (whole.kind, whole.text) == ("copy", "other's, bit for bit")
+    part = told(np.where(np.arange(96)[:, None] < 40, y, x), x, "BF16", other=y)
+    assert (part.kind, part.text) == ("copy", "40 of its 96 rows (0 to 39) other's, bit for bit")
+    finer = weights("F32", seed=6)
+    stored = weights("BF16", seed=6)
+    assert told(stored, x, "BF16", other=finer).text == "other's, cast to BF16"
+
+
+@dtypes
+def test_another_order_is_told(dtype):
+    x = weights(dtype)
+    rng = np.random.default_rng(3)
+    rows = told(x[rng.permutation(96)], x, dtype)
+    assert rows.kind == "permuted"
+    assert rows.text.startswith("the same rows in another order")
+    columns = told(x[:, rng.permutation(64)], x, dtype)
+    assert columns.text.startswith("the same columns in another order")
+    anyhow = told(rng.permutation(x.ravel()).reshape(SHAPE), x, dtype)
+    assert anyhow.text == "the same numbers in another order"
+    signed = told(x[:, rng.permutation(64)] * rng.choice([-1.0, 1.0], (1, 64)), x, dtype)
+    assert signed.text.endswith("some with the other sign")
+    y = weights(dtype, seed=4)
+    assert told(y[::-1], x, dtype, other=y).text.startswith("other's rows in another order")
+
+
+@dtypes
+def test_numbers_of_one_distribution_are_no_permutation(dtype):
+    x = weights(dtype, (256, 128))
+    y = weights(dtype, (256, 128), seed=1)
+    assert told(y, x, dtype).kind == "foreign"

@@ -1,0 +1,73 @@
+"""Factors and weights that rounding cells admit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from common.changes import FLOATS, SHAPE, told, trained, weights
+from hypothesis import given
+from hypothesis import strategies as st
+from parentage.places.factors import interval
+from parentage.places.pair import cast
+
+dtypes = pytest.mark.parametrize("dtype", FLOATS)
+
+
+@dtypes
+@pytest.mark.parametrize("factor", [2.0, 1.25, 1.01, 0.5, -0.8])
+def test_one_factor_is_found(dtype, factor):
+    x = weights(dtype)
+    change = told(cast(x * factor, dtype), x, dtype)
+    assert change.kind == "scaled"
+    assert change.numbers["factor"] == factor
+
+
+@dtypes
+def test_factors_by_row_and_column_are_found(dtype):
+    x = weights(dtype)
+    rng = np.random.default_rng(2)
+    rows = told(cast(x * rng.uniform(0.5, 2, (96, 1)), dtype), x, dtype)
+    assert (rows.kind, "each row by one factor" in rows.text) == ("scaled", True)
+    columns = told(cast(x * rng.uniform(0.5, 2, (1, 64)), dtype), x, dtype)
+    assert (columns.kind, "each column by one factor" in columns.text) == ("scaled", True)
+
+
+def test_signs_are_told():
+    x = weights("BF16")
+    signs = np.where(np.arange(96)[:, None] % 3 == 0, -1.0, 1.0)
+    assert told(x * signs, x, "BF16").text == "the sign of 32 of its 96 rows changed"
+    assert told(-x, x, "BF16").text == "its sign changed"
+
+
+@dtypes
+@pytest.mark.parametrize("weight", [0.3, 0.02])
+def test_another_weight_is_found(dtype, weight):
+    base = weights(dtype)
+    parent = cast(base + trained(size=0.01), dtype)
+    child = cast(base + weight * (parent - base), dtype)
+    change = told(child, 0.6 * parent + 0.4 * base, dtype, base=base, parent=parent)
+    assert change.kind == "weight"
+    assert change.text == f"{weight} parent + {1 - weight} base"
+    assert told(child, base, dtype, "base", parent=parent).text.startswith(f"{weight} parent")
+
+
+@dtypes
+def test_noise_has_no_factor_and_no_weight(dtype):
+    base = weights(dtype)
+    parent = cast(base + trained(size=0.01), dtype)
+    rng = np.random.default_rng(1)
+    child = cast(base + 0.3 * (parent - base) + rng.normal(0, 0.002, SHAPE), dtype)
+    assert told(child, base, dtype, parent=parent).kind not in ("scaled", "weight")
+
+
+@given(st.floats(-3, 3), st.integers(0, 2**32 - 1))
+def test_the_interval_holds_the_factor_and_every_factor_in_it_serves(factor, seed):
+    rng = np.random.default_rng(seed)
+    value = rng.normal(size=16)
+    value[0] = 0.0
+    half = np.full(16, 0.01)
+    target = factor * value + rng.uniform(-0.009, 0.009, 16)
+    low, high = interval(value, target, half, None)
+    assert low <= factor <= high
+    for inside in np.linspace(low, high, 5):
+        assert (np.abs(inside * value - target) <= half * (1 + 1e-9)).all()

@@ -1,0 +1,61 @@
+"""Slices are read whole and described: as copies of a checkpoint, and as blends."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from common.families import FAMILY, SHAPES, blend, found_in, stored
+from parentage.places import changes_of, read, summarise
+
+NAMES = list(SHAPES)
+Q = [name for name in NAMES if "q_proj" in name]
+
+
+@pytest.fixture
+def found(tmp_path):
+    def look(child):
+        return found_in(tmp_path, FAMILY, child, ["one", "other"])
+
+    return look
+
+
+def indices(estimates, names):
+    return [i for i, each in enumerate(estimates.slices) if each.name in names]
+
+
+def test_what_is_not_the_copy_is_told(found):
+    child = stored(FAMILY["one"])
+    for name in Q:
+        child[name] = child[name] * child[name].dtype.type(2)
+    estimates = found(child)
+    changes = changes_of(estimates, indices(estimates, Q), estimates.columns.names.index("one"))
+    assert [name for name, _, _ in changes] == Q
+    assert summarise(changes).startswith(
+        "q_proj of layers 0 to 3 (4 tensors, 100% of the elements)"
+    )
+    assert summarise(changes).endswith("scaled by 2.")
+
+
+def test_what_is_not_the_blend_is_told(found):
+    child = blend(FAMILY, {"one": 0.6})
+    child[Q[1]] = stored(FAMILY["other"])[Q[1]]
+    estimates = found(child)
+    weights = np.array([0.4, 0.6, 0.0])
+    kinds = {
+        name: change.text
+        for name, _, change in changes_of(estimates, indices(estimates, NAMES), weights)
+    }
+    assert kinds[Q[1]] == "other's, bit for bit"
+    assert kinds[Q[0]] == "bit for bit the same"
+    by_slice = np.tile(weights, (2, 1))
+    assert len(changes_of(estimates, indices(estimates, Q[:2]), by_slice)) == 2
+
+
+def test_many_slices_are_sampled_and_large_ones_read_in_part(found, monkeypatch):
+    estimates = found(blend(FAMILY, {"one": 0.6}))
+    assert len(changes_of(estimates, range(len(NAMES)), 0, most=3)) == 3
+    monkeypatch.setattr(read, "MOST_ELEMENTS", 1000)
+    (change,) = changes_of(estimates, indices(estimates, Q[:1]), 0)
+    assert change[2].text.endswith(", in its first 960 elements")
+    assert change[2].numbers["elements"] == 960
+    assert change[1] == 128 * 64
