@@ -45,6 +45,7 @@ def describe_change(
     shape: Sequence[int],
     dtype: str,
     name: str = "",
+    rows: NDArray[np.intp] | None = None,
 ) -> Change:
     """Return what was done to a slice: the simplest kind of change whose test is passed.
 
@@ -62,6 +63,8 @@ def describe_change(
         The child's, by its safetensors name.
     name
         What the reference is called in phrases; nothing where it is what is spoken of.
+    rows
+        The number of each row that is given, where not all are.
 
     Raises
     ------
@@ -71,10 +74,10 @@ def describe_change(
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> base = cast(rng.normal(0, 0.02, 64 * 48), "BF16")
+    >>> base = rng.normal(0, 0.02, 64 * 48).astype(np.float32).astype(np.float64)
     >>> child = base.copy()
     >>> child[7 * 48 : 8 * 48] = 0.0
-    >>> describe_change(child, base, {}, (64, 48), "BF16").text
+    >>> describe_change(child, base, {}, (64, 48), "F32").text
     '1 of its 64 rows (7) set to 0'
     """
     if dtype not in DTYPES:
@@ -92,7 +95,7 @@ def describe_change(
 
     tables = {each: matrix(values) for each, values in others.items()}
     with np.errstate(all="ignore"):
-        return _finite(Pair(matrix(child), matrix(reference), tables, dtype, name))
+        return _finite(Pair(matrix(child), matrix(reference), tables, dtype, name, rows))
 
 
 def _nothing() -> dict[str, float]:
@@ -114,7 +117,7 @@ def _finite(pair: Pair) -> Change:
     filled = np.where(mine, pair.child, 0.0)
     reference = np.where(theirs, pair.reference, filled)
     reference = np.where(~mine, 0.0, reference)
-    rest = _described(Pair(filled, reference, others, pair.dtype, pair.name))
+    rest = _described(Pair(filled, reference, others, pair.dtype, pair.name, pair.rows))
     numbers = dict(rest.numbers)
     numbers["nan"] = float(np.isnan(pair.child[odd]).sum())
     numbers["infinite"] = float(odd.sum()) - numbers["nan"]
@@ -131,7 +134,7 @@ def _finite(pair: Pair) -> Change:
             return Change("nan", f"all {word}", numbers)
         if numbers[key]:
             told.append(f"{{{key}:count}} of its {{elements:count}} numbers {word}")
-    labels["which"] = elements.nan_places(odd if odd.any() else gone)
+    labels["which"] = elements.nan_places(pair, odd if odd.any() else gone)
     if told:
         text = " and ".join(told) + "{which}"
     else:

@@ -8,9 +8,11 @@ import numpy as np
 
 from parentage.places.change import Change, some
 from parentage.places.pair import cast
-from parentage.support import printable
+from parentage.support import listed, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from parentage.places.pair import Pair
@@ -38,6 +40,9 @@ blend whose arithmetic is not known need not be equal all."""
 
 PROBE = 16
 """Numbers at the beginning of a row that it is found by."""
+
+LEAST_COPIED = 32
+"""Least elements that differ, for parts to be another checkpoint's: a few may be so by chance."""
 
 LEAST_ROW = 4
 """Least distinct numbers in a row that says which one it is."""
@@ -79,28 +84,52 @@ def zeroed(pair: Pair) -> Change | None:
 
 
 def copied(pair: Pair) -> Change | None:
-    """Return the change of a slice, or of rows of it, that are bit for bit another checkpoint's."""
-    for name, other in pair.others.items():
-        stored = cast(other, pair.dtype)
-        if np.array_equal(stored, pair.child):
-            bits = "bit for bit" if np.array_equal(other, stored) else "cast to {dtype}"
+    """Return the change of a slice, or of parts of it, that are bit for bit other checkpoints'."""
+    stored = {name: cast(other, pair.dtype) for name, other in pair.others.items()}
+    for name, values in stored.items():
+        if np.array_equal(values, pair.child):
+            bits = "bit for bit" if np.array_equal(pair.others[name], values) else "cast to {dtype}"
             labels = {"name": printable(name), "dtype": pair.dtype}
             return Change("copy", f"{{name}}'s, {bits}", pair.numbers, labels)
-    if len(pair.child) < 2:
+    if pair.count < LEAST_COPIED:
         return None
-    changed = pair.differs.any(axis=1)
-    if not _tell(pair.child[changed]):
-        return None
-    for name, other in pair.others.items():
-        theirs = (cast(other, pair.dtype) == pair.child).all(axis=1)
-        if theirs[changed].all():
-            rows = np.flatnonzero(changed)
-            change = _lines(pair, "rows", rows, "")
-            pattern = f"{change.pattern} {{name}}'s, bit for bit"
-            return Change(
-                "copy", pattern, change.numbers, {**change.labels, "name": printable(name)}
-            )
+    for axis, word in ((0, "rows"), (1, "columns")):
+        found = _lines_copied(pair, stored, axis, word)
+        if found is not None:
+            return found
+    for name, values in stored.items():
+        if (values == pair.child)[pair.differs].all():
+            pattern = "{share:percent} of its elements {name}'s, bit for bit, here and there"
+            return Change("copy", pattern, pair.numbers, {"name": printable(name)})
     return None
+
+
+def _lines_copied(pair: Pair, stored: Mapping[str, Floats], axis: int, word: str) -> Change | None:
+    """Return the change of rows or columns that are each another checkpoint's."""
+    total = pair.child.shape[axis]
+    changed = np.flatnonzero(pair.differs.any(axis=1 - axis))
+    values = np.take(pair.child, changed, axis=axis)
+    if total < 2 or not _tell(values if axis == 0 else values.T):
+        return None
+    left = np.ones(len(changed), dtype=bool)
+    parts: list[str] = []
+    numbers = {**pair.numbers, "of": float(total)}
+    labels: dict[str, str] = {}
+    for name, other in stored.items():
+        same = (np.take(other, changed, axis=axis) == values).all(axis=1 - axis) & left
+        if not same.any():
+            continue
+        key = f"part{len(parts)}"
+        lines = pair.numbered(changed[same], axis)
+        numbers[key] = float(len(lines))
+        labels[f"{key}_name"] = printable(name)
+        labels[f"{key}_which"] = f" ({some(lines.tolist())})" if len(lines) < total else ""
+        of = f" of its {{of:count}} {word}" if not parts else ""
+        parts.append(f"{{{key}:count}}{of}{{{key}_which}} {{{key}_name}}'s")
+        left &= ~same
+    if left.any():
+        return None
+    return Change("copy", f"{listed(parts)}, bit for bit", numbers, labels)
 
 
 def permuted(pair: Pair) -> Change | None:
@@ -154,7 +183,9 @@ def few(
         return None
     numbers = {**pair.numbers, "few": float(count), "largest": float(np.abs(pair.gap).max())}
     pattern = "{few:count} of its {elements:count} elements differ{which}, by up to {largest}"
-    which = _named("row", rows, height) if height > 1 else f": {some(columns.tolist())}"
+    which = (
+        _named("row", pair.numbered(rows), height) if height > 1 else f": {some(columns.tolist())}"
+    )
     return Change("few", pattern + near, numbers, {"which": which})
 
 
@@ -174,11 +205,11 @@ def lines_of(pair: Pair, word: str, lines: NDArray[np.intp], rest: Change) -> Ch
     return Change(word, f"{change.pattern}: {said}", numbers, labels)
 
 
-def nan_places(places: NDArray[np.bool_]) -> str:
+def nan_places(pair: Pair, places: NDArray[np.bool_]) -> str:
     """Return in which rows elements are, as `` in row 3``."""
     if len(places) == 1:
         return f": {some(np.flatnonzero(places[0]).tolist())}"
-    return _named("row", np.flatnonzero(places.any(axis=1)), len(places))
+    return _named("row", pair.numbered(np.flatnonzero(places.any(axis=1))), len(places))
 
 
 def _named(word: str, lines: NDArray[np.intp], total: int) -> str:
@@ -195,7 +226,8 @@ def _lines(pair: Pair, word: str, lines: NDArray[np.intp], done: str) -> Change:
     numbers = {**pair.numbers, "lines": float(len(lines)), "of": float(total)}
     kind = "zero" if done.startswith("set") else word
     is_all = len(lines) == total
-    which = "" if is_all else f" ({some(lines.tolist())})"
+    named = pair.numbered(lines, 0 if word == "rows" else 1)
+    which = "" if is_all else f" ({some(named.tolist())})"
     return Change(kind, f"{pattern} {done}".rstrip(), numbers, {"which": which})
 
 
