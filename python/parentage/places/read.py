@@ -21,7 +21,7 @@ MOST_ELEMENTS = 1 << 20
 """Elements of a slice that are read, by whole rows."""
 
 BAND, BANDS = 256, 8
-"""Rows that are read together, at least, of a slice that is not read whole; and how often, about."""
+"""Rows that are read together, at least, where not all are; and how many times, about."""
 
 CANCELLED = 2.0**-48
 """Most that is left, as a share of the terms, where they cancel."""
