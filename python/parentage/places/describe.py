@@ -9,7 +9,7 @@ import numpy as np
 
 from parentage.checkpoint import DTYPES
 from parentage.places import elements, factors, grids, spectra
-from parentage.places.change import Change
+from parentage.places.change import Change, nested
 from parentage.places.pair import Pair
 
 if TYPE_CHECKING:
@@ -118,23 +118,22 @@ def _finite(pair: Pair) -> Change:
     reference = np.where(theirs, pair.reference, filled)
     reference = np.where(~mine, 0.0, reference)
     rest = _described(Pair(filled, reference, others, pair.dtype, pair.name, pair.rows))
-    numbers = dict(rest.numbers)
+    pattern, inner, texts = nested(rest)
+    numbers = {**rest.numbers, **inner}
     numbers["nan"] = float(np.isnan(pair.child[odd]).sum())
     numbers["infinite"] = float(odd.sum()) - numbers["nan"]
     numbers["gone"] = float(gone.sum())
     numbers["differing"] += float(odd.sum() + gone.sum())
     numbers["share"] = numbers["differing"] / pair.child.size
     if not odd.any() and not gone.any():
-        return replace(rest, numbers=numbers)
-    labels = {**rest.labels, "rest_which": rest.labels.get("which", "")}
-    pattern = rest.pattern.replace("{which}", "{rest_which}")
+        return rest
     told = []
     for key, word in (("nan", "NaN"), ("infinite", "infinite")):
         if numbers[key] == pair.child.size:
             return Change("nan", f"all {word}", numbers)
         if numbers[key]:
             told.append(f"{{{key}:count}} of its {{elements:count}} numbers {word}")
-    labels["which"] = elements.nan_places(pair, odd if odd.any() else gone)
+    labels = {**texts, "which": elements.nan_places(pair, odd if odd.any() else gone)}
     if told:
         text = " and ".join(told) + "{which}"
     else:
@@ -170,7 +169,8 @@ def _described(pair: Pair, inside: bool = False) -> Change:
 
 def _partial(pair: Pair, inside: bool) -> Change | None:
     """Return the change of a few elements, rows or columns of a slice that is equal elsewhere."""
-    if inside or (pair.near.all() and pair.count > elements.LEAST):
+    # Of a blend, what arithmetic leaves is told from the rest, elsewhere.
+    if inside or pair.is_blend or (pair.near.all() and pair.count > elements.LEAST):
         return None
     return _few(pair, pair, "")
 
@@ -212,9 +212,10 @@ def _zeroed_and(pair: Pair) -> Change | None:
     rest = _rest_of(pair, ~zeros & (pair.stored != 0.0))
     if rest.kind not in RESTS:
         return None
-    numbers = {**rest.numbers, **pair.numbers, "zeroed": share}
-    pattern = f"{{zeroed:percent}} of its elements set to 0, the rest {rest.pattern}"
-    return Change("zero", pattern, numbers, rest.labels)
+    said, inner, labels = nested(rest)
+    numbers = {**pair.numbers, **inner, "zeroed": share}
+    pattern = f"{{zeroed:percent}} of its elements set to 0, the rest: {said}"
+    return Change("zero", pattern, numbers, labels)
 
 
 def _rest_of(pair: Pair, places: NDArray[np.bool_]) -> Change:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.places.change import Change, some
+from parentage.places.change import Change, nested, some
 from parentage.places.pair import cast
 from parentage.support import listed, printable
 
@@ -61,26 +62,33 @@ def constant(pair: Pair) -> Change | None:
 def zeroed(pair: Pair) -> Change | None:
     """Return the change of a slice of which elements were set to zero, and nothing else was."""
     zeros = pair.differs & (pair.child == 0.0)
-    if not pair.count or int(zeros.sum()) < pair.count:
+    rest = pair.differs & ~zeros
+    # What the arithmetic of a blend leaves is nothing that was done.
+    arithmetic = pair.is_blend and bool(pair.near[rest].all())
+    if not zeros.any() or (rest.any() and not arithmetic):
         return None
+    if rest.any() and zeros.mean() < FEW / 2.0 and pair.near[zeros].all():
+        return None
+    after = "; the rest within two units in the last place" if rest.any() else ""
     numbers = {**pair.numbers, "zeroed": zeros.mean()}
     alive = pair.stored != 0.0
     for axis, word in ((1, "rows"), (0, "columns")):
         count = zeros.shape[1 - axis]
         whole = zeros.any(axis=axis) & ~(alive & ~zeros).any(axis=axis)
         if count > 1 and zeros.any(axis=axis).sum() == whole.sum():
-            return _lines(pair, word, np.flatnonzero(whole), "set to 0")
+            change = _lines(pair, word, np.flatnonzero(whole), "set to 0")
+            return replace(change, pattern=change.pattern + after)
     pattern = "{zeroed:percent} of its elements set to 0"
     size = np.abs(pair.stored)
-    if size[alive].min() < size[alive].max() and len(zeros.flat) > pair.count:
+    if size[alive].min() < size[alive].max() and not zeros.all():
         kept = alive & ~zeros
         above = (size[kept] >= size[zeros].max()).mean()
         per_row = np.where(zeros, size, 0.0).max(axis=1, keepdims=True)
         if above >= ORDERED:
-            return Change("zero", f"{pattern}, the smallest in magnitude", numbers)
+            return Change("zero", f"{pattern}, the smallest in magnitude{after}", numbers)
         if len(size) > 1 and (size >= per_row)[kept].mean() >= ORDERED:
-            return Change("zero", f"{pattern}, the smallest of each row", numbers)
-    return Change("zero", f"{pattern}, not by their size", numbers)
+            return Change("zero", f"{pattern}, the smallest of each row{after}", numbers)
+    return Change("zero", f"{pattern}, not by their size{after}", numbers)
 
 
 def copied(pair: Pair) -> Change | None:
@@ -192,16 +200,9 @@ def few(
 def lines_of(pair: Pair, word: str, lines: NDArray[np.intp], rest: Change) -> Change:
     """Return the change of rows or columns in which ``rest`` was done, and nothing elsewhere."""
     change = _lines(pair, word, lines, "differ")
-    labels = {**change.labels, **{f"rest_{key}": text for key, text in rest.labels.items()}}
-    pattern, numbers = rest.pattern, dict(change.numbers)
-    # Fields of what was done in the lines are told from those of the slice.
-    for key in rest.labels:
-        pattern = pattern.replace(f"{{{key}}}", f"{{rest_{key}}}")
-    for key, value in rest.numbers.items():
-        pattern = pattern.replace(f"{{{key}}}", f"{{rest_{key}}}")
-        pattern = pattern.replace(f"{{{key}:", f"{{rest_{key}:")
-        numbers[f"rest_{key}"] = value
-    said = pattern.replace("its elements", "their elements")
+    said, numbers, labels = nested(rest)
+    said = said.replace("its elements", "their elements")
+    numbers, labels = {**change.numbers, **numbers}, {**change.labels, **labels}
     return Change(word, f"{change.pattern}: {said}", numbers, labels)
 
 

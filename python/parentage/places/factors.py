@@ -83,9 +83,13 @@ def scaled(pair: Pair) -> Change | None:
     if pair.is_blend:
         sources.append(pair.stored)
     half = SLACK / 2.0 * pair.unit
-    for source in sources:
+    tried = [(source, half) for source in sources]
+    if pair.is_blend:
+        # What was scaled may have been a unit off, by the blend's arithmetic.
+        tried.append((pair.stored, 3.0 * half))
+    for source, cell in tried:
         for axis in (None, 1, 0):
-            found = _factors(pair, source, half, axis)
+            found = _factors(pair, source, cell, axis)
             if found is not None:
                 return found
     return None

@@ -101,7 +101,9 @@ def _nearest(pair: Pair) -> list[tuple[str, Floats]]:
     """Return the checkpoints that the child may have been, the nearest first."""
     places = every(pair.child.size, 1 << 16)
     child = pair.child.flat[places]
-    candidates = [(pair.name, pair.reference), *pair.others.items()]
+    candidates = [(pair.name, pair.stored), *pair.others.items()]
+    if pair.is_blend:
+        candidates.insert(1, (pair.name, pair.reference))
     distances: list[tuple[float, int, str, Floats]] = []
     for name, values in candidates:
         part = values.flat[places]
