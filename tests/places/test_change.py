@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
-from parentage.places.change import Change, phrase, some
+from parentage.places.change import KINDS, Change, phrase, some
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_numbers_that_differ_become_ranges():
@@ -41,3 +46,13 @@ def test_all_numbers_are_named_or_counted(numbers):
     assert named == numbers
     short = some(sorted(numbers), most=2)
     assert len(short) < 40
+
+
+def test_every_kind_is_described():
+    page = (ROOT / "docs" / "places.md").read_text("utf-8")
+    told = {
+        kind
+        for row in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)
+        for kind in re.findall(r"`([a-z ]+)`", row)
+    }
+    assert told == set(KINDS)

@@ -94,7 +94,7 @@ def test_thinned_out_and_rescaled(dtype):
     kept = np.random.default_rng(4).random(SHAPE) > 0.3
     change = told(cast(np.where(kept, x / 0.7, 0.0), dtype), x, dtype)
     assert change.kind == "zero"
-    assert "of its elements set to 0, the rest scaled by 1.4" in change.text
+    assert "of its elements set to 0, the rest: scaled by 1.4" in change.text
 
 
 @given(
@@ -153,3 +153,26 @@ def test_a_unit_here_and_there_is_units(dtype):
     change = told(child, x, dtype)
     assert change.kind == "units"
     assert change.numbers["one"] == pytest.approx(some.mean())
+
+
+@dtypes
+def test_what_was_done_to_a_blend_is_told_beside_what_arithmetic_leaves(dtype):
+    x, y = weights(dtype), weights(dtype, seed=3)
+    blend = 0.6 * x + 0.4 * y
+    child = cast(cast(0.6 * x, dtype) + cast(0.4 * y, dtype), dtype)
+    size = np.abs(child)
+    smallest = np.where(size < np.quantile(size, 0.05), 0.0, child)
+    change = told(smallest, blend, dtype, x=x, y=y)
+    assert change.kind == "zero"
+    assert "the smallest in magnitude; the rest within two units" in change.text
+    at_random = np.random.default_rng(1).random(SHAPE) < 0.05
+    change = told(np.where(at_random, 0.0, child), blend, dtype, x=x, y=y)
+    assert "not by their size; the rest within two units" in change.text
+
+
+def test_numbers_of_the_rest_are_those_of_the_rest():
+    x = weights("BF16")
+    unit = units(x, "BF16")
+    child = changed(x + np.where(np.arange(64) % 2 == 0, unit, 0.0), (5, slice(0, 32)), np.nan)
+    text = told(child, x, "BF16").text
+    assert text.startswith("32 of its 6,144 numbers NaN in row 5; the rest: 49.7% of its elements")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from common.changes import FLOATS, SHAPE, changed, told, weights
+from parentage.places import describe_change
 
 dtypes = pytest.mark.parametrize("dtype", FLOATS)
 
@@ -44,6 +45,26 @@ def test_copies_are_named():
     finer = weights("F32", seed=6)
     stored = weights("BF16", seed=6)
     assert told(stored, x, "BF16", other=finer).text == "other's, cast to BF16"
+
+
+def test_parts_of_several_checkpoints_are_named():
+    x, y, z = (weights("BF16", seed=seed) for seed in (0, 5, 6))
+    at = np.arange(96)[:, None]
+    rows = told(np.where(at < 40, y, np.where(at < 50, z, x)), x, "BF16", y=y, z=z)
+    assert rows.text == "40 of its 96 rows (0 to 39) y's and 10 (40 to 49) z's, bit for bit"
+    columns = told(np.where(np.arange(64) < 40, y, x), x, "BF16", y=y)
+    assert columns.text == "40 of its 64 columns (0 to 39) y's, bit for bit"
+    mixed = told(np.where(np.random.default_rng(0).random(SHAPE) < 0.3, y, x), x, "BF16", y=y)
+    assert mixed.kind == "copy"
+    assert mixed.text.endswith("of its elements y's, bit for bit, here and there")
+
+
+def test_rows_have_the_numbers_they_have_in_the_slice():
+    x = weights("BF16")
+    child = changed(x, [3, 9], 0.0).ravel()
+    rows = np.arange(1000, 1096)
+    change = describe_change(child, x.ravel(), {}, (5000, 64), "BF16", rows=rows)
+    assert change.text == "2 of its 96 rows (1003 and 1009) set to 0"
 
 
 @dtypes

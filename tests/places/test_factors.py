@@ -22,6 +22,14 @@ def test_one_factor_is_found(dtype, factor):
     assert change.numbers["factor"] == factor
 
 
+def test_a_few_numbers_that_differ_have_no_factor():
+    # Those with the largest significands are a unit smaller: a factor of 0.998 gives that.
+    x = cast(np.linspace(1.0, 1.9, 120), "BF16")
+    child = cast(x * 0.9975, "BF16")
+    few = np.where(np.arange(120) > 110, child, x)
+    assert told(few, x, "BF16").kind == "units"
+
+
 @dtypes
 def test_factors_by_row_and_column_are_found(dtype):
     x = weights(dtype)
@@ -47,8 +55,9 @@ def test_another_weight_is_found(dtype, weight):
     child = cast(base + weight * (parent - base), dtype)
     change = told(child, 0.6 * parent + 0.4 * base, dtype, base=base, parent=parent)
     assert change.kind == "weight"
-    assert change.text == f"{weight} parent + {1 - weight} base"
-    assert told(child, base, dtype, "base", parent=parent).text.startswith(f"{weight} parent")
+    assert change.text == f"what {weight} parent + {1 - weight} base gives"
+    seen = told(child, base, dtype, "base", parent=parent)
+    assert seen.text.startswith(f"what {weight} parent")
 
 
 @dtypes

@@ -26,7 +26,7 @@ def quantised(x, code, group, dtype):
 @pytest.mark.parametrize("code", CODES, ids=lambda code: code.name)
 def test_a_quantised_slice_is_told_whatever_shares_a_scale(code, dtype):
     x = weights(dtype, SHAPE)
-    for group in ("row", "32", "64", "128"):
+    for group in ("row", "32"):
         child = quantised(x, code, group, dtype)
         change = told(child, x, dtype)
         assert change.kind == "quantised", group

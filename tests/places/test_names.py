@@ -36,6 +36,12 @@ def test_all_and_all_but():
     assert compress(rest, ALL) == "all but up_proj of layer 3"
 
 
+def test_whole_layers_are_told_as_that():
+    names = [name for name in ALL if ".4." in name or ".5." in name]
+    assert compress(names, ALL) == "all of layers 4 and 5"
+    assert compress([*names, "lm_head.weight"], ALL) == "all of layers 4 and 5 and lm_head"
+
+
 def test_names_that_end_alike_are_told_apart():
     names = ["model.layers.0.self_attn.out.weight", "model.layers.0.cross_attn.out.weight"]
     assert compress(names[:1], names) == "self_attn.out of layer 0"

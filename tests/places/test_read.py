@@ -54,8 +54,22 @@ def test_what_is_not_the_blend_is_told(found):
 def test_many_slices_are_sampled_and_large_ones_read_in_part(found, monkeypatch):
     estimates = found(blend(FAMILY, {"one": 0.6}))
     assert len(changes_of(estimates, range(len(NAMES)), 0, most=3)) == 3
-    monkeypatch.setattr(read, "MOST_ELEMENTS", 1000)
-    (change,) = changes_of(estimates, indices(estimates, Q[:1]), 0)
-    assert change[2].text.endswith(", in its first 960 elements")
-    assert change[2].numbers["elements"] == 960
-    assert change[1] == 128 * 64
+    whole = changes_of(estimates, indices(estimates, Q[:1]), 0)[0][2]
+    monkeypatch.setattr(read, "MOST_ELEMENTS", 4096)
+    monkeypatch.setattr(read, "BAND", 16)
+    ((_, elements, change),) = changes_of(estimates, indices(estimates, Q[:1]), 0)
+    assert elements == 128 * 64
+    assert change.text == f"{change.text.partition(' (in')[0]} (in 4,096 of 8,192 elements)"
+    assert change.numbers["rms"] == pytest.approx(whole.numbers["rms"], rel=0.05)
+
+
+def test_rows_are_numbered_as_in_the_slice_where_not_all_are_read(found, monkeypatch):
+    child = stored(FAMILY["one"])
+    child[Q[0]] = child[Q[0]].copy()
+    child[Q[0]][127] = 0
+    estimates = found(child)
+    monkeypatch.setattr(read, "MOST_ELEMENTS", 4096)
+    monkeypatch.setattr(read, "BAND", 16)
+    one = estimates.columns.names.index("one")
+    ((_, _, change),) = changes_of(estimates, indices(estimates, Q[:1]), one)
+    assert change.text == "1 of its 64 rows (127) set to 0 (in 4,096 of 8,192 elements)"

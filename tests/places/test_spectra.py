@@ -84,6 +84,12 @@ def test_rounding_at_random_and_cutting_off_are_told(dtype):
     assert told((below + coin) * unit, blend, dtype).kind == "units"
 
 
+def test_few_numbers_do_not_show_how_they_were_rounded():
+    blend = 0.6 * weights("BF16", (120,), size=1.0) + 0.4 * weights("BF16", (120,), 1, 1.0)
+    unit = units(blend, "BF16")
+    assert told(np.trunc(blend / unit) * unit, blend, "BF16").kind == "units"
+
+
 def test_white_is_said_of_independent_numbers_alone():
     rng = np.random.default_rng(0)
     for shape in ((32, 32), (64, 500), (900, 48), (600, 1200)):

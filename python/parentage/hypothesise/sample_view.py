@@ -44,15 +44,18 @@ class SampleView:
         self.slices = alignment.slices
         self.columns = columns
 
-    def whole(self, index: int, columns: Sequence[int], most: int | None = None) -> Floats:
-        """Return all elements of a slice, or the first ``most``, of some checkpoints and the child.
+    def whole(
+        self, index: int, columns: Sequence[int], most: int | None = None, first: int = 0
+    ) -> Floats:
+        """Return elements of a slice from the ``first`` on, ``most`` or all, of some checkpoints.
 
         (elements, columns + 1), the child's last.
         """
-        elements = self.slices[index].elements
+        elements = self.slices[index].elements - first
         count = elements if most is None else min(elements, most)
         plan = self._alignment.part(
             np.array([index]),
+            starts=np.array([first], dtype=np.uint64),
             counts=np.array([count], dtype=np.uint64),
             columns=(*columns, len(self._alignment.checkpoints) - 1),
         )

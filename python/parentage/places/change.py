@@ -91,6 +91,26 @@ def phrase(changes: Sequence[Change]) -> str:
     return _FIELD.sub(filled, changes[0].pattern)
 
 
+def nested(change: Change) -> tuple[str, dict[str, float], dict[str, str]]:
+    """Return pattern, numbers and labels of a change that is told within another.
+
+    Its fields begin with ``rest_``, so that they are not those of the whole.
+
+    >>> nested(Change("few", "{few:count} differ", {"few": 3.0}))
+    ('{rest_few:count} differ', {'rest_few': 3.0}, {})
+    """
+    known = {*change.numbers, *change.labels}
+
+    def renamed(found: re.Match[str]) -> str:
+        return f"{{rest_{found[0][1:]}" if found[1] in known else found[0]
+
+    return (
+        _FIELD.sub(renamed, change.pattern),
+        {f"rest_{name}": value for name, value in change.numbers.items()},
+        {f"rest_{name}": text for name, text in change.labels.items()},
+    )
+
+
 def _formatted(value: float, form: str | None) -> str:
     """Return a number as ``percent``, as ``count``, as ``exact`` or with three digits."""
     if form == "percent":

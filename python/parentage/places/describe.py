@@ -9,7 +9,7 @@ import numpy as np
 
 from parentage.checkpoint import DTYPES
 from parentage.places import elements, factors, grids, spectra
-from parentage.places.change import Change
+from parentage.places.change import Change, nested
 from parentage.places.pair import Pair
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def describe_change(
     shape: Sequence[int],
     dtype: str,
     name: str = "",
+    rows: NDArray[np.intp] | None = None,
 ) -> Change:
     """Return what was done to a slice: the simplest kind of change whose test is passed.
 
@@ -62,6 +63,8 @@ def describe_change(
         The child's, by its safetensors name.
     name
         What the reference is called in phrases; nothing where it is what is spoken of.
+    rows
+        The number of each row that is given, where not all are.
 
     Raises
     ------
@@ -71,10 +74,10 @@ def describe_change(
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> base = cast(rng.normal(0, 0.02, 64 * 48), "BF16")
+    >>> base = rng.normal(0, 0.02, 64 * 48).astype(np.float32).astype(np.float64)
     >>> child = base.copy()
     >>> child[7 * 48 : 8 * 48] = 0.0
-    >>> describe_change(child, base, {}, (64, 48), "BF16").text
+    >>> describe_change(child, base, {}, (64, 48), "F32").text
     '1 of its 64 rows (7) set to 0'
     """
     if dtype not in DTYPES:
@@ -92,7 +95,7 @@ def describe_change(
 
     tables = {each: matrix(values) for each, values in others.items()}
     with np.errstate(all="ignore"):
-        return _finite(Pair(matrix(child), matrix(reference), tables, dtype, name))
+        return _finite(Pair(matrix(child), matrix(reference), tables, dtype, name, rows))
 
 
 def _nothing() -> dict[str, float]:
@@ -114,24 +117,23 @@ def _finite(pair: Pair) -> Change:
     filled = np.where(mine, pair.child, 0.0)
     reference = np.where(theirs, pair.reference, filled)
     reference = np.where(~mine, 0.0, reference)
-    rest = _described(Pair(filled, reference, others, pair.dtype, pair.name))
-    numbers = dict(rest.numbers)
+    rest = _described(Pair(filled, reference, others, pair.dtype, pair.name, pair.rows))
+    pattern, inner, texts = nested(rest)
+    numbers = {**rest.numbers, **inner}
     numbers["nan"] = float(np.isnan(pair.child[odd]).sum())
     numbers["infinite"] = float(odd.sum()) - numbers["nan"]
     numbers["gone"] = float(gone.sum())
     numbers["differing"] += float(odd.sum() + gone.sum())
     numbers["share"] = numbers["differing"] / pair.child.size
     if not odd.any() and not gone.any():
-        return replace(rest, numbers=numbers)
-    labels = {**rest.labels, "rest_which": rest.labels.get("which", "")}
-    pattern = rest.pattern.replace("{which}", "{rest_which}")
+        return rest
     told = []
     for key, word in (("nan", "NaN"), ("infinite", "infinite")):
         if numbers[key] == pair.child.size:
             return Change("nan", f"all {word}", numbers)
         if numbers[key]:
             told.append(f"{{{key}:count}} of its {{elements:count}} numbers {word}")
-    labels["which"] = elements.nan_places(odd if odd.any() else gone)
+    labels = {**texts, "which": elements.nan_places(pair, odd if odd.any() else gone)}
     if told:
         text = " and ".join(told) + "{which}"
     else:
@@ -167,7 +169,8 @@ def _described(pair: Pair, inside: bool = False) -> Change:
 
 def _partial(pair: Pair, inside: bool) -> Change | None:
     """Return the change of a few elements, rows or columns of a slice that is equal elsewhere."""
-    if inside or (pair.near.all() and pair.count > elements.LEAST):
+    # Of a blend, what arithmetic leaves is told from the rest, elsewhere.
+    if inside or pair.is_blend or (pair.near.all() and pair.count > elements.LEAST):
         return None
     return _few(pair, pair, "")
 
@@ -209,9 +212,10 @@ def _zeroed_and(pair: Pair) -> Change | None:
     rest = _rest_of(pair, ~zeros & (pair.stored != 0.0))
     if rest.kind not in RESTS:
         return None
-    numbers = {**rest.numbers, **pair.numbers, "zeroed": share}
-    pattern = f"{{zeroed:percent}} of its elements set to 0, the rest {rest.pattern}"
-    return Change("zero", pattern, numbers, rest.labels)
+    said, inner, labels = nested(rest)
+    numbers = {**pair.numbers, **inner, "zeroed": share}
+    pattern = f"{{zeroed:percent}} of its elements set to 0, the rest: {said}"
+    return Change("zero", pattern, numbers, labels)
 
 
 def _rest_of(pair: Pair, places: NDArray[np.bool_]) -> Change:

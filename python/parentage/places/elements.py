@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.places.change import Change, some
+from parentage.places.change import Change, nested, some
 from parentage.places.pair import cast
-from parentage.support import printable
+from parentage.support import listed, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from parentage.places.pair import Pair
@@ -39,6 +42,9 @@ blend whose arithmetic is not known need not be equal all."""
 PROBE = 16
 """Numbers at the beginning of a row that it is found by."""
 
+LEAST_COPIED = 32
+"""Least elements that differ, for parts to be another checkpoint's: a few may be so by chance."""
+
 LEAST_ROW = 4
 """Least distinct numbers in a row that says which one it is."""
 
@@ -56,51 +62,82 @@ def constant(pair: Pair) -> Change | None:
 def zeroed(pair: Pair) -> Change | None:
     """Return the change of a slice of which elements were set to zero, and nothing else was."""
     zeros = pair.differs & (pair.child == 0.0)
-    if not pair.count or int(zeros.sum()) < pair.count:
+    rest = pair.differs & ~zeros
+    # What the arithmetic of a blend leaves is nothing that was done.
+    arithmetic = pair.is_blend and bool(pair.near[rest].all())
+    if not zeros.any() or (rest.any() and not arithmetic):
         return None
+    if rest.any() and zeros.mean() < FEW / 2.0 and pair.near[zeros].all():
+        return None
+    after = "; the rest within two units in the last place" if rest.any() else ""
     numbers = {**pair.numbers, "zeroed": zeros.mean()}
     alive = pair.stored != 0.0
     for axis, word in ((1, "rows"), (0, "columns")):
         count = zeros.shape[1 - axis]
         whole = zeros.any(axis=axis) & ~(alive & ~zeros).any(axis=axis)
         if count > 1 and zeros.any(axis=axis).sum() == whole.sum():
-            return _lines(pair, word, np.flatnonzero(whole), "set to 0")
+            change = _lines(pair, word, np.flatnonzero(whole), "set to 0")
+            return replace(change, pattern=change.pattern + after)
     pattern = "{zeroed:percent} of its elements set to 0"
     size = np.abs(pair.stored)
-    if size[alive].min() < size[alive].max() and len(zeros.flat) > pair.count:
+    if size[alive].min() < size[alive].max() and not zeros.all():
         kept = alive & ~zeros
         above = (size[kept] >= size[zeros].max()).mean()
         per_row = np.where(zeros, size, 0.0).max(axis=1, keepdims=True)
         if above >= ORDERED:
-            return Change("zero", f"{pattern}, the smallest in magnitude", numbers)
+            return Change("zero", f"{pattern}, the smallest in magnitude{after}", numbers)
         if len(size) > 1 and (size >= per_row)[kept].mean() >= ORDERED:
-            return Change("zero", f"{pattern}, the smallest of each row", numbers)
-    return Change("zero", f"{pattern}, not by their size", numbers)
+            return Change("zero", f"{pattern}, the smallest of each row{after}", numbers)
+    return Change("zero", f"{pattern}, not by their size{after}", numbers)
 
 
 def copied(pair: Pair) -> Change | None:
-    """Return the change of a slice, or of rows of it, that are bit for bit another checkpoint's."""
-    for name, other in pair.others.items():
-        stored = cast(other, pair.dtype)
-        if np.array_equal(stored, pair.child):
-            bits = "bit for bit" if np.array_equal(other, stored) else "cast to {dtype}"
+    """Return the change of a slice, or of parts of it, that are bit for bit other checkpoints'."""
+    stored = {name: cast(other, pair.dtype) for name, other in pair.others.items()}
+    for name, values in stored.items():
+        if np.array_equal(values, pair.child):
+            bits = "bit for bit" if np.array_equal(pair.others[name], values) else "cast to {dtype}"
             labels = {"name": printable(name), "dtype": pair.dtype}
             return Change("copy", f"{{name}}'s, {bits}", pair.numbers, labels)
-    if len(pair.child) < 2:
+    if pair.count < LEAST_COPIED:
         return None
-    changed = pair.differs.any(axis=1)
-    if not _tell(pair.child[changed]):
-        return None
-    for name, other in pair.others.items():
-        theirs = (cast(other, pair.dtype) == pair.child).all(axis=1)
-        if theirs[changed].all():
-            rows = np.flatnonzero(changed)
-            change = _lines(pair, "rows", rows, "")
-            pattern = f"{change.pattern} {{name}}'s, bit for bit"
-            return Change(
-                "copy", pattern, change.numbers, {**change.labels, "name": printable(name)}
-            )
+    for axis, word in ((0, "rows"), (1, "columns")):
+        found = _lines_copied(pair, stored, axis, word)
+        if found is not None:
+            return found
+    for name, values in stored.items():
+        if (values == pair.child)[pair.differs].all():
+            pattern = "{share:percent} of its elements {name}'s, bit for bit, here and there"
+            return Change("copy", pattern, pair.numbers, {"name": printable(name)})
     return None
+
+
+def _lines_copied(pair: Pair, stored: Mapping[str, Floats], axis: int, word: str) -> Change | None:
+    """Return the change of rows or columns that are each another checkpoint's."""
+    total = pair.child.shape[axis]
+    changed = np.flatnonzero(pair.differs.any(axis=1 - axis))
+    values = np.take(pair.child, changed, axis=axis)
+    if total < 2 or not _tell(values if axis == 0 else values.T):
+        return None
+    left = np.ones(len(changed), dtype=bool)
+    parts: list[str] = []
+    numbers = {**pair.numbers, "of": float(total)}
+    labels: dict[str, str] = {}
+    for name, other in stored.items():
+        same = (np.take(other, changed, axis=axis) == values).all(axis=1 - axis) & left
+        if not same.any():
+            continue
+        key = f"part{len(parts)}"
+        lines = pair.numbered(changed[same], axis)
+        numbers[key] = float(len(lines))
+        labels[f"{key}_name"] = printable(name)
+        labels[f"{key}_which"] = f" ({some(lines.tolist())})" if len(lines) < total else ""
+        of = f" of its {{of:count}} {word}" if not parts else ""
+        parts.append(f"{{{key}:count}}{of}{{{key}_which}} {{{key}_name}}'s")
+        left &= ~same
+    if left.any():
+        return None
+    return Change("copy", f"{listed(parts)}, bit for bit", numbers, labels)
 
 
 def permuted(pair: Pair) -> Change | None:
@@ -154,31 +191,26 @@ def few(
         return None
     numbers = {**pair.numbers, "few": float(count), "largest": float(np.abs(pair.gap).max())}
     pattern = "{few:count} of its {elements:count} elements differ{which}, by up to {largest}"
-    which = _named("row", rows, height) if height > 1 else f": {some(columns.tolist())}"
+    which = (
+        _named("row", pair.numbered(rows), height) if height > 1 else f": {some(columns.tolist())}"
+    )
     return Change("few", pattern + near, numbers, {"which": which})
 
 
 def lines_of(pair: Pair, word: str, lines: NDArray[np.intp], rest: Change) -> Change:
     """Return the change of rows or columns in which ``rest`` was done, and nothing elsewhere."""
     change = _lines(pair, word, lines, "differ")
-    labels = {**change.labels, **{f"rest_{key}": text for key, text in rest.labels.items()}}
-    pattern, numbers = rest.pattern, dict(change.numbers)
-    # Fields of what was done in the lines are told from those of the slice.
-    for key in rest.labels:
-        pattern = pattern.replace(f"{{{key}}}", f"{{rest_{key}}}")
-    for key, value in rest.numbers.items():
-        pattern = pattern.replace(f"{{{key}}}", f"{{rest_{key}}}")
-        pattern = pattern.replace(f"{{{key}:", f"{{rest_{key}:")
-        numbers[f"rest_{key}"] = value
-    said = pattern.replace("its elements", "their elements")
+    said, numbers, labels = nested(rest)
+    said = said.replace("its elements", "their elements")
+    numbers, labels = {**change.numbers, **numbers}, {**change.labels, **labels}
     return Change(word, f"{change.pattern}: {said}", numbers, labels)
 
 
-def nan_places(places: NDArray[np.bool_]) -> str:
+def nan_places(pair: Pair, places: NDArray[np.bool_]) -> str:
     """Return in which rows elements are, as `` in row 3``."""
     if len(places) == 1:
         return f": {some(np.flatnonzero(places[0]).tolist())}"
-    return _named("row", np.flatnonzero(places.any(axis=1)), len(places))
+    return _named("row", pair.numbered(np.flatnonzero(places.any(axis=1))), len(places))
 
 
 def _named(word: str, lines: NDArray[np.intp], total: int) -> str:
@@ -195,7 +227,8 @@ def _lines(pair: Pair, word: str, lines: NDArray[np.intp], done: str) -> Change:
     numbers = {**pair.numbers, "lines": float(len(lines)), "of": float(total)}
     kind = "zero" if done.startswith("set") else word
     is_all = len(lines) == total
-    which = "" if is_all else f" ({some(lines.tolist())})"
+    named = pair.numbered(lines, 0 if word == "rows" else 1)
+    which = "" if is_all else f" ({some(named.tolist())})"
     return Change(kind, f"{pattern} {done}".rstrip(), numbers, {"which": which})
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 LEAST = 8
 """Least elements of a row or column that has a factor of its own, and of a slice that has one."""
 
+ALL = 0.9
+"""Share of a small slice that has to differ, for it to be scaled."""
+
 SAMPLE = 4096
 """Elements that a factor or a weight is tried on first."""
 
@@ -73,15 +76,20 @@ def signs(pair: Pair) -> Change | None:
 
 def scaled(pair: Pair) -> Change | None:
     """Return the change of a slice that was multiplied by a factor, or by one a row or column."""
-    if pair.count < LEAST:
+    # Where few differ, as by a factor near one, they may do so by chance.
+    if pair.count < min(GAIN, max(LEAST, ALL * int(np.count_nonzero(pair.stored)))):
         return None
     sources = [pair.reference]
     if pair.is_blend:
         sources.append(pair.stored)
     half = SLACK / 2.0 * pair.unit
-    for source in sources:
+    tried = [(source, half) for source in sources]
+    if pair.is_blend:
+        # What was scaled may have been a unit off, by the blend's arithmetic.
+        tried.append((pair.stored, 3.0 * half))
+    for source, cell in tried:
         for axis in (None, 1, 0):
-            found = _factors(pair, source, half, axis)
+            found = _factors(pair, source, cell, axis)
             if found is not None:
                 return found
     return None
@@ -155,7 +163,7 @@ def weighed(pair: Pair) -> Change | None:
         value = shortest_decimal(weight, width)
         rest = round(1.0 - value, 12)
         numbers = {**pair.numbers, "weight": value, "rest": rest, "half_width": width}
-        pattern = "{weight:exact} {two} + {rest:exact} {one}"
+        pattern = "what {weight:exact} {two} + {rest:exact} {one} gives"
         labels = {"one": printable(one), "two": printable(two)}
         change = Change("weight", pattern, numbers, labels)
         if best is None or width < best[0]:

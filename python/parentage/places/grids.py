@@ -45,6 +45,10 @@ PRECISE = ("F32", "F64")
 CANDIDATES = 2
 """Checkpoints that are requantised, the nearest."""
 
+RIVAL = 1.3
+"""How many times as far as the nearest another checkpoint may be, to be requantised as well: the
+error of quantising adds to what lies between the two."""
+
 FAR = 0.7
 """Distance beyond which a checkpoint is not requantised, as a share of its size."""
 
@@ -97,7 +101,9 @@ def _nearest(pair: Pair) -> list[tuple[str, Floats]]:
     """Return the checkpoints that the child may have been, the nearest first."""
     places = every(pair.child.size, 1 << 16)
     child = pair.child.flat[places]
-    candidates = [(pair.name, pair.reference), *pair.others.items()]
+    candidates = [(pair.name, pair.stored), *pair.others.items()]
+    if pair.is_blend:
+        candidates.insert(1, (pair.name, pair.reference))
     distances: list[tuple[float, int, str, Floats]] = []
     for name, values in candidates:
         part = values.flat[places]
@@ -107,7 +113,8 @@ def _nearest(pair: Pair) -> list[tuple[str, Floats]]:
         off = float((child**2).sum()) - along**2 / size if size > 0 else float("inf")
         distances.append((off / size if size > 0 else float("inf"), len(distances), name, values))
     near = sorted(distances, key=lambda each: each[:2])[:CANDIDATES]
-    return [(name, values) for distance, _, name, values in near if distance <= FAR**2]
+    furthest = min(FAR**2, RIVAL**2 * near[0][0])
+    return [(name, values) for distance, _, name, values in near if distance <= furthest]
 
 
 def _told(
@@ -148,7 +155,7 @@ def _requantised(pair: Pair, name: str, values: Floats) -> Change | None:
         theirs, mine = grouped(values, group), grouped(pair.child, group)
         if theirs is not None and mine is not None:
             tables[group] = theirs, mine
-    left = {group: list(CODES) for group in tables}
+    left = {group: _possible(mine) for group, (_, mine) in tables.items()}
     for most in (FIRST, SAMPLE):
         left = {group: _tried(tables[group], codes, most, pair) for group, codes in left.items()}
     best: tuple[float, bool, Code, str] | None = None
@@ -168,6 +175,13 @@ def _requantised(pair: Pair, name: str, values: Floats) -> Change | None:
     pattern = "quantised to {code}, {group}, and decoded"
     labels = {"code": code.name, "group": GROUPS[group]}
     return _told(name, pattern, pair, share, is_exact, **labels)
+
+
+def _possible(groups: Floats) -> list[Code]:
+    """Return the codings that have as many numbers as groups of the child hold."""
+    rows, _ = chosen(len(groups), groups.shape[1], 2 * FIRST)
+    most = float(np.median(_distinct(groups[rows, :SAMPLE])))
+    return [code for code in CODES if most <= 1 << code.bits]
 
 
 def _tried(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from parentage.checkpoint import place_of
@@ -11,7 +11,7 @@ from parentage.places.change import some
 from parentage.support import listed, natural_key, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 MOST = 160
 """Letters of a list of names, at most."""
@@ -72,13 +72,16 @@ def _fitting(told: Sequence[tuple[str, int]], most: int) -> str:
     return text
 
 
-def _told(names: Sequence[str], everything: Iterable[str]) -> list[tuple[str, int]]:
+def _told(names: Sequence[str], everything: Sequence[str]) -> list[tuple[str, int]]:
     """Return parts of prose with the number of names in each."""
-    short = _short({_taken_apart(name).template for name in (*everything, *names)})
+    apart = {name: _taken_apart(name) for name in (*everything, *names)}
+    short = _short({each.template for each in apart.values()})
+    whole = _whole_layers(names, everything, apart) if len(everything) > len(names) else {}
     groups: defaultdict[str, list[_Name]] = defaultdict(list)
     for name in names:
-        apart = _taken_apart(name)
-        groups[short[apart.template]].append(apart)
+        each = apart[name]
+        if each.layer not in whole:
+            groups[short[each.template]].append(each)
     # What is in the same layers, and experts, is told together.
     together: defaultdict[tuple[tuple[int, ...], tuple[int, ...]], list[str]] = defaultdict(list)
     for word, members in groups.items():
@@ -93,7 +96,10 @@ def _told(names: Sequence[str], everything: Iterable[str]) -> list[tuple[str, in
             for layer, those in by_layer.items():
                 numbers = tuple(sorted(each for each in those if each is not None))
                 together[() if layer is None else (layer,), numbers].append(word)
-    parts = []
+    parts: list[tuple[str, int]] = []
+    if whole:
+        layers_told = f"all of layer{'s' if len(whole) > 1 else ''} {some(sorted(whole))}"
+        parts.append((layers_told, sum(whole.values())))
     outside = together.pop(((), ()), [])
     for (layers, experts), words in together.items():
         where = "".join(
@@ -107,6 +113,18 @@ def _told(names: Sequence[str], everything: Iterable[str]) -> list[tuple[str, in
         else:
             parts.append((listed(words) + where, count))
     return parts + [(word, 1) for word in outside]
+
+
+def _whole_layers(
+    names: Sequence[str], everything: Sequence[str], apart: Mapping[str, _Name]
+) -> dict[int, int]:
+    """Return the layers all of whose names are given, with how many those are, from three on."""
+    given, there = (Counter(apart[name].layer for name in each) for each in (names, everything))
+    return {
+        layer: count
+        for layer, count in given.items()
+        if layer is not None and count >= 3 and count == there[layer]
+    }
 
 
 def _taken_apart(name: str) -> _Name:

@@ -71,6 +71,12 @@ class Pair:
     others: Mapping[str, Floats]
     dtype: str
     name: str = ""
+    rows: NDArray[np.intp] | None = None
+    """(rows,) the number of each row in the slice, where not all were read."""
+
+    def numbered(self, lines: NDArray[np.intp], axis: int = 0) -> NDArray[np.intp]:
+        """Return rows, or columns for ``axis`` 1, by their numbers in the slice."""
+        return lines if axis or self.rows is None else self.rows[lines]
 
     @cached_property
     def stored(self) -> Floats:
@@ -143,7 +149,9 @@ class Pair:
             return np.ascontiguousarray(values[rows] if columns is None else values[:, columns])
 
         others = {name: cut(values) for name, values in self.others.items()}
-        return Pair(cut(self.child), cut(self.reference), others, self.dtype, self.name)
+        named = np.arange(len(self.child)) if self.rows is None else self.rows
+        kept = named[rows] if columns is None else self.rows
+        return Pair(cut(self.child), cut(self.reference), others, self.dtype, self.name, kept)
 
     def without(self, places: NDArray[np.bool_]) -> Pair:
         """Return the same with elements of the child put back to what the reference has."""

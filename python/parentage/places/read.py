@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MOST_ELEMENTS = 1 << 20
 """Elements of a slice that are read, by whole rows."""
 
+BAND, BANDS = 256, 8
+"""Rows that are read together, at least, where not all are; and how many times, about."""
+
 CANCELLED = 2.0**-48
 """Most that is left, as a share of the terms, where they cancel."""
 
@@ -36,7 +39,8 @@ def changes_of(
     """Return name, elements and change of slices of the child, as :func:`summarise` takes them.
 
     Where there are more than ``most``, those that are read are spread evenly over ``indices``, and
-    the list is shorter. Of a large slice the first rows are read, and the phrase says so.
+    the list is shorter. Of a large slice rows that are spread
+    evenly are read, and the phrase says so.
 
     Parameters
     ----------
@@ -53,10 +57,15 @@ def changes_of(
     for place in every(len(indices), most):
         index = int(indices[int(place)])
         each = estimates.slices[index]
-        row = max(int(np.prod(each.shape[1:])), 1) if len(each.shape) > 1 else 1
-        # A slice of one row is read from its beginning as well.
-        count = max(min(each.elements, MOST_ELEMENTS) // row, 1) * row
-        values = estimates.whole(index, tuple(range(len(names))), count)
+        is_vector = len(each.shape) < 2
+        row = 1 if is_vector else max(int(np.prod(each.shape[1:])), 1)
+        bands = _bands(each.elements // row, max(MOST_ELEMENTS // row, 1))
+        parts = [
+            estimates.whole(index, tuple(range(len(names))), len(band) * row, band.start * row)
+            for band in bands
+        ]
+        values = np.concatenate(parts) if len(parts) > 1 else parts[0]
+        count = len(values)
         columns = [np.ascontiguousarray(values[:, i]) for i in range(len(names))]
         child = np.ascontiguousarray(values[:, -1])
         if isinstance(reference, int):
@@ -66,15 +75,35 @@ def changes_of(
             weights = reference if reference.ndim == 1 else reference[int(place)]
             used = [i for i in range(len(names)) if weights[i] != 0.0]
             terms = [weights[i] * columns[i] for i in used]
+            terms = terms or [np.zeros(count)]
             expected = np.sum(terms, axis=0)
             # What float64 leaves of terms that cancel is nothing.
             least = CANCELLED * np.max(np.abs(terms), axis=0)
             expected = np.where(np.abs(expected) <= least, 0.0, expected)
-            others = dict(zip(names, columns, strict=True))
-        shape = each.shape if len(each.shape) > 1 else (count,)
-        change = describe_change(child, expected, others, shape, each.dtype)
+            others, name = dict(zip(names, columns, strict=True)), ""
+        shape = (count,) if is_vector else each.shape
+        numbers = [np.arange(band.start, band.stop) for band in bands]
+        rows = None if is_vector else np.concatenate(numbers)
+        change = describe_change(child, expected, others, shape, each.dtype, name, rows)
         if count < each.elements:
-            labels = {**change.labels, "part": f", in its first {count:,} elements"}
-            change = replace(change, pattern=f"{change.pattern}{{part}}", labels=labels)
+            of_all = {**change.numbers, "whole": float(each.elements)}
+            pattern = f"{change.pattern} (in {{elements:count}} of {{whole:count}} elements)"
+            change = replace(change, pattern=pattern, numbers=of_all)
         found.append((each.name, each.elements, change))
     return found
+
+
+def _bands(rows: int, most: int) -> list[range]:
+    """Return which rows are read: all, or ``most`` in bands that are spread evenly.
+
+    >>> _bands(10, 20), _bands(100, 8)
+    ([range(0, 10)], [range(0, 8)])
+    >>> _bands(10_000, 2048)[1:3]
+    [range(1392, 1648), range(2784, 3040)]
+    """
+    if rows <= most:
+        return [range(rows)]
+    # Blocks of rows that share a scale stay whole, and reads are few.
+    band = min(max(BAND, most // BANDS), most)
+    starts = every(rows - band + 1, max(most // band, 1))
+    return [range(int(start), int(start) + band) for start in starts]

@@ -201,7 +201,7 @@ def grouped(values: Floats, group: str) -> Floats | None:
     if group == "column":
         return values.T
     if group == "square":
-        filled = np.pad(values, ((0, -rows % 128), (0, -columns % 128)), mode="edge")
+        filled = _filled(_filled(values, 128).T, 128).T
         tall, wide = len(filled) // 128, filled.shape[1] // 128
         squares = filled.reshape(tall, 128, wide, 128).transpose(0, 2, 1, 3)
         return squares.reshape(tall * wide, 128 * 128)
@@ -213,9 +213,18 @@ def grouped(values: Floats, group: str) -> Floats | None:
         values = values.reshape(1, -1)
     elif columns < size:
         return None
-    short = -values.shape[1] % size
-    filled = np.pad(values, ((0, 0), (0, short)), mode="edge") if short else values
-    return filled.reshape(-1, size)
+    return _filled(values, size).reshape(-1, size)
+
+
+def _filled(values: Floats, size: int) -> Floats:
+    """Return rows filled up to whole blocks with their last number."""
+    rows, columns = values.shape
+    short = -columns % size
+    if not short:
+        return values
+    out = np.empty((rows, columns + short))
+    out[:, :columns], out[:, columns:] = values, values[:, -1:]
+    return out
 
 
 def chosen(groups: int, each: int, most: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -47,6 +47,13 @@ WHITE_ROWS, WHITE_COLUMNS = 384, 1024
 WHITE_EXCESS = 0.02
 """How far sums of squared inner products of rows may be from those of independent numbers."""
 
+LEAST_ROUNDED = 1024
+"""Least numbers that were rounded, for how they were to show."""
+
+OTHERWISE = 0.15
+"""Least share of them that rounding to nearest does not give: a quarter where it was at random, and
+half where they were cut off."""
+
 STRANGER = 0.03
 """Most cosine of a stranger, beyond four standard errors: unrelated matrices reach 0.00."""
 
@@ -118,7 +125,8 @@ def rounded_otherwise(pair: Pair) -> Change | None:
     exact, child = pair.reference, pair.child
     unit = units(exact, pair.dtype)
     off = exact != pair.stored
-    if off.sum() < 64 or off.mean() < 0.5:
+    enough = off.sum() >= LEAST_ROUNDED and off.mean() >= 0.5
+    if not enough or pair.count < OTHERWISE * int(off.sum()):
         return None
     step = (child - exact) / unit
     if np.abs(step).max() >= 1.0:
