@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -121,5 +120,4 @@ def run(
             case, family = todo[at]
             results[at] = Result(case, family.name, said, judge(case.truth, said))
             done(results[at])
-            sys.stdout.flush()
     return [results[at] for at in range(len(todo))]
