@@ -93,6 +93,8 @@ def depth(tensors: Tensors) -> int:
 def rearranged(family: Family, parent: str, of: str, origin: Tensors) -> Iterator[Case]:
     """Yield children whose layers stand elsewhere."""
     count = depth(origin)
+    if count < 3:
+        return
     orders = {
         "exchanged": [1, 0, *range(2, count)],
         "dropped": [0, *range(2, count)],
@@ -117,6 +119,8 @@ def incomplete(family: Family, parent: str, of: str, origin: Tensors) -> Iterato
     }  # fmt: skip
     right = ("assembled",) if of == "copy" else ("assembled", "merge")
     for what, tensors in kept.items():
+        if not 0 < len(tensors) < len(origin):
+            continue
         made = written(family, f"{parent}_{of}_only_{what}", tensors)
         yield family.case(f"incomplete {of}", made, [parent], *right)
 
