@@ -372,6 +372,13 @@ def parts() -> list[Disguise]:
             out[name].flat[rng.integers(0, out[name].size, 5)] = 100
         return out
 
+    def random_bits(x: Tensors, _: Family, rng: Rng) -> Tensors:
+        def bits(t: np.ndarray) -> np.ndarray:
+            drawn = rng.integers(0, 1 << 16, t.shape, dtype=np.uint16)
+            return drawn.view(BF16).astype(F32)
+
+        return {n: bits(t) if "1.mlp.up" in n else t for n, t in x.items()}
+
     def not_a_number(x: Tensors, _: Family, _rng: Rng) -> Tensors:
         return {n: np.full_like(t, np.nan) if "1.mlp.up" in n else t for n, t in x.items()}
 
@@ -408,6 +415,8 @@ def parts() -> list[Disguise]:
         Disguise("norms of one", "", norms_one, merge, few, (NO_ROOM,), plain),
         Disguise("outliers", "40 elements of 100", outliers, merge, few, (NO_ROOM, "^unrelated"),
                  plain),
+        Disguise("random bits", "one matrix", random_bits, merge, named,
+                 (NO_ROOM, "^unrelated"), plain),
         Disguise("not a number", "one matrix", not_a_number, merge, named, (NO_ROOM,), plain),
     ]  # fmt: skip
 

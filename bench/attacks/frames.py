@@ -223,6 +223,16 @@ def one_ancestor() -> list[Case]:
                 truth,
             )
         )
+    for size in (0.05, 0.1, 0.3, 0.5):
+
+        def small(f: Family, size: float = size) -> Offered:
+            # The ancestor lies far from the base, and its fine-tunes near it.
+            child, parent = (
+                combined((1, f.control), (size, x), (-size, f.base)) for x in (f.one, f.two)
+            )
+            return Offered(stored(child), stored(f.base), [stored(parent)])
+
+        out.append(case("fine-tunes of one not offered", f"{size:g} of its drift", small, truth))
     for scheme in ("fp8 by 128", "int4 by 32"):
         out.append(
             case(
@@ -433,7 +443,16 @@ def odd() -> list[Case]:
         parts = [each(f.base, lambda x: bf16(x + ulp(x) * normal(rng, x))) for _ in range(2)]
         return framed(f, parts[1], child=parts[0])
 
+    known = Truth((right("identical related undetermined"),), BLENDS, ("parent0", "control0"))
+
+    def difference(f: Family) -> Offered:
+        return framed(f, combined((1, f.one), (-1, f.two)), f.two)
+
     return [
+        case("base is the child", "", lambda f: framed(f, f.two, base=f.one), known),
+        case("child is the base", "a copy", lambda f: framed(f, f.two, child=f.base), known),
+        case("a parent of zeros", "", lambda f: framed(f, each(f.two, lambda x: 0 * x))),
+        case("parents sum to the child", "one a difference", difference),
         case("zeros", "a matrix of all",
              lambda f: changed(f, lambda n, x, _: 0 * x if "0.mlp.up" in n else x)),
         case("zeros", "the base's norms",

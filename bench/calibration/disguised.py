@@ -131,16 +131,16 @@ def changed(
     """Yield children of which one tensor was changed, that were noised, or rescaled."""
     right = CHANGED_COPY if of == "copy" else ("merge", "merge-then-changed", "assembled")
     matrices = [name for name, x in origin.items() if x.ndim == 2]
-    largest = matrices[len(matrices) // 2]
-    spread = np.std(origin[largest])
+    middle = matrices[len(matrices) // 2]
+    spread = np.std(origin[middle])
     replaced: dict[str, np.ndarray] = {
-        "random": rng.normal(0, spread, origin[largest].shape),
-        "zero": np.zeros_like(origin[largest]),
-        "noised": origin[largest] + rng.normal(0, 0.1 * spread, origin[largest].shape),
+        "random": rng.normal(0, spread, origin[middle].shape),
+        "zero": np.zeros_like(origin[middle]),
+        "noised": origin[middle] + rng.normal(0, 0.1 * spread, origin[middle].shape),
     }
     for what, x in replaced.items():
         made = written(
-            family, f"{parent}_{of}_one_{what}", {**origin, largest: x.astype(np.float32)}
+            family, f"{parent}_{of}_one_{what}", {**origin, middle: x.astype(np.float32)}
         )
         yield family.case(f"one tensor of a {of} changed", made, [parent], *right)
     for units in (0.25, 1.0, 4.0):
