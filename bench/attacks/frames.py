@@ -247,10 +247,13 @@ def one_ancestor() -> list[Case]:
 
 SCHEDULES = (
     Run("adam", 1e-4, 8),
+    Run("adam", 1e-3, 8),
+    Run("adam", 3e-5, 100),
     Run("adam", 1e-4, 200),
     Run("adam", 1e-3, 200),
     Run("sgd", 0.03, 200),
     Run("lion", 3e-5, 200),
+    Run("lion", 1e-5, 60),
 )
 
 
@@ -282,7 +285,9 @@ def trained() -> list[Case]:
 
             out.append(case("half of a run beside its end", label, before))
             out.append(case("end of a run beside its half", label, after, later))
-    for run in SCHEDULES[1:]:
+    for run in SCHEDULES:
+        if run.steps < 50:
+            continue
         for times, seed in ((2.0, 0), (1.0, 1)):
             label = f"{run.optimiser} {run.rate:g}, " + (
                 "twice the rate" if times > 1 else "other order"
