@@ -24,7 +24,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from .cases import FALSE, RIGHT, UNDECIDED, Case, Said, judge
 from .families import made, real
 from .running import Result, run
 
+SAID = tuple(each.name for each in fields(Said))
 TITLES = {
     "hide": "HIDE: a true merge (0.6 of a fine-tune, 0.4 of its base) and a true copy, disguised",
     "frame": "FRAME: innocent children",
@@ -133,7 +134,7 @@ def judged_again(kept: Sequence[dict[str, Any]], chosen: Sequence[Case]) -> list
     for entry in kept:
         case = by_name.get(entry["case"])
         if case is not None:
-            said = Said(entry["kind"], entry["level"], entry["text"], entry["seconds"])
+            said = Said(**{key: entry[key] for key in SAID if key in entry})
             results.append(Result(case, entry["family"], said, judge(case.truth, said)))
     return results
 

@@ -141,6 +141,13 @@ def test_statements_are_judged_by_kind_and_by_words(kind, text, judgement):
     assert judge(TRUTH, Said(kind, "statistical", text, 0.0)) == judgement
 
 
+def test_the_checkpoint_that_numbers_name_is_judged_whatever_the_text_says():
+    text = "its difference has a direction of its own; parent0 explains 3%"
+    assert judge(TRUTH, Said("fine-tune", "statistical", text, 0.0, "base")) == FALSE
+    assert judge(TRUTH, Said("fine-tune", "statistical", text, 0.0, "parent0")) == RIGHT
+    assert judge(TRUTH, Said("related", "statistical", text, 0.0, "base")) == UNDECIDED
+
+
 def test_the_level_is_part_of_what_is_judged():
     truth = Truth((right("merge"),), ("^merge!",))
     assert judge(truth, Said("merge", "exact", "", 0.0)) == FALSE
