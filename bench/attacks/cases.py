@@ -56,7 +56,7 @@ class Said:
     text: str
     seconds: float
     parent: str = ""
-    """The one checkpoint that the child is said to be of, by the numbers of a verdict, if any is."""
+    """The one checkpoint that it is said to be of, by the numbers of the verdict, if any is."""
 
     @property
     def whole(self) -> str:
