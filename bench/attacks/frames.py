@@ -28,7 +28,10 @@ from .tensors import (
 
 BLENDS = (r"\b(?:it|child) is a (?:blend|merge)\b(?! or)", "no room for training")
 INNOCENT = Truth(
-    (right("undetermined related fine-tune"), partly("assembled", r"share|or the other way")),
+    (
+        right("undetermined related fine-tune"),
+        partly("assembled", r"share|or the other way|not (?:tested|decided)"),
+    ),
     BLENDS,
     ("parent0", "parent1", "parent2", "control0"),
 )
