@@ -38,7 +38,7 @@ CALLED_BLEND = f"^merge.*(?:{BLEND_OF_NOTHING})"
 OWN = "direction of its own"
 LORA = r"a LoRA\b|ablation of a direction"
 
-HOW = r"bit for bit|\balone\b|noise|quanti|factor|scaled|zero|in place|permut"
+HOW = r"bit for bit|\balone\b|noise|quanti|factor|scaled|zero|set to 0|in place|permut"
 WITHIN = r"(?:[^.]|\.\d)*"
 SHARED = rf"\bparent0\b{WITHIN}(?:{HOW})|(?:{HOW}){WITHIN}\bparent0\b"
 """A copy of which it is told what it has of its source, with the order of the two left open."""
@@ -458,7 +458,7 @@ def prunings() -> list[Disguise]:
     copy = (
         partly("undetermined", BLEND_OF_NOTHING),
         right("related undetermined", SHARED),
-        right("fine-tune assembled merge-then-changed re-encoded", r"zero|prun"),
+        right("fine-tune assembled merge-then-changed re-encoded", r"zero|prun|set to 0"),
         partly("fine-tune assembled merge-then-changed", "parent0"),
     )
     for share in (0.01, 0.5):
