@@ -176,7 +176,7 @@ def other_bases() -> list[Case]:
     def strangers(f: Family) -> Offered:
         rng = f.rng("strangers")
         third = each(f.stranger, lambda x: bf16(rng.permutation(x.ravel()).reshape(x.shape)))
-        return framed(f, f.stranger, child=f.one, base=third)
+        return Offered(stored(f.one), stored(third), [stored(f.stranger)])
 
     unrelated = Truth((right("unrelated undetermined"),), BLENDS, ("base", "parent0", "control0"))
     of_parent = Truth(
