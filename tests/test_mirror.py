@@ -11,6 +11,7 @@ PACKAGE = Path(str(files(parentage)))
 TESTS = Path(__file__).parent
 
 OF_SEVERAL_MODULES = {
+    "bench/test_attacks.py": "the bench of that name, which is not part of the package",
     "cli/test_commands.py": "every command and the group: files, answers, exit status",
     "hypothesise/recognise/test_masks.py": "the recognisers of masked sums, as one",
     "evidence/test_pickle.py": "traces, and all that they hold, travel between processes",

@@ -9,10 +9,10 @@ that is made here; with ``--corpus``, on the corpus's small decoder, cut, as wel
 checkpoints tell nothing.
 
 A statement is *right*, *undecided* (it says less than the weights tell; an error; no answer within
-a minute of computing) or *FALSE*, by rules that stand with each case. Of a verdict, ``!`` is level exact.
-Permutations and rotations are counted apart. ``-o`` keeps the tables, and beside them, in JSON,
-what was said; ``--judge`` judges that again, by the rules of today. The exit status
-is 1 if a statement is false.
+a minute of computing) or *FALSE*, by rules that stand with each case. Of a verdict, ``!`` is level
+exact. Permutations and rotations are counted apart. ``-o`` keeps the tables, and beside them, in
+JSON, what was said; ``--judge`` judges that again, by the rules of today. The exit status is 1 if a
+statement is false.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from .cases import FALSE, RIGHT, UNDECIDED, Case, Said, judge
 from .families import made, real
 from .running import Result, run
 
+SAID = tuple(each.name for each in fields(Said))
 TITLES = {
     "hide": "HIDE: a true merge (0.6 of a fine-tune, 0.4 of its base) and a true copy, disguised",
     "frame": "FRAME: innocent children",
@@ -98,9 +99,32 @@ def counts(results: Sequence[Result]) -> str:
         out += ["", "False, by kind: " + ", ".join(f"{k} {n}" for k, n in wrong.most_common())]
     times = sorted(each.said.seconds for each in results)
     if times:
-        out += ["", f"Seconds of computing: {sum(times):.0f} in all, median {times[len(times) // 2]:.2f}, "
-                    f"longest {times[-1]:.1f}."]  # fmt: skip
+        middle = times[len(times) // 2]
+        said = f"{sum(times):.0f} in all, median {middle:.2f}, longest {times[-1]:.1f}"
+        out += ["", f"Seconds of computing: {said}."]
     return "\n".join(out) + "\n"
+
+
+def tell(result: Result) -> None:
+    """Print a line of what was said."""
+    mark = {RIGHT: " ", UNDECIDED: "?", FALSE: "!"}[result.judgement]
+    said = result.said
+    print(
+        f"{mark} {said.seconds:5.1f} s  {result.family}  {result.case.name}: {said.kind}"
+        f"{'!' if said.level == 'exact' else ''}: {first_sentence(said.text, 160)}",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def keep(path: Path | None, results: Sequence[Result]) -> None:
+    """Write the tables, and what was said, where that is asked for; whatever comes after."""
+    if path is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(tables(results))
+    kept = [{"case": each.case.name, "family": each.family} | asdict(each.said) for each in results]
+    path.with_suffix(".json").write_text(json.dumps(kept, indent=1) + "\n")
 
 
 def judged_again(kept: Sequence[dict[str, Any]], chosen: Sequence[Case]) -> list[Result]:
@@ -110,7 +134,7 @@ def judged_again(kept: Sequence[dict[str, Any]], chosen: Sequence[Case]) -> list
     for entry in kept:
         case = by_name.get(entry["case"])
         if case is not None:
-            said = Said(entry["kind"], entry["level"], entry["text"], entry["seconds"])
+            said = Said(**{key: entry[key] for key in SAID if key in entry})
             results.append(Result(case, entry["family"], said, judge(case.truth, said)))
     return results
 
@@ -140,28 +164,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if i == 0 or " run" not in case.name
     ]
 
+    results: list[Result] = []
+
     def done(result: Result) -> None:
-        mark = {RIGHT: " ", UNDECIDED: "?", FALSE: "!"}[result.judgement]
-        said = result.said
-        print(
-            f"{mark} {said.seconds:5.1f} s  {result.family}  {result.case.name}: {said.kind}"
-            f"{'!' if said.level == 'exact' else ''}: {first_sentence(said.text, 160)}",
-            file=sys.stderr,
-        )
+        results.append(result)
+        tell(result)
+        keep(asked.output, results)
 
     if asked.judge:
         results = judged_again(json.loads(asked.judge.read_text()), chosen)
     else:
         results = run(todo, asked.jobs, done)
-    text = tables(results)
-    print(text)
-    if asked.output:
-        asked.output.parent.mkdir(parents=True, exist_ok=True)
-        asked.output.write_text(text)
-        kept = [
-            {"case": each.case.name, "family": each.family} | asdict(each.said) for each in results
-        ]
-        asked.output.with_suffix(".json").write_text(json.dumps(kept, indent=1) + "\n")
+    keep(asked.output, results)
+    print(tables(results))
     return int(any(each.judgement == FALSE for each in results))
 
 

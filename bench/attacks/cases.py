@@ -55,6 +55,8 @@ class Said:
     level: str
     text: str
     seconds: float
+    parent: str = ""
+    """The one checkpoint that it is said to be of, by the numbers of the verdict, if any is."""
 
     @property
     def whole(self) -> str:
@@ -122,6 +124,8 @@ def judge(truth: Truth, said: Said) -> str:
     if said.kind in ("error", "no answer"):
         return UNDECIDED
     if any(re.search(pattern, said.whole, re.IGNORECASE) for pattern in truth.never):
+        return FALSE
+    if said.kind not in LESS and said.parent in truth.no_origin:
         return FALSE
     if any(named_as_origin(said.text, name) for name in truth.no_origin):
         return FALSE

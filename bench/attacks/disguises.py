@@ -38,9 +38,15 @@ CALLED_BLEND = f"^merge.*(?:{BLEND_OF_NOTHING})"
 OWN = "direction of its own"
 LORA = r"a LoRA\b|ablation of a direction"
 
+HOW = r"bit for bit|\balone\b|noise|quanti|factor|scaled|zero|set to 0|in place|permut"
+WITHIN = r"(?:[^.]|\.\d)*"
+SHARED = rf"\bparent0\b{WITHIN}(?:{HOW})|(?:{HOW}){WITHIN}\bparent0\b"
+"""A copy of which it is told what it has of its source, with the order of the two left open."""
+
 CHANGED_MERGE = (right("merge merge-then-changed"),)
 CHANGED_COPY = (
     partly("undetermined", BLEND_OF_NOTHING),
+    right("related undetermined", SHARED),
     right("fine-tune merge-then-changed assembled", "parent0"),
 )
 
@@ -176,7 +182,9 @@ def scales() -> list[Disguise]:
     """Return factors that cancel."""
     out = []
     copy = (
+        partly("undetermined", BLEND_OF_NOTHING),
         right("re-encoded"),
+        right("related undetermined", SHARED),
         right("fine-tune merge-then-changed assembled", r"scal|factor|times"),
         partly("fine-tune merge-then-changed assembled", "parent0"),
     )
@@ -213,6 +221,7 @@ def orders() -> list[Disguise]:
     )
     copy = (
         right("re-encoded assembled"),
+        right("related", SHARED),
         partly("fine-tune merge-then-changed", "parent0"),
         partly("unrelated", "basis|permut|rotat"),
     )
@@ -261,6 +270,7 @@ def encodings() -> list[Disguise]:
         )
         copy = (
             right("re-encoded"),
+            right("related", SHARED),
             right("fine-tune merge-then-changed", words),
             *((right("fine-tune", "parent0"),) if scheme == "f16" else ()),
         )
@@ -288,6 +298,7 @@ def additions() -> list[Disguise]:
     """Return updates of low rank, and shares of others."""
     copy = (
         partly("undetermined", BLEND_OF_NOTHING),
+        right("related undetermined", SHARED),
         right("fine-tune merge-then-changed assembled", "parent0"),
     )
     merge = CHANGED_MERGE
@@ -320,6 +331,7 @@ def parts() -> list[Disguise]:
     """Return changes of few elements, rows, matrices, layers."""
     few = (
         partly("undetermined", BLEND_OF_NOTHING),
+        right("related undetermined", SHARED),
         right("fine-tune assembled merge-then-changed re-encoded", r"parent0"),
     )
     plain = (OWN, LORA, r"100\.0+ ?% of the elements are unchanged", "^identical")
@@ -372,18 +384,27 @@ def parts() -> list[Disguise]:
             out[name].flat[rng.integers(0, out[name].size, 5)] = 100
         return out
 
+    def random_bits(x: Tensors, _: Family, rng: Rng) -> Tensors:
+        def bits(t: np.ndarray) -> np.ndarray:
+            drawn = rng.integers(0, 1 << 16, t.shape, dtype=np.uint16)
+            return drawn.view(BF16).astype(F32)
+
+        return {n: bits(t) if "1.mlp.up" in n else t for n, t in x.items()}
+
     def not_a_number(x: Tensors, _: Family, _rng: Rng) -> Tensors:
         return {n: np.full_like(t, np.nan) if "1.mlp.up" in n else t for n, t in x.items()}
 
     up = "layers.1.mlp.up_proj"
     named = (
         partly("undetermined", BLEND_OF_NOTHING),
+        right("related undetermined", SHARED),
         right("fine-tune assembled merge-then-changed", r"parent0.*up_proj|up_proj.*parent0"),
         partly("fine-tune assembled merge-then-changed", "parent0"),
     )
     merge = (right("merge merge-then-changed assembled"),)
     layer = (
         right("assembled"),
+        right("related", SHARED),
         right("fine-tune merge-then-changed", r"parent0.*layers?[ .]1"),
         partly("fine-tune merge-then-changed", "parent0"),
     )
@@ -408,6 +429,8 @@ def parts() -> list[Disguise]:
         Disguise("norms of one", "", norms_one, merge, few, (NO_ROOM,), plain),
         Disguise("outliers", "40 elements of 100", outliers, merge, few, (NO_ROOM, "^unrelated"),
                  plain),
+        Disguise("random bits", "one matrix", random_bits, merge, named,
+                 (NO_ROOM, "^unrelated"), plain),
         Disguise("not a number", "one matrix", not_a_number, merge, named, (NO_ROOM,), plain),
     ]  # fmt: skip
 
@@ -434,7 +457,8 @@ def prunings() -> list[Disguise]:
     out = []
     copy = (
         partly("undetermined", BLEND_OF_NOTHING),
-        right("fine-tune assembled merge-then-changed re-encoded", r"zero|prun"),
+        right("related undetermined", SHARED),
+        right("fine-tune assembled merge-then-changed re-encoded", r"zero|prun|set to 0"),
         partly("fine-tune assembled merge-then-changed", "parent0"),
     )
     for share in (0.01, 0.5):

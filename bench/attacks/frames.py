@@ -28,7 +28,10 @@ from .tensors import (
 
 BLENDS = (r"\b(?:it|child) is a (?:blend|merge)\b(?! or)", "no room for training")
 INNOCENT = Truth(
-    (right("undetermined related fine-tune"), partly("assembled", r"share|or the other way")),
+    (
+        right("undetermined related fine-tune"),
+        partly("assembled", r"share|or the other way|not (?:tested|decided)"),
+    ),
     BLENDS,
     ("parent0", "parent1", "parent2", "control0"),
 )
@@ -173,7 +176,7 @@ def other_bases() -> list[Case]:
     def strangers(f: Family) -> Offered:
         rng = f.rng("strangers")
         third = each(f.stranger, lambda x: bf16(rng.permutation(x.ravel()).reshape(x.shape)))
-        return framed(f, f.stranger, child=f.one, base=third)
+        return Offered(stored(f.one), stored(third), [stored(f.stranger)])
 
     unrelated = Truth((right("unrelated undetermined"),), BLENDS, ("base", "parent0", "control0"))
     of_parent = Truth(
@@ -223,6 +226,16 @@ def one_ancestor() -> list[Case]:
                 truth,
             )
         )
+    for size in (0.05, 0.1, 0.3, 0.5):
+
+        def small(f: Family, size: float = size) -> Offered:
+            # The ancestor lies far from the base, and its fine-tunes near it.
+            child, parent = (
+                combined((1, f.control), (size, x), (-size, f.base)) for x in (f.one, f.two)
+            )
+            return Offered(stored(child), stored(f.base), [stored(parent)])
+
+        out.append(case("fine-tunes of one not offered", f"{size:g} of its drift", small, truth))
     for scheme in ("fp8 by 128", "int4 by 32"):
         out.append(
             case(
@@ -237,10 +250,13 @@ def one_ancestor() -> list[Case]:
 
 SCHEDULES = (
     Run("adam", 1e-4, 8),
+    Run("adam", 1e-3, 8),
+    Run("adam", 3e-5, 100),
     Run("adam", 1e-4, 200),
     Run("adam", 1e-3, 200),
     Run("sgd", 0.03, 200),
     Run("lion", 3e-5, 200),
+    Run("lion", 1e-5, 60),
 )
 
 
@@ -272,7 +288,9 @@ def trained() -> list[Case]:
 
             out.append(case("half of a run beside its end", label, before))
             out.append(case("end of a run beside its half", label, after, later))
-    for run in SCHEDULES[1:]:
+    for run in SCHEDULES:
+        if run.steps < 50:
+            continue
         for times, seed in ((2.0, 0), (1.0, 1)):
             label = f"{run.optimiser} {run.rate:g}, " + (
                 "twice the rate" if times > 1 else "other order"
@@ -433,7 +451,16 @@ def odd() -> list[Case]:
         parts = [each(f.base, lambda x: bf16(x + ulp(x) * normal(rng, x))) for _ in range(2)]
         return framed(f, parts[1], child=parts[0])
 
+    known = Truth((right("identical related undetermined"),), BLENDS, ("parent0", "control0"))
+
+    def difference(f: Family) -> Offered:
+        return framed(f, combined((1, f.one), (-1, f.two)), f.two)
+
     return [
+        case("base is the child", "", lambda f: framed(f, f.two, base=f.one), known),
+        case("child is the base", "a copy", lambda f: framed(f, f.two, child=f.base), known),
+        case("a parent of zeros", "", lambda f: framed(f, each(f.two, lambda x: 0 * x))),
+        case("parents sum to the child", "one a difference", difference),
         case("zeros", "a matrix of all",
              lambda f: changed(f, lambda n, x, _: 0 * x if "0.mlp.up" in n else x)),
         case("zeros", "the base's norms",

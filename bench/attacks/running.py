@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -63,7 +62,9 @@ def say(case: Case, family: Family, folder: Path) -> Said:
         # A crash is an answer, too: it is counted, and the others go on.
         return Said("error", "", f"{type(error).__name__}: {error}", time.process_time() - start)
     seconds = time.process_time() - start
-    return Said(found.verdict.kind, found.verdict.level, found.verdict.text, seconds)
+    verdict = found.verdict
+    parent = str(verdict.numbers.get("parent") or "")
+    return Said(verdict.kind, verdict.level, verdict.text, seconds, parent)
 
 
 def work(case: Case, family: Family, folder: Path, answer: Connection, limit: int) -> None:
@@ -121,5 +122,4 @@ def run(
             case, family = todo[at]
             results[at] = Result(case, family.name, said, judge(case.truth, said))
             done(results[at])
-            sys.stdout.flush()
     return [results[at] for at in range(len(todo))]

@@ -27,7 +27,8 @@ def widened(tensors: Mapping[str, Array]) -> Tensors:
 
 def stored(tensors: Mapping[str, Array], dtype: type = BF16) -> Tensors:
     """Return what a checkpoint stores: float32 as ``dtype``, everything else as it is."""
-    return {n: x.astype(dtype) if x.dtype == F32 else x for n, x in tensors.items()}
+    with np.errstate(invalid="ignore", over="ignore"):
+        return {n: x.astype(dtype) if x.dtype == F32 else x for n, x in tensors.items()}
 
 
 def each(tensors: Mapping[str, Array], change: Callable[[Array], Array]) -> Tensors:
