@@ -12,7 +12,6 @@ TESTS = Path(__file__).parent
 
 OF_SEVERAL_MODULES = {
     "cli/test_commands.py": "every command and the group: files, answers, exit status",
-    "hypothesise/recognise/test_masks.py": "the recognisers of masked sums, as one",
     "evidence/test_pickle.py": "traces, and all that they hold, travel between processes",
 }
 """Tests in rooms that are of no one module, and what they are about."""
@@ -31,8 +30,6 @@ WITHOUT_TESTS = {
     "cli/terminal/replay.py",
     "cli/terminal/trace.py",
     "demo.py",
-    "hypothesise/recognise/by_row.py",
-    "hypothesise/recognise/karcher.py",
     "hypothesise/recognise/linear.py",
     "hypothesise/recognise/masks/bands.py",
     "hypothesise/recognise/masks/chance.py",
@@ -41,12 +38,8 @@ WITHOUT_TESTS = {
     "hypothesise/recognise/masks/sums.py",
     "hypothesise/recognise/masks/trials.py",
     "hypothesise/recognise/masks/weights.py",
-    "hypothesise/recognise/model_stock.py",
-    "hypothesise/recognise/multislerp.py",
     "hypothesise/recognise/nested.py",
-    "hypothesise/recognise/nuslerp.py",
     "hypothesise/recognise/recogniser.py",
-    "hypothesise/recognise/slerp.py",
     "hypothesise/recognise/task_arithmetic.py",
     "recipe/method.py",
     "replay/build.py",
