@@ -1,6 +1,5 @@
 """What is measured, and that it is checked first and cleaned up after; nothing here is timed."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -8,12 +7,10 @@ import sys
 import numpy as np
 import pytest
 from conftest import encode_safetensors, family_path
-from parentage import _core
-from parentage.bench import TOLERANCE, plot
 from parentage.bench import measure as bench
 from parentage.cli import run
 from parentage.stream import Progress
-from parentage.support import ParentageError, PlanError, WriteError
+from parentage.support import ParentageError, PlanError
 
 SMALL = 1 << 20
 WARM = ["read mapped", *["gram"] * 4, "gram, linear replayed", "gram, pread", "sha256"]
@@ -110,49 +107,6 @@ def test_no_more_is_read_of_given_checkpoints_than_asked_for():
     assert 0 < least.inputs[0]["bytes"] < most // 2
 
 
-def test_json_is_one_document_on_stdout(capsys, tmp_path):
-    status, out, err = invoke(capsys, "--gib", "0.001", "--json", "--folder", tmp_path)
-    document = json.loads(out)
-    assert status == 0
-    assert err.count("making a base, 8 parents and a child in ") == 3
-    assert err.count("making a base, a parent and a child in ") == 3
-    assert document["schema"] == "parentage.bench/1"
-    assert {"cpu", "cpus", "level", "levels", "memory_gib", "kernel", "file_system", "device"} <= (
-        document["machine"].keys()
-    )
-    keys = {"what", "dtype", "parents", "cache", "bytes", "gb_per_s", "of_ceiling", "seconds"}
-    assert all(row.keys() == keys and len(row["seconds"]) == 5 for row in document["results"])
-    assert all(each["largest_deviation"] <= TOLERANCE for each in document["inputs"])
-
-
-def test_the_table_has_bars_and_the_machine(capsys):
-    paths = [family_path(name) for name in ("base", "parent", "child")]
-    status, out, err = invoke(capsys, *paths, "--quiet")
-    assert (status, err) == (0, "")
-    for expected in ("of ceiling", "█", "gram, linear replayed", _core.simd_level(), "GiB"):
-        assert expected in out
-
-
-def test_a_picture_is_drawn(tmp_path, measured):
-    found, _, _ = measured
-    for name, start in (("a.svg", b"<?xml"), ("a.png", b"\x89PNG")):
-        plot.draw(found, tmp_path / name)
-        assert (tmp_path / name).read_bytes().startswith(start)
-    with pytest.raises(WriteError):
-        plot.draw(found, tmp_path / "missing" / "a.png")
-
-
-def test_no_picture_without_matplotlib_and_it_is_said_before_anything_is_measured(
-    capsys, monkeypatch, tmp_path
-):
-    monkeypatch.setattr(plot, "find_spec", lambda _: None)
-    status, out, err = invoke(capsys, "--plot", tmp_path / "a.svg")
-    assert (status, out) == (1, "")
-    assert "pip install 'parentage[plot]'" in err
-    status, _, err = invoke(capsys, "--plot", tmp_path / "a.pdf")
-    assert (status, "ends in .svg or .png" in err) == (1, True)
-
-
 def test_no_room_is_said_before_anything_is_made(capsys, tmp_path, monkeypatch):
     status, _, err = invoke(capsys, "--gib", "1e9", "--folder", tmp_path)
     assert (status, "half of the" in err) == (1, True)
@@ -162,20 +116,6 @@ def test_no_room_is_said_before_anything_is_made(capsys, tmp_path, monkeypatch):
     status, _, err = invoke(capsys, "--folder", tmp_path / "missing")
     assert (status, "no such folder" in err) == (1, True)
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    "arguments", [("child",), ("base", "child"), ("--runs", "4"), ("--gib", "0")]
-)
-def test_usage(capsys, arguments):
-    status, out, err = invoke(capsys, *arguments)
-    assert (status, out) == (2, "")
-    assert "Usage" in err
-
-
-def test_a_folder_and_checkpoints_exclude_each_other(capsys, tmp_path):
-    paths = [family_path(name) for name in ("base", "parent", "child")]
-    assert invoke(capsys, *paths, "--folder", tmp_path)[0] == 2
 
 
 def test_checkpoints_that_do_not_pair_are_an_error(tmp_path):

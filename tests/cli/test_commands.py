@@ -220,41 +220,6 @@ def test_markup_and_escapes_in_names_reach_no_terminal(capsys, tmp_path):
         assert "[red]a[/red]" in out
 
 
-def test_inspect_shows_what_headers_say(capsys):
-    status, out, _ = invoke(capsys, "inspect", family_path("base"), "--tensors")
-    assert status == 0
-    for expected in ("23 tensors", "294,488 elements", "2 layers", "BF16", "attention", "mlp"):
-        assert expected in out
-    status, out, _ = invoke(capsys, "inspect", family_path("base"), "--json")
-    document = json.loads(out)
-    assert len(document["tensors"]) == 23
-    assert document["layers"] == [0, 1]
-    assert sum(tensor["end"] - tensor["begin"] for tensor in document["tensors"]) == 588_976
-
-
-def test_inspect_opens_what_has_no_arithmetic(capsys, tmp_path):
-    folder = write_checkpoint(
-        tmp_path / "packed", {"mask": np.ones((2, 3), bool), "f4": ("F4", [4], b"\x21\x43")}
-    )
-    status, out, _ = invoke(capsys, "inspect", folder)
-    assert status == 0
-    assert "BOOL" in out
-    assert "F4" in out
-
-
-def test_completion_scripts_are_printed(capsys):
-    for shell in ("bash", "zsh", "fish"):
-        status, out, _ = invoke(capsys, "completion", shell)
-        assert status == 0
-        assert "_PARENTAGE_COMPLETE" in out
-
-
-def test_demo_explains_a_blend_and_a_fine_tune(capsys):
-    status, out, _ = invoke(capsys, "demo")
-    assert status == 0
-    assert out.index("merge") < out.index("fine-tune") < out.index("parentage trace")
-
-
 def test_colour_is_for_terminals():
     environment = {key: x for key, x in os.environ.items() if key != "NO_COLOR"} | {"TERM": "xterm"}
     arguments = [*COMMAND, *map(str, trace_arguments())]

@@ -34,12 +34,17 @@ FAR = {"one": 0.004, "two": 0.003, "three": 0.005, "other": 0.004}
 """Displacements of some tens of units in the last place."""
 
 
-def made(scales: Mapping[str, float], seed: int = 7, shapes: Any = None) -> dict[str, Tensors]:
-    """Return a base and what is displaced from it, as float32 numbers that bf16 holds."""
+def made(
+    scales: Mapping[str, float], seed: int = 7, shapes: Any = None, norms: float = 1.0
+) -> dict[str, Tensors]:
+    """Return a base and what is displaced from it, as float32 numbers that bf16 holds.
+
+    ``norms`` is the mean of the weights of norms.
+    """
     rng = np.random.default_rng(seed)
     family: dict[str, Tensors] = {"base": {}} | {name: {} for name in scales}
     for tensor, shape in (shapes or SHAPES).items():
-        center = 1.0 if "norm" in tensor else 0.0
+        center = norms if "norm" in tensor else 0.0
         base = bf16(rng.normal(center, 0.03, shape))
         family["base"][tensor] = base
         for name, scale in scales.items():

@@ -1,10 +1,10 @@
-"""Checkpoints that take a while to read, and watchers of passes."""
+"""Checkpoints that take a while to read, watchers of passes, and the sums of some slices."""
 
 import json
 import os
 
 from parentage.checkpoint import Checkpoint
-from parentage.stream import Options, Progress
+from parentage.stream import Gram, Options, Progress, one_pass
 
 
 class Witness(Progress):
@@ -34,3 +34,9 @@ def big(folder, name, megabytes=48):
 
 def slowly(io):
     return Options(1, 65536, io, "scalar")
+
+
+def read_slices(alignment, first, last, options):
+    """Return the sums of slices ``first`` to ``last`` (exclusive)."""
+    found = one_pass(alignment.plan, first, last, options)
+    return Gram.from_core(alignment.elements[first:last], found)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from common.processes import interrupted
@@ -19,7 +17,7 @@ from common.two_parents import (
     random_tensors,
     sources,
 )
-from conftest import BF16, family_path, write_checkpoint
+from conftest import BF16, write_checkpoint
 from parentage import Recipe, RecipeError
 from parentage.recipe import Ingredient
 from parentage.stream import Progress
@@ -96,36 +94,6 @@ def test_what_reproduces_the_child_is_told_at_a_glance(merged, capsys):
         assert expected in out
 
 
-def test_json_is_one_document_without_paths(merged, capsys):
-    arguments = ("replay", merged / "recipe.json", *sources(merged), "--against", merged / "child")
-    status, out, err = invoke(capsys, *arguments, "--json")
-    document = json.loads(out)
-    assert (status, err) == (0, "")
-    assert document["schema"] == "parentage.replay/1"
-    assert document["replay"]["mismatches"] == 0
-    assert document["replay"]["exact_share"] == 1.0
-    assert document["written"] is None
-    assert [each["name"] for each in document["parents"]] == ["one", "two"]
-    assert str(merged) not in out
-
-
-def test_evidence_of_a_trace_is_replayed(tmp_path, capsys):
-    invoke(
-        capsys, "trace", family_path("child"), "-b", family_path("base"),
-        "-p", family_path("parent"), "-o", tmp_path,
-    )  # fmt: skip
-    evidence = json.loads((tmp_path / "evidence.json").read_text())
-    arguments = ["--from", family_path("base"), "--from", family_path("parent")]
-    status, out, _ = invoke(
-        capsys, "replay", tmp_path / "evidence.json", *arguments,
-        "--against", family_path("child"), "--json",
-    )  # fmt: skip
-    assert status == 0
-    found = json.loads(out)["replay"]
-    for key in ("elements", "mismatches", "explained", "zero_signs", "exact_share"):
-        assert found[key] == evidence["recipe"][key]
-
-
 def test_a_gradient_and_a_recipe_that_is_silent(merged):
     weights = {"gradient": [0.2, 0.8]}
     one, two = random_tensors(1), random_tensors(2)
@@ -168,45 +136,6 @@ def test_damaged_and_foreign_checkpoints_are_errors(merged):
     file.write_bytes(file.read_bytes()[:-4])
     with pytest.raises(CheckpointError, match=r"model\.safetensors"):
         RECIPE.replay({name: merged / name for name in ("one", "two")}, merged / "child")
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        [],
-        ["--fail-on-mismatch", "--write", "out"],
-        ["--against", "child", "--shard-size", "0"],
-        ["--against", "child", "--threads", "0"],
-    ],
-    ids=" ".join,
-)
-def test_wrong_usage_ends_with_status_2(merged, capsys, options):
-    status, out, err = invoke(capsys, "replay", merged / "recipe.json", *options)
-    assert (status, out) == (2, "")
-    assert "Usage" in err
-
-
-def test_help_teaches_by_example(capsys):
-    status, out, _ = invoke(capsys, "replay", "--help")
-    assert status == 0
-    assert out.count("parentage replay") > 3
-
-
-def test_escapes_in_names_reach_no_terminal(tmp_path, capsys):
-    evil = "[red]a\x1b[2J\u202e.weight"
-    one = {evil: np.ones((4, 4), BF16), "b": np.arange(4)}
-    write_checkpoint(tmp_path / "one", one)
-    write_checkpoint(tmp_path / "two", one)
-    write_checkpoint(tmp_path / "child", {**one, evil: np.zeros((4, 4), BF16)})
-    (tmp_path / "recipe.json").write_text(RECIPE.to_json())
-    status, out, err = invoke(
-        capsys, "replay", tmp_path / "recipe.json", "--against", tmp_path / "child",
-        "--write", tmp_path / "\x1b[2Jout",
-    )  # fmt: skip
-    assert status == 0
-    assert "\x1b" not in out + err
-    assert "\u202e" not in out + err
-    assert "[red]a" in out
 
 
 def test_progress_is_told_and_may_stop_it(merged):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.stats
+from common.streams import read_slices
 from conftest import BF16, gram_of, opened, roles_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,7 +26,7 @@ from parentage.statistics import (
     ols_bias,
     solve,
 )
-from parentage.stream import Options, cosines, read_slices
+from parentage.stream import Options, cosines
 
 KINDS = ["plain", "small", "large", "correlated", "zero", "duplicate", "sum"]
 

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from common.streams import read_slices
 from conftest import BF16, DTYPES, FAMILY, columns_of, decode, gram_of, opened
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from parentage import _core
 from parentage.align import align
 from parentage.checkpoint import Checkpoint
 from parentage.statistics import displacement_ulps
-from parentage.stream import Gram, Options, read_slices, unpack
+from parentage.stream import Gram, Options, unpack
 
 pytestmark = pytest.mark.levels
 

@@ -18,7 +18,6 @@ from .passes import Kept as Kept
 from .passes import RangeSums as RangeSums
 from .passes import one_pass as one_pass
 from .passes import read_ranges as read_ranges
-from .passes import read_slices as read_slices
 from .program import Program as Program
 from .program import Value as Value
 from .progress import SILENT as SILENT

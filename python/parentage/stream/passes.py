@@ -168,11 +168,6 @@ def _keep_digests(digests: _core.Digests, journal: Kept, complete: set[tuple[int
             complete.add((checkpoint, shard))
 
 
-def read_slices(work: Work, first: int, last: int, options: Options) -> Gram:
-    """Return the sums of slices ``first`` to ``last`` (exclusive)."""
-    return Gram.from_core(work.elements[first:last], one_pass(work.plan, first, last, options))
-
-
 def one_pass(
     plan: _core.Plan,
     first: int,

@@ -74,6 +74,3 @@ def test_a_fine_tune_of_full_rank_is_no_lora(tmp_path):
     found = hypothesise(found_in(tmp_path, TUNED, child, ["one"]))
     assert all(each.recipe.method != "lora" for each in found)
     assert not found or found[0].gain < LEAST_GAIN
-
-
-# Layers in other places.

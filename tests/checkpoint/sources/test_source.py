@@ -1,0 +1,27 @@
+"""What every kind of place has to offer."""
+
+import inspect
+
+import numpy as np
+import pytest
+from conftest import BF16, write_checkpoint
+from parentage.checkpoint.sources.chosen import SOURCES
+from parentage.checkpoint.sources.source import Opened, Source
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda each: each.__name__.rpartition(".")[2])
+@pytest.mark.parametrize("name", ["serves", "open"])
+def test_every_kind_of_place_offers_both_functions(source, name):
+    asked = inspect.signature(getattr(Source, name)).parameters
+    offered = inspect.signature(getattr(source, name)).parameters
+    assert list(asked)[1:] == list(offered)
+
+
+def test_what_was_opened_has_a_path_a_name_and_headers(tmp_path):
+    folder = write_checkpoint(tmp_path / "m", {"a": np.zeros(4, BF16)})
+    for source in SOURCES:
+        if source.serves(folder):
+            path, name, core = opened = source.open(folder)
+            assert isinstance(opened, Opened)
+            assert (path, name) == (folder, "m")
+            assert core.find("a") == 0
