@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from parentage.support import WRITING, WriteError, sync_file
+from parentage.support import WRITING, WriteError, held, sweep, sync_file
 
 if TYPE_CHECKING:
     import polars
 
 FILES = ("slices.parquet", "evidence.json")
 """What is written, in this order: the document is there last."""
+
+_SCRATCH = re.compile(rf"{re.escape(WRITING)}\w+")
 
 
 def save(folder: str | os.PathLike[str], slices: polars.DataFrame, document: str) -> Path:
@@ -29,8 +33,15 @@ def save(folder: str | os.PathLike[str], slices: polars.DataFrame, document: str
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=WRITING) as scratch:
-            slices.write_parquet(Path(scratch, "slices.parquet"), statistics=False)
+        sweep(folder, _SCRATCH)
+        with (
+            tempfile.TemporaryDirectory(dir=folder, prefix=WRITING) as scratch,
+            held(Path(scratch)),
+        ):
+            # Written by the system's own calls: polars says of a full disk that it is no parquet.
+            table = io.BytesIO()
+            slices.write_parquet(table, statistics=False)
+            Path(scratch, "slices.parquet").write_bytes(table.getbuffer())
             Path(scratch, "evidence.json").write_text(document, encoding="utf-8")
             for name in FILES:
                 sync_file(Path(scratch, name))

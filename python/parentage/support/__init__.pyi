@@ -4,7 +4,9 @@ from .arrays import Counts as Counts
 from .arrays import Floats as Floats
 from .arrays import joined as joined
 from .atomic import WRITING as WRITING
+from .atomic import held as held
 from .atomic import nearest_existing as nearest_existing
+from .atomic import sweep as sweep
 from .atomic import sync_file as sync_file
 from .atomic import sync_folder as sync_folder
 from .atomic import sync_folder_strictly as sync_folder_strictly
@@ -15,6 +17,8 @@ from .errors import PlanError as PlanError
 from .errors import ReadError as ReadError
 from .errors import RecipeError as RecipeError
 from .errors import WriteError as WriteError
+from .places import is_folder as is_folder
+from .places import is_there as is_there
 from .text import listed as listed
 from .text import natural_key as natural_key
 from .text import percent as percent
