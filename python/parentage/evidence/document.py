@@ -37,6 +37,7 @@ def document(
     outcome: Outcome | None,
     sample: Sampled | None,
     digests: Mapping[str, Sequence[str]],
+    search_seed: int | None = None,
     *,
     offered: Inputs,
 ) -> dict[str, Any]:
@@ -70,6 +71,7 @@ def document(
             "least_share_paired": LEAST_SHARE,
             "singular": SINGULAR,
             "sample": None if sample is None else sample.as_dict(),
+            "search_seed": search_seed,
             "thresholds": {name: getattr(Thresholds(), name) for name in Thresholds.__slots__},
         },
         "coverage": {

@@ -48,6 +48,8 @@ class Trace:
     """What was read, if that was a sample; ``None`` if it was everything."""
     digests: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """SHA-256 of every file by the checkpoint's name; empty if they were not asked for."""
+    search_seed: int | None = None
+    """What drew the places that recipes were looked for at; ``None`` if that was everywhere."""
     given: Inputs | None = None
     """All checkpoints that were offered, in their roles."""
 
@@ -138,6 +140,7 @@ class Trace:
             self.outcome,
             self.sample,
             self.digests,
+            self.search_seed,
             offered=self.offered,
         )
 
@@ -188,4 +191,5 @@ def conclude(case: TraceInputs, statistics: Statistics, sample: Sampled | None =
         outcome=outcome,
         sample=sample,
         given=case.offered,
+        search_seed=None if case.estimates is None else case.estimates.seed,
     )

@@ -10,10 +10,10 @@ from parentage import _core
 from parentage.align import pair
 from parentage.checkpoint import open_all
 from parentage.evidence import Journal, conclude, identity
-from parentage.hypothesise import SampleEstimates, hypothesise, select_for_full_pass
+from parentage.hypothesise import SampleEstimates, decoy_share, hypothesise, select_for_full_pass
 from parentage.pipeline.rest import compare_rest
 from parentage.pipeline.roles import settle_roles
-from parentage.pipeline.sequential import SampleRequest, trace_sample, with_preview
+from parentage.pipeline.sequential import SampleRequest, Seed, trace_sample, with_preview
 from parentage.replay import compile_recipe
 from parentage.statistics import full_pass
 from parentage.stream import SILENT, Options, Progress, choose_io
@@ -42,7 +42,7 @@ def trace(
     level: str | None = None,
     recipes: bool = True,
     sample: int | str | Portion | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     until_sure: bool = False,
     digest: str | None = None,
     output: Path | None = None,
@@ -81,7 +81,11 @@ def trace(
         is read at least, and the search for recipes reads some million elements besides. Nothing is
         *exact* then: what was not read may differ, and the verdict says how much of it.
     seed
-        Of the places that are read of a sample. The same seed reads the same.
+        Of the places that are read of a sample, the one that recipes are looked for in included:
+        a number from 0 to 2^64 - 1. By default the system draws one, the evidence says which, and
+        given here, it gives the same evidence again. Where the seed was given the verdict states no
+        confidence: whoever made the child may have known it. Of checkpoints that are small enough
+        to be searched whole, a full pass hangs on no seed.
     until_sure
         Read a sample, and double it until more would not change the verdict
         (:mod:`parentage.pipeline.sequential`), up to ``sample`` or everything.
@@ -127,7 +131,8 @@ def trace(
     >>> found.verdict.kind
     'merge'
     """
-    request = SampleRequest.parse(sample, seed, until_sure=until_sure)
+    chosen = Seed.of(seed)
+    request = SampleRequest.parse(sample, chosen, until_sure=until_sure)
     inputs = open_all(child, base, parents, controls)
     checkpoints = (*inputs.others, inputs.child)
     if digest not in (None, "sha256"):
@@ -153,8 +158,17 @@ def trace(
         else Journal(output, identity(inputs), resume=resume, note=note)
     )
     with kept as journal:
+        if journal is not None:
+            chosen = _kept_seed(journal, chosen)
         found = _trace(
-            inputs, options, progress, journal, request, recipes=recipes, digest=digest is not None
+            inputs,
+            options,
+            progress,
+            journal,
+            request,
+            chosen.number,
+            recipes=recipes,
+            digest=digest is not None,
         )
         if output is not None:
             found.save(output)
@@ -169,15 +183,16 @@ def _trace(
     progress: Progress,
     journal: Journal | None,
     request: SampleRequest | None,
+    seed: int,
     *,
     recipes: bool,
     digest: bool,
 ) -> Trace:
-    """Go through the stages, a line each."""
+    """Go through the stages, a line each; ``seed`` draws the places of samples."""
     progress.stage("pairing tensors")
     grouped = pair(inputs, options)
     progress.stage("looking who came first")
-    inputs, grouped, relations = settle_roles(inputs, grouped, options)
+    inputs, grouped, relations = settle_roles(inputs, grouped, options, seed)
     main, alignment = inputs.chosen(grouped.main.columns), grouped.main.alignment
     options = with_digests(inputs, main, options) if digest else options
     rest = compare_rest(inputs, grouped, options, is_sample=request is not None)
@@ -186,7 +201,7 @@ def _trace(
     )
     if recipes:
         progress.stage("looking for the recipe in a sample")
-        case = with_hypotheses(case)
+        case = with_hypotheses(case, seed)
     if request is not None and (trace := trace_sample(case, request, progress)) is not None:
         return trace
     if request is not None:
@@ -199,11 +214,30 @@ def _trace(
     return replace(trace, digests=digests_of(inputs, main, options))
 
 
-def with_hypotheses(case: TraceInputs) -> TraceInputs:
-    """Return the case with recipes that its search sample suggests."""
-    estimates = SampleEstimates(case.alignment, case.inputs.columns, case.options)
+def _kept_seed(journal: Journal, chosen: Seed) -> Seed:
+    """Return the seed that a trace was begun with, which is kept for when it goes on.
+
+    Raises
+    ------
+    JournalError
+        If another one is given now.
+    """
+    kept = next(journal.records("seed"), None)
+    if kept is not None and not chosen.is_given:
+        return Seed(kept.values["number"], is_given=False)
+    journal.expect("seed", {"number": chosen.number}, "the seed")
+    return chosen
+
+
+def with_hypotheses(case: TraceInputs, seed: int | None = None) -> TraceInputs:
+    """Return the case with recipes that its search sample, drawn by ``seed``, suggests."""
+    estimates = SampleEstimates(case.alignment, case.inputs.columns, case.options, seed)
     found = hypothesise(estimates)
-    chosen = select_for_full_pass(found, is_whole=estimates.sample.is_whole)
+    chosen = select_for_full_pass(
+        found,
+        is_whole=estimates.sample.is_whole,
+        decoys_of=lambda recipe: decoy_share(recipe, estimates),
+    )
     replays = [
         compile_recipe(each.recipe, estimates.columns.indices, case.alignment.slices)
         for each in chosen

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 def settle_roles(
-    inputs: Inputs, grouped: Grouped, options: Options
+    inputs: Inputs, grouped: Grouped, options: Options, seed: int | None = None
 ) -> tuple[Inputs, Grouped, Relations]:
     """Return roles that do not contradict what is known of descent, with the pairing and that.
 
     A candidate that was made from the child is no parent of it, and a base that is no relative is
     no ancestor: displacements from it are no evidence of anything. Both take part as controls.
     """
-    relations = _relations(inputs, grouped, options)
+    relations = _relations(inputs, grouped, options, seed)
     made, base = relations.made_from_child, inputs.chosen(grouped.main.columns).base
     is_stranger = _is_stranger(base.name, relations)
     remarks = tuple(_made_remark(name, relations.both_ways) for name in made)
@@ -50,17 +50,17 @@ def settle_roles(
         return inputs, grouped, replace(relations, descendants=made, remarks=remarks)
     changed = Inputs(inputs.child, kept[0], tuple(kept[1:]), (*inputs.controls, *moved))
     grouped = pair(changed, options)
-    known = replace(_relations(changed, grouped, options), descendants=made, remarks=remarks)
+    known = replace(_relations(changed, grouped, options, seed), descendants=made, remarks=remarks)
     return changed, grouped, known
 
 
 _RELATED = Thresholds().related
 
 
-def _relations(inputs: Inputs, grouped: Grouped, options: Options) -> Relations:
+def _relations(inputs: Inputs, grouped: Grouped, options: Options, seed: int | None) -> Relations:
     """Return what a sample of the main alignment shows of descent."""
     columns = inputs.chosen(grouped.main.columns).columns
-    return relations_of(SampleEstimates(grouped.main.alignment, columns, options))
+    return relations_of(SampleEstimates(grouped.main.alignment, columns, options, seed))
 
 
 def _is_stranger(name: str, relations: Relations) -> bool:
