@@ -12,8 +12,7 @@ from parentage.checkpoint.checkpoint import Checkpoint, distinct_names
 from parentage.support import PlanError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     Path = str | PathLike[str]
 
