@@ -8,7 +8,7 @@ from common.changes import FLOATS, SHAPE, told, trained, weights
 from hypothesis import given
 from hypothesis import strategies as st
 from parentage.places.factors import interval
-from parentage.places.pair import cast
+from parentage.places.pair import cast, units
 
 dtypes = pytest.mark.parametrize("dtype", FLOATS)
 
@@ -28,6 +28,19 @@ def test_a_few_numbers_that_differ_have_no_factor():
     child = cast(x * 0.9975, "BF16")
     few = np.where(np.arange(120) > 110, child, x)
     assert told(few, x, "BF16").kind == "units"
+
+
+@dtypes
+def test_a_blend_that_was_scaled_has_a_factor_and_one_that_is_a_unit_off_has_none(dtype):
+    x, y = weights(dtype), weights(dtype, seed=3)
+    blend = 0.6 * x + 0.4 * y
+    child = cast(cast(0.6 * x, dtype) + cast(0.4 * y, dtype), dtype)
+    assert told(child, blend, dtype, x=x, y=y).kind == "units"
+    stored = cast(blend, dtype)
+    off = np.random.default_rng(1).random(SHAPE) < 0.01
+    near = stored + np.where(off, units(stored, dtype), 0.0)
+    assert told(near, blend, dtype, x=x, y=y).kind == "units"
+    assert told(cast(near * 1.25, dtype), blend, dtype, x=x, y=y).kind == "scaled"
 
 
 @dtypes

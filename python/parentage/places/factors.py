@@ -84,7 +84,7 @@ def scaled(pair: Pair) -> Change | None:
         sources.append(pair.stored)
     half = SLACK / 2.0 * pair.unit
     tried = [(source, half) for source in sources]
-    if pair.is_blend:
+    if pair.is_blend and not pair.near.all():
         # What was scaled may have been a unit off, by the blend's arithmetic.
         tried.append((pair.stored, 3.0 * half))
     for source, cell in tried:
