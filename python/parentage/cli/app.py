@@ -14,7 +14,7 @@ from contextlib import suppress
 import click
 
 from parentage.cli.alone import HelpAlone
-from parentage.cli.start import INTERRUPTED
+from parentage.cli.statuses import INTERRUPTED
 from parentage.support import ParentageError
 
 COMMANDS = {

@@ -6,9 +6,7 @@ import os
 import signal
 import sys
 
-INTERRUPTED = 130
-
-TERMINATED = 143
+from parentage.cli.statuses import INTERRUPTED
 
 _received: list[int] = []
 """Signals that ended the process's work, other than Ctrl-C."""
