@@ -2,6 +2,3 @@
 
 INTERRUPTED = 130
 """After Ctrl-C: 128 and the number of the signal, as shells have it."""
-
-TERMINATED = 143
-"""After SIGTERM."""
