@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from parentage.checkpoint import Checkpoint, Columns, Inputs
     from parentage.evidence.tables import Tables
     from parentage.sample import Sampled
-    from parentage.verdict import Outcome, Verdict
+    from parentage.verdict import Outcome, Relation, Verdict
 
 SCHEMA = "parentage.evidence/2"
 """Version of the JSON document and of ``slices.parquet`` beside it.
@@ -39,6 +39,7 @@ def document(
     digests: Mapping[str, Sequence[str]],
     search_seed: int | None = None,
     *,
+    relations: Sequence[Relation],
     offered: Inputs,
 ) -> dict[str, Any]:
     """Return everything a stranger needs to check the verdict.
@@ -90,6 +91,7 @@ def document(
             for row, of_row in rows_of(tables.components, columns)
         },
         "recipe": None if outcome is None else _recipe(outcome),
+        "relations": [each.as_dict() for each in relations],
         "verdict": {
             "kind": verdict.kind,
             "level": verdict.level,

@@ -13,7 +13,7 @@ from parentage.evidence.save import save
 from parentage.evidence.tables import rows_of, tables_of, wide
 from parentage.replay import Recipe
 from parentage.support import printable
-from parentage.verdict import best_outcome, decide, gather_facts
+from parentage.verdict import best_outcome, decide, gather_facts, relations
 
 if TYPE_CHECKING:
     import os
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from parentage.evidence.tables import Tables
     from parentage.sample import Sampled
     from parentage.statistics import Statistics
-    from parentage.verdict import Outcome, TraceInputs, Verdict
+    from parentage.verdict import Outcome, Relation, TraceInputs, Verdict
 
 KINDS_OF_TABLES = ("slices", "layers", "components", "model")
 """Tables that have a wide view."""
@@ -50,6 +50,8 @@ class Trace:
     """SHA-256 of every file by the checkpoint's name; empty if they were not asked for."""
     search_seed: int | None = None
     """What drew the places that recipes were looked for at; ``None`` if that was everywhere."""
+    relations: tuple[Relation, ...] = ()
+    """What each checkpoint offered is to the child, as far as it was decided."""
     given: Inputs | None = None
     """All checkpoints that were offered, in their roles."""
 
@@ -141,6 +143,7 @@ class Trace:
             self.sample,
             self.digests,
             self.search_seed,
+            relations=self.relations,
             offered=self.offered,
         )
 
@@ -184,8 +187,11 @@ def conclude(case: TraceInputs, statistics: Statistics, sample: Sampled | None =
     ``sample`` is what the statistics are estimated from, if not everything was read.
     """
     outcome = best_outcome(statistics.replayed, case.hypotheses)
+    facts = gather_facts(case, statistics, outcome, sample)
+    verdict = decide(facts)
     return Trace(
-        verdict=decide(gather_facts(case, statistics, outcome, sample)),
+        verdict=verdict,
+        relations=relations(facts, verdict),
         inputs=case.inputs,
         tables=tables_of(case, statistics, outcome),
         outcome=outcome,

@@ -1,0 +1,95 @@
+"""A blend and the same turned round: what was computed is told from what it was computed from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from common.points import made, noise, rounded
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from parentage.descent import BothWays, both_ways
+from parentage.descent.both_ways import most_admitted
+
+NAMES = ("base", "parent")
+
+
+def found(base, parent, child, *dtypes):
+    return both_ways(made([base, parent, child], dtypes or ("BF16", "BF16", "BF16")), NAMES)
+
+
+@pytest.mark.parametrize("weight", [0.03, 0.3, 0.6, 0.9, 0.97, -0.4, 1.7])
+@pytest.mark.parametrize("dtype", ["BF16", "F16", "F32"])
+def test_a_blend_is_told_from_what_it_was_made_of(weight, dtype):
+    base, parent = noise(dtype, 1), noise(dtype, 2, of=1)
+    child = rounded(weight * parent + (1 - weight) * base, dtype)
+    both = found(base, parent, child, dtype, dtype, dtype)
+    assert both.forward > 0.999
+    assert both.order() == "forward"
+    assert both.made_from_child() == ()
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.9, 1.1, 1.25, 1.667, 2.0, 3.0])
+@pytest.mark.parametrize("dtype", ["BF16", "F16"])
+def test_a_parent_that_was_fabricated_is_told(factor, dtype):
+    """Whoever has a child and its base makes ``base + factor (child - base)``."""
+    base, child = noise(dtype, 1), noise(dtype, 2, of=1)
+    parent = rounded(base + factor * (child - base), dtype)
+    both = found(base, parent, child, dtype, dtype, dtype)
+    assert both.made_from_child() == ("parent",)
+    assert both.of_child["parent"] == pytest.approx(factor, rel=1e-3)
+
+
+def test_more_digits_were_computed_from_fewer():
+    base, parent = noise("BF16", 1), noise("BF16", 2, of=1)
+    fine = rounded(0.6 * parent + 0.4 * base, "F32")
+    assert found(base, parent, fine, "BF16", "BF16", "F32").order() == "forward"
+    framed = rounded(2 * parent - base, "F32")
+    assert found(base, framed, parent, "BF16", "F32", "BF16").order() == "back"
+
+
+def test_fine_tunes_are_no_blends_either_way():
+    both = found(noise("BF16", 1), noise("BF16", 2, of=1), noise("BF16", 3, of=1))
+    assert both is None or both.order() == "undecided"
+
+
+def test_one_checkpoint_is_no_blend():
+    base = noise("BF16", 1)
+    assert both_ways(made([base, noise("BF16", 2, of=1)], ("BF16", "BF16")), ("base",)) is None
+    assert found(base, base, noise("BF16", 2, of=1)) is None
+
+
+def test_shares_that_differ_little_decide_nothing():
+    near = BothWays(1000, 0.95, {"parent": 0.94}, {"parent": 0}, {"parent": 1.0})
+    assert near.order() == "undecided"
+    few = BothWays(1000, 1.0, {"parent": 0.98}, {"parent": 0}, {"parent": 1.0})
+    assert few.order() == "undecided", "20 elements are too few"
+    assert few.order(replayed=1.0) == "undecided"
+    many = BothWays(10_000, 1.0, {"parent": 0.98}, {"parent": 0}, {"parent": 1.0})
+    assert many.order() == "forward"
+
+
+def test_one_that_was_made_from_the_child_turns_the_order():
+    both = BothWays(9000, 0.9, {"a": 0.3, "b": 1.0}, {"a": 0, "b": 0}, {"a": 2.0, "b": 0.5})
+    assert both.order() == "back"
+    assert both.made_from_child() == ("b",)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(*[st.floats(-4, 4)] * 3), min_size=1, max_size=12))
+def test_no_factor_is_admitted_by_more(rows):
+    moves, one, other = np.array(rows).T
+    low, high = np.minimum(one, other), np.maximum(one, other)
+    factor, count = most_admitted(moves, low, high)
+    assert np.isfinite(factor)
+
+    def admitted(value):
+        product = value * moves
+        return int(((product >= low - 1e-9) & (product <= high + 1e-9)).sum())
+
+    assert admitted(factor) >= count
+    ends = [x / m for x, m in zip([*low, *high], [*moves, *moves], strict=True) if m]
+    ends = [end for end in ends if abs(end) < 1e6]
+    strictly = [
+        int(((value * moves >= low) & (value * moves <= high)).sum()) for value in [0.0, *ends]
+    ]
+    assert count >= max(strictly) - 1
