@@ -342,7 +342,9 @@ def test_every_key_of_a_replay_is_described():
     said = keys_of(json.loads(out.getvalue()))
     said = {key: holds for key, holds in said.items() if not key.startswith("recipe.")}
     told = keys_told("Document of a replay")
-    check_keys(said, told, r"replay\.uncompared\[|written\.left_out\[")
+    check_keys(
+        said, told, r"replay\.(missing|other_dtypes|uncompared)\[|written\.left_out\[|sources\."
+    )
 
 
 # What is written from the code.

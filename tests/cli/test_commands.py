@@ -82,8 +82,8 @@ def test_layers_are_shown_when_asked_for(capsys):
     assert "1 (11)" in out
 
 
-def test_fail_on_ends_with_status_1_on_its_verdict_alone(capsys):
-    assert invoke(capsys, *trace_arguments("child", "--fail-on", "merge", "--json"))[0] == 1
+def test_fail_on_ends_with_status_3_on_its_verdict_alone(capsys):
+    assert invoke(capsys, *trace_arguments("child", "--fail-on", "merge", "--json"))[0] == 3
     assert invoke(capsys, *trace_arguments("child", "--fail-on", "identical", "--json"))[0] == 0
 
 

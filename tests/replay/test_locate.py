@@ -13,10 +13,10 @@ def test_checkpoints_are_found_by_name(merged, monkeypatch):
     elsewhere = merged / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    assert locate_checkpoints(RECIPE, offered, elsewhere) == names
+    assert locate_checkpoints(RECIPE, offered, elsewhere) == {k: str(v) for k, v in names.items()}
     assert locate_checkpoints(RECIPE, [], merged) == names
-    assert (
-        locate_checkpoints(RECIPE, [f"two={merged / 'child'}"], merged)["two"] == merged / "child"
+    assert locate_checkpoints(RECIPE, [f"two={merged / 'child'}"], merged)["two"] == str(
+        merged / "child"
     )
     monkeypatch.chdir(merged)
     assert locate_checkpoints(RECIPE, [], elsewhere)["one"].resolve() == names["one"]
@@ -52,7 +52,15 @@ def test_a_recipe_s_names_lead_to_no_place_outside(merged):
             locate_checkpoints(recipe, [], merged)
     recipe = Recipe("linear", (Ingredient("org=x/one", 1.0),))
     assert locate_checkpoints(recipe, [f"org=x/one={merged / 'one'}"], merged) == {
-        "org=x/one": merged / "one"
+        "org=x/one": str(merged / "one")
+    }
+
+
+def test_what_names_a_checkpoint_is_handed_on_as_it_is(merged):
+    given = ["one=hf://org/model@main", "two=https://host//a"]
+    assert locate_checkpoints(RECIPE, given, merged) == {
+        "one": "hf://org/model@main",
+        "two": "https://host//a",
     }
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from common.two_parents import (
+    SHAPES,
     blend,
     fields,
     invoke,
@@ -31,6 +32,7 @@ from parentage.stream import Options, Progress
 from safetensors.numpy import load_file
 
 RECIPE = Recipe(**fields(arithmetic="float32"))
+ELEMENTS = sum(int(np.prod(shape)) for shape in SHAPES.values())
 
 
 def test_the_child_is_written_again_byte_for_byte(merged):
@@ -301,3 +303,33 @@ def test_the_shipped_child_is_written_again(tmp_path):
     written = recipe.write(family, tmp_path / "out", against=family_path("child"))
     assert written.agrees
     assert written.replayed == 23
+
+
+@pytest.mark.parametrize("weights", [(3e38, 1.0), (3e38, 3e38), (3e38, -2e38)], ids=str)
+def test_what_is_not_finite_though_the_parents_are_is_refused_unless_allowed(
+    merged, capsys, weights
+):
+    ingredients = tuple(map(Ingredient, ("one", "two"), weights))
+    recipe = Recipe(**fields(ingredients=ingredients, parameters={"normalize": False}))
+    (merged / "odd.json").write_text(recipe.to_json())
+    arguments = ["replay", merged / "odd.json", *sources(merged), "--write", merged / "out"]
+    before = names_in(merged)
+    status, out, err = invoke(capsys, *arguments)
+    assert (status, out) == (1, "")
+    assert "not finite that are made of finite ones, in" in err
+    assert "the first in lm_head.weight" in err
+    assert names_in(merged) == before
+    status, out, _ = invoke(capsys, *arguments, "--allow-non-finite", "--json")
+    assert status == 0
+    found = sum(each["non_finite"] for each in json.loads(out)["written"]["tensors"])
+    arrays = load(merged / "out").values()
+    assert found == sum(np.count_nonzero(~np.isfinite(x.astype(float))) for x in arrays)
+    assert 0 < found < ELEMENTS
+
+
+def test_what_is_not_finite_in_the_parents_is_written_as_it_comes(merged):
+    one = random_tensors(1)
+    one["model.norm.weight"][:3] = np.nan
+    write_checkpoint(merged / "one", one)
+    written = RECIPE.write(places(merged), merged / "out")
+    assert written.tensors["non_finite"].sum() == 0

@@ -1,6 +1,7 @@
 """The command line. Results go to stdout, progress and messages to stderr.
 
-Exit status: 0 done, 1 error or a verdict named by --fail-on, 2 usage, 130 interrupted.
+Exit status: 0 done, 1 error, 2 usage, 3 a verdict or a mismatch that --fail-on or
+--fail-on-mismatch names, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -77,6 +78,9 @@ def cli() -> None:
 
     A CHECKPOINT is a folder of safetensors files, with or without an index, one such file, or an
     index file. Nothing in it is executed.
+
+    Exit status: 0 done, 1 error, 2 wrong usage, 3 a verdict or mismatch that --fail-on or
+    --fail-on-mismatch names, 130 interrupted.
     """
 
 

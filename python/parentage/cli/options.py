@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
+FOUND = 3
+"""Exit status of what is no error: a verdict, or a mismatch, that an option asks to fail on."""
+
 PATH = click.Path(path_type=Path)
 CHECKPOINT = click.Path(path_type=str)
 """As it is given: where a checkpoint is may be no path, and only its source can tell."""

@@ -7,6 +7,10 @@ from .locate import checkpoint_order as checkpoint_order
 from .locate import locate_checkpoints as locate_checkpoints
 from .locate import open_parents as open_parents
 from .recipe import Recipe as Recipe
+from .recipe_files import recipe_file as recipe_file
+from .recipe_files import recipe_text as recipe_text
+from .sources import Sources as Sources
+from .sources import check_sources as check_sources
 from .write_plan import plan_write as plan_write
 from .write_plan import write as write
 from .written import Written as Written

@@ -13,6 +13,7 @@ from parentage import _core
 from parentage.align import Unaligned, align, is_replayed, unaligned_frame
 from parentage.checkpoint import Checkpoint
 from parentage.replay.build import compile_recipe
+from parentage.replay.coverage import Coverage, coverage, nan_of
 from parentage.replay.locate import moved_layers, open_parents
 from parentage.stream import COUNTED, RANGE_CHUNKS, SILENT, Options, Progress
 from parentage.support import RecipeError, natural_key
@@ -49,6 +50,8 @@ class Comparison:
     """One row per tensor or slice that was not: checkpoint, tensor, reason, elements."""
     ulps: tuple[int, ...]
     """Mismatched elements that are 1, 2, 3 to 4, 5 to 8, ... units in the last place off."""
+    coverage: Coverage
+    """What of the child was not compared, and what of the recipe's result it lacks."""
 
     @cached_property
     def elements(self) -> int:
@@ -75,6 +78,24 @@ class Comparison:
         """Of the mismatched, zeros of the other sign."""
         return int(self.slices["zero_signs"].sum())
 
+    @cached_property
+    def made(self) -> int:
+        """Elements that the recipe makes: those compared, and those that the child lacks."""
+        return self.elements + self.coverage.missing_elements
+
+    @cached_property
+    def nan(self) -> int:
+        """The child's NaN in slices that mismatch."""
+        return int(self.slices["nan"].sum())
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the child is what the recipe would write: all of it, in its dtype, and no more.
+
+        Where the recipe leaves a choice, an element that one of the choices gives is taken for it.
+        """
+        return self.mismatched == 0 and self.coverage.is_whole
+
     @property
     def exact_share(self) -> float:
         """Share of the compared elements whose bits the recipe gives."""
@@ -97,16 +118,32 @@ class Comparison:
             "child": self.child.name,
             "elements": self.elements,
             "elements_total": self.child.elements,
+            "elements_made": self.made,
+            "elements_copied": self.coverage.copied_elements,
+            "agrees": self.agrees,
             "reproduced": self.reproduced,
             "explained": self.explained,
             "mismatches": self.mismatched,
             "zero_signs": self.zero_signs,
             "mismatch_ulps": list(self.ulps),
+            "nan": self.nan,
             "exact_share": self.exact_share,
             "explained_share": self.explained / self.elements,
             "slices": self.slices.height,
             "mismatched_slices": self.worst.to_dicts(),
             "uncompared": self.uncompared.to_dicts(),
+            "missing": [
+                {"tensor": each.tensor, "reason": each.reason, "elements": each.elements}
+                for each in self.coverage.missing
+            ],
+            "left": [
+                {"tensor": each.tensor, "reason": each.reason, "elements": each.elements}
+                for each in self.coverage.left
+            ],
+            "copied": [each.name for each in self.coverage.copied],
+            "other_dtypes": [
+                {"slice": name, "dtype": dtype} for name, dtype in self.coverage.other_dtypes
+            ],
         }
 
     def __repr__(self) -> str:
@@ -212,18 +249,37 @@ def compare(
     slices = alignment.slices
     prepared = prepare(recipe, list(opened), slices)
     counts = _count(alignment.plan, prepared, options, progress)
-    rows = sorted(np.flatnonzero(prepared.applies), key=lambda row: natural_key(slices[row].name))
+    applied = np.flatnonzero(prepared.applies).tolist()
+    rows = sorted(applied, key=lambda row: natural_key(slices[row].name))
     silent = [
         Unaligned(child.name, each.name, reason, each.elements)
         for each, reason in zip(slices, prepared.reasons, strict=True)
         if reason is not None
     ]
+    nan = nan_of(child, slices, rows, counts)
+    reference = next(iter(opened.values()))
+    covered = coverage(
+        recipe,
+        child,
+        list(opened.values()),
+        slices,
+        prepared.reasons,
+        alignment.unaligned,
+        lambda: silent_tensors(recipe, reference, list(opened)),
+    )
+    for each in (child, *opened.values()):
+        each.core.verify_unchanged()
     return Comparison(
         recipe=recipe,
         child=child,
-        slices=_table([slices[row] for row in rows], {k: x[rows] for k, x in counts.items()}),
+        slices=_table(
+            [slices[row] for row in rows],
+            {k: x[rows] for k, x in counts.items()},
+            [nan.get(row, 0) for row in rows],
+        ),
         uncompared=unaligned_frame([*alignment.unaligned, *silent]),
         ulps=tuple(int(x) for x in counts["ulps"][rows].sum(axis=0)),
+        coverage=covered,
     )
 
 
@@ -258,7 +314,22 @@ def _tell(progress: Progress, before: int, done: int) -> None:
     progress.update(before + done)
 
 
-def _table(slices: Sequence[Slice], counts: Mapping[str, NDArray[Any]]) -> pl.DataFrame:
+def silent_tensors(recipe: Recipe, reference: Checkpoint, names: Sequence[str]) -> set[str]:
+    """Return tensors that the recipe gives no numbers for, be they in all parents or not."""
+    alone = align(reference, [reference])
+    speaks: dict[int, bool] = {}
+    found = prepare(recipe, names, alone.slices)
+    for each, answer in zip(alone.slices, found.applies, strict=True):
+        tensor = each.extents[0].tensor
+        speaks[tensor] = speaks.get(tensor, False) or bool(answer)
+    return {
+        tensor.name for tensor in reference.tensors.values() if not speaks.get(tensor.index, True)
+    }
+
+
+def _table(
+    slices: Sequence[Slice], counts: Mapping[str, NDArray[Any]], nan: Sequence[int]
+) -> pl.DataFrame:
     """Return one row per slice that was compared; ``first`` is null without a mismatch."""
     first = pl.Series("first", counts["first"].astype(np.int64))
     return pl.DataFrame(
@@ -273,6 +344,7 @@ def _table(slices: Sequence[Slice], counts: Mapping[str, NDArray[Any]]) -> pl.Da
                 name: counts[name].astype(np.int64)
                 for name in ("reproduced", "explained", "mismatched", "zero_signs")
             },
+            "nan": pl.Series(nan, dtype=pl.Int64),
             "first": first.set(first < 0, None),
         }
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parentage.checkpoint import Checkpoint, layer_of
-from parentage.support import RecipeError
+from parentage.support import RecipeError, is_there
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,12 +25,13 @@ def checkpoint_order(recipe: Recipe) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*first, *recipe.checkpoints]))
 
 
-def locate_checkpoints(recipe: Recipe, offered: Sequence[str], near: Path) -> dict[str, Path]:
+def locate_checkpoints(recipe: Recipe, offered: Sequence[str], near: Path) -> dict[str, str | Path]:
     """Return where the checkpoints of a recipe are, by name.
 
     ``offered`` are paths, each of a checkpoint that the recipe knows by the name of its folder, and
-    ``NAME=PATH``. What is not offered is looked for by its name, below the current folder and below
-    that of the recipe (``near``).
+    ``NAME=PATH``; they are handed on as they are, since a source may know what is no path. What is
+    not offered is looked for by its name, below the current folder and below that of the recipe
+    (``near``).
 
     Raises
     ------
@@ -38,22 +39,25 @@ def locate_checkpoints(recipe: Recipe, offered: Sequence[str], near: Path) -> di
         If one is not found, or offered twice, or not needed.
     """
     names = checkpoint_order(recipe)
-    found: dict[str, Path] = {}
+    found: dict[str, str | Path] = {}
     for text in offered:
         said = max((name for name in names if text.startswith(f"{name}=")), key=len, default=None)
         place = text if said is None else text[len(said) + 1 :]
         if not place:
             raise RecipeError(f"{text!r}: no path is offered")
-        path = Path(place)
-        name = Checkpoint.open(path).name if said is None else said
+        name = Checkpoint.open(place).name if said is None else said
         if name not in names:
             raise RecipeError(
-                f"{path}: is called {name!r}, and the recipe needs {_listed(names)}; "
-                f"say which of them it is, as in {names[0]}={path}"
+                f"{place}: is called {name!r}, and the recipe needs {_listed(names)}; "
+                f"say which of them it is, as in {names[0]}={place}"
             )
         if name in found:
-            raise RecipeError(f"{path}: {name!r} is already offered as {found[name]}")
-        found[name] = path
+            free = next((other for other in names if other not in found), names[0])
+            raise RecipeError(
+                f"{place}: {name!r} is already offered as {found[name]}; if it is another, say "
+                f"which, as in {free}={place}"
+            )
+        found[name] = place
     for name in names:
         if name not in found:
             below = _by_name_near(name, near)
@@ -73,7 +77,7 @@ def _by_name_near(name: str, near: Path) -> Path | None:
     if path.is_absolute() or ".." in path.parts or not path.parts:
         return None
     places = (Path(), near)
-    return next((place / path for place in places if (place / path).exists()), None)
+    return next((place / path for place in places if is_there(place / path)), None)
 
 
 def moved_layers(recipe: Recipe) -> dict[int, int]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from parentage.methods import from_json, open_recipe, to_mergekit
+import numpy as np
+
+from parentage.methods import from_json, to_mergekit
 from parentage.recipe import Recipe as Data
 from parentage.replay.comparison import compare
+from parentage.replay.recipe_files import recipe_text
 from parentage.replay.write_plan import write
 
 if TYPE_CHECKING:
@@ -36,25 +39,27 @@ class Recipe(Data):
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Recipe:
-        """Read a recipe from its file, or from an evidence file that holds one.
+        """Read a recipe from its file, from evidence that holds one, or from a folder of evidence.
 
         Raises
         ------
         RecipeError
             If it can not be read, or is malformed.
         """
-        return cls.of(open_recipe(path))
+        return cls.from_json(recipe_text(path), str(path))
 
     @classmethod
-    def from_json(cls, text: str) -> Recipe:
-        """Read a recipe from JSON text.
+    def from_json(cls, text: str, origin: str = "recipe") -> Recipe:
+        """Read a recipe from JSON text; ``origin`` is what messages say that it is from.
 
         Raises
         ------
         RecipeError
             If it is malformed; the message says where.
         """
-        return cls.of(from_json(text))
+        # Numbers that do not fit float32 become infinite, as in every tool.
+        with np.errstate(all="ignore"):
+            return cls.of(from_json(text, origin))
 
     def to_mergekit(self, paths: Mapping[str, str] | None = None) -> str:
         """Return YAML that mergekit accepts and that means the same.

@@ -21,9 +21,10 @@ import polars as pl
 
 from parentage import _core
 from parentage.checkpoint import DTYPES
+from parentage.replay.raw import BUFFER, is_finite, pieces
 from parentage.replay.written import Written
 from parentage.stream import SILENT, Progress
-from parentage.support import ReadError, WriteError, sync_folder_strictly
+from parentage.support import ReadError, RecipeError, WriteError, printable, sync_folder_strictly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
     from parentage.replay.comparison import Prepared
     from parentage.replay.written import TensorPlan
     from parentage.stream import Options
-
-BUFFER = 1 << 22
-"""Bytes that are copied or hashed at a time."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +55,26 @@ class Writing:
     left_out: tuple[tuple[str, str], ...]
     options: Options
 
-    def run(self, child: Checkpoint | None = None, progress: Progress = SILENT) -> Written:
-        """Write it, and return digests of what is written and of what ``child`` has instead."""
+    def run(
+        self,
+        child: Checkpoint | None = None,
+        progress: Progress = SILENT,
+        *,
+        allow_non_finite: bool = False,
+    ) -> Written:
+        """Write it, and return digests of what is written and of what ``child`` has instead.
+
+        Raises
+        ------
+        RecipeError
+            If the recipe makes numbers that are not finite of such that all are, and
+            ``allow_non_finite`` is not given; nothing is left then.
+        """
         scratch = self.folder.parent / f".{self.folder.name}.{secrets.token_hex(4)}.partial"
         try:
             with _as_write_error(scratch, self.folder):
                 scratch.mkdir(parents=True)
-                written = self._run(scratch, child, progress)
+                written = self._run(scratch, child, progress, allow_non_finite)
                 # A folder that is empty gives way to the one that is renamed.
                 scratch.rename(self.folder)
                 sync_folder_strictly(self.folder.parent)
@@ -72,7 +83,9 @@ class Writing:
             shutil.rmtree(scratch, ignore_errors=True)
         return written
 
-    def _run(self, scratch: Path, child: Checkpoint | None, progress: Progress) -> Written:
+    def _run(
+        self, scratch: Path, child: Checkpoint | None, progress: Progress, allow_non_finite: bool
+    ) -> Written:
         owner = np.flatnonzero(self.prepared.applies)
         plan = self.alignment.part(owner)
         theirs = {} if child is None else child.tensors
@@ -94,6 +107,9 @@ class Writing:
             _digest(files[part.file], part.begin, part.begin + part.bytes, part.name, steps)
             for part in self.parts
         ]
+        non_finite = self._non_finite(owner, files)
+        if any(non_finite) and not allow_non_finite:
+            raise RecipeError(self._says_non_finite(non_finite))
         digests: list[str | None] = [None] * len(self.parts)
         if child is not None:
             digests = [_digest_of(child, theirs.get(part.name), steps) for part in self.parts]
@@ -117,7 +133,7 @@ class Writing:
         return Written(
             folder=self.folder,
             files=tuple(zip(self.names, self._sizes, strict=True)),
-            tensors=self._table(ours, digests, agrees),
+            tensors=self._table(ours, digests, agrees, non_finite),
             left_out=self.left_out,
             child=None if child is None else child.name,
             unwritten=tuple(name for name in theirs if name not in written),
@@ -131,7 +147,11 @@ class Writing:
         return tuple(sizes)
 
     def _table(
-        self, ours: Sequence[str], child: Sequence[str | None], agrees: Sequence[bool | None]
+        self,
+        ours: Sequence[str],
+        child: Sequence[str | None],
+        agrees: Sequence[bool | None],
+        non_finite: Sequence[int],
     ) -> pl.DataFrame:
         parts = self.parts
         return pl.DataFrame(
@@ -146,7 +166,44 @@ class Writing:
                 "sha256": list(ours),
                 "child_sha256": pl.Series(child, dtype=pl.String),
                 "agrees": pl.Series(agrees, dtype=pl.Boolean),
+                "non_finite": pl.Series(non_finite, dtype=pl.Int64),
             }
+        )
+
+    def _non_finite(self, owner: np.ndarray, files: Sequence[Path]) -> list[int]:
+        """Return the numbers that are not finite, and made of such that are, of every part."""
+        parts = {part.name: at for at, part in enumerate(self.parts)}
+        names = list(self.reference.tensors)
+        columns = self.alignment.checkpoints[:-1]
+        found = [0] * len(self.parts)
+        for i in owner:
+            each = self.alignment.slices[i]
+            at = parts[names[each.extents[0].tensor]]
+            part = self.parts[at]
+            size = DTYPES[part.dtype].bytes
+            begin = part.begin + each.extents[0].start * size
+            step = BUFFER // 8
+            for first in range(0, each.elements, step):
+                count = min(step, each.elements - first)
+                start = begin + first * size
+                raw = pieces(files[part.file], start, start + count * size, part.name)
+                odd = ~is_finite(b"".join(raw), part.dtype)
+                for core, extent in zip(columns, each.extents, strict=False):
+                    if not odd.any():
+                        break
+                    odd &= is_finite(*_elements(core, extent.tensor, extent.start + first, count))
+                found[at] += int(np.count_nonzero(odd))
+        return found
+
+    def _says_non_finite(self, counts: Sequence[int]) -> str:
+        """Return that numbers are not finite, how many, and where first."""
+        odd = [(part, count) for part, count in zip(self.parts, counts, strict=True) if count]
+        tensors = "1 tensor" if len(odd) == 1 else f"{len(odd):,} tensors"
+        numbers = sum(part.bytes // DTYPES[part.dtype].bytes for part in self.parts)
+        return (
+            f"the recipe makes {sum(counts):,} of {numbers:,} numbers not finite that are made of "
+            f"finite ones, in {tensors}, the first in {printable(odd[0][0].name)}; nothing is "
+            "written; --allow-non-finite (allow_non_finite=True) writes them all the same"
         )
 
     def _replay(
@@ -181,7 +238,7 @@ class Writing:
             source = self.reference.shards[tensor.shard].path
             with files[part.file].open("r+b") as out:
                 out.seek(part.begin)
-                for piece in _pieces(source, tensor.begin, tensor.end, part.name):
+                for piece in pieces(source, tensor.begin, tensor.end, part.name):
                     out.write(piece)
                     steps.advance(len(piece))
         self.reference.core.verify_unchanged()
@@ -224,25 +281,17 @@ class _Steps:
         return lambda bytes_: self._progress.update(before + bytes_)
 
 
-def _pieces(path: Path, begin: int, end: int, tensor: str) -> Iterator[bytes]:
-    """Yield the bytes of a tensor, some at a time."""
-    at = begin
-    try:
-        with path.open("rb", buffering=0) as file:
-            file.seek(begin)
-            while at < end:
-                piece = file.read(min(BUFFER, end - at))
-                if not piece:
-                    raise ReadError(f"{path}: {tensor}: the file ends at byte {at:,} of {end:,}")
-                yield piece
-                at += len(piece)
-    except OSError as error:
-        raise ReadError(f"{path}: {tensor}: read at byte {at:,}: {error.strerror}") from error
+def _elements(core: _core.Checkpoint, tensor: int, first: int, count: int) -> tuple[bytes, str]:
+    """Return bytes of ``count`` elements of a tensor from ``first`` on, and their dtype."""
+    _, name, dtype, _, shard, begin, _ = core.tensor(tensor)
+    size = DTYPES[dtype].bytes
+    at = begin + first * size
+    return b"".join(pieces(core.shards()[shard][0], at, at + count * size, name)), dtype
 
 
 def _digest(path: Path, begin: int, end: int, tensor: str, steps: _Steps) -> str:
     digest = hashlib.sha256()
-    for piece in _pieces(path, begin, end, tensor):
+    for piece in pieces(path, begin, end, tensor):
         digest.update(piece)
         steps.advance(len(piece))
     return digest.hexdigest()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from parentage import _core
 from parentage.align import align, pair_by_name, scale_of
 from parentage.checkpoint import DTYPES, Checkpoint, dtype_class
-from parentage.replay.comparison import NOT_FLOAT, SAYS_NOTHING, prepare
+from parentage.replay.comparison import NOT_FLOAT, SAYS_NOTHING, prepare, silent_tensors
 from parentage.replay.locate import checkpoint_order, moved_layers, open_parents
 from parentage.replay.write_files import Writing
 from parentage.replay.written import TensorPlan
@@ -47,6 +47,7 @@ def write(
     *,
     against: Offered | None = None,
     shard_bytes: int = SHARD_BYTES,
+    allow_non_finite: bool = False,
     threads: int | None = None,
     tile_bytes: int | None = None,
     io: str = "mmap",
@@ -66,6 +67,9 @@ def write(
         A child whose tensors' digests are compared with those of what is written.
     shard_bytes
         Most bytes of tensors in a file; a larger tensor has a file of its own.
+    allow_non_finite
+        Write what is not finite, though all that it is made of is, and count it, instead of
+        refusing it.
     threads, tile_bytes, io
         How to read; none of it changes a byte.
     progress
@@ -74,7 +78,8 @@ def write(
     Raises
     ------
     RecipeError
-        If the recipe leaves a choice, or does not fit the checkpoints.
+        If the recipe leaves a choice, does not fit the checkpoints, or makes numbers that are not
+        finite of finite ones.
     WriteError
         If the folder is not empty or the system refuses to write; nothing is left then.
     ParentageError
@@ -82,7 +87,8 @@ def write(
     """
     options = Options(_core.threads() if threads is None else threads, tile_bytes, io)
     child = Checkpoint.open(against) if isinstance(against, str | os.PathLike) else against
-    return plan_write(recipe, parents, folder, shard_bytes, options).run(child, progress)
+    planned = plan_write(recipe, parents, folder, shard_bytes, options)
+    return planned.run(child, progress, allow_non_finite=allow_non_finite)
 
 
 def plan_write(
@@ -195,7 +201,7 @@ def _parts(
         else:
             wrong.append((tensor.name, unaligned[tensor.name]))
     if wrong:
-        silent = _silent(recipe, reference, checkpoint_order(recipe))
+        silent = silent_tensors(recipe, reference, checkpoint_order(recipe))
         kept = [each for each in wrong if each[0] not in silent]
         if len(kept) < len(wrong):
             parts += [
@@ -221,19 +227,6 @@ def _place(tensor: Tensor) -> tuple[int, int, str]:
 
 def _copy_of(tensor: Tensor, reason: str | None) -> TensorPlan:
     return TensorPlan(tensor.name, tensor.dtype, tensor.shape, tensor.end - tensor.begin, reason)
-
-
-def _silent(recipe: Recipe, reference: Checkpoint, names: Sequence[str]) -> set[str]:
-    """Return tensors that the recipe gives no numbers for, be they in all parents or not."""
-    alone = align(reference, [reference])
-    speaks: dict[int, bool] = {}
-    found = prepare(recipe, names, alone.slices)
-    for each, answer in zip(alone.slices, found.applies, strict=True):
-        tensor = each.extents[0].tensor
-        speaks[tensor] = speaks.get(tensor, False) or bool(answer)
-    return {
-        tensor.name for tensor in reference.tensors.values() if not speaks.get(tensor.index, True)
-    }
 
 
 def _placed(

@@ -40,8 +40,9 @@ class Written:
     files: tuple[tuple[str, int], ...]
     """Name and bytes of every file."""
     tensors: pl.DataFrame
-    """One row per tensor: tensor, dtype, shape, file, bytes, made, reason, sha256 of its data; and
-    child_sha256 and agrees, null where no child was given."""
+    """One row per tensor: tensor, dtype, shape, file, bytes, made, reason, sha256 of its data;
+    child_sha256 and agrees, null where no child was given; and non_finite, the numbers that are not
+    finite and made of such that are."""
     left_out: tuple[tuple[str, str], ...]
     """Checkpoint and tensor of what the base does not have, and what is not written therefore."""
     child: str | None

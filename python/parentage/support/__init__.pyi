@@ -15,6 +15,8 @@ from .errors import PlanError as PlanError
 from .errors import ReadError as ReadError
 from .errors import RecipeError as RecipeError
 from .errors import WriteError as WriteError
+from .places import is_folder as is_folder
+from .places import is_there as is_there
 from .text import listed as listed
 from .text import natural_key as natural_key
 from .text import percent as percent

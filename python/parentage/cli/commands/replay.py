@@ -10,6 +10,7 @@ import click
 
 from parentage.cli.alone import HelpAlone
 from parentage.cli.options import (
+    FOUND,
     PATH,
     Reading,
     Size,
@@ -39,10 +40,15 @@ if TYPE_CHECKING:
     "--shard-size", type=Size(), default="5GB", show_default=True, metavar="SIZE",
     help="Most bytes of tensors in a file that is written.",
 )  # fmt: skip
+@click.option(
+    "--allow-non-finite", is_flag=True,
+    help="Write numbers that are not finite though all that they are made of are; else an error.",
+)  # fmt: skip
 @json_option()
 @click.option(
     "--fail-on-mismatch", is_flag=True,
-    help="Exit with status 1 if anything compared, or written, is not the child's.",
+    help="Exit with status 3 unless all of the child is what the recipe makes, and all of that is "
+    "in it, in the dtype that it writes; and unless the checkpoints are those of the evidence.",
 )  # fmt: skip
 @reading_options(
     "mmap", "direct", "pread",
@@ -55,6 +61,7 @@ def replay(
     against: str | None,
     folder: Path | None,
     shard_size: int,
+    allow_non_finite: bool,
     as_json: bool,
     fail_on_mismatch: bool,
     reading: Reading,
@@ -62,10 +69,11 @@ def replay(
 ) -> None:
     """Carry out RECIPE: compare what it gives with a child, or write it.
 
-    RECIPE is a recipe as JSON, or the evidence.json of a trace that found one. The checkpoints that
-    it names are read once, and what it gives is compared with the child bit for bit; where the two
-    differ, it is told by how many units in the last place, and where first. A mismatch is a result
-    and no error.
+    RECIPE is a recipe as JSON, or the evidence.json of a trace that found one, or its folder. The
+    checkpoints that it names are read once, and what it gives is compared with the child bit for
+    bit; where the two differ, it is told by how many units in the last place, and where first. What
+    either has and the other lacks is told too. A mismatch is a result and no error. Sizes of the
+    checkpoints, and their sha256 where evidence has it, are compared with those of the evidence.
 
     What is written has the names, shapes and order of the base, or of the first parent of a recipe
     without one, and the dtype of the recipe. Tensors that the recipe says nothing about, integers
@@ -90,6 +98,8 @@ def replay(
         raise click.UsageError("say what for: --against CHILD to compare, --write DIR to write")
     if fail_on_mismatch and against is None:
         raise click.UsageError("--fail-on-mismatch needs --against CHILD to compare with")
+    if allow_non_finite and folder is None:
+        raise click.UsageError("--allow-non-finite is of what --write DIR writes")
     if shard_size < 1:
         raise click.UsageError("--shard-size is 1 byte at least")
     from parentage import _core
@@ -97,16 +107,21 @@ def replay(
     from parentage.cli.terminal.replay import show_replay
     from parentage.replay import (
         Recipe,
+        check_sources,
         compare,
         document,
         locate_checkpoints,
         open_parents,
         plan_write,
+        recipe_file,
+        recipe_text,
     )
     from parentage.stream import Options
 
-    opened = Recipe.open(recipe)
-    parents = open_parents(opened, locate_checkpoints(opened, offered, recipe.parent))
+    text = recipe_text(recipe)
+    opened = Recipe.from_json(text, str(recipe))
+    near = recipe_file(recipe).parent
+    parents = open_parents(opened, locate_checkpoints(opened, offered, near))
     child = None if against is None else Checkpoint.open(against)
     threads = _core.threads() if reading["threads"] is None else reading["threads"]
     options = Options(threads, reading["tile_bytes"], reading["io"])
@@ -114,21 +129,27 @@ def replay(
     plan = None if folder is None else plan_write(opened, parents, folder, shard_size, options)
     comparison = written = None
     with terminal.watching() as progress:
+        sources = check_sources(text, parents, progress)
         if child is not None:
             comparison = compare(opened, parents, child, progress=progress, **reading)
         if plan is not None:
-            written = plan.run(child, progress)
+            written = plan.run(child, progress, allow_non_finite=allow_non_finite)
     if as_json:
         told = document(
             opened,
             parents,
+            sources=None if sources is None else sources.as_dict(),
             replay=None if comparison is None else comparison.as_dict(),
             written=None if written is None else written.as_dict(),
         )
         click.echo(json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False))
     else:
-        show_replay(terminal, comparison, written)
-    differs = comparison is not None and comparison.mismatched > 0
-    if fail_on_mismatch and (differs or (written is not None and written.agrees is False)):
-        terminal.note("there are mismatches, which --fail-on-mismatch names")
-        raise click.exceptions.Exit(1)
+        show_replay(terminal, comparison, written, sources)
+    agrees = (
+        (comparison is None or comparison.agrees)
+        and (written is None or written.agrees is not False)
+        and (sources is None or not sources.differences)
+    )
+    if fail_on_mismatch and not agrees:
+        terminal.note("the child is not what the recipe makes, which --fail-on-mismatch names")
+        raise click.exceptions.Exit(FOUND)

@@ -10,6 +10,7 @@ import click
 from parentage.cli.alone import HelpAlone
 from parentage.cli.options import (
     CHECKPOINT,
+    FOUND,
     PATH,
     PortionType,
     Reading,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 @click.option("--layers", is_flag=True, help="Print a row for every layer, too.")
 @click.option(
     "--fail-on", "fail_on", multiple=True, type=click.Choice(KINDS), metavar="VERDICT",
-    help=f"Exit with status 1 on this verdict. Can be repeated. One of: {', '.join(KINDS)}.",
+    help=f"Exit with status {FOUND} on this verdict. Can be repeated. One of: {', '.join(KINDS)}.",
 )  # fmt: skip
 @click.option(
     "--sample", type=PortionType(), metavar="AMOUNT",
@@ -161,7 +162,7 @@ def trace(
         show_trace(terminal, trace, layers=layers)
     if trace.verdict.kind in fail_on:
         terminal.note(f"the verdict is {trace.verdict.kind}, which --fail-on names")
-        raise click.exceptions.Exit(1)
+        raise click.exceptions.Exit(FOUND)
 
 
 def refused(

@@ -49,10 +49,10 @@ class Terminal:
         for line in text.splitlines():
             self.out.print(Text("    " + line, style="cyan"), soft_wrap=True)
 
-    def indent(self, lines: Iterable[str]) -> None:
+    def indent(self, lines: Iterable[str], by: int = 4) -> None:
         """Print lines that belong to the one above, none of them folded."""
         for line in lines:
-            self.out.print(Text("    " + line), soft_wrap=True)
+            self.out.print(Text(" " * by + line), soft_wrap=True)
 
     def error(self, message: str) -> None:
         """Print an error message."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import polars as pl
 from rich.text import Text
 
 from parentage.cli.terminal.console import (
@@ -15,16 +16,15 @@ from parentage.cli.terminal.console import (
     new_table,
     reason_lines,
 )
-from parentage.support import printable
+from parentage.support import listed, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import polars as pl
     from rich.table import Table
 
     from parentage.cli.terminal.console import Terminal
-    from parentage.replay import Comparison, Written
+    from parentage.replay import Comparison, Sources, Written
 
 SLICES_SHOWN = 10
 
@@ -38,10 +38,17 @@ ELSEWHERE = "told with --json"
 """Where the reasons are that are not shown."""
 
 
-def show_replay(terminal: Terminal, comparison: Comparison | None, written: Written | None) -> None:
+def show_replay(
+    terminal: Terminal,
+    comparison: Comparison | None,
+    written: Written | None,
+    sources: Sources | None = None,
+) -> None:
     """Print what a recipe reproduces of a child, and what was written of it."""
     if comparison is not None:
         _comparison(terminal, comparison)
+    if sources is not None:
+        _sources(terminal, sources)
     if written is not None:
         _written(terminal, written)
 
@@ -52,25 +59,27 @@ def _comparison(terminal: Terminal, comparison: Comparison) -> None:
     terminal.out.print(as_text(comparison.recipe.describe()), soft_wrap=True)
     terminal.out.print(_counts(comparison))
     if comparison.explained:
-        terminal.out.print(
-            "  explained: one of the choices that the recipe leaves open gives these elements"
+        terminal.indent(
+            ["explained: one of the choices that the recipe leaves open gives these elements"], 2
         )
+    _coverage(terminal, comparison)
     if comparison.mismatched:
         _mismatches(terminal, comparison)
-    else:
-        exactly = "bit for bit" if not comparison.explained else "or explains"
-        terminal.out.print(f"  the recipe reproduces {exactly} everything that was compared")
-    if comparison.uncompared.height:
-        rows = comparison.uncompared.select("checkpoint", "reason", "tensor").rows()
-        terminal.out.print(f"  not compared, {counted(comparison.uncompared.height, 'tensor')}:")
-        terminal.indent(reason_lines(rows, ELSEWHERE))
+    child = printable(comparison.child.name)
+    exactly = "or explains" if comparison.explained else "bit for bit"
+    if comparison.agrees:
+        copies = " or leaves" if comparison.coverage.copied else ""
+        terminal.indent([f"the recipe reproduces{copies} {exactly} all of {child}"], 2)
+    elif not comparison.mismatched:
+        terminal.indent([f"no element that was compared differs; {child} is not what the recipe "
+                         "makes, for what is told above"], 2)  # fmt: skip
 
 
 def _counts(comparison: Comparison) -> Table:
     child = printable(comparison.child.name)
     counts = new_table(f"of {child}", "elements", "reproduced", "explained", "mismatched", "share")
     counts.add_row(
-        f"compared ({as_share(comparison.elements, comparison.child.elements)} of all)",
+        "compared",
         f"{comparison.elements:,}",
         f"{comparison.reproduced:,}",
         f"{comparison.explained:,}",
@@ -78,6 +87,65 @@ def _counts(comparison: Comparison) -> Table:
         as_share(comparison.reproduced + comparison.explained, comparison.elements),
     )
     return counts
+
+
+def _coverage(terminal: Terminal, comparison: Comparison) -> None:
+    """Print what was compared, of the child and of what the recipe makes, and what was not."""
+    found = comparison.coverage
+    total = comparison.child.elements
+    child = printable(comparison.child.name)
+    lines = [
+        f"compared: {_of(comparison.elements, total)} of {child}, and "
+        f"{_of(comparison.elements, comparison.made)} that the recipe makes"
+    ]
+    if found.copied:
+        lines.append(
+            f"left as they are, byte for byte: {counted(len(found.copied), 'tensor')} that the "
+            f"recipe says nothing about ({counted(found.copied_elements, 'element')} of "
+            f"{listed(sorted({tensor.dtype for tensor in found.copied}))})"
+        )
+    terminal.indent(lines, 2)
+    if found.other_dtypes:
+        dtypes = sorted({dtype for _, dtype in found.other_dtypes})
+        terminal.indent(
+            [
+                f"of another dtype, {counted(len(found.other_dtypes), 'slice')}: "
+                f"{', '.join(dtypes)}, and the recipe writes {comparison.recipe.out_dtype}; "
+                "values are compared, and the bytes are others"
+            ],
+            2,
+        )
+    for title, rows in (
+        (f"lacking in {child}", found.missing),
+        (f"not compared, of {child}", found.left),
+    ):
+        if rows:
+            terminal.indent([f"{title}: {counted(len(rows), 'tensor')}"], 2)
+            terminal.indent(
+                reason_lines([(each.checkpoint, each.reason, each.tensor) for each in rows],
+                             ELSEWHERE)
+            )  # fmt: skip
+    # What the recipe's own checkpoints have to spare says nothing of the child.
+
+
+def _of(part: int, whole: int) -> str:
+    """Return how many of some elements, with their share where it is not all."""
+    if part == whole:
+        return f"all {whole:,} elements"
+    return f"{part:,} of {whole:,} elements ({as_share(part, whole)})"
+
+
+def _sources(terminal: Terminal, sources: Sources) -> None:
+    """Print whether the checkpoints are those that the evidence is of."""
+    if sources.differences:
+        terminal.indent((printable(each) for each in sources.differences), 2)
+    elif sources.checked == "sha256":
+        terminal.indent(["the recipe's checkpoints have the sha256 that the evidence says"], 2)
+    else:
+        terminal.indent(
+            ["the evidence holds no sha256 of all files that were read (trace --digest sha256 "
+             "does): that they are those it is of was checked by size alone"], 2
+        )  # fmt: skip
 
 
 def _mismatches(terminal: Terminal, comparison: Comparison) -> None:
@@ -89,6 +157,12 @@ def _mismatches(terminal: Terminal, comparison: Comparison) -> None:
     terminal.out.print(distances)
     if comparison.zero_signs:
         terminal.out.print(f"  {comparison.zero_signs:,} of them are zeros of the other sign")
+    if comparison.nan:
+        first = comparison.slices.filter(pl.col("nan") > 0)["slice"][0]
+        terminal.indent(
+            [f"{comparison.nan:,} elements of the child are NaN there, the first in "
+             f"{printable(first)}"], 2
+        )  # fmt: skip
     worst = comparison.worst
     terminal.out.print(_slices(worst.head(SLICES_SHOWN)))
     rest = worst.height - SLICES_SHOWN
@@ -130,6 +204,12 @@ def _written(terminal: Terminal, written: Written) -> None:
         f"{printable(str(written.folder))}",
         soft_wrap=True,
     )
+    odd = written.tensors.filter(pl.col("non_finite") > 0)
+    if odd.height:
+        terminal.indent(
+            [f"not finite, and made of what is: {odd['non_finite'].sum():,} elements of "
+             f"{counted(odd.height, 'tensor')}, the first {printable(odd['tensor'][0])}"], 2
+        )  # fmt: skip
     copies = written.copied
     if copies.height:
         terminal.out.print(f"  copied byte for byte, {counted(copies.height, 'tensor')}:")

@@ -1,0 +1,46 @@
+"""Bits that are no numbers, in every dtype, and bytes that are read whole."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from parentage.replay.raw import is_finite, is_nan, pieces, sha256_of
+from parentage.support import ReadError
+
+TWINS = {
+    "F64": np.float64,
+    "F32": np.float32,
+    "F16": np.float16,
+    "BF16": ml_dtypes.bfloat16,
+    "F8_E4M3": ml_dtypes.float8_e4m3fn,
+    "F8_E5M2": ml_dtypes.float8_e5m2,
+    "F8_E8M0": ml_dtypes.float8_e8m0fnu,
+}
+
+
+@pytest.mark.parametrize("dtype", TWINS)
+@given(raw=st.binary(max_size=64))
+def test_bits_are_told_as_numpy_tells_them(dtype, raw):
+    twin = np.dtype(TWINS[dtype])
+    raw = raw[: len(raw) // twin.itemsize * twin.itemsize]
+    with np.errstate(invalid="ignore"):  # of signalling NaN
+        numbers = np.frombuffer(raw, twin).astype(np.float64)
+    assert is_finite(raw, dtype).tolist() == np.isfinite(numbers).tolist()
+    assert is_nan(raw, dtype).tolist() == np.isnan(numbers).tolist()
+
+
+def test_integers_are_finite():
+    assert is_finite(b"\xff" * 8, "I32").tolist() == [True, True]
+    assert is_nan(b"\xff" * 8, "I32").tolist() == [False, False]
+
+
+def test_bytes_are_read_from_where_to_where_or_not_at_all(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(100)))
+    assert b"".join(pieces(path, 10, 20, "x")) == bytes(range(10, 20))
+    with pytest.raises(ReadError, match="x: the file ends at byte 100 of 101"):
+        list(pieces(path, 0, 101, "x"))
+    seen = []
+    sha256_of(path, 100, seen.append)
+    assert sum(seen) == 100
