@@ -4,7 +4,8 @@ import shutil
 
 import parentage
 import pytest
-from parentage.checkpoint import Columns, open_all
+from conftest import family_path
+from parentage.checkpoint import Checkpoint, Columns, open_all
 from parentage.support import PlanError
 
 
@@ -48,3 +49,14 @@ def test_no_more_checkpoints_than_columns(tmp_path, family):
     copies = [shutil.copytree(family("parent"), tmp_path / f"{i}") for i in range(9)]
     with pytest.raises(PlanError, match="9 parents and controls were given; 8 is the most"):
         open_all(family("child"), family("base"), copies[:5], copies[5:])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [family_path("parent"), str(family_path("parent")), Checkpoint.open(family_path("parent")),
+     (path for path in [family_path("parent")]), {family_path("parent"): None}],
+    ids=["path", "text", "checkpoint", "generator", "mapping"],
+)  # fmt: skip
+def test_one_checkpoint_in_place_of_several_is_one(given):
+    inputs = open_all(family_path("child"), family_path("base"), given, ())
+    assert [each.name for each in inputs.parents] == ["parent"]

@@ -67,3 +67,30 @@ def test_the_package_is_a_command():
         [sys.executable, "-m", "parentage", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("parentage ")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 5000, "a/" * 3000])
+@pytest.mark.parametrize(
+    "before",
+    [["inspect"], ["bench", "--folder"], ["replay", "--against", "none"],
+     ["trace", "none", "-b", "none", "-o"]],
+    ids=lambda before: before[0],
+)  # fmt: skip
+def test_names_that_are_too_long_are_errors_in_a_line(name, before, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run([*before, name]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert len(said.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["inspect", ""], ["trace", "a", "-b", "b", "-o", ""], ["trace", "", "-b", "b"],
+     ["replay", "", "--against", "x"], ["replay", "x", "--write", ""]],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_path_without_a_name_is_a_usage_error(arguments, capsys):
+    assert run(arguments) == 2
+    assert "no path is given" in capsys.readouterr().err

@@ -24,6 +24,7 @@ from parentage.checkpoint import open_all
 from parentage.evidence import MAGIC, NAME, Journal, differs, identity
 from parentage.statistics import full_pass
 from parentage.stream import SILENT, Options, Program, Progress
+from parentage.support import WriteError
 
 HEAD = {"version": "1", "arithmetic": 1, "checkpoints": []}
 FILES = ("evidence.json", "slices.parquet")
@@ -484,3 +485,20 @@ def test_digests_that_were_complete_are_kept_for_a_resume(tmp_path):
     assert json.loads((tmp_path / "evidence.json").read_text()) == plain.evidence
     for each in digests:
         assert len(each.values["sha256"]) == 64
+
+
+@pytest.mark.skipif(os.name != "posix", reason="such files are POSIX's")
+@pytest.mark.parametrize("kind", ["fifo", "link", "folder"])
+def test_what_is_no_file_of_its_own_is_in_the_way_and_left_alone(tmp_path, kind):
+    path = tmp_path / "out" / NAME
+    path.parent.mkdir()
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "link":
+        path.symlink_to(tmp_path / "elsewhere")
+    else:
+        path.mkdir()
+    with pytest.raises((JournalError, WriteError), match=NAME):
+        Journal(path.parent, {}, resume=False)
+    assert not (tmp_path / "elsewhere").exists()
+    assert path.is_symlink() == (kind == "link")

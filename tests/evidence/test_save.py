@@ -1,5 +1,6 @@
 """Evidence is written whole or not at all."""
 
+import errno
 import os
 import resource
 import shutil
@@ -12,6 +13,7 @@ import polars as pl
 import pytest
 from common.documents import strict
 from parentage.checkpoint import Checkpoint
+from parentage.evidence.save import save
 from parentage.support import WriteError
 
 
@@ -108,3 +110,13 @@ def test_a_name_that_is_no_text_can_be_saved(tmp_path, family):
     found = parentage.trace(family("child"), base=family("base"), parents=[parent])
     found.save(tmp_path / "out")
     strict((tmp_path / "out" / "evidence.json").read_text("utf-8"))
+
+
+def test_a_full_disk_is_told_in_the_system_s_words(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(WriteError, match="No space left"):
+        save(tmp_path / "out", pl.DataFrame({"a": [1]}), "{}")
+    assert list((tmp_path / "out").iterdir()) == []

@@ -12,6 +12,10 @@ from parentage.stream import Options, choose_io
     [
         ({"threads": 0}, "threads must be 1 to 1024, not 0"),
         ({"threads": 1025}, "threads must be 1 to 1024, not 1025"),
+        ({"threads": -1}, "threads must be 1 to 1024, not -1"),
+        ({"threads": 10**20}, "threads must be 1 to 1024, not 1"),
+        ({"tile_bytes": -5}, "tile bytes must be 4096 to 1073741824, not -5"),
+        ({"tile_bytes": 10**20}, "tile bytes must be"),
         ({"tile_bytes": 4095}, "tile bytes must be 4096 to 1073741824, not 4095"),
         ({"tile_bytes": (1 << 30) + 1}, "tile bytes must be"),
         ({"io": "aio"}, "io must be mmap, pread or direct"),
@@ -33,3 +37,8 @@ def test_files_that_do_not_fit_in_memory_are_read_past_the_cache(tmp_path, monke
     assert choose_io("pread", 1 << 60) == "pread"
     monkeypatch.setattr("parentage.stream.options.MEMORY", tmp_path / "none")
     assert choose_io("auto", 1 << 60) == "mmap"
+
+
+def test_threads_that_read_past_the_cache_have_room_beside_the_others(varied):
+    options = Options(threads=1024, io="direct")
+    assert full_pass(varied, roles_in(varied, 1), options) is not None

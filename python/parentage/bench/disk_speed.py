@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage import _core
-from parentage.support import ReadError
+from parentage.support import ReadError, is_there
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,7 +137,7 @@ def file_system(folder: Path) -> dict[str, str | None]:
     """Return type, device and mount point of the file system of a path; ``None`` if not known."""
     mount: dict[str, str | None] = {"file_system": None, "device": None, "mounted_at": None}
     existing = folder.resolve()
-    while not existing.exists():
+    while not is_there(existing):
         existing = existing.parent
     device = existing.stat().st_dev
     number = f"{os.major(device)}:{os.minor(device)}"

@@ -25,7 +25,7 @@ from parentage.bench.speeds import Bench
 from parentage.bench.synthetic import DTYPES, make_family
 from parentage.checkpoint import Checkpoint
 from parentage.stream import SILENT
-from parentage.support import ParentageError, WriteError
+from parentage.support import ParentageError, WriteError, is_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -108,7 +108,7 @@ def _make(
 @contextmanager
 def _scratch(parent: Path, size: int) -> Iterator[Path]:
     """Make a temporary folder with room for ``size`` bytes, and remove it whatever happens."""
-    if not parent.is_dir():
+    if not is_folder(parent):
         raise WriteError(f"{parent}: there is no such folder to make checkpoints in")
     free = shutil.disk_usage(parent).free
     if free < SPARE * size:

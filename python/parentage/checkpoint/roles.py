@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from os import PathLike
 from typing import TYPE_CHECKING
 
 from parentage import _core
@@ -11,8 +12,7 @@ from parentage.checkpoint.checkpoint import Checkpoint, distinct_names
 from parentage.support import PlanError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from os import PathLike
+    from collections.abc import Iterable
 
     Path = str | PathLike[str]
 
@@ -98,10 +98,14 @@ class Inputs:
 def open_all(
     child: Path | Checkpoint,
     base: Path | Checkpoint,
-    parents: Sequence[Path | Checkpoint],
-    controls: Sequence[Path | Checkpoint],
+    parents: Iterable[Path | Checkpoint] | Path | Checkpoint,
+    controls: Iterable[Path | Checkpoint] | Path | Checkpoint,
 ) -> Inputs:
-    """Open every checkpoint, and make sure that none is offered twice."""
+    """Open every checkpoint, and make sure that none is offered twice.
+
+    A path or checkpoint in place of several is one.
+    """
+    parents, controls = _several(parents), _several(controls)
     given = (child, base, *parents, *controls)
     with ThreadPoolExecutor() as pool:
         opened = list(pool.map(_open, given))
@@ -126,6 +130,13 @@ def open_all(
     ]
     middle = 2 + len(parents)
     return Inputs(opened[0], opened[1], tuple(opened[2:middle]), tuple(opened[middle:]))
+
+
+def _several(
+    given: Iterable[Path | Checkpoint] | Path | Checkpoint,
+) -> tuple[Path | Checkpoint, ...]:
+    """Return checkpoints that are offered as a tuple; text is no sequence of letters."""
+    return (given,) if isinstance(given, (str, PathLike, Checkpoint)) else tuple(given)
 
 
 def _open(given: Path | Checkpoint) -> Checkpoint:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from contextlib import suppress
 
 import click
 
 from parentage.cli.alone import HelpAlone
-from parentage.support import ParentageError, share_heaps
+from parentage.cli.start import INTERRUPTED
+from parentage.support import ParentageError
 
 COMMANDS = {
     "bench": "Measure how fast checkpoints are read, compared, replayed and hashed here.",
@@ -88,7 +90,8 @@ def run(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     try:
         status = cli.main(arguments, prog_name="parentage", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed before we began
+            sys.stdout.flush()
         return int(status or 0)
     except click.ClickException as error:
         error.show()
@@ -97,21 +100,37 @@ def run(arguments: list[str] | None = None) -> int:
         # What click makes of an interrupt follows the one that says what is kept.
         kept = str(error if isinstance(error, KeyboardInterrupt) else error.__context__ or "")
         click.echo(f"interrupted; {kept or 'nothing was written'}", err=True)
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has seen enough; a flush at exit must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has seen enough.
+        _give_up_output()
         return 1
-    except Exception as error:
-        if not isinstance(error, (ParentageError, ValueError)):
-            raise
+    except (ParentageError, ValueError, OSError, MemoryError) as error:
+        if isinstance(error, OSError):
+            _give_up_output()
         from parentage.cli.terminal.console import Terminal
 
-        Terminal().error(str(error))
+        with suppress(OSError):
+            Terminal().error(_told(error))
         return 1
 
 
-def main() -> None:
-    """Entry point of the ``parentage`` command."""
-    share_heaps()
-    sys.exit(run())
+def _told(error: Exception) -> str:
+    """Return what an error says, in a line."""
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    if isinstance(error, OSError):
+        # What has no name is what we print on.
+        where = "output" if error.filename is None else str(error.filename)
+        return f"{where}: {error.strerror or error}"
+    return str(error)
+
+
+def _give_up_output() -> None:
+    """Have what is left of our output go nowhere, so that no flush at the exit fails again."""
+    if sys.stdout is None:
+        return
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

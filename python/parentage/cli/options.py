@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 import click
 
-from parentage.support import Portion, WriteError, nearest_existing, size
+from parentage.support import Portion, WriteError, is_folder, nearest_existing, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +20,19 @@ _F = TypeVar("_F", bound="Callable[..., Any]")
 FOUND = 3
 """Exit status of what is no error: a verdict, or a mismatch, that an option asks to fail on."""
 
-PATH = click.Path(path_type=Path)
-CHECKPOINT = click.Path(path_type=str)
+
+class _Named(click.Path):
+    """A path that has a name: an empty one is what a script makes of a variable it forgot."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the path as it is given."""
+        if not os.fspath(value):
+            self.fail("no path is given; . is the current folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = _Named(path_type=Path)
+CHECKPOINT = _Named(path_type=str)
 """As it is given: where a checkpoint is may be no path, and only its source can tell."""
 
 
@@ -146,8 +157,14 @@ def check_output(folder: Path) -> None:
     WriteError
         If a file is in the way, or the folder or the one it would be made in is not to be written.
     """
+    try:
+        (folder / "file").stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:  # as for a name that is too long
+        raise WriteError(f"{folder}: {error.strerror or error}") from error
     existing = nearest_existing(folder / "file")
-    if not existing.is_dir():
+    if not is_folder(existing):
         raise WriteError(f"{folder}: {existing} is not a folder")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise WriteError(f"{folder}: {existing} can not be written to")

@@ -20,6 +20,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import sys
 import time
 from contextlib import suppress
@@ -32,7 +33,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage import _core
-from parentage.support import WRITING, JournalError, ReadError, WriteError, sync_folder
+from parentage.support import (
+    WRITING,
+    JournalError,
+    ReadError,
+    WriteError,
+    is_there,
+    sync_folder,
+)
 
 if sys.platform != "win32":
     import fcntl
@@ -111,7 +119,7 @@ class Journal:
         self._end = 0
         self._is_removed = False
         self._synced = time.monotonic()
-        existed = self.path.exists()
+        existed = is_there(self.path)
         self._file = _open_locked(self.path)
         try:
             self._begin(head, resume=resume, existed=existed)
@@ -371,7 +379,7 @@ def differs(was: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
 
 def _make(folder: Path) -> list[Path]:
     """Make a folder and return the ones that were not there, innermost first."""
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    missing = [each for each in (folder, *folder.parents) if not is_there(each)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -380,16 +388,25 @@ def _make(folder: Path) -> list[Path]:
 
 
 def _open_locked(path: Path) -> int:
+    # A link is not followed: what it leads to is not ours to make, or to lock.
+    flags = os.O_RDWR | os.O_CREAT
+    for flag in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"):
+        flags |= getattr(os, flag, 0)
     while True:
         try:
-            file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+            file = os.open(path, flags, 0o644)
         except OSError as error:
+            if path.is_symlink():
+                raise JournalError(f"{path}: is a link; a journal is a file of its own") from error
             raise WriteError(f"{path}: open: {error.strerror or error}") from error
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            os.close(file)
+            raise JournalError(f"{path}: is no file; it is in the way of a journal")
         try:
             if sys.platform != "win32":
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Whoever had the lock may have finished, and removed the file that was opened.
-            if path.exists() and os.path.samestat(os.fstat(file), path.stat()):
+            if is_there(path) and os.path.samestat(os.fstat(file), path.stat()):
                 return file
             os.close(file)
         except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from pathlib import Path
@@ -30,7 +31,10 @@ def save(folder: str | os.PathLike[str], slices: polars.DataFrame, document: str
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=WRITING) as scratch:
-            slices.write_parquet(Path(scratch, "slices.parquet"), statistics=False)
+            # Written by the system's own calls: polars says of a full disk that it is no parquet.
+            table = io.BytesIO()
+            slices.write_parquet(table, statistics=False)
+            Path(scratch, "slices.parquet").write_bytes(table.getbuffer())
             Path(scratch, "evidence.json").write_text(document, encoding="utf-8")
             for name in FILES:
                 sync_file(Path(scratch, name))

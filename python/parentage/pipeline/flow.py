@@ -18,7 +18,7 @@ from parentage.stream import SILENT, Options, Progress, choose_io
 from parentage.verdict import TraceInputs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable
     from os import PathLike
 
     from parentage.checkpoint import Checkpoint, Inputs
@@ -32,8 +32,8 @@ def trace(
     child: Path | Checkpoint,
     *,
     base: Path | Checkpoint,
-    parents: Sequence[Path | Checkpoint] = (),
-    controls: Sequence[Path | Checkpoint] = (),
+    parents: Iterable[Path | Checkpoint] | Path | Checkpoint = (),
+    controls: Iterable[Path | Checkpoint] | Path | Checkpoint = (),
     threads: int | None = None,
     tile_bytes: int | None = None,
     io: str = "auto",
@@ -57,7 +57,7 @@ def trace(
     base
         The common ancestor that displacements are measured from. It may itself be part of a blend.
     parents
-        Checkpoints the child may be made of.
+        Checkpoints the child may be made of; one, or several in any iterable.
     controls
         Related checkpoints known *not* to be parents: what the same fit gives for a relative.
         Parents and controls are eight at most.

@@ -91,7 +91,8 @@ def is_finite(raw: bytes, dtype: str) -> NDArray[np.bool_]:
         return np.ones(len(bits), dtype=bool)
     if dtype == "F8_E4M3":  # its largest exponent holds numbers, and one NaN
         exponent |= fraction
-    return np.asarray(bits & exponent) != exponent
+    finite: NDArray[np.bool_] = (bits & exponent) != exponent
+    return finite
 
 
 def is_nan(raw: bytes, dtype: str) -> NDArray[np.bool_]:

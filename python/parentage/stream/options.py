@@ -21,9 +21,25 @@ page cache, they come from the disk again each time that they are looked at.
 """
 
 
+MOST_THREADS = 1024
+"""What the core takes, those that read past the page cache beside the others included."""
+
+TILE_BYTES = (4096, 1 << 30)
+"""The fewest and the most bytes that a thread reads at once."""
+
+READERS = 24
+"""Threads that are left for those."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to stream. None of it changes a result."""
+    """How to stream. None of it changes a result.
+
+    Raises
+    ------
+    ValueError
+        If threads or bytes are out of range.
+    """
 
     threads: int
     tile_bytes: int | None = None
@@ -33,6 +49,16 @@ class Options:
     """What computes the SHA-256 of every shard on the way, if that is asked for."""
     backend: Backend = CORE
     """What carries it out."""
+
+    def __post_init__(self) -> None:
+        """Refuse what the core could not even be told, and leave room for threads that read."""
+        if not 1 <= self.threads <= MOST_THREADS:
+            raise ValueError(f"threads must be 1 to {MOST_THREADS}, not {self.threads}")
+        least, most = TILE_BYTES
+        if self.tile_bytes is not None and not least <= self.tile_bytes <= most:
+            raise ValueError(f"tile bytes must be {least} to {most}, not {self.tile_bytes}")
+        if self.io == "direct":
+            object.__setattr__(self, "threads", min(self.threads, MOST_THREADS - READERS))
 
     def for_runs(self) -> Options:
         """Return how runs of elements here and there are read: by no digest's pass."""

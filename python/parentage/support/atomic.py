@@ -6,6 +6,8 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from parentage.support.places import is_there
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -40,6 +42,6 @@ def sync_folder_strictly(folder: Path) -> None:
 def nearest_existing(target: Path) -> Path:
     """Return the folder that the target is made in, or the nearest one above that there is."""
     existing = target.parent
-    while not existing.exists() and existing != existing.parent:
+    while not is_there(existing) and existing != existing.parent:
         existing = existing.parent
     return existing

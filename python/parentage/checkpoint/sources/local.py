@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from parentage import _core
 from parentage.checkpoint.sources.source import Opened
+from parentage.support import is_folder
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -20,13 +21,15 @@ def serves(given: str | PathLike[str]) -> bool:  # noqa: ARG001
 def open(given: str | PathLike[str]) -> Opened:  # noqa: A001
     """Read the headers of the checkpoint at a path."""
     path = Path(given)
-    return Opened(path, name_of(path), _core.Checkpoint(path))
+    # What can not be read is told by the core, before anything else is asked of the path.
+    core = _core.Checkpoint(path)
+    return Opened(path, name_of(path), core)
 
 
 def name_of(path: Path) -> str:
     """Return the name of a checkpoint's folder or file; of a Hugging Face cache entry, its own."""
     # A file's own link is not followed: in a Hugging Face cache it leads to a hash.
-    if not path.is_dir():
+    if not is_folder(path):
         if path.name not in {"model.safetensors", "model.safetensors.index.json"}:
             return path.stem
         path = path.parent
