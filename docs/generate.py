@@ -35,9 +35,9 @@ COMMANDS = """\
 # Commands
 
 What `parentage COMMAND --help` says, for every command. `parentage` and `python -m parentage` are
-the same. Results go to stdout, progress and messages to stderr. Exit status: 0 done, 1 error or a
-verdict named by `--fail-on`, 2 usage, 130 interrupted. `--version` and `-h` say what they say
-everywhere.
+the same. Results go to stdout, progress and messages to stderr. Exit status: 0 done, 1 error, 2
+wrong usage, 3 a verdict or mismatch named by `--fail-on` or `--fail-on-mismatch`, 130 interrupted,
+143 by SIGTERM. `--version` and `-h` say what they say everywhere.
 
 <!-- Written by docs/generate.py; edit the help in python/parentage/cli instead. -->
 """

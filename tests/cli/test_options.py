@@ -1,5 +1,8 @@
 """What options several commands have, and what they are given of them."""
 
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import click
@@ -12,6 +15,7 @@ from parentage.cli.options import (
     PortionType,
     Size,
     check_output,
+    named,
     reading_options,
     terminal_options,
 )
@@ -81,3 +85,56 @@ def test_what_names_a_checkpoint_reaches_its_source_as_it_was_given(monkeypatch,
     assert run(["trace", "store://host/child", "--base", "store://host/base", "--json"]) == 0
     assert "store://host/base" in given
     assert '"verdict"' in capsys.readouterr().out
+
+
+def test_a_checkpoint_is_named_unless_it_is_a_path_that_is_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lr=3").mkdir()
+    cases = {
+        "lr=3": (None, "lr=3"),
+        "lr=4": ("lr", "4"),
+        "ours=lr=3": ("ours", "lr=3"),
+        "org/name=/a/b": ("org/name", "/a/b"),
+        "./lr=4": (None, "./lr=4"),
+        f"{tmp_path}/x=y": (None, f"{tmp_path}/x=y"),
+        "hf://a/b?c=d": (None, "hf://a/b?c=d"),
+        "ours=hf://a/b?c=d": ("ours", "hf://a/b?c=d"),
+        "=x": (None, "=x"),
+        "plain": (None, "plain"),
+    }
+    assert {given: named(given) for given in cases} == cases
+    with pytest.raises(click.UsageError, match="no path"):
+        named("ours=")
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [("4096", True), ("4095", False), ("0", False), ("1GiB", True), ("2GiB", False)],
+)
+def test_a_size_has_bounds(text, fits):
+    size = Size(4096, 1 << 30)
+    if fits:
+        assert size.convert(text, None, None) >= 4096
+    else:
+        with pytest.raises(click.BadParameter, match="4,096 bytes at least"):
+            size.convert(text, None, None)
+
+
+def test_libraries_keep_to_the_threads_that_are_asked_for():
+    code = (
+        "import os, sys\n"
+        "from parentage.cli.options import bind_libraries\n"
+        "bind_libraries(None)\n"
+        "assert 'OPENBLAS_NUM_THREADS' not in os.environ\n"
+        "bind_libraries(3)\n"
+        "print(os.environ['OPENBLAS_NUM_THREADS'], os.environ['POLARS_MAX_THREADS'])\n"
+        "import polars\n"
+        "bind_libraries(2)\n"
+        "print(os.environ['OPENBLAS_NUM_THREADS'], polars.thread_pool_size())\n"
+    )
+    bound = ("OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
+    environment = {name: value for name, value in os.environ.items() if name not in bound}
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment
+    )
+    assert done.stdout.split() == ["3"] * 4

@@ -120,3 +120,12 @@ def test_a_full_disk_is_told_in_the_system_s_words(tmp_path, monkeypatch):
     with pytest.raises(WriteError, match="No space left"):
         save(tmp_path / "out", pl.DataFrame({"a": [1]}), "{}")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders can not be locked there")
+def test_what_a_killed_writer_left_is_removed(tmp_path):
+    left = tmp_path / ".writing-abc123_x"
+    left.mkdir()
+    (left / "slices.parquet").write_bytes(b"half")
+    save(tmp_path, pl.DataFrame({"a": [1]}), "{}")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["evidence.json", "slices.parquet"]

@@ -333,3 +333,15 @@ def test_what_is_not_finite_in_the_parents_is_written_as_it_comes(merged):
     write_checkpoint(merged / "one", one)
     written = RECIPE.write(places(merged), merged / "out")
     assert written.tensors["non_finite"].sum() == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders can not be locked there")
+def test_what_a_killed_writer_left_goes_with_the_next_into_the_same_folder(merged):
+    left = merged / ".out.0123abcd.partial"
+    others = merged / ".out2.0123abcd.partial", merged / ".out.backup.partial"
+    for each in (left, *others):
+        each.mkdir()
+        (each / "model.safetensors").write_bytes(b"half")
+    RECIPE.write(places(merged), merged / "out")
+    assert not left.exists()
+    assert all(each.exists() for each in others)

@@ -1,7 +1,17 @@
 """Files and folders outlive a power failure, as far as a test can tell."""
 
+import re
+import sys
+
 import pytest
-from parentage.support import nearest_existing, sync_file, sync_folder, sync_folder_strictly
+from parentage.support import (
+    held,
+    nearest_existing,
+    sweep,
+    sync_file,
+    sync_folder,
+    sync_folder_strictly,
+)
 
 
 def test_what_is_synchronised_is_as_it_was(tmp_path):
@@ -27,3 +37,23 @@ def test_the_nearest_folder_that_there_is_lies_above_the_target(tmp_path):
     (tmp_path / "there").mkdir()
     # The target itself is not asked about: what is made lies beside it.
     assert nearest_existing(tmp_path / "there") == tmp_path
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders can not be locked there")
+def test_what_killed_writers_left_is_removed_and_what_is_held_is_not(tmp_path):
+    left, ours, other = (tmp_path / name for name in (".out.0.partial", ".out.1.partial", "out"))
+    for each in (left, ours, other):
+        each.mkdir()
+        (each / "file").write_text("x")
+    (tmp_path / ".out.2.partial").symlink_to(other)
+    (tmp_path / ".out.3.partial").write_text("no folder")
+    name = re.compile(r"\.out\.\d\.partial")
+    with held(ours):
+        assert sweep(tmp_path, name) == [left]
+        assert (ours / "file").exists()
+    assert sweep(tmp_path, name) == [ours]
+    assert sorted(each.name for each in tmp_path.iterdir()) == [
+        ".out.2.partial", ".out.3.partial", "out"
+    ]  # fmt: skip
+    assert (other / "file").exists()
+    assert sweep(tmp_path / "none", name) == []

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import sys
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 import click
 
-from parentage.support import Portion, WriteError, is_folder, nearest_existing, size
+from parentage.support import Portion, WriteError, is_folder, is_there, nearest_existing, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from parentage.checkpoint import Checkpoint
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
@@ -37,18 +40,23 @@ CHECKPOINT = _Named(path_type=str)
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]
-    """A number of bytes: 8MiB, 500kB, 4096."""
+    """A number of bytes: 8MiB, 500kB, 4096; between ``least`` and ``most``, if they are given."""
 
     name = "size"
 
+    def __init__(self, least: int = 0, most: int | None = None) -> None:
+        self._least, self._most = least, most
+
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
         """Return the number of bytes."""
-        if isinstance(value, int):
-            return value
         try:
-            return size(str(value))
+            found = value if isinstance(value, int) else size(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+        if found < self._least or (self._most is not None and found > self._most):
+            most = "" if self._most is None else f", and {self._most:,} at most"
+            self.fail(f"{value}: it is {self._least:,} bytes at least{most}", param, ctx)
+        return found
 
 
 class PortionType(click.ParamType):  # type: ignore[type-arg]
@@ -73,14 +81,18 @@ class Reading(TypedDict):
 
 
 def checkpoint_option(
-    help_text: str, *names: str, required: bool = False, multiple: bool = False
+    help_text: str,
+    *names: str,
+    required: bool = False,
+    multiple: bool = False,
+    metavar: str = "CHECKPOINT",
 ) -> Callable[[_F], _F]:
     """Return an option that takes a checkpoint."""
     return click.option(
         *names,
         required=required,
         multiple=multiple,
-        metavar="CHECKPOINT",
+        metavar=metavar,
         type=CHECKPOINT,
         help=help_text,
     )
@@ -92,7 +104,9 @@ def json_option(help_text: str = "Print one JSON document.") -> Callable[[_F], _
 
 
 threads_option = click.option(
-    "--threads", type=click.IntRange(1, 1024), help="Default: one per CPU."
+    "--threads",
+    type=click.IntRange(1, 1024),
+    help="How many compute, of libraries as well. [default: one per CPU]",
 )
 
 
@@ -107,7 +121,7 @@ def reading_options(*ways: str, help_text: str) -> Callable[[_F], Callable[..., 
             "--io", type=click.Choice(ways), default=ways[0], show_default=True, help=help_text
         ),
         click.option(
-            "--tile-size", type=Size(), metavar="SIZE",
+            "--tile-size", type=Size(4096, 1 << 30), metavar="SIZE",
             help="Bytes of each checkpoint that a thread reads at once. [default: 8MiB, mapped]",
         ),
     )  # fmt: skip
@@ -117,12 +131,54 @@ def reading_options(*ways: str, help_text: str) -> Callable[[_F], Callable[..., 
         def with_reading(
             *, threads: int | None, io: str, tile_size: int | None, **arguments: Any
         ) -> Any:
+            bind_libraries(threads)
             reading = Reading(threads=threads, tile_bytes=tile_size, io=io)
             return command(reading=reading, **arguments)
 
         return _with_options(with_reading, *options)
 
     return decorate
+
+
+def bind_libraries(threads: int | None) -> None:
+    """Have libraries that compute beside the core keep to the number of threads that is asked for.
+
+    They read it from the environment when they are loaded, which for a command is after this. In a
+    process that has loaded them, nothing changes.
+    """
+    if threads is None or "numpy" in sys.modules or "polars" in sys.modules:
+        return
+    for name in ("OPENBLAS", "OMP", "MKL"):
+        os.environ.setdefault(f"{name}_NUM_THREADS", str(threads))
+    os.environ.setdefault("POLARS_MAX_THREADS", str(threads))
+
+
+def named(given: str) -> tuple[str | None, str]:
+    """Return name and place of ``NAME=PATH``; no name for what is a path as it stands.
+
+    What is there is never split, and no more is what can only be a path or an address.
+
+    >>> named("ours=./model"), named("./a=b"), named("hf://org/model?revision=1")
+    (('ours', './model'), (None, './a=b'), (None, 'hf://org/model?revision=1'))
+    """
+    name, equals, place = given.partition("=")
+    is_path = name.startswith((".", "/", "~", "\\")) or "://" in name
+    if not (equals and name) or is_path or is_there(given):
+        return None, given
+    if not place:
+        raise click.UsageError(f"{given!r}: no path is given for {name!r}")
+    return name, place
+
+
+def as_named(given: str) -> str | Checkpoint:
+    """Return a checkpoint under the name that ``NAME=PATH`` gives it; a path that has none."""
+    name, place = named(given)
+    if name is None:
+        return place
+    # Options are read for help, too, and this imports what reads files.
+    from parentage.checkpoint import Checkpoint
+
+    return Checkpoint.open(place, name)
 
 
 def terminal_options(command: _F) -> Callable[..., Any]:

@@ -73,4 +73,11 @@ def _write_anything() -> None:
             reconfigure(errors="parentage")
 
 
-_PLAIN = {"\u00b1": "+-", "\u2026": "...", "\u2500": "-", "\u00d7": "x", "\u00b2": "2"}
+_PLAIN = {
+    "\u00b1": "+-",
+    "\u2026": "...",
+    "\u2500": "-",
+    "\u00d7": "x",
+    "\u00b2": "2",
+    "\u2588": "#",
+}

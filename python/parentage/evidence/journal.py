@@ -27,7 +27,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from shutil import rmtree
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +38,7 @@ from parentage.support import (
     ReadError,
     WriteError,
     is_there,
+    sweep,
     sync_folder,
 )
 
@@ -250,8 +250,7 @@ class Journal:
 
         We hold the lock, so nobody else writes here now.
         """
-        for left in self.path.parent.glob(f"{WRITING}*"):
-            rmtree(left, ignore_errors=True)
+        sweep(self.path.parent, re.compile(rf"{re.escape(WRITING)}\w+"))
         sync_folder(self.path.parent)
         self.path.unlink()
         self._is_removed = True

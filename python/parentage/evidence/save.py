@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from parentage.support import WRITING, WriteError, sync_file
+from parentage.support import WRITING, WriteError, held, sweep, sync_file
 
 if TYPE_CHECKING:
     import polars
 
 FILES = ("slices.parquet", "evidence.json")
 """What is written, in this order: the document is there last."""
+
+_SCRATCH = re.compile(rf"{re.escape(WRITING)}\w+")
 
 
 def save(folder: str | os.PathLike[str], slices: polars.DataFrame, document: str) -> Path:
@@ -30,7 +33,11 @@ def save(folder: str | os.PathLike[str], slices: polars.DataFrame, document: str
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=WRITING) as scratch:
+        sweep(folder, _SCRATCH)
+        with (
+            tempfile.TemporaryDirectory(dir=folder, prefix=WRITING) as scratch,
+            held(Path(scratch)),
+        ):
             # Written by the system's own calls: polars says of a full disk that it is no parquet.
             table = io.BytesIO()
             slices.write_parquet(table, statistics=False)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import shutil
 from contextlib import contextmanager
@@ -24,7 +25,15 @@ from parentage.checkpoint import DTYPES
 from parentage.replay.raw import BUFFER, is_finite, pieces
 from parentage.replay.written import Written
 from parentage.stream import SILENT, Progress
-from parentage.support import ReadError, RecipeError, WriteError, printable, sync_folder_strictly
+from parentage.support import (
+    ReadError,
+    RecipeError,
+    WriteError,
+    held,
+    printable,
+    sweep,
+    sync_folder_strictly,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -70,10 +79,14 @@ class Writing:
             If the recipe makes numbers that are not finite of such that all are, and
             ``allow_non_finite`` is not given; nothing is left then.
         """
+        # What was killed while it wrote this folder is in nobody's way, and of nobody's use.
+        left = re.compile(rf"\.{re.escape(self.folder.name)}\.[0-9a-f]{{8}}\.partial")
+        sweep(self.folder.parent, left)
         scratch = self.folder.parent / f".{self.folder.name}.{secrets.token_hex(4)}.partial"
         try:
             with _as_write_error(scratch, self.folder):
                 scratch.mkdir(parents=True)
+            with held(scratch), _as_write_error(scratch, self.folder):
                 written = self._run(scratch, child, progress, allow_non_finite)
                 # A folder that is empty gives way to the one that is renamed.
                 scratch.rename(self.folder)

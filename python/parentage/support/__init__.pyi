@@ -4,7 +4,9 @@ from .arrays import Counts as Counts
 from .arrays import Floats as Floats
 from .arrays import joined as joined
 from .atomic import WRITING as WRITING
+from .atomic import held as held
 from .atomic import nearest_existing as nearest_existing
+from .atomic import sweep as sweep
 from .atomic import sync_file as sync_file
 from .atomic import sync_folder as sync_folder
 from .atomic import sync_folder_strictly as sync_folder_strictly

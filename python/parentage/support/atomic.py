@@ -3,16 +3,79 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+import shutil
+import sys
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from parentage.support.places import is_there
+from parentage.support.places import is_folder, is_there
+
+if sys.platform != "win32":
+    import fcntl
 
 if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterator
     from pathlib import Path
 
 WRITING = ".writing-"
 """How folders are called that hold files until they are whole."""
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Lock a folder for as long as this process writes in it, where the system can.
+
+    What a process that was killed leaves is not locked any more: :func:`sweep` tells it by that.
+    """
+    handle = _locked(folder)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def sweep(folder: Path, name: re.Pattern[str]) -> list[Path]:
+    """Remove the folders in ``folder`` that writers left when they were killed, and return them.
+
+    Those are the ones whose whole names match, that no process holds, and that are no links. What
+    can not be locked, or removed, is left as it is.
+    """
+    try:
+        found = [each for each in folder.iterdir() if name.fullmatch(each.name)]
+    except OSError:
+        return []
+    removed = []
+    for each in sorted(found):
+        if each.is_symlink() or not is_folder(each):
+            continue
+        handle = _locked(each)
+        if handle is None:
+            continue
+        try:
+            shutil.rmtree(each, ignore_errors=True)
+        finally:
+            os.close(handle)
+        if not is_there(each):
+            removed.append(each)
+    return removed
+
+
+def _locked(folder: Path) -> int | None:
+    """Return a handle that holds the lock of a folder; ``None`` if it can not be had."""
+    if sys.platform == "win32":
+        return None
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
 
 
 def sync_file(path: Path) -> None:

@@ -1,5 +1,7 @@
 """Which options of a trace do not go together."""
 
+import json
+
 import parentage
 import pytest
 from conftest import family_path
@@ -41,3 +43,25 @@ def test_the_command_refuses_what_python_refuses(capsys, tmp_path, options):
 @pytest.mark.parametrize("resume", [False, True])
 def test_a_full_pass_with_a_place_for_what_was_read_is_refused_nothing(tmp_path, digest, resume):
     assert refused(digest, tmp_path, resume=resume, is_sampled=False) is None
+
+
+def test_parents_have_the_names_that_they_are_given(capsys):
+    child, base, parent, sibling = (
+        str(family_path(name)) for name in ("child", "base", "parent", "sibling")
+    )
+    arguments = ["trace", child, "-b", f"old={base}", "-p", f"tuned={parent}"]
+    arguments += ["-c", f"tuned={sibling}", "--json", "--no-recipes"]
+    assert run(arguments) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["inputs"]["base"]["name"] == "old"
+    assert [each["name"] for each in told["inputs"]["parents"]] == ["tuned"]
+    assert [each["name"] for each in told["inputs"]["controls"]] == ["tuned#2"]
+    assert told["recipe"] is None
+
+
+def test_layers_beside_json_are_told_where_they_are(capsys):
+    child, base = (str(family_path(name)) for name in ("child", "base"))
+    assert run(["trace", child, "-b", base, "--json", "--layers", "--no-recipes"]) == 0
+    said = capsys.readouterr()
+    assert "slices.parquet" in said.err
+    json.loads(said.out)

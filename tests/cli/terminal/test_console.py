@@ -62,8 +62,12 @@ def test_names_are_neither_markup_nor_escapes():
 
 
 def test_numbers_are_set_flush_right_and_words_flush_left():
-    sides = [column.justify for column in new_table("slice", "elements", "dtype").columns]
-    assert sides == ["left", "right", "left"]
+    table = new_table("slice", "elements", "dtype")
+    table.add_row("x", "1", "y")
+    shown = terminal()
+    shown.out.print(table)
+    assert " slice   elements   dtype\n" in printed(shown.out)
+    assert " x              1   y\n" in printed(shown.out)
 
 
 def test_tensors_with_one_reason_are_one_line_and_most_come_first():
@@ -76,3 +80,36 @@ def test_reasons_that_are_not_shown_are_counted():
     *shown, last = reason_lines(rows, "elsewhere")
     assert len(shown) == REASONS_SHOWN
     assert last == "... and 2 more reasons; all are elsewhere"
+
+
+@pytest.mark.parametrize("width", ["0", "1", "-5", "x"])
+def test_no_width_is_none(width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", width)
+    assert Terminal().out.width >= 40
+
+
+def test_plain_text_has_no_escapes_even_on_a_terminal(monkeypatch):
+    class Screen(io.StringIO):
+        def isatty(self):
+            return True
+
+    for given, variable, is_plain in ((False, "", True), (True, "1", True), (True, "", False)):
+        monkeypatch.setenv("NO_COLOR", variable)
+        monkeypatch.setenv("TERM", "xterm-256color")
+        screens = Screen(), Screen()
+        monkeypatch.setattr("sys.stdout", screens[0])
+        monkeypatch.setattr("sys.stderr", screens[1])
+        shown = Terminal(color=given)
+        shown.say("lead", "text")
+        shown.error("an error")
+        with shown.watching() as progress:
+            progress.stage("a stage")
+            progress.start(10)
+            progress.update(5)
+        assert ("\x1b" not in "".join(each.getvalue() for each in screens)) == is_plain
+
+
+def test_lines_end_where_their_text_does(capsys):
+    shown = Terminal()
+    shown.prose("word " * 100)
+    assert all(line == line.rstrip() for line in capsys.readouterr().out.splitlines())

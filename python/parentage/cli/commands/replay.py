@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     help="Write what the recipe gives into this folder, which must not exist, or be empty.",
 )  # fmt: skip
 @click.option(
-    "--shard-size", type=Size(), default="5GB", show_default=True, metavar="SIZE",
+    "--shard-size", type=Size(1), default="5GB", show_default=True, metavar="SIZE",
     help="Most bytes of tensors in a file that is written.",
 )  # fmt: skip
 @click.option(
@@ -100,8 +100,6 @@ def replay(
         raise click.UsageError("--fail-on-mismatch needs --against CHILD to compare with")
     if allow_non_finite and folder is None:
         raise click.UsageError("--allow-non-finite is of what --write DIR writes")
-    if shard_size < 1:
-        raise click.UsageError("--shard-size is 1 byte at least")
     from parentage import _core
     from parentage.checkpoint import Checkpoint
     from parentage.cli.terminal.replay import show_replay

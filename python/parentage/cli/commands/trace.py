@@ -14,6 +14,7 @@ from parentage.cli.options import (
     PATH,
     PortionType,
     Reading,
+    as_named,
     check_output,
     checkpoint_option,
     json_option,
@@ -27,17 +28,22 @@ if TYPE_CHECKING:
     from parentage.support import Portion
 
 
+NAMED = "[NAME=]CHECKPOINT"
+
+
 @click.command(cls=HelpAlone)
 @click.argument("child", type=CHECKPOINT)
 @checkpoint_option(
-    "The common ancestor; may itself be part of a blend.", "-b", "--base", required=True
-)
+    "The common ancestor; may itself be part of a blend.", "-b", "--base", required=True,
+    metavar=NAMED,
+)  # fmt: skip
 @checkpoint_option(
-    "May be a parent of the child. Can be repeated.", "-p", "--parent", "parents", multiple=True
-)
+    "May be a parent of the child; NAME= says what reports call it, here as for the base and "
+    "controls. Can be repeated.", "-p", "--parent", "parents", multiple=True, metavar=NAMED,
+)  # fmt: skip
 @checkpoint_option(
     "A relative known not to be a parent: what the same fit gives for it. Can be repeated.",
-    "-c", "--control", "controls", multiple=True,
+    "-c", "--control", "controls", multiple=True, metavar=NAMED,
 )  # fmt: skip
 @click.option(
     "-o", "--output", type=PATH, metavar="DIR",
@@ -63,13 +69,17 @@ if TYPE_CHECKING:
     "what there is to read (0.2%). Its verdict says what it rests on, and is never exact.",
 )  # fmt: skip
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N",
+    "--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, metavar="N",
     help="Which places a sample is read at.",
 )  # fmt: skip
 @click.option(
     "--until-sure", is_flag=True,
     help="Read a sample and double it until more would not change the verdict, up to --sample or "
     "everything.",
+)  # fmt: skip
+@click.option(
+    "--no-recipes", is_flag=True,
+    help="Do not look for the recipe: weights alone, in a fraction of the time.",
 )  # fmt: skip
 @reading_options(
     "auto", "mmap", "direct", "pread",
@@ -91,6 +101,7 @@ def trace(
     sample: Portion | None,
     seed: int,
     until_sure: bool,
+    no_recipes: bool,
     reading: Reading,
     terminal: Terminal,
 ) -> None:
@@ -113,6 +124,8 @@ def trace(
         parentage trace ./Suspect -b ./Base -p ./A -p ./B -p ./C -o evidence/
       What would a relative that is no parent look like?
         parentage trace ./Suspect -b ./Base -p ./A --control ./Sibling
+      Folders that are all called "model" have names of yours in the report:
+        parentage trace ./Suspect -b base=/a/model -p tuned=/b/model -p other=/c/model
       It was interrupted, by whatever. Go on:
         parentage trace ./Suspect -b ./Base -p ./A -p ./B -p ./C -o evidence/ --resume
       It is large, and an answer is wanted in a minute, or with 5 GB of reading at most:
@@ -141,9 +154,10 @@ def trace(
     with terminal.watching() as progress:
         trace = pipeline.trace(
             child,
-            base=base,
-            parents=parents,
-            controls=controls,
+            base=as_named(base),
+            parents=[as_named(each) for each in parents],
+            controls=[as_named(each) for each in controls],
+            recipes=not no_recipes,
             sample=sample,
             seed=seed,
             until_sure=until_sure,
@@ -157,6 +171,8 @@ def trace(
     if output is not None:
         terminal.note(f"wrote {output / 'evidence.json'} and {output / 'slices.parquet'}")
     if as_json:
+        if layers:
+            terminal.note("--layers prints rows; with --json, slices.parquet of -o has them")
         click.echo(trace.to_json(), nl=False)
     else:
         show_trace(terminal, trace, layers=layers)

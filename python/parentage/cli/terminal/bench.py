@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
 from parentage.cli.terminal.console import counted, new_table
 from parentage.support import printable
 
@@ -24,17 +22,17 @@ def show_bench(terminal: Terminal, bench: Bench) -> None:
     """Print speeds with their ceilings, and the machine they are of."""
     about = bench.machine
     terminal.out.print()
-    terminal.out.print(
+    terminal.prose(
         f"{about['cpu']}, {counted(about['cpus'], 'CPU')}, {about['level']} of "
         f"{', '.join(about['levels'])}, {about['memory_gib']} GiB; kernel {about['kernel']}; "
         f"{about['file_system']} on {about['device']}; {counted(bench.threads, 'thread')}, "
         f"medians of {bench.runs} runs in turns",
-        soft_wrap=True,
+        by=0,
     )
     rows = bench.rows()
     for group in bench.inputs:
         speeds = new_table(group["dtype"], "cache", "parents", "GB/s", "of ceiling", "")
-        speeds.columns[-1].justify = "left"
+        speeds.words |= {5}
         for row in rows:
             if row["dtype"] == group["dtype"]:
                 share = row["of_ceiling"]
@@ -45,8 +43,8 @@ def show_bench(terminal: Terminal, bench: Bench) -> None:
                     str(row["parents"] or ""),
                     f"{row['gb_per_s']:.2f}",
                     f"{share:.2f}",
-                    Text("█" * length, style="cyan"),
+                    "█" * length,
                 )
         terminal.out.print(speeds)
     for reason in bench.skipped:
-        terminal.out.print(f"  not measured: {printable(reason)}", soft_wrap=True)
+        terminal.indent([f"not measured: {printable(reason)}"], 2)

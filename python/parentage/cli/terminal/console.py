@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 from collections import defaultdict
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, cast
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
 from rich.text import Text
 
+from parentage.cli.terminal.grid import Grid
 from parentage.cli.terminal.progress import Bar
 from parentage.stream import SILENT, Progress
 from parentage.support import printable
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 REASONS_SHOWN = 6
 """Lines of reasons why tensors were left out, before the others are counted."""
+
+LEAST_WIDTH = 40
+"""Columns below which a terminal does not say how wide it is, as one of none does."""
 
 PIPE_WIDTH = 120
 """Columns of a file or a pipe, which have no width: eighty would only fold tables."""
@@ -36,6 +41,7 @@ class Terminal:
     def __init__(self, *, quiet: bool = False, color: bool = True) -> None:
         self.quiet = quiet
         self.out = _console(color=color, stderr=False)
+        self._folds = is_terminal(sys.stdout) or "COLUMNS" in os.environ
         self.err = _console(color=color, stderr=True)
 
     def say(self, lead: str, text: str) -> None:
@@ -50,9 +56,16 @@ class Terminal:
             self.out.print(Text("    " + line, style="cyan"), soft_wrap=True)
 
     def indent(self, lines: Iterable[str], by: int = 4) -> None:
-        """Print lines that belong to the one above, none of them folded."""
+        """Print lines that belong to the one above; in files and pipes, none of them is folded."""
         for line in lines:
-            self.out.print(Text(" " * by + line), soft_wrap=True)
+            if self._folds:
+                self.prose(line, by)
+            else:
+                self.out.print(Text(" " * by + line), soft_wrap=True)
+
+    def prose(self, line: str, by: int = 2, style: str = "") -> None:
+        """Print a line, folded where it is too long, all of it indented."""
+        self.out.print(Padding(Text(line, style=style), (0, 0, 0, by)))
 
     def error(self, message: str) -> None:
         """Print an error message."""
@@ -76,26 +89,58 @@ class Terminal:
             bar.stop()
 
 
+class _Stripped:
+    """A stream of text that is written without the blanks at the ends of lines."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write text of whole lines."""
+        self._stream.write(_BLANKS.sub(r"\1", text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+_BLANKS = re.compile(r"[ \t]+((?:\x1b\[[0-9;]*m)*)$", re.MULTILINE)
+"""Blanks before the end of a line, and the end of their colour."""
+
+
 def _console(*, color: bool, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    is_plain = not color or bool(os.environ.get("NO_COLOR"))
     console = Console(
         stderr=stderr,
-        no_color=None if color else True,
+        file=None if stderr or stream is None else cast("IO[str]", _Stripped(stream)),
+        # Without a colour system there are no escapes at all, and no terminal moves its cursor.
+        color_system=None if is_plain else "auto",
+        force_terminal=False if is_plain else None,
+        no_color=True if is_plain else None,
         highlight=False,
         markup=False,
         emoji=False,
     )
-    if not console.is_terminal and "COLUMNS" not in os.environ:
+    if is_terminal(stream) or "COLUMNS" in os.environ:
+        console.width = max(console.width, LEAST_WIDTH)
+    else:
         console.width = PIPE_WIDTH
     return console
 
 
-def new_table(*headers: str) -> Table:
+def is_terminal(stream: IO[str] | None) -> bool:
+    """Return whether somebody sees what is written to a stream as it comes."""
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # it is closed
+        return False
+
+
+def new_table(*headers: str) -> Grid:
     """Return an empty table: numbers flush right, the first column and words flush left."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-    for position, header in enumerate(headers):
-        left = position == 0 or header in _WORDS
-        table.add_column(Text(header), justify="left" if left else "right", overflow="fold")
-    return table
+    words = [at for at, header in enumerate(headers) if at == 0 or header in _WORDS]
+    return Grid([printable(header) for header in headers], words)
 
 
 def as_text(name: str) -> Text:

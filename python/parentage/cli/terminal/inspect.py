@@ -14,10 +14,9 @@ from parentage.support import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rich.table import Table
-
     from parentage.checkpoint import Checkpoint, Tensor
     from parentage.cli.terminal.console import Terminal
+    from parentage.cli.terminal.grid import Grid
 
 
 def show_inspect(terminal: Terminal, checkpoint: Checkpoint, *, tensors: bool = False) -> None:
@@ -48,7 +47,7 @@ def _headline(checkpoint: Checkpoint) -> Text:
     )
 
 
-def _groups(key: str, groups: Iterable[tuple[str, list[Tensor]]]) -> Table:
+def _groups(key: str, groups: Iterable[tuple[str, list[Tensor]]]) -> Grid:
     """Return a row for every group of tensors, with the largest of them."""
     rows = new_table(key, "tensors", "elements", "bytes", "a tensor of it")
     for name, members in groups:
@@ -63,7 +62,7 @@ def _groups(key: str, groups: Iterable[tuple[str, list[Tensor]]]) -> Table:
     return rows
 
 
-def _files(checkpoint: Checkpoint) -> Table:
+def _files(checkpoint: Checkpoint) -> Grid:
     rows = new_table("file", "tensors", "bytes")
     tensors = Counter(tensor.shard for tensor in checkpoint.tensors.values())
     for index, shard in enumerate(checkpoint.shards):
@@ -71,7 +70,7 @@ def _files(checkpoint: Checkpoint) -> Table:
     return rows
 
 
-def _tensors(checkpoint: Checkpoint) -> Table:
+def _tensors(checkpoint: Checkpoint) -> Grid:
     rows = new_table("tensor", "dtype", "shape", "component", "file", "bytes from", "to")
     for tensor in checkpoint.tensors.values():
         rows.add_row(

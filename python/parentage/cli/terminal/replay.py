@@ -21,9 +21,8 @@ from parentage.support import listed, printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.table import Table
-
     from parentage.cli.terminal.console import Terminal
+    from parentage.cli.terminal.grid import Grid
     from parentage.replay import Comparison, Sources, Written
 
 SLICES_SHOWN = 10
@@ -56,7 +55,7 @@ def show_replay(
 def _comparison(terminal: Terminal, comparison: Comparison) -> None:
     """Print how many elements of the child the recipe reproduces, and where it does not."""
     terminal.out.print()
-    terminal.out.print(as_text(comparison.recipe.describe()), soft_wrap=True)
+    terminal.indent([printable(comparison.recipe.describe())], 0)
     terminal.out.print(_counts(comparison))
     if comparison.explained:
         terminal.indent(
@@ -75,7 +74,7 @@ def _comparison(terminal: Terminal, comparison: Comparison) -> None:
                          "makes, for what is told above"], 2)  # fmt: skip
 
 
-def _counts(comparison: Comparison) -> Table:
+def _counts(comparison: Comparison) -> Grid:
     child = printable(comparison.child.name)
     counts = new_table(f"of {child}", "elements", "reproduced", "explained", "mismatched", "share")
     counts.add_row(
@@ -156,7 +155,7 @@ def _mismatches(terminal: Terminal, comparison: Comparison) -> None:
             distances.add_row(ulps, f"{mismatched:,}", as_share(mismatched, comparison.mismatched))
     terminal.out.print(distances)
     if comparison.zero_signs:
-        terminal.out.print(f"  {comparison.zero_signs:,} of them are zeros of the other sign")
+        terminal.prose(f"{comparison.zero_signs:,} of them are zeros of the other sign")
     if comparison.nan:
         first = comparison.slices.filter(pl.col("nan") > 0)["slice"][0]
         terminal.indent(
@@ -167,13 +166,13 @@ def _mismatches(terminal: Terminal, comparison: Comparison) -> None:
     terminal.out.print(_slices(worst.head(SLICES_SHOWN)))
     rest = worst.height - SLICES_SHOWN
     if rest > 0:
-        terminal.out.print(f"  ... and {rest:,} more; all are told with --json")
+        terminal.prose(f"... and {rest:,} more; all are told with --json")
     elif worst.height < comparison.slices.height:
         others = comparison.slices.height - worst.height
-        terminal.out.print(f"  the other {counted(others, 'slice')} mismatch nowhere")
+        terminal.prose(f"the other {counted(others, 'slice')} mismatch nowhere")
 
 
-def _slices(slices: pl.DataFrame) -> Table:
+def _slices(slices: pl.DataFrame) -> Grid:
     """Return a row for every slice that mismatches, with the place of its first mismatch."""
     rows = new_table("slice", "elements", "mismatched", "share", "first at")
     for row in slices.iter_rows(named=True):
@@ -198,11 +197,13 @@ def _written(terminal: Terminal, written: Written) -> None:
         terminal.out.print(Text.assemble(line, mark), soft_wrap=True)
     size = sum(size for _, size in written.files)
     terminal.out.print()
-    terminal.out.print(
-        f"wrote {counted(written.tensors.height, 'tensor')} in "
-        f"{counted(len(written.files), 'file')}, {size:,} bytes, to "
-        f"{printable(str(written.folder))}",
-        soft_wrap=True,
+    terminal.indent(
+        [
+            f"wrote {counted(written.tensors.height, 'tensor')} in "
+            f"{counted(len(written.files), 'file')}, {size:,} bytes, to "
+            f"{printable(str(written.folder))}"
+        ],
+        0,
     )
     odd = written.tensors.filter(pl.col("non_finite") > 0)
     if odd.height:
@@ -212,17 +213,19 @@ def _written(terminal: Terminal, written: Written) -> None:
         )  # fmt: skip
     copies = written.copied
     if copies.height:
-        terminal.out.print(f"  copied byte for byte, {counted(copies.height, 'tensor')}:")
+        terminal.prose(f"copied byte for byte, {counted(copies.height, 'tensor')}:")
         rows = [("them", reason, name) for name, reason in copies["tensor", "reason"].rows()]
         terminal.indent(reason_lines(rows, ELSEWHERE))
     left_out = [name for _, name in written.left_out]
     _names(terminal, "not written, since the base does not have them", left_out)
     _names(terminal, "of the child, and not written", written.unwritten)
     if written.child is not None:
-        terminal.out.print(
-            f"  the bytes are those of {printable(written.child)} in {written.agreeing:,} of "
-            f"{counted(written.tensors.height, 'tensor')}",
-            soft_wrap=True,
+        terminal.indent(
+            [
+                f"the bytes are those of {printable(written.child)} in {written.agreeing:,} of "
+                f"{counted(written.tensors.height, 'tensor')}"
+            ],
+            2,
         )
 
 
@@ -232,4 +235,4 @@ def _names(terminal: Terminal, title: str, names: Sequence[str]) -> None:
         shown = ", ".join(printable(name) for name in names[:REASONS_SHOWN])
         rest = len(names) - REASONS_SHOWN
         more = f" and {rest:,} more" if rest > 0 else ""
-        terminal.out.print(f"  {title}: {shown}{more}", soft_wrap=True)
+        terminal.indent([f"{title}: {shown}{more}"], 2)

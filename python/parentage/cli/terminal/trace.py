@@ -9,7 +9,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from parentage.cli.terminal.console import as_number, as_share, as_text, new_table, reason_lines
+from parentage.cli.terminal.console import (
+    as_number,
+    as_share,
+    as_text,
+    counted,
+    new_table,
+    reason_lines,
+)
 from parentage.cli.terminal.styles import STYLES
 from parentage.evidence import rows_of
 from parentage.support import printable
@@ -56,7 +63,7 @@ def show_verdict(terminal: Terminal, verdict: Verdict) -> None:
             (f"  {verdict.level}, by rule {verdict.rule}", "dim"),
         )
     )
-    terminal.out.print(Padding(as_text(verdict.text), (0, 0, 0, 2)))
+    terminal.prose(printable(verdict.text))
 
 
 def _recipe(terminal: Terminal, outcome: Outcome) -> None:
@@ -126,14 +133,14 @@ def _weights(terminal: Terminal, trace: Trace) -> None:
                 "in the last place; rounding alone can move this weight by "
                 f"{fit['rounding_bias']:.2f}"
             )
-            terminal.out.print(Padding(Text(note, style="yellow"), (0, 0, 0, 2)))
+            terminal.prose(note, style="yellow")
     if trace.inputs.parents:
         r2, z = as_number(model["r2"], ".5f"), as_number(model["z_naive"], ",.0f")
         note = (
-            f"  R2 {r2}; naive z {z}, as if elements were independent; p bounds the chance under "
+            f"R2 {r2}; naive z {z}, as if elements were independent; p bounds the chance under "
             "block-wise sign flips, which do not assume it"
         )
-        terminal.out.print(Text(note, style="dim"))
+        terminal.prose(note, style="dim")
 
 
 def _groups(terminal: Terminal, trace: Trace, frame: pl.DataFrame, key: str) -> None:
@@ -173,10 +180,10 @@ def _groups(terminal: Terminal, trace: Trace, frame: pl.DataFrame, key: str) -> 
     if starred:
         bias, place = max(starred)
         note = (
-            "  * displacements near one unit in the last place: rounding alone can move the "
+            "* displacements near one unit in the last place: rounding alone can move the "
             f"weight, by up to {bias:.2f} in {key} {place}"
         )
-        terminal.out.print(Text(note, style="yellow"))
+        terminal.prose(note, style="yellow")
 
 
 def _coverage(terminal: Terminal, trace: Trace) -> None:
@@ -184,24 +191,25 @@ def _coverage(terminal: Terminal, trace: Trace) -> None:
     model = trace.model.row(0, named=True)
     compared = trace.elements / trace.elements_total if trace.elements_total else 0.0
     did = "compared" if trace.sample is None else "read a sample:"
-    terminal.out.print(
-        f"  {did} {trace.elements:,} of {trace.elements_total:,} elements of "
+    terminal.prose(
+        f"{did} {trace.elements:,} of {trace.elements_total:,} elements of "
         f"{printable(trace.inputs.child.name)} ({compared:.2%}), in "
         f"{trace.tables.number_of_slices:,} slices"
     )
     if model["excluded"]:
-        terminal.out.print(
-            f"  left out {model['excluded']:,} elements that are not finite: {model['nan']:,} NaN "
-            f"and {model['inf']:,} infinite values"
+        are = "element that is" if model["excluded"] == 1 else "elements that are"
+        terminal.prose(
+            f"left out {model['excluded']:,} {are} not finite: {model['nan']:,} NaN and "
+            f"{model['inf']:,} infinite values"
         )
     if trace.unaligned.height:
-        terminal.out.print(f"  not compared, {trace.unaligned.height:,} tensors:")
+        terminal.prose(f"not compared, {counted(trace.unaligned.height, 'tensor')}:")
         terminal.indent(
             reason_lines(trace.unaligned.select("checkpoint", "reason", "tensor").rows())
         )
     else:
         did = "was compared" if trace.sample is None else "is in the sample"
-        terminal.out.print(f"  every tensor of every checkpoint {did}")
+        terminal.prose(f"every tensor of every checkpoint {did}")
 
 
 def _digests(terminal: Terminal, trace: Trace) -> None:
