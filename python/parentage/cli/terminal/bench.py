@@ -45,6 +45,6 @@ def show_bench(terminal: Terminal, bench: Bench) -> None:
                     f"{share:.2f}",
                     "█" * length,
                 )
-        terminal.out.print(speeds)
+        terminal.table(speeds)
     for reason in bench.skipped:
         terminal.indent([f"not measured: {printable(reason)}"], 2)

@@ -63,6 +63,10 @@ class Terminal:
             else:
                 self.out.print(Text(" " * by + line), soft_wrap=True)
 
+    def table(self, grid: Grid) -> None:
+        """Print a table, which fits as it is."""
+        self.out.print(grid, crop=False)
+
     def prose(self, line: str, by: int = 2, style: str = "") -> None:
         """Print a line, folded where it is too long, all of it indented."""
         self.out.print(Padding(Text(line, style=style), (0, 0, 0, by)))

@@ -64,9 +64,12 @@ class Grid:
                 yield Segment(line, _HEADER)
                 yield Segment("\n")
             yield Segment(f" {rule * (sum(widths) + len(GAP) * (len(widths) - 1))}\n")
-            for row in self.rows:
-                yield Segment(self._line([row[column] for column in columns], columns, widths))
-                yield Segment("\n")
+            # One piece: a checkpoint may have a hundred thousand tensors, with a row for each.
+            lines = (
+                self._line([row[column] for column in columns], columns, widths) + "\n"
+                for row in self.rows
+            )
+            yield Segment("".join(lines))
         yield Segment("\n")
 
     def blocks(self, width: int) -> list[tuple[list[int], list[int]]]:

@@ -28,12 +28,12 @@ def show_inspect(terminal: Terminal, checkpoint: Checkpoint, *, tensors: bool = 
         by_dtype[tensor.dtype].append(tensor)
         by_component[tensor.component].append(tensor)
     components = sorted(by_component.items(), key=lambda item: COMPONENTS.index(item[0]))
-    terminal.out.print(_groups("dtype", sorted(by_dtype.items())))
-    terminal.out.print(_groups("component", components))
+    terminal.table(_groups("dtype", sorted(by_dtype.items())))
+    terminal.table(_groups("component", components))
     if len(checkpoint.shards) > 1 or tensors:
-        terminal.out.print(_files(checkpoint))
+        terminal.table(_files(checkpoint))
     if tensors:
-        terminal.out.print(_tensors(checkpoint))
+        terminal.table(_tensors(checkpoint))
 
 
 def _headline(checkpoint: Checkpoint) -> Text:

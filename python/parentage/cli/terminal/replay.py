@@ -56,7 +56,7 @@ def _comparison(terminal: Terminal, comparison: Comparison) -> None:
     """Print how many elements of the child the recipe reproduces, and where it does not."""
     terminal.out.print()
     terminal.indent([printable(comparison.recipe.describe())], 0)
-    terminal.out.print(_counts(comparison))
+    terminal.table(_counts(comparison))
     if comparison.explained:
         terminal.indent(
             ["explained: one of the choices that the recipe leaves open gives these elements"], 2
@@ -153,7 +153,7 @@ def _mismatches(terminal: Terminal, comparison: Comparison) -> None:
     for ulps, mismatched in zip(ULPS, comparison.ulps, strict=True):
         if mismatched:
             distances.add_row(ulps, f"{mismatched:,}", as_share(mismatched, comparison.mismatched))
-    terminal.out.print(distances)
+    terminal.table(distances)
     if comparison.zero_signs:
         terminal.prose(f"{comparison.zero_signs:,} of them are zeros of the other sign")
     if comparison.nan:
@@ -163,7 +163,7 @@ def _mismatches(terminal: Terminal, comparison: Comparison) -> None:
              f"{printable(first)}"], 2
         )  # fmt: skip
     worst = comparison.worst
-    terminal.out.print(_slices(worst.head(SLICES_SHOWN)))
+    terminal.table(_slices(worst.head(SLICES_SHOWN)))
     rest = worst.height - SLICES_SHOWN
     if rest > 0:
         terminal.prose(f"... and {rest:,} more; all are told with --json")

@@ -124,7 +124,7 @@ def _weights(terminal: Terminal, trace: Trace) -> None:
             as_share(fit["bit_equal"], model["n"]),
             "",
         )
-    terminal.out.print(rows)
+    terminal.table(rows)
     for name in columns.parents:
         fit = by_name[name]
         if _moved_by_rounding(fit):
@@ -170,7 +170,7 @@ def _groups(terminal: Terminal, trace: Trace, frame: pl.DataFrame, key: str) -> 
             as_number(ratio, ".2f"),
             *([as_number(group["exact_share"], ".4%")] if replayed else []),
         )
-    terminal.out.print(rows)
+    terminal.table(rows)
     starred = [
         (by_name[name]["rounding_bias"], group[key])
         for group, by_name in groups
