@@ -10,6 +10,7 @@ import numpy as np
 from parentage.methods import from_json, to_mergekit
 from parentage.recipe import Recipe as Data
 from parentage.replay.comparison import compare
+from parentage.replay.configuration import from_mergekit, is_configuration
 from parentage.replay.recipe_files import recipe_text
 from parentage.replay.write_plan import write
 
@@ -50,13 +51,17 @@ class Recipe(Data):
 
     @classmethod
     def from_json(cls, text: str, origin: str = "recipe") -> Recipe:
-        """Read a recipe from JSON text; ``origin`` is what messages say that it is from.
+        """Read a recipe from JSON, or from a configuration of mergekit.
+
+        ``origin`` is what messages say that it is from.
 
         Raises
         ------
         RecipeError
             If it is malformed; the message says where.
         """
+        if is_configuration(text):
+            text = from_mergekit(text, origin)
         # Numbers that do not fit float32 become infinite, as in every tool.
         with np.errstate(all="ignore"):
             return cls.of(from_json(text, origin))

@@ -88,6 +88,8 @@ def check_sources(
 
 def _recorded(text: str) -> dict[str, list[tuple[int, str | None]]]:
     """Return size and SHA-256 of the files of every checkpoint of evidence, by name."""
+    if not text.lstrip().startswith("{"):
+        return {}  # a configuration of mergekit
     found = json.loads(text)
     if not isinstance(found, dict) or not str(found.get("schema", "")).startswith(EVIDENCE):
         return {}

@@ -69,7 +69,8 @@ def replay(
 ) -> None:
     """Carry out RECIPE: compare what it gives with a child, or write it.
 
-    RECIPE is a recipe as JSON, or the evidence.json of a trace that found one, or its folder. The
+    RECIPE is a recipe as JSON, the evidence.json of a trace that found one, or its folder, or a
+    configuration of mergekit that merges whole models. The
     checkpoints that it names are read once, and what it gives is compared with the child bit for
     bit; where the two differ, it is told by how many units in the last place, and where first. What
     either has and the other lacks is told too. A mismatch is a result and no error. Sizes of the
