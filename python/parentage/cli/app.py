@@ -14,8 +14,10 @@ from contextlib import suppress
 import click
 
 from parentage.cli.alone import HelpAlone
-from parentage.cli.start import INTERRUPTED
 from parentage.support import ParentageError
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it: 128 and the number of the signal."""
 
 COMMANDS = {
     "bench": "Measure how fast checkpoints are read, compared, replayed and hashed here.",

@@ -6,10 +6,6 @@ import os
 import signal
 import sys
 
-INTERRUPTED = 130
-
-TERMINATED = 143
-
 _received: list[int] = []
 """Signals that ended the process's work, other than Ctrl-C."""
 
@@ -32,8 +28,8 @@ def main() -> None:
     except KeyboardInterrupt:
         # Python's own streams may be in the middle of something.
         os.write(2, b"interrupted; nothing was written\n")
-        status = INTERRUPTED
-    if status == INTERRUPTED and _received:
+        status = 128 + signal.SIGINT
+    if status == 128 + signal.SIGINT and _received:
         status = 128 + _received[0]
     sys.exit(status)
 
