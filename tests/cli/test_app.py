@@ -94,3 +94,25 @@ def test_names_that_are_too_long_are_errors_in_a_line(name, before, capsys, tmp_
 def test_a_path_without_a_name_is_a_usage_error(arguments, capsys):
     assert run(arguments) == 2
     assert "no path is given" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("permissions_hold")
+def test_places_that_may_not_be_looked_at_are_errors_in_a_line(tmp_path, capsys):
+    folder = tmp_path / "closed"
+    (folder / "x").mkdir(parents=True)
+    folder.chmod(0)
+    place = str(folder / "x")
+    try:
+        for arguments in (
+            ["inspect", place],
+            ["inspect", str(folder)],
+            ["trace", place, "-b", place, "-o", str(folder / "z")],
+            ["replay", str(folder / "recipe.json"), "--against", place],
+            ["bench", "--folder", place],
+        ):
+            assert run(arguments) == 1
+            said = capsys.readouterr().err
+            assert said.startswith("error: ")
+            assert len(said.splitlines()) == 1
+    finally:
+        folder.chmod(0o755)
