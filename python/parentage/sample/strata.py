@@ -82,10 +82,13 @@ class Sampled:
     """Slices that the runs are spread over."""
     unseen: float | None = None
     """If nothing was seen to differ, the most elements, as a share of all, that can lie in runs
-    that hold a difference, at 95 % confidence; None for runs that were not drawn at random."""
+    that hold a difference, at 95 % confidence; None for runs that were not drawn at random, or by
+    a seed that was given: who made the child may have known it."""
     asked: int | str | None = None
     """The most that was to be read, as it was asked for."""
     seed: int = 0
+    is_seed_given: bool = False
+    """Whether the seed was asked for; else the system drew it when the trace began."""
     rounds: int = 1
     """How often the sample was doubled to get so large, and one."""
     sure: bool | None = None
@@ -105,6 +108,11 @@ class Sampled:
     @property
     def reservation(self) -> str:
         """What may be otherwise although nothing that was read differs, in a sentence."""
+        if self.is_seed_given:
+            return (
+                "What was not read may differ, and how much of it is not bounded: whoever knew the "
+                "seed that was given knew what would be read."
+            )
         if self.unseen is None:
             return ""
         if self.unseen == 0.0:
@@ -136,7 +144,7 @@ class Strata:
         number = np.arange(len(owner), dtype=np.uint64) - begin[owner]
         first = number * places[owner] // wanted[owner]
         last = (number + np.uint64(1)) * places[owner] // wanted[owner]
-        return cls(owner, first, last, _drawn(seed, owner, first, last))
+        return cls(owner, first, last, drawn(seed, owner, first, last))
 
     def split(self, seed: int) -> tuple[Strata, NDArray[np.bool_]]:
         """Return halves of all strata, and which of those have a new run."""
@@ -147,14 +155,14 @@ class Strata:
         first = np.stack([self.first, middle], axis=1).ravel()
         last = np.stack([middle, self.last], axis=1).ravel()
         keeps = np.stack([lower, ~lower], axis=1).ravel()
-        place = np.where(keeps, np.repeat(self.place, 2), _drawn(seed, owner, first, last))
+        place = np.where(keeps, np.repeat(self.place, 2), drawn(seed, owner, first, last))
         exists = keeps | np.repeat(both, 2)
         whole = Strata(owner, first, last, place)
         kept = Strata(*(getattr(whole, name)[exists] for name in Strata.__slots__))
         return kept, ~keeps[exists]
 
 
-def _drawn(
+def drawn(
     seed: int, owner: Index, first: NDArray[np.uint64], last: NDArray[np.uint64]
 ) -> NDArray[np.uint64]:
     """Return a place from ``first`` to ``last`` (exclusive) of each stratum.

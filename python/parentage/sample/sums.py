@@ -16,13 +16,14 @@ pass.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from parentage import _core
 from parentage.align import is_replayed
-from parentage.statistics import tabulate
+from parentage.statistics import scatter, tabulate
 from parentage.stream import (
     COUNTED,
     SILENT,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from parentage.align import Alignment
     from parentage.checkpoint import Columns
     from parentage.sample.strata import Runs
-    from parentage.statistics import Statistics
+    from parentage.statistics import Scattered, Statistics
     from parentage.stream import Options, Program, RangeSums, ReplayedSums, Value
 
 GROUPS = 8
@@ -179,7 +180,14 @@ class SampledSums:
         ``without`` leaves out one of the groups of runs. Slices that were read whole
         stay, and so do counts that no rule looks at.
         """
-        return tabulate(self._alignment, self._columns, self._parts(without))
+        return tabulate(
+            self._alignment, self._columns, self._parts(without), lambda: self._scattered
+        )
+
+    @cached_property
+    def _scattered(self) -> Scattered:
+        """Elements of all slices, wherever the runs are."""
+        return scatter(self._alignment, self._options)
 
     def _parts(self, without: int | None) -> Iterator[RangeSums]:
         slices = self._alignment.slices

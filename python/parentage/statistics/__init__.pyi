@@ -1,4 +1,3 @@
-from .estimates import SINGULAR as SINGULAR
 from .estimates import benjamini_hochberg as benjamini_hochberg
 from .estimates import condition as condition
 from .estimates import displacement_ulps as displacement_ulps
@@ -9,7 +8,13 @@ from .estimates import jackknife as jackknife
 from .estimates import log10_p as log10_p
 from .estimates import nnls as nnls
 from .estimates import ols_bias as ols_bias
-from .estimates import solve as solve
+from .estimates import standard_error as standard_error
+from .rounding import rounding_moves as rounding_moves
+from .scattered import Scattered as Scattered
+from .scattered import rounded_as as rounded_as
+from .scattered import scatter as scatter
+from .solving import SINGULAR as SINGULAR
+from .solving import solve as solve
 from .tables import Replayed as Replayed
 from .tables import Statistics as Statistics
 from .tables import Table as Table

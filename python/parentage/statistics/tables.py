@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from parentage.align import is_matrix
-from parentage.checkpoint import COMPONENTS, DTYPES, is_of_the_body, narrowest
+from parentage.checkpoint import COMPONENTS, DTYPES, is_of_the_body
 from parentage.statistics.estimates import estimate
+from parentage.statistics.rounding import rounding_moves
+from parentage.statistics.scattered import rounded_as, scatter
 from parentage.stream import COUNTED, SILENT, Gram, Progress, read_ranges
 from parentage.support import joined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from numpy.typing import NDArray
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from parentage.align import Alignment, Slice
     from parentage.checkpoint import Columns
     from parentage.statistics.estimates import Estimates
+    from parentage.statistics.scattered import Scattered
     from parentage.stream import Kept, Options, Program, RangeSums, Value
     from parentage.support import Counts, Floats
 
@@ -98,11 +102,19 @@ def full_pass(
     again, and all others are added to it as they are finished.
     """
     ranges = read_ranges(alignment, options, progress, replays, journal)
-    return tabulate(alignment, columns, ranges)
+    return tabulate(alignment, columns, ranges, partial(scatter, alignment, options))
 
 
-def tabulate(alignment: Alignment, columns: Columns, ranges: Iterable[RangeSums]) -> Statistics:
-    """Make tables of what ranges of slices give. They come in order, and hold every slice once."""
+def tabulate(
+    alignment: Alignment,
+    columns: Columns,
+    ranges: Iterable[RangeSums],
+    scattered: Callable[[], Scattered],
+) -> Statistics:
+    """Make tables of what ranges of slices give. They come in order, and hold every slice once.
+
+    ``scattered`` reads elements of all slices; it is asked after the last range.
+    """
     slices, width = alignment.slices, alignment.plan.columns
     layer_numbers = tuple(sorted({layer for each in slices if (layer := _layer(each)) is not None}))
     component_names = tuple(
@@ -141,13 +153,15 @@ def tabulate(alignment: Alignment, columns: Columns, ranges: Iterable[RangeSums]
     table = replace(table, energy=table.energy * coarseness(slices, table.precision))
     for name, each in sums.items():
         each.set_energy(table.energy, labels[name])
+    dtypes = rounded_as(slices, table.precision)
+    told = partial(_told_by, scattered(), dtypes, len(columns.parents))
     return Statistics(
-        slices=table,
-        layers=sums["layers"].table(columns, drop_last=True),
+        slices=told(np.arange(len(slices)), table),
+        layers=told(labels["layers"], sums["layers"].table(columns, drop_last=True)),
         layer_numbers=layer_numbers,
-        components=sums["components"].table(columns),
+        components=told(labels["components"], sums["components"].table(columns)),
         component_names=component_names,
-        model=sums["model"].table(columns),
+        model=told(labels["model"], sums["model"].table(columns)),
         matrices=sums["matrices"].gram.total[1],
         replayed=Replayed(
             alignment.applies,
@@ -183,18 +197,40 @@ class Sums:
 def coarseness(slices: Sequence[Slice], precision: Counts) -> Floats:
     """Return (S,) what the rounding energy of each slice is to be multiplied by.
 
-    A child rounded to bf16 and then stored as float32 has the rounding of bf16. All slices of
-    one dtype are taken together: one that holds nothing but ones does not tell how it was rounded.
+    A child rounded to bf16 and then stored as float32 has the rounding of bf16; see
+    :func:`parentage.statistics.scattered.rounded_as`.
     """
-    factors = np.ones(len(slices))
-    dtypes = np.array([each.dtype for each in slices])
-    for dtype in ("F16", "F32", "F64"):
-        stored = dtypes == dtype
-        if stored.any():
-            used = int(precision[stored].max())
-            kept = DTYPES[narrowest(used)].digits or 0
-            factors[stored] = 4.0 ** max((DTYPES[dtype].digits or 0) - kept, 0)
-    return factors
+    kept = [DTYPES[name].digits or 0 for name in rounded_as(slices, precision)]
+    stored = [DTYPES[each.dtype].digits or 0 for each in slices]
+    return np.array([4.0 ** (had - has) for had, has in zip(stored, kept, strict=True)])
+
+
+def _told_by(
+    scattered: Scattered,
+    dtypes: Sequence[str],
+    parents: int,
+    labels: NDArray[np.intp],
+    table: Table,
+) -> Table:
+    """Return a table with what scattered elements tell of its rows; ``labels`` (S,) are those."""
+    estimates = table.estimates
+    ours = slice(1, 1 + parents)
+    moves = rounding_moves(
+        scattered,
+        dtypes,
+        labels,
+        estimates.gram[:, ours, ours],
+        estimates.parents.weights,
+        estimates.standard_error,
+    )
+    rows = len(table.n)
+    taken = labels < rows
+    across = []
+    for values in scattered.across:
+        total = np.zeros((rows, values.shape[1]))
+        np.add.at(total, labels[taken], values[taken])
+        across.append(total)
+    return replace(table, estimates=estimates.widened(moves, (across[0], across[1])))
 
 
 def _layer(each: Slice) -> int | None:

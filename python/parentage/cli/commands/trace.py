@@ -62,8 +62,9 @@ if TYPE_CHECKING:
     "what there is to read (0.2%). Its verdict says what it rests on, and is never exact.",
 )  # fmt: skip
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N",
-    help="Which places a sample is read at.",
+    "--seed", type=click.IntRange(min=0), metavar="N",
+    help="What draws the places of samples, to have the same evidence again. By default the system "
+    "draws it; with one given, the verdict states no confidence.",
 )  # fmt: skip
 @click.option(
     "--until-sure", is_flag=True,
@@ -88,7 +89,7 @@ def trace(
     layers: bool,
     fail_on: tuple[str, ...],
     sample: Portion | None,
-    seed: int,
+    seed: int | None,
     until_sure: bool,
     reading: Reading,
     terminal: Terminal,
