@@ -1,4 +1,4 @@
-"""Do stated errors cover, and are p-values of no parent as rare as they say?
+"""Measures whether stated errors cover, and whether p-values of no parent are as rare as they say.
 
     python bench/coverage.py [--corpus FOLDER] [--draws 200] [--sizes 1000 10000 100000] [--record]
 

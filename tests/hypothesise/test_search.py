@@ -456,13 +456,16 @@ def hypothesis_of(share: float, decoy_share: float = 0.02, **changes: Any) -> Hy
 def test_what_is_close_to_the_best_is_carried_out_too():
     nan = float("nan")
     best = hypothesis_of(0.9999)
-    close = [hypothesis_of(0.9999 - i * 1e-4, nan) for i in range(1, 6)]
+    close = [hypothesis_of(0.9999 - i * 1e-4, nan, arithmetic=f"float32-{i}") for i in range(1, 6)]
     far = hypothesis_of(0.99, nan)
     assert select_for_full_pass([best, *close, far], is_whole=True) == [best]
-    found = select_for_full_pass([best, *close, far], is_whole=False)
+    own = {each.recipe.arithmetic: 0.1 * place for place, each in enumerate(close)}
+    found = select_for_full_pass(
+        [best, *close, far], is_whole=False, decoys_of=lambda recipe: own[recipe.arithmetic]
+    )
     assert len(found) == MOST_STREAMED
     assert [each.share for each in found] == [0.9999, *(x.share for x in close[:2])]
-    assert {each.decoy_share for each in found} == {0.02}
+    assert [each.decoy_share for each in found] == [0.02, 0.0, 0.1]
     assert select_for_full_pass([best, far], is_whole=False) == [best]
     assert select_for_full_pass([], is_whole=False) == []
 

@@ -10,6 +10,7 @@ from .cells import Peaks as Peaks
 from .cells import locate as locate
 from .cells import peaks as peaks
 from .cells import pooled as pooled
+from .decoys import decoy_share as decoy_share
 from .estimates import SampleEstimates as SampleEstimates
 from .estimates import WrittenWeights as WrittenWeights
 from .evaluate import count_matches as count_matches

@@ -51,6 +51,9 @@ MOST_ELEMENTS = 1 << 18
 NEAR = 1e-6
 """How far around weights that were moved together the plateau that they lie on is looked for."""
 
+ROUNDED_ONCE = 0.99
+"""Share of cells that admit the weight of a blend rounded once, at least."""
+
 CHANCE = 3.0
 """Standard deviations that the number of cells that admit a weight varies by, by chance."""
 
@@ -250,6 +253,8 @@ def _reach(
     ``seen`` are spectra (G, bins) with their windows (G, 2), each within the one before; ``top``
     intervals of ``count`` hold the best weight (G,). Windows are gone through, the widest first, as
     long as none of those weights is at an edge: what a narrower one does not show may be beyond it.
+    Where cells miss the best weight in numbers, the widest alone counts: simple fractions, at which
+    the ends of many cells meet, stand out from their surroundings in all others.
     """
     share = np.where(count > 0, top / np.maximum(count, 1.0), 1.0)
     least = top - CHANCE * np.sqrt(np.maximum(count * share * (1.0 - share), 0.0))
@@ -263,8 +268,10 @@ def _reach(
         last = BINS - 1 - enough[:, ::-1].argmax(axis=1)
         low, high = windows[:, 0] + first * step, windows[:, 0] + (last + 1) * step
         inside = enough.any(axis=1) & ((level == 0) | ((first > 0) & (last < BINS - 1)))
-        is_open &= inside
-        out = np.where(is_open, np.maximum(middle - low, high - middle), out)
+        is_open &= inside & ((level == 0) | (share >= ROUNDED_ONCE))
+        # What arithmetic does to the peak besides is looked for in the bins beside it.
+        beside = np.where(share >= ROUNDED_ONCE, 0.0, step)
+        out = np.where(is_open, np.maximum(middle - low, high - middle) + beside, out)
     # What all cells admit is one interval, however narrow.
     return np.where(top >= count, 0.0, out)
 

@@ -19,7 +19,7 @@ from parentage.hypothesise.written_weights import NEGLIGIBLE
 from parentage.methods import METHODS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from parentage.hypothesise.estimates import SampleEstimates
     from parentage.recipe import Recipe
@@ -242,11 +242,16 @@ def _with_alike(ranked: Sequence[Hypothesis]) -> Hypothesis:
     return replace(best, recipe=replace(best.recipe, equivalents=tuple(titles)))
 
 
-def select_for_full_pass(hypotheses: Sequence[Hypothesis], *, is_whole: bool) -> list[Hypothesis]:
+def select_for_full_pass(
+    hypotheses: Sequence[Hypothesis],
+    *,
+    is_whole: bool,
+    decoys_of: Callable[[Recipe], float] = lambda _: math.nan,
+) -> list[Hypothesis]:
     """Select at most three recipes for the full pass: the best on the sample and close runners-up.
 
     Where the sample is everything (``is_whole``), the best is known. None, if it explains too
-    little.
+    little. ``decoys_of`` measures the decoys of a runner-up, which are its own and no other's.
     """
     if not hypotheses:
         return []
@@ -259,7 +264,12 @@ def select_for_full_pass(hypotheses: Sequence[Hypothesis], *, is_whole: bool) ->
     if best.mismatched == 0:
         # Of what reproduces all of a sample there is nothing to make up for.
         close = [other for other in close if other.mismatched < REFUTED]
-    return [replace(chosen, decoy_share=best.decoy_share) for chosen in close[:MOST_STREAMED]]
+    return [
+        replace(chosen, decoy_share=decoys_of(chosen.recipe))
+        if math.isnan(chosen.decoy_share)
+        else chosen
+        for chosen in close[:MOST_STREAMED]
+    ]
 
 
 def is_copy(recipe: Recipe) -> bool:

@@ -10,7 +10,7 @@ from parentage import _core
 from parentage.align import pair
 from parentage.checkpoint import open_all
 from parentage.evidence import Journal, conclude, identity
-from parentage.hypothesise import SampleEstimates, hypothesise, select_for_full_pass
+from parentage.hypothesise import SampleEstimates, decoy_share, hypothesise, select_for_full_pass
 from parentage.pipeline.sequential import SampleRequest, Seed, trace_sample, with_preview
 from parentage.replay import compile_recipe
 from parentage.statistics import full_pass
@@ -212,7 +212,11 @@ def with_hypotheses(case: TraceInputs, seed: int | None = None) -> TraceInputs:
     """Return the case with recipes that its search sample, drawn by ``seed``, suggests."""
     estimates = SampleEstimates(case.alignment, case.inputs.columns, case.options, seed)
     found = hypothesise(estimates)
-    chosen = select_for_full_pass(found, is_whole=estimates.sample.is_whole)
+    chosen = select_for_full_pass(
+        found,
+        is_whole=estimates.sample.is_whole,
+        decoys_of=lambda recipe: decoy_share(recipe, estimates),
+    )
     replays = [
         compile_recipe(each.recipe, estimates.columns.indices, case.alignment.slices)
         for each in chosen

@@ -14,6 +14,7 @@ from .scattered import Scattered as Scattered
 from .scattered import rounded_as as rounded_as
 from .scattered import scatter as scatter
 from .solving import SINGULAR as SINGULAR
+from .solving import inverse_of as inverse_of
 from .solving import solve as solve
 from .tables import Replayed as Replayed
 from .tables import Statistics as Statistics

@@ -60,7 +60,7 @@ def fit(gram: Floats, columns: list[int]) -> Fit:
     weights, rank = solve(a, right)
     known = np.where(np.isnan(weights), 0.0, weights)
     explained = summed(known * right)
-    residual = np.clip(energy - explained, 0.0, None)
+    residual = np.clip(energy - explained, 0.0, energy)
     # Differences of nearly equal sums: below this, what is left is their rounding error.
     residual = np.where(residual < 1e-13 * energy, 0.0, residual)
     with np.errstate(divide="ignore", invalid="ignore"):

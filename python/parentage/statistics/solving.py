@@ -49,8 +49,8 @@ def solve(a: Floats, right: Floats) -> tuple[Floats, Floats]:
 def inverse_of(a: Floats) -> Floats:
     """Return the inverses (S, m, m) of symmetric matrices, 0 in rows of columns that are skipped.
 
-    >>> inverse_of(np.array([[[2.0, 0.0], [0.0, 4.0]]])).tolist()
-    [[[0.5, 0.0], [0.0, 0.25]]]
+    >>> inverse_of(np.array([[[4.0, 0.0], [0.0, 16.0]]])).tolist()
+    [[[0.25, 0.0], [0.0, 0.0625]]]
     """
     systems, m = a.shape[:2]
     units = [np.tile(unit, (systems, 1)) for unit in np.eye(m)]

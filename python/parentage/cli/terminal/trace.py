@@ -32,6 +32,9 @@ RULES_OF_RECIPES = ("replayed", "changed")
 SETTLED = 1e-6
 """Half width of a weight from cells that is shown without one."""
 
+SMALL = 1e-4
+"""Half width below which four digits would show none of it."""
+
 
 def show_trace(terminal: Terminal, trace: Trace, *, layers: bool = False) -> None:
     """Print what a trace found, with a row for every layer if ``layers``."""
@@ -85,8 +88,17 @@ def _weights(terminal: Terminal, trace: Trace) -> None:
     """Print the weight of every checkpoint over the whole child, and how sure it is."""
     columns = trace.inputs.columns
     ((model, by_name),) = rows_of(trace.model, columns)
+    # Relatives that are no parents have small p-values, too: none is shown without theirs.
+    significance = ["log10 p"] if columns.controls else []
     rows = new_table(
-        "", "cells", "least squares", "std. error", "cosine", "log10 p", "bits equal", "|d| in ulp"
+        "",
+        "cells",
+        "least squares",
+        "std. error",
+        "cosine",
+        *significance,
+        "bits equal",
+        "|d| in ulp",
     )
     for name in columns.parents:
         fit = by_name[name]
@@ -96,7 +108,7 @@ def _weights(terminal: Terminal, trace: Trace) -> None:
             as_number(fit["ols"], ".4f") + ("*" if _moved_by_rounding(fit) else ""),
             as_number(fit["se"], ".1e"),
             as_number(fit["checkpoint_cosine"], ".4f"),
-            as_number(fit["checkpoint_log10_p"], ".1f"),
+            *(as_number(fit["checkpoint_log10_p"], ".1f") for _ in significance),
             as_share(fit["bit_equal"], model["n"]),
             as_number(fit["displacement_ulps"], "g"),
         )
@@ -104,7 +116,8 @@ def _weights(terminal: Terminal, trace: Trace) -> None:
     weights = [by_name[name]["ols"] for name in columns.parents]
     rest = None if None in weights or not weights else 1.0 - sum(weights)
     equal = as_share(by_name[base]["bit_equal"], model["n"])
-    rows.add_row(as_text(f"{base} (base)"), "", as_number(rest, ".4f"), "", "", "", equal, "")
+    nothing = [""] * (2 + len(significance))
+    rows.add_row(as_text(f"{base} (base)"), "", as_number(rest, ".4f"), *nothing, equal, "")
     for name in columns.controls:
         fit = by_name[name]
         rows.add_row(
@@ -129,10 +142,12 @@ def _weights(terminal: Terminal, trace: Trace) -> None:
             terminal.out.print(Padding(Text(note, style="yellow"), (0, 0, 0, 2)))
     if trace.inputs.parents:
         r2, z = as_number(model["r2"], ".5f"), as_number(model["z_naive"], ",.0f")
-        note = (
-            f"  R2 {r2}; naive z {z}, as if elements were independent; p bounds the chance under "
-            "block-wise sign flips, which do not assume it"
-        )
+        note = f"  R2 {r2}; naive z {z}, as if elements were independent"
+        if significance:
+            note += (
+                "; p bounds the chance under block-wise sign flips, which do not assume it: "
+                "compare it with the control's"
+            )
         terminal.out.print(Text(note, style="dim"))
 
 
@@ -220,6 +235,8 @@ def _cells(fit: Row) -> str:
         return ""
     if half_width < SETTLED:
         return f"{weight:.6f}"
+    if half_width < SMALL:
+        return f"{weight:.6f} ± {half_width:.0e}"
     return f"{weight:.4f} ± {half_width:.4f}"
 
 
