@@ -120,6 +120,44 @@ def test_one_seed_writes_the_same_bytes_and_another_does_not(folders):
     assert one.weights != other.weights
 
 
+def test_the_system_draws_a_seed_that_can_be_given_again(folders):
+    one, two = (trace(folders, "copy", sample="10%") for _ in "12")
+    seeds = [each.evidence["parameters"]["sample"]["seed"] for each in (one, two)]
+    assert seeds[0] != seeds[1]
+    assert not one.evidence["parameters"]["sample"]["is_seed_given"]
+    again = trace(folders, "copy", sample="10%", seed=seeds[0])
+    assert again.slices.equals(one.slices)
+    assert again.evidence["parameters"]["sample"]["is_seed_given"]
+
+
+def test_no_confidence_is_stated_for_a_seed_that_a_maker_may_have_known(folders):
+    verdict = trace(folders, "copy", sample="25%", seed=0).verdict
+    assert verdict.kind == "identical"
+    assert "confidence" not in verdict.text
+    assert "how much of it is not bounded" in verdict.text
+    assert verdict.numbers["unseen"] is None
+
+
+@pytest.mark.parametrize("seed", [-1, 1 << 64])
+def test_a_seed_out_of_its_range_is_refused(folders, seed):
+    with pytest.raises(ValueError, match="a seed is a number from 0"):
+        trace(folders, "copy", seed=seed)
+
+
+def test_the_places_of_the_search_are_drawn_and_kept_in_the_evidence(folders, monkeypatch):
+    def searched(**options):
+        found = trace(folders, "blend", recipes=True, **options)
+        return found.evidence["parameters"]["search_seed"], found.to_json()
+
+    # All of it is searched: nothing hangs on a seed.
+    assert searched()[0] is None
+    assert searched(seed=1) == searched(seed=2) == searched()
+    monkeypatch.setattr("parentage.sample.search_sample.SearchSample.is_whole", False)
+    drawn, text = searched()
+    assert drawn != searched()[0]
+    assert searched(seed=drawn) == (drawn, text)
+
+
 @pytest.mark.parametrize("sample", ["100%", TOTAL, "1TB"])
 def test_a_sample_of_everything_is_a_full_pass(folders, sample):
     assert trace(folders, "blend", sample=sample).to_json() == trace(folders, "blend").to_json()

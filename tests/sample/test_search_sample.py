@@ -49,6 +49,23 @@ def test_slices_are_sampled_alike(elements, times, budget):
         assert min(share, elements) <= found <= share + RUN
 
 
+@given(st.integers(1, 1 << 20), st.integers(1, 1000), st.integers(0, 2**64 - 1))
+def test_a_seed_moves_runs_within_their_strata(elements, times, seed):
+    total, budget = elements * times, 1 << 14
+    plain, drawn = runs(elements, total, budget), runs(elements, total, budget, seed)
+    assert drawn == runs(elements, total, budget, seed)
+    assert [count for _, count in drawn] == [count for _, count in plain]
+    edges = [start for start, _ in plain] + [elements]
+    for (start, count), low, high in zip(drawn, edges, edges[1:], strict=False):
+        assert low <= start
+        assert start + count <= max(high, low + count)
+
+
+def test_seeds_read_other_places():
+    places = {tuple(runs(1 << 20, 1 << 24, 1 << 18, seed)) for seed in range(10)}
+    assert len(places) == 10
+
+
 def test_a_child_a_little_larger_than_a_sample_can_be_traced(tmp_path):
     shapes = {f"model.layers.{i}.self_attn.q_proj.weight": (96, 64) for i in range(12)}
     assert SEARCH < 12 * 96 * 64 < 1.5 * SEARCH

@@ -35,21 +35,21 @@ def paired(folder, child, tensors):
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=["bf16", "f16", "f32"])
 @pytest.mark.parametrize("scale", [0.06, 0.005], ids=["decoder", "encoder"])
-@pytest.mark.parametrize("parents", [1, 2, 3])
+@pytest.mark.parametrize("parents", [1, 2])
 @pytest.mark.parametrize("noise", [0.0, 0.3])
 def test_standard_errors_hold_the_truth(tmp_path, dtype, scale, parents, noise):
     random = np.random.default_rng(parents)
     deviations, ratios = [], []
-    for seed in range(8):
+    for seed in range(4):
         weights = random.uniform(0, 1, parents)
         found = estimates(
-            tmp_path / str(seed), weights, dtype, n=4000, scale=scale, noise=noise, seed=seed
+            tmp_path / str(seed), weights, dtype, n=2000, scale=scale, noise=noise, seed=seed
         )
         error = np.abs(found.parents.weights[0] - weights)
         deviations += (error / found.standard_error[0]).tolist()
         ratios += (found.standard_error[0] / np.maximum(error, 1e-12)).tolist()
-    # At least 95.4 % within two: of 8 to 24, more than three beyond come once in a thousand.
-    assert np.sum(np.array(deviations) > 2) <= 3
+    # At least 95.4 % within two: of 4 to 8, more than two beyond come once in two hundred.
+    assert np.sum(np.array(deviations) > 2) <= 2
     assert max(deviations) <= 4
     assert np.median(ratios) < 30
 

@@ -40,14 +40,16 @@ class SampleView:
         ``seed`` draws its places; without it, they are the first of their strata.
         """
         self.sample = SearchSample(alignment, options, seed=seed)
+        # Where all is searched, no maker has anything to hide from it, and the same bytes are to
+        # give the same evidence.
         self.seed = None if self.sample.is_whole else seed
         """What the sample hangs on; ``None`` where that is nothing."""
         self.small = (
-            SearchSample(alignment, options, SEARCH, seed=seed)
+            SearchSample(alignment, options, SEARCH, seed=self.seed)
             if int(self.sample.counts.sum()) > 2 * SEARCH
             else self.sample
         )
-        self._alignment, self._options, self._seed = alignment, options, seed
+        self._alignment, self._options = alignment, options
         self.slices = alignment.slices
         self.columns = columns
 
@@ -74,7 +76,7 @@ class SampleView:
         """Return the search sample with column ``origin`` and the base exchanged."""
         order = list(range(len(self.columns.names)))
         order[0], order[origin] = order[origin], order[0]
-        return SearchSample(self._alignment, self._options, SEARCH, order, self._seed)
+        return SearchSample(self._alignment, self._options, SEARCH, order, self.seed)
 
     @cached_property
     def raw_gram(self) -> Floats:
