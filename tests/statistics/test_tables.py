@@ -44,3 +44,20 @@ def test_layers_of_other_towers_are_not_summed_with_those_of_the_body(tmp_path):
     alignment = align(checkpoints[1], checkpoints[:1])
     found = full_pass(alignment, roles_in(alignment, 0), Options(1))
     assert found.layers.n.tolist() == [16]
+
+
+def test_a_factor_in_common_is_no_evidence_of_parentage(tmp_path):
+    # Rank one, and all rows moved alike: blocks of rows have one sign, whatever the rest does.
+    random = np.random.default_rng(3)
+    values = []
+    for draw in range(12):
+        base, factor = random.normal(size=(96, 64)), random.normal(size=(96, 1))
+        moved = [base + 0.01 * factor * random.normal(size=(1, 64)) for _ in range(2)]
+        opened_ = [
+            opened(tmp_path / str(draw), f"c{i}", {"x": each.astype(np.float32)})
+            for i, each in enumerate([base, *moved])
+        ]
+        alignment = align(opened_[-1], opened_[:-1])
+        found = full_pass(alignment, roles_in(alignment, 1), Options(1))
+        values.append(found.slices.estimates.log10_p[0, 0])
+    assert sum(value <= -2 for value in values) <= 1
