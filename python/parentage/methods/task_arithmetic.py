@@ -25,13 +25,14 @@ ARITHMETICS = {
     "bfloat16": "d_i, w_i d_i, their sum, lambda times it and b plus that each rounded to bf16; "
     "weights rounded to bf16, lambda not: mergekit with dtype bfloat16",
     "bfloat16-script": "the same with float32 weights: a plain script on bf16 tensors",
+    "float16-script": "the same in f16",
 }
 
 
 def replay(replaying: Replaying) -> Sequence[Value]:
     """Return the base and what is added to it."""
-    base = replaying.base()
     arithmetic, dtype = replaying.recipe.arithmetic, replaying.dtype
+    base = replaying.base()
     weights = replaying.weights()
     if arithmetic == "bfloat16":
         weights = [to_bf16(weight) for weight in weights]

@@ -100,7 +100,8 @@ class Replaying:
     @property
     def dtype(self) -> str | None:
         """The dtype that results of operations are rounded to, beside float32; ``None`` if none."""
-        return "BF16" if self.recipe.arithmetic.startswith("bfloat16") else None
+        prefix = self.recipe.arithmetic.split("-")[0]
+        return {"bfloat16": "BF16", "float16": "F16"}.get(prefix)
 
     def column(self, name: str) -> Value:
         """Return the elements of a checkpoint."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from parentage.checkpoint import to_bf16
 from parentage.hypothesise.recognise.recogniser import Recogniser
+from parentage.hypothesise.recognise.running import carried_on
 from parentage.hypothesise.written_weights import BF16_WEIGHT_ERROR, NOISE, candidates, whole_ratio
 from parentage.methods import linear
 from parentage.recipe import Ingredient, Recipe
@@ -37,9 +38,9 @@ def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     """
     for form in estimates.written_weights():
         yield from recipes(form, estimates.out_dtype)
-    for arithmetic in linear.ARITHMETICS:
-        if not arithmetic.startswith("float32"):
-            yield from _coarse(estimates, arithmetic)
+    for arithmetic in linear.COARSE:
+        yield from _coarse(estimates, arithmetic)
+    yield from carried_on(estimates)
 
 
 def effective(weights: Sequence[float], arithmetic: str, *, normalize: bool) -> list[float]:
@@ -68,7 +69,6 @@ def _coarse(estimates: SampleEstimates, arithmetic: str) -> Iterator[Recipe]:
         return
     aims = [effective_weights[name] for name in names]
     is_sum = abs(sum(aims) - 1.0) <= len(aims) * BF16_WEIGHT_ERROR
-    # Plain scripts divide by nothing.
     normalize = is_sum and arithmetic == "bfloat16"
 
     def comes_to(weights: Sequence[float]) -> list[float]:
@@ -82,13 +82,16 @@ def _coarse(estimates: SampleEstimates, arithmetic: str) -> Iterator[Recipe]:
     most = max(MOST_COARSE // len(orders), LEAST_COARSE)
     listed = candidates(aims, comes_to, last_follows=is_sum and len(names) > 1)
     written = [candidate.weights for candidate in listed[:most]]
+    whole = None
     if is_sum:
         whole = whole_ratio(aims, BF16_WEIGHT_ERROR)
         fractions = [float(Fraction(aim).limit_denominator(20)) for aim in aims]
-        written += [tuple(aims), tuple(fractions), *([whole] if whole and normalize else [])]
+        written += [tuple(aims), tuple(fractions), *([whole] if whole else [])]
     else:
         written.append(tuple(aims))
     for weights in dict.fromkeys(written):
+        # Whole numbers alone are divided by their sum in a plain script.
+        is_divided = is_sum and (normalize or weights == whole or abs(sum(weights) - 1.0) < 1e-9)
         for order in orders:
             yield Recipe(
                 "linear",
@@ -96,7 +99,7 @@ def _coarse(estimates: SampleEstimates, arithmetic: str) -> Iterator[Recipe]:
                     Ingredient(names[i], weights[i], doubt(weights[i], arithmetic)) for i in order
                 ),
                 None,
-                {} if is_sum else {"normalize": False},
+                {} if is_divided else {"normalize": False},
                 arithmetic,
                 estimates.out_dtype,
             )
@@ -112,12 +115,15 @@ def recipes(form: WrittenWeights, out_dtype: str) -> Iterator[Recipe]:
     is_fitted = any(isinstance(x, Mapping) and "slices" in x for x in form.weights.values())
     ordered = len(names) <= MOST_ORDERED and not is_fitted
     orders = list(permutations(names)) if ordered else [tuple(names)]
-    for arithmetic in linear.ARITHMETICS:
-        if arithmetic.startswith(("bf", "float16")) != form.is_coarse:
+    for arithmetic in linear.COARSE if form.is_coarse else linear.PLAIN:
+        if arithmetic == "float64" and out_dtype not in ("F32", "F64"):
+            # Rounded to 16 bits, it is what float32 gives, but for one element in 10,000.
             continue
         # Two products are added up alike in either order, a fused chain is not; and products that
         # were rounded to bf16 leave float32 hardly anything to round.
-        commutes = arithmetic == "bfloat16" or (len(names) == 2 and arithmetic != "float32-fma")
+        commutes = arithmetic in ("bfloat16", "float64") or (
+            len(names) == 2 and arithmetic != "float32-fma"
+        )
         for order in orders[:1] if commutes else orders:
             yield Recipe(
                 "linear",
