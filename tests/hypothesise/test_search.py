@@ -357,7 +357,7 @@ def task(*weights: float, **parameters: Any) -> Recipe:
         (Recipe("linear", (Ingredient("one", 3.0), Ingredient("two", 0.0))), True),
         (Recipe("linear", (Ingredient("one", 3.0),), None, {"normalize": False}), False),
         (Recipe("linear", (Ingredient("one", 3.0), Ingredient("two", -2.0))), False),
-        (Recipe("linear", (Ingredient("one", {"gradient": [1.0]}),)), False),
+        (Recipe("linear", (Ingredient("one", {"gradient": [1.0]}),)), True),
         pytest.param(task(3.0, normalize=True), True),
         pytest.param(task(0.5, **{"lambda": 2}), True),
     ],

@@ -90,3 +90,47 @@ def test_parents_are_named_once_and_the_base_is_one():
     )
     assert recipe.checkpoints == ("a", "b", "z", "c")
     assert "on z" in recipe.describe()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [
+        (of("linear", {"a": 1.0}), "a"),
+        (of("linear", {"a": 3.0, "b": 0.0}), "a"),
+        (of("linear", {"a": 0.6, "b": 0.4}), None),
+        (of("linear", {"a": 2.0}, normalize=False), None),
+        (of("linear", {"a": 0.997, "b": 0.003}), None),
+        (of("linear", {"a": {"slices": {"x": 1.0, "y": 1.0}}}), "a"),
+        (of("linear", {"a": {"gradient": [0.0, 1.0]}, "b": {"gradient": [1.0, 0.0]}}), None),
+        (of("task_arithmetic", {"a": 1.0}, "z"), "a"),
+        (of("task_arithmetic", {"a": 0.0}, "z"), "z"),
+        (of("task_arithmetic", {"a": {"slices": {"x": 0.0, "y": -0.0}}}, "z"), "z"),
+        (of("task_arithmetic", {"a": 1.0, "b": 1.0}, "z"), None),
+        (of("slerp", {"a": None, "b": None}, t=1.0), "b"),
+        (of("slerp", {"a": None, "b": None}, t=0.0), "a"),
+        (of("slerp", {"a": None, "b": None}, t=0.35), None),
+        (of("nuslerp", {"a": 0.0, "b": 1.0}, vectors="rows"), "b"),
+        (of("nuslerp", {"a": 0.4, "b": 0.6}), None),
+        (of("karcher", {"a": None, "b": None}), None),
+        (Recipe("passthrough", (Ingredient("a"),), sources={"x": "a", "y": "a"}), "a"),
+        (Recipe("passthrough", (Ingredient("a"),), None, {"scale": 2.0}, sources={"x": "a"}), None),
+    ],
+    ids=lambda each: each.describe() if isinstance(each, Recipe) else str(each),
+)
+def test_a_recipe_that_comes_to_one_checkpoint_says_of_which_it_is_a_copy(recipe, expected):
+    assert recipe.copy_of == expected
+
+
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [
+        (of("linear", {"a": 3, "b": 2}), "0.6 a + 0.4 b (weights 3, 2, divided by their sum),"),
+        (of("linear", {"a": 3, "b": 2}, normalize=False), "3 a + 2 b; normalize false,"),
+        (of("linear", {"a": 1.5, "b": -0.5}), "linear of 1.5 a - 0.5 b,"),
+        (of("linear", {"a": {"slices": dict.fromkeys("xyz", 0.6) | {"w": -0.0}}}), "0.6 (but w 0)"),
+        (of("linear", {"a": {"slices": {"x": -0.0, "y": 0.6}}}), "0 to 0.6 by slice"),
+    ],
+)
+def test_weights_are_told_as_shares(recipe, expected):
+    assert expected in recipe.describe()
+    assert "-0 " not in recipe.describe()

@@ -48,6 +48,9 @@ REFINED = 0.5
 TABLES = 0.1
 """Weights by slice have to leave less than this of what a recipe without them leaves."""
 
+NEXT_TO_COPY = 0.9999
+"""Least share that a recipe reproduces whose weights lie next to those of a copy."""
+
 CLOSE = 1e-3
 """Shares of a sample so close to the best that the whole has to decide between recipes."""
 
@@ -99,15 +102,19 @@ def hypothesise(estimates: SampleEstimates) -> list[Hypothesis]:
     candidates: dict[str, Recipe] = {}
     for method in METHODS.values():
         for recipe in RECOGNISERS[method.name].estimate(estimates):
-            if not is_copy(recipe):
+            # Copies are told without recipes, and alone are so called.
+            if recipe.copy_of is None or method.kind == "assembled":
                 candidates.setdefault(_key(recipe), recipe)
         if method.kind == "assembled" and candidates:
             # Copies leave nothing to explain, by no other method either.
             break
     recipes = list(candidates.values())
     shares = _shares(count_matches(recipes, estimates.small, estimates))
+    # Next to a copy, only what gives everything is more than a copy with something else done to it.
+    kept = [i for i, each in enumerate(recipes) if shares[i] >= NEXT_TO_COPY or not is_copy(each)]
+    recipes, shares = [recipes[i] for i in kept], shares[kept]
     order = np.argsort(-shares, kind="stable")
-    refined = []
+    refined: list[Recipe] = []
     for i in sorted(_short_list(recipes, order.tolist())):
         refine = RECOGNISERS[recipes[i].method].refine
         worth = refine is not None and shares[i] >= max(REFINED, float(shares.max()) - 0.1)
@@ -263,15 +270,9 @@ def select_for_full_pass(hypotheses: Sequence[Hypothesis], *, is_whole: bool) ->
 
 
 def is_copy(recipe: Recipe) -> bool:
-    """Return whether a weighted sum is all of one checkpoint: copied elements, no merge."""
-    effective = None if recipe.fitted else recipe.effective_weights
-    if effective is None:
-        return False
-    shares = sorted(abs(x) for x in effective.values())
+    """Return whether a recipe is all of one checkpoint, or all but what may be misread."""
     # Weights as they may have been written lie a little beyond the peak that they were read from.
-    return abs(shares[-1] - 1.0) < 2.0 * COPY_DISTANCE and all(
-        x < 2.0 * COPY_DISTANCE for x in shares[:-1]
-    )
+    return recipe.nearly_copy_of(2.0 * COPY_DISTANCE) is not None
 
 
 def has_weights_per_slice(recipe: Recipe) -> bool:

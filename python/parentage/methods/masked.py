@@ -65,6 +65,13 @@ def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
     return config
 
 
+def kind(recipe: Recipe) -> str:
+    """Return the verdict: where displacements are kept whole or not at all, elements are copies."""
+    is_whole = recipe.parameters.get("rescale") is False and "lambda" not in recipe.parameters
+    weights = [each.weight for each in recipe.ingredients]
+    return "assembled" if is_whole and weights == [1.0] else "merge"
+
+
 def masked(
     name: str,
     formula: str,
@@ -96,6 +103,7 @@ def masked(
         fitted=BY_SIZE if replay is replay_by_size else BY_CHANCE,
         mergekit=mergekit,
         needs_base=True,
+        kind_of=kind,
     )
 
 

@@ -41,8 +41,8 @@ def objection(recipe: Recipe) -> str | None:
 
 
 def kind(recipe: Recipe) -> str:
-    """Return the verdict: numbers that were multiplied are no longer those of a checkpoint."""
-    return "merge" if "scale" in recipe.parameters else "assembled"
+    """Return the verdict: one checkpoint is stored in another way, several are put together."""
+    return "re-encoded" if len(set(recipe.sources.values())) == 1 else "assembled"
 
 
 def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:

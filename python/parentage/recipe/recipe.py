@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.recipe.settings import show
+from parentage.recipe.settings import show, values_of
 from parentage.support import printable
 
 if TYPE_CHECKING:
@@ -21,6 +21,12 @@ SCHEMA = "parentage.recipe/1"
 
 WEIGHTED = ("linear", "task_arithmetic")
 """Methods that are weighted sums of checkpoints."""
+
+BETWEEN = ("slerp", "nuslerp")
+"""Methods that interpolate between two checkpoints."""
+
+EXACTLY = 1e-6
+"""How far from 0 and 1 weights are that are called 0 and 1: what float32 can not tell apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +74,91 @@ class Recipe:
 
     def describe(self) -> str:
         """Return it in a line, as a person would say it."""
-        parts = []
-        for each in self.ingredients:
-            weight = "" if each.weight is None else f"{show(each.weight)} "
-            density = "" if each.density is None else f" (density {each.density:.4g})"
-            parts.append(f"{weight}{each.name}{density}")
         settings = [f"{name} {show(value)}" for name, value in self.parameters.items()]
         base = f" on {self.base}" if self.base and self.base not in self.parents_added else ""
-        what = " + ".join(parts)
         tail = f"; {', '.join(settings)}" if settings else ""
-        return f"{self.method} of {what}{base}{tail}, in {self.arithmetic}"
+        if self.method == "passthrough" and len(set(self.sources.values())) == 1:
+            how = "rescaled copy" if "scale" in self.parameters else "copy"
+            return f"{how} of {self.parents_added[0]}{tail}"
+        return f"{self.method} of {self._sum()}{base}{tail}, in {self.arithmetic}"
+
+    def _sum(self) -> str:
+        """Return the ingredients with their weights: shares, where those are divided by their sum.
+
+        The weights that were written are told as well where they are no shares.
+        """
+        plain = [each.weight for each in self.ingredients if isinstance(each.weight, int | float)]
+        is_ratio = (
+            self.method == "linear"
+            and len(plain) == len(self.ingredients)
+            and bool(self.parameters.get("normalize", True))
+            and sum(plain) != 0.0
+            and abs(sum(plain) - 1.0) > EXACTLY
+        )
+        divisor = sum(plain) if is_ratio else None
+        out = ""
+        for each in self.ingredients:
+            weight = each.weight
+            if divisor is not None and isinstance(weight, int | float):
+                weight = weight / divisor
+            sign = " + " if out else ""
+            if out and isinstance(weight, int | float) and weight < 0.0:
+                sign, weight = " - ", -weight
+            said = "" if weight is None else f"{show(weight)} "
+            density = "" if each.density is None else f" (density {each.density:.4g})"
+            out += f"{sign}{said}{each.name}{density}"
+        if divisor is None:
+            return out
+        written = ", ".join(show(weight) for weight in plain)
+        return f"{out} (weights {written}, divided by their sum)"
+
+    @property
+    def copy_of(self) -> str | None:
+        """The checkpoint that it comes to a copy of; ``None`` if it does more than copy one.
+
+        >>> Recipe("slerp", (Ingredient("b"), Ingredient("p")), parameters={"t": 1.0}).copy_of
+        'p'
+        """
+        return self.nearly_copy_of(EXACTLY)
+
+    def nearly_copy_of(self, tolerance: float) -> str | None:
+        """Return the checkpoint whose weight is 1 and beside which no other has one.
+
+        ``tolerance`` is how far from 1 and 0 they may be; ``None`` if there is no such checkpoint.
+        """
+        weights = self._shares()
+        if weights is None:
+            return None
+        whole = [n for n, xs in weights.items() if all(abs(x - 1.0) <= tolerance for x in xs)]
+        none = [n for n, xs in weights.items() if all(abs(x) <= tolerance for x in xs)]
+        return whole[0] if len(whole) == 1 and len(none) == len(weights) - 1 else None
+
+    def _shares(self) -> dict[str, list[float]] | None:
+        """Return all shares that each checkpoint has, by tensor or not; ``None`` if not known."""
+        names = self.parents_added
+        if self.method == "passthrough":
+            is_copy = len(set(self.sources.values())) == 1 and "scale" not in self.parameters
+            return {names[0]: [1.0]} if is_copy and not self.fitted else None
+        if self.method in BETWEEN and len(names) == 2:
+            t = self.parameters.get("t")
+            if t is None or isinstance(t, bool | str):
+                pair = [each.weight for each in self.ingredients]
+                plain = [float(x) for x in pair if isinstance(x, int | float)]
+                if len(plain) < 2 or sum(plain) == 0.0:
+                    return None
+                t = plain[1] / sum(plain)
+            there = values_of(t)
+            return {names[0]: [1.0 - x for x in there], names[1]: there}
+        effective = self.effective_weights
+        if effective is not None:
+            return {name: [weight] for name, weight in effective.items()}
+        if self.method in WEIGHTED and not self.parameters:
+            found = {each.name: values_of(each.weight or 0.0) for each in self.ingredients}
+            if self.base is not None:
+                totals = [sum(xs) for xs in zip(*found.values(), strict=False)]
+                found.setdefault(self.base, [1.0 - total for total in totals])
+            return found
+        return None
 
     def __repr__(self) -> str:
         return f"<Recipe: {printable(self.describe())}>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,10 @@ Setting = float | Mapping[str, Any]
 ``{"components": {name: number}}``; or ``{"slices": {name: number}}``."""
 
 SETTING_KEYS = ("gradient", "filters", "components", "slices")
+
+
+MOST_NAMED = 3
+"""Slices that are named, where a few have another value than most."""
 
 
 def resolve(setting: Setting, slices: Sequence[Slice]) -> Floats:
@@ -94,5 +99,35 @@ def show(setting: Setting | bool | str | None) -> str:
         return "[" + ", ".join(f"{x:.7g}" for x in value) + "]"
     if kind in ("components", "filters"):
         return "{" + ", ".join(f"{name} {x:.7g}" for name, x in value.items()) + "}"
-    numbers = list(value.values())
-    return f"{min(numbers):.4g} to {max(numbers):.4g} by slice"
+    return _by_slice(value)
+
+
+def _by_slice(values: Mapping[str, float]) -> str:
+    """Return the value that most slices have, and those that have others; or the range of all.
+
+    >>> _by_slice({"a": 0.6, "b": 0.6, "c": 0.6, "d": -0.0})
+    '0.6 (but d 0)'
+    """
+    # No -0: it says no more than 0.
+    shown = {name: f"{value + 0.0:.7g}" for name, value in values.items()}
+    ((common, count),) = Counter(shown.values()).most_common(1)
+    others = [name for name, value in shown.items() if value != common]
+    if not others:
+        return common
+    if count <= len(others):
+        return f"{min(values.values()) + 0.0:.4g} to {max(values.values()) + 0.0:.4g} by slice"
+    named = [f"{name} {shown[name]}" for name in others[:MOST_NAMED]]
+    more = [f"{len(others) - len(named)} more"] if len(others) > len(named) else []
+    return f"{common} (but {', '.join([*named, *more])})"
+
+
+def values_of(setting: Setting) -> list[float]:
+    """Return all numbers that a setting may be: of a gradient, its knots.
+
+    >>> values_of(0.5), values_of({"gradient": [0.1, 0.9]})
+    ([0.5], [0.1, 0.9])
+    """
+    if not isinstance(setting, Mapping):
+        return [float(setting)]
+    ((kind, value),) = setting.items()
+    return [float(x) for x in (value if kind == "gradient" else value.values())]

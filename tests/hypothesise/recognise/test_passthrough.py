@@ -172,7 +172,7 @@ def test_scaled_copies_of_several_checkpoints_have_their_sources(tmp_path):
     assert "model: two\n    layer_range: [1, 2]" in text
 
 
-def test_a_trace_says_that_scaled_copies_are_a_merge(tmp_path):
+def test_a_trace_says_that_a_scaled_copy_is_one(tmp_path):
     child, _ = scaled(FAMILY["one"], SCALES["of a module"][0])
     folders = {
         name: write_checkpoint(tmp_path / name, stored(FAMILY[name])) for name in ("base", "one")
@@ -180,8 +180,9 @@ def test_a_trace_says_that_scaled_copies_are_a_merge(tmp_path):
     trace = parentage.trace(
         write_checkpoint(tmp_path / "child", child), base=folders["base"], parents=[folders["one"]]
     )
-    assert (trace.verdict.kind, trace.verdict.level) == ("merge", "exact")
+    assert (trace.verdict.kind, trace.verdict.level) == ("re-encoded", "exact")
     assert trace.verdict.rule == "replayed"
+    assert "rescaled copy of one" in trace.verdict.text
     assert trace.outcome.mismatched == 0
     assert trace.recipe.parameters == {"scale": {"filters": {"self_attn": 0.7, "*": 1.0}}}
 

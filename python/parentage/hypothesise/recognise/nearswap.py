@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.hypothesise.recognise.masks.mixture import is_unexplained
+from parentage.hypothesise.recognise.masks.mixture import is_unexplained, varies_in_size
 from parentage.hypothesise.recognise.masks.trials import beats_decoys, best_of
 from parentage.hypothesise.recognise.masks.view import View, deepest_overlap
 from parentage.hypothesise.recognise.recogniser import Recogniser
@@ -24,7 +24,7 @@ MET = 0.6
 
 def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     """Yield a recipe for the first parent towards which most elements moved by one distance."""
-    if not is_unexplained(estimates):
+    if not is_unexplained(estimates) or not varies_in_size(estimates):
         return
     for arithmetic in nearswap.ARITHMETICS:
         view = View(estimates, estimates.small, arithmetic)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.hypothesise.evaluate import count_matches
-from parentage.hypothesise.recognise.masks.mixture import EXPLAINED, is_unexplained
+from parentage.hypothesise.recognise.masks.mixture import EXPLAINED, is_unexplained, varies_in_size
 from parentage.hypothesise.recognise.masks.trials import in_best_order, share_of_changed
 from parentage.hypothesise.recognise.recogniser import Recogniser
 from parentage.hypothesise.recognise.sce import subsets
@@ -43,6 +43,8 @@ def best_parents(
     ``recipe_of`` makes it of the names of parents and an arithmetic; all sets of parents are tried.
     """
     if len(estimates.columns.parents) < 2 or not is_unexplained(estimates):
+        return None
+    if not varies_in_size(estimates):
         return None
     candidates = [
         recipe_of([estimates.columns.parents[i] for i in axes], arithmetic)

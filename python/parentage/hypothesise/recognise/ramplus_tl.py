@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.checkpoint import to_bf16
-from parentage.hypothesise.recognise.masks.mixture import is_unexplained
+from parentage.hypothesise.recognise.masks.mixture import is_unexplained, varies_in_size
 from parentage.hypothesise.recognise.masks.scales import table
 from parentage.hypothesise.recognise.masks.trials import best_of, in_best_order
 from parentage.hypothesise.recognise.masks.view import View, deepest_overlap
@@ -31,6 +31,8 @@ WINDOW = (1.0, 2.0)
 def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     """Yield the recipe of the parents that reproduce most, if that is nearly all."""
     if len(estimates.columns.parents) < 2 or not is_unexplained(estimates):
+        return
+    if not varies_in_size(estimates):
         return
     # Float32 files show factors to the last bit, and those take all elements.
     sample = estimates.sample if estimates.out_dtype == "F32" else estimates.small

@@ -38,6 +38,10 @@ LEAST_DROPPED = 0.01
 """Share of a parent's large displacements that are missing where there is a mask, at least."""
 
 
+DECADE = 10.0
+"""Least ratio of large displacements of a parent to small ones, for methods that tell by size."""
+
+
 @dataclass(frozen=True)
 class Mixture:
     """Which parents' displacements a child's elements are sums of, and with what coefficients."""
@@ -88,6 +92,24 @@ def is_unexplained(estimates: SampleEstimates) -> bool:
     ):
         return False
     return max(blend.share for blend in estimates.blends) < SHARP
+
+
+def varies_in_size(estimates: SampleEstimates) -> bool:
+    """Return whether some parent's displacements are of many sizes: nine in ten span a decade.
+
+    A method that tells displacements by their size can be told only where sizes differ; the first
+    steps of an optimiser are all as long as its learning rate, and look as if cut to one length.
+    """
+    values = estimates.small.elements
+    finite = values[np.isfinite(values).all(axis=1)]
+    for i in estimates.columns.parent_indices:
+        size = np.abs(finite[:, i] - finite[:, 0])
+        size = size[size > 0.0]
+        if len(size):
+            low, high = np.quantile(size, [0.05, 0.95])
+            if high >= DECADE * low:
+                return True
+    return False
 
 
 def _find_mixture(estimates: SampleEstimates) -> Mixture | None:
