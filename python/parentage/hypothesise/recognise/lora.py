@@ -37,10 +37,25 @@ TRIED = 3
 """How many of the largest matrices are factored first: one of full rank ends the search."""
 
 ITERATIONS = 1500
-"""Most pairs of Newton steps, one of either factor."""
+"""Most pairs of Newton steps, one of either factor: adapters of rank 8 took up to 180, and those of
+rank 1, whose room in the cells is thin, more than 500."""
 
-WORK = 1 << 32
-"""Products formed, over all iterations and all matrices of a child, to find factors."""
+WORK = 1 << 31
+"""Elements times squared ranks, over all pairs of steps and all matrices of a child: some seconds.
+Adapters of rank 8 in matrices of 280,000 elements took a third."""
+
+MOST_OUTSIDE = 0.1
+"""Share of a matrix's elements that factors in no known arithmetic reproduce, from which on it is
+not told by factors: of what was merged twice or trained on, they miss a third."""
+
+LOOKED_BACK = 32
+"""Pairs of steps over which is seen whether those that are left can be enough."""
+
+HOPE = 4.0
+"""How many times faster the steps that are left may become."""
+
+ALLOWED = 1 << 24
+"""The same for each matrix, at least, so that the last ones are not left as they were."""
 
 NEAREST = 1e-3
 """How far the bound of a Newton step is above the largest distance, as a share of it, at least; at
@@ -59,13 +74,14 @@ def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     matrices = _displaced_matrices(estimates, origin)
     if not matrices:
         return
-    work = WORK // len(matrices)
+    work = WORK
     arithmetics = list(lora.ARITHMETICS)
     factored: dict[str, tuple[Floats, Floats]] = {}
     for i in [*matrices[-TRIED:], *matrices[:-TRIED]]:
-        best = _factored(estimates, i, origin, arithmetics, work)
+        best = _factored(estimates, i, origin, arithmetics, max(work, ALLOWED))
         if best is None:
             return
+        work -= best[2]
         # The first and largest matrix tells which arithmetic it was.
         arithmetics = [best[0]]
         factored[estimates.slices[i].name] = best[1]
@@ -102,8 +118,8 @@ def _displaced_matrices(estimates: SampleEstimates, origin: int) -> list[int]:
 
 def _factored(
     estimates: SampleEstimates, index: int, origin: int, arithmetics: Sequence[str], work: int
-) -> tuple[str, tuple[Floats, Floats]] | None:
-    """Return the arithmetic with which factors reproduce most of a matrix, and the factors.
+) -> tuple[str, tuple[Floats, Floats], int] | None:
+    """Return the arithmetic with which factors reproduce most of a matrix, the factors, and work.
 
     ``None`` if it is not the origin plus a matrix of low rank.
     """
@@ -111,17 +127,24 @@ def _factored(
     if not (np.isfinite(base).all() and np.isfinite(child).all()):
         return None
     tried = {}
+    spent = 0
     for arithmetic in arithmetics:
         middle, half = room(child - base, child, estimates.out_dtype, arithmetic)
-        pair = factors(child - base, middle, half, work)
-        if pair is None:
+        found = factors(child - base, middle, half, work)
+        if found is None:
             return None
-        mismatched = int((_merged(base, *pair, estimates.out_dtype, arithmetic) != child).sum())
-        tried[arithmetic] = mismatched, pair
+        left, right, taken = found
+        spent += taken
+        mismatched = int(
+            (_merged(base, left, right, estimates.out_dtype, arithmetic) != child).sum()
+        )
+        tried[arithmetic] = mismatched, (left, right)
         if mismatched == 0:
             break
     best = min(tried, key=lambda name: tried[name][0])
-    return best, tried[best][1]
+    if tried[best][0] > MOST_OUTSIDE * child.size:
+        return None
+    return best, tried[best][1], spent
 
 
 def _matrices(estimates: SampleEstimates, index: int, origin: int) -> tuple[Floats, Floats]:
@@ -174,15 +197,16 @@ def _is_matrix(slice_: Slice) -> bool:
 
 def factors(
     start: Floats, middle: Floats, half: Floats, work: int = WORK
-) -> tuple[Floats, Floats] | None:
-    """Return factors (rows, rank) and (rank, columns) whose product lies in the cells, if it can.
+) -> tuple[Floats, Floats, int] | None:
+    """Return factors (rows, rank) and (rank, columns) whose product lies in the cells, and work.
 
     The rank is the number of singular values of ``start`` above those of rounding: of uniform noise
     in the cells. ``None`` if it is not low. From the truncated decomposition on, the largest
     distance from the ``middle`` of a cell, in units of its ``half`` width, is brought below 1: rows
     of one factor and columns of the other take the steps of
-    :func:`parentage.hypothesise.newton` in turns, long ones first. ``work`` bounds the
-    products that are formed.
+    :func:`parentage.hypothesise.newton` in turns, long ones first. They end early where the
+    pairs that ``work`` allows would not be enough at the speed of the last ones. The third of what
+    is returned is the work that was done.
     """
     noise = (np.random.default_rng(0).random(start.shape) - 0.5) * 2.0 * half
     left, values, right = np.linalg.svd(start, full_matrices=False)
@@ -200,16 +224,31 @@ def factors(
         """Return the largest distance of the product from the middle of a cell."""
         return float(np.abs((a @ b - middle) / half).max())
 
-    largest, close = distance(), FARTHEST
-    for _ in range(min(ITERATIONS, max(1, work // (start.size * rank)))):
-        if largest < INSIDE:
+    distances, close = [distance()], FARTHEST
+    pairs = min(ITERATIONS, max(1, work // (start.size * rank**2)))
+    for done in range(pairs):
+        if distances[-1] < INSIDE or not _is_enough(distances, pairs - done):
             break
         a = newton(a, b, middle, half, close)
         b = newton(b.T, a.T, middle.T, half.T, close).T
-        before, largest = largest, distance()
-        if largest > before * (1.0 - close / 10.0):
+        distances.append(distance())
+        if distances[-1] > distances[-2] * (1.0 - close / 10.0):
             close = max(close / 2.0, NEAREST)
-    return a, b
+    return a, b, (len(distances) - 1) * start.size * rank**2
+
+
+def _is_enough(distances: Sequence[float], left: int) -> bool:
+    """Return whether so many more pairs of steps would bring the distance to a cell's inside.
+
+    ``distances`` are the largest ones before each pair so far, and now.
+
+    >>> _is_enough([2.0**-k for k in range(-40, -3)], 8), _is_enough([2.0] * 40, 100)
+    (True, False)
+    """
+    if len(distances) <= LOOKED_BACK:
+        return True
+    speed = float(np.log(distances[-1 - LOOKED_BACK] / distances[-1])) / LOOKED_BACK
+    return float(np.log(distances[-1] / INSIDE)) <= HOPE * speed * left
 
 
 def _least_squares(b: Floats, middle: Floats, half: Floats) -> Floats:
