@@ -265,7 +265,10 @@ KEYS_OF = {
     "verdict.numbers": "{number}",
 }
 """What the keys of these are."""
-OPAQUE = ("recipe.parameters", "recipe.fitted", "recipe.sources", "recipe.matrices")
+OPAQUE = (
+    *("recipe.parameters", "recipe.fitted", "recipe.sources", "recipe.matrices"),
+    "recipe.out_dtypes",
+)
 """Keys whose content is described with recipes."""
 SAME_AS = (
     (r"^inputs\.(base|parents\[\]|controls\[\])\.", "inputs.child."),

@@ -19,7 +19,9 @@ from common.families import (
     found_in,
     weighted,
 )
+from common.recognised import same_when_read_again
 from conftest import BF16
+from parentage.hypothesise import hypothesise
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,8 @@ def test_small_tensors_of_a_wider_dtype_do_not_decide(tmp_path):
     rng = np.random.default_rng(0)
     child["model.norm.weight"] = rng.normal(1, 0.1, 64).astype(F32)
     f = found_in(tmp_path, FAMILY, child, ["one"])
-    assert (f.out_dtype, f.cell_dtype) == ("BF16", "BF16")
+    assert (f.out_dtype, f.cell_dtype) == ("BF16", None)
+    assert f.out_dtypes == {"model.norm.weight": "F32"}
 
 
 def test_a_child_of_integers_has_a_dtype_and_nothing_else(tmp_path):
@@ -126,3 +129,18 @@ def test_whole_gram_and_whole_slices_are_those_of_the_files(plain):
 def test_a_sample_from_another_origin_swaps_two_columns(plain):
     usual, other = plain.sample_from(0).elements, plain.sample_from(1).elements
     assert np.array_equal(other[:, [1, 0, 2, 3]], usual)
+
+
+def test_slices_of_another_dtype_are_rounded_to_it(tmp_path):
+    child = {
+        tensor: F32(F32(x * F32(0.6)) + F32(FAMILY["base"][tensor] * F32(0.4)))
+        for tensor, x in FAMILY["one"].items()
+    }
+    child = {t: x if "norm" in t else x.astype(np.float16) for t, x in child.items()}
+    found = found_in(tmp_path, FAMILY, child, ["one"])
+    assert set(found.out_dtypes.values()) == {"F32"}
+    assert set(found.out_dtypes) == {t for t in child if "norm" in t}
+    best = hypothesise(found)[0]
+    assert best.mismatched == 0
+    assert best.recipe.dtype_of("model.norm.weight") == "F32"
+    assert same_when_read_again(best.recipe, found)

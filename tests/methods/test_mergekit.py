@@ -130,3 +130,9 @@ def test_weights_by_component_become_filters():
     weight = with_filters(recipe, known).ingredients[0].weight
     assert weight == {"slices": {known[0].name: 0.5}}
     assert for_mergekit(weight) == [{"filter": known[0].name, "value": 0.5}]
+
+
+def test_mergekit_has_one_dtype():
+    recipe = Recipe("linear", (Ingredient("a", 1.0),), out_dtypes={"norm": "F32"})
+    with pytest.raises(RecipeError, match="rounds to several"):
+        to_mergekit(recipe)

@@ -23,3 +23,12 @@ def test_a_program_is_told_by_all_that_it_computes():
     ]
     assert len(set(found)) == len(found)
     assert program(0.5) == found[0]
+
+
+def test_a_value_is_rounded_to_the_dtype_of_each_slice():
+    program = Program(slices=3)
+    value = program.column(0)
+    assert program.rounded(value, ["F32"] * 3) == value
+    program.rounded(value, ["BF16", "F32", "BF16"])
+    assert [name for name, _ in program.operations] == ["column", "round", "scalar", "select"]
+    assert program.scalars[0].tolist() == [0.0, 1.0, 0.0]

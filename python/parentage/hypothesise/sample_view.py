@@ -115,11 +115,30 @@ class SampleView:
         used = int(self.sample.gram.precision[rows].max())
         return narrowest(used)
 
+    @cached_property
+    def out_dtypes(self) -> dict[str, str]:
+        """By slice, the dtype whose rounding floating-point slices have that differ from most.
+
+        A slice of float32 is rounded to what the values of all such slices need.
+        """
+        wide = [i for i, slice_ in enumerate(self.slices) if slice_.dtype in ("F32", "F64")]
+        used = int(self.sample.gram.precision[wide].max()) if wide else 0
+        found = {
+            slice_.name: narrowest(used) if slice_.dtype in ("F32", "F64") else slice_.dtype
+            for slice_ in self.slices
+            if digits_of(slice_.dtype) is not None
+        }
+        return {name: dtype for name, dtype in found.items() if dtype != self.out_dtype}
+
     @property
     def cell_dtype(self) -> str | None:
         """The dtype whose rounding cells are taken, if it is not the stored one."""
-        stored = {slice_.dtype for slice_ in self.slices}
-        return None if stored <= {self.out_dtype} else self.out_dtype
+        is_own = all(
+            self.out_dtypes.get(slice_.name, self.out_dtype) == slice_.dtype
+            for slice_ in self.slices
+            if digits_of(slice_.dtype) is not None
+        )
+        return None if is_own else self.out_dtype
 
     @cached_property
     def copied(self) -> float:
@@ -148,7 +167,8 @@ class SampleView:
             if np.any(weights[:, i] != 0.0):
                 delta = program.column(i) - base
                 total = program.fma(delta, program.scalar(weights[:, i]), total)
-        result = total.round(self.out_dtype)
+        dtypes = [self.out_dtypes.get(each.name, self.out_dtype) for each in self.slices]
+        result = program.rounded(total, dtypes)
         return float((sample or self.small).replay([(program, [result])]).share[0])
 
     def ols(self, axes: list[int], groups: NDArray[np.intp]) -> Floats:

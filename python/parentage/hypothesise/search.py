@@ -108,7 +108,11 @@ def hypothesise(estimates: SampleEstimates) -> list[Hypothesis]:
         if method.kind == "assembled" and candidates:
             # Copies leave nothing to explain, by no other method either.
             break
-    recipes = list(candidates.values())
+    # What is stored in another dtype than most is rounded to that.
+    recipes = [
+        replace(each, out_dtypes=estimates.out_dtypes) if estimates.out_dtypes else each
+        for each in candidates.values()
+    ]
     shares = _shares(count_matches(recipes, estimates.small, estimates))
     # Next to a copy, only what gives everything is more than a copy with something else done to it.
     kept = [i for i, each in enumerate(recipes) if shares[i] >= NEXT_TO_COPY or not is_copy(each)]

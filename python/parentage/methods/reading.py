@@ -103,6 +103,9 @@ class Document(Struct, forbid_unknown_fields=True):
     parameters: Annotated[dict[str, Any], Meta(description="an object")] = {}
     arithmetic: Annotated[str, Meta(description="the name of an arithmetic")] = "float32"
     out_dtype: Annotated[str, Meta(description=f"one of {', '.join(OUT_DTYPES)}")] = "BF16"
+    out_dtypes: Annotated[
+        dict[str, str], Meta(description="an object of names of dtypes by slice")
+    ] = {}
     fitted: Annotated[
         dict[str, dict[str, Number]],
         Meta(description="an object of objects of finite numbers by slice"),
@@ -312,6 +315,11 @@ def _recipe(told: Document) -> Recipe:
         raise RecipeError(f"{method.name} has no arithmetic {told.arithmetic!r}; known: {known}")
     if told.out_dtype not in OUT_DTYPES:
         raise RecipeError(f"out_dtype {told.out_dtype!r} is none of {', '.join(OUT_DTYPES)}")
+    for name, dtype in told.out_dtypes.items():
+        if dtype not in OUT_DTYPES:
+            raise RecipeError(
+                f"out_dtypes[{json.dumps(name)}] {dtype!r} is none of {', '.join(OUT_DTYPES)}"
+            )
     if method.parents not in (None, len(told.parents)):
         raise RecipeError(
             f"{method.name} takes {method.parents} parents, and here are {len(told.parents)}"
@@ -332,6 +340,7 @@ def _recipe(told: Document) -> Recipe:
         {name: _matrices(name, pair) for name, pair in told.matrices.items()},
         told.sources,
         tuple(told.equivalents),
+        told.out_dtypes,
     )
     objection = method.objection and method.objection(recipe)
     if objection:

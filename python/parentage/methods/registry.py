@@ -66,4 +66,6 @@ def to_mergekit(recipe: Recipe, paths: Mapping[str, str] | None = None) -> str:
     method = METHODS[recipe.method]
     if method.mergekit is None:
         raise RecipeError(f"mergekit has nothing that does what {recipe.method} does")
+    if recipe.out_dtypes:
+        raise RecipeError("mergekit writes one dtype, and this recipe rounds to several")
     return to_yaml(method.mergekit(recipe, {**{n: n for n in recipe.checkpoints}, **(paths or {})}))

@@ -63,6 +63,8 @@ class Recipe:
     """By slice, the checkpoint that it is a copy of, where slices are copies."""
     equivalents: tuple[str, ...] = ()
     """Other ways, ``method (arithmetic)``, that give the same bytes on this child."""
+    out_dtypes: Mapping[str, str] = field(default_factory=dict)
+    """By slice, the dtype of those that are rounded to another one than :attr:`out_dtype`."""
 
     @property
     def checkpoints(self) -> tuple[str, ...]:
@@ -193,6 +195,10 @@ class Recipe:
         """Names of the ingredients."""
         return tuple(each.name for each in self.ingredients)
 
+    def dtype_of(self, slice_: str) -> str:
+        """Return the dtype that results are rounded to in a slice, by its name."""
+        return self.out_dtypes.get(slice_, self.out_dtype)
+
     def to_json(self) -> str:
         """Return it as JSON text, for :func:`parentage.methods.from_json`."""
         return json.dumps(self.as_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -215,6 +221,7 @@ class Recipe:
             "parameters": dict(self.parameters),
             "arithmetic": self.arithmetic,
             "out_dtype": self.out_dtype,
+            "out_dtypes": dict(self.out_dtypes),
             "equivalents": list(self.equivalents),
             "fitted": {name: dict(values) for name, values in self.fitted.items()},
             "matrices": {

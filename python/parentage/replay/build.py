@@ -27,4 +27,9 @@ def compile_recipe(
     program.decoys = decoys
     program.decoy_dtype = recipe.out_dtype
     results = METHODS[recipe.method].replay(Replaying(program, recipe, columns, slices))
-    return program, [result.round(recipe.out_dtype) for result in results]
+    return program, [
+        program.rounded(result, [recipe.dtype_of(each.name) for each in slices])
+        if recipe.out_dtypes
+        else result.round(recipe.out_dtype)
+        for result in results
+    ]

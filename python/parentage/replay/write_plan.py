@@ -166,9 +166,11 @@ def _parts(
     """
     applies: dict[int, list[bool]] = {}
     reasons: dict[int, str | None] = {}
+    names: dict[int, str] = {}
     for each, answer, why in zip(alignment.slices, prepared.applies, prepared.reasons, strict=True):
         applies.setdefault(each.extents[0].tensor, []).append(bool(answer))
         reasons[each.extents[0].tensor] = why
+        names[each.extents[0].tensor] = each.name
     # The reference takes two parts in the alignment; reasons are those of the one it is read as.
     unaligned: dict[str, str] = {}
     for left in alignment.unaligned:
@@ -178,8 +180,9 @@ def _parts(
     for tensor in sorted(reference.tensors.values(), key=_place):
         answers = applies.get(tensor.index)
         if answers is not None and all(answers):
-            size = tensor.elements * DTYPES[recipe.out_dtype].bytes
-            parts.append(TensorPlan(tensor.name, recipe.out_dtype, tensor.shape, size, None))
+            dtype = recipe.dtype_of(names[tensor.index])
+            size = tensor.elements * DTYPES[dtype].bytes
+            parts.append(TensorPlan(tensor.name, dtype, tensor.shape, size, None))
         elif answers is not None and not any(answers):
             parts.append(_copy_of(tensor, reasons[tensor.index]))
         elif answers is not None:

@@ -149,6 +149,15 @@ class Program:
         """Return a where the condition is not 0, else b."""
         return self.operation("select", condition, a, b)
 
+    def rounded(self, value: Value, dtypes: Sequence[str]) -> Value:
+        """Return a value rounded to a dtype for each slice, by their safetensors names."""
+        first, *others = sorted(set(dtypes))
+        out = value.round(first)
+        for dtype in others:
+            is_there = self.scalar([float(each == dtype) for each in dtypes])
+            out = self.select(is_there, value.round(dtype), out)
+        return out
+
     def digest(self, results: Sequence[Value]) -> str:
         """Return the SHA-256 of all that :meth:`replay` hands to the core, for all slices."""
         numbers = [result.number for result in results]
