@@ -35,6 +35,9 @@ def test_any_choice_between_the_two_is_explained_and_nothing_else(tmp_path):
     assert 0 < found.elements - found.explained < 0.1 * found.elements
     other = compared(tmp_path / "b", RECIPE, stored(LITTLE["two"]))
     assert other.mismatched > 0.8 * other.elements
+    away = {t: 2.0 * LITTLE["base"][t] - LITTLE["one"][t] for t in TINY}
+    other = compared(tmp_path / "c", RECIPE, stored(away))
+    assert other.mismatched > 0.8 * other.elements
 
 
 def test_in_bf16_the_displacement_is_rounded(tmp_path):

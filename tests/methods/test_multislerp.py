@@ -30,7 +30,8 @@ def interpolated(tensor, base):
     mean /= size
     dots = [unit @ mean for unit in units]
     tangent = SHARES @ [unit - dot * mean for unit, dot in zip(units, dots, strict=True)]
-    angle = np.linalg.norm(tangent)
+    # Nothing but rounding, for a weighted mean of unit vectors: the tool adds this, too.
+    angle = np.linalg.norm(tangent) + 1e-8
     point = np.cos(angle) * mean + np.sin(angle) / angle * tangent
     length = SHARES @ norms
     numbers = {

@@ -34,10 +34,11 @@ def test_a_slice_is_that_of_its_source_times_its_scale(tmp_path, scale):
         assert found[tensor].tobytes() == expected.astype(BF16).tobytes()
 
 
-def test_numbers_that_were_multiplied_are_no_longer_a_checkpoint_s():
+def test_several_checkpoints_are_put_together_and_one_is_stored_in_another_way():
     method = METHODS["passthrough"]
     assert method.verdict(RECIPE) == "assembled"
-    assert method.verdict(replace(RECIPE, parameters={"scale": 0.7})) == "merge"
+    one = replace(RECIPE, sources=dict.fromkeys(SOURCES, "one"), parameters={"scale": 0.7})
+    assert method.verdict(one) == "re-encoded"
 
 
 def stacked(places, moved):

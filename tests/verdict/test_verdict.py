@@ -3,7 +3,7 @@
 from dataclasses import FrozenInstanceError
 
 import pytest
-from common.facts import CHANGED, MERGE, TUNED
+from common.facts import LINE, MERGE, TUNED
 from parentage.verdict import KINDS, RULES, Verdict, decide
 
 
@@ -13,7 +13,7 @@ def test_kinds_are_told_once_and_the_last_is_that_nothing_is_told():
     assert all(kind == kind.lower() for kind in KINDS)
 
 
-@pytest.mark.parametrize("facts", [MERGE, CHANGED, TUNED], ids=["merge", "changed", "tuned"])
+@pytest.mark.parametrize("facts", [MERGE, LINE, TUNED], ids=["merge", "line", "tuned"])
 def test_what_is_decided_is_a_kind_by_a_rule_with_numbers(facts):
     found = decide(facts)
     assert found.kind in KINDS

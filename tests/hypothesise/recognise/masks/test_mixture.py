@@ -34,6 +34,7 @@ def test_parents_and_coefficients_are_told(found):
     assert not is_bf16(mixture)
     assert is_masked(mixture, mixture.kept, mixture.dropped)
     assert not is_masked(mixture, mixture.kept, np.zeros_like(mixture.dropped))
+    assert not is_masked(mixture, np.zeros_like(mixture.kept), mixture.dropped)
     kept, dropped = mixture.kept.sum(axis=1), mixture.dropped.sum(axis=1)
     assert kept / (kept + dropped) == pytest.approx([0.5, 0.5], abs=0.02)
 

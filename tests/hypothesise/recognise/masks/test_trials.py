@@ -42,6 +42,8 @@ def test_the_best_is_the_first_of_those_as_good(estimates):
     again = replace(GOOD, equivalents=("x",))
     assert best_of(estimates, [again, GOOD]) is again
     assert best_of(estimates, [OFF]) is OFF
+    turned = replace(GOOD, ingredients=GOOD.ingredients[::-1])
+    assert best_of(estimates, [OFF, turned]) is turned
     assert is_exact(estimates, GOOD)
     assert not is_exact(estimates, OFF)
 
