@@ -136,7 +136,8 @@ def judged_again(kept: Sequence[dict[str, Any]], chosen: Sequence[Case]) -> list
         if case is not None:
             said = Said(**{key: entry[key] for key in SAID if key in entry})
             results.append(Result(case, entry["family"], said, judge(case.truth, said)))
-    return results
+    order = {name: at for at, name in enumerate(by_name)}
+    return sorted(results, key=lambda each: (each.family, order[each.case.name]))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -265,7 +265,7 @@ def encodings() -> list[Disguise]:
 
         words = r"quanti|grid|levels|distinct|int[48]|e[45]m[32]|f(?:loat)?16|fp8|decoded"
         merge = (
-            right("merge merge-then-changed re-encoded", words),
+            right("merge merge-then-changed re-encoded", "" if scheme == "f16" else words),
             partly("merge merge-then-changed"),
         )
         copy = (
@@ -274,12 +274,8 @@ def encodings() -> list[Disguise]:
             right("fine-tune merge-then-changed", words),
             *((right("fine-tune", "parent0"),) if scheme == "f16" else ()),
         )
-        never_of_copy = () if scheme == "f16" else (OWN,)
-        out.append(
-            Disguise("through", scheme, through, merge, copy, (NO_ROOM,), never_of_copy)
-            if scheme != "f16"
-            else Disguise("through", scheme, through, merge, copy, (), never_of_copy)
-        )
+        never, never_of_copy = ((), ()) if scheme == "f16" else ((NO_ROOM,), (OWN,))
+        out.append(Disguise("through", scheme, through, merge, copy, never, never_of_copy))
     return out
 
 
