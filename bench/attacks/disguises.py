@@ -35,7 +35,7 @@ BLEND_OF_NOTHING = (
 )
 """A copy that is described as a blend."""
 CALLED_BLEND = f"^merge.*(?:{BLEND_OF_NOTHING})"
-OWN = "direction of its own"
+OWN = r"(?<!nor a )(?<!no )direction of its own"
 LORA = r"a LoRA\b|ablation of a direction"
 
 HOW = r"bit for bit|\balone\b|noise|quanti|factor|scaled|zero|set to 0|in place|permut"
