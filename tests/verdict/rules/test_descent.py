@@ -52,7 +52,6 @@ def test_without_matrices_nothing_is_unrelated():
             {"likeness": {"base": 0.4999, "parent": 0.9}},
         ),
         ({"strange_share": 0.01}, {"strange_share": 0.01 * ABOVE}),
-        ({"angle": lambda *_: 0.20}, {"angle": lambda *_: 0.20 * ABOVE}),
         ({"weights": {"parent": 0.94}}, {"weights": {"parent": 1.0}}),
     ],
     ids=lambda change: " ".join(map(str, next(iter(change.items())))),
@@ -61,6 +60,12 @@ def test_without_matrices_nothing_is_unrelated():
 def test_a_fine_tune_ends_at_its_thresholds(last, first_beyond):
     assert kind(TUNED, **last) == "fine-tune"
     assert kind(TUNED, **first_beyond) in ("related", "undetermined")
+
+
+@pytest.mark.levels
+def test_lines_meet_at_the_base_or_nothing_is_said():
+    assert kind(TUNED, angle=lambda *_: 0.20) == "fine-tune"
+    assert kind(TUNED, angle=lambda *_: 0.20 * ABOVE) == "related"
 
 
 @pytest.mark.levels

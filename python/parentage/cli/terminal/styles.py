@@ -7,6 +7,7 @@ STYLES = {
     "merge-then-changed": "bold red",
     "assembled": "bold red",
     "fine-tune": "bold yellow",
+    "related": "bold yellow",
     "unrelated": "bold green",
     "undetermined": "bold blue",
 }
