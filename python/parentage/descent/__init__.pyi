@@ -1,4 +1,5 @@
 from .angles import Angles as Angles
+from .angles import weighted_median as weighted_median
 from .both_ways import BothWays as BothWays
 from .both_ways import both_ways as both_ways
 from .own_values import OwnValues as OwnValues

@@ -36,6 +36,9 @@ ZOOMS = 4
 WINDOW = (-1.0, 2.0)
 """Least and greatest weight that are considered."""
 
+LARGEST = 1e6
+"""Largest weight, or negative one, that a search starts from."""
+
 LEAST_NARROW = 12
 """Narrow intervals from which on the peak is that of narrow intervals alone."""
 
@@ -369,7 +372,9 @@ def locate(
     ends with steps of all columns together (:func:`refine_inside_cells`), since what cells admit
     may be a ridge between the axes.
     """
-    weights = np.where(np.isnan(start), 0.0, start).astype(np.float64)
+    # A tensor of random bits has a fit, too; windows around it would have no width.
+    is_weight = np.isfinite(start) & (np.abs(start) <= LARGEST)
+    weights = np.where(is_weight, start, 0.0).astype(np.float64)
     weights[:, ~np.isin(np.arange(weights.shape[1]), axes)] = 0.0
     count = len(weights)
     search = _CoordinateSearch(sample, axes, groups, dtype, weights, np.zeros_like(weights))

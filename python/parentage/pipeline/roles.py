@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from parentage.align import pair
 from parentage.checkpoint import Inputs
 from parentage.descent import relations_of
@@ -60,7 +62,8 @@ _RELATED = Thresholds().related
 def _relations(inputs: Inputs, grouped: Grouped, options: Options, seed: int | None) -> Relations:
     """Return what a sample of the main alignment shows of descent."""
     columns = inputs.chosen(grouped.main.columns).columns
-    return relations_of(SampleEstimates(grouped.main.alignment, columns, options, seed))
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return relations_of(SampleEstimates(grouped.main.alignment, columns, options, seed))
 
 
 def _is_stranger(name: str, relations: Relations) -> bool:

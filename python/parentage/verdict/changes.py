@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.align import is_replayed
+from parentage.descent import weighted_median
 from parentage.hypothesise import SampleEstimates
 from parentage.places import changes_of
 
@@ -53,6 +54,39 @@ def changes_from(
         return _looked_at(estimates, (counts > 0) & floats, counts, weights, most)
 
     return cache(changed)
+
+
+def changes_of_blend(case: TraceInputs) -> Callable[[tuple[float, ...], int], Changes]:
+    """Return what tells the changes of slices from a blend of candidates.
+
+    It takes the weights of all checkpoints, the base's first, and how many slices are looked at,
+    and looks at the largest.
+    """
+    estimates = case.estimates or SampleEstimates(case.alignment, case.inputs.columns, case.options)
+    sizes = np.array([each.elements for each in case.alignment.slices])
+    floats = np.array([is_replayed(each) for each in case.alignment.slices])
+
+    def changed(weights: tuple[float, ...], most: int) -> Changes:
+        return _looked_at(estimates, floats, sizes, np.array(weights), most)
+
+    return cache(changed)
+
+
+def likely_blend(statistics: Statistics, parents: int, count: int) -> tuple[float, ...]:
+    """Return the weights of all checkpoints, two digits each, that most slices have up to a factor.
+
+    The median over slices of least squares with the base as a column of its own: what scales a
+    slice scales the base's part and the parents'. Controls have none; empty where there is no fit.
+    """
+    free = statistics.slices.estimates.free.weights
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = free[:, 1 : 1 + parents] / (1.0 + free[:, :1])
+    known = np.isfinite(shares).all(axis=1)
+    if not parents or not known.any():
+        return ()
+    sizes = statistics.slices.used[known]
+    weights = [round(weighted_median(column, sizes), 2) for column in shares[known].T]
+    return (round(1.0 - sum(weights), 2), *weights, *[0.0] * (count - 1 - parents))
 
 
 def _looked_at(

@@ -16,7 +16,7 @@ from parentage.verdict.rules.coverage import (
     too_little_finite,
 )
 from parentage.verdict.rules.descent import fine_tune, undetermined, unrelated
-from parentage.verdict.rules.encodings import noised, quantised
+from parentage.verdict.rules.encodings import noised, quantised, retold
 from parentage.verdict.rules.kin import kept, related, shared_slices
 from parentage.verdict.rules.recipes import (
     changed,
@@ -50,6 +50,7 @@ RULES: tuple[Callable[[Facts], Verdict | None], ...] = (
     rounding_left,
     changed,
     merge,
+    retold,
     shared_slices,
     quantised,
     noised,

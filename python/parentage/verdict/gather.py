@@ -14,7 +14,7 @@ from parentage.descent import Angles, both_ways, points_of
 from parentage.methods import METHODS
 from parentage.statistics import fit, holm
 from parentage.stream import likeness
-from parentage.verdict.changes import changes_from
+from parentage.verdict.changes import changes_from, changes_of_blend, likely_blend
 from parentage.verdict.deciding import decide
 from parentage.verdict.facts import Facts, ReplayFacts, SharedSlices, origin
 from parentage.verdict.outcome import best_outcome
@@ -105,6 +105,8 @@ def gather_facts(
         angle=cache(angles.cosine),
         excess=cache(angles.excess),
         changes=changes_from(case, statistics, outcome),
+        blend=likely_blend(statistics, len(parents), len(others)),
+        changes_of_blend=changes_of_blend(case),
         names=tuple(each.name for each in alignment.slices),
         shared=shared_slices(statistics, alignment, columns, same_dtype),
         descendants=case.relations.descendants,
@@ -353,6 +355,8 @@ def judge(
     outcome = best_outcome(statistics.replayed, case.hypotheses)
     facts = gather_facts(case, statistics, outcome, sample)
     nothing = cache(lambda: None)
-    unseen = replace(facts, remainder=nothing, displacement=nothing, changes=lambda *_: ())
+    unseen = replace(
+        facts, remainder=nothing, displacement=nothing, changes=lambda *_: (), blend=()
+    )
     verdict = decide(unseen)
     return verdict, None if outcome is None else outcome.recipe

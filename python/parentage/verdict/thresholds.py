@@ -71,7 +71,7 @@ class Thresholds:
     lone: float = 0.05
     """Most weight of every other candidate, and most distance from one of its own, of the one that
     has all the weight: quantised and noisy copies have 0.98 to 1.01 of what they are copies of."""
-    beside_copies: float = 0.50
+    beside_copies: float = 0.90
     """Most share of what the best copy leaves that a blend may leave, to be one."""
     meeting: float = 0.20
     """Most cosine, at the checkpoint where their lines meet, between two relatives: independent
@@ -94,5 +94,8 @@ class Thresholds:
     """Least distance by which rounding can move a weight for that to be said beside it."""
     condition: float = 1e6
     """Least condition number of parents that can not be told apart."""
+    nearly_all: float = 0.99
+    """Least share of the child's elements that must have been compared for level *exact*, and for
+    the first sentence not to begin with that share."""
     coverage: float = 0.50
     """Least share of the child's elements that must have been compared."""

@@ -60,7 +60,9 @@ def assembled(facts: Facts) -> Verdict | None:
         "assembled",
         "exact",
         "assembled",
-        f"all {total:,} slices are copies{reading_clause(facts)}: {listed(parts)}.",
+        f"all {total:,} slices are copies{reading_clause(facts)}: {listed(parts)}. Bits that two "
+        "share do not say who had them first: that the child was put together from these, and "
+        "none of them from it, is not decided.",
         {**{f"slices_{name}": len(names) for name, names in sources.items()}, "slices": total},
     )
 

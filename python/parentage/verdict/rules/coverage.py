@@ -84,6 +84,12 @@ def of_the_whole(verdict: Verdict, facts: Facts) -> Verdict:
             )
         if before:
             kind, text = "undetermined", before + text
+        elif facts.coverage < facts.thresholds.nearly_all and verdict.rule not in OF_COPIES:
+            level = "statistical" if level == "exact" else level
+            text = (
+                f"of the {facts.coverage:.1%} of {facts.child} that could be compared with "
+                f"anything: {text}"
+            )
     if wholes.strange and level == "exact" and verdict.rule not in OF_COPIES:
         # What is exact of the main part is not so of all of it.
         level = "statistical"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from parentage.places import summarise
 from parentage.verdict.changes import MOST, share_of
 from parentage.verdict.rules.wording import coverage_clause, places_text
 from parentage.verdict.verdict import Verdict
@@ -12,6 +13,12 @@ from parentage.verdict.verdict import Verdict
 if TYPE_CHECKING:
     from parentage.places import Change
     from parentage.verdict.facts import Facts
+
+EXACT = ("units", "scaled", "quantised", "zero", "permuted", "few", "rows", "columns")
+"""Changes of a blend whose tests compare numbers, which no other blend passes."""
+
+ALTERED = ("scaled", "quantised", "zero", "permuted")
+"""Those of them that are no more than rounding or places."""
 
 PROBED = 4
 """Slices that are looked at before more are."""
@@ -38,6 +45,39 @@ def quantised(facts: Facts) -> Verdict | None:
         f"{facts.slices:,}: quantising {source} gives these values.{places_text(facts, name)}"
         f"{coverage_clause(facts)}",
         {"parent": source, "looked_at": len(changes), "given": min(given)},
+    )
+
+
+def retold(facts: Facts) -> Verdict | None:
+    """A blend of simple weights, of which every slice looked at was changed in a way that is exact.
+
+    Scaled, thinned out, permuted or quantised: what was done to the blend gives the child's values.
+    """
+    held = [i for i, weight in enumerate(facts.blend) if abs(weight) > facts.thresholds.lone]
+    if len(held) < 2 or facts.lone is not None or facts.order == "back":
+        return None
+    changes = facts.changes_of_blend(facts.blend, PROBED)
+    if share_of(changes, *EXACT) < facts.thresholds.explained:
+        return None
+    changes = facts.changes_of_blend(facts.blend, MOST)
+    told = share_of(changes, *EXACT)
+    if told < facts.thresholds.explained or not share_of(changes, *ALTERED):
+        return None
+    names = (facts.base, *facts.weights)
+    what = " + ".join(f"{facts.blend[i]:g} {names[i]}" for i in held).replace("+ -", "- ")
+    looked_at = [each for each in changes if each[2].kind != "none"]
+    return Verdict(
+        "merge-then-changed",
+        "statistical",
+        "retold",
+        f"a blend of {what}, changed in ways that leave its numbers to be told, gives "
+        f"{told:.1%} of the slices looked at. Looked at: "
+        f"{summarise(looked_at, facts.elements, facts.names)}{coverage_clause(facts)}",
+        {
+            **{f"weight_{names[i]}": facts.blend[i] for i in held},
+            "looked_at": len(looked_at),
+            "told": told,
+        },
     )
 
 

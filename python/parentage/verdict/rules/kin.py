@@ -128,12 +128,14 @@ def related(facts: Facts) -> Verdict | None:
             "looks so, and so do checkpoints of one run and runs on the same data."
         )
     elif others:
-        what = (
-            f". The others offered, {listed(others)}, do not decide what it is to {nearest}: "
-            f"{facts.r2:.1%} of its difference from {facts.base} lies in their directions."
-            if facts.r2 == facts.r2
-            else f". The others offered, {listed(others)}, do not decide what it is to {nearest}."
-        )
+        verb = "does" if len(others) == 1 else "do"
+        what = f". {listed(others)}, also offered, {verb} not decide what it is to {nearest}"
+        if facts.weights and facts.r2 == facts.r2:
+            what += (
+                f": {facts.r2:.1%} of its difference from {facts.base} lies in the directions of "
+                f"{listed(facts.weights)}"
+            )
+        what += "."
     else:
         what = ". Two checkpoints alone do not tell an ancestor from a descendant or a sibling."
     decide = (
