@@ -262,6 +262,7 @@ def keys_of(value: object, names: frozenset[str] = frozenset()) -> dict[str, boo
 KEYS_OF = {
     "components": "{component}",
     "parameters.thresholds": "{threshold}",
+    "relations[].numbers": "{number}",
     "verdict.numbers": "{number}",
 }
 """What the keys of these are."""

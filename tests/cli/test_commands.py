@@ -173,7 +173,7 @@ def broken_inputs(folder):
         ("child as base", [good, "-b", good], "given as the child and as the base"),
         ("child as parent", [good, "-b", other, "-p", good], "given as the child and as a parent"),
         ("parent twice", [other, "-b", good, "-p", reshaped, "-p", reshaped], "given twice"),
-        ("other architecture", [good, "-b", other], "one architecture"),
+        ("other architecture", [good, "-b", other], "nothing to compare"),
         ("other shapes", [good, "-b", reshaped], "shape"),
     ]
 

@@ -34,7 +34,7 @@ def test_successive_trainings_meet_in_the_middle_one():
 
 
 def test_noise_is_independent_of_all_that_is_seen_from_where_it_was_added():
-    found = angles((1, 0, 0, 0), (0, 1, 0, 0), (1, 0, 0, 0.05))
+    found = angles((1, 0, 0, 0), (0, 1, 0, 0), (1, 0, 0, 0.1))
     assert abs(found.excess("one", "child", "base")) < 4
     assert found.excess("child", "one", "base") > 8
 

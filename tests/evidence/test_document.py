@@ -20,7 +20,7 @@ def test_the_document_has_the_keys_of_the_contract(merge):
     document = strict(merge.to_json())
     assert list(document) == [
         *("schema", "tool", "inputs", "parameters", "coverage"),
-        *("model", "components", "recipe", "verdict"),
+        *("model", "components", "recipe", "relations", "verdict"),
     ]
     assert document["schema"] == "parentage.evidence/2"
     assert set(document["tool"]) == {"name", "version", "core", "arithmetic"}

@@ -178,7 +178,7 @@ def test_it_stops_when_it_is_sure(folders):
     assert found.sample.sure
     # One run of every slice is too little for a blend to be significant.
     kinds = [preview.kind for preview in listener.looks]
-    assert kinds == ["undetermined", "merge", "merge"]
+    assert kinds == ["related", "merge", "merge"]
     assert found.sample.rounds == 3
     assert found.sample.share < 0.3
     # Each round reads what the former did not.
@@ -227,7 +227,7 @@ def test_a_verdict_that_hangs_on_a_group_of_runs_is_not_sure(folders, monkeypatc
 
     monkeypatch.setattr(sure, "judge", wavering)
     found = trace(folders, "blend", until_sure=True)
-    assert calls == ["undetermined", *["merge"] * 4]
+    assert calls == ["related", *["merge"] * 4]
     assert found.sample is None
 
 

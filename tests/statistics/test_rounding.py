@@ -93,7 +93,8 @@ def test_the_bound_holds_what_rounding_did(weight, units, seed):
         np.array([[estimate]]),
         np.zeros((1, 1)),
     )
-    assert abs(estimate - weight) <= 1.5 * bound[0, 0] + 1e-12
+    # Twice, where all displacements are of one unit and weights of half a unit apart look alike.
+    assert abs(estimate - weight) <= 2.0 * bound[0, 0] + 1e-12
 
 
 def test_integers_are_not_rounded_and_groups_without_elements_are_zero():

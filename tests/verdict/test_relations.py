@@ -4,13 +4,15 @@ from dataclasses import replace
 
 import pytest
 from common.facts import LINE, REPLAYED, TUNED, UNDECIDED
-from parentage.verdict import decide, relations
+from parentage.verdict import decide, decided_relations
 
 pytestmark = pytest.mark.levels
 
 
 def said(facts):
-    return {each.name: (each.relation, each.test) for each in relations(facts, decide(facts))}
+    return {
+        each.name: (each.relation, each.test) for each in decided_relations(facts, decide(facts))
+    }
 
 
 def test_a_merge_has_ancestors():
@@ -33,5 +35,5 @@ def test_descendants_and_strangers_are_told():
 
 
 def test_a_relation_is_plain_data():
-    (first, *_) = relations(REPLAYED, decide(REPLAYED))
+    (first, *_) = decided_relations(REPLAYED, decide(REPLAYED))
     assert first.as_dict()["numbers"]["forward"] == 1.0

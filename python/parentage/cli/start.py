@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def _as_interrupt(number: int | None) -> None:
-    """Have a signal raise :class:`KeyboardInterrupt`, unless whoever started us ignores it."""
+    """Have a signal raise ``KeyboardInterrupt``, unless whoever started us ignores it."""
     if number is None or signal.getsignal(number) != signal.SIG_DFL:
         return
 

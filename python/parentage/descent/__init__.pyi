@@ -1,10 +1,10 @@
 from .angles import Angles as Angles
 from .angles import weighted_median as weighted_median
-from .both_ways import BothWays as BothWays
-from .both_ways import both_ways as both_ways
-from .own_values import OwnValues as OwnValues
-from .own_values import own_values as own_values
 from .points import Points as Points
 from .points import points_of as points_of
 from .relations import Relations as Relations
 from .relations import relations_of as relations_of
+from .replays import BothWays as BothWays
+from .replays import both_ways as both_ways
+from .values import OwnValues as OwnValues
+from .values import own_values as own_values

@@ -13,7 +13,7 @@ from parentage.evidence.save import save
 from parentage.evidence.tables import rows_of, tables_of, wide
 from parentage.replay import Recipe
 from parentage.support import printable
-from parentage.verdict import best_outcome, decide, gather_facts, relations
+from parentage.verdict import best_outcome, decide, decided_relations, gather_facts
 
 if TYPE_CHECKING:
     import os
@@ -191,7 +191,7 @@ def conclude(case: TraceInputs, statistics: Statistics, sample: Sampled | None =
     verdict = decide(facts)
     return Trace(
         verdict=verdict,
-        relations=relations(facts, verdict),
+        relations=decided_relations(facts, verdict),
         inputs=case.inputs,
         tables=tables_of(case, statistics, outcome),
         outcome=outcome,

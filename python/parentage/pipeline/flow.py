@@ -197,7 +197,13 @@ def _trace(
     options = with_digests(inputs, main, options) if digest else options
     rest = compare_rest(inputs, grouped, options, is_sample=request is not None)
     case = TraceInputs(
-        main, alignment, options, relations, given=inputs, grouped=grouped, rest=rest
+        main,
+        alignment,
+        options,
+        relations=relations,
+        given=inputs,
+        grouped=grouped,
+        rest=rest,
     )
     if recipes:
         progress.stage("looking for the recipe in a sample")

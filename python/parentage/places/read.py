@@ -36,7 +36,9 @@ def changes_of(
     reference: int | Floats,
     most: int = MOST_SLICES,
 ) -> list[tuple[str, int, Change]]:
-    """Return name, elements and change of slices of the child, as :func:`summarise` takes them.
+    """Return name, elements and change of slices of the child.
+
+    That is what :func:`parentage.places.summarise` takes.
 
     Where there are more than ``most``, those that are read are spread evenly over ``indices``, and
     the list is shorter. Of a large slice rows that are spread

@@ -9,7 +9,7 @@ def is_there(path: str | os.PathLike[str]) -> bool:
     """Return whether something is at a path that can be seen.
 
     Names that are too long for the system, and places that may not be looked at, are not there:
-    :meth:`pathlib.Path.exists` raises for them, by version of Python.
+    ``pathlib.Path.exists`` raises for them, by version of Python.
 
     >>> is_there("."), is_there("x" * 5000), is_there("nul\\0")
     (True, False, False)

@@ -12,7 +12,7 @@ from .gather import judge as judge
 from .outcome import Outcome as Outcome
 from .outcome import best_outcome as best_outcome
 from .relations import Relation as Relation
-from .relations import relations as relations
+from .relations import decided_relations as decided_relations
 from .residual import LOOKED_AT as LOOKED_AT
 from .residual import SKETCH as SKETCH
 from .residual import SMALL_SIDE as SMALL_SIDE

@@ -47,14 +47,14 @@ class TraceInputs:
     """Those that the main alignment is over, the origin of displacements as their base."""
     alignment: Alignment
     options: Options
-    relations: Relations = field(default_factory=Relations)
-    """What is known of descent before recipes are looked for."""
     estimates: SampleEstimates | None = None
     """What the search sample shows; ``None`` if no recipe was looked for."""
     hypotheses: Sequence[Hypothesis] = ()
     """Recipes that are carried out on everything, the best of the sample first."""
     replays: Sequence[tuple[Program, Sequence[Value]]] = ()
     """The same as programs with their results."""
+    relations: Relations = field(default_factory=Relations)
+    """What is known of descent before recipes are looked for."""
     given: Inputs | None = None
     """All that were offered, where these are more, or other roles."""
     grouped: Grouped | None = None

@@ -15,7 +15,7 @@ from parentage.verdict.rules.coverage import (
     too_little,
     too_little_finite,
 )
-from parentage.verdict.rules.descent import fine_tune, undetermined, unrelated
+from parentage.verdict.rules.descent import disguised, fine_tune, undetermined, unrelated
 from parentage.verdict.rules.encodings import noised, quantised, retold
 from parentage.verdict.rules.kin import kept, related, shared_slices
 from parentage.verdict.rules.recipes import (
@@ -44,6 +44,7 @@ RULES: tuple[Callable[[Facts], Verdict | None], ...] = (
     either_way,
     alone,
     unrelated,
+    disguised,
     indistinct,
     kept,
     changed_in_part,

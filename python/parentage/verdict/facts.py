@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from parentage.descent import BothWays, OwnValues
     from parentage.sample import Sampled
     from parentage.verdict.changes import Changes
+    from parentage.verdict.invariants import Invariants
     from parentage.verdict.residual import Residual
 
 
@@ -186,6 +187,8 @@ class Facts:
     """Weights of all checkpoints, the base's first, that most slices have up to a factor."""
     changes_of_blend: Callable[[tuple[float, ...], int], Changes] = lambda *_: ()
     """What was done to slices that are not what such a blend gives; asked for as ``changes``."""
+    invariants: Callable[[], Invariants | None] = lambda: None
+    """What a change of basis would have left as it is. Asked for only of strangers."""
     names: tuple[str, ...] = ()
     """The names of all slices."""
     wholes: Wholes = field(default_factory=Wholes)

@@ -17,6 +17,7 @@ from parentage.stream import likeness
 from parentage.verdict.changes import changes_from, changes_of_blend, likely_blend
 from parentage.verdict.deciding import decide
 from parentage.verdict.facts import Facts, ReplayFacts, SharedSlices, origin
+from parentage.verdict.invariants import invariants_of
 from parentage.verdict.outcome import best_outcome
 from parentage.verdict.residual import describe_residual
 from parentage.verdict.thresholds import Thresholds
@@ -107,6 +108,7 @@ def gather_facts(
         changes=changes_from(case, statistics, outcome),
         blend=likely_blend(statistics, len(parents), len(others)),
         changes_of_blend=changes_of_blend(case),
+        invariants=invariants_of(case),
         names=tuple(each.name for each in alignment.slices),
         shared=shared_slices(statistics, alignment, columns, same_dtype),
         descendants=case.relations.descendants,
@@ -262,8 +264,11 @@ def _remainder(
     """Return the layers and the rank of what the best blend leaves over."""
     if estimates is None or not estimates.columns.parents:
         return None
-    table, left = statistics.slices, statistics.layers.residual
-    total = float(table.residual.sum())
+    # What rounding leaves is everywhere, and says nothing of where something is on top.
+    table = statistics.slices
+    layers_of = statistics.layers
+    left = np.maximum(layers_of.residual - layers_of.energy, 0.0)
+    total = float(np.maximum(table.residual - table.energy, 0.0).sum())
     if total <= 0:
         return None
     layers = dict(zip(statistics.layer_numbers, (left / total).tolist(), strict=True))
@@ -301,7 +306,8 @@ def _displacement(
 
 def _left_over(statistics: Statistics) -> dict[str, float]:
     """Return the share of what the fit leaves over, by component, the largest first."""
-    left = statistics.components.residual
+    components = statistics.components
+    left = np.maximum(components.residual - components.energy, 0.0)
     total = float(left.sum())
     if total <= 0:
         return {}

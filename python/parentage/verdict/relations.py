@@ -41,7 +41,7 @@ class Relation:
         }
 
 
-def relations(facts: Facts, verdict: Verdict) -> tuple[Relation, ...]:
+def decided_relations(facts: Facts, verdict: Verdict) -> tuple[Relation, ...]:
     """Return what each checkpoint offered is to the child, as far as it was decided."""
     return tuple(_relation(name, facts, verdict) for name in facts.likeness)
 

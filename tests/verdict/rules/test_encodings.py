@@ -36,7 +36,7 @@ def test_noise_is_no_fine_tune_and_says_where_it_was_added(tmp_path, family, wei
     assert found.verdict.kind in ("fine-tune", "related")
     assert found.verdict.numbers["parent"] == "parent"
     assert "noise" in found.verdict.text
-    assert "train" not in found.verdict.text
+    assert "trained" not in found.verdict.text
 
 
 def test_the_one_with_noise_is_no_parent(tmp_path, family, weights):

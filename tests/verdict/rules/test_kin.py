@@ -28,7 +28,7 @@ def test_whole_slices_name_one_checkpoint_and_no_order():
     assert (verdict.kind, verdict.rule) == ("fine-tune", "shared_slices")
     assert verdict.numbers["parent"] == "parent"
     assert "15 of 20 slices" in verdict.text
-    assert "is not decided" in verdict.text
+    assert "not decided" in verdict.text
 
 
 def test_strangers_among_whole_slices_are_named():

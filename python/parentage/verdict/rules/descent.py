@@ -15,6 +15,7 @@ PLAIN = ("moved", "units", "few", "rows", "columns", "low rank")
 
 if TYPE_CHECKING:
     from parentage.verdict.facts import Facts
+    from parentage.verdict.invariants import Invariants
 
 
 def unrelated(facts: Facts) -> Verdict | None:
@@ -27,6 +28,8 @@ def unrelated(facts: Facts) -> Verdict | None:
         return None
     crossed = facts.crossed()
     if max(crossed.values(), default=0.0) >= facts.thresholds.related:
+        return None
+    if _same_function(facts) is not None:
         return None
     closest = max(likeness, key=lambda name: abs(likeness[name]))
     return Verdict(
@@ -41,6 +44,40 @@ def unrelated(facts: Facts) -> Verdict | None:
             **{f"crossed_{name}": value for name, value in crossed.items()},
         },
     )
+
+
+def disguised(facts: Facts) -> Verdict | None:
+    """Matrices that are like no other element by element, and like one whatever the basis."""
+    found = _same_function(facts) if not facts.relatives else None
+    if found is None:
+        return None
+    return Verdict(
+        "related",
+        "statistical",
+        "disguised",
+        f"element by element its matrices are like nobody's, and in another basis they are "
+        f"{found.name}'s kin: of {found.matrices} matrices looked at {found.same_numbers} have the "
+        f"same numbers as {found.name}'s, signs and order apart, and the products of their rows or "
+        f"columns have a median cosine of {found.cosine:.4f} with {found.name}'s; those of "
+        "independent models have one near 0. Signs, an order of dimensions or a rotation leave the "
+        "function as it is and change every element. Which of the two came first, and what else "
+        f"was changed, was not tested.{coverage_clause(facts)}",
+        {
+            "nearest": found.name,
+            "looked_at": found.matrices,
+            "same_numbers": found.same_numbers,
+            "invariant_cosine": found.cosine,
+        },
+    )
+
+
+def _same_function(facts: Facts) -> Invariants | None:
+    """Return what a stranger and a checkpoint share whatever the basis, if that is much."""
+    found = facts.invariants()
+    if found is None:
+        return None
+    is_same = 2 * found.same_numbers >= found.matrices
+    return found if is_same or found.cosine >= facts.thresholds.related else None
 
 
 def fine_tune(facts: Facts) -> Verdict | None:

@@ -166,8 +166,8 @@ def _order_lost(name: str) -> str:
 def _order_open(name: str) -> str:
     """Return a sentence that says that nothing decides who came first."""
     return (
-        f" Whether the child was made from {name}, or {name} from the child, is not decided by "
-        "that."
+        f" It is not decided by that whether the child was made from {name} or {name} from the "
+        "child."
     )
 
 

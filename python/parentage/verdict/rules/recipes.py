@@ -9,6 +9,7 @@ from parentage.verdict.rules.wording import (
     coverage_clause,
     fit_numbers,
     places_text,
+    rank_text,
     reading_verb,
     replay_numbers,
     residual_numbers,
@@ -124,7 +125,7 @@ def rounding_left(facts: Facts) -> Verdict | None:
         f"{replay.text}, reproduces {replay.share:.2%} of the elements, decoys in place of its "
         f"parents {replay.decoy_share:.2%}; of the rest, {replay.within_two:.1%} are one or two "
         "units in the last place off. Arithmetic that rounds in another order, or more often, "
-        "leaves as much, and so does noise of one unit; nothing larger is on top."
+        "leaves as much, and so does noise of one unit; nothing larger is left."
         f"{coverage_clause(facts)}",
         {**fit_numbers(facts), **replay_numbers(replay), "within_two": replay.within_two},
     )
@@ -157,7 +158,8 @@ def changed_in_part(facts: Facts) -> Verdict | None:
         f"{replay.text}, reproduces {replay.whole_slices:,} of {replay.replayed_slices:,} slices "
         f"bit for bit; it does not give {replay.changed_share:.1%} of the elements of "
         f"{slices_text(replay.changed_slices)}, which are {replay.changed_floors:.1f} times the "
-        f"rounding of their dtype off.{places_text(facts)}{coverage_clause(facts)}",
+        f"rounding of their dtype off.{places_text(facts)}{rank_text(facts)}"
+        f"{coverage_clause(facts)}",
         {
             **fit_numbers(facts),
             **replay_numbers(replay),
@@ -192,7 +194,7 @@ def changed(facts: Facts) -> Verdict | None:
         f"{replay.text}, reproduces {replay.share:.2%} of the elements, decoys in place of its "
         f"parents {replay.decoy_share:.2%}. Of the rest, {1 - replay.within_two:.1%} are more than "
         "two units in the last place off, which no order of rounding leaves: the blend was "
-        f"changed.{places_text(facts)}{coverage_clause(facts)}",
+        f"changed.{places_text(facts)}{rank_text(facts)}{coverage_clause(facts)}",
         {
             **fit_numbers(facts),
             **replay_numbers(replay),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from parentage.places import compress, summarise
-from parentage.support import listed
 from parentage.verdict.changes import MOST
 
 if TYPE_CHECKING:
@@ -39,14 +38,10 @@ def replay_numbers(replay: ReplayFacts) -> dict[str, float | int | str | None]:
     }
 
 
-def residual_places(facts: Facts) -> str:
-    """Return sentences on where the remainder is, and of what rank."""
-    largest = [(name, share) for name, share in facts.left_over.items() if share >= 0.01][:3]
-    said = ""
-    if largest:
-        said = " Of that, " + listed(f"{share:.0%} is in {name}" for name, share in largest) + "."
+def rank_text(facts: Facts) -> str:
+    """Return sentences on the layers of the remainder, beyond rounding, and its rank."""
     found = facts.remainder()
-    return said if found is None or not str(found) else f"{said} {found}"
+    return "" if found is None or not str(found) else f" What is on top: {found}"
 
 
 def residual_numbers(facts: Facts) -> dict[str, float | int | str | None]:

@@ -35,11 +35,15 @@ LEAST_WEIGHT = 1e-3
 MARGIN = 0.02
 """Difference between the shares forward and back from which on they decide."""
 
+LEAST_GIVEN = 0.3
+"""Least share that a blend gives of what has more digits, for the digits to decide."""
+
 RATIO = 10.0
 """How many times more elements one way has to miss than the other, where both miss few."""
 
-LEAST_MISSED = 30
-"""Least elements that the way that is refuted has to miss."""
+LEAST_MISSED = 8
+"""Least elements that the way that is refuted has to miss: by chance they would be as many on
+either side once in 256 times."""
 
 
 ROUNDS = 6
@@ -83,13 +87,16 @@ class BothWays:
         """Return who came first, the child or one checkpoint of the blend."""
         back, finer = self.back[name], self.finer[name]
         missed_forward, missed_back = 1.0 - forward, 1.0 - back
+        # What has more digits was computed from what has fewer: cells so fine admit nothing by
+        # chance, and those of fewer digits much.
+        if finer < 0 and forward >= LEAST_GIVEN:
+            return "forward"
+        if finer > 0 and back >= LEAST_GIVEN:
+            return "back"
         if self._refutes(missed_back, missed_forward):
             return "forward"
         if self._refutes(missed_forward, missed_back):
             return "back"
-        # Both ways give all: what has more digits was computed from what has fewer.
-        if max(missed_forward, missed_back) <= MARGIN and finer != 0:
-            return "back" if finer > 0 else "forward"
         return "undecided"
 
     def _refutes(self, missed: float, other: float) -> bool:
@@ -284,11 +291,14 @@ def most_admitted(moves: Floats, low: Floats, high: Floats) -> tuple[float, int]
     held = int(((low <= 0.0) & (high >= 0.0))[fixed].sum())
     if fixed.all():
         return 0.0, held
-    one, other = low[~fixed] / moves[~fixed], high[~fixed] / moves[~fixed]
+    with np.errstate(over="ignore"):
+        one, other = low[~fixed] / moves[~fixed], high[~fixed] / moves[~fixed]
     first, last = np.sort(np.minimum(one, other)), np.sort(np.maximum(one, other))
     # At each beginning of an interval: those that have begun, less those that ended before it.
     open_ = np.arange(1, len(first) + 1) - np.searchsorted(last, first, side="left")
     place = int(open_.argmax())
     end = last[np.searchsorted(last, first[place], side="left")]
     following = first[place + 1] if place + 1 < len(first) else end
-    return float((first[place] + min(end, following)) / 2.0), held + int(open_[place])
+    middle = float((first[place] + min(end, following)) / 2.0)
+    # What moves next to nothing admits factors beyond all numbers.
+    return middle if np.isfinite(middle) else 0.0, held + int(open_[place])

@@ -8,7 +8,7 @@ from common.points import made, noise, rounded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from parentage.descent import BothWays, both_ways
-from parentage.descent.both_ways import most_admitted
+from parentage.descent.replays import most_admitted
 
 NAMES = ("base", "parent")
 
@@ -49,7 +49,8 @@ def test_more_digits_were_computed_from_fewer():
 
 def test_fine_tunes_are_no_blends_either_way():
     both = found(noise("BF16", 1), noise("BF16", 2, of=1), noise("BF16", 3, of=1))
-    assert both is None or both.order() == "undecided"
+    assert both is None or (max(both.forward, *both.back.values()) < 0.2)
+    assert both is None or both.made_from_child() == () or max(both.back.values()) < 0.2
 
 
 def test_one_checkpoint_is_no_blend():
@@ -61,8 +62,8 @@ def test_one_checkpoint_is_no_blend():
 def test_shares_that_differ_little_decide_nothing():
     near = BothWays(1000, 0.95, {"parent": 0.94}, {"parent": 0}, {"parent": 1.0})
     assert near.order() == "undecided"
-    few = BothWays(1000, 1.0, {"parent": 0.98}, {"parent": 0}, {"parent": 1.0})
-    assert few.order() == "undecided", "20 elements are too few"
+    few = BothWays(1000, 1.0, {"parent": 0.995}, {"parent": 0}, {"parent": 1.0})
+    assert few.order() == "undecided", "5 elements are too few"
     assert few.order(replayed=1.0) == "undecided"
     many = BothWays(10_000, 1.0, {"parent": 0.98}, {"parent": 0}, {"parent": 1.0})
     assert many.order() == "forward"
