@@ -44,6 +44,8 @@ class Relations:
     """Per checkpoint: cosine of its weights with the child's, over matrices, far values limited."""
     twins: Mapping[str, str] = field(default_factory=dict)
     """Checkpoints that hold the values of one offered before, but for a cast, by name."""
+    elements: int = 0
+    """Elements that were looked at."""
     descendants: tuple[str, ...] = ()
     """Checkpoints that were offered as candidates, and were made from the child."""
     remarks: tuple[str, ...] = ()
@@ -72,6 +74,7 @@ def relations_of(estimates: SampleEstimates) -> Relations:
         own_values(points, columns.names),
         dict(zip(columns.names, _likeness(points, is_telling[points.owner]), strict=True)),
         twins_of(points, columns.names),
+        len(points.values),
     )
 
 

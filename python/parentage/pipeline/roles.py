@@ -38,11 +38,13 @@ def settle_roles(
             tuple(each for each in inputs.parents if each.name not in twins),
             tuple(each for each in inputs.controls if each.name not in twins),
         )
+        remarks = tuple(
+            f"{name} holds the values of {one} in all {relations.elements:,} elements looked at, and "
+            "is left out."
+            for name, one in twins.items()
+        )
         grouped = pair(inputs, options)
         relations = _relations(inputs, grouped, options, seed)
-        remarks = tuple(
-            f"{name} holds the values of {one}, and is left out." for name, one in twins.items()
-        )
     made, base = relations.made_from_child, inputs.chosen(grouped.main.columns).base
     is_stranger = _is_stranger(base.name, relations)
     remarks += tuple(_made_remark(name, relations.both_ways) for name in made)
