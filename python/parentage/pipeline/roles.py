@@ -39,8 +39,8 @@ def settle_roles(
             tuple(each for each in inputs.controls if each.name not in twins),
         )
         remarks = tuple(
-            f"{name} holds the values of {one} in all {relations.elements:,} elements looked at, and "
-            "is left out."
+            f"{name} holds the values of {one} in all {relations.elements:,} elements looked at, "
+            "and is left out."
             for name, one in twins.items()
         )
         grouped = pair(inputs, options)

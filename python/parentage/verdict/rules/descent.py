@@ -48,7 +48,10 @@ def unrelated(facts: Facts) -> Verdict | None:
 
 def disguised(facts: Facts) -> Verdict | None:
     """Matrices that are like no other element by element, and like one whatever the basis."""
-    found = _same_function(facts) if not facts.relatives else None
+    known = [value for value in facts.likeness.values() if value == value]
+    if not known or max(map(abs, known)) > facts.thresholds.unrelated:
+        return None
+    found = _same_function(facts)
     if found is None:
         return None
     return Verdict(
