@@ -13,6 +13,7 @@ from conftest import BF16, family_path, write_checkpoint
 from parentage.align import pair
 from parentage.checkpoint import open_all
 from parentage.cli import run
+from parentage.descent import relations_of
 from parentage.hypothesise import SampleEstimates
 from parentage.pipeline import SampleRequest, with_preview
 from parentage.pipeline import sequential as sure
@@ -257,8 +258,9 @@ def case_of(folders, budget):
     options = Options(2)
     alignment = pair(inputs, options).main.alignment
     findings = SampleEstimates(alignment, inputs.columns, options)
+    relations = relations_of(findings)
     findings.sample = findings.small = SearchSample(alignment, options, budget)
-    return TraceInputs(inputs, alignment, options, findings, [], [])
+    return TraceInputs(inputs, alignment, options, findings, [], [], relations)
 
 
 def test_a_first_look_is_told_of_the_search_sample(folders):
