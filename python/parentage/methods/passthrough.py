@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.checkpoint import MERGEKIT_DTYPES, layer_of
-from parentage.methods.mergekit import parameter
+from parentage.checkpoint import MERGEKIT_DTYPES, component_of, is_of_the_body, layer_of
+from parentage.methods.mergekit import layers_of, parameter
 from parentage.recipe import Method, Parameter
 from parentage.support import RecipeError
 
@@ -41,8 +41,9 @@ def objection(recipe: Recipe) -> str | None:
 
 
 def kind(recipe: Recipe) -> str:
-    """Return the verdict: one checkpoint is stored in another way, several are put together."""
-    return "re-encoded" if len(set(recipe.sources.values())) == 1 else "assembled"
+    """Return the verdict: one checkpoint is stored in another way, or parts are put together."""
+    is_whole = len(set(recipe.sources.values())) == 1 and not recipe.layers
+    return "re-encoded" if is_whole and "layer" not in recipe.fitted else "assembled"
 
 
 def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
@@ -53,7 +54,12 @@ def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
         layer = layer_of(name)
         if layer is None:
             continue
-        place = (source, int(moved.get(name, layer)))
+        if not is_of_the_body(component_of(name)):
+            continue
+        taken = layers_of(recipe, source)[layer] if recipe.layers else moved.get(name, layer)
+        if taken is None:
+            raise RecipeError(f"layer {layer} is of none of {source}")
+        place = (source, int(taken))
         if places.setdefault(layer, place) != place:
             raise RecipeError(
                 f"layer {layer} is of more than one checkpoint, which mergekit's passthrough can "
@@ -94,7 +100,7 @@ METHOD = Method(
     parameters={"scale": Parameter("what elements are multiplied by, where they are not copies")},
     arithmetics={"copy": "nothing is rounded but products with a scale, once"},
     replay=replay,
-    fitted={"layer": "the layer of the checkpoint that a slice is a copy of, where it is another"},
+    fitted={"layer": "the layer that a slice is a copy of, in recipes without ``layers``"},
     mergekit=mergekit,
     objection=objection,
     kind="assembled",

@@ -229,8 +229,9 @@ def _add(
                     copies.setdefault((mine, each.extents[-1].start), []).append(column)
             one.held.setdefault(place.tensor, Counter())[place.start] = each.elements
             one.mates.add((mine, place.tensor))
-            if each.layer is not None and each.source_layer is not None:
-                one.moves.add((each.layer, each.source_layer))
+            source = each.source_layers[at] if each.source_layers else None
+            if each.layer is not None and source is not None:
+                one.moves.add((each.layer, source))
 
 
 def _sources(
