@@ -55,6 +55,8 @@ class Whole:
     """What a tied embedding stands in for, as a clause; empty if it does not."""
     moves: tuple[tuple[int, int], ...] = ()
     """Layers of the child with the checkpoint's that they are compared with, if some moved."""
+    layers: int = 0
+    """Layers of the checkpoint."""
 
     @property
     def share(self) -> float:
@@ -314,6 +316,7 @@ def _whole(child: Checkpoint, other: Checkpoint, one: _Sums, is_tied: bool | Non
         differing=tuple(partly),
         tied="; ".join(tied),
         moves=tuple(sorted(one.moves)) if any(a != b for a, b in one.moves) else (),
+        layers=len(body_layers(other.core)),
     )
 
 

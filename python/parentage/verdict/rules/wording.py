@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from parentage.places import compress, summarise
-from parentage.support import listed
+from parentage.support import listed, number_ranges
 from parentage.verdict.changes import MOST
+from parentage.verdict.wholes import layer_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +66,42 @@ def residual_numbers(facts: Facts) -> dict[str, float | int | str | None]:
         **{f"left_over_{name}": share for name, share in facts.left_over.items()},
         **more,
     }
+
+
+def moves_text(facts: Facts) -> str:
+    """Return a sentence on which layers of the candidates those of the child are paired with.
+
+    Empty where all have the place that they have there.
+    """
+    alike: dict[tuple[tuple[tuple[int, int], ...], int], list[str]] = {}
+    for name in facts.wholes.candidates:
+        one = facts.wholes.by_name[name]
+        if one.moves:
+            alike.setdefault((one.moves, one.layers), []).append(name)
+    said = [
+        f"{number_ranges([source for _, source in moves])} of the {count:,} of {listed(names)}"
+        for (moves, count), names in alike.items()
+    ]
+    if not said:
+        return ""
+    mine = {layer for moves, _ in alike for layer, _ in moves}
+    return (
+        f"By their content, {layer_ranges(mine)} of {facts.child} correspond, in this order, to "
+        f"{listed(said)}."
+    )
+
+
+def map_text(facts: Facts, name: str, layers: Sequence[int] | None = None) -> str:
+    """Return which layers of a checkpoint those of the child are: all that moved, or some.
+
+    ``3, 4 are parent's 2, 3``.
+    """
+    moves = [
+        pair for pair in facts.wholes.by_name[name].moves if layers is None or pair[0] in layers
+    ]
+    mine, sources = ([pair[side] for pair in moves] for side in (0, 1))
+    are = "is" if len(moves) == 1 else "are"
+    return f"{number_ranges(mine)} {are} {name}'s {number_ranges(sources)}"
 
 
 def blend_text(facts: Facts) -> str:
