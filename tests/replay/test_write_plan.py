@@ -80,12 +80,6 @@ def test_quantised_weights_are_not_passed_off_as_written(tmp_path):
         RECIPE.write(places(tmp_path), tmp_path / "out")
 
 
-def test_moved_layers_can_not_be_written(merged):
-    recipe = Recipe(**fields(fitted={"layer": {"model.layers.1.mlp.experts.up_proj[0]": 0.0}}))
-    with pytest.raises(RecipeError, match="moves layers"):
-        recipe.write(places(merged), merged / "out")
-
-
 def test_a_folder_that_holds_something_is_refused_before_anything_is_read(merged, capsys):
     full = merged / "full"
     full.mkdir()
@@ -121,7 +115,7 @@ def test_an_empty_folder_and_one_that_is_to_be_made_will_do(merged):
 
 def test_parents_that_do_not_pair_are_an_error(merged):
     write_checkpoint(merged / "strange", {"x": np.ones(4, BF16)})
-    with pytest.raises(PlanError, match="one architecture"):
+    with pytest.raises(PlanError, match="nothing to compare"):
         RECIPE.write({"one": merged / "one", "two": merged / "strange"}, merged / "out")
     assert not (merged / "out").exists()
 

@@ -92,6 +92,8 @@ def strange_layers(child: Checkpoint, other: Checkpoint, options: Options) -> bo
     kinds, theirs = _matrices(child), _matrices(other)
     chosen = _chosen(kinds, theirs)
     places = [(kind, a) for kind in chosen for a in kinds[kind] if a in theirs[kind]]
+    if {a for _, a in places} < {a for kind in chosen for a in kinds[kind]}:
+        return True  # a layer has matrices that only others of the other's have
     if not places:
         return False
     cosines = _cosines(child, other, [(kinds[k][a], theirs[k][a]) for k, a in places], options)
