@@ -39,6 +39,7 @@ def test_several_checkpoints_are_put_together_and_one_is_stored_in_another_way()
     assert method.verdict(RECIPE) == "assembled"
     one = replace(RECIPE, sources=dict.fromkeys(SOURCES, "one"), parameters={"scale": 0.7})
     assert method.verdict(one) == "re-encoded"
+    assert method.verdict(replace(one, layers={"one": (0,)})) == "assembled"
 
 
 def stacked(places, moved):
@@ -82,3 +83,10 @@ def test_it_is_described_and_bad_settings_are_refused():
     assert_refused(replace(RECIPE, sources={}), "sources name no slice")
     assert_refused(replace(RECIPE, arithmetic="float32"), "no arithmetic")
     assert_refused(replace(RECIPE, parameters={"scale": True}), "scale is true")
+
+
+def test_layers_by_checkpoint_are_told_mergekit_as_those_by_slice_are():
+    places = ["one", "two", "two", "one"]
+    by_slice = stacked(places, {1: 0, 2: 1, 3: 1})
+    layers = {"one": (0, 1, 2, 1), "two": (0, 0, 1, 3)}
+    assert configuration(replace(by_slice, fitted={}, layers=layers)) == configuration(by_slice)
