@@ -350,7 +350,7 @@ def page():
 def test_examples_of_the_page_are_read(page):
     blocks = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
     blocks += [textwrap.dedent(block) for block in re.findall(r"(?m)^    {\n(?:    .*\n)+", page)]
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         recipe = from_json(block)
         assert from_json(recipe.to_json()) == recipe
