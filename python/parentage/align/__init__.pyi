@@ -1,3 +1,5 @@
+from .blended import LayerBlend as LayerBlend
+from .blended import layer_blends as layer_blends
 from .content import crossed_likeness as crossed_likeness
 from .content import pair as pair
 from .groups import Bytes as Bytes

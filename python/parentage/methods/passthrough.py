@@ -58,7 +58,7 @@ def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
             continue
         taken = layers_of(recipe, source)[layer] if recipe.layers else moved.get(name, layer)
         if taken is None:
-            raise RecipeError(f"layer {layer} is of none of {source}")
+            raise RecipeError(f"layer {layer} is none of {source}'s")
         place = (source, int(taken))
         if places.setdefault(layer, place) != place:
             raise RecipeError(
@@ -70,6 +70,11 @@ def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
         settings["parameters"] = {"scale": parameter(recipe.parameters["scale"])}
     slices = []
     order = sorted(places)
+    length = (
+        len(next(iter(recipe.layers.values()))) if recipe.layers else max(order, default=-1) + 1
+    )
+    if order != list(range(length)):
+        raise RecipeError("the recipe does not say of all layers whose they are")
     for _, run in groupby(enumerate(order), lambda e: (places[e[1]][0], places[e[1]][1] - e[0])):
         members = [layer for _, layer in run]
         source, first = places[members[0]]

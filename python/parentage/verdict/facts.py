@@ -12,6 +12,7 @@ from parentage.verdict.wholes import Wholes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from parentage.align import LayerBlend
     from parentage.descent import BothWays, OwnValues
     from parentage.sample import Sampled
     from parentage.verdict.changes import Changes
@@ -182,6 +183,9 @@ class Facts:
     changes: Callable[[str | None, int], Changes] = lambda *_: ()
     """What was done to slices that are not a checkpoint's, or not what the recipe gives (``None``),
     of some of them at most. Asked for only where it is told, since it reads them."""
+    blends_of_layers: Callable[[str, frozenset[int]], tuple[LayerBlend, ...]] = lambda *_: ()
+    """Those of some layers that are blends of two layers of a checkpoint. Asked for only where all
+    others are copies of it, since it reads some elements of each layer."""
     names: tuple[str, ...] = ()
     """The names of all slices."""
     wholes: Wholes = field(default_factory=Wholes)

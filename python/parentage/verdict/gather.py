@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.align import crossed_likeness, is_matrix
+from parentage.align import crossed_likeness, is_matrix, layer_blends
 from parentage.descent import Angles, both_ways, points_of
 from parentage.methods import METHODS
 from parentage.statistics import fit, holm
@@ -105,6 +105,11 @@ def gather_facts(
         angle=cache(angles.cosine),
         excess=cache(angles.excess),
         changes=changes_from(case, statistics, outcome),
+        blends_of_layers=cache(
+            lambda name, layers: layer_blends(
+                inputs.child, inputs.others[others.index(name)], layers, case.options
+            )
+        ),
         names=tuple(each.name for each in alignment.slices),
         shared=shared_slices(statistics, alignment, columns, same_dtype),
         descendants=case.relations.descendants,

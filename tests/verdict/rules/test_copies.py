@@ -93,7 +93,7 @@ def test_layers_of_several_are_told_with_the_map_of_each():
     names = [f"model.layers.{i}.v_proj.weight" for i in range(3)]
     sources = {"base": ("norm", names[0], names[2]), "parent": (names[1],)}
     verdict = decide(replace(MERGE, wholes=replace(wholes(*each), sources=sources, unsourced=0)))
-    said = "Of the layers of child, 0, 2 are base's 2, 0; 1 are parent's of the same number."
+    said = "Of the layers of child, 0, 2 are base's 2, 0; 1 is parent's of the same number."
     assert said in verdict.text
 
 

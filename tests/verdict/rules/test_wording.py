@@ -44,7 +44,7 @@ def test_a_weight_that_rounding_moved_far_comes_with_a_warning(tmp_path):
 def test_the_map_of_layers_is_told_of_any_verdict_once_for_those_that_have_the_same():
     moves = ((0, 0), (1, 2), (2, 5))
     each = [whole(name, same=0, moves=moves, layers=6) for name in ("base", "parent")]
-    said = "By their content, layers 0 to 2 of child correspond, in this order, to 0, 2, 5 of the 6"
+    said = "By their content, layers 1, 2 of child correspond, in this order, to 2, 5 of the 6"
     for facts in (REPLAYED, MERGE):
         verdict = decide(replace(facts, wholes=wholes(*each)))
         assert f"{said} of base and parent." in verdict.text

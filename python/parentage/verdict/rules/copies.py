@@ -155,7 +155,8 @@ def _maps_text(facts: Facts) -> str:
         if layers and facts.wholes.by_name[name].moves:
             said.append(map_text(facts, name, layers))
         elif layers:
-            said.append(f"{number_ranges(layers)} are {name}'s of the same number")
+            are = "is" if len(layers) == 1 else "are"
+            said.append(f"{number_ranges(layers)} {are} {name}'s of the same number")
     return f" Of the layers of {facts.child}, {'; '.join(said)}."
 
 

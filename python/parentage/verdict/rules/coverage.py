@@ -89,9 +89,11 @@ def of_the_whole(verdict: Verdict, facts: Facts) -> Verdict:
         # What is exact of the main part is not so of all of it.
         level = "statistical"
         kind = "undetermined" if kind in ("identical", "re-encoded", "assembled") else kind
-    # Rules of copies tell of the layers themselves.
-    moved = "" if verdict.rule in OF_COPIES else moves_text(facts)
-    sentences = [_promise(facts), text, moved, _both_ways(facts), wholes.stand_in, _unread(facts)]
+    # Some rules tell of the layers themselves.
+    is_average = verdict.rule == "averaged"
+    moved = "" if verdict.rule in OF_COPIES or is_average else moves_text(facts)
+    both = _both_ways(facts, is_average=is_average)
+    sentences = [_promise(facts), text, moved, both, wholes.stand_in, _unread(facts)]
     return replace(
         verdict,
         kind=kind,
@@ -113,7 +115,7 @@ def _are(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
-def _both_ways(facts: Facts) -> str:
+def _both_ways(facts: Facts, *, is_average: bool) -> str:
     """Return how much of the child was compared, and how much of each checkpoint took part."""
     wholes = facts.wholes
     if not wholes.by_name:
@@ -134,7 +136,8 @@ def _both_ways(facts: Facts) -> str:
         # Numbers of layers are those of whom they are missing of.
         moved = any(wholes.by_name[name].moves for name in names)
         whose = f", as {names[0]} numbers them" if moved else ""
-        lacks = f": {facts.child} lacks {named(missing)}{whose}" if share and missing else ""
+        what = f"no layer of {facts.child} by itself is" if is_average else f"{facts.child} lacks"
+        lacks = f": {what} {named(missing)}{whose}" if share and missing else ""
         said.append(f"{took} took part{lacks}.")
     return " ".join(said)
 

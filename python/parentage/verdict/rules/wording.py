@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from parentage.places import compress, summarise
 from parentage.support import listed, number_ranges
 from parentage.verdict.changes import MOST
-from parentage.verdict.wholes import layer_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,27 +67,33 @@ def residual_numbers(facts: Facts) -> dict[str, float | int | str | None]:
     }
 
 
-def moves_text(facts: Facts) -> str:
-    """Return a sentence on which layers of the candidates those of the child are paired with.
+def moves_text(facts: Facts, without: frozenset[int] = frozenset()) -> str:
+    """Return a sentence on the layers that are of other numbers in the candidates.
 
-    Empty where all have the place that they have there.
+    Empty where all have the place that they have there. Those of the same number are not told: a
+    layer that none is like is compared in its place. Nor are those ``without``.
     """
     alike: dict[tuple[tuple[tuple[int, int], ...], int], list[str]] = {}
     for name in facts.wholes.candidates:
         one = facts.wholes.by_name[name]
-        if one.moves:
-            alike.setdefault((one.moves, one.layers), []).append(name)
-    said = [
-        f"{number_ranges([source for _, source in moves])} of the {count:,} of {listed(names)}"
-        for (moves, count), names in alike.items()
-    ]
-    if not said:
-        return ""
-    mine = {layer for moves, _ in alike for layer, _ in moves}
-    return (
-        f"By their content, {layer_ranges(mine)} of {facts.child} correspond, in this order, to "
-        f"{listed(said)}."
-    )
+        moved = tuple(
+            (layer, source)
+            for layer, source in one.moves
+            if layer != source and layer not in without
+        )
+        if moved:
+            alike.setdefault((moved, one.layers), []).append(name)
+    said = []
+    for (moved, count), names in alike.items():
+        mine = [layer for layer, _ in moved]
+        word, verb = ("layers", "correspond") if len(mine) > 1 else ("layer", "corresponds")
+        order = ", in this order," if len(mine) > 1 else ""
+        sources = number_ranges([source for _, source in moved])
+        said.append(
+            f"{word} {number_ranges(mine)} of {facts.child} {verb}{order} to {sources} of the "
+            f"{count:,} of {listed(names)}"
+        )
+    return f"By their content, {'; '.join(said)}." if said else ""
 
 
 def map_text(facts: Facts, name: str, layers: Sequence[int] | None = None) -> str:
