@@ -76,6 +76,14 @@ def test_what_mergekit_can_not_say_is_refused():
     mixed = {"model.layers.0.a": "one", "model.layers.0.b": "two"}
     with pytest.raises(RecipeError, match="layer 0 is of more than one"):
         to_mergekit(replace(RECIPE, sources=mixed))
+    stack = stacked(["one", "two"], {})
+    ends = {"model.embed_tokens.weight": "one", "model.norm.weight": "two"}
+    assert configuration(replace(stack, sources={**stack.sources, **ends}))["slices"]
+    for name, other in (("model.embed_tokens.weight", "two"), ("model.norm.weight", "one")):
+        with pytest.raises(RecipeError, match="mergekit takes it from"):
+            to_mergekit(replace(stack, sources={**stack.sources, **ends, name: other}))
+    with pytest.raises(RecipeError, match="not say of all layers"):
+        to_mergekit(replace(stack, sources={"model.layers.1.w": "one"}))
 
 
 def test_it_is_described_and_bad_settings_are_refused():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.checkpoint import MERGEKIT_DTYPES, component_of, is_of_the_body, layer_of
+from parentage.checkpoint import MERGEKIT_DTYPES, is_of_the_body, place_of
 from parentage.methods.mergekit import layers_of, parameter
 from parentage.recipe import Method, Parameter
 from parentage.support import RecipeError
@@ -51,10 +51,8 @@ def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
     moved = recipe.fitted.get("layer", {})
     places: dict[int, tuple[str, int]] = {}
     for name, source in recipe.sources.items():
-        layer = layer_of(name)
-        if layer is None:
-            continue
-        if not is_of_the_body(component_of(name)):
+        component, layer, _ = place_of(name)
+        if layer is None or not is_of_the_body(component):
             continue
         taken = layers_of(recipe, source)[layer] if recipe.layers else moved.get(name, layer)
         if taken is None:
@@ -91,6 +89,11 @@ def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
         )
     if not slices:
         raise RecipeError("mergekit's passthrough needs layers")
+    for name, source in recipe.sources.items():
+        component, layer, _ = place_of(name)
+        there = places[order[0] if component == "embed" else order[-1]][0]
+        if layer is None and source != there:
+            raise RecipeError(f"{name} is {source}'s, and mergekit takes it from {there}")
     return {
         "merge_method": "passthrough",
         "slices": slices,

@@ -136,8 +136,9 @@ def _both_ways(facts: Facts, *, is_average: bool) -> str:
         # Numbers of layers are those of whom they are missing of.
         moved = any(wholes.by_name[name].moves for name in names)
         whose = f", as {names[0]} numbers them" if moved else ""
-        what = f"no layer of {facts.child} by itself is" if is_average else f"{facts.child} lacks"
-        lacks = f": {what} {named(missing)}{whose}" if share and missing else ""
+        lacks = f": {facts.child} lacks {named(missing)}{whose}" if share and missing else ""
+        if lacks and is_average:
+            lacks += ", but for what an average has of them"
         said.append(f"{took} took part{lacks}.")
     return " ".join(said)
 
