@@ -42,4 +42,4 @@ def test_layers_that_moved_are_looked_for_where_they_are(tmp_path):
     name = "model.layers.{}.mlp.up_proj.weight"
     child = opened(tmp_path, "child", {name.format(0): full(9)})
     other = opened(tmp_path, "other", {name.format(i): full(9, np.float32) for i in (0, 3)})
-    assert held(child, [other], layers={0: 3}).tensors.tolist() == [[1]]
+    assert held(child, [other], layers=[{0: 3}]).tensors.tolist() == [[1]]

@@ -136,3 +136,43 @@ def test_mergekit_has_one_dtype():
     recipe = Recipe("linear", (Ingredient("a", 1.0),), out_dtypes={"norm": "F32"})
     with pytest.raises(RecipeError, match="rounds to several"):
         to_mergekit(recipe)
+
+
+def moving(layers, weights=(0.6, 0.4), method="linear", base=None):
+    ingredients = tuple(Ingredient(n, w) for n, w in zip(("one", "two"), weights, strict=False))
+    return Recipe(method, ingredients, base, {}, "float32", layers=layers)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)).map(list), min_size=1, max_size=12))
+def test_slices_of_layers_say_which_layer_is_made_of_which(places):
+    one, two = (tuple(each[i] for each in places) for i in (0, 1))
+    found = yaml.safe_load(to_mergekit(moving({"one": one, "two": two})))
+    assert "models" not in found
+    taken = {"one": [], "two": []}
+    for part in found["slices"]:
+        assert len({end - start for start, end in (x["layer_range"] for x in part["sources"])}) == 1
+        for each in part["sources"]:
+            taken[each["model"]] += range(*each["layer_range"])
+            assert each["parameters"]["weight"] == {"one": 0.6, "two": 0.4}[each["model"]]
+    assert (tuple(taken["one"]), tuple(taken["two"])) == (one, two)
+
+
+def test_a_base_that_is_no_ingredient_has_its_layers_in_slices_too():
+    found = yaml.safe_load(
+        to_mergekit(moving({"base": (0, 2)}, (0.5,), "task_arithmetic", "base"), {"base": "/b"})
+    )
+    assert found["base_model"] == "/b"
+    ranges = [[(x["model"], x["layer_range"]) for x in each["sources"]] for each in found["slices"]]
+    assert ranges == [[("one", [0, 1]), ("/b", [0, 1])], [("one", [1, 2]), ("/b", [2, 3])]]
+
+
+@pytest.mark.parametrize(
+    ("layers", "weight", "told"),
+    [
+        ({"one": (0, None), "two": (0, 1)}, 0.5, "not made of all models"),
+        ({"one": (1, 0), "two": (1, 0)}, {"gradient": [0.1, 0.5]}, "gradient"),
+    ],
+)
+def test_layers_that_mergekit_can_not_say_are_refused(layers, weight, told):
+    with pytest.raises(RecipeError, match=told):
+        to_mergekit(moving(layers, (weight, 0.4)))

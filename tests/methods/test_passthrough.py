@@ -39,6 +39,7 @@ def test_several_checkpoints_are_put_together_and_one_is_stored_in_another_way()
     assert method.verdict(RECIPE) == "assembled"
     one = replace(RECIPE, sources=dict.fromkeys(SOURCES, "one"), parameters={"scale": 0.7})
     assert method.verdict(one) == "re-encoded"
+    assert method.verdict(replace(one, layers={"one": (0,)})) == "assembled"
 
 
 def stacked(places, moved):
@@ -75,6 +76,14 @@ def test_what_mergekit_can_not_say_is_refused():
     mixed = {"model.layers.0.a": "one", "model.layers.0.b": "two"}
     with pytest.raises(RecipeError, match="layer 0 is of more than one"):
         to_mergekit(replace(RECIPE, sources=mixed))
+    stack = stacked(["one", "two"], {})
+    ends = {"model.embed_tokens.weight": "one", "model.norm.weight": "two"}
+    assert configuration(replace(stack, sources={**stack.sources, **ends}))["slices"]
+    for name, other in (("model.embed_tokens.weight", "two"), ("model.norm.weight", "one")):
+        with pytest.raises(RecipeError, match="mergekit takes it from"):
+            to_mergekit(replace(stack, sources={**stack.sources, **ends, name: other}))
+    with pytest.raises(RecipeError, match="not say of all layers"):
+        to_mergekit(replace(stack, sources={"model.layers.1.w": "one"}))
 
 
 def test_it_is_described_and_bad_settings_are_refused():
@@ -82,3 +91,10 @@ def test_it_is_described_and_bad_settings_are_refused():
     assert_refused(replace(RECIPE, sources={}), "sources name no slice")
     assert_refused(replace(RECIPE, arithmetic="float32"), "no arithmetic")
     assert_refused(replace(RECIPE, parameters={"scale": True}), "scale is true")
+
+
+def test_layers_by_checkpoint_are_told_mergekit_as_those_by_slice_are():
+    places = ["one", "two", "two", "one"]
+    by_slice = stacked(places, {1: 0, 2: 1, 3: 1})
+    layers = {"one": (0, 1, 2, 1), "two": (0, 0, 1, 3)}
+    assert configuration(replace(by_slice, fitted={}, layers=layers)) == configuration(by_slice)

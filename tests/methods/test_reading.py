@@ -350,7 +350,7 @@ def page():
 def test_examples_of_the_page_are_read(page):
     blocks = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
     blocks += [textwrap.dedent(block) for block in re.findall(r"(?m)^    {\n(?:    .*\n)+", page)]
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         recipe = from_json(block)
         assert from_json(recipe.to_json()) == recipe
@@ -387,3 +387,21 @@ def test_numbers_that_are_read_off_the_child_are_those_of_the_page(page):
     assert told == {
         (each.name, name, text) for each in METHODS.values() for name, text in each.fitted.items()
     }
+
+
+@pytest.mark.parametrize(
+    ("layers", "told"),
+    [
+        ({"a": [0, -1]}, r'layers\["a"\]'),
+        ({"a": []}, r'layers\["a"\]'),
+        ({"a": 3}, r'layers\["a"\] is 3'),
+        ({"a": [0.5]}, r'layers\["a"\]'),
+        ({"x": [0, 1]}, r'layers\["x"\] is of no checkpoint'),
+        ({"a": [0, 1], "b": [0]}, "lists of 1 and 2 layers"),
+    ],
+    ids=str,
+)
+def test_layers_that_are_none_are_refused(layers, told):
+    assert read(layers={"a": [0, None, 2]}).layers == {"a": (0, None, 2)}
+    with pytest.raises(RecipeError, match=told):
+        read(layers=layers)

@@ -96,7 +96,7 @@ def test_layers_that_were_exchanged_are_no_copy(tmp_path):
     assert set(swapped) == set(PARENT)
     found = verdict(tmp_path, swapped)
     assert (found.kind, found.level) == ("assembled", "exact")
-    assert "0, 2, 1, 3, 4, 5, in this order" in found.text
+    assert "0, 2, 1, 3 to 5, in this order" in found.text
 
 
 def test_a_layer_that_was_repeated_is_no_copy(tmp_path):

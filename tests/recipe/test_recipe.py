@@ -134,3 +134,31 @@ def test_a_recipe_that_comes_to_one_checkpoint_says_of_which_it_is_a_copy(recipe
 def test_weights_are_told_as_shares(recipe, expected):
     assert expected in recipe.describe()
     assert "-0 " not in recipe.describe()
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"),
+    [
+        ({}, None),
+        ({"a": (0, 2, 4, 5), "b": (0, 2, 4, 5)}, "; layers 0, 2, 4, 5, in"),
+        ({"a": (0, 2, 4, 5)}, "; layers 0, 2, 4, 5 of a, in"),
+        ({"a": (2, 1, 0), "b": (0, None, 3)}, "; layers 2 down to 0 of a, layers 0, 3 of b, in"),
+        ({"a": (1,), "b": (1,)}, "; layer 1, in"),
+    ],
+)
+def test_layers_that_are_taken_are_told_and_kept(layers, said):
+    recipe = Recipe(**{**plain_fields(of("linear", {"a": 0.6, "b": 0.4})), "layers": layers})
+    assert ("layer" in recipe.describe()) == bool(layers)
+    assert said is None or said in recipe.describe()
+    assert ("layers" in recipe.as_dict()) == bool(layers)
+    assert from_json(recipe.to_json()).layers == layers
+
+
+def plain_fields(recipe):
+    return {name: getattr(recipe, name) for name in Recipe.__dataclass_fields__}
+
+
+def test_a_copy_whose_layers_moved_is_no_copy():
+    recipe = Recipe("passthrough", (Ingredient("a"),), sources={"x": "a"})
+    assert recipe.copy_of == "a"
+    assert Recipe(**{**plain_fields(recipe), "layers": {"a": (1, 0)}}).copy_of is None

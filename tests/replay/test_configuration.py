@@ -50,6 +50,23 @@ def test_slices_of_whole_models_are_models_and_the_base_is_no_parent():
 
 
 @pytest.mark.parametrize(
+    "layers",
+    [
+        {"one": (0, 2, 3), "two": (0, 2, 3)},
+        {"one": (0, 1, 1, 2), "two": (3, 2, 1, 0)},
+        {"one": (1,)},
+    ],
+    ids=str,
+)
+def test_layers_that_are_said_to_mergekit_are_read_again(layers):
+    recipe = Recipe(**fields(arithmetic="float32-fma", layers=layers))
+    found = Recipe.from_json(recipe.to_mergekit())
+    plain = tuple(range(len(layers["one"])))
+    assert found.layers == {"one": layers["one"], "two": layers.get("two", plain)}
+    assert found.ingredients == recipe.ingredients
+
+
+@pytest.mark.parametrize(
     ("text", "told"),
     [
         ("merge_method: [", "not YAML"),
@@ -63,6 +80,17 @@ def test_slices_of_whole_models_are_models_and_the_base_is_no_parent():
             "merge_method: linear\ndtype: float32\nslices:\n- sources: [{model: a, layer_range: "
             "[0, 4]}]\n- sources: [{model: b, layer_range: [2, 6]}]",
             "stacks layers",
+        ),
+        (
+            "merge_method: linear\ndtype: float32\nslices:\n- sources: [{model: a, layer_range: "
+            "[0, 4]}, {model: b, layer_range: [0, 3]}]",
+            "of one length",
+        ),
+        (
+            "merge_method: linear\ndtype: float32\nparameters: {weight: [0.1, 0.5]}\nslices:\n"
+            "- sources: [{model: a, layer_range: [0, 4]}]\n"
+            "- sources: [{model: a, layer_range: [2, 6]}]",
+            "what varies",
         ),
     ],
 )

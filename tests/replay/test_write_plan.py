@@ -80,12 +80,6 @@ def test_quantised_weights_are_not_passed_off_as_written(tmp_path):
         RECIPE.write(places(tmp_path), tmp_path / "out")
 
 
-def test_moved_layers_can_not_be_written(merged):
-    recipe = Recipe(**fields(fitted={"layer": {"model.layers.1.mlp.experts.up_proj[0]": 0.0}}))
-    with pytest.raises(RecipeError, match="moves layers"):
-        recipe.write(places(merged), merged / "out")
-
-
 def test_a_folder_that_holds_something_is_refused_before_anything_is_read(merged, capsys):
     full = merged / "full"
     full.mkdir()

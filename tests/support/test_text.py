@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from parentage.support import natural_key, percent, printable
+from parentage.support import natural_key, number_ranges, percent, printable
+from parentage.support.text import MOST_RUNS
 
 
 def test_names_sort_by_their_numbers():
@@ -45,3 +46,19 @@ def test_printable_text_moves_no_cursor(text):
 )
 def test_a_percentage_is_all_only_of_all(share, text):
     assert percent(share) == text
+
+
+@given(st.lists(st.integers(0, 9), max_size=MOST_RUNS))
+def test_numbers_come_back_from_their_runs(numbers):
+    back = []
+    for run in number_ranges(numbers).split(", "):
+        ends = [int(each) for each in run.replace(" down to ", " to ").split(" to ") if each]
+        step = -1 if "down" in run else 1
+        back += list(range(ends[0], ends[-1] + step, step)) if ends else []
+    assert back == numbers
+
+
+def test_many_runs_are_cut():
+    said = number_ranges([0, 2] * 100)
+    assert said.endswith(", ...")
+    assert len(said.split(", ")) == MOST_RUNS + 1

@@ -10,16 +10,19 @@ import numpy as np
 from parentage import _core
 from parentage.align.groups import group
 from parentage.align.layouts.by_name import scale_of
-from parentage.align.slices import is_replayed
 from parentage.checkpoint import body_layers, dtype_class, is_of_the_body, places_of
 from parentage.stream import likeness, one_pass, unpack
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from parentage.align.groups import Grouped
-    from parentage.align.slices import Alignment
+    from parentage.align.layouts.by_layer import LayerMap
     from parentage.checkpoint import Checkpoint, Inputs, Tensor
     from parentage.stream import Options
     from parentage.support import Floats
+
+    Kind = tuple[str, tuple[int, ...]]
 
 ELEMENTS = 1 << 14
 """Elements compared of each pair of tensors."""
@@ -32,6 +35,12 @@ SAME_LAYER = 0.5
 
 LAYERS = 128
 """Layers of each checkpoint that are tried."""
+
+KINDS = 3
+"""Kinds of matrix that are looked at of each layer: one that was exchanged alone moves no layer."""
+
+TIE = 1e-6
+"""Difference of cosines up to which layers of a checkpoint are equally like a child's."""
 
 
 def crossed_likeness(child: Checkpoint, other: Checkpoint, options: Options) -> float:
@@ -48,98 +57,133 @@ def crossed_layers(
 ) -> tuple[list[int], list[int], Floats] | None:
     """Return layers of both, and the cosine between any two of them, (child's, other's).
 
-    Only the first elements of one matrix per layer are read: the smallest kind of matrix that is
-    large enough. ``None`` if none is in both.
+    Only the first elements of some matrices per layer are read, the smallest that are large enough.
+    The cosine is the mean of theirs, NaN where two layers have no kind of matrix in common; all is
+    ``None`` if no two have.
     """
-    kinds = _matrices(child)
-    theirs = _matrices(other)
-    shared = [kind for kind in kinds if kind in theirs]
-    if not shared:
+    kinds, theirs = _matrices(child), _matrices(other)
+    chosen = _chosen(kinds, theirs)
+    if not chosen:
         return None
-    kind = min(shared, key=lambda kind: kinds[kind][0].elements)
-    mine, yours = kinds[kind][:LAYERS], theirs[kind][:LAYERS]
-    pairs = [(b.index, a.index) for a in mine for b in yours]
-    tensors = np.array(pairs, dtype=np.uint64)
-    elements = np.full(len(pairs), min(mine[0].elements, ELEMENTS), dtype=np.uint64)
-    plan = _core.Plan([other.core, child.core], elements, tensors, np.zeros_like(tensors))
-    found = one_pass(plan, 0, plan.slices, options.for_runs())
-    cosine = likeness(unpack(found.gram).sum(axis=1))[:, 0]
-    return (
-        [each.layer or 0 for each in mine],
-        [each.layer or 0 for each in yours],
-        cosine.reshape(len(mine), len(yours)),
-    )
+    mine = sorted({layer for kind in chosen for layer in kinds[kind]})[:LAYERS]
+    yours = sorted({layer for kind in chosen for layer in theirs[kind]})[:LAYERS]
+    pairs = [
+        (kind, a, b)
+        for kind in chosen
+        for a in mine
+        if a in kinds[kind]
+        for b in yours
+        if b in theirs[kind]
+    ]
+    cosines = _cosines(child, other, [(kinds[k][a], theirs[k][b]) for k, a, b in pairs], options)
+    total = np.zeros((len(mine), len(yours)))
+    count = np.zeros((len(mine), len(yours)))
+    rows, columns = ({layer: i for i, layer in enumerate(each)} for each in (mine, yours))
+    for (_, a, b), cosine in zip(pairs, cosines.tolist(), strict=True):
+        if np.isfinite(cosine):
+            total[rows[a], columns[b]] += cosine
+            count[rows[a], columns[b]] += 1
+    with np.errstate(invalid="ignore"):
+        return mine, yours, total / count
 
 
-def strange_layers(alignment: Alignment, options: Options) -> bool:
-    """Return whether some layer of the child is no relative of the base's of the same number.
-
-    One matrix per layer is looked at, and no more than its first elements.
-    """
-    seen: dict[int, int] = {}
-    for index, each in enumerate(alignment.slices):
-        is_matrix = sum(size > 1 for size in each.shape) >= 2 and each.elements >= LEAST_ELEMENTS
-        in_body = each.layer is not None and is_of_the_body(each.component)
-        if is_matrix and in_body and is_replayed(each):
-            seen.setdefault(each.layer or 0, index)
-    if not seen:
+def strange_layers(child: Checkpoint, other: Checkpoint, options: Options) -> bool:
+    """Return whether some layer of the child is no relative of the other's of the same number."""
+    kinds, theirs = _matrices(child), _matrices(other)
+    chosen = _chosen(kinds, theirs)
+    places = [(kind, a) for kind in chosen for a in kinds[kind] if a in theirs[kind]]
+    if {a for _, a in places} < {a for kind in chosen for a in kinds[kind]}:
+        return True  # a layer has matrices that only others of the other's have
+    if not places:
         return False
-    owner = np.array(list(seen.values()), dtype=np.intp)
-    counts = np.minimum(alignment.elements[owner], np.uint64(ELEMENTS))
-    plan = alignment.part(owner, counts=counts, columns=(0, len(alignment.checkpoints) - 1))
-    found = one_pass(plan, 0, plan.slices, options.for_runs())
-    cosine = likeness(unpack(found.gram).sum(axis=1))[:, 0]
-    return bool(np.any(np.nan_to_num(cosine) < SAME_LAYER))
+    cosines = _cosines(child, other, [(kinds[k][a], theirs[k][a]) for k, a in places], options)
+    by_layer: dict[int, list[float]] = defaultdict(list)
+    for (_, a), cosine in zip(places, np.nan_to_num(cosines).tolist(), strict=True):
+        by_layer[a].append(cosine)
+    return any(sum(each) / len(each) < SAME_LAYER for each in by_layer.values())
 
 
-def layer_map(child: Checkpoint, base: Checkpoint, options: Options) -> dict[int, int]:
-    """Return the base's layer that each layer of the child is of, where it is not the same number.
+def layer_map(child: Checkpoint, other: Checkpoint, options: Options) -> dict[int, int | None]:
+    """Return the other's layer that each layer of the child is of, where it is not the same number.
 
-    Empty if no layer was moved, or if it can not be told. Fine-tuning leaves layers so like their
-    origin, and layers of one model so unlike each other, that the largest cosine tells.
+    Empty if no layer was moved, or none can be told. Fine-tuning leaves layers so like their
+    origin, and layers of one model so unlike each other, that the largest cosine tells; of several
+    that are equally like, the layer of the same number counts, and then the one that follows what
+    the layer before is of. A layer that none is like keeps its number if both checkpoints have the
+    same layers and no other layer is of that one; else it is paired with none.
     """
-    crossed = crossed_layers(child, base, options)
+    mine, yours = body_layers(child.core), body_layers(other.core)
+    if mine <= yours and not strange_layers(child, other, options):
+        return {}
+    crossed = crossed_layers(child, other, options)
     if crossed is None:
         return {}
-    mine, yours, cosine = crossed
-    out = {}
-    for row, layer in enumerate(mine):
-        best = int(np.nanargmax(cosine[row])) if np.isfinite(cosine[row]).any() else 0
-        if not cosine[row, best] >= SAME_LAYER:
-            return {}
-        if yours[best] != layer:
-            out[layer] = yours[best]
-    return out
+    known: dict[int, int] = {}
+    for layer, row in zip(crossed[0], crossed[2], strict=True):
+        best = float(np.nanmax(row, initial=-1.0))
+        if best >= SAME_LAYER:
+            alike = [b for b, x in zip(crossed[1], row.tolist(), strict=True) if x >= best - TIE]
+            following = known.get(layer - 1, -2) + 1
+            known[layer] = next((b for b in (layer, following) if b in alike), alike[0])
+    if not known:
+        return {}
+    taken = set(known.values())
+    found: dict[int, int | None] = {}
+    for layer in sorted(mine):
+        source: int | None = known.get(layer)
+        if source is None and mine == yours and layer not in taken:
+            source = layer
+        if source != layer:
+            found[layer] = source
+    return found
 
 
-def _matrices(checkpoint: Checkpoint) -> dict[tuple[str, tuple[int, ...]], list[Tensor]]:
-    """Return matrices that occur in several layers, by name without the layer, and shape."""
-    kinds: dict[tuple[str, tuple[int, ...]], list[Tensor]] = defaultdict(list)
+def _matrices(checkpoint: Checkpoint) -> dict[Kind, dict[int, Tensor]]:
+    """Return matrices of layers, by name without the layer, and shape, and then by layer."""
+    kinds: dict[Kind, dict[int, Tensor]] = defaultdict(dict)
     placed = zip(checkpoint.tensors.values(), places_of(checkpoint.core), strict=True)
     for tensor, (component, layer, _) in placed:
         if len(tensor.shape) != 2 or tensor.elements < LEAST_ELEMENTS:
             continue
         in_body = layer is not None and is_of_the_body(component)
         readable = dtype_class(tensor.dtype) == "float" and scale_of(tensor, checkpoint) is None
-        if in_body and readable:
+        if layer is not None and in_body and readable:
             name = tensor.name.replace(f".{layer}.", ".*.", 1)
-            kinds[name, tensor.shape].append(tensor)
-    return {
-        kind: sorted(t, key=lambda each: each.layer or 0) for kind, t in kinds.items() if len(t) > 1
-    }
+            kinds[name, tensor.shape][layer] = tensor
+    return kinds
+
+
+def _chosen(
+    kinds: dict[Kind, dict[int, Tensor]], theirs: dict[Kind, dict[int, Tensor]]
+) -> list[Kind]:
+    """Return the kinds of matrix that are looked at: the smallest, and what other layers have."""
+    shared = [kind for kind in kinds if kind in theirs]
+    shared.sort(key=lambda kind: int(np.prod(kind[1])))
+    chosen: list[Kind] = []
+    seen: dict[int, int] = defaultdict(int)
+    for kind in shared:
+        if any(seen[layer] < KINDS for layer in kinds[kind]):
+            chosen.append(kind)
+            for layer in kinds[kind]:
+                seen[layer] += 1
+    return chosen
+
+
+def _cosines(
+    child: Checkpoint, other: Checkpoint, pairs: Sequence[tuple[Tensor, Tensor]], options: Options
+) -> Floats:
+    """Return (P,) cosines of the first elements of P pairs of tensors, the child's first."""
+    tensors = np.array([(b.index, a.index) for a, b in pairs], dtype=np.uint64)
+    elements = np.array([min(a.elements, ELEMENTS) for a, _ in pairs], dtype=np.uint64)
+    plan = _core.Plan([other.core, child.core], elements, tensors, np.zeros_like(tensors))
+    found = one_pass(plan, 0, plan.slices, options.for_runs())
+    cosine: Floats = likeness(unpack(found.gram).sum(axis=1))[:, 0]
+    return cosine
 
 
 def pair(inputs: Inputs, options: Options) -> Grouped:
-    """Group by name, and by content where the layers of the child are not those of the origin.
-
-    The origin is the base, or what stands in for it where it holds too little of the child.
-    """
+    """Group by name, and by content where the layers of the child are not those of the others."""
     child, others, candidates = inputs.child, inputs.others, inputs.candidates
     found = group(child, others, candidates)
-    origin = others[found.main.columns[0]]
-    if body_layers(child.core) == body_layers(origin.core) and not strange_layers(
-        found.main.alignment, options
-    ):
-        return found
-    layers = layer_map(child, origin, options)
-    return group(child, others, candidates, layers) if layers else found
+    layers: list[LayerMap] = [layer_map(child, other, options) for other in others]
+    return group(child, others, candidates, layers) if any(layers) else found

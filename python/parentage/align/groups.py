@@ -8,7 +8,7 @@ arithmetic are compared byte for byte.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -22,13 +22,15 @@ from parentage.align.pairing import (
     nothing_pairs,
     unused,
 )
-from parentage.align.slices import Alignment, Unaligned
+from parentage.align.slices import Unaligned
 from parentage.support import PlanError, collection_paused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from parentage.align.held import Held
+    from parentage.align.layouts.by_layer import LayerMap
+    from parentage.align.slices import Alignment
     from parentage.checkpoint import Checkpoint
 
     Part = tuple[int, int, int]
@@ -64,8 +66,9 @@ class Grouped:
     partial: tuple[Group, ...]
     bytes: tuple[Bytes, ...]
     held: Held
-    layers: Mapping[int, int]
-    """The layer of the others that each layer of the child is paired with, if not the same."""
+    layers: tuple[LayerMap, ...]
+    """Per checkpoint, its layer that each layer of the child is paired with, if not the same;
+    empty if no layer moved."""
 
     @property
     def unaligned(self) -> tuple[Unaligned, ...]:
@@ -101,7 +104,7 @@ def group(
     child: Checkpoint,
     others: Sequence[Checkpoint],
     candidates: int,
-    layers: Mapping[int, int] | None = None,
+    layers: Sequence[LayerMap] = (),
 ) -> Grouped:
     """Pair every tensor of ``child`` with each of ``others``, and group what the same ones have.
 
@@ -115,7 +118,7 @@ def group(
     with collection_paused():
         found = held(child, others, layers=layers, rows=True)
         if int(found.counts.sum(axis=0).max(initial=0)) <= LEAST_SHARE * child.elements:
-            left = _left(child, others, found, [], [])
+            left = _left(child, others, found, [], [], layers)
             raise PlanError(nothing_pairs(child, others, found, left))
         return _group(child, others, found, main_set(found, candidates), layers)
 
@@ -125,7 +128,7 @@ def _group(
     others: Sequence[Checkpoint],
     found: Held,
     main: tuple[int, ...],
-    layers: Mapping[int, int] | None,
+    layers: Sequence[LayerMap],
 ) -> Grouped:
     inside = frozenset(main)
     parts: dict[tuple[int, ...], list[Part]] = {main: []}
@@ -140,12 +143,12 @@ def _group(
         columns: Group(columns, aligned(child, others, found, chosen, columns, layers))
         for columns, chosen in parts.items()
     }
-    same = _bytes(child, others, found, layers or {})
-    left = tuple(_left(child, others, found, list(groups.values()), same))
+    same = _bytes(child, others, found, layers)
+    left = tuple(_left(child, others, found, list(groups.values()), same, layers))
     # The main alignment lists what takes no part in any.
     head = groups.pop(main).alignment
-    whole = Alignment(head.slices, left, head.checkpoints, head.plan)
-    return Grouped(Group(main, whole), tuple(groups.values()), tuple(same), found, layers or {})
+    whole = replace(head, unaligned=left)
+    return Grouped(Group(main, whole), tuple(groups.values()), tuple(same), found, tuple(layers))
 
 
 def _parts(child: Checkpoint, found: Held) -> list[Part]:
@@ -162,7 +165,7 @@ def _parts(child: Checkpoint, found: Held) -> list[Part]:
 
 
 def _bytes(
-    child: Checkpoint, others: Sequence[Checkpoint], found: Held, layers: Mapping[int, int]
+    child: Checkpoint, others: Sequence[Checkpoint], found: Held, layers: Sequence[LayerMap]
 ) -> list[Bytes]:
     """Return what is compared byte for byte, for every checkpoint that has it."""
     same: list[Bytes] = []
@@ -171,7 +174,8 @@ def _bytes(
         indices = {*found.barred, *(i for (i, at) in found.reasons if at == column)}
         for index in sorted(indices):
             tensor = child.tensors.at(index)
-            mate = other.tensors.get(renamed_for(tensor, layers))
+            name = renamed_for(tensor.name, layers[column] if layers else {})
+            mate = None if name is None else other.tensors.get(name)
             if mate is not None and (mate.shape, mate.dtype) == (tensor.shape, tensor.dtype):
                 same.append(Bytes(index, column, mate.index))
     return same
@@ -183,6 +187,7 @@ def _left(
     found: Held,
     groups: Sequence[Group],
     same: Sequence[Bytes],
+    layers: Sequence[LayerMap],
 ) -> list[Unaligned]:
     """Return what no comparison has: of the child, and of the others."""
     everywhere = range(len(others))
@@ -207,5 +212,5 @@ def _left(
             used[column].update(slice_.extents[at].tensor for slice_ in each.alignment.slices)
     for one in same:
         used[one.column].add(one.mate)
-    left.extend(unused(child, others, used))
+    left.extend(unused(child, others, used, layers))
     return left

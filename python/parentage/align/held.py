@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.align.layouts.by_layer import pair_by_layer
+from parentage.align.layouts.by_layer import pair_by_layer, source_layer
 from parentage.align.layouts.by_name import pair_by_name, scale_of
 from parentage.align.layouts.by_rows import common_rows
 from parentage.align.slices import Extent, Slice
 from parentage.checkpoint import dtype_class, places_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
+    from parentage.align.layouts.by_layer import LayerMap
     from parentage.checkpoint import Checkpoint, Place, Tensor
 
     Pairing = Callable[[Tensor, Checkpoint], Extent | str]
@@ -53,7 +54,7 @@ def held(
     child: Checkpoint,
     others: Sequence[Checkpoint],
     pairing: Pairing = pair_by_name,
-    layers: Mapping[int, int] | None = None,
+    layers: Sequence[LayerMap] = (),
     *,
     rows: bool = False,
 ) -> Held:
@@ -62,8 +63,6 @@ def held(
     ``layers`` are as :func:`parentage.align.align` has them. With ``rows``, embeddings and heads
     that differ in their number of rows are held as far as both have rows.
     """
-    if layers:
-        pairing = pair_by_layer(layers)
     shape = (len(child.tensors), len(others))
     found = Held(np.full(shape, -1), np.zeros(shape, np.int64), np.zeros(shape, np.int64))
     tensors = list(child.tensors.values())
@@ -73,13 +72,16 @@ def held(
             found.barred[tensor.index] = reason
     sizes = np.array([tensor.elements for tensor in tensors], dtype=np.int64)
     for column, other in enumerate(others):
-        mates = _mates(child, other) if pairing is pair_by_name else np.full(shape[0], -1)
+        moved = layers[column] if layers else {}
+        by_name = pairing is pair_by_name and not moved
+        paired = pair_by_layer(moved, pairing) if moved else pairing
+        mates = _mates(child, other) if by_name else np.full(shape[0], -1)
         found.tensors[:, column] = mates
         found.counts[:, column] = np.where(mates >= 0, sizes, 0)
         for index in np.flatnonzero(mates < 0).tolist():
             if index in found.barred:
                 continue
-            extent = pairing(tensors[index], other)
+            extent = paired(tensors[index], other)
             count = int(sizes[index])
             if isinstance(extent, str) and rows:
                 partial = common_rows(tensors[index], other)
@@ -98,7 +100,7 @@ def slices_of(
     found: Held,
     parts: Sequence[tuple[int, int, int]],
     columns: Sequence[int],
-    layers: Mapping[int, int] | None = None,
+    layers: Sequence[LayerMap] = (),
 ) -> list[Slice]:
     """Return slices of parts of the child's tensors: tensor, first element, and past the last.
 
@@ -107,6 +109,8 @@ def slices_of(
     places = places_of(child.core)
     # The positions of relatives are mostly the same, so that one object does for all of them.
     extents: dict[tuple[int, int], Extent] = {}
+    moved = [layers[column] if layers else {} for column in columns]
+    sources: dict[Place, tuple[int | None, ...]] = {}
 
     def extent(tensor: int, start: int) -> Extent:
         return extents.setdefault((tensor, start), Extent(tensor, start))
@@ -123,8 +127,11 @@ def slices_of(
             )
         ]
         lies.append(extent(index, first))
+        place = places[index]._replace(expert=None)
+        if place.layer is not None and place not in sources:
+            sources[place] = tuple(source_layer(place, each) for each in moved)
         part = (first, last)
-        _add_slices(out, tensor, places[index], tuple(lies), layers or {}, part)
+        _add_slices(out, tensor, places[index], tuple(lies), sources.get(place, ()), part)
     return out
 
 
@@ -155,12 +162,11 @@ def _add_slices(
     tensor: Tensor,
     place: Place,
     extents: tuple[Extent, ...],
-    layers: Mapping[int, int],
+    source: tuple[int | None, ...],
     part: tuple[int, int],
 ) -> None:
     name, shape, dtype, elements = tensor.name, tensor.shape, tensor.dtype, tensor.elements
     component, layer, expert = place
-    source = None if layer is None else layers.get(layer, layer)
     first, last = part
     if last - first < elements:
         row = elements // shape[0]

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 
 from parentage import _core
 from parentage.align.held import held, slices_of
+from parentage.align.layouts.by_layer import layer_list, renamed_for
 from parentage.align.layouts.by_name import pair_by_name, shape_text
 from parentage.align.slices import Alignment, Unaligned, tables
 from parentage.checkpoint import dtype_class
 from parentage.support import PlanError, collection_paused, listed, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from parentage.align.held import Held, Pairing
+    from parentage.align.layouts.by_layer import LayerMap
     from parentage.checkpoint import Checkpoint, Tensor
 
 LEAST_SHARE = 0.01
@@ -27,29 +29,31 @@ def align(
     child: Checkpoint,
     others: Sequence[Checkpoint],
     pairing: Pairing = pair_by_name,
-    layers: Mapping[int, int] | None = None,
+    layers: Sequence[LayerMap] = (),
+    least: float = LEAST_SHARE,
 ) -> Alignment:
     """Pair every tensor of ``child`` with all ``others``: the base, then parents and controls.
 
     ``pairing`` is the seam for layout rules: it says where a tensor of the child lies in another
     checkpoint, or why it does not. A slice takes part if every checkpoint has it. ``layers`` says
-    which layers of the child are paired with which of the others, where that is not the same
-    number.
+    for each of the others which of its layers those of the child are paired with, where that is not
+    the same number; it names the tensor that ``pairing`` then looks for.
 
     Raises
     ------
     PlanError
-        If nothing pairs, or no more than :data:`LEAST_SHARE` of the child.
+        If nothing pairs, or no more than the share ``least`` of the child.
     """
     with collection_paused():
-        return _align(child, others, pairing, layers or {})
+        return _align(child, others, pairing, layers, least)
 
 
 def _align(
     child: Checkpoint,
     others: Sequence[Checkpoint],
     pairing: Pairing,
-    layers: Mapping[int, int],
+    layers: Sequence[LayerMap],
+    least: float,
 ) -> Alignment:
     found = held(child, others, pairing, layers)
     everywhere = range(len(others))
@@ -62,9 +66,9 @@ def _align(
         reason = found.reason(tensor.index, everywhere)
         left.append(Unaligned(child.name, tensor.name, reason, tensor.elements))
     used = [{int(found.tensors[index, column]) for index, _, _ in parts} for column in everywhere]
-    left.extend(unused(child, others, used))
+    left.extend(unused(child, others, used, layers))
     paired = sum(last - first for _, first, last in parts)
-    if paired <= LEAST_SHARE * child.elements:
+    if paired <= least * child.elements:
         raise PlanError(nothing_pairs(child, others, found, left))
     return aligned(child, others, found, parts, tuple(everywhere), layers, left)
 
@@ -75,7 +79,7 @@ def aligned(
     found: Held,
     parts: Sequence[tuple[int, int, int]],
     columns: Sequence[int],
-    layers: Mapping[int, int] | None = None,
+    layers: Sequence[LayerMap] = (),
     left: Sequence[Unaligned] = (),
 ) -> Alignment:
     """Return the alignment of parts of the child's tensors with those checkpoints that hold them.
@@ -85,7 +89,10 @@ def aligned(
     slices = slices_of(child, found, parts, columns, layers)
     cores = (*(others[column].core for column in columns), child.core)
     plan = _core.Plan(list(cores), *tables(slices))
-    return Alignment(tuple(slices), tuple(left), cores, plan)
+    lists = (
+        layer_list(child, others[column], layers[column] if layers else {}) for column in columns
+    )
+    return Alignment(tuple(slices), tuple(left), cores, plan, tuple(lists))
 
 
 def in_order_of_files(child: Checkpoint) -> list[Tensor]:
@@ -94,19 +101,32 @@ def in_order_of_files(child: Checkpoint) -> list[Tensor]:
 
 
 def unused(
-    child: Checkpoint, others: Sequence[Checkpoint], used: Sequence[set[int]]
+    child: Checkpoint,
+    others: Sequence[Checkpoint],
+    used: Sequence[set[int]],
+    layers: Sequence[LayerMap] = (),
 ) -> list[Unaligned]:
     """Return the tensors of the other checkpoints that no tensor of the child is compared with."""
-    return [
-        Unaligned(other.name, tensor.name, _reason_unused(tensor, child), tensor.elements)
-        for other, taken in zip(others, used, strict=True)
-        for tensor in other.tensors.values()
-        if tensor.index not in taken
-    ]
+    out: list[Unaligned] = []
+    for column, (other, taken) in enumerate(zip(others, used, strict=True)):
+        free = [tensor for tensor in other.tensors.values() if tensor.index not in taken]
+        moved = layers[column] if layers else {}
+        names = _names_there(child, moved) if moved and free else None
+        for tensor in free:
+            name = tensor.name if names is None else names.get(tensor.name)
+            reason = _reason_unused(tensor, None if name is None else child.tensors.get(name))
+            out.append(Unaligned(other.name, tensor.name, reason, tensor.elements))
+    return out
 
 
-def _reason_unused(tensor: Tensor, child: Checkpoint) -> str:
-    found = child.tensors.get(tensor.name)
+def _names_there(child: Checkpoint, layers: LayerMap) -> dict[str, str]:
+    """Return the child's names by those that another checkpoint has for them."""
+    names = {renamed_for(name, layers): name for name in child.tensors}
+    return {there: name for there, name in names.items() if there is not None}
+
+
+def _reason_unused(tensor: Tensor, found: Tensor | None) -> str:
+    """Return why no tensor of the child is compared with one that it may have as ``found``."""
     if found is None:
         return "not in the child"
     if dtype_class(tensor.dtype) is None:

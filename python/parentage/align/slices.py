@@ -40,8 +40,8 @@ class Slice(NamedTuple):
     elements: int
     extents: tuple[Extent, ...]
     """Where the elements lie: base, parents and controls, child."""
-    source_layer: int | None = None
-    """The layer of the other checkpoints that it is paired with, where it is in one."""
+    source_layers: tuple[int | None, ...] = ()
+    """The layers of base, parents and controls that it is paired with, where it is in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,9 @@ class Alignment:
     checkpoints: tuple[_core.Checkpoint, ...]
     """Base, parents and controls, child."""
     plan: _core.Plan
+    layers: tuple[tuple[int | None, ...] | None, ...] = ()
+    """By checkpoint, but for the child, which layer each layer of the child is paired with, from 0
+    on; ``None`` where all are the same."""
 
     @cached_property
     def _tables(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:

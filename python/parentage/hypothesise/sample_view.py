@@ -52,6 +52,9 @@ class SampleView:
         self._alignment, self._options = alignment, options
         self.slices = alignment.slices
         self.columns = columns
+        lists = zip(columns.names, alignment.layers, strict=False)
+        self.layers = {name: layers for name, layers in lists if layers is not None}
+        """By checkpoint whose layers are not those of the child, which each of the child is of."""
 
     def whole(
         self, index: int, columns: Sequence[int], most: int | None = None, first: int = 0

@@ -108,9 +108,13 @@ def hypothesise(estimates: SampleEstimates) -> list[Hypothesis]:
         if method.kind == "assembled" and candidates:
             # Copies leave nothing to explain, by no other method either.
             break
-    # What is stored in another dtype than most is rounded to that.
+    # What is stored in another dtype than most is rounded to that, and layers are where they are.
     recipes = [
-        replace(each, out_dtypes=estimates.out_dtypes) if estimates.out_dtypes else each
+        replace(
+            each,
+            out_dtypes=estimates.out_dtypes or each.out_dtypes,
+            layers={n: x for n, x in estimates.layers.items() if n in each.checkpoints},
+        )
         for each in candidates.values()
     ]
     shares = _shares(count_matches(recipes, estimates.small, estimates))

@@ -60,6 +60,61 @@ def configuration(
     return out
 
 
+def layers_of(recipe: Recipe, name: str) -> tuple[int | None, ...]:
+    """Return by layer of the child that of a checkpoint, of a recipe that says which."""
+    length = len(next(iter(recipe.layers.values())))
+    return recipe.layers.get(name, tuple(range(length)))
+
+
+def with_layers(found: dict[str, Any], recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
+    """Return a configuration of models as one of slices of them, where a recipe says of which.
+
+    Raises
+    ------
+    RecipeError
+        If mergekit has no way to say so: what varies over layers varies over those of one slice.
+    """
+    if not recipe.layers or "models" not in found:
+        return found
+    names = {paths[name]: name for name in recipe.checkpoints}
+    entries = list(found["models"])
+    if recipe.base is not None and all(each["model"] != paths[recipe.base] for each in entries):
+        entries.append({"model": paths[recipe.base]})
+    given = [found.get("parameters", {}), *(each.get("parameters", {}) for each in entries)]
+    if any(_is_gradient(value) for settings in given for value in settings.values()):
+        raise RecipeError("a gradient over layers that were moved can not be said in mergekit's")
+    taken = [layers_of(recipe, names[each["model"]]) for each in entries]
+    runs: list[tuple[list[int], int]] = []
+    for place in zip(*taken, strict=True):
+        starts = [layer for layer in place if layer is not None]
+        if len(starts) < len(place):
+            raise RecipeError("a layer is not made of all models, which mergekit can not do")
+        first, count = runs[-1] if runs else ([], 0)
+        if first and starts == [layer + count for layer in first]:
+            runs[-1] = (first, count + 1)
+        else:
+            runs.append((starts, 1))
+    slices = [
+        {
+            "sources": [
+                {"model": each["model"], "layer_range": [start, start + count]}
+                | {key: value for key, value in each.items() if key != "model"}
+                for each, start in zip(entries, first, strict=True)
+            ]
+        }
+        for first, count in runs
+    ]
+    return {
+        "slices" if key == "models" else key: slices if key == "models" else value
+        for key, value in found.items()
+    }
+
+
+def _is_gradient(value: Any) -> bool:
+    """Return whether a parameter of a configuration varies over layers."""
+    return isinstance(value, list) and not any(isinstance(each, dict) for each in value)
+
+
 def parameter(value: Setting | bool | str) -> Any:
     """Return the value of a parameter as mergekit has it."""
     return value if isinstance(value, bool | str) else for_mergekit(value)

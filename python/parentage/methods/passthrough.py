@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.checkpoint import MERGEKIT_DTYPES, layer_of
-from parentage.methods.mergekit import parameter
+from parentage.checkpoint import MERGEKIT_DTYPES, is_of_the_body, place_of
+from parentage.methods.mergekit import layers_of, parameter
 from parentage.recipe import Method, Parameter
 from parentage.support import RecipeError
 
@@ -41,8 +41,9 @@ def objection(recipe: Recipe) -> str | None:
 
 
 def kind(recipe: Recipe) -> str:
-    """Return the verdict: one checkpoint is stored in another way, several are put together."""
-    return "re-encoded" if len(set(recipe.sources.values())) == 1 else "assembled"
+    """Return the verdict: one checkpoint is stored in another way, or parts are put together."""
+    is_whole = len(set(recipe.sources.values())) == 1 and not recipe.layers
+    return "re-encoded" if is_whole and "layer" not in recipe.fitted else "assembled"
 
 
 def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
@@ -50,10 +51,13 @@ def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
     moved = recipe.fitted.get("layer", {})
     places: dict[int, tuple[str, int]] = {}
     for name, source in recipe.sources.items():
-        layer = layer_of(name)
-        if layer is None:
+        component, layer, _ = place_of(name)
+        if layer is None or not is_of_the_body(component):
             continue
-        place = (source, int(moved.get(name, layer)))
+        taken = layers_of(recipe, source)[layer] if recipe.layers else moved.get(name, layer)
+        if taken is None:
+            raise RecipeError(f"layer {layer} is none of {source}'s")
+        place = (source, int(taken))
         if places.setdefault(layer, place) != place:
             raise RecipeError(
                 f"layer {layer} is of more than one checkpoint, which mergekit's passthrough can "
@@ -64,6 +68,11 @@ def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
         settings["parameters"] = {"scale": parameter(recipe.parameters["scale"])}
     slices = []
     order = sorted(places)
+    length = (
+        len(next(iter(recipe.layers.values()))) if recipe.layers else max(order, default=-1) + 1
+    )
+    if order != list(range(length)):
+        raise RecipeError("the recipe does not say of all layers whose they are")
     for _, run in groupby(enumerate(order), lambda e: (places[e[1]][0], places[e[1]][1] - e[0])):
         members = [layer for _, layer in run]
         source, first = places[members[0]]
@@ -80,6 +89,11 @@ def mergekit(recipe: Recipe, paths: Mapping[str, str]) -> dict[str, Any]:
         )
     if not slices:
         raise RecipeError("mergekit's passthrough needs layers")
+    for name, source in recipe.sources.items():
+        component, layer, _ = place_of(name)
+        there = places[order[0] if component == "embed" else order[-1]][0]
+        if layer is None and source != there:
+            raise RecipeError(f"{name} is {source}'s, and mergekit takes it from {there}")
     return {
         "merge_method": "passthrough",
         "slices": slices,
@@ -94,7 +108,7 @@ METHOD = Method(
     parameters={"scale": Parameter("what elements are multiplied by, where they are not copies")},
     arithmetics={"copy": "nothing is rounded but products with a scale, once"},
     replay=replay,
-    fitted={"layer": "the layer of the checkpoint that a slice is a copy of, where it is another"},
+    fitted={"layer": "the layer that a slice is a copy of, in recipes without ``layers``"},
     mergekit=mergekit,
     objection=objection,
     kind="assembled",

@@ -37,6 +37,9 @@ OUT_DTYPES = (*MERGEKIT_DTYPES, "F8_E4M3", "F8_E5M2")
 MOST_PARENTS = 1_000
 """No merge has as many parents; a recipe that has more is a mistake, or made to be slow."""
 
+MOST_LAYERS = 100_000
+"""No model has as many layers."""
+
 _LARGEST = float(np.finfo(np.float32).max)
 
 _Float = Annotated[float, Meta(ge=-_LARGEST, le=_LARGEST)]
@@ -118,6 +121,16 @@ class Document(Struct, forbid_unknown_fields=True):
         dict[str, str], Meta(description="an object of names of checkpoints by slice")
     ] = {}
     equivalents: Annotated[list[str], Meta(description="a list of texts")] = []
+    layers: Annotated[
+        dict[
+            str,
+            Annotated[
+                list[Annotated[int, Meta(ge=0, le=MOST_LAYERS)] | None],
+                Meta(min_length=1, max_length=MOST_LAYERS),
+            ],
+        ],
+        Meta(description="an object by checkpoint of a list of layers, each a number or null"),
+    ] = {}
 
     # What a trace found when it carried the recipe out; read over.
     elements: Any = None
@@ -341,11 +354,28 @@ def _recipe(told: Document) -> Recipe:
         told.sources,
         tuple(told.equivalents),
         told.out_dtypes,
+        {name: tuple(layers) for name, layers in told.layers.items()},
     )
+    _check_layers(recipe)
     objection = method.objection and method.objection(recipe)
     if objection:
         raise RecipeError(objection)
     return recipe
+
+
+def _check_layers(recipe: Recipe) -> None:
+    """Refuse layers of checkpoints that the recipe does not need, and of several lengths."""
+    for name in recipe.layers:
+        if name not in recipe.checkpoints:
+            raise RecipeError(
+                f"layers[{json.dumps(name)}] is of no checkpoint that the recipe names"
+            )
+    lengths = {len(each) for each in recipe.layers.values()}
+    if len(lengths) > 1:
+        counts = " and ".join(map(str, sorted(lengths)))
+        raise RecipeError(
+            f"layers are lists of {counts} layers: each has one for every layer of the child"
+        )
 
 
 def _setting(told: float | Varying | None) -> Setting | None:

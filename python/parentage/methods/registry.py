@@ -22,7 +22,7 @@ from parentage.methods import (
     task_arithmetic,
 )
 from parentage.methods.masked import MASKED
-from parentage.methods.mergekit import to_yaml
+from parentage.methods.mergekit import to_yaml, with_layers
 from parentage.support import RecipeError
 
 if TYPE_CHECKING:
@@ -68,4 +68,5 @@ def to_mergekit(recipe: Recipe, paths: Mapping[str, str] | None = None) -> str:
         raise RecipeError(f"mergekit has nothing that does what {recipe.method} does")
     if recipe.out_dtypes:
         raise RecipeError("mergekit writes one dtype, and this recipe rounds to several")
-    return to_yaml(method.mergekit(recipe, {**{n: n for n in recipe.checkpoints}, **(paths or {})}))
+    known = {**{name: name for name in recipe.checkpoints}, **(paths or {})}
+    return to_yaml(with_layers(method.mergekit(recipe, known), recipe, known))

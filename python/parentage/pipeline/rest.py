@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage import _core
-from parentage.align import Alignment, embeddings, heads, tables
+from parentage.align import embeddings, heads, tables
 from parentage.statistics import full_pass
 from parentage.verdict import Part, Rest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from parentage.align import Bytes, Grouped
+    from parentage.align import Alignment, Bytes, Grouped
     from parentage.checkpoint import Checkpoint, Inputs
     from parentage.stream import Options
 
@@ -49,7 +49,7 @@ def _first_elements(alignment: Alignment) -> Alignment:
         each._replace(elements=min(each.elements, MOST_OF_A_SAMPLE)) for each in alignment.slices
     )
     plan = _core.Plan(list(alignment.checkpoints), *tables(slices))
-    return Alignment(slices, alignment.unaligned, alignment.checkpoints, plan)
+    return replace(alignment, slices=slices, plan=plan)
 
 
 def _same(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.recipe.settings import show, values_of
-from parentage.support import printable
+from parentage.support import number_ranges, printable
 
 if TYPE_CHECKING:
     from typing import Any
@@ -65,6 +65,10 @@ class Recipe:
     """Other ways, ``method (arithmetic)``, that give the same bytes on this child."""
     out_dtypes: Mapping[str, str] = field(default_factory=dict)
     """By slice, the dtype of those that are rounded to another one than :attr:`out_dtype`."""
+    layers: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
+    """By checkpoint, the layer that each layer of the child, from 0 on, is made of; ``None`` where
+    it is made of none. A checkpoint that is not among them has every layer where the child has it.
+    """
 
     @property
     def checkpoints(self) -> tuple[str, ...]:
@@ -78,11 +82,26 @@ class Recipe:
         """Return it in a line, as a person would say it."""
         settings = [f"{name} {show(value)}" for name, value in self.parameters.items()]
         base = f" on {self.base}" if self.base and self.base not in self.parents_added else ""
+        if self.layers:
+            settings.append(self._layers_taken())
         tail = f"; {', '.join(settings)}" if settings else ""
         if self.method == "passthrough" and len(set(self.sources.values())) == 1:
             how = "rescaled copy" if "scale" in self.parameters else "copy"
             return f"{how} of {self.parents_added[0]}{tail}"
         return f"{self.method} of {self._sum()}{base}{tail}, in {self.arithmetic}"
+
+    def _layers_taken(self) -> str:
+        """Return which layers of which checkpoints are taken, in the child's order."""
+        alike: dict[tuple[int | None, ...], list[str]] = {}
+        for name, sources in self.layers.items():
+            alike.setdefault(sources, []).append(name)
+        is_of_all = len(alike) == 1 and set(self.layers) == set(self.checkpoints)
+        said = []
+        for sources, names in alike.items():
+            taken = [each for each in sources if each is not None]
+            text = f"layer{'s' if len(taken) > 1 else ''} {number_ranges(taken)}"
+            said.append(text if is_of_all else f"{text} of {' and '.join(names)}")
+        return ", ".join(said)
 
     def _sum(self) -> str:
         """Return the ingredients with their weights: shares, where those are divided by their sum.
@@ -140,7 +159,7 @@ class Recipe:
         names = self.parents_added
         if self.method == "passthrough":
             is_copy = len(set(self.sources.values())) == 1 and "scale" not in self.parameters
-            return {names[0]: [1.0]} if is_copy and not self.fitted else None
+            return {names[0]: [1.0]} if is_copy and not self.fitted and not self.layers else None
         if self.method in BETWEEN and len(names) == 2:
             t = self.parameters.get("t")
             if t is None or isinstance(t, bool | str):
@@ -229,4 +248,5 @@ class Recipe:
                 for name, (left, right) in self.matrices.items()
             },
             "sources": dict(self.sources),
+            **({"layers": {k: list(x) for k, x in self.layers.items()}} if self.layers else {}),
         }

@@ -14,7 +14,8 @@ from parentage.align import Unaligned, align, is_replayed, unaligned_frame
 from parentage.checkpoint import Checkpoint
 from parentage.replay.build import compile_recipe
 from parentage.replay.coverage import Coverage, coverage, nan_of
-from parentage.replay.locate import moved_layers, open_parents
+from parentage.replay.layers import layer_maps, made_alignment
+from parentage.replay.locate import open_parents
 from parentage.stream import COUNTED, RANGE_CHUNKS, SILENT, Options, Progress
 from parentage.support import RecipeError, natural_key
 
@@ -245,7 +246,7 @@ def compare(
     options = Options(_core.threads() if threads is None else threads, tile_bytes, io)
     opened = open_parents(recipe, parents)
     child = child if isinstance(child, Checkpoint) else Checkpoint.open(child)
-    alignment = align(child, list(opened.values()), layers=moved_layers(recipe))
+    alignment = align(child, list(opened.values()), layers=layer_maps(recipe, list(opened), child))
     slices = alignment.slices
     prepared = prepare(recipe, list(opened), slices)
     counts = _count(alignment.plan, prepared, options, progress)
@@ -315,16 +316,16 @@ def _tell(progress: Progress, before: int, done: int) -> None:
 
 
 def silent_tensors(recipe: Recipe, reference: Checkpoint, names: Sequence[str]) -> set[str]:
-    """Return tensors that the recipe gives no numbers for, be they in all parents or not."""
-    alone = align(reference, [reference])
-    speaks: dict[int, bool] = {}
-    found = prepare(recipe, names, alone.slices)
-    for each, answer in zip(alone.slices, found.applies, strict=True):
-        tensor = each.extents[0].tensor
-        speaks[tensor] = speaks.get(tensor, False) or bool(answer)
-    return {
-        tensor.name for tensor in reference.tensors.values() if not speaks.get(tensor.index, True)
-    }
+    """Return tensors that the recipe gives no numbers for, be they in all parents or not.
+
+    They have the names of the result.
+    """
+    alone = made_alignment(recipe, reference, [])
+    speaks: dict[str, bool] = {}
+    found = prepare(recipe, names, alone.alignment.slices)
+    for name, answer in zip(alone.owners, found.applies, strict=True):
+        speaks[name] = speaks.get(name, False) or bool(answer)
+    return {name for name, answer in speaks.items() if not answer}
 
 
 def _table(

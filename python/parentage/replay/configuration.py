@@ -42,8 +42,8 @@ def from_mergekit(text: str, origin: str = "configuration") -> str:
     Raises
     ------
     RecipeError
-        If it is no YAML, or says what is not read here: layers that are stacked, tokenizers that
-        are merged, modules, or a dtype that is left to mergekit.
+        If it is no YAML, or says what is not read here: layers of other models that are stacked,
+        tokenizers that are merged, modules, or a dtype that is left to mergekit.
     """
     try:
         return json.dumps(_recipe(yaml.safe_load(text)))
@@ -79,7 +79,8 @@ def _recipe(found: dict[str, Any]) -> dict[str, Any]:
     general = dict(found.get("parameters") or {})
     base = None if found.get("base_model") is None else _name(found["base_model"])
     parents = []
-    for entry in _models(found):
+    entries, layers = _models(found)
+    for entry in entries:
         own = {**general, **(entry.get("parameters") or {})}
         name = _name(entry["model"])
         if name == base and method.needs_base and "weight" not in (entry.get("parameters") or {}):
@@ -103,25 +104,44 @@ def _recipe(found: dict[str, Any]) -> dict[str, Any]:
         # Sums of three terms and more are fused in what mergekit calls.
         "arithmetic": _FUSED.get((method.name, dtype), dtype),
         "out_dtype": dtypes[found.get("out_dtype") or dtype],
+        # What does not go in has no layers that are taken.
+        "layers": {
+            name: taken
+            for name, taken in layers.items()
+            if name in (base if method.needs_base else None, *(each["name"] for each in parents))
+        },
     }
 
 
-def _models(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the models that go in, each with its parameters."""
+def _models(found: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, list[int]]]:
+    """Return the models that go in, each with its parameters, and their layers where it says so."""
     if found.get("models") is not None:
-        return list(found["models"])
+        return list(found["models"]), {}
     modules = found.get("modules")
     if modules is not None and list(modules) != ["default"]:
         raise RecipeError("modules of several kinds are not read")
     slices = found.get("slices") if modules is None else modules["default"]["slices"]
     if not slices:
         raise RecipeError("it names no models")
-    ranges = {tuple(each["layer_range"]) for part in slices for each in part["sources"]}
-    if len(slices) > 1 or len(ranges) > 1 or min(ranges)[0] != 0:
+    sources = [list(part["sources"]) for part in slices]
+    plain = [[{**each, "layer_range": None} for each in part] for part in sources]
+    names = [_name(each["model"]) for each in sources[0]]
+    if any(part != plain[0] for part in plain) or len(set(names)) < len(names):
         raise RecipeError(
-            "it stacks layers, and is not read: a trace finds such recipes, with the map of layers"
+            "it stacks layers of other models, or with other parameters, and is not read: a trace "
+            "finds such recipes, with the map of layers"
         )
-    return list(slices[0]["sources"])
+    given = [found.get("parameters") or {}, *(each.get("parameters") or {} for each in plain[0])]
+    if len(slices) > 1 and any(isinstance(x, list) for each in given for x in each.values()):
+        raise RecipeError("what varies in each of several slices of layers is not read")
+    layers: dict[str, list[int]] = {name: [] for name in names}
+    for part in sources:
+        ranges = [range(*each["layer_range"]) for each in part]
+        if len({len(each) for each in ranges}) > 1 or not ranges[0]:
+            raise RecipeError("the models of a slice have ranges of layers of one length")
+        for name, taken in zip(names, ranges, strict=True):
+            layers[name] += taken
+    return list(sources[0]), layers
 
 
 def _name(model: Any) -> str:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.align import Unaligned, pair_by_name
-from parentage.checkpoint import dtype_class
-from parentage.replay.locate import moved_layers
+from parentage.align import Unaligned, pair_by_name, renamed_for
+from parentage.checkpoint import dtype_class, place_of
+from parentage.replay.layers import layer_maps, made_of
 from parentage.replay.raw import is_nan, same_bytes, tensor_pieces
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from parentage.align import Slice
+    from parentage.align import LayerMap, Slice
     from parentage.checkpoint import Checkpoint, Tensor
     from parentage.recipe import Recipe
 
@@ -77,7 +77,8 @@ def coverage(
     result has. ``reasons`` say why a slice is not compared, ``None`` where it is; ``silent`` gives
     the tensors of the reference that the recipe gives no numbers for, where that has to be known.
     """
-    reference, *others = parents
+    reference = parents[0]
+    maps = layer_maps(recipe, [each.name for each in parents], child) or [{} for _ in parents]
     told = {each.tensor: each for each in unaligned if each.checkpoint == child.name}
     why: dict[int, list[str]] = defaultdict(list)
     whole: set[int] = set()
@@ -93,7 +94,7 @@ def coverage(
             continue
         # What the recipe says nothing about stays what it was in the reference.
         is_told = tensor.index not in whole and dtype_class(tensor.dtype) == "float"
-        twin = None if is_told else _twin(tensor, reference)
+        twin = None if is_told else _twin(tensor, reference, maps[0])
         if twin is not None and same_bytes(child, tensor, reference, twin):
             copied.append(tensor)
         elif tensor.name in told:
@@ -104,7 +105,7 @@ def coverage(
                 reason = NOT_THE_COPY.format(reference.name)
             left.append(Unaligned(child.name, tensor.name, reason, tensor.elements))
     return Coverage(
-        missing=tuple(_missing(recipe, child, reference, others, slices, silent)),
+        missing=tuple(_missing(recipe, child, parents, maps, slices, silent)),
         copied=tuple(copied),
         left=tuple(left),
         other_dtypes=tuple(
@@ -115,8 +116,12 @@ def coverage(
     )
 
 
-def _twin(tensor: Tensor, reference: Checkpoint) -> Tensor | None:
+def _twin(tensor: Tensor, reference: Checkpoint, layers: LayerMap) -> Tensor | None:
     """Return the tensor of the reference that stands for one of the child's, if there is one."""
+    name = renamed_for(tensor.name, layers)
+    if name is None:
+        return None
+    tensor = tensor._replace(name=name)
     found = pair_by_name(tensor, reference)
     if not isinstance(found, str):
         return reference.tensors.at(found.tensor)
@@ -126,38 +131,49 @@ def _twin(tensor: Tensor, reference: Checkpoint) -> Tensor | None:
 def _missing(
     recipe: Recipe,
     child: Checkpoint,
-    reference: Checkpoint,
-    others: Sequence[Checkpoint],
+    parents: Sequence[Checkpoint],
+    maps: Sequence[LayerMap],
     slices: Sequence[Slice],
     silent: Callable[[], Collection[str]],
 ) -> list[Unaligned]:
-    """Return the tensors that a recipe makes and the child has not."""
-    moved = moved_layers(recipe)
+    """Return the tensors that a recipe makes and the child has not, under the result's names."""
+    reference = parents[0]
     used = {each.extents[0].tensor for each in slices}
-    kept = set(moved.values())
-    open_: list[Tensor] = []
-    for tensor in reference.tensors.values():
-        if tensor.index in used or not tensor.elements:
+    compared = {each.extents[-1].tensor for each in slices}
+    open_: list[tuple[str, Tensor]] = []
+    for name, tensor in made_of(recipe, reference):
+        theirs = child.tensors.get(name)
+        # A head may be there as the embedding it is tied to; of a layer that is taken twice, one
+        # may be there and the other not.
+        is_used = tensor.index in used and place_of(name).layer is None
+        if is_used or (theirs is not None and theirs.index in compared) or not tensor.elements:
             continue
-        if moved and tensor.layer is not None and tensor.layer not in kept:
-            continue  # a layer that the recipe drops
-        if dtype_class(tensor.dtype) == "float" and any(
-            isinstance(pair_by_name(tensor, other), str) for other in others
+        if dtype_class(tensor.dtype) == "float" and not all(
+            _has(other, name, tensor, layers)
+            for other, layers in zip(parents[1:], maps[1:], strict=True)
         ):
             continue  # no recipe makes what is not in all parents
-        open_.append(tensor)
+        open_.append((name, tensor))
     untold = silent() if open_ else ()
     found = []
-    for tensor in open_:
-        theirs = child.tensors.get(tensor.name)
-        if theirs is not None and (theirs.shape == tensor.shape or tensor.name in untold):
+    for name, tensor in open_:
+        theirs = child.tensors.get(name)
+        if theirs is not None and (theirs.shape == tensor.shape or name in untold):
             continue  # told among the child's
-        is_made = dtype_class(tensor.dtype) == "float" and tensor.name not in untold
+        is_made = dtype_class(tensor.dtype) == "float" and name not in untold
         reason = LACKING if is_made else LEFT_ALONE
         if theirs is not None and is_made:
             reason = OTHER_SHAPE.format(list(tensor.shape), list(theirs.shape))
-        found.append(Unaligned(reference.name, tensor.name, reason, tensor.elements))
+        found.append(Unaligned(reference.name, name, reason, tensor.elements))
     return found
+
+
+def _has(other: Checkpoint, name: str, tensor: Tensor, layers: LayerMap) -> bool:
+    """Return whether a checkpoint has what a tensor of the result, like ``tensor``, is made of."""
+    there = renamed_for(name, layers)
+    return there is not None and not isinstance(
+        pair_by_name(tensor._replace(name=there), other), str
+    )
 
 
 def nan_of(

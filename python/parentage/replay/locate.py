@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parentage.checkpoint import Checkpoint, layer_of
+from parentage.checkpoint import Checkpoint
 from parentage.support import RecipeError, is_there
 
 if TYPE_CHECKING:
@@ -78,12 +78,6 @@ def _by_name_near(name: str, near: Path) -> Path | None:
         return None
     places = (Path(), near)
     return next((place / path for place in places if is_there(place / path)), None)
-
-
-def moved_layers(recipe: Recipe) -> dict[int, int]:
-    """Return child layer -> parent layer, for layers that changed place."""
-    found = {layer_of(name): int(value) for name, value in recipe.fitted.get("layer", {}).items()}
-    return {layer: source for layer, source in found.items() if layer is not None}
 
 
 def open_parents(recipe: Recipe, parents: Mapping[str, Offered]) -> dict[str, Checkpoint]:

@@ -55,6 +55,8 @@ class Writing:
     reference: Checkpoint
     """The checkpoint whose names, shapes and order are taken."""
     alignment: Alignment
+    owners: tuple[str, ...]
+    """Per slice of the alignment, the tensor that it is written to."""
     prepared: Prepared
     parts: tuple[TensorPlan, ...]
     names: tuple[str, ...]
@@ -186,12 +188,11 @@ class Writing:
     def _non_finite(self, owner: np.ndarray, files: Sequence[Path]) -> list[int]:
         """Return the numbers that are not finite, and made of such that are, of every part."""
         parts = {part.name: at for at, part in enumerate(self.parts)}
-        names = list(self.reference.tensors)
         columns = self.alignment.checkpoints[:-1]
         found = [0] * len(self.parts)
         for i in owner:
             each = self.alignment.slices[i]
-            at = parts[names[each.extents[0].tensor]]
+            at = parts[self.owners[i]]
             part = self.parts[at]
             size = DTYPES[part.dtype].bytes
             begin = part.begin + each.extents[0].start * size
@@ -222,12 +223,11 @@ class Writing:
     def _replay(
         self, plan: _core.Plan, owner: np.ndarray, files: Sequence[Path], steps: _Steps
     ) -> None:
-        names = list(self.reference.tensors)
         parts = {part.name: part for part in self.parts}
         targets = []
         for i in owner:
             extent = self.alignment.slices[i].extents[0]
-            part = parts[names[extent.tensor]]
+            part = parts[self.owners[i]]
             begin = part.begin + extent.start * DTYPES[part.dtype].bytes
             targets.append((part.file, begin, part.dtype))
         self.options.backend.write_replay(
@@ -247,7 +247,7 @@ class Writing:
         for part in self.parts:
             if part.reason is None:
                 continue
-            tensor = self.reference.tensors[part.name]
+            tensor = self.reference.tensors[part.source]
             source = self.reference.shards[tensor.shard].path
             with files[part.file].open("r+b") as out:
                 out.seek(part.begin)

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parentage import _core
-from parentage.align import align, pair_by_name, scale_of
+from parentage.align import pair_by_name, scale_of
 from parentage.checkpoint import DTYPES, Checkpoint, dtype_class
 from parentage.replay.comparison import NOT_FLOAT, SAYS_NOTHING, prepare, silent_tensors
-from parentage.replay.locate import checkpoint_order, moved_layers, open_parents
+from parentage.replay.layers import made_alignment, made_of
+from parentage.replay.locate import checkpoint_order, open_parents
 from parentage.replay.write_files import Writing
 from parentage.replay.written import TensorPlan
 from parentage.stream import SILENT, Options, Progress
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from parentage.align import Alignment, Extent
+    from parentage.align import Extent
     from parentage.checkpoint import Tensor
     from parentage.recipe import Recipe
     from parentage.replay.comparison import Prepared
+    from parentage.replay.layers import Made
     from parentage.replay.locate import Offered
     from parentage.replay.written import Written
 
@@ -107,42 +109,39 @@ def plan_write(
     """
     if shard_bytes < 1:
         raise ValueError(f"shards of {shard_bytes} bytes; 1 is the least")
-    if moved_layers(recipe):
-        raise RecipeError(
-            "a recipe that moves layers can not be written, since the names of tensors are taken "
-            "from the base; compare it with --against instead"
-        )
     target = Path(folder).resolve()
     _check_folder(Path(folder), target)
     opened = open_parents(recipe, parents)
     reference, *others = opened.values()
-    alignment = align(reference, [reference, *others], pairing=_pairing(reference))
-    prepared = prepare(recipe, list(opened), alignment.slices)
+    made = made_alignment(recipe, reference, others, _pairing(reference))
+    prepared = prepare(recipe, list(opened), made.alignment.slices)
     if len(prepared.results) > 1:
         raise RecipeError(
             f"{recipe.method} can not be written: the recipe leaves a choice that is not in the "
             "parents (a random mask, or ties at a threshold), so it does not say which bytes the "
             "child has; compare it with --against instead"
         )
-    parts = _parts(recipe, reference, alignment, prepared)
+    parts = _parts(recipe, reference, made, prepared)
     names, parts = _placed(parts, shard_bytes)
     headers, parts = _headers(parts, len(names))
     total = sum(part.bytes for part in parts)
+    written = {part.name for part in parts}
     _check_space(target, total + sum(map(len, headers)) + SLACK)
     return Writing(
         folder=target,
         reference=reference,
-        alignment=alignment,
+        alignment=made.alignment,
+        owners=made.owners,
         prepared=prepared,
         parts=parts,
         names=names,
         headers=headers,
         index=_index(parts, names, total) if len(names) > 1 else None,
         left_out=tuple(
-            (other.name, name)
+            (other.name, tensor.name)
             for other in others
-            for name in other.tensors
-            if name not in reference.tensors
+            for name, tensor in made_of(recipe, other)
+            if name not in written
         ),
         options=options,
     )
@@ -161,58 +160,55 @@ def _pairing(reference: Checkpoint) -> Any:
 
 
 def _parts(
-    recipe: Recipe, reference: Checkpoint, alignment: Alignment, prepared: Prepared
+    recipe: Recipe, reference: Checkpoint, made: Made, prepared: Prepared
 ) -> tuple[TensorPlan, ...]:
-    """Return every tensor of the reference, in the order of its files, with dtype and reason.
+    """Return every tensor of the result, in the order of the reference's, with dtype and reason.
 
     Raises
     ------
     RecipeError
         If one that the recipe speaks of is not in all parents, or only in part.
     """
-    applies: dict[int, list[bool]] = {}
-    reasons: dict[int, str | None] = {}
-    names: dict[int, str] = {}
-    for each, answer, why in zip(alignment.slices, prepared.applies, prepared.reasons, strict=True):
-        applies.setdefault(each.extents[0].tensor, []).append(bool(answer))
-        reasons[each.extents[0].tensor] = why
-        names[each.extents[0].tensor] = each.name
-    # The reference takes two parts in the alignment; reasons are those of the one it is read as.
-    unaligned: dict[str, str] = {}
-    for left in alignment.unaligned:
-        if left.checkpoint == reference.name:
-            unaligned.setdefault(left.tensor, left.reason)
+    applies: dict[str, list[bool]] = {}
+    reasons: dict[str, str | None] = {}
+    names: dict[str, str] = {}
+    for owner, each, answer, why in zip(
+        made.owners, made.alignment.slices, prepared.applies, prepared.reasons, strict=True
+    ):
+        applies.setdefault(owner, []).append(bool(answer))
+        reasons[owner] = why
+        names[owner] = each.name
+    order = sorted(made_of(recipe, reference), key=lambda each: (*_place(each[1]), each[0]))
     parts, wrong = [], []
-    for tensor in sorted(reference.tensors.values(), key=_place):
-        answers = applies.get(tensor.index)
+    for name, tensor in order:
+        answers = applies.get(name)
         if answers is not None and all(answers):
-            dtype = recipe.dtype_of(names[tensor.index])
+            dtype = recipe.dtype_of(names[name])
             size = tensor.elements * DTYPES[dtype].bytes
-            parts.append(TensorPlan(tensor.name, dtype, tensor.shape, size, None))
+            parts.append(TensorPlan(name, dtype, tensor.shape, size, None, source=tensor.name))
         elif answers is not None and not any(answers):
-            parts.append(_copy_of(tensor, reasons[tensor.index]))
+            parts.append(_copy_of(name, tensor, reasons[name]))
         elif answers is not None:
-            wrong.append((tensor.name, "the recipe gives numbers for a part of it"))
+            wrong.append((name, "the recipe gives numbers for a part of it"))
         elif dtype_class(tensor.dtype) == "integer" and tensor.elements:
-            parts.append(_copy_of(tensor, NOT_FLOAT.format(tensor.dtype)))
+            parts.append(_copy_of(name, tensor, NOT_FLOAT.format(tensor.dtype)))
         elif (
             dtype_class(tensor.dtype) is None
             or tensor.elements == 0
             or (tensor.dtype == "F8_E8M0" and scale_of(tensor, reference) is None)
         ):
-            parts.append(_copy_of(tensor, unaligned[tensor.name]))
+            parts.append(_copy_of(name, tensor, made.reasons[name]))
         else:
-            wrong.append((tensor.name, unaligned[tensor.name]))
+            wrong.append((name, made.reasons[name]))
     if wrong:
         silent = silent_tensors(recipe, reference, checkpoint_order(recipe))
         kept = [each for each in wrong if each[0] not in silent]
         if len(kept) < len(wrong):
+            tensors = dict(order)
             parts += [
-                _copy_of(reference.tensors[name], SAYS_NOTHING)
-                for name, _ in wrong
-                if name in silent
+                _copy_of(name, tensors[name], SAYS_NOTHING) for name, _ in wrong if name in silent
             ]
-            parts.sort(key=lambda part: _place(reference.tensors[part.name]))
+            parts.sort(key=lambda part: (*_place(tensors[part.name]), part.name))
             wrong = kept
     if wrong:
         named = "; ".join(f"{printable(name)}: {printable(why)}" for name, why in wrong[:_NAMED])
@@ -228,8 +224,9 @@ def _place(tensor: Tensor) -> tuple[int, int, str]:
     return tensor.shard, tensor.begin, tensor.name
 
 
-def _copy_of(tensor: Tensor, reason: str | None) -> TensorPlan:
-    return TensorPlan(tensor.name, tensor.dtype, tensor.shape, tensor.end - tensor.begin, reason)
+def _copy_of(name: str, tensor: Tensor, reason: str | None) -> TensorPlan:
+    size = tensor.end - tensor.begin
+    return TensorPlan(name, tensor.dtype, tensor.shape, size, reason, source=tensor.name)
 
 
 def _placed(

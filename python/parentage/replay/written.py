@@ -25,6 +25,8 @@ class TensorPlan:
     file: int = 0
     begin: int = 0
     """First byte in the file."""
+    source: str = ""
+    """The base's tensor that it has the shape and, if it is a copy, the bytes of."""
 
     @property
     def made(self) -> str:

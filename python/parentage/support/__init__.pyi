@@ -21,6 +21,7 @@ from .places import is_folder as is_folder
 from .places import is_there as is_there
 from .text import listed as listed
 from .text import natural_key as natural_key
+from .text import number_ranges as number_ranges
 from .text import percent as percent
 from .text import printable as printable
 from .units import Portion as Portion

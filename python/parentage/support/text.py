@@ -6,7 +6,10 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+MOST_RUNS = 16
+"""Runs of numbers that are told; of more, the number is."""
 
 _CONTROL_CHARACTERS = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
@@ -54,3 +57,26 @@ def listed(items: Iterable[str]) -> str:
     """Return names as prose: ``a, b and c``."""
     names = list(items)
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
+def number_ranges(numbers: Sequence[int]) -> str:
+    """Return numbers as prose, in their order, runs of three and more by their ends.
+
+    >>> number_ranges([0, 2, 4, 5]), number_ranges([0, 1, 2, 3, 2, 3]), number_ranges([3, 2, 1])
+    ('0, 2, 4, 5', '0 to 3, 2, 3', '3 down to 1')
+    """
+    runs: list[list[int]] = []
+    for number in numbers:
+        run = runs[-1] if runs else []
+        step = number - run[-1] if run else 0
+        if abs(step) == 1 and (len(run) == 1 or run[1] - run[0] == step):
+            run.append(number)
+        else:
+            runs.append([number])
+    said: list[str] = []
+    for run in runs:
+        word = "to" if run[-1] > run[0] else "down to"
+        said += [f"{run[0]} {word} {run[-1]}"] if len(run) > 2 else map(str, run)
+    if len(said) > MOST_RUNS:
+        said = [*said[:MOST_RUNS], "..."]
+    return ", ".join(said)

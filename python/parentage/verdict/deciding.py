@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from parentage.support import printable
+from parentage.verdict.rules.averages import averaged
 from parentage.verdict.rules.blends import merge
 from parentage.verdict.rules.copies import assembled, identical, part_of, re_encoded
 from parentage.verdict.rules.coverage import (
@@ -46,6 +47,7 @@ RULES: tuple[Callable[[Facts], Verdict | None], ...] = (
     unrelated,
     disguised,
     indistinct,
+    averaged,
     kept,
     changed_in_part,
     rounding_left,

@@ -12,6 +12,7 @@ from parentage.verdict.wholes import Wholes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from parentage.align import LayerBlend
     from parentage.descent import BothWays, OwnValues
     from parentage.sample import Sampled
     from parentage.verdict.changes import Changes
@@ -189,6 +190,9 @@ class Facts:
     """What was done to slices that are not what such a blend gives; asked for as ``changes``."""
     invariants: Callable[[], Invariants | None] = lambda: None
     """What a change of basis would have left as it is. Asked for only of strangers."""
+    blends_of_layers: Callable[[str, frozenset[int]], tuple[LayerBlend, ...]] = lambda *_: ()
+    """Those of some layers that are blends of two layers of a checkpoint. Asked for only where all
+    others are copies of it, since it reads some elements of each layer."""
     names: tuple[str, ...] = ()
     """The names of all slices."""
     wholes: Wholes = field(default_factory=Wholes)

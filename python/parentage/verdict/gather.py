@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.align import crossed_likeness, is_matrix
+from parentage.align import crossed_likeness, is_matrix, layer_blends
 from parentage.descent import Angles, both_ways, points_of
 from parentage.methods import METHODS
 from parentage.statistics import fit, holm
@@ -109,6 +109,11 @@ def gather_facts(
         blend=likely_blend(statistics, len(parents), len(others)),
         changes_of_blend=changes_of_blend(case),
         invariants=invariants_of(case),
+        blends_of_layers=cache(
+            lambda name, layers: layer_blends(
+                inputs.child, inputs.others[others.index(name)], layers, case.options
+            )
+        ),
         names=tuple(each.name for each in alignment.slices),
         shared=shared_slices(statistics, alignment, columns, same_dtype),
         descendants=case.relations.descendants,

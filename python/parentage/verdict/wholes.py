@@ -55,6 +55,8 @@ class Whole:
     """What a tied embedding stands in for, as a clause; empty if it does not."""
     moves: tuple[tuple[int, int], ...] = ()
     """Layers of the child with the checkpoint's that they are compared with, if some moved."""
+    layers: int = 0
+    """Layers of the checkpoint."""
 
     @property
     def share(self) -> float:
@@ -229,8 +231,9 @@ def _add(
                     copies.setdefault((mine, each.extents[-1].start), []).append(column)
             one.held.setdefault(place.tensor, Counter())[place.start] = each.elements
             one.mates.add((mine, place.tensor))
-            if each.layer is not None and each.source_layer is not None:
-                one.moves.add((each.layer, each.source_layer))
+            source = each.source_layers[at] if each.source_layers else None
+            if each.layer is not None and source is not None:
+                one.moves.add((each.layer, source))
 
 
 def _sources(
@@ -313,6 +316,7 @@ def _whole(child: Checkpoint, other: Checkpoint, one: _Sums, is_tied: bool | Non
         differing=tuple(partly),
         tied="; ".join(tied),
         moves=tuple(sorted(one.moves)) if any(a != b for a, b in one.moves) else (),
+        layers=len(body_layers(other.core)),
     )
 
 

@@ -2,9 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
+from common.families import FAR, made, stored
 from common.two_parents import invoke, merge, sources
-from conftest import family_path
+from conftest import family_path, write_checkpoint
+from parentage.support import number_ranges
 
 
 @pytest.fixture
@@ -85,3 +88,38 @@ def test_a_mismatch_is_a_result_unless_it_is_to_fail(merged, capsys):
     status, _, err = invoke(capsys, *arguments, "--json", "--fail-on-mismatch")
     assert status != 0
     assert "--fail-on-mismatch" in err
+
+
+FAMILY = made({"one": FAR["one"]})
+
+
+def moved(tensors, order):
+    """Return tensors with the layers of these numbers, in this order."""
+    out = {name: x for name, x in tensors.items() if ".layers." not in name}
+    for layer, source in enumerate(order):
+        old, new = f".layers.{source}.", f".layers.{layer}."
+        out |= {name.replace(old, new): x for name, x in tensors.items() if old in name}
+    return out
+
+
+@pytest.mark.parametrize("order", [(0, 2, 3), (0, 2, 1, 3), (0, 1, 1, 2, 3), (0, 1)], ids=str)
+def test_what_a_trace_finds_of_a_merge_whose_layers_moved_is_what_replays(tmp_path, capsys, order):
+    base, one = FAMILY["base"], FAMILY["one"]
+    blend = {name: x + np.float32(0.6) * (one[name] - x) for name, x in base.items()}
+    for name, tensors in (("base", base), ("one", one), ("child", moved(blend, order))):
+        write_checkpoint(tmp_path / name, stored(tensors))
+    arguments = ("trace", tmp_path / "child", "-b", tmp_path / "base", "-p", tmp_path / "one")
+    assert invoke(capsys, *arguments, "-o", tmp_path / "evidence")[0] == 0
+    evidence = json.loads((tmp_path / "evidence" / "evidence.json").read_text())
+    verdict = evidence["verdict"]
+    assert (verdict["kind"], verdict["level"]) == ("merge", "exact")
+    assert f"; layer{'s' * (len(order) > 1)} {number_ranges(order)}, in " in verdict["text"]
+    assert evidence["recipe"]["layers"] == {"base": list(order), "one": list(order)}
+    replaying = ["replay", tmp_path / "evidence", "--from", tmp_path / "base"]
+    replaying += ["--from", tmp_path / "one", "--against", tmp_path / "child", "--json"]
+    status, out, _ = invoke(capsys, *replaying, "--write", tmp_path / "again", "--fail-on-mismatch")
+    found = json.loads(out)
+    assert status == 0
+    assert (found["replay"]["exact_share"], found["replay"]["agrees"]) == (1.0, True)
+    assert found["replay"]["elements"] == found["replay"]["elements_total"]
+    assert found["written"]["agrees"]

@@ -52,7 +52,11 @@ PIECE = {"own": (), "missing": ("model.layers.1.mlp.up_proj.weight", "lm_head.we
         (whole(elements=2_100_000, held=10**6, **PIECE), "undetermined", "lm_head.weight"),
         # It is a part of the child, and more than half of it.
         (whole(own=("x.weight",), own_elements=10), "assembled", "contains parent whole"),
-        (whole(is_in_place=False, moves=((0, 1), (1, 0))), "assembled", "layers 0 to 1"),
+        (
+            whole(is_in_place=False, moves=((0, 1), (1, 0))),
+            "assembled",
+            "0, 1 are parent's 1, 0, in",
+        ),
         (whole(missing=("a",), empty=("a",), held=9 * 10**5), "assembled", "empty"),
         (whole(tied="lm_head is its embedding"), "re-encoded", "lm_head is its embedding"),
     ],
@@ -81,6 +85,16 @@ def test_slices_that_are_all_copies_of_several_are_assembled():
     assert kind(MERGE, wholes=some) == "merge"
     one = replace(wholes(*each), sources={"base": ("a",)}, unsourced=0)
     assert kind(MERGE, wholes=one) == "merge"
+
+
+def test_layers_of_several_are_told_with_the_map_of_each():
+    moved = ((0, 2), (1, 1), (2, 0))
+    each = (whole("base", same=600_000, moves=moved), whole(same=400_000))
+    names = [f"model.layers.{i}.v_proj.weight" for i in range(3)]
+    sources = {"base": ("norm", names[0], names[2]), "parent": (names[1],)}
+    verdict = decide(replace(MERGE, wholes=replace(wholes(*each), sources=sources, unsourced=0)))
+    said = "Of the layers of child, 0, 2 are base's 2, 0; 1 is parent's of the same number."
+    assert said in verdict.text
 
 
 def test_a_copy_is_identical(tmp_path, family, weights):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import parentage
 import pytest
-from common.facts import MERGE
+from common.facts import MERGE, REPLAYED, whole, wholes
 from conftest import BF16, write_checkpoint
 from parentage.verdict import decide
 
@@ -39,3 +39,16 @@ def test_a_weight_that_rounding_moved_far_comes_with_a_warning(tmp_path):
         tmp_path / "child", base=tmp_path / "base", parents=[tmp_path / "parent"], recipes=False
     )
     assert blind.verdict.kind != "merge" or "rounding can move" in blind.verdict.text
+
+
+def test_the_map_of_layers_is_told_of_any_verdict_once_for_those_that_have_the_same():
+    moves = ((0, 0), (1, 2), (2, 5))
+    each = [whole(name, same=0, moves=moves, layers=6) for name in ("base", "parent")]
+    said = "By their content, layers 1, 2 of child correspond, in this order, to 2, 5 of the 6"
+    for facts in (REPLAYED, MERGE):
+        verdict = decide(replace(facts, wholes=wholes(*each)))
+        assert f"{said} of base and parent." in verdict.text
+    each[1] = whole(same=0, layers=3)
+    assert f"{said} of base." in decide(replace(REPLAYED, wholes=wholes(*each))).text
+    plain = [whole("base", same=0), whole(same=0)]
+    assert "By their content" not in decide(replace(REPLAYED, wholes=wholes(*plain))).text

@@ -48,11 +48,6 @@ def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
         for slice_, column in zip(estimates.slices, chosen, strict=True)
     }
     used = tuple(name for name in estimates.columns.names if name in sources.values())
-    moved = {
-        slice_.name: float(slice_.source_layer)
-        for slice_ in estimates.slices
-        if slice_.source_layer is not None and slice_.source_layer != slice_.layer
-    }
     parameters: dict[str, Setting | bool | str] = {}
     if np.any(scale != 1.0):
         parameters["scale"] = _written(estimates, scale)
@@ -63,7 +58,6 @@ def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
         parameters,
         "copy",
         estimates.out_dtype,
-        {"layer": moved} if moved else {},
         sources=sources,
     )
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from parentage.support import listed
-from parentage.verdict.rules.wording import reading_clause
+from parentage.checkpoint import is_of_the_body, place_of
+from parentage.support import listed, number_ranges
+from parentage.verdict.rules.wording import map_text, reading_clause
 from parentage.verdict.verdict import Verdict
-from parentage.verdict.wholes import layer_ranges, named
+from parentage.verdict.wholes import named
 
 if TYPE_CHECKING:
     from parentage.verdict.facts import Facts
@@ -60,9 +61,9 @@ def assembled(facts: Facts) -> Verdict | None:
         "assembled",
         "exact",
         "assembled",
-        f"all {total:,} slices are copies{reading_clause(facts)}: {listed(parts)}. Bits that two "
-        "share do not say who had them first: that the child was put together from these, and "
-        "none of them from it, is not decided.",
+        f"all {total:,} slices are copies{reading_clause(facts)}: {listed(parts)}."
+        f"{_maps_text(facts)} Bits that two share do not say who had them first: that the child "
+        "was put together from these, and none of them from it, is not decided.",
         {**{f"slices_{name}": len(names) for name, names in sources.items()}, "slices": total},
     )
 
@@ -130,7 +131,7 @@ def _part_text(facts: Facts, found: Whole) -> str:
             share = found.own_elements / max(facts.wholes.child_elements, 1)
             text += f" {share:.1%} of {facts.child} is its own: {named(found.own)}."
     if found.moves:
-        text += f" {_map_text(facts, found)}"
+        text += f" Of the layers of {facts.child}, {map_text(facts, found.name)}, in this order."
     elif not found.is_in_place:
         text += " Not all of it has the name that it has there."
     if found.tied:
@@ -143,14 +144,21 @@ def _part_text(facts: Facts, found: Whole) -> str:
     return text
 
 
-def _map_text(facts: Facts, found: Whole) -> str:
-    """Return which layers of the checkpoint those of the child are."""
-    mine = layer_ranges(layer for layer, _ in found.moves)
-    sources = [source for _, source in found.moves]
-    return (
-        f"The {mine} of {facts.child} are {found.name}'s "
-        f"{', '.join(str(source) for source in sources)}, in this order."
-    )
+def _maps_text(facts: Facts) -> str:
+    """Return which layers of the child are which of those that its slices are copies of."""
+    if not any(facts.wholes.by_name[name].moves for name in facts.wholes.sources):
+        return ""
+    said = []
+    for name, slices in facts.wholes.sources.items():
+        places = (place_of(slice_) for slice_ in slices)
+        found = {each.layer for each in places if is_of_the_body(each.component)}
+        layers = sorted(layer for layer in found if layer is not None)
+        if layers and facts.wholes.by_name[name].moves:
+            said.append(map_text(facts, name, layers))
+        elif layers:
+            are = "is" if len(layers) == 1 else "are"
+            said.append(f"{number_ranges(layers)} {are} {name}'s of the same number")
+    return f" Of the layers of {facts.child}, {'; '.join(said)}."
 
 
 def _verdict(facts: Facts, found: Whole, kind: str, rule: str, text: str) -> Verdict:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from parentage.support import listed, percent
+from parentage.verdict.rules.wording import moves_text
 from parentage.verdict.verdict import Verdict
 from parentage.verdict.wholes import named
 
@@ -94,7 +95,11 @@ def of_the_whole(verdict: Verdict, facts: Facts) -> Verdict:
         # What is exact of the main part is not so of all of it.
         level = "statistical"
         kind = "undetermined" if kind in ("identical", "re-encoded", "assembled") else kind
-    sentences = [_promise(facts), text, _both_ways(facts), wholes.stand_in, _unread(facts)]
+    # Some rules tell of the layers themselves.
+    is_average = verdict.rule == "averaged"
+    moved = "" if verdict.rule in OF_COPIES or is_average else moves_text(facts)
+    both = _both_ways(facts, is_average=is_average)
+    sentences = [_promise(facts), text, moved, both, wholes.stand_in, _unread(facts)]
     return replace(
         verdict,
         kind=kind,
@@ -116,7 +121,7 @@ def _are(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
-def _both_ways(facts: Facts) -> str:
+def _both_ways(facts: Facts, *, is_average: bool) -> str:
     """Return how much of the child was compared, and how much of each checkpoint took part."""
     wholes = facts.wholes
     if not wholes.by_name:
@@ -134,7 +139,12 @@ def _both_ways(facts: Facts) -> str:
             alike.setdefault((one.share, one.missing), []).append(one.name)
     for (share, missing), names in alike.items():
         took = f"{percent(share)} of {listed(names)}" if share else f"Nothing of {listed(names)}"
-        lacks = f": {facts.child} lacks {named(missing)}" if share and missing else ""
+        # Numbers of layers are those of whom they are missing of.
+        moved = any(wholes.by_name[name].moves for name in names)
+        whose = f", as {names[0]} numbers them" if moved else ""
+        lacks = f": {facts.child} lacks {named(missing)}{whose}" if share and missing else ""
+        if lacks and is_average:
+            lacks += ", but for what an average has of them"
         said.append(f"{took} took part{lacks}.")
     return " ".join(said)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from parentage.places import compress, summarise
+from parentage.support import listed, number_ranges
 from parentage.verdict.changes import MOST
 
 if TYPE_CHECKING:
@@ -60,6 +61,48 @@ def residual_numbers(facts: Facts) -> dict[str, float | int | str | None]:
         **{f"left_over_{name}": share for name, share in facts.left_over.items()},
         **more,
     }
+
+
+def moves_text(facts: Facts, without: frozenset[int] = frozenset()) -> str:
+    """Return a sentence on the layers that are of other numbers in the candidates.
+
+    Empty where all have the place that they have there. Those of the same number are not told: a
+    layer that none is like is compared in its place. Nor are those ``without``.
+    """
+    alike: dict[tuple[tuple[tuple[int, int], ...], int], list[str]] = {}
+    for name in facts.wholes.candidates:
+        one = facts.wholes.by_name[name]
+        moved = tuple(
+            (layer, source)
+            for layer, source in one.moves
+            if layer != source and layer not in without
+        )
+        if moved:
+            alike.setdefault((moved, one.layers), []).append(name)
+    said = []
+    for (moved, count), names in alike.items():
+        mine = [layer for layer, _ in moved]
+        word, verb = ("layers", "correspond") if len(mine) > 1 else ("layer", "corresponds")
+        order = ", in this order," if len(mine) > 1 else ""
+        sources = number_ranges([source for _, source in moved])
+        said.append(
+            f"{word} {number_ranges(mine)} of {facts.child} {verb}{order} to {sources} of the "
+            f"{count:,} of {listed(names)}"
+        )
+    return f"By their content, {'; '.join(said)}." if said else ""
+
+
+def map_text(facts: Facts, name: str, layers: Sequence[int] | None = None) -> str:
+    """Return which layers of a checkpoint those of the child are: all that moved, or some.
+
+    ``3, 4 are parent's 2, 3``.
+    """
+    moves = [
+        pair for pair in facts.wholes.by_name[name].moves if layers is None or pair[0] in layers
+    ]
+    mine, sources = ([pair[side] for pair in moves] for side in (0, 1))
+    are = "is" if len(moves) == 1 else "are"
+    return f"{number_ranges(mine)} {are} {name}'s {number_ranges(sources)}"
 
 
 def blend_text(facts: Facts) -> str:
