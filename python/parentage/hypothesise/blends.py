@@ -42,6 +42,9 @@ STRUCTURE_LEAST_GAIN = 0.01
 CELLS_LEAST_SHARE = 0.3
 """Least share of cells that a weight must have to be called one: unrelated parents reach 0.07."""
 
+MOST_LESS = 0.3
+"""How much less than the best the simplest blend may reproduce to be refined, too."""
+
 AGREEING = 0.01
 """How far weights of slices may be from those of their group, beyond their plateaus, where the
 group has one weight; arithmetic in bf16 moves them by thousandths."""
@@ -314,9 +317,13 @@ class BlendSearch(SampleView):
                     best = blend.share
                 if best >= FLOAT32_LEAST_SHARE:
                     break
-        # Those in between have served their purpose: to show that more is needed.
+        # Those in between have served their purpose: to show that more is needed. So has the first,
+        # where it reproduces much less.
+        least = best - MOST_LESS
         return tuple(
-            self._refined(blend) if place in (0, len(worthwhile) - 1) else blend
+            self._refined(blend)
+            if place == len(worthwhile) - 1 or (place == 0 and blend.share >= least)
+            else blend
             for place, blend in enumerate(worthwhile)
         )
 
@@ -324,7 +331,8 @@ class BlendSearch(SampleView):
         """Return the parents' weights that most cells admit, by group of slices.
 
         With each come how far from it weights lie that as many cells admit, but for chance, and the
-        share of cells that admit it. All are (G, parents). Each weight is searched for with
+        share of cells that admit it. All are (G, parents), and NaN where nothing is to be told: of
+        slices that are copies, every one. Each weight is searched for with
         the others held at those of the best blend. A peak at 0 or 1 says that elements are copies,
         one that few narrow cells admit says nothing: there the first two are NaN.
         """
@@ -333,7 +341,7 @@ class BlendSearch(SampleView):
         half_widths = np.full((count, len(self.columns.parents)), np.nan)
         shares = np.full((count, len(self.columns.parents)), np.nan)
         blend = self.blends[-1]
-        if blend.share < self.copied_beyond and self.copied < 0.5:
+        if self.is_assembled or (blend.share < self.copied_beyond and self.copied < 0.5):
             return weights, half_widths, shares
         held = blend.by_slice
         used = int(np.any(held[:, list(self.columns.parent_indices)] != 0.0, axis=0).sum())

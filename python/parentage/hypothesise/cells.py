@@ -37,6 +37,9 @@ FINEST = 2e-11
 """Width of a bin below which no narrower window is looked at: windows that are narrow from the
 start come to it sooner."""
 
+WIDE = 128
+"""Bins of a plateau from which on its ends are known well enough."""
+
 WINDOW = (-1.0, 2.0)
 """Least and greatest weight that are considered."""
 
@@ -210,7 +213,7 @@ def _peaks(search: _Search, windows: Floats) -> Peaks:
         low, high = windows[:, 0] + first * step, windows[:, 0] + (last + 1) * step
         plateau = (low, high, spectrum, first)
         windows = np.stack([low - 2 * step, high + 2 * step], axis=1)
-        if float(step.max(initial=0.0)) <= FINEST:
+        if bool(np.all((step <= FINEST) | (last - first >= WIDE))):
             break
     assert plateau is not None
     low, high, spectrum, first = plateau

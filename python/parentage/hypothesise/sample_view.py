@@ -170,6 +170,12 @@ class SampleView:
         total = float(gram.n[rows].sum())
         return float(gram.equal[rows].sum(axis=0).max()) / total if total else 0.0
 
+    @cached_property
+    def is_assembled(self) -> bool:
+        """Whether every sampled slice is a checkpoint's, bit for bit."""
+        weight = self.sample.weight
+        return bool((self.sample.gram.equal == weight[:, None]).any(axis=1)[weight > 0].all())
+
     @property
     def copied_beyond(self) -> float:
         """The share that a blend has to reproduce to be searched further."""
