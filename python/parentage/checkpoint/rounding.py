@@ -29,7 +29,7 @@ def half_cells(values: Floats, dtype: str) -> tuple[Floats, Floats]:
     digits, lowest = DTYPES[dtype].digits, DTYPES[dtype].lowest
     assert digits is not None and lowest is not None, "dtypes with rounding cells have both"
     values = np.asarray(values, dtype=np.float64)
-    bits = np.ascontiguousarray(values).view(np.int64) & _UNSIGNED
+    bits = values.view(np.int64) & _UNSIGNED
     exponent = (bits >> _FRACTION) - _BIAS
     # What is not finite has the cell of a half.
     is_finite = exponent <= _BIAS
@@ -38,7 +38,7 @@ def half_cells(values: Floats, dtype: str) -> tuple[Floats, Floats]:
     # Zero and subnormal numbers have no binade of their own.
     binade = np.maximum(exponent, lowest)
     if lowest - digits > -_BIAS:
-        outer = ((binade + (_BIAS - digits - 1)) << _FRACTION).view(np.float64)
+        outer = np.asarray((binade + (_BIAS - digits - 1)) << _FRACTION).view(np.float64)
     else:
         outer = np.ldexp(0.5, binade - digits)
     is_power = ((bits & _FRACTION_BITS) == 0) & inside

@@ -42,6 +42,9 @@ STRUCTURE_LEAST_GAIN = 0.01
 CELLS_LEAST_SHARE = 0.3
 """Least share of cells that a weight must have to be called one: unrelated parents reach 0.07."""
 
+LEAST_PER_WEIGHT = 8
+"""Elements for each weight of a blend, at least, for it to tell anything."""
+
 MOST_LESS = 0.3
 """How much less than the best the simplest blend may reproduce to be refined, too."""
 
@@ -247,6 +250,14 @@ class BlendSearch(SampleView):
         index = {key: i for i, key in enumerate(dict.fromkeys(keys))}
         return np.array([index[key] for key in keys], dtype=np.intp)
 
+    def can_tell(self, kind: str) -> bool:
+        """Return whether there are enough elements for weights of their own for groups of a kind.
+
+        As many weights as elements reproduce anything.
+        """
+        weights = (int(self.groups(kind).max(initial=0)) + 1) * len(self.columns.parents)
+        return int(self.small.counts.sum()) >= LEAST_PER_WEIGHT * weights
+
     @cached_property
     def told(self) -> NDArray[np.bool_]:
         """(S,) whether the blend by slice reproduces a slice as weights of its own would."""
@@ -298,18 +309,26 @@ class BlendSearch(SampleView):
         if self.free is not None and self.free.share > best + STRUCTURE_LEAST_GAIN:
             worthwhile.append(self.free)
             best = self.free.share
-        # Weights of their own for every slice say whether anything less can help.
+        # Weights of their own for every slice say whether anything less can help, if slices are
+        # large enough to tell them.
+        is_told = self.can_tell("slices")
         if (
             best < FLOAT32_LEAST_SHARE
             and len(self.slices) > 1
-            and self.slicewise.share > best + STRUCTURE_LEAST_GAIN
+            and (not is_told or self.slicewise.share > best + STRUCTURE_LEAST_GAIN)
         ):
             # Where copies alone reproduce nearly as much, weights by group have nothing to explain.
-            is_worth_more = self.slicewise.share >= self.copied_beyond
+            is_worth_more = not is_told or self.slicewise.share >= self.copied_beyond
+            seen = {partition(self.constant.groups)}
             for name, kind in STRUCTURES.items():
-                if kind != "slices" and not (
-                    is_worth_more and self.agreeing(kind) >= LEAST_AGREEING
-                ):
+                groups = partition(self.groups(kind))
+                if groups in seen or not self.can_tell(kind):
+                    continue
+                seen.add(groups)
+                is_group = kind != "slices"
+                if is_group and not is_worth_more:
+                    continue
+                if is_group and is_told and self.agreeing(kind) < LEAST_AGREEING:
                     continue
                 blend: Blend = getattr(self, name)
                 if blend.share > best + STRUCTURE_LEAST_GAIN:
@@ -415,6 +434,16 @@ def medians(values: Floats, size: Floats, groups: NDArray[np.intp]) -> Floats:
         reached = np.cumsum(size[order])
         found[members] = values[order[int(np.searchsorted(reached, reached[-1] / 2.0))]]
     return found
+
+
+def partition(groups: NDArray[np.intp]) -> tuple[int, ...]:
+    """Return groups numbered in the order in which they come.
+
+    >>> partition(np.array([2, 0, 2])) == partition(np.array([0, 1, 0]))
+    True
+    """
+    numbers: dict[int, int] = {}
+    return tuple(numbers.setdefault(each, len(numbers)) for each in groups.tolist())
 
 
 def module_of(slice_: Slice) -> str:
