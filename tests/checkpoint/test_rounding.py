@@ -73,3 +73,11 @@ def test_the_dtype_says_how_wide_cells_are():
     assert reach(["F8_E5M2", "F8_E4M3", "BF16", "F16", "F32", "F64"]) == [
         2.0**-bits for bits in (3, 4, 8, 11, 24, 53)
     ]
+
+
+@pytest.mark.parametrize("dtype", CELLS)
+def test_what_is_not_finite_has_a_finite_cell(dtype):
+    below, above = half_cells(np.array([np.inf, -np.inf, np.nan]), dtype)
+    assert np.isfinite(below).all()
+    assert np.isfinite(above).all()
+    assert half_cells(np.array(1.5), dtype)[0].shape == ()

@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 from common.families import F32, F64, FAMILY, SHAPES, blend, found_in, made, plain_weights, weighted
 from conftest import BF16
+from hypothesis import given
+from hypothesis import strategies as st
+from parentage.hypothesise.blends import medians
+from parentage.sample import SearchSample
 
 
 def test_a_merge_of_one_is_constant_and_a_decoy_is_idle(plain):
@@ -105,3 +109,72 @@ def test_cells_are_said_by_group_and_copies_are_not(tmp_path, plain):
     at = [each.name for each in f.slices].index(copied)
     assert np.isnan(weights[at, 0])
     assert weights[[i for i in large if i != at], 0] == pytest.approx(0.6, abs=1e-4)
+
+
+def weighted_by(weights):
+    """Return a child of two, every slice with its own of the weights by name."""
+    child = {}
+    for name, base in FAMILY["base"].items():
+        weight = weights[name]
+        whole = weighted([FAMILY["one"][name], base], [weight, 1.0 - weight])
+        child[name] = whole.astype(F32).astype(BF16)
+    return child
+
+
+GROUPED = {"modular", "componentwise", "layered", "by_kind"}
+
+
+def test_weights_by_group_are_not_looked_for_where_slices_disagree(tmp_path):
+    weights = {name: 0.2 + 0.06 * ((i * 7) % 11) for i, name in enumerate(FAMILY["base"])}
+    child = weighted_by(weights)
+    f = found_in(tmp_path, FAMILY, child, ["one", "other"])
+    assert f.blends[-1].kind == "slices"
+    assert f.blends[-1].share > 0.99
+    assert not GROUPED & set(vars(f))
+
+
+def test_groups_in_which_slices_agree_are_found(tmp_path):
+    child = weighted_by({name: 0.7 if ".1." in name else 0.3 for name in FAMILY["base"]})
+    f = found_in(tmp_path, FAMILY, child, ["one", "other"])
+    assert f.agreeing("layers") == pytest.approx(1.0, abs=0.01)
+    assert f.agreeing("kinds") < 0.8
+    assert f.blends[-1].kind == "layers"
+    assert "by_kind" not in vars(f)
+
+
+def test_what_nothing_explains_is_given_up_after_few_spectra(tmp_path, monkeypatch):
+    looked_at = []
+    spectrum = SearchSample.spectrum
+
+    def counted(self, *args, **options):
+        looked_at.append(args)
+        return spectrum(self, *args, **options)
+
+    monkeypatch.setattr(SearchSample, "spectrum", counted)
+    names = ["other", "two", "three"]
+    f = found_in(tmp_path, FAMILY, FAMILY["one"], names)
+    assert len(f.blends) == 1
+    # Each parent alone, all together from near and from far, and without one or two of them: four
+    # windows at most for each weight of two rounds or three.
+    assert len(looked_at) <= 160
+
+
+def test_as_many_weights_as_elements_tell_nothing(tmp_path):
+    few = {
+        who: {f"model.layers.{i}.t.weight": np.full((2, 3), 1.0 + i + at, F32) for i in range(5)}
+        for at, who in enumerate(("base", "one", "other"))
+    }
+    f = found_in(tmp_path, few, few["one"], ["one", "other"])
+    assert not f.can_tell("slices")
+    assert f.can_tell("kinds")
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=20))
+def test_medians_are_of_those_that_count(numbers):
+    values = np.array(numbers, dtype=F64)
+    groups = np.arange(len(values)) % 3
+    size = np.ones(len(values))
+    found = medians(values, size, groups)
+    for group in set(groups.tolist()):
+        mine = np.sort(values[groups == group])
+        assert set(found[groups == group]) == {mine[(len(mine) - 1) // 2]}

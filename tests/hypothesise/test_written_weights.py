@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import parentage.hypothesise.written_weights as written_weights
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -171,3 +172,19 @@ def test_regraded_knots_interpolate_alike(values, times):
     assert len(found) == number
     for t in np.linspace(0, 1, 13):
         assert gradient(found, t) == pytest.approx(gradient(values, t), abs=1e-12)
+
+
+def test_of_many_layers_few_knots_are_looked_for(monkeypatch):
+    tried = []
+    design = written_weights.design_of
+
+    def counted(t, number):
+        tried.append(number)
+        return design(t, number)
+
+    monkeypatch.setattr(written_weights, "design_of", counted)
+    values = np.random.default_rng(0).random(400)
+    t = [i / 399 for i in range(400)]
+    found = fit_gradient(values, t, np.ones(400, bool), np.full(400, 1e-9))
+    assert found == values.tolist()
+    assert len(tried) <= 16

@@ -11,6 +11,12 @@ from parentage.checkpoint.dtypes import DTYPES
 if TYPE_CHECKING:
     from parentage.support import Floats
 
+_FRACTION, _BIAS = 52, 1023
+"""Bits of the fraction of a float64, and what its exponent is stored with."""
+
+_UNSIGNED, _FRACTION_BITS = np.int64(2**63 - 1), np.int64(2**52 - 1)
+"""All bits but the sign, and those of the fraction."""
+
 
 def half_cells(values: Floats, dtype: str) -> tuple[Floats, Floats]:
     """Return how far the rounding cells of values stored in ``dtype`` reach down and up.
@@ -22,13 +28,21 @@ def half_cells(values: Floats, dtype: str) -> tuple[Floats, Floats]:
     """
     digits, lowest = DTYPES[dtype].digits, DTYPES[dtype].lowest
     assert digits is not None and lowest is not None, "dtypes with rounding cells have both"
-    size = np.abs(values)
-    fraction, exponent = np.frexp(size)
-    # Zero has no binade of its own: it lies among the subnormal numbers.
-    binade = np.where(size == 0.0, lowest, np.maximum(exponent - 1, lowest))
-    ulp = np.ldexp(1.0, binade - digits)
-    inner = np.where((fraction == 0.5) & (exponent - 1 > lowest), ulp / 4.0, ulp / 2.0)
-    outer = ulp / 2.0
+    values = np.asarray(values, dtype=np.float64)
+    bits = values.view(np.int64) & _UNSIGNED
+    exponent = (bits >> _FRACTION) - _BIAS
+    # What is not finite has the cell of a half.
+    is_finite = exponent <= _BIAS
+    exponent = np.where(is_finite, exponent, -1)
+    inside = (exponent > lowest) & is_finite
+    # Zero and subnormal numbers have no binade of their own.
+    binade = np.maximum(exponent, lowest)
+    if lowest - digits > -_BIAS:
+        outer = np.asarray((binade + (_BIAS - digits - 1)) << _FRACTION).view(np.float64)
+    else:
+        outer = np.ldexp(0.5, binade - digits)
+    is_power = ((bits & _FRACTION_BITS) == 0) & inside
+    inner = np.where(is_power, outer / 2.0, outer)
     below = np.where(values > 0, inner, outer)
     above = np.where(values < 0, inner, outer)
     return below, above

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 FLOAT32_LEAST_SHARE = 0.99
 """Share of elements that float32 arithmetic reproduces of a merge done in it, at least."""
 
+EVERYTHING = 0.9995
+"""Share of elements from which on no other columns are tried: of another blend, so many cells would
+miss more."""
+
 BF16_LEAST_SHARE = 0.35
 """Share of elements that float32 arithmetic reproduces of a merge done in bf16 or f16, at least:
 measured 0.6 to 0.9."""
@@ -37,6 +41,20 @@ STRUCTURE_LEAST_GAIN = 0.01
 
 CELLS_LEAST_SHARE = 0.3
 """Least share of cells that a weight must have to be called one: unrelated parents reach 0.07."""
+
+LEAST_PER_WEIGHT = 8
+"""Elements for each weight of a blend, at least, for it to tell anything."""
+
+MOST_LESS = 0.3
+"""How much less than the best the simplest blend may reproduce to be refined, too."""
+
+AGREEING = 0.01
+"""How far weights of slices may be from those of their group, beyond their plateaus, where the
+group has one weight; arithmetic in bf16 moves them by thousandths."""
+
+LEAST_AGREEING = 0.8
+"""Least share of the elements of told slices that agree with their group for weights by group to be
+looked for: merges by group reach 0.98, other merges below 0.6."""
 
 COPY_DISTANCE = 0.003
 """Distance from 0 and 1 within which the peak of a spectrum is that of copied elements."""
@@ -48,6 +66,16 @@ measured up to 4 for three."""
 IDLE_MOST_WEIGHT = 0.02
 """Largest weight of a parent that is left out by way of trial where the blend explains nearly all,
 or next to nothing."""
+
+
+STRUCTURES = {
+    "modular": "modules",
+    "componentwise": "components",
+    "layered": "layers",
+    "by_kind": "kinds",
+    "slicewise": "slices",
+}
+"""Kinds of groups by the property that has their blend, the simplest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +115,9 @@ class BlendSearch(SampleView):
         best: Blend | None = None
         for axes, reach in tries:
             best = self._better(best, self._locate("constant", groups, axes, reach))
+            # All columns once more, from farther away, find no other blend where one is known.
+            if best.share >= (FLOAT32_LEAST_SHARE if axes == every else EVERYTHING):
+                break
         if best is None:
             return self._nothing("constant", groups)
         return self._without_idle(best)
@@ -176,40 +207,80 @@ class BlendSearch(SampleView):
     @cached_property
     def layered(self) -> Blend:
         """The best blend with weights of their own for every layer."""
-        count = layers(self.slices)
-        # What is in no layer goes with the first one, as mergekit has it.
-        groups = np.array(
-            [round(position(slice_, count) * max(count - 1, 0)) for slice_ in self.slices],
-            dtype=np.intp,
-        )
-        return self._structured("layers", groups)
+        return self._structured("layers", self.groups("layers"))
 
     @cached_property
     def componentwise(self) -> Blend:
         """The best blend with weights of their own for every component."""
-        present = [name for name in COMPONENTS if any(s.component == name for s in self.slices)]
-        groups = np.array([present.index(s.component) for s in self.slices], dtype=np.intp)
-        return self._structured("components", groups)
+        return self._structured("components", self.groups("components"))
 
     @cached_property
     def modular(self) -> Blend:
         """The best blend with weights of their own for every module: what follows the layer."""
-        names = [module_of(slice_) for slice_ in self.slices]
-        index = {name: i for i, name in enumerate(dict.fromkeys(names))}
-        return self._structured("modules", np.array([index[name] for name in names], dtype=np.intp))
+        return self._structured("modules", self.groups("modules"))
 
     @cached_property
     def by_kind(self) -> Blend:
         """The best blend with weights of their own for every tensor name without its layer."""
-        kinds = [re.sub(r"\.\d+\.", ".*.", slice_.name) for slice_ in self.slices]
-        index = {kind: i for i, kind in enumerate(dict.fromkeys(kinds))}
-        groups = np.array([index[kind] for kind in kinds], dtype=np.intp)
-        return self._structured("kinds", groups)
+        return self._structured("kinds", self.groups("kinds"))
 
     @cached_property
     def slicewise(self) -> Blend:
         """The best blend with weights of their own for every slice."""
-        return self._structured("slices", np.arange(len(self.slices), dtype=np.intp))
+        return self._structured("slices", self.groups("slices"))
+
+    def groups(self, kind: str) -> NDArray[np.intp]:
+        """Return (S,) the group of each slice, of a kind of groups as a :class:`Blend` has them."""
+        if kind == "layers":
+            count = layers(self.slices)
+            # What is in no layer goes with the first one, as mergekit has it.
+            return np.array(
+                [round(position(slice_, count) * max(count - 1, 0)) for slice_ in self.slices],
+                dtype=np.intp,
+            )
+        if kind == "components":
+            present = [name for name in COMPONENTS if any(s.component == name for s in self.slices)]
+            return np.array([present.index(s.component) for s in self.slices], dtype=np.intp)
+        if kind == "slices":
+            return np.arange(len(self.slices), dtype=np.intp)
+        keys = [
+            module_of(each) if kind == "modules" else re.sub(r"\.\d+\.", ".*.", each.name)
+            for each in self.slices
+        ]
+        index = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+        return np.array([index[key] for key in keys], dtype=np.intp)
+
+    def can_tell(self, kind: str) -> bool:
+        """Return whether there are enough elements for weights of their own for groups of a kind.
+
+        As many weights as elements reproduce anything.
+        """
+        weights = (int(self.groups(kind).max(initial=0)) + 1) * len(self.columns.parents)
+        return int(self.small.counts.sum()) >= LEAST_PER_WEIGHT * weights
+
+    @cached_property
+    def told(self) -> NDArray[np.bool_]:
+        """(S,) whether the blend by slice reproduces a slice as weights of its own would."""
+        shares = self.shares(self.slicewise.by_slice)
+        return shares >= CELLS_LEAST_SHARE
+
+    def agreeing(self, kind: str) -> float:
+        """Return the share of elements of told slices whose weights are those of their group.
+
+        A search for weights by group can find no more than weights by slice show: where these
+        differ within groups it is not worth it. 0 where no slice is told.
+        """
+        groups, blend = self.groups(kind), self.slicewise
+        size = np.where(self.told, self.sample.weight, 0.0)
+        total = float(size.sum())
+        if total == 0.0:
+            return 0.0
+        agrees = np.ones(len(groups), dtype=bool)
+        for i in range(blend.weights.shape[1]):
+            values = blend.weights[:, i]
+            gap = np.abs(values - medians(values, size, groups))
+            agrees &= gap <= AGREEING + 4.0 * blend.half_widths[:, i]
+        return float(size[agrees].sum()) / total
 
     def _structured(self, kind: str, groups: NDArray[np.intp]) -> Blend:
         """Return the best blend with weights of their own for every group of slices."""
@@ -238,22 +309,40 @@ class BlendSearch(SampleView):
         if self.free is not None and self.free.share > best + STRUCTURE_LEAST_GAIN:
             worthwhile.append(self.free)
             best = self.free.share
-        # Weights of their own for every slice say whether anything less can help.
+        # Weights of their own for every slice say whether anything less can help, if slices are
+        # large enough to tell them.
+        is_told = self.can_tell("slices")
         if (
             best < FLOAT32_LEAST_SHARE
             and len(self.slices) > 1
-            and self.slicewise.share > best + STRUCTURE_LEAST_GAIN
+            and (not is_told or self.slicewise.share > best + STRUCTURE_LEAST_GAIN)
         ):
-            for name in ("modular", "componentwise", "layered", "by_kind", "slicewise"):
+            # Where copies alone reproduce nearly as much, weights by group have nothing to explain.
+            is_worth_more = not is_told or self.slicewise.share >= self.copied_beyond
+            seen = {partition(self.constant.groups)}
+            for name, kind in STRUCTURES.items():
+                groups = partition(self.groups(kind))
+                if groups in seen or not self.can_tell(kind):
+                    continue
+                seen.add(groups)
+                is_group = kind != "slices"
+                if is_group and not is_worth_more:
+                    continue
+                if is_group and is_told and self.agreeing(kind) < LEAST_AGREEING:
+                    continue
                 blend: Blend = getattr(self, name)
                 if blend.share > best + STRUCTURE_LEAST_GAIN:
                     worthwhile.append(blend)
                     best = blend.share
                 if best >= FLOAT32_LEAST_SHARE:
                     break
-        # Those in between have served their purpose: to show that more is needed.
+        # Those in between have served their purpose: to show that more is needed. So has the first,
+        # where it reproduces much less.
+        least = best - MOST_LESS
         return tuple(
-            self._refined(blend) if place in (0, len(worthwhile) - 1) else blend
+            self._refined(blend)
+            if place == len(worthwhile) - 1 or (place == 0 and blend.share >= least)
+            else blend
             for place, blend in enumerate(worthwhile)
         )
 
@@ -261,7 +350,8 @@ class BlendSearch(SampleView):
         """Return the parents' weights that most cells admit, by group of slices.
 
         With each come how far from it weights lie that as many cells admit, but for chance, and the
-        share of cells that admit it. All are (G, parents). Each weight is searched for with
+        share of cells that admit it. All are (G, parents), and NaN where nothing is to be told: of
+        slices that are copies, every one. Each weight is searched for with
         the others held at those of the best blend. A peak at 0 or 1 says that elements are copies,
         one that few narrow cells admit says nothing: there the first two are NaN.
         """
@@ -270,7 +360,7 @@ class BlendSearch(SampleView):
         half_widths = np.full((count, len(self.columns.parents)), np.nan)
         shares = np.full((count, len(self.columns.parents)), np.nan)
         blend = self.blends[-1]
-        if blend.share < self.copied_beyond and self.copied < 0.5:
+        if self.is_assembled or (blend.share < self.copied_beyond and self.copied < 0.5):
             return weights, half_widths, shares
         held = blend.by_slice
         used = int(np.any(held[:, list(self.columns.parent_indices)] != 0.0, axis=0).sum())
@@ -329,6 +419,31 @@ class BlendSearch(SampleView):
             return None
         weights = {self.columns.names[i]: float(x) for i, x in zip(axes, fitted[1:], strict=True)}
         return {**weights, self.columns.base: 1.0 + float(fitted[0]) - sum(weights.values())}
+
+
+def medians(values: Floats, size: Floats, groups: NDArray[np.intp]) -> Floats:
+    """Return (S,) the median of each slice's group, slices counting by their size.
+
+    >>> medians(np.array([1.0, 5.0, 2.0]), np.array([1.0, 1.0, 3.0]), np.zeros(3, int)).tolist()
+    [2.0, 2.0, 2.0]
+    """
+    found = np.zeros(len(values))
+    for group in np.unique(groups):
+        members = np.flatnonzero(groups == group)
+        order = members[np.argsort(values[members], kind="stable")]
+        reached = np.cumsum(size[order])
+        found[members] = values[order[int(np.searchsorted(reached, reached[-1] / 2.0))]]
+    return found
+
+
+def partition(groups: NDArray[np.intp]) -> tuple[int, ...]:
+    """Return groups numbered in the order in which they come.
+
+    >>> partition(np.array([2, 0, 2])) == partition(np.array([0, 1, 0]))
+    True
+    """
+    numbers: dict[int, int] = {}
+    return tuple(numbers.setdefault(each, len(numbers)) for each in groups.tolist())
 
 
 def module_of(slice_: Slice) -> str:

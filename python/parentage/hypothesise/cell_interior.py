@@ -45,18 +45,34 @@ def newton(a: Floats, b: Floats, middle: Floats, half: Floats, close: float = CL
     """
     u = (a @ b - middle) / half
     bound = (1.0 + close) * float(np.abs(u).max())
-    room = bound**2 - u**2
-    slope = (2.0 * u / room) / half
-    curvature = (2.0 * (bound**2 + u**2) / room**2) / half**2
-    normal = np.einsum("ij,rj,sj->irs", curvature, b, b, optimize=True)
+    squares = u * u
+    room = bound**2 - squares
+    inverse = 1.0 / (room * half)
+    slope = 2.0 * u * inverse
+    squares += bound**2
+    inverse *= inverse
+    normal = weighted_products(2.0 * squares * inverse, b)
     ridge = 1e-12 * np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.eye(b.shape[0])
     step = -np.linalg.solve(normal + ridge, (slope @ b.T)[..., None])[..., 0]
     change = (step @ b) / half
-    with np.errstate(divide="ignore", invalid="ignore"):
-        reach = np.where(change > 0, (bound - u) / change, (-bound - u) / change)
-    reach = np.where(change == 0, np.inf, reach).min(axis=1)
+    # The step at which one u reaches the bound it goes towards, turned round: 0 for what stays.
+    nearness = (np.abs(change) * bound + change * u) / room
+    with np.errstate(divide="ignore"):
+        reach = 1.0 / nearness.max(axis=1)
     moved: Floats = a + np.minimum(1.0, 0.8 * reach)[:, None] * step
     return moved
+
+
+def weighted_products(weights: Floats, b: Floats) -> Floats:
+    """Return (m, r, r) the sums over j of ``weights[i, j] b[r, j] b[s, j]``; (m, n) and (r, n)."""
+    rank = len(b)
+    first, second = np.triu_indices(rank)
+    # Symmetric: one matrix product of half the pairs.
+    pairs = weights @ (b[first] * b[second]).T
+    out = np.empty((len(weights), rank, rank))
+    out[:, first, second] = pairs
+    out[:, second, first] = pairs
+    return out
 
 
 def refine_inside_cells(

@@ -31,7 +31,14 @@ BINS = 2048
 """Bins of a window: four windows, each some bins of the one before, come to 1e-10 of the first."""
 
 ZOOMS = 4
-"""Windows, each around the peak in the one before."""
+"""Windows, each around the peak in the one before, at most."""
+
+FINEST = 2e-11
+"""Width of a bin below which no narrower window is looked at: windows that are narrow from the
+start come to it sooner."""
+
+WIDE = 128
+"""Bins of a plateau from which on its ends are known well enough."""
 
 WINDOW = (-1.0, 2.0)
 """Least and greatest weight that are considered."""
@@ -59,6 +66,14 @@ ROUNDED_ONCE = 0.99
 
 CHANCE = 3.0
 """Standard deviations that the number of cells that admit a weight varies by, by chance."""
+
+HOPEFUL = 0.9
+"""Pooled share of a blend that was rounded once, or nearly."""
+
+LEAST_RISES = (1e-3, 1e-5)
+"""Rise of the pooled share in a round, below :data:`HOPEFUL` and above, below which there is no
+further one: what is left to find is on a ridge, along which weights move together. Where all cells
+admit the weights, rounds go on: they bring them nearer to the middle of what is admitted."""
 
 GIVE_UP = 0.05
 """Pooled share at a second round below which no third is worth it; unrelated parents reach 0.06."""
@@ -201,6 +216,8 @@ def _peaks(search: _Search, windows: Floats) -> Peaks:
         low, high = windows[:, 0] + first * step, windows[:, 0] + (last + 1) * step
         plateau = (low, high, spectrum, first)
         windows = np.stack([low - 2 * step, high + 2 * step], axis=1)
+        if bool(np.all((step <= FINEST) | (last - first >= WIDE))):
+            break
     assert plateau is not None
     low, high, spectrum, first = plateau
     at = np.take_along_axis(spectrum.coverage, first[:, None, None], 2)[:, :, 0].astype(np.float64)
@@ -368,9 +385,9 @@ def locate(
     ``start`` is (G, columns - 1), as from least squares. In each round every column in turn gets
     the peak of its spectrum with the others held. Windows shrink with the steps made. ``reach``
     bounds the first step; by default all of :data:`WINDOW` is searched for a single column. A
-    search that has found next to nothing after two rounds is given up; one that has found something
-    ends with steps of all columns together (:func:`refine_inside_cells`), since what cells admit
-    may be a ridge between the axes.
+    search that has found next to nothing after two rounds is given up, and one of little that its
+    last round brought next to nothing. What has found something ends with steps of all columns
+    together (:func:`refine_inside_cells`), since what cells admit may be a ridge between the axes.
     """
     # A tensor of random bits has a fit, too; windows around it would have no width.
     is_weight = np.isfinite(start) & (np.abs(start) <= LARGEST)
@@ -380,12 +397,14 @@ def locate(
     search = _CoordinateSearch(sample, axes, groups, dtype, weights, np.zeros_like(weights))
     is_single = len(axes) == 1
     width = np.full(count, 0.1 if reach is None else reach)
+    before = 0.0
     for round_ in range(rounds if len(axes) > 1 else 1):
         steps = search.move_each(None if is_single and reach is None else width)
-        if round_ > 0 and bool(np.all(steps < 1e-9)):
+        share = search.last.pooled if search.last is not None else 0.0
+        is_stuck = share < 1.0 and share < before + LEAST_RISES[share >= HOPEFUL]
+        if round_ > 0 and (bool(np.all(steps < 1e-9)) or not share > GIVE_UP or is_stuck):
             break
-        if round_ > 0 and search.last is not None and not search.last.pooled > GIVE_UP:
-            break
+        before = share
         # A step can hardly be followed by a longer one; noise must not widen it again.
         width = np.clip(4.0 * steps, 1e-6, width)
     if search.last is None:

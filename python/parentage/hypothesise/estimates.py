@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ from parentage.hypothesise.blends import (
 )
 from parentage.hypothesise.written_weights import (
     BF16_WEIGHT_ERROR,
+    MOST_KNOTS,
     NEGLIGIBLE,
     design_of,
     fit_gradient,
@@ -107,7 +109,7 @@ class SampleEstimates(BlendSearch):
         """
         count = layers(self.slices)
         t = np.array([position(slice_, count) for slice_ in self.slices])
-        for number in range(2, count + 1):
+        for number in (*range(2, min(count, MOST_KNOTS + 1)), *([count] if count > 1 else [])):
             design = design_of(t, number)
             kept = size > 0
             for _ in range(3):
@@ -124,8 +126,12 @@ class SampleEstimates(BlendSearch):
 
     def written_weights(self) -> Iterator[WrittenWeights]:
         """Yield ways in which the weights may have been written, for every blend."""
-        for blend in self.blends:
-            yield from self.written_weights_of(blend)
+        yield from self._written
+
+    @cached_property
+    def _written(self) -> tuple[WrittenWeights, ...]:
+        """Those of all blends: every method that sums looks at them."""
+        return tuple(form for blend in self.blends for form in self.written_weights_of(blend))
 
     def written_weights_of(self, blend: Blend) -> Iterator[WrittenWeights]:
         """Yield ways in which the weights of a blend may have been written."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from parentage.align import Alignment
     from parentage.checkpoint import Columns
+    from parentage.sample import MatchCounts
     from parentage.stream import Options
     from parentage.support import Floats
 
@@ -172,6 +173,12 @@ class SampleView:
         total = float(gram.n[rows].sum())
         return float(gram.equal[rows].sum(axis=0).max()) / total if total else 0.0
 
+    @cached_property
+    def is_assembled(self) -> bool:
+        """Whether every sampled slice is a checkpoint's, bit for bit."""
+        weight = self.sample.weight
+        return bool((self.sample.gram.equal == weight[:, None]).any(axis=1)[weight > 0].all())
+
     @property
     def copied_beyond(self) -> float:
         """The share that a blend has to reproduce to be searched further."""
@@ -182,6 +189,19 @@ class SampleView:
 
         ``weights`` are (S, columns - 1); ``sample`` is ``small`` by default.
         """
+        return float(self._replayed(weights, sample or self.small).share[0])
+
+    def shares(self, weights: Floats) -> Floats:
+        """Return (S,) the share of each slice's elements that a blend reproduces in float32.
+
+        ``weights`` are (S, columns - 1); 0 for slices of which nothing was sampled.
+        """
+        found = self._replayed(weights, self.small)
+        good = (found.reproduced + found.explained)[:, 0].astype(np.float64)
+        return good / np.maximum(good + found.mismatched[:, 0], 1.0)
+
+    def _replayed(self, weights: Floats, sample: SearchSample) -> MatchCounts:
+        """Return what a blend of weights (S, columns - 1), in float32, reproduces of a sample."""
         program = Program(len(self.slices))
         base = program.column(0)
         total = base
@@ -192,8 +212,7 @@ class SampleView:
                 delta = program.column(i) - base
                 total = program.fma(delta, program.scalar(weights[:, i]), total)
         dtypes = [self.out_dtypes.get(each.name, self.out_dtype) for each in self.slices]
-        result = program.rounded(total, dtypes)
-        return float((sample or self.small).replay([(program, [result])]).share[0])
+        return sample.replay([(program, [program.rounded(total, dtypes)])])
 
     def ols(self, axes: list[int], groups: NDArray[np.intp]) -> Floats:
         """Return least-squares weights (G, columns - 1) of the columns ``axes``."""

@@ -45,6 +45,9 @@ LEAST_WHOLE = 0.05
 REFINED = 0.5
 """Least share that a recipe explains for its fitted numbers to be refined."""
 
+LEAST_BEYOND = 0.2
+"""Share of the elements that no checkpoint has which a recipe has to explain to be refined."""
+
 TABLES = 0.1
 """Weights by slice have to leave less than this of what a recipe without them leaves."""
 
@@ -125,7 +128,10 @@ def hypothesise(estimates: SampleEstimates) -> list[Hypothesis]:
     refined: list[Recipe] = []
     for i in sorted(_short_list(recipes, order.tolist())):
         refine = RECOGNISERS[recipes[i].method].refine
-        worth = refine is not None and shares[i] >= max(REFINED, float(shares.max()) - 0.1)
+        # What copies give of the child is no merit of a recipe whose numbers were fitted.
+        beyond = estimates.copied + LEAST_BEYOND * (1.0 - estimates.copied)
+        least = max(REFINED, beyond, float(shares.max()) - 0.1)
+        worth = refine is not None and shares[i] >= least
         refined.append(refine(estimates, recipes[i]) if refine and worth else recipes[i])
     return _ranked(refined, count_matches(refined, estimates.sample, estimates), estimates)
 

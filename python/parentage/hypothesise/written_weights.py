@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
     from parentage.support import Floats
 
+MOST_KNOTS = 16
+"""Knots over layers up to which the fewest that do are looked for: nobody writes more of them, but
+for one a layer."""
+
 NEGLIGIBLE = 1e-4
 """Weight below which a parent takes no part."""
 
@@ -181,13 +185,14 @@ def fit_gradient(
 ) -> list[float]:
     """Return the fewest knots, at equal steps from 0 to 1, that interpolate to ``values`` at ``t``.
 
+    They are the values themselves where :data:`MOST_KNOTS` do not.
     ``values`` and ``tolerance`` are (len(t),), as is ``held``, which says where there is a value.
 
     >>> fit_gradient(np.array([0.1, 0.5, 0.9]), [0.0, 0.5, 1.0], np.ones(3, bool), np.full(3, 1e-9))
     [0.1, 0.9]
     """
     count = len(t)
-    for number in range(1, count):
+    for number in range(1, min(count, MOST_KNOTS + 1)):
         design = design_of(np.array(t), number)
         solution = np.linalg.lstsq(design[held], values[held], rcond=None)[0]
         if np.all(np.abs(design @ solution - values)[held] <= tolerance[held]):
@@ -198,12 +203,11 @@ def fit_gradient(
 def design_of(t: Floats, number: int) -> Floats:
     """Return (len(t), number) what each of ``number`` knots at equal steps adds at every t."""
     design = np.zeros((len(t), number))
-    for row, at in enumerate(t):
-        scaled = at * (number - 1)
-        first = int(scaled)
-        second = min(number - 1, first + 1)
-        design[row, first] += 1.0 - (scaled - first)
-        design[row, second] += scaled - first
+    rows, scaled = np.arange(len(t)), np.asarray(t) * (number - 1)
+    first = scaled.astype(np.intp)
+    second = np.minimum(number - 1, first + 1)
+    design[rows, first] += 1.0 - (scaled - first)
+    design[rows, second] += scaled - first
     return design
 
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from parentage.hypothesise.evaluate import count_matches
 from parentage.hypothesise.recognise.masks.bands import bands_of
-from parentage.hypothesise.recognise.masks.chance import ranks
 from parentage.hypothesise.recognise.masks.interpreted import outcomes
 from parentage.hypothesise.recognise.masks.mixture import EXPLAINED, is_unexplained
 from parentage.hypothesise.recognise.masks.recipes import SEPARATE
@@ -64,7 +63,8 @@ def is_fused(estimates: SampleEstimates, recipe: Recipe) -> bool:
         return False
     view = View(estimates, estimates.sample, recipe.arithmetic)
     is_base, is_parent = outcomes(estimates, view, recipe)
-    delta = view.deltas[estimates.columns.parents.index(recipe.ingredients[0].name)]
+    axis = estimates.columns.parents.index(recipe.ingredients[0].name)
+    delta = view.deltas[axis]
     either = is_base | is_parent
     if float(either[view.moved].mean()) < COPIED:
         return False
@@ -76,7 +76,7 @@ def is_fused(estimates: SampleEstimates, recipe: Recipe) -> bool:
     bands = bands_of(np.abs(delta), told & is_parent, told & is_base, view, is_capped=True)
     if sum(band.errors for band in bands) <= SEPARATE * float(told.sum()):
         return False
-    rank = ranks(np.abs(delta), view.rows)
+    rank = view.ranks(axis)
     return float(rank[told & is_parent].mean() - rank[told & is_base].mean()) > LIFT
 
 

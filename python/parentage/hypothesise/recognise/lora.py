@@ -8,7 +8,7 @@ import numpy as np
 
 from parentage.checkpoint import half_cells, to_bf16
 from parentage.hypothesise.blends import FLOAT32_LEAST_SHARE
-from parentage.hypothesise.cell_interior import FARTHEST, newton
+from parentage.hypothesise.cell_interior import FARTHEST, newton, weighted_products
 from parentage.hypothesise.recognise.recogniser import Recogniser
 from parentage.methods import lora
 from parentage.recipe import Ingredient, Recipe
@@ -254,9 +254,9 @@ def _is_enough(distances: Sequence[float], left: int) -> bool:
 def _least_squares(b: Floats, middle: Floats, half: Floats) -> Floats:
     """Return a (m, r) that minimises ``sum ((a b - middle) / half)^2``; b is (r, n)."""
     weight = 1.0 / half**2
-    normal = np.einsum("ij,rj,sj->irs", weight, b, b, optimize=True)
-    a: Floats = np.linalg.solve(normal, ((weight * middle) @ b.T)[..., None])[..., 0]
-    return a
+    normal = weighted_products(weight, b)
+    a = np.linalg.solve(normal, ((weight * middle) @ b.T)[..., None])[..., 0]
+    return a.astype(np.float64)
 
 
 RECOGNISER = Recogniser(estimate)

@@ -11,6 +11,7 @@ import numpy as np
 from parentage.checkpoint import to_bf16
 from parentage.hypothesise.recognise.masks.bands import bands_of, shares_above, shortest_between
 from parentage.hypothesise.recognise.masks.mixture import MOST_PARENTS, is_unexplained
+from parentage.hypothesise.recognise.masks.recipes import recipes
 from parentage.hypothesise.recognise.masks.scales import step_scales, table
 from parentage.hypothesise.recognise.masks.trials import beats_decoys, in_best_order, is_exact
 from parentage.hypothesise.recognise.masks.view import View, deepest_overlap
@@ -32,6 +33,10 @@ LEAST_ENERGY = 1e-6
 ALIKE = 5e-3
 """Difference in :func:`won_share` that does not tell one set of parents from another."""
 
+BY_SIZE = ("ties", "breadcrumbs", "breadcrumbs_ties")
+"""Methods whose masks are known once their thresholds are; those drawn by chance explain anything
+that may have been dropped."""
+
 GATE = 0.95
 """Least :func:`won_share` for a recipe to be fitted."""
 
@@ -42,6 +47,9 @@ def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     A winner is a parent whose displacement has the sign of the sum.
     """
     if len(estimates.columns.parents) < 2 or not is_unexplained(estimates):
+        return
+    # Sums of what a threshold of size left are told to the last element: nothing is to be fitted.
+    if any(x.method in BY_SIZE and is_exact(estimates, x) for x in recipes(estimates)):
         return
     for arithmetic in sce.ARITHMETICS:
         preview = View(estimates, estimates.small, arithmetic)

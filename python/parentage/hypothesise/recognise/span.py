@@ -34,6 +34,9 @@ FLOORS = 2.0
 """Most that the best weights by slice may leave, in units of the child's rounding, for a method of
 weights by slice to be tried; arithmetic in bf16 leaves up to 1.9."""
 
+STAGNANT = 0.98
+"""Share of mismatches that a round of steps leaves from which on there is no further one."""
+
 LINEAR = 0.9995
 """Cosine from which on mergekit's slerp is linear."""
 
@@ -174,8 +177,9 @@ def climb(
     is_narrow = recipe.arithmetic == "bfloat16"
     unit = 1 << 16 if is_narrow else 1
     reach = 8 if is_narrow else reach
+    before = float("inf")
     for round_ in range(rounds):
-        moved = False
+        moved, left = False, 0
         for name in names:
             present = np.array(
                 [recipe.fitted[name].get(slice_.name, np.nan) for slice_ in estimates.slices],
@@ -191,11 +195,13 @@ def climb(
             if int(mismatched[:, 0].sum()) == 0:
                 return recipe
             best = mismatched.argmin(axis=1)
+            left = int(mismatched.min(axis=1).sum())
             chosen = np.stack(trials, axis=1)[np.arange(len(best)), best]
             moved |= bool(np.any(best > 0))
             recipe = _with_fitted(estimates, recipe, name, chosen)
-        if not moved:
+        if not moved or left > STAGNANT * before:
             break
+        before = left
     return recipe
 
 

@@ -13,6 +13,7 @@ from parentage.hypothesise.recognise.masks.view import (
     cell,
     deepest_overlap,
     prominent_coefficient,
+    ranks,
     rows_of,
 )
 
@@ -93,3 +94,16 @@ def test_most_intervals_meet_where_it_says(intervals):
         most = max(((low[mine] <= x) & (x <= high[mine])).sum() for x in low[mine])
         assert depth[who] == most
         assert half[who] >= 0.0
+
+
+@given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=40, unique=True), st.integers(1, 4))
+def test_ranks_go_from_0_to_1_within_an_owner(sizes, owners):
+    sizes = np.array(sizes)
+    owner = np.arange(len(sizes)) % owners
+    found = ranks(sizes, owner)
+    for each in range(min(owners, len(sizes))):
+        mine = sizes[owner == each]
+        place = found[owner == each]
+        assert np.array_equal(np.argsort(place), np.argsort(mine))
+        assert place.min() == 0.0
+        assert place.max() == (1.0 if len(mine) > 1 else 0.0)

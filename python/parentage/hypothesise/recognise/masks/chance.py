@@ -13,7 +13,7 @@ from parentage.hypothesise.recognise.masks.weights import short_decimal
 if TYPE_CHECKING:
     from parentage.hypothesise.estimates import SampleEstimates
     from parentage.hypothesise.recognise.masks.mixture import Mixture
-    from parentage.hypothesise.recognise.masks.view import Bools, Places
+    from parentage.hypothesise.recognise.masks.view import Bools
     from parentage.recipe import Recipe
     from parentage.support import Floats
 
@@ -48,7 +48,7 @@ def keep_rates(mixture: Mixture, kept: Bools, dropped: Bools) -> list[KeepRate]:
         plain &= (np.sign(terms) == np.sign(terms[0])).all(axis=0)
     rates = []
     for i, axis in enumerate(mixture.axes):
-        rank = ranks(np.abs(view.deltas[axis]), view.rows)
+        rank = view.ranks(axis)
         rows = np.flatnonzero(plain & (kept[i] | dropped[i]))
         if len(rows) < 20:
             rows = np.flatnonzero(kept[i] | dropped[i])
@@ -66,20 +66,6 @@ def _keep_rate(rank: Floats, kept: Floats) -> KeepRate:
     error = float(np.sqrt(max(mean * (1.0 - mean), 1e-4) / max(spread, 1e-12)))
     rate = KeepRate(mean, slope, error)
     return replace(rate, middle=mean + slope * (0.5 - mean_rank)) if rate.is_sloped else rate
-
-
-def ranks(sizes: Floats, owner: Places) -> Floats:
-    """Return (elements,) each element's rank by size among those of its owner, from 0 to 1.
-
-    >>> ranks(np.array([3.0, 1.0, 2.0, 5.0]), np.array([0, 0, 0, 1])).tolist()
-    [1.0, 0.0, 0.5, 0.0]
-    """
-    order = np.lexsort((sizes, owner))
-    counts = np.bincount(owner)
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    places = np.empty(len(sizes))
-    places[order] = np.arange(len(sizes)) - starts[owner[order]]
-    return places / np.maximum(counts[owner] - 1, 1)
 
 
 def random_mask_recipe(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.checkpoint import to_bf16
-from parentage.hypothesise.recognise.masks.chance import keep_rates, ranks
+from parentage.hypothesise.recognise.masks.chance import keep_rates
 from parentage.hypothesise.recognise.masks.mixture import is_bf16, refit_coefficients
 from parentage.hypothesise.recognise.masks.sums import assign_masks
 from parentage.hypothesise.recognise.masks.trials import best_of, mismatches
@@ -119,7 +119,7 @@ def _mean_weights(mixture: Mixture) -> list[float]:
     weights = []
     for i, rate in enumerate(keep_rates(mixture, kept, dropped)):
         size = np.abs(view.deltas[mixture.axes[i]])
-        mask = _expected_mask(mixture, size, kept[i], dropped[i], rate)
+        mask = _expected_mask(mixture, mixture.axes[i], kept[i], dropped[i], rate)
         sizes = np.bincount(view.owner, size, view.slices)
         left = np.bincount(view.owner, size * mask, view.slices)
         good = (left > 0) & (sizes > 0)
@@ -130,15 +130,15 @@ def _mean_weights(mixture: Mixture) -> list[float]:
 
 
 def _expected_mask(
-    mixture: Mixture, size: Floats, kept: Bools, dropped: Bools, rate: KeepRate
+    mixture: Mixture, axis: int, kept: Bools, dropped: Bools, rate: KeepRate
 ) -> Floats:
     """Return (elements,) 1 for kept displacements, 0 for dropped ones, else the expected share.
 
-    ``size`` (elements,) are the absolute values of the displacements.
+    ``axis`` is that of the parent.
     """
     expected = np.full(mixture.view.size, rate.middle)
     if rate.is_sloped:
-        expected = rate.middle + rate.slope * (ranks(size, mixture.view.rows) - 0.5)
+        expected = rate.middle + rate.slope * (mixture.view.ranks(axis) - 0.5)
     # Outvoted displacements look dropped only where they could not have been kept.
     if mixture.elected:
         return expected

@@ -70,23 +70,20 @@ def deepest_overlap(
     depth = np.zeros(count, dtype=np.intp)
     if len(low) == 0:
         return middle, half, depth
-    at = np.concatenate([low, high])
-    group = np.concatenate([owner, owner])
-    change = np.repeat([1, -1], len(low))
-    # Opening ends come first in memory, so a stable sort puts them before closing ones.
-    order = np.lexsort((at, group))
-    at, group, change = at[order], group[order], change[order]
-    depths = np.cumsum(change)
-    start = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
-    most = np.maximum.reduceat(depths, start)
-    lengths = np.diff(np.concatenate([start, [len(at)]]))
-    highest = np.flatnonzero(depths == np.repeat(most, lengths))
-    owners = group[highest]
-    first = highest[np.concatenate([[True], owners[1:] != owners[:-1]])]
-    after = np.minimum(first + 1, len(at) - 1)
-    middle[group[start]] = (at[first] + at[after]) / 2.0
-    half[group[start]] = (at[after] - at[first]) / 2.0
-    depth[group[start]] = most
+    order = np.argsort(owner, kind="stable")
+    low, high = low[order], high[order]
+    ends = np.cumsum(np.bincount(owner, minlength=count))
+    for own, end in enumerate(ends):
+        first = int(ends[own - 1]) if own else 0
+        if end > first:
+            opened, closed = np.sort(low[first:end]), np.sort(high[first:end])
+            # At each beginning: those that have begun, less those that ended before it.
+            ended = np.searchsorted(closed, opened, side="left")
+            depths = np.arange(1, len(opened) + 1) - ended
+            place = int(depths.argmax())
+            start, stop = opened[place], closed[min(int(ended[place]), len(closed) - 1)]
+            middle[own], half[own] = (start + stop) / 2.0, (stop - start) / 2.0
+            depth[own] = depths[place]
     return middle, half, depth
 
 
@@ -102,6 +99,20 @@ def rows_of(sample: SearchSample) -> Places:
         lengths.append(np.full(elements // width, width) if elements % width == 0 else [elements])
     every = np.concatenate(lengths)
     return np.repeat(np.arange(len(every)), every)
+
+
+def ranks(sizes: Floats, owner: Places) -> Floats:
+    """Return (elements,) each element's rank by size among those of its owner, from 0 to 1.
+
+    >>> ranks(np.array([3.0, 1.0, 2.0, 5.0]), np.array([0, 0, 0, 1])).tolist()
+    [1.0, 0.0, 0.5, 0.0]
+    """
+    order = np.lexsort((sizes, owner))
+    counts = np.bincount(owner)
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    places = np.empty(len(sizes))
+    places[order] = np.arange(len(sizes)) - starts[owner[order]]
+    return places / np.maximum(counts[owner] - 1, 1)
 
 
 def view_dtype(estimates: SampleEstimates) -> str:
@@ -148,8 +159,15 @@ class View:
         grain = cell(base64, "BF16" if arithmetic == "bfloat16" else view_dtype(estimates))
         self.width: Floats = grain[1] - grain[0]
         """(elements,) the width of the cell of the base, which no mask has a part in."""
+        self._ranks: dict[int, Floats] = {}
         self.moved: Bools = child != base64
         """(elements,) whether the child differs from the base."""
+
+    def ranks(self, axis: int) -> Floats:
+        """Return (elements,) each element's :func:`ranks` by a parent's displacement in its row."""
+        if axis not in self._ranks:
+            self._ranks[axis] = ranks(np.abs(self.deltas[axis]), self.rows)
+        return self._ranks[axis]
 
     @property
     def size(self) -> int:
