@@ -75,8 +75,11 @@ def test_one_that_was_made_from_the_child_turns_the_order():
     assert both.made_from_child() == ("b",)
 
 
+MOVES = st.floats(-4, 4).filter(lambda move: move == 0.0 or abs(move) > 1e-3)
+
+
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(*[st.floats(-4, 4)] * 3), min_size=1, max_size=12))
+@given(st.lists(st.tuples(MOVES, *[st.floats(-4, 4)] * 2), min_size=1, max_size=12))
 def test_no_factor_is_admitted_by_more(rows):
     moves, one, other = np.array(rows).T
     low, high = np.minimum(one, other), np.maximum(one, other)

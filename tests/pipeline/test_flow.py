@@ -190,7 +190,7 @@ def usual(tmp_path_factory):
         files = ("evidence.json", "slices.parquet")
         out[name] = folder, {each: (folder / "evidence" / each).read_bytes() for each in files}
     kinds = [json.loads(files["evidence.json"])["verdict"]["kind"] for _, files in out.values()]
-    assert kinds == ["merge", "merge-then-changed"]
+    assert kinds == ["merge", "related"]
     return out
 
 

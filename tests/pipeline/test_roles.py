@@ -49,15 +49,6 @@ def test_a_base_that_is_a_stranger_is_no_origin(tmp_path, family, weights):
     assert "stranger is no relative of the child" in found.verdict.text
 
 
-def test_a_parent_that_is_offered_twice_is_one(tmp_path, family, weights):
-    again = write_checkpoint(
-        tmp_path / "again", {name: x.astype(np.float32) for name, x in weights["parent"].items()}
-    )
-    found = parentage.trace(family("child"), base=family("base"), parents=[family("parent"), again])
-    assert (found.verdict.kind, found.verdict.level) == ("merge", "exact")
-    assert "again holds the values of parent in all" in found.verdict.text
-
-
 def test_roles_that_contradict_nothing_stay(family):
     found = parentage.trace(family("child"), base=family("base"), parents=[family("parent")])
     assert found.inputs.columns.candidates == ("base", "parent")

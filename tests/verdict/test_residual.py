@@ -227,7 +227,7 @@ def test_weights_that_do_not_sum_to_one_leave_low_rank_as_it_is(tmp_path):
 
 @pytest.mark.parametrize(
     "scale",
-    [1e-3, 1e-5, 1e-6],
+    [1e-3, 1e-5],
 )
 def test_children_in_float32_have_a_rounding_of_their_own(tmp_path, scale):
     rng = np.random.default_rng(3)

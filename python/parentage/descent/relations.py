@@ -42,10 +42,6 @@ class Relations:
     """Per checkpoint: values that it alone has, and the share of them that the child kept."""
     likeness: Mapping[str, float] = field(default_factory=dict)
     """Per checkpoint: cosine of its weights with the child's, over matrices, far values limited."""
-    twins: Mapping[str, str] = field(default_factory=dict)
-    """Checkpoints that hold the values of one offered before, but for a cast, by name."""
-    elements: int = 0
-    """Elements that were looked at."""
     descendants: tuple[str, ...] = ()
     """Checkpoints that were offered as candidates, and were made from the child."""
     remarks: tuple[str, ...] = ()
@@ -73,29 +69,7 @@ def relations_of(estimates: SampleEstimates) -> Relations:
         both_ways(points, columns.candidates),
         own_values(points, columns.names),
         dict(zip(columns.names, _likeness(points, is_telling[points.owner]), strict=True)),
-        twins_of(points, columns.names),
-        len(points.values),
     )
-
-
-def twins_of(points: Points, names: tuple[str, ...]) -> dict[str, str]:
-    """Return the checkpoints that are one offered before, cast to another dtype or not at all.
-
-    All of their values lie in the rounding cells of the coarser of the two.
-    """
-    found: dict[str, str] = {}
-    cells = [points.cells(i) for i in range(len(names))]
-    for j in range(1, len(names)):
-        for i in range(j):
-            if names[i] in found:
-                continue
-            one, other = (i, j) if points.digits(i) <= points.digits(j) else (j, i)
-            off = points.values[:, other] - points.values[:, one]
-            below, above = cells[one]
-            if len(off) and bool(((off >= -below) & (off <= above)).all()):
-                found[names[j]] = names[i]
-                break
-    return found
 
 
 def _likeness(points: Points, rows: Floats) -> list[float]:

@@ -215,8 +215,11 @@ def _peaks(search: _Search, windows: Floats) -> Peaks:
         seen.append((coverage, windows))
         low, high = windows[:, 0] + first * step, windows[:, 0] + (last + 1) * step
         plateau = (low, high, spectrum, first)
-        windows = np.stack([low - 2 * step, high + 2 * step], axis=1)
-        if bool(np.all((step <= FINEST) | (last - first >= WIDE))):
+        # A group that is done keeps its window: what is found of it hangs on no other group.
+        is_done = (step <= FINEST) | (last - first >= WIDE)
+        nearer = np.stack([low - 2 * step, high + 2 * step], axis=1)
+        windows = np.where(is_done[:, None], windows, nearer)
+        if bool(np.all(is_done)):
             break
     assert plateau is not None
     low, high, spectrum, first = plateau

@@ -29,25 +29,9 @@ def settle_roles(
     no ancestor: displacements from it are no evidence of anything. Both take part as controls.
     """
     relations = _relations(inputs, grouped, options, seed)
-    remarks: tuple[str, ...] = ()
-    if twins := {name: one for name, one in relations.twins.items() if name != inputs.base.name}:
-        # What is offered twice can not be told apart, and is no decoy of itself.
-        inputs = Inputs(
-            inputs.child,
-            inputs.base,
-            tuple(each for each in inputs.parents if each.name not in twins),
-            tuple(each for each in inputs.controls if each.name not in twins),
-        )
-        remarks = tuple(
-            f"{name} holds the values of {one} in all {relations.elements:,} elements looked at, "
-            "and is left out."
-            for name, one in twins.items()
-        )
-        grouped = pair(inputs, options)
-        relations = _relations(inputs, grouped, options, seed)
     made, base = relations.made_from_child, inputs.chosen(grouped.main.columns).base
     is_stranger = _is_stranger(base.name, relations)
-    remarks += tuple(_made_remark(name, relations.both_ways) for name in made)
+    remarks = tuple(_made_remark(name, relations.both_ways) for name in made)
     kept = [each for each in (inputs.base, *inputs.parents) if each.name not in made]
     moved = [each for each in (inputs.base, *inputs.parents) if each.name in made]
     if is_stranger or base.name in made:

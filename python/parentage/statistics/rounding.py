@@ -31,6 +31,9 @@ OCTAVES = 12
 BETWEEN = (1.5, 1.25)
 """Steps beyond the farthest weight that may be true, as shares of it: before the next doubling."""
 
+CLOSE = 1e-9
+"""What is allowed for the rounding of sums, as a share of them."""
+
 STEPS_BACK = 3
 """Steps from the estimate back to the weights that rounding would have moved to it."""
 
@@ -132,7 +135,7 @@ def rounding_moves(
         away, move = np.abs(weight - held.known), np.abs(held.moves(weight))
         # Noise beside rounding makes the latter's bias less, and never more: it may have gone
         # less than all of the way.
-        may_be = away <= move + tolerance
+        may_be = away <= move * (1.0 + CLOSE) + tolerance
         bound = np.maximum(bound, np.where(may_be, np.maximum(away, move), 0.0))
         farthest = np.maximum(farthest, np.where(may_be, away, 0.0))
 

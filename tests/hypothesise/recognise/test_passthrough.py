@@ -21,6 +21,7 @@ from parentage.hypothesise import (
 )
 from parentage.methods import to_mergekit
 from parentage.recipe import Recipe, resolve
+from parentage.support import RecipeError
 
 TUNED = made({"one": 0.004}, seed=23)
 
@@ -66,6 +67,11 @@ def test_layers_of_two_parents_are_assembled(tmp_path, places, ranges):
     assert trace.recipe.method == "passthrough"
     elements = sum(x.size for x in child.values())
     assert trace.elements == trace.outcome.elements == trace.outcome.reproduced == elements
+    if trace.recipe.sources.get("model.embed_tokens.weight", ranges[0][0]) != ranges[0][0]:
+        # mergekit takes what is in no layer from the first slice, or from the last.
+        with pytest.raises(RecipeError, match="mergekit takes it from"):
+            trace.recipe.to_mergekit()
+        return
     text = trace.recipe.to_mergekit()
     assert "merge_method: passthrough" in text
     at = 0
@@ -159,11 +165,13 @@ def test_a_scale_of_one_layer_is_one_by_slice(tmp_path):
 def test_scaled_copies_of_several_checkpoints_have_their_sources(tmp_path):
     one, _ = scaled(FAMILY["one"], lambda tensor: 0.7 if "q_proj" in tensor else None)
     two, _ = scaled(FAMILY["two"], lambda tensor: 1.3 if "q_proj" in tensor else None)
-    child = {tensor: (two if ".1." in tensor else one)[tensor] for tensor in SMALL}
+    # What follows the layers is taken from the last slice, by mergekit as here.
+    later = {each for each in SMALL if ".0." not in each and "embed" not in each}
+    child = {tensor: (two if tensor in later else one)[tensor] for tensor in SMALL}
     f = found_in(tmp_path, FAMILY, child, ["one", "two"])
     best = hypothesise(f)[0]
     assert (best.recipe.method, best.mismatched) == ("passthrough", 0)
-    assert best.recipe.sources == {t: "two" if ".1." in t else "one" for t in SMALL}
+    assert best.recipe.sources == {t: "two" if t in later else "one" for t in SMALL}
     for tensor, scale in resolved(best.recipe, f).items():
         expected = (1.3 if ".1." in tensor else 0.7) if "q_proj" in tensor else 1.0
         assert scale == expected, tensor
