@@ -11,6 +11,8 @@ FORWARD = BothWays(
     {"base": 0.4, "parent": 0.6},
     {"base": 0, "parent": 0},
     {"base": 2.5, "parent": 5 / 3},
+    30_000,
+    1.0,
 )
 """A blend of which the child was made, and nothing of it from the child."""
 UNDECIDED = replace(FORWARD, back={"base": 1.0, "parent": 1.0})

@@ -41,6 +41,9 @@ LEAST_GIVEN = 0.3
 RATIO = 10.0
 """How many times more elements one way has to miss than the other, where both miss few."""
 
+FAR = 8.0
+"""Units in the child's last place that checkpoints lie apart where a blend tells the most."""
+
 LEAST_MISSED = 8
 """Least elements that the way that is refuted has to miss: by chance they would be as many on
 either side once in 256 times."""
@@ -65,6 +68,11 @@ class BothWays:
     """Per checkpoint: bits of its significand beyond the child's; negative where it has fewer."""
     of_child: Mapping[str, float] = field(default_factory=dict)
     """Per checkpoint: the weight of the child in the one blend that gives the most of it."""
+    far_elements: int = 0
+    """Of the elements, those where the checkpoints lie eight units of the child or more apart."""
+    far: float = 0.0
+    """Share of those that the blend gives. Where they lie a unit apart, what lies between them is
+    given by any blend; a blend that was made gives as much where they lie far apart."""
 
     def order(self, replayed: float | None = None) -> str:
         """Return ``"forward"``, ``"back"`` or ``"undecided"``: who was made from whom.
@@ -148,12 +156,17 @@ def both_ways(
         share, weights = _refined(points, i, others, moved)
         back[names[i]] = max(share, _turned(points, whole, i, moved))
         of_child[names[i]] = float(weights[-1])
+    chosen = points.values[:, used]
+    spread = chosen.max(axis=1) - chosen.min(axis=1)
+    far = spread >= FAR * np.add(*points.cells(child))
     return BothWays(
         int(moved.sum()),
         forward,
         back,
         {names[i]: points.digits(i) - points.digits(child) for i in used},
         of_child,
+        int(far.sum()),
+        _share(points, _prediction(points, whole), child, far),
     )
 
 

@@ -95,7 +95,7 @@ class SharedSlices:
     elements: int
     """Their elements."""
     alone: int
-    """Slices that are equal to this checkpoint's and to no other's."""
+    """Matrices that are equal to this checkpoint's and to no other's."""
     alone_elements: int
     others: tuple[str, ...] = ()
     """Names of slices that are not equal to this checkpoint's, the most elements first."""
@@ -230,6 +230,21 @@ class Facts:
         replay = self.replay
         known = replay is not None and replay.kind == "merge" and not replay.explained
         return self.both_ways.order(replay.share if known and replay is not None else None)
+
+    @property
+    def shows_far(self) -> bool:
+        """Whether a blend gives as much where its checkpoints lie far apart as where they do not.
+
+        Checkpoints of one run and runs on the same data lie on a line within a unit or two, and
+        farther off it the farther they moved.
+        """
+        both = self.both_ways
+        if both is None:
+            return True
+        limits = self.thresholds
+        return both.far_elements >= limits.decisive and both.far >= max(
+            limits.far, limits.far_of_all * both.forward
+        )
 
     @property
     def relatives(self) -> tuple[str, ...]:

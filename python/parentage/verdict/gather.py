@@ -221,7 +221,11 @@ def both_ways_of(case: TraceInputs) -> BothWays | None:
     if estimates is None or not estimates.columns.parents:
         return known
     columns = estimates.columns
-    blends = [blend.by_slice for blend in estimates.blends if blend.kind != "constant"]
+    blends = [
+        blend.by_slice
+        for blend in estimates.blends
+        if blend.kind != "constant" or bool(np.any(blend.weights[:, 0] != 0.0))
+    ]
     if not blends or (known is not None and known.forward >= Thresholds().reproduced):
         return known
     return both_ways(points_of(estimates), columns.candidates, blends)
@@ -244,7 +248,8 @@ def shared_slices(
     """Return what the child shares with each checkpoint by whole slices, bit for bit."""
     sizes = statistics.slices.n.astype(np.int64)
     equal = (statistics.slices.equal == statistics.slices.n[:, None]) & same_dtype
-    is_alone = equal & (equal.sum(axis=1) == 1)[:, None]
+    # Vectors of relatives move alike: norms, variances, counters.
+    is_alone = equal & ((equal.sum(axis=1) == 1) & is_matrix(alignment.slices))[:, None]
     strange = is_matrix(alignment.slices)[:, None] & (
         likeness(statistics.slices.estimates.gram) < Thresholds().related
     )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from common.facts import LINE, REPLAYED, UNDECIDED, kind
+from common.facts import FORWARD, LINE, REPLAYED, UNDECIDED, kind
 from common.families import F32, FAMILY, blend, made
 from common.merges import merged
 from common.traced import ELEMENTS, LARGE, MERGE, disturbed, number, trace
@@ -66,6 +66,18 @@ def test_what_is_left_within_two_units_is_no_change():
     change = decide(replace(REPLAYED, replay=left(100_000, 15_000, 85_000)))
     assert (change.kind, change.rule) == ("merge-then-changed", "changed")
     assert decide(replace(REPLAYED, replay=left(500, 20, 480))).kind == "merge"
+
+
+@pytest.mark.levels
+@pytest.mark.parametrize(
+    "far", [{"far": 0.54}, {"far_elements": 99}, {"forward": 0.8, "far": 0.55}]
+)
+def test_what_is_given_near_by_alone_is_no_blend(far):
+    """Any blend gives what lies a unit or two apart; checkpoints of one run do."""
+    parts = replace(REPLAYED.replay, mismatched=200_000, ulps=(100_000, 15_000, 85_000))
+    near = replace(LINE, replay=parts, both_ways=replace(FORWARD, **far))
+    assert decide(near).kind == "related"
+    assert decide(replace(near, both_ways=FORWARD)).rule == "changed"
 
 
 # Merges, changed.

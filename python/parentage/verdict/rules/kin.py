@@ -49,8 +49,8 @@ def shared_slices(facts: Facts) -> Verdict | None:
         "statistical",
         "shared_slices",
         f"{found.slices:,} of {facts.slices:,} slices, {share:.1%} of the elements "
-        f"{reading_verb(facts)}, are {name}'s bit for bit, {found.alone:,} of them no other's; "
-        f"{rest}.{places_text(facts, name)}{_order_open(name)}{coverage_clause(facts)}",
+        f"{reading_verb(facts)}, are {name}'s bit for bit, {found.alone:,} of them matrices of "
+        f"no other's; {rest}.{places_text(facts, name)}{_order_open(name)}{coverage_clause(facts)}",
         {
             "parent": name,
             "equal_slices": found.slices,

@@ -108,6 +108,7 @@ def rounding_left(facts: Facts) -> Verdict | None:
         replay is None
         or replay.kind != "merge"
         or facts.lone is not None
+        or not (replay.explained or facts.shows_far)
         or not facts.beats_copies(replay)
         or replay.coverage < limits.coverage
         or not 1.0 - replay.left >= limits.partial
@@ -178,6 +179,7 @@ def changed(facts: Facts) -> Verdict | None:
         replay is None
         or replay.kind != "merge"
         or facts.lone is not None
+        or not (replay.explained or facts.shows_far)
         or not facts.beats_copies(replay)
         or replay.coverage < limits.coverage
         or not 1.0 - replay.left >= limits.partial
