@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 WHOLLY = 0.99
 """Share of a checkpoint that a blend of the child has to give for it to be made from the child. It
-is 1 where it was rounded once."""
+is 1 where it was rounded once. Of what is stored with more digits than the child much less says as
+much: arithmetic in float32 that rounds more than once gives 0.6 of it."""
 
 LEAST_WEIGHT = 0.02
 """Least weight of the child in such a blend."""
@@ -56,7 +57,8 @@ class Relations:
         return tuple(
             name
             for name in both.made_from_child()
-            if both.back[name] >= WHOLLY and abs(both.of_child[name]) >= LEAST_WEIGHT
+            if (both.back[name] >= WHOLLY or both.finer[name] > 0)
+            and abs(both.of_child[name]) >= LEAST_WEIGHT
         )
 
 
