@@ -73,8 +73,8 @@ class Thresholds:
     where it does not give all: merges that were changed 0.59 and more, checkpoints of one run 0.51
     at most; sign steps at half the rate give 0.91, and can not be told."""
     far_of_all: float = 0.70
-    """The same as a share of what it gives everywhere: changed merges 0.73 to 1, runs 0.36 to 0.67
-    where they give much."""
+    """Least share that it gives there, of what it gives everywhere: changed merges 0.73 to 1, runs
+    0.36 to 0.67 where they give much."""
     lone: float = 0.05
     """Most weight of every other candidate, and most distance from one of its own, of the one that
     has all the weight: quantised and noisy copies have 0.98 to 1.01 of what they are copies of."""
