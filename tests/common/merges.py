@@ -44,7 +44,10 @@ def linear_mk4(columns: list[Array], weights: list[float]) -> Array:
 def linear_script(rounding: Callable[[Any], Array]) -> Callable[..., Array]:
     def merge(columns: list[Array], weights: list[float]) -> Array:
         products = [rounding(rounding(c) * F32(w)) for c, w in zip(columns, weights, strict=True)]
-        return reduce(lambda a, b: rounding(a + b), products)
+        total = reduce(lambda a, b: rounding(a + b), products)
+        # A script divides where it has to.
+        sums_to_one = abs(sum32(weights) - 1.0) <= 1e-6
+        return total if sums_to_one else rounding(total / sum32(weights))
 
     return merge
 
