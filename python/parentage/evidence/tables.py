@@ -162,20 +162,22 @@ def wide(frame: pl.DataFrame) -> pl.DataFrame:
     # Not every slice is in every checkpoint: rows are told by the key, or there is but one.
     key = next((name for name in KEYS if name in frame.columns), None)
     whole = frame.unique(key, maintain_order=True, keep="first") if key else frame.head(1)
-    out = whole.select(of_slice)
+    row_of = {each: row for row, each in enumerate(whole[key] if key else [None])}
+    columns = whole.select(of_slice).get_columns()
     for name in names:
         part = frame.filter(pl.col("checkpoint") == name)
         role = part["role"].first()
-        quantities = [each for each in of_checkpoint if role in OF_CHECKPOINT[each]]
-        chosen = part.select(
-            *([key] if key else []),
-            *(pl.col(each).alias(f"{each}{SEPARATOR}{name}") for each in quantities),
-        )
-        if key is None:
-            out = out.hstack(chosen)
-        else:
-            out = out.join(chosen, on=key, how="left", maintain_order="left", nulls_equal=True)
-    return out
+        places: list[int | None] = [None] * len(whole)
+        for index, each in enumerate(part[key] if key else [None]):
+            places[row_of[each]] = index
+        # What is taken at null is null.
+        chosen = part.select(pl.all().gather(pl.Series(places, dtype=pl.UInt32)))
+        columns += [
+            chosen[each].alias(f"{each}{SEPARATOR}{name}")
+            for each in of_checkpoint
+            if role in OF_CHECKPOINT[each]
+        ]
+    return pl.DataFrame(columns)
 
 
 def rows_of(frame: pl.DataFrame, columns: Columns) -> list[tuple[dict[str, Any], dict[str, Any]]]:
