@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from conftest import DTYPES as NUMPY
-from parentage.checkpoint import DTYPES, digits_of, dtype_class, narrowest
+from parentage.checkpoint import DTYPES, digits_of, dtype_class, narrowest, rounding_of
 
 
 def test_it_has_every_dtype_with_arithmetic():
@@ -39,3 +39,10 @@ def test_what_is_not_in_it_has_no_arithmetic():
 )
 def test_the_narrowest_that_holds_so_many_digits(digits, name):
     assert narrowest(digits) == name
+
+
+def test_what_no_element_tells_is_rounded_as_it_is_stored():
+    assert rounding_of("F32", 0) == "F32"
+    assert rounding_of("F32", 7) == "BF16"
+    assert rounding_of("F16", 7) == "BF16"
+    assert rounding_of("BF16", 10) == "BF16"

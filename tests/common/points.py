@@ -22,8 +22,8 @@ def noise(dtype, seed, of=None):
     return rounded(drawn, dtype)
 
 
-def made(columns, dtypes):
-    """Return points of one slice; the child comes last."""
+def made(columns, dtypes, slices=1):
+    """Return points of slices of one size; the child comes last."""
     values = np.stack(columns, axis=1)
-    owner = np.zeros(len(values), dtype=np.intp)
-    return Points(values, owner, tuple(np.array([dtype]) for dtype in dtypes))
+    owner = np.arange(len(values)) * slices // len(values)
+    return Points(values, owner, tuple(np.array([dtype] * slices) for dtype in dtypes))

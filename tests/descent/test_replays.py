@@ -97,3 +97,15 @@ def test_no_factor_is_admitted_by_more(rows):
         int(((value * moves >= low) & (value * moves <= high)).sum()) for value in [0.0, *ends]
     ]
     assert count >= max(strictly) - 1
+
+
+def test_slices_that_were_copied_have_no_direction():
+    base, parent = noise("BF16", 1), noise("BF16", 2, of=1)
+    child = rounded(0.6 * parent + 0.4 * base, "BF16")
+    half = len(base) // 2
+    child[half:] = base[half:]
+    points = made([base, parent, child], ("BF16", "BF16", "BF16"), slices=2)
+    weights = np.array([[0.0, 0.6], [0.0, 0.0]])
+    both = both_ways(points, NAMES, [weights])
+    assert both.elements <= half
+    assert both.order() == "forward"

@@ -178,3 +178,63 @@ def test_medians_are_of_those_that_count(numbers):
     for group in set(groups.tolist()):
         mine = np.sort(values[groups == group])
         assert set(found[groups == group]) == {mine[(len(mine) - 1) // 2]}
+
+
+def test_what_was_copied_says_nothing_of_weights(tmp_path):
+    # Two thirds of the elements are copies of one of two that were blended.
+    child = blend(FAMILY, {"one": 0.3, "two": 0.5})
+    child |= {name: FAMILY["one"][name].astype(BF16) for name in SHAPES if "layers" not in name}
+    f = found_in(tmp_path, FAMILY, child, ["one", "two"])
+    assert f.is_blended.tolist() == ["layers" in each.name for each in f.slices]
+    assert f.constant.weights[0] == pytest.approx([0.0, 0.3, 0.5], abs=1e-4)
+    assert f.constant.share > 0.98
+    assert len(f.blends) == 1
+
+
+def test_where_all_are_copies_all_count(tmp_path):
+    f = found_in(tmp_path, FAMILY, {n: x.astype(BF16) for n, x in FAMILY["one"].items()}, ["one"])
+    assert f.is_assembled
+    assert f.is_blended.all()
+
+
+def test_the_few_slices_that_were_left_alone_agree_on_the_weights(tmp_path):
+    child = blend(FAMILY, {"one": 0.3, "two": 0.5})
+    rng = np.random.default_rng(3)
+    for name, x in child.items():
+        if "layers.0" not in name:
+            child[name] = (x.astype(F32) + rng.normal(0, 0.002, x.shape).astype(F32)).astype(BF16)
+    f = found_in(tmp_path, FAMILY, child, ["one", "two"])
+    assert f.constant.share < 0.5
+    assert f.consensus is not None
+    assert f.consensus.weights[0] == pytest.approx([0.0, 0.3, 0.5], abs=1e-4)
+    assert any(each.weights[0] == pytest.approx([0.0, 0.3, 0.5], abs=1e-6) for each in f.blends)
+
+
+def test_slices_that_agree_on_nothing_have_no_consensus(tmp_path):
+    rng = np.random.default_rng(3)
+    child = {
+        name: (x + rng.normal(0, 0.002, x.shape).astype(F32)).astype(BF16)
+        for name, x in FAMILY["one"].items()
+    }
+    assert found_in(tmp_path, FAMILY, child, ["one", "two"]).consensus is None
+
+
+@pytest.mark.parametrize("kind", ["roots", "blocks"])
+def test_parts_of_a_file_have_weights_of_their_own(tmp_path, kind):
+    def name_of(name: str) -> str:
+        return f"encoder.model.{name}" if kind == "roots" and "embed" in name else f"body.{name}"
+
+    family = {
+        checkpoint: {name_of(name): x for name, x in tensors.items()}
+        for checkpoint, tensors in FAMILY.items()
+    }
+    one, two = (blend(family, {"one": weight}) for weight in (0.6, 0.35))
+    is_of = "encoder" if kind == "roots" else ".0."
+    child = {name: (one if is_of in name else two)[name] for name in one}
+    f = found_in(tmp_path, family, child, ["one", "two"])
+    assert f.blends[-1].share > 0.99
+    found = next(f.written_weights_of(f.blends[-1])).weights["one"]["filters"]
+    if kind == "roots":
+        assert found == {"body.model": 0.35, "*": 0.6}
+    else:
+        assert found == {"body.model.layers.0.": 0.6, "*": 0.35}

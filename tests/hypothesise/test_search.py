@@ -30,6 +30,7 @@ from parentage.hypothesise import (
 )
 from parentage.methods import from_json, to_mergekit
 from parentage.recipe import Ingredient, Recipe, gradient, resolve
+from parentage.support import RecipeError
 
 ELEMENTS = sum(int(np.prod(shape)) for shape in SHAPES.values())
 
@@ -500,3 +501,48 @@ def test_simple_recipes_come_before_those_that_say_more():
     assert has_weights_per_slice(table)
     assert not any(map(has_weights_per_slice, (plain, digits, curve, delta)))
     assert complexity(curve) > complexity(delta)
+
+
+def test_what_a_merge_left_out_is_copied(tmp_path):
+    weights = {"one": 0.6, "two": 0.3}
+    child = merged("task_arithmetic", "bfloat16-script", weights)
+    copied = "model.embed_tokens.weight"
+    child[copied] = FAMILY["one"][copied].astype(BF16)
+    f = found_in(tmp_path, FAMILY, child, ["one", "two"])
+    best = hypothesise(f)[0]
+    assert (best.recipe.method, best.mismatched) == ("task_arithmetic", 0)
+    assert best.recipe.sources == {copied: "one"}
+    assert best.recipe.describe().endswith(f"with {copied} copied from one")
+    # Decoys of what was blended do not spoil what was copied.
+    assert 0.11 < best.decoy_share < 0.3
+    with pytest.raises(RecipeError, match="copies no tensors"):
+        to_mergekit(best.recipe)
+    assert from_json(best.recipe.to_json()) == best.recipe
+
+
+def test_what_is_the_same_in_all_is_copied_where_arithmetic_would_move_it(tmp_path):
+    weights = {"one": 0.7, "two": 0.3}
+    family = {name: {**tensors} for name, tensors in FAMILY.items()}
+    for tensors in family.values():
+        tensors["buffer.inv_freq"] = bf16(np.geomspace(1.0, 1e-4, 64))
+    columns = [family[name] for name in weights]
+    child = {
+        name: np.asarray(LINEAR["bfloat16-script"]([x[name] for x in columns], [0.7, 0.3])).astype(
+            BF16
+        )
+        for name in family["base"]
+    }
+    moved = child["buffer.inv_freq"].astype(F32) != family["base"]["buffer.inv_freq"]
+    assert moved.any()
+    child["buffer.inv_freq"] = family["base"]["buffer.inv_freq"].astype(BF16)
+    f = found_in(tmp_path, family, child, ["one", "two"])
+    best = hypothesise(f)[0]
+    assert (best.recipe.method, best.mismatched) == ("linear", 0)
+    assert best.recipe.sources == {"buffer.inv_freq": "one"}
+
+
+def test_a_sum_that_gives_everything_ends_the_search(tmp_path):
+    f = found_in(tmp_path, FAMILY, blend(FAMILY, {"one": 0.6}), ["one", "two"])
+    best = hypothesise(f)[0]
+    assert (best.mismatched, f.is_settled) == (0, True)
+    assert [each.kind for each in f.blends] == ["constant"]

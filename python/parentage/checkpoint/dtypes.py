@@ -79,3 +79,17 @@ def narrowest(digits: int) -> str:
     """
     wide = ((each.digits or 0, name) for name, each in DTYPES.items() if each.mergekit)
     return min((bits, name) for bits, name in wide if bits >= digits)[1]
+
+
+def rounding_of(stored: str, digits: int) -> str:
+    """Return the dtype that numbers stored as ``stored`` were rounded to, by the bits they need.
+
+    0 bits say that none was looked at, or that all are powers of two: then nothing is known but
+    how they are stored.
+
+    >>> rounding_of("F32", 7), rounding_of("F32", 0), rounding_of("F16", 23)
+    ('BF16', 'F32', 'F16')
+    """
+    if digits == 0:
+        return stored
+    return min(narrowest(digits), stored, key=lambda name: DTYPES[name].digits or 0)

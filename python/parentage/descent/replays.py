@@ -58,7 +58,7 @@ class BothWays:
     """What a blend gives of the child, and of each of its checkpoints when it is turned round."""
 
     elements: int
-    """Sampled elements where the checkpoints of the blend differ."""
+    """Sampled elements where the checkpoints of the blend differ, and two or more have weights."""
     forward: float
     """Share of them that the blend, rounded once, gives of the child."""
     back: Mapping[str, float] = field(default_factory=dict)
@@ -146,7 +146,9 @@ def both_ways(
             best = share, whole
     whole = best[1]
     used = [i for i in every if np.abs(whole[:, i]).max() >= LEAST_WEIGHT]
-    moved = _moved(points, used)
+    # Where one checkpoint has all the weight, there is a copy, which has no direction.
+    is_blend = (np.abs(whole[:, used]) >= LEAST_WEIGHT).sum(axis=1) > 1
+    moved = _moved(points, used) & is_blend[points.owner]
     if len(used) < 2 or not moved.any():
         return None
     forward = _share(points, _prediction(points, whole), child, moved)
@@ -158,7 +160,7 @@ def both_ways(
         of_child[names[i]] = float(weights[-1])
     chosen = points.values[:, used]
     spread = chosen.max(axis=1) - chosen.min(axis=1)
-    far = spread >= FAR * np.add(*points.cells(child))
+    far = moved & (spread >= FAR * np.add(*points.cells(child)))
     return BothWays(
         int(moved.sum()),
         forward,

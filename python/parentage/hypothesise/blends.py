@@ -68,10 +68,26 @@ IDLE_MOST_WEIGHT = 0.02
 or next to nothing."""
 
 
+AGREED = 1e-3
+"""How far weights of slices may be from each other, beyond their plateaus, that agree on one."""
+
+LEAST_AGREED = 1_000
+"""Sampled elements, at least, in slices that agree on weights, and in two slices."""
+
+LEAST_AGREEING_SHARE = 0.5
+"""Share of its elements, at least, that weights of its own reproduce of such a slice in float32:
+arithmetic in 16 bits reaches 0.6, chance 0.3."""
+
+MOST_TRIED = 64
+"""Slices whose weights are tried for those that most agree on, the largest."""
+
+
 STRUCTURES = {
+    "rooted": "roots",
     "modular": "modules",
     "componentwise": "components",
     "layered": "layers",
+    "blocked": "blocks",
     "by_kind": "kinds",
     "slicewise": "slices",
 }
@@ -83,8 +99,8 @@ class Blend:
     """Weights of the base and the parents, by group of slices."""
 
     kind: str
-    """``constant``, ``layers``, ``components``, ``modules``, ``kinds`` (of tensors) or ``slices``:
-    what the groups are."""
+    """``constant``, ``roots`` (of names), ``layers``, ``blocks``, ``components``, ``modules``,
+    ``kinds`` (of tensors) or ``slices``: what the groups are."""
     groups: NDArray[np.intp]
     """(S,) the group of each slice."""
     weights: Floats
@@ -103,6 +119,10 @@ class Blend:
 
 class BlendSearch(SampleView):
     """The blends of a sample: with one weight per parent, by layer, component, module or slice."""
+
+    is_settled = False
+    """Whether one weight for each checkpoint was seen to give everything, so that none other is
+    looked for."""
 
     @cached_property
     def constant(self) -> Blend:
@@ -205,6 +225,54 @@ class BlendSearch(SampleView):
         return blend
 
     @cached_property
+    def consensus(self) -> Blend | None:
+        """The blend of one weight per parent that whole slices agree on, however few they are.
+
+        Where most of a merge was changed afterwards, those left alone show what all were made with.
+        ``None`` where too few agree.
+        """
+        return self._consensus[0]
+
+    @cached_property
+    def _consensus(self) -> tuple[Blend | None, NDArray[np.bool_]]:
+        """The same, and (S,) which slices agree on it."""
+        weights, widths = self.slicewise.weights, self.slicewise.half_widths
+        is_whole = self.is_blended & (self.shares(weights) >= LEAST_AGREEING_SHARE)
+        size = np.where(is_whole, self.small.weight, 0.0)
+        largest = np.argsort(-size, kind="stable")[:MOST_TRIED]
+        room = AGREED + 4.0 * widths
+        agree = [
+            is_whole & (np.abs(weights - weights[row]) <= room + 4.0 * widths[row]).all(axis=1)
+            for row in largest.tolist()
+        ]
+        agreed = [float(size[rows].sum()) for rows in agree]
+        best = int(np.argmax(agreed))
+        rows = agree[best]
+        if agreed[best] < LEAST_AGREED or int((rows & (size > 0.0)).sum()) < 2:
+            return None, rows
+        sure = size[rows, None] / np.maximum(widths[rows], NEGLIGIBLE / 100.0) ** 2
+        start = np.average(weights[rows], axis=0, weights=sure)[None]
+        start[np.abs(start) <= AGREED] = 0.0
+        axes = [i for i in range(start.shape[1]) if start[0, i] != 0.0]
+        if not axes:
+            return None, rows
+        groups = self.constant.groups
+        located = locate(
+            self.sample, start, axes, groups, dtype=self.cell_dtype, reach=AGREED, rounds=2
+        )
+        return self._blend("constant", groups, located), rows
+
+    @cached_property
+    def rooted(self) -> Blend:
+        """The best blend with weights of their own for all names that begin alike."""
+        return self._structured("roots", self.groups("roots"))
+
+    @cached_property
+    def blocked(self) -> Blend:
+        """The best blend with weights of their own for every numbered block of names."""
+        return self._structured("blocks", self.groups("blocks"))
+
+    @cached_property
     def layered(self) -> Blend:
         """The best blend with weights of their own for every layer."""
         return self._structured("layers", self.groups("layers"))
@@ -243,10 +311,7 @@ class BlendSearch(SampleView):
             return np.array([present.index(s.component) for s in self.slices], dtype=np.intp)
         if kind == "slices":
             return np.arange(len(self.slices), dtype=np.intp)
-        keys = [
-            module_of(each) if kind == "modules" else re.sub(r"\.\d+\.", ".*.", each.name)
-            for each in self.slices
-        ]
+        keys = [KEYS[kind](each) for each in self.slices]
         index = {key: i for i, key in enumerate(dict.fromkeys(keys))}
         return np.array([index[key] for key in keys], dtype=np.intp)
 
@@ -298,12 +363,25 @@ class BlendSearch(SampleView):
             return self._nothing(kind, groups)
         return self._without_idle(best)
 
-    @cached_property
+    @property
     def blends(self) -> tuple[Blend, ...]:
         """The blends whose weights are worth writing, simplest first.
 
         One with weights for more groups only if it reproduces much more.
         """
+        return self._plain if self.is_settled else self._every
+
+    @cached_property
+    def _plain(self) -> tuple[Blend, ...]:
+        """The blends of one weight for each checkpoint: the best, or those that sum to one too."""
+        constant, free = self.constant, self.free
+        if free is None or free.share <= constant.share + STRUCTURE_LEAST_GAIN:
+            return (self._refined(constant),)
+        return constant, self._refined(free)
+
+    @cached_property
+    def _every(self) -> tuple[Blend, ...]:
+        """The blends of all structures that are worth writing."""
         worthwhile = [self.constant]
         best = self.constant.share
         if self.free is not None and self.free.share > best + STRUCTURE_LEAST_GAIN:
@@ -317,6 +395,8 @@ class BlendSearch(SampleView):
             and len(self.slices) > 1
             and (not is_told or self.slicewise.share > best + STRUCTURE_LEAST_GAIN)
         ):
+            if is_told and self.consensus is not None and self.consensus.share < best:
+                worthwhile.append(self.consensus)
             # Where copies alone reproduce nearly as much, weights by group have nothing to explain.
             is_worth_more = not is_told or self.slicewise.share >= self.copied_beyond
             seen = {partition(self.constant.groups)}
@@ -400,15 +480,23 @@ class BlendSearch(SampleView):
         median one: those near zero would decide alone. ``None`` where float32 arithmetic reproduces
         either everything or next to nothing.
         """
-        shares = [blend.share for blend in self.blends if blend.kind == "constant"]
-        if not BF16_LEAST_SHARE <= max(shares) < FLOAT32_LEAST_SHARE:
+        found = [blend for blend in self.blends if blend.kind == "constant"]
+        best = max(found, key=lambda blend: blend.share)
+        rows = self.is_blended
+        if best.share >= EVERYTHING:
             return None
-        best = self.blends[0] if shares[0] == max(shares) else self.blends[1]
+        if best.share < BF16_LEAST_SHARE:
+            if len(found) < 2 or self.consensus is None:
+                return None
+            best, rows = self.consensus, self._consensus[1]
         axes = [i for i in self.columns.parent_indices if np.any(best.weights[:, i] != 0.0)]
         gram = np.zeros((self.sample.columns, self.sample.columns))
-        least = 0.0
+        least, first = 0.0, 0
+        counts = rows[self.sample.element_owner]
         for part in self.sample.pieces():
-            x = part[np.isfinite(part).all(axis=1)]
+            chosen = counts[first : first + len(part)] & np.isfinite(part).all(axis=1)
+            first += len(part)
+            x = part[chosen]
             ulp = np.add(*half_cells(x[:, -1], self.out_dtype))
             least = least or (float(np.median(ulp)) if len(ulp) else 0.0)
             x[:, 1:] -= x[:, :1].copy()
@@ -446,6 +534,29 @@ def partition(groups: NDArray[np.intp]) -> tuple[int, ...]:
     return tuple(numbers.setdefault(each, len(numbers)) for each in groups.tolist())
 
 
+def root_of(slice_: Slice) -> str:
+    """Return how a slice's name begins: its first two parts, or fewer before a number.
+
+    Text encoders, image encoders and the model in one file, or embeddings, layers and the head.
+    """
+    parts = re.sub(r"\.\d+\..*", "", slice_.name).split(".")
+    return ".".join(parts[:2])
+
+
+def block_of(slice_: Slice) -> str:
+    """Return a slice's name up to the first number with its dot, or all of a name without one.
+
+    Blocks of models whose layers are not counted through: ``input_blocks.4.``.
+    """
+    found = re.match(r".*?\.\d+\.", slice_.name)
+    return found[0] if found else slice_.name
+
+
+def kind_of(slice_: Slice) -> str:
+    """Return a slice's name with stars for numbers."""
+    return re.sub(r"\.\d+\.", ".*.", slice_.name)
+
+
 def module_of(slice_: Slice) -> str:
     """Return what follows the layer in a slice's name, or all of a name without one.
 
@@ -456,3 +567,7 @@ def module_of(slice_: Slice) -> str:
     if slice_.layer is None or number not in parts[:-1]:
         return slice_.name
     return parts[parts.index(number) + 1]
+
+
+KEYS = {"roots": root_of, "modules": module_of, "blocks": block_of, "kinds": kind_of}
+"""What slices of one group have in common, by the kind of groups."""

@@ -12,9 +12,12 @@ import numpy as np
 from parentage.hypothesise.blends import (
     BF16_LEAST_SHARE,
     FLOAT32_LEAST_SHARE,
+    KEYS,
     Blend,
     BlendSearch,
+    block_of,
     module_of,
+    root_of,
 )
 from parentage.hypothesise.written_weights import (
     BF16_WEIGHT_ERROR,
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
     from parentage.align import Slice
     from parentage.recipe import Setting
     from parentage.support import Floats
+
+FLOAT_NOISE = 1e-12
+"""Weights no larger than this are 0 that float64 has missed."""
 
 OUTLYING_MOST_SHARE = 0.02
 """Share of elements that may lie in slices that do not fit a description."""
@@ -126,12 +132,16 @@ class SampleEstimates(BlendSearch):
 
     def written_weights(self) -> Iterator[WrittenWeights]:
         """Yield ways in which the weights may have been written, for every blend."""
-        yield from self._written
+        for blend in self.blends:
+            # Every method that sums looks at them.
+            if id(blend) not in self._written:
+                self._written[id(blend)] = tuple(self.written_weights_of(blend))
+            yield from self._written[id(blend)]
 
     @cached_property
-    def _written(self) -> tuple[WrittenWeights, ...]:
-        """Those of all blends: every method that sums looks at them."""
-        return tuple(form for blend in self.blends for form in self.written_weights_of(blend))
+    def _written(self) -> dict[int, tuple[WrittenWeights, ...]]:
+        """Forms by the identity of their blend, which lives as long as this."""
+        return {}
 
     def written_weights_of(self, blend: Blend) -> Iterator[WrittenWeights]:
         """Yield ways in which the weights of a blend may have been written."""
@@ -142,7 +152,7 @@ class SampleEstimates(BlendSearch):
         values, widths = blend.weights, blend.half_widths
         if blend.kind == "layers":
             yield from self._gradients(blend, axes)
-        elif blend.kind in ("modules", "components", "kinds", "slices"):
+        elif blend.kind != "constant":
             yield from self._tables(blend, axes)
         else:
             names = [self.columns.names[i] for i in axes]
@@ -209,17 +219,17 @@ class SampleEstimates(BlendSearch):
     def _tables(self, blend: Blend, axes: list[int]) -> Iterator[WrittenWeights]:
         """Yield weights by module, component, kind of tensor or slice, as the blend has them."""
         rounded = blend.weights.copy()
+        room = np.maximum(4.0 * blend.half_widths, 3e-7)
         for i in axes:
             for g in range(rounded.shape[0]):
-                tolerance = max(4.0 * float(blend.half_widths[g, i]), 3e-7)
-                rounded[g, i] = shortest_decimal(float(rounded[g, i]), min(tolerance, 1e-3))
+                rounded[g, i] = shortest_decimal(float(rounded[g, i]), min(room[g, i], 1e-3))
+        size = np.bincount(blend.groups, self.sample.weight, len(rounded)).astype(np.float64)
         own = bool(np.any(blend.weights[:, 0] != 0.0))
-        tables = [(rounded, False), (blend.weights, False)]
+        fine = np.where(np.abs(blend.weights) <= FLOAT_NOISE, 0.0, blend.weights)
+        tables = [(shared(rounded, room, size), False), (rounded, False), (fine, False)]
         if BF16_LEAST_SHARE <= blend.share < FLOAT32_LEAST_SHARE:
-            coarse = np.vectorize(lambda x: shortest_decimal(float(x), BF16_WEIGHT_ERROR))(
-                blend.weights
-            )
-            tables += [(coarse, True), (blend.weights, True)]
+            coarse = np.vectorize(lambda x: shortest_decimal(float(x), BF16_WEIGHT_ERROR))(fine)
+            tables += [(coarse, True), (fine, True)]
         for weights, is_coarse in tables:
             base = 1.0 + weights[:, 0] - weights[:, 1:].sum(axis=1)
             base = np.array([shortest_decimal(float(x), 1e-9) for x in base])
@@ -233,7 +243,7 @@ class SampleEstimates(BlendSearch):
     def _setting(self, blend: Blend, values: Floats) -> Setting:
         """Return values (G,) by group of a blend as filters, or else by component or slice."""
         by_slice = values[blend.groups]
-        if blend.kind in ("modules", "kinds"):
+        if blend.kind in KEYS:
             filters = as_filters(self.slices, by_slice)
             if filters is not None:
                 return {"filters": filters}
@@ -252,6 +262,28 @@ class SampleEstimates(BlendSearch):
         }
 
 
+def shared(weights: Floats, room: Floats, size: Floats) -> Floats:
+    """Return weights (G, n) of which those are the same that may be: of small groups, large ones'.
+
+    ``room`` (G, n) is how far each may be off, ``size`` (G,) how many elements a group has.
+
+    >>> weights, room = np.array([[0.6], [0.58], [0.2]]), np.array([[1e-6], [0.05], [0.05]])
+    >>> shared(weights, room, np.array([900.0, 30.0, 20.0])).tolist()
+    [[0.6], [0.6], [0.2]]
+    """
+    out = weights.copy()
+    leaders: list[int] = []
+    for g in np.argsort(-size, kind="stable").tolist():
+        gaps = {h: np.abs(weights[h] - weights[g]) for h in leaders}
+        near = [h for h, gap in gaps.items() if np.all(gap <= room[g])]
+        leader = min(near, key=lambda h: float(gaps[h].max()), default=None)
+        if leader is None:
+            leaders.append(g)
+        else:
+            out[g] = weights[leader]
+    return out
+
+
 def tensor_of(slice_: Slice) -> str:
     """Return the part of a name before ``weight`` or ``bias``: ``o_proj``, ``embed_tokens``."""
     parts = slice_.name.split(".")
@@ -261,7 +293,8 @@ def tensor_of(slice_: Slice) -> str:
 def as_filters(slices: Sequence[Slice], values: Floats) -> dict[str, float] | None:
     """Return values (S,) as filters: the first key that a name contains counts, ``*`` for others.
 
-    Keys are modules, or else tensors; ``None`` if no such filters say just that.
+    Keys are modules, how names begin, blocks or tensors: the fewest that say just that. ``None`` if
+    none do.
     """
     size: Counter[float] = Counter()
     for slice_, value in zip(slices, values, strict=True):
@@ -269,12 +302,13 @@ def as_filters(slices: Sequence[Slice], values: Floats) -> dict[str, float] | No
     # What a default is matters little; that of tensors outside of layers makes the fewest filters.
     outside = [float(v) for s, v in zip(slices, values, strict=True) if s.layer is None]
     default = outside[0] if outside else size.most_common(1)[0][0]
-    for key_of in (module_of, tensor_of):
+    found: list[dict[str, float]] = []
+    for key_of in (module_of, root_of, block_of, tensor_of):
         filters: dict[str, float] = {}
         for slice_, value in zip(slices, values, strict=True):
             if float(value) != default:
                 filters.setdefault(key_of(slice_), float(value))
         filters["*"] = default
         if np.array_equal(resolve({"filters": filters}, slices), values):
-            return filters
-    return None
+            found.append(filters)
+    return min(found, key=len, default=None)

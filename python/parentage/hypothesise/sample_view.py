@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.checkpoint import digits_of, half_cells, narrowest
+from parentage.checkpoint import digits_of, half_cells, rounding_of
 from parentage.sample import SearchSample
 from parentage.statistics import fit
 from parentage.stream import Program
@@ -138,7 +138,7 @@ class SampleView:
             return stored
         rows = [i for i, slice_ in enumerate(self.slices) if slice_.dtype == stored]
         used = int(self.sample.gram.precision[rows].max())
-        return narrowest(used)
+        return rounding_of(stored, used)
 
     @cached_property
     def out_dtypes(self) -> dict[str, str]:
@@ -149,7 +149,9 @@ class SampleView:
         wide = [i for i, slice_ in enumerate(self.slices) if slice_.dtype in ("F32", "F64")]
         used = int(self.sample.gram.precision[wide].max()) if wide else 0
         found = {
-            slice_.name: narrowest(used) if slice_.dtype in ("F32", "F64") else slice_.dtype
+            slice_.name: rounding_of(slice_.dtype, used)
+            if slice_.dtype in ("F32", "F64")
+            else slice_.dtype
             for slice_ in self.slices
             if digits_of(slice_.dtype) is not None
         }
@@ -174,22 +176,48 @@ class SampleView:
         return float(gram.equal[rows].sum(axis=0).max()) / total if total else 0.0
 
     @cached_property
+    def copies(self) -> NDArray[np.bool_]:
+        """(S, checkpoints) whether all that was sampled of a slice is a checkpoint's, bit for bit.
+
+        Never of slices of which nothing was sampled.
+        """
+        weight = self.sample.weight
+        whole = np.where(weight > 0.0, weight, -1.0)
+        found: NDArray[np.bool_] = self.sample.gram.equal == whole[:, None]
+        return found
+
+    @cached_property
     def is_assembled(self) -> bool:
         """Whether every sampled slice is a checkpoint's, bit for bit."""
-        weight = self.sample.weight
-        return bool((self.sample.gram.equal == weight[:, None]).any(axis=1)[weight > 0].all())
+        return bool(np.all(self.copies.any(axis=1) | (self.sample.weight == 0.0)))
 
-    @property
+    @cached_property
+    def is_blended(self) -> NDArray[np.bool_]:
+        """(S,) whether a slice may be blended: it is no checkpoint's copy; all, if all are copies.
+
+        What was copied says nothing of the weights that others were blended with.
+        """
+        blended: NDArray[np.bool_] = np.logical_not(self.copies.any(axis=1))
+        return blended if blended.any() else np.ones(len(blended), dtype=bool)
+
+    @cached_property
     def copied_beyond(self) -> float:
-        """The share that a blend has to reproduce to be searched further."""
-        return min(self.copied + LEAST_GAIN_OVER_COPIES, 0.9)
+        """The share of what may be blended that a blend has to reproduce to be searched further."""
+        gram, rows = self.sample.gram, self.is_blended
+        total = float(gram.n[rows].sum())
+        copied = float(gram.equal[rows].sum(axis=0).max()) / total if total else 0.0
+        return min(copied + LEAST_GAIN_OVER_COPIES, 0.9)
 
     def share(self, weights: Floats, sample: SearchSample | None = None) -> float:
-        """Return the share of elements that a blend reproduces in float32.
+        """Return the share of elements that a blend reproduces in float32, of what may be blended.
 
         ``weights`` are (S, columns - 1); ``sample`` is ``small`` by default.
         """
-        return float(self._replayed(weights, sample or self.small).share[0])
+        found = self._replayed(weights, sample or self.small)
+        rows = self.is_blended
+        good = int((found.reproduced + found.explained)[rows].sum())
+        total = good + int(found.mismatched[rows].sum())
+        return good / total if total else 0.0
 
     def shares(self, weights: Floats) -> Floats:
         """Return (S,) the share of each slice's elements that a blend reproduces in float32.
@@ -219,7 +247,11 @@ class SampleView:
         count = int(groups.max(initial=-1)) + 1
         columns = self.sample.columns
         gram = np.zeros((count, columns, columns))
-        np.add.at(gram, groups, self.sample.gram.total)
+        total = self.sample.gram.total
+        np.add.at(gram, groups[self.is_blended], total[self.is_blended])
+        # Of groups that are copies altogether, these say whose.
+        rest = ~np.isin(groups, groups[self.is_blended])
+        np.add.at(gram, groups[rest], total[rest])
         weights = np.zeros((count, columns - 1))
         fitted = fit(gram, axes).weights
         weights[:, axes] = np.where(np.isnan(fitted), 0.0, fitted)

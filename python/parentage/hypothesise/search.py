@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.hypothesise.blends import COPY_DISTANCE
+from parentage.hypothesise.blends import BF16_LEAST_SHARE, COPY_DISTANCE
 from parentage.hypothesise.decoys import decoy_share
 from parentage.hypothesise.evaluate import count_matches
 from parentage.hypothesise.recognise.registry import RECOGNISERS
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from parentage.recipe import Recipe
     from parentage.sample import MatchCounts
     from parentage.support import Floats
+
+SUMS = ("passthrough", "linear", "task_arithmetic", "slerp")
+"""Methods that are tried before all others; slerp is a sum where the two are near."""
 
 OF_EACH = 4
 """Recipes of every method that are kept, however many others reproduce more."""
@@ -100,10 +103,28 @@ def hypothesise(estimates: SampleEstimates) -> list[Hypothesis]:
     """Return recipes in the order of what they reproduce of the sample, the best first.
 
     Recipes that reproduce the same elements are one: the first named of them is kept, the others
-    are its equivalents.
+    are its equivalents. Where a sum with one weight for each checkpoint gives everything, no other
+    method is tried.
+    """
+    counted: dict[str, MatchCounts] = {}
+    if estimates.constant.share >= BF16_LEAST_SHARE:
+        estimates.is_settled = True
+        found = _found(estimates, SUMS, counted)
+        if found and found[0].mismatched == 0:
+            return found
+        estimates.is_settled = False
+    return _found(estimates, list(METHODS), counted)
+
+
+def _found(
+    estimates: SampleEstimates, methods: Sequence[str], counted: dict[str, MatchCounts]
+) -> list[Hypothesis]:
+    """Return recipes of some methods, the best first.
+
+    ``counted`` is what recipes reproduce of a part of the sample, which is added to.
     """
     candidates: dict[str, Recipe] = {}
-    for method in METHODS.values():
+    for method in (METHODS[name] for name in methods):
         for recipe in RECOGNISERS[method.name].estimate(estimates):
             # Copies are told without recipes, and alone are so called.
             if recipe.copy_of is None or method.kind == "assembled":
@@ -120,7 +141,15 @@ def hypothesise(estimates: SampleEstimates) -> list[Hypothesis]:
         )
         for each in candidates.values()
     ]
-    shares = _shares(count_matches(recipes, estimates.small, estimates))
+    keys = [_key(recipe) for recipe in recipes]
+    fresh = {key: recipe for key, recipe in zip(keys, recipes, strict=True) if key not in counted}
+    counts = count_matches(list(fresh.values()), estimates.small, estimates)
+    counted |= dict(zip(fresh, counts, strict=True))
+    counts = [counted[key] for key in keys]
+    rows = estimates.is_blended
+    if estimates.is_settled and all(count.mismatched[rows].any() for count in counts):
+        return []
+    shares = _shares(counts)
     # Next to a copy, only what gives everything is more than a copy with something else done to it.
     kept = [i for i, each in enumerate(recipes) if shares[i] >= NEXT_TO_COPY or not is_copy(each)]
     recipes, shares = [recipes[i] for i in kept], shares[kept]
@@ -133,7 +162,44 @@ def hypothesise(estimates: SampleEstimates) -> list[Hypothesis]:
         least = max(REFINED, beyond, float(shares.max()) - 0.1)
         worth = refine is not None and shares[i] >= least
         refined.append(refine(estimates, recipes[i]) if refine and worth else recipes[i])
-    return _ranked(refined, count_matches(refined, estimates.sample, estimates), estimates)
+    counts = count_matches(refined, estimates.sample, estimates)
+    copying = {
+        i: changed
+        for i, recipe in enumerate(refined)
+        if (changed := _with_copies(recipe, counts[i], estimates)) is not recipe
+    }
+    recounted = count_matches(list(copying.values()), estimates.sample, estimates)
+    for (i, recipe), count in zip(copying.items(), recounted, strict=True):
+        refined[i], counts[i] = recipe, count
+    return _ranked(refined, counts, estimates)
+
+
+def _with_copies(recipe: Recipe, count: MatchCounts, estimates: SampleEstimates) -> Recipe:
+    """Return the recipe with those slices copied that it does not reproduce and that are copies.
+
+    Embeddings, towers and buffers that a merge passed through are some checkpoint's. Of several
+    that have the same bits, the one that weighs most is said.
+    """
+    if recipe.method == "passthrough":
+        return recipe
+    effective = recipe.effective_weights or {}
+    names = sorted(
+        dict.fromkeys([*recipe.checkpoints, *estimates.columns.candidates]),
+        key=lambda name: -abs(effective.get(name, 0.0)),
+    )
+    copies = estimates.copies
+    is_copied = (count.mismatched[:, 0] > 0) & copies.any(axis=1)
+    if not is_copied.any():
+        return recipe
+    # What is the same in all is treated alike: of some, a sample shows no element that differs.
+    is_copied |= copies[:, [estimates.columns[name] for name in recipe.checkpoints]].all(axis=1)
+    copied = {
+        estimates.slices[row].name: name
+        for row in np.flatnonzero(is_copied).tolist()
+        for name in reversed(names)
+        if copies[row, estimates.columns[name]]
+    }
+    return replace(recipe, sources={**recipe.sources, **copied})
 
 
 def _short_list(recipes: Sequence[Recipe], order: Sequence[int]) -> list[int]:

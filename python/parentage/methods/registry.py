@@ -66,6 +66,11 @@ def to_mergekit(recipe: Recipe, paths: Mapping[str, str] | None = None) -> str:
     method = METHODS[recipe.method]
     if method.mergekit is None:
         raise RecipeError(f"mergekit has nothing that does what {recipe.method} does")
+    if recipe.copied:
+        raise RecipeError(
+            f"mergekit's {recipe.method} copies no tensors as they are, and this recipe does: "
+            f"{next(iter(recipe.copied))}"
+        )
     if recipe.out_dtypes:
         raise RecipeError("mergekit writes one dtype, and this recipe rounds to several")
     known = {**{name: name for name in recipe.checkpoints}, **(paths or {})}

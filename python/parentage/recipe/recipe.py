@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.recipe.settings import show, values_of
-from parentage.support import number_ranges, printable
+from parentage.support import listed, number_ranges, printable
 
 if TYPE_CHECKING:
     from typing import Any
@@ -27,6 +27,10 @@ BETWEEN = ("slerp", "nuslerp")
 
 EXACTLY = 1e-6
 """How far from 0 and 1 weights are that are called 0 and 1: what float32 can not tell apart."""
+
+
+NAMED = 3
+"""Copied slices that are told by name, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,8 @@ class Recipe:
     matrices: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     """By slice, the factors (rows, rank) and (rank, columns) of a low-rank matrix."""
     sources: Mapping[str, str] = field(default_factory=dict)
-    """By slice, the checkpoint that it is a copy of, where slices are copies."""
+    """By slice, the checkpoint that it is a copy of: of ``passthrough`` all slices are; of other
+    methods, those that the method leaves out."""
     equivalents: tuple[str, ...] = ()
     """Other ways, ``method (arithmetic)``, that give the same bytes on this child."""
     out_dtypes: Mapping[str, str] = field(default_factory=dict)
@@ -88,7 +93,24 @@ class Recipe:
         if self.method == "passthrough" and len(set(self.sources.values())) == 1:
             how = "rescaled copy" if "scale" in self.parameters else "copy"
             return f"{how} of {self.parents_added[0]}{tail}"
-        return f"{self.method} of {self._sum()}{base}{tail}, in {self.arithmetic}"
+        copied = f", with {self._copies_taken()}" if self.copied else ""
+        return f"{self.method} of {self._sum()}{base}{tail}, in {self.arithmetic}{copied}"
+
+    @property
+    def copied(self) -> Mapping[str, str]:
+        """By slice, the checkpoint that it is a copy of, where the method is no copying itself."""
+        return {} if self.method == "passthrough" else self.sources
+
+    def _copies_taken(self) -> str:
+        """Return which slices are copies of which checkpoints."""
+        by_source: dict[str, list[str]] = {}
+        for slice_, source in self.copied.items():
+            by_source.setdefault(source, []).append(slice_)
+        return ", ".join(
+            f"{listed(names if len(names) <= NAMED else [f'{len(names):,} tensors'])} "
+            f"copied from {source}"
+            for source, names in by_source.items()
+        )
 
     def _layers_taken(self) -> str:
         """Return which layers of which checkpoints are taken, in the child's order."""
@@ -148,7 +170,7 @@ class Recipe:
         ``tolerance`` is how far from 1 and 0 they may be; ``None`` if there is no such checkpoint.
         """
         weights = self._shares()
-        if weights is None:
+        if weights is None or self.copied:
             return None
         whole = [n for n, xs in weights.items() if all(abs(x - 1.0) <= tolerance for x in xs)]
         none = [n for n, xs in weights.items() if all(abs(x) <= tolerance for x in xs)]

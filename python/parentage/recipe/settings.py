@@ -25,6 +25,9 @@ Setting = float | Mapping[str, Any]
 SETTING_KEYS = ("gradient", "filters", "components", "slices")
 
 
+MOST_LISTED = 6
+"""Names that are told with their values each, at most."""
+
 MOST_NAMED = 3
 """Slices that are named, where a few have another value than most."""
 
@@ -98,8 +101,30 @@ def show(setting: Setting | bool | str | None) -> str:
     if kind == "gradient":
         return "[" + ", ".join(f"{x:.7g}" for x in value) + "]"
     if kind in ("components", "filters"):
-        return "{" + ", ".join(f"{name} {x:.7g}" for name, x in value.items()) + "}"
+        return "{" + _by_name(value) + "}"
     return _by_slice(value)
+
+
+def _by_name(values: Mapping[str, float]) -> str:
+    """Return values with their names; of many, those with one value together, or the range.
+
+    >>> _by_name({"a": 0.3, "*": 0.5}), _by_name(dict.fromkeys("abcdefg", -0.0) | {"*": 1.0})
+    ('a 0.3, * 0.5', 'a and 6 more 0, * 1')
+    """
+    # No -0: it says no more than 0.
+    shown = {name: f"{value + 0.0:.7g}" for name, value in values.items()}
+    if len(shown) <= MOST_LISTED:
+        return ", ".join(f"{name} {value}" for name, value in shown.items())
+    names: dict[str, list[str]] = {}
+    for name, value in shown.items():
+        names.setdefault(value, []).append(name)
+    if len(names) > MOST_LISTED:
+        least, most = min(values.values()) + 0.0, max(values.values()) + 0.0
+        return f"{least:.4g} to {most:.4g} by name, {len(names)} values"
+    return ", ".join(
+        f"{alike[0]}{f' and {len(alike) - 1} more' if len(alike) > 1 else ''} {value}"
+        for value, alike in names.items()
+    )
 
 
 def _by_slice(values: Mapping[str, float]) -> str:

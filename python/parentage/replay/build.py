@@ -22,11 +22,19 @@ def compile_recipe(
     slices: Sequence[Slice],
     decoys: frozenset[int] = frozenset(),
 ) -> tuple[Program, list[Value]]:
-    """Return a recipe as a program and its results, rounded to the dtype that it writes."""
+    """Return a recipe as a program and its results, rounded to the dtype that it writes.
+
+    Columns among ``decoys`` are decoys of themselves, but in slices that the recipe copies.
+    """
     program = Program(len(slices))
     program.decoys = decoys
     program.decoy_dtype = recipe.out_dtype
     results = METHODS[recipe.method].replay(Replaying(program, recipe, columns, slices))
+    program.decoys = frozenset()
+    for source in dict.fromkeys(recipe.copied.values()):
+        is_copy = [float(recipe.copied.get(each.name) == source) for each in slices]
+        copied = program.column(columns[source])
+        results = [program.select(program.scalar(is_copy), copied, result) for result in results]
     return program, [
         program.rounded(result, [recipe.dtype_of(each.name) for each in slices])
         if recipe.out_dtypes

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage import _core
-from parentage.checkpoint import DTYPES, narrowest
+from parentage.checkpoint import rounding_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,12 +151,8 @@ def rounded_as(slices: Sequence[Slice], precision: Counts) -> list[str]:
     """
     dtypes = np.array([each.dtype for each in slices])
     kept = {
-        dtype: narrowest(int(precision[dtypes == dtype].max()))
+        dtype: rounding_of(dtype, int(precision[dtypes == dtype].max()))
         for dtype in ("F16", "F32", "F64")
         if (dtypes == dtype).any()
     }
-    # What has fewer bits of significand than it is stored with, not more.
-    return [
-        min(kept.get(each.dtype, each.dtype), each.dtype, key=lambda name: DTYPES[name].digits or 0)
-        for each in slices
-    ]
+    return [kept.get(each.dtype, each.dtype) for each in slices]

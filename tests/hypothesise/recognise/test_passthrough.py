@@ -92,7 +92,7 @@ SCALES: dict[str, tuple[Callable[[str], float | None], dict[str, float] | float]
     ),
     "of all but what is in no layer": (
         lambda tensor: 0.7312 if ".layers." in tensor else None,
-        {"self_attn": 0.7312, "mlp": 0.7312},
+        {"model.layers": 0.7312},
     ),
     "of all": (lambda _: 0.7, 0.7),
 }

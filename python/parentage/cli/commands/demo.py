@@ -42,8 +42,8 @@ def demo(terminal: Terminal) -> None:
         "",
         "Attention and MLP agree on one weight, the sibling explains next to nothing, and what is "
         "left over is no more than rounding to the child's dtype: there is no room for training. "
-        "The weight of the norms carries a star: theirs are displacements of about one unit in the "
-        "last place, and there least squares reads the rounding, not the recipe.",
+        "Of the norms least squares says little: theirs are displacements of about one unit in the "
+        "last place, and there it reads the rounding, not the recipe.",
     )
 
     say("3. Doubt.", "The same question about a true fine-tune has another answer:")

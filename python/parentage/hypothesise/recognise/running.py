@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.hypothesise.blends import BF16_LEAST_SHARE, FLOAT32_LEAST_SHARE
+from parentage.hypothesise.blends import BF16_LEAST_SHARE, EVERYTHING
 from parentage.hypothesise.written_weights import BF16_WEIGHT_ERROR, shortest_decimal
 from parentage.methods import linear, running
 from parentage.recipe import Ingredient, Recipe
@@ -46,7 +46,7 @@ def carried_on(estimates: SampleEstimates) -> Iterator[Recipe]:
     if not BF16_LEAST_SHARE <= blend.share < 1.0:
         return
     found = estimates.effective or _of_cells(estimates)
-    is_coarse = blend.share < FLOAT32_LEAST_SHARE
+    is_coarse = blend.share < EVERYTHING
     error = BF16_WEIGHT_ERROR if is_coarse else FINE_WEIGHT_ERROR
     aims = {name: weight for name, weight in found.items() if abs(weight) > error}
     is_known = len(aims) == 2 and estimates.columns.base in aims and not is_coarse

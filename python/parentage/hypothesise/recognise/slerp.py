@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     """Yield the interpolation between any two checkpoints whose span holds the child."""
-    if estimates.constant.share >= FLOAT32_LEAST_SHARE:
+    if estimates.is_settled or estimates.constant.share >= FLOAT32_LEAST_SHARE:
         yield from _linear(estimates)
         return
     for columns, weights in sets(estimates, raw_fit, 0, (2,)):
