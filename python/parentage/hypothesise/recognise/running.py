@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.hypothesise.blends import BF16_LEAST_SHARE, EVERYTHING
+from parentage.hypothesise.blends import BF16_LEAST_SHARE, EVERYTHING, FLOAT32_LEAST_SHARE
 from parentage.hypothesise.written_weights import BF16_WEIGHT_ERROR, shortest_decimal
 from parentage.methods import linear, running
 from parentage.recipe import Ingredient, Recipe
@@ -49,8 +49,8 @@ def carried_on(estimates: SampleEstimates) -> Iterator[Recipe]:
     is_coarse = blend.share < EVERYTHING
     error = BF16_WEIGHT_ERROR if is_coarse else FINE_WEIGHT_ERROR
     aims = {name: weight for name, weight in found.items() if abs(weight) > error}
-    is_known = len(aims) == 2 and estimates.columns.base in aims and not is_coarse
-    if len(aims) < 2 or is_known:
+    is_of_base = len(aims) == 2 and estimates.columns.base in aims
+    if len(aims) < 2 or (is_of_base and blend.share >= FLOAT32_LEAST_SHARE):
         return
     prefixes = PREFIXES.get(estimates.out_dtype, ()) if is_coarse else ()
     if abs(sum(aims.values()) - 1.0) <= len(aims) * error:
