@@ -109,3 +109,32 @@ def test_slices_that_were_copied_have_no_direction():
     both = both_ways(points, NAMES, [weights])
     assert both.elements <= half
     assert both.order() == "forward"
+
+
+def test_what_others_were_computed_from_is_missed_where_they_were_rounded():
+    child = noise("BF16", 1)
+    apart = noise("BF16", 2)
+    plus, minus = rounded(child + apart, "BF16"), rounded(child - apart, "BF16")
+    both = found(plus, minus, child)
+    assert both.forward > 0.7
+    assert both.others_were_rounded
+    assert both.order() == "undecided"
+    # A recipe that gives everything has settled it.
+    assert both.order(1.0) != "undecided"
+
+
+def test_what_lies_halfway_is_decided_in_one_way_by_arithmetic_and_by_chance_otherwise():
+    base = noise("BF16", 1)
+    step = np.ldexp(1.0, np.frexp(base)[1] - 8)
+    steps = np.random.default_rng(3).integers(-20, 20, len(base))
+    parent = base + 2 * steps * step
+    both = found(base, parent, rounded(0.5 * base + 0.5 * parent, "BF16"))
+    assert (both.is_computed, both.order()) == (True, "forward")
+    odd = base + (2 * steps + 1) * step
+    merged = found(base, odd, rounded(0.5 * base + 0.5 * odd, "BF16"))
+    assert merged.ties > len(base) // 2
+    assert (merged.alike > 0.99, merged.order()) == (True, "forward")
+    up = np.random.default_rng(4).integers(0, 2, len(base))
+    chance = found(base, odd, rounded(base + (steps + up) * step, "BF16"))
+    assert chance.alike < 0.6
+    assert (chance.forward > 0.9, chance.is_computed, chance.order()) == (True, False, "undecided")

@@ -49,6 +49,29 @@ LEAST_MISSED = 8
 either side once in 256 times."""
 
 
+TOLD = 2.0**-12
+"""Rounding in float64, as a share of a cell, up to which it is told what lies halfway."""
+
+LEAST_TIES = 100
+"""Ties, at least, by which it is told whether anything decided them alike."""
+
+ALIKE = 0.7
+"""Least share of ties that one way of rounding decides: arithmetic decides 1, or 0.87 where weights
+have no end in binary, coincidence 0.51 at most."""
+
+LEAST_EXCUSED = 50
+"""Elements that a blend misses, at least, by which it is told where it misses."""
+
+EXCUSED = 0.98
+"""Least share of them where a checkpoint of the blend has coarser units than the child, for their
+rounding to be what is missed; of what was computed, as many are missed elsewhere."""
+
+MOST_COARSE = 0.9
+"""Most share of such elements among all for that to tell anything."""
+
+REPRODUCED = 0.99
+"""Least share that a recipe gives, whose arithmetic then decides ties as the child has them."""
+
 ROUNDS = 6
 """Most rounds in which each weight in turn goes where most cells admit it."""
 
@@ -73,6 +96,16 @@ class BothWays:
     far: float = 0.0
     """Share of those that the blend gives. Where they lie a unit apart, what lies between them is
     given by any blend; a blend that was made gives as much where they lie far apart."""
+    ties: int = 0
+    """Elements that the blend puts halfway between the child's value and its neighbour."""
+    alike: float = 1.0
+    """The largest share of ties that one way of rounding decides as the child has them: to even,
+    towards zero, or away from it. Arithmetic decides all of them in one way."""
+    excused: float = 0.0
+    """Share of the elements missed where a checkpoint of the blend has coarser units than the
+    child, if those are nine of ten elements at most, and enough are missed. What was computed from
+    the others' values does not miss there more than elsewhere; what others were computed from does,
+    since it is they who were rounded."""
 
     def order(self, replayed: float | None = None) -> str:
         """Return ``"forward"``, ``"back"`` or ``"undecided"``: who was made from whom.
@@ -84,7 +117,28 @@ class BothWays:
         orders = [self._order_of(name, forward) for name in self.back]
         if "back" in orders:
             return "back"
+        if not self.is_computed and (replayed is None or replayed < REPRODUCED):
+            return "undecided"
         return "forward" if orders and set(orders) == {"forward"} else "undecided"
+
+    @property
+    def is_computed(self) -> bool:
+        """Whether nothing speaks against the child's having been rounded from the blend.
+
+        Noise decides ties by chance, too, but then it moves more than those.
+        """
+        by_chance = self.ties * (1.0 - self.alike)
+        is_rounded = (
+            self.ties < LEAST_TIES
+            or self.alike >= ALIKE
+            or by_chance <= 2.0 * (1.0 - self.forward) * self.elements
+        )
+        return is_rounded and not self.others_were_rounded
+
+    @property
+    def others_were_rounded(self) -> bool:
+        """Whether what the blend misses is missed where others than the child had to be rounded."""
+        return self.excused >= EXCUSED
 
     def made_from_child(self, replayed: float | None = None) -> tuple[str, ...]:
         """Return the checkpoints that were made from the child, as far as that is decided."""
@@ -161,6 +215,7 @@ def both_ways(
     chosen = points.values[:, used]
     spread = chosen.max(axis=1) - chosen.min(axis=1)
     far = moved & (spread >= FAR * np.add(*points.cells(child)))
+    ties, alike = _ties(points, whole, child, moved)
     return BothWays(
         int(moved.sum()),
         forward,
@@ -169,7 +224,50 @@ def both_ways(
         of_child,
         int(far.sum()),
         _share(points, _prediction(points, whole), child, far),
+        ties,
+        alike,
+        _excused(points, whole, used, moved),
     )
+
+
+def _ties(points: Points, whole: Floats, child: int, rows: NDArray[np.bool_]) -> tuple[int, float]:
+    """Return how many elements a blend puts halfway, and the most that one way of rounding decides.
+
+    That is a share, 1 without any.
+    """
+    stored, blend = points.values[:, child], _prediction(points, whole)
+    below, above = points.cells(child)
+    slack = SLACK * np.abs(points.values).max(axis=1)
+    off = blend - stored
+    # Where float64 can not tell what lies halfway, nothing is said.
+    is_told = rows & (slack <= TOLD * np.minimum(below, above))
+    is_tie = is_told & ((np.abs(off - above) <= slack) | (np.abs(off + below) <= slack))
+    count = int(is_tie.sum())
+    if not count:
+        return 0, 1.0
+    stored, off = stored[is_tie], off[is_tie]
+    unit = 2.0 * np.minimum(below, above)[is_tie]
+    even = float((np.mod(np.abs(stored) / unit, 2.0) == 0.0).mean())
+    inwards = float((np.sign(off) == np.sign(stored)).mean())
+    return count, max(even, inwards, 1.0 - inwards)
+
+
+def _excused(points: Points, whole: Floats, used: list[int], rows: NDArray[np.bool_]) -> float:
+    """Return the share of what a blend misses where one of it has coarser units than the child.
+
+    0 where too few are missed, or that is most elements anyway.
+    """
+    child = points.values.shape[1] - 1
+    blend = _prediction(points, whole)
+    below, above = points.cells(child)
+    slack = SLACK * np.abs(points.values).max(axis=1)
+    off = blend - points.values[:, child]
+    missed = rows & ((off < -below - slack) | (off > above + slack))
+    units = np.max([np.add(*points.cells(i)) for i in used], axis=0)
+    is_coarse = units > 1.5 * (below + above)
+    if int(missed.sum()) < LEAST_EXCUSED or float(is_coarse[rows].mean()) > MOST_COARSE:
+        return 0.0
+    return float(is_coarse[missed].mean())
 
 
 def _whole(weights: Floats) -> Floats:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.align import crossed_likeness, is_matrix, layer_blends
-from parentage.descent import Angles, both_ways, points_of
+from parentage.descent import Angles, both_ways, points_of, weighted_median
 from parentage.methods import METHODS
 from parentage.statistics import fit, holm
 from parentage.stream import likeness
@@ -142,16 +142,27 @@ def _likeness(
     """Return the cosine of each checkpoint's weights with the child's, over matrices.
 
     A few elements of great size turn the cosine over all elements; where that of a sample with far
-    values limited, ``sampled``, is larger, it counts.
+    values limited, ``sampled``, is larger, it counts, and so does that of most matrices.
     """
-    is_any = bool(is_matrix(alignment.slices).any())
+    rows = is_matrix(alignment.slices)
+    is_any = bool(rows.any())
     cosines = likeness(statistics.matrices[None])[0]
+    single = np.nan_to_num(likeness(statistics.slices.estimates.gram[rows]))
+    size = statistics.slices.n[rows].astype(np.float64)
+    middle = {
+        name: weighted_median(single[:, i], size) if is_any else np.nan
+        for i, name in enumerate(columns.names)
+    }
     # A child of zeros is like nothing; only without any matrix is there nothing to say.
     found = {
         name: 0.0 if is_any and np.isnan(cosine) else float(cosine)
         for name, cosine in zip(columns.names, cosines, strict=True)
     }
-    return {name: max(found[name], sampled.get(name, -1.0), key=abs) for name in found}
+    known = {name: (found[name], sampled.get(name, np.nan), middle[name]) for name in found}
+    return {
+        name: max((x for x in each if x == x), key=abs, default=np.nan)
+        for name, each in known.items()
+    }
 
 
 def _origin_r2(gram: Floats, start: int, parents: int) -> float:

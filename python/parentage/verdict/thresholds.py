@@ -75,6 +75,11 @@ class Thresholds:
     far_of_all: float = 0.70
     """Least share that it gives there, of what it gives everywhere: changed merges 0.73 to 1, runs
     0.36 to 0.67 where they give much."""
+    one_update: float = 0.99
+    """Least share of the difference from the base that is one parent's, times a factor, for a
+    low-rank update to be called that: another of the same place and rank explains 0.5 at most."""
+    shown: float = 0.30
+    """Least share of elements that a blend gives for it to be said that they show it."""
     lone: float = 0.05
     """Most weight of every other candidate, and most distance from one of its own, of the one that
     has all the weight: quantised and noisy copies have 0.98 to 1.01 of what they are copies of."""

@@ -124,8 +124,7 @@ def related(facts: Facts) -> Verdict | None:
     if facts.is_blend and facts.r2 >= limits.explained:
         what = (
             f". {_sentence(blend_text(facts))} explains {facts.r2:.1%} of how it differs from "
-            f"{facts.base}, and no elements show that blend. A blend that was trained further "
-            "looks so, and so do checkpoints of one run and runs on the same data."
+            f"{facts.base}, {_shown(facts)}"
         )
     elif others:
         verb = "does" if len(others) == 1 else "do"
@@ -155,6 +154,33 @@ def related(facts: Facts) -> Verdict | None:
             **{f"cosine_{name}": facts.likeness[name] for name in facts.relatives},
             "equal_share": facts.equal[nearest] / max(facts.elements, 1),
         },
+    )
+
+
+def _shown(facts: Facts) -> str:
+    """Return the end of a sentence on a blend: what elements show of it, and what looks so."""
+    both, limits = facts.both_ways, facts.thresholds
+    if both is None or both.forward < limits.shown:
+        return (
+            "and few elements are what that blend gives. A blend that was trained further looks "
+            "so, and so do checkpoints of one run and runs on the same data."
+        )
+    said = f"and {both.forward:.1%} of the elements are what a blend of them gives"
+    if both.others_were_rounded:
+        return (
+            f"{said}; what it misses lies where one of them has coarser units than the child, as "
+            "if they had been rounded, and not the child."
+        )
+    if not both.is_computed:
+        return (
+            f"{said}; what lies halfway between two numbers is now the one and now the other, "
+            "which no arithmetic leaves."
+        )
+    return (
+        f"{said}, but fewer where they lie far apart. A blend that was trained further looks so, "
+        "and so do checkpoints of one run and runs on the same data."
+        if not facts.shows_far
+        else f"{said}."
     )
 
 

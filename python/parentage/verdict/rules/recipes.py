@@ -48,8 +48,21 @@ def replayed(facts: Facts) -> Verdict | None:
         "exact" if replay.is_exact else "statistical",
         "replayed",
         f"{replay.text}, {what}. With decoys in place of its parents it reaches "
-        f"{replay.decoy_share:.2%}.{same}{coverage_clause(facts)}",
+        f"{replay.decoy_share:.2%}.{same}{_multiple(facts, replay)}{coverage_clause(facts)}",
         {**fit_numbers(facts), **replay_numbers(replay)},
+    )
+
+
+def _multiple(facts: Facts, replay: ReplayFacts) -> str:
+    """Return a sentence on an update that is one parent's, times a factor, if it is."""
+    if replay.kind != "fine-tune" or len(facts.blended) != 1:
+        return ""
+    ((name, weight),) = facts.blended.items()
+    if not facts.r2 >= facts.thresholds.one_update or abs(weight - 1.0) < facts.thresholds.lone:
+        return ""
+    return (
+        f" Seen from {facts.base}, its difference is {weight:.4f} times that of {name}, which "
+        f"explains {facts.r2:.2%} of it."
     )
 
 
