@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, ValuesView
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -187,6 +187,18 @@ class Checkpoint:
     def promised_layers(self) -> int | None:
         """How many layers its config.json promises; ``None`` if there is none, or it does not."""
         return layers_in_config(self.path)
+
+    def seen_as(self, tensors: Iterable[Tensor]) -> Checkpoint:
+        """Return a view: other tensors over the same files, under names of their own.
+
+        Raises
+        ------
+        CheckpointError
+            If one of them leaves its file's data, or two have one name.
+        """
+        restored, (path, index, shards, _) = self.core.__reduce__()
+        listed = sorted(tensors, key=lambda each: each.name)
+        return replace(self, core=restored(path, index, shards, listed))
 
     def same_files(self, other: Checkpoint) -> bool:
         """Whether both are the same files on disk."""

@@ -99,6 +99,11 @@ class Inputs:
         """How many of the others are the base or parents."""
         return 1 + len(self.parents)
 
+    def replaced(self, child: Checkpoint, others: Sequence[Checkpoint]) -> Inputs:
+        """Return inputs of the same roles with other checkpoints, in column order."""
+        count = len(self.parents)
+        return Inputs(child, others[0], tuple(others[1 : 1 + count]), tuple(others[1 + count :]))
+
     def chosen(self, columns: Sequence[int]) -> Inputs:
         """Return the inputs with some of the others only, by column.
 

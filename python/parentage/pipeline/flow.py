@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from parentage import _core
-from parentage.align import pair
+from parentage.align import pair, views
 from parentage.checkpoint import open_all
 from parentage.evidence import Journal, conclude, identity
 from parentage.hypothesise import SampleEstimates, decoy_share, hypothesise, select_for_full_pass
@@ -190,9 +190,12 @@ def _trace(
 ) -> Trace:
     """Go through the stages, a line each; ``seed`` draws the places of samples."""
     progress.stage("pairing tensors")
+    seen = views(inputs.child, inputs.others)
+    inputs = inputs.replaced(seen.child, seen.others)
     grouped = pair(inputs, options)
     progress.stage("looking who came first")
     inputs, grouped, relations = settle_roles(inputs, grouped, options, seed)
+    relations = replace(relations, remarks=(*relations.remarks, *seen.remarks))
     main, alignment = inputs.chosen(grouped.main.columns), grouped.main.alignment
     options = with_digests(inputs, main, options) if digest else options
     rest = compare_rest(inputs, grouped, options, is_sample=request is not None)

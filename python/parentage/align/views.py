@@ -1,0 +1,183 @@
+"""Checkpoints seen as the child stores its tensors: other names, and tensors taken apart.
+
+A view has other tensors over the same bytes. Nothing is copied, and all that comes after pairing
+reads it as it reads any checkpoint: what is fused and its split twin give the same bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+from typing import TYPE_CHECKING
+
+from parentage.align.layouts.fused import pieces
+from parentage.align.layouts.prefixes import exchanged
+from parentage.support import collection_paused, listed, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from parentage.align.layouts.fused import Piece
+    from parentage.align.layouts.prefixes import Prefix
+    from parentage.checkpoint import Checkpoint, Tensor
+
+    Shape = tuple[int, ...]
+
+SHOWN = 3
+"""Pieces of an example that are told, at most."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """A child and others, as far as their tensors can be had under the same names."""
+
+    child: Checkpoint
+    others: tuple[Checkpoint, ...]
+    remarks: tuple[str, ...] = ()
+    """Sentences on what was read under another name, or taken apart."""
+
+
+@dataclass
+class _Names:
+    """The names of one checkpoint, as they are read for a child."""
+
+    checkpoint: Checkpoint
+    tensors: dict[str, Tensor]
+    """By name, as it is read."""
+    prefixes: list[Prefix] = field(default_factory=list)
+    split: dict[str, list[Piece]] = field(default_factory=dict)
+    """By name as it is read, the pieces of what is taken apart."""
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> _Names:
+        """Return the names as they are."""
+        return cls(checkpoint, {each.name: each for each in checkpoint.tensors.values()})
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Give tensors other names."""
+        self.tensors = {names.get(name, name): each for name, each in self.tensors.items()}
+
+    def shape_of(self, name: str) -> Shape | None:
+        """Return the shape of a tensor; ``None`` if there is none."""
+        found = self.tensors.get(name)
+        return None if found is None else found.shape
+
+    def take_apart(self, other: _Names) -> None:
+        """Split what another checkpoint holds in pieces, and this one does not."""
+        for name, tensor in self.tensors.items():
+            # Elements of less than a byte may begin within one.
+            is_whole = tensor.elements > 0 and (tensor.end - tensor.begin) % tensor.elements == 0
+            if name in other.tensors or name in self.split or not is_whole:
+                continue
+            found = pieces(name, tensor.shape, other.shape_of)
+            if found is not None and not any(each.name in self.tensors for each in found):
+                self.split[name] = found
+
+    def view(self) -> Checkpoint:
+        """Return the checkpoint with these names and pieces."""
+        if not self.split and all(name == each.name for name, each in self.tensors.items()):
+            return self.checkpoint
+        return self.checkpoint.seen_as(self._all())
+
+    def _all(self) -> Iterable[Tensor]:
+        for name, tensor in self.tensors.items():
+            if name not in self.split:
+                yield tensor._replace(name=name)
+                continue
+            width = (tensor.end - tensor.begin) // tensor.elements
+            for piece in self.split[name]:
+                begin = tensor.begin + piece.first * width
+                end = begin + prod(piece.shape) * width
+                yield tensor._replace(name=piece.name, shape=piece.shape, begin=begin, end=end)
+
+
+def views(child: Checkpoint, others: Sequence[Checkpoint]) -> Views:
+    """Return a child and others as far as their tensors can be had under the child's names.
+
+    What has the same name, and what neither has, stays as it is. Prefixes are exchanged first; then
+    what one of two holds in one piece and the other in several is taken apart.
+
+    >>> from parentage.checkpoint import Checkpoint
+    >>> from parentage.demo import family
+    >>> found = views(Checkpoint.open(family("child")), [Checkpoint.open(family("base"))])
+    >>> found.remarks
+    ()
+    """
+    if all(_is_paired(child, other) for other in others):
+        return Views(child, tuple(others))
+    with collection_paused():
+        mine = _Names.of(child)
+        theirs = [_Names.of(other) for other in others]
+        for other in theirs:
+            _exchange(mine, other)
+        for other in theirs:
+            mine.take_apart(other)
+        # Other checkpoints are seen as the child is, in the pieces that it has by now.
+        apart = _Names.of(mine.view())
+        for other in theirs:
+            other.take_apart(apart)
+        seen = tuple(other.view() for other in theirs)
+        return Views(mine.view(), seen, tuple(_remarks(mine, theirs)))
+
+
+def _is_paired(child: Checkpoint, other: Checkpoint) -> bool:
+    """Return whether all names of the child are the other's as well, or all of the other's its."""
+    mine, theirs = child.core.names(), other.core.names()
+    if mine == theirs:
+        return True
+    return set(mine) <= set(theirs) or set(theirs) <= set(mine)
+
+
+def _exchange(mine: _Names, other: _Names) -> None:
+    """Rename what is called otherwise in another checkpoint."""
+    lacking = {n: x.shape for n, x in mine.tensors.items() if n not in other.tensors}
+    spare = {n: x.shape for n, x in other.tensors.items() if n not in mine.tensors}
+    if not lacking or not spare:
+        return
+    prefixes, renamed = exchanged(lacking, spare)
+    if not prefixes:
+        return
+    other.prefixes = prefixes
+    # What is fused there has no partner yet, and begins as its neighbours do.
+    for name in spare:
+        prefix = next((p for p in prefixes if p.theirs and name.startswith(p.theirs)), None)
+        if prefix is not None and name not in renamed:
+            said = prefix.mine + name[len(prefix.theirs) :]
+            if said not in other.tensors and said not in renamed.values():
+                renamed[name] = said
+    other.rename(renamed)
+
+
+def _remarks(mine: _Names, theirs: Sequence[_Names]) -> list[str]:
+    """Return sentences on what is read otherwise than it is stored."""
+    alike: dict[tuple[Prefix, ...], list[str]] = {}
+    for other in theirs:
+        if other.prefixes:
+            alike.setdefault(tuple(other.prefixes), []).append(other.checkpoint.name)
+    said = [
+        f"Names begin otherwise in {listed(names)}: {listed(map(_exchanged, prefixes))}."
+        for prefixes, names in alike.items()
+    ]
+    for each in (mine, *theirs):
+        if each.split:
+            example = min(each.split)
+            inside = [piece.name for piece in each.split[example]]
+            shown = inside if len(inside) <= SHOWN else [*inside[:SHOWN], "others"]
+            said.append(
+                f"{len(each.split):,} tensors of {each.checkpoint.name} are read in pieces, as "
+                f"{example} in {listed(shown)}."
+            )
+    return [printable(each) for each in said]
+
+
+def _exchanged(prefix: Prefix) -> str:
+    """Return what stands before names here and there.
+
+    >>> from parentage.align.layouts.prefixes import Prefix
+    >>> _exchanged(Prefix("model.", "")), _exchanged(Prefix("a.", "b."))
+    ('without "model."', 'with "b." for "a."')
+    """
+    mine, theirs = (f'"{each}"' if each else "" for each in prefix)
+    if not theirs:
+        return f"without {mine}"
+    return f"with {theirs} for {mine}" if mine else f"with {theirs}"
