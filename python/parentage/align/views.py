@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING
 
-from parentage.align.layouts.fused import pieces
+from parentage.align.layouts.fused import family, pieces
 from parentage.align.layouts.prefixes import exchanged
 from parentage.support import collection_paused, listed, printable
 
@@ -130,22 +130,35 @@ def _is_paired(child: Checkpoint, other: Checkpoint) -> bool:
 
 def _exchange(mine: _Names, other: _Names) -> None:
     """Rename what is called otherwise in another checkpoint."""
-    lacking = {n: x.shape for n, x in mine.tensors.items() if n not in other.tensors}
-    spare = {n: x.shape for n, x in other.tensors.items() if n not in mine.tensors}
-    if not lacking or not spare:
-        return
-    prefixes, renamed = exchanged(lacking, spare)
-    if not prefixes:
-        return
-    other.prefixes = prefixes
-    # What is fused there has no partner yet, and begins as its neighbours do.
+    lacking = [each for each in mine.tensors if each not in other.tensors]
+    spare = [each for each in other.tensors if each not in mine.tensors]
+    other.prefixes, _ = exchanged(_families(mine, lacking), _families(other, spare))
+    renamed: dict[str, str] = {}
+    taken = set(other.tensors)
     for name in spare:
-        prefix = next((p for p in prefixes if p.theirs and name.startswith(p.theirs)), None)
-        if prefix is not None and name not in renamed:
+        for prefix in other.prefixes:
             said = prefix.mine + name[len(prefix.theirs) :]
-            if said not in other.tensors and said not in renamed.values():
+            if name.startswith(prefix.theirs) and said not in taken:
                 renamed[name] = said
+                taken.add(said)
+                break
     other.rename(renamed)
+
+
+def _families(names: _Names, chosen: Iterable[str]) -> dict[str, Shape]:
+    """Return tensors with their shapes; those that may be fused as one, with the size of all.
+
+    So what is fused in one checkpoint and split in another speaks for the same prefix.
+    """
+    members: dict[str, list[str]] = {}
+    for name in chosen:
+        members.setdefault(family(name), []).append(name)
+    return {
+        name: names.tensors[each[0]].shape
+        if each == [name]
+        else (sum(names.tensors[one].elements for one in each),)
+        for name, each in members.items()
+    }
 
 
 def _remarks(mine: _Names, theirs: Sequence[_Names]) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parentage import _core
-from parentage.align import pair_by_name, scale_of
+from parentage.align import pair_by_name, scale_of, views
 from parentage.checkpoint import DTYPES, Checkpoint, dtype_class
 from parentage.replay.comparison import NOT_FLOAT, SAYS_NOTHING, prepare, silent_tensors
 from parentage.replay.layers import made_alignment, made_of
@@ -113,6 +113,11 @@ def plan_write(
     _check_folder(Path(folder), target)
     opened = open_parents(recipe, parents)
     reference, *others = opened.values()
+    seen = views(reference, others)
+    if seen.child is reference:
+        # What is written has the reference's tensors: others are seen as it stores them.
+        others = list(seen.others)
+    opened = dict(zip(opened, (reference, *others), strict=True))
     made = made_alignment(recipe, reference, others, _pairing(reference))
     prepared = prepare(recipe, list(opened), made.alignment.slices)
     if len(prepared.results) > 1:

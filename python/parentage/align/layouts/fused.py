@@ -69,6 +69,35 @@ RULES = (
 """The layouts that are known, the first that fits counts."""
 
 
+def family(name: str) -> str:
+    """Return what a fused tensor has in common with all of its pieces: a name for them together.
+
+    Another tensor's is its own name.
+
+    >>> family("m.experts.3.up_proj.weight") == family("m.experts.gate_up_proj")
+    True
+    >>> family("m.q_proj.bias"), family("m.o_proj.bias")
+    ('m.[q_proj+k_proj+v_proj].bias', 'm.o_proj.bias')
+    """
+    for rule, piece in _PIECES:
+        match = re.fullmatch(rule.fused, name) or piece.fullmatch(name)
+        if match is not None:
+            parts = "+".join(part[0] for part in rule.parts)
+            return f"{match[1]}.[{parts}].{match[2] or 'weight'}"
+    return name
+
+
+def _piece(rule: Rule) -> re.Pattern[str]:
+    """Return an expression of the names of a rule's pieces, with the same groups as ``fused``."""
+    spellings = "|".join(re.escape(each) for part in rule.parts for each in part)
+    inside = r"(.*\.experts)\.\d+" if rule.stacked else "(.*)"
+    ends = "(weight)" if rule.stacked else "(weight|bias)"
+    return re.compile(rf"{inside}\.(?:{spellings})\.{ends}")
+
+
+_PIECES = tuple((rule, _piece(rule)) for rule in RULES)
+
+
 class Piece(NamedTuple):
     """Consecutive elements of a tensor that are a tensor of their own elsewhere."""
 

@@ -17,6 +17,9 @@ MOST = 8
 DEPTH = 6
 """Parts of a name, at most, that a prefix may have."""
 
+AMBIGUOUS = 16
+"""Names that end alike, from more than which on they speak for no prefix."""
+
 WHOLE = 0.75
 """Least share of the names under one of two prefixes that have to be under the other as well: of a
 part of a model, the names of another part may end alike. What is fused under one is not."""
@@ -83,11 +86,14 @@ def _votes(free: Mapping[str, Shape], there: Mapping[str, Shape]) -> Counter[Pre
     by_end: dict[str, list[str]] = defaultdict(list)
     for other in there:
         for _, end in _split(other):
-            by_end[end].append(other)
+            if len(by_end[end]) <= AMBIGUOUS:
+                by_end[end].append(other)
     for name, shape in free.items():
         for begin, end in _split(name):
-            others = [other for other in by_end.get(end, ()) if there[other] == shape]
-            if others:
+            # What many names end in tells nothing of any.
+            ending = by_end.get(end, ())
+            others = [other for other in ending if there[other] == shape]
+            if others and len(ending) <= AMBIGUOUS:
                 votes.update(Prefix(begin, other[: len(other) - len(end)]) for other in others)
                 break
     # What is before the first name of all may be no whole part: "net_layers.0", "net_head".
