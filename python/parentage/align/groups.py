@@ -15,6 +15,8 @@ import numpy as np
 
 from parentage.align.held import held
 from parentage.align.layouts.by_layer import renamed_for
+from parentage.align.layouts.by_name import scale_of
+from parentage.align.layouts.scaled import can_requantise
 from parentage.align.pairing import (
     LEAST_SHARE,
     aligned,
@@ -23,6 +25,7 @@ from parentage.align.pairing import (
     unused,
 )
 from parentage.align.slices import Unaligned
+from parentage.checkpoint import dtype_class
 from parentage.support import PlanError, collection_paused
 
 if TYPE_CHECKING:
@@ -58,6 +61,18 @@ class Bytes(NamedTuple):
     """Its tensor of the same name, shape and dtype."""
 
 
+class Coded(NamedTuple):
+    """A tensor of the child that is quantised, and what another checkpoint has in its place."""
+
+    tensor: int
+    scale: int
+    """The child's tensor of its scales."""
+    column: int
+    """The checkpoint, as position among all that are offered."""
+    mate: int
+    """Its tensor of the same name and shape, which is not quantised."""
+
+
 @dataclass(frozen=True)
 class Grouped:
     """How a child pairs with all checkpoints that are offered."""
@@ -65,6 +80,8 @@ class Grouped:
     main: Group
     partial: tuple[Group, ...]
     bytes: tuple[Bytes, ...]
+    coded: tuple[Coded, ...]
+    """What can be compared by quantising another checkpoint's numbers anew."""
     held: Held
     layers: tuple[LayerMap, ...]
     """Per checkpoint, its layer that each layer of the child is paired with, if not the same;
@@ -144,11 +161,19 @@ def _group(
         for columns, chosen in parts.items()
     }
     same = _bytes(child, others, found, layers)
-    left = tuple(_left(child, others, found, list(groups.values()), same, layers))
+    coded = _coded(child, others, layers)
+    left = tuple(_left(child, others, found, list(groups.values()), [*same, *coded], layers))
     # The main alignment lists what takes no part in any.
     head = groups.pop(main).alignment
     whole = replace(head, unaligned=left)
-    return Grouped(Group(main, whole), tuple(groups.values()), tuple(same), found, tuple(layers))
+    return Grouped(
+        Group(main, whole),
+        tuple(groups.values()),
+        tuple(same),
+        tuple(coded),
+        found,
+        tuple(layers),
+    )
 
 
 def _parts(child: Checkpoint, found: Held) -> list[Part]:
@@ -181,17 +206,41 @@ def _bytes(
     return same
 
 
+def _coded(
+    child: Checkpoint, others: Sequence[Checkpoint], layers: Sequence[LayerMap]
+) -> list[Coded]:
+    """Return what is quantised in the child, for every checkpoint that has it as plain numbers."""
+    out: list[Coded] = []
+    for name, scale in sorted(child.scales.items()):
+        codes, scales = child.tensors[name], child.tensors[scale]
+        if not can_requantise(codes, scales):
+            continue
+        for column, other in enumerate(others):
+            there = renamed_for(name, layers[column] if layers else {})
+            mate = None if there is None else other.tensors.get(there)
+            is_plain = (
+                mate is not None
+                and mate.shape == codes.shape
+                and dtype_class(mate.dtype) == "float"
+                and scale_of(mate, other) is None
+            )
+            if mate is not None and is_plain:
+                out.append(Coded(codes.index, scales.index, column, mate.index))
+    return out
+
+
 def _left(
     child: Checkpoint,
     others: Sequence[Checkpoint],
     found: Held,
     groups: Sequence[Group],
-    same: Sequence[Bytes],
+    same: Sequence[Bytes | Coded],
     layers: Sequence[LayerMap],
 ) -> list[Unaligned]:
     """Return what no comparison has: of the child, and of the others."""
     everywhere = range(len(others))
     compared = {each.tensor for each in same}
+    compared |= {each.scale for each in same if isinstance(each, Coded)}
     most = found.counts.max(axis=1, initial=0)
     left = []
     for tensor in in_order_of_files(child):

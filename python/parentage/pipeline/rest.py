@@ -9,13 +9,14 @@ import numpy as np
 
 from parentage import _core
 from parentage.align import embeddings, heads, tables
+from parentage.pipeline.codes import requantised
 from parentage.statistics import full_pass
 from parentage.verdict import Part, Rest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from parentage.align import Alignment, Bytes, Grouped
+    from parentage.align import Alignment, Bytes, Coded, Grouped
     from parentage.checkpoint import Checkpoint, Inputs
     from parentage.stream import Options
 
@@ -40,7 +41,24 @@ def compare_rest(
         tuple(parts),
         _same(inputs, grouped.bytes, options, MOST_OF_A_SAMPLE if is_sample else None),
         _tied(inputs, options),
+        _requantised(inputs, grouped.coded, options, MOST_OF_A_SAMPLE if is_sample else None),
     )
+
+
+def _requantised(
+    inputs: Inputs, pairs: Sequence[Coded], options: Options, most: int | None
+) -> tuple[tuple[Coded, bool], ...]:
+    """Return quantised tensors with whether another's numbers, quantised anew, are its codes."""
+    child, tensors = inputs.child, inputs.child.tensors
+    out = []
+    for each in pairs:
+        other = inputs.others[each.column]
+        found = requantised(
+            child, tensors.at(each.tensor), tensors.at(each.scale),
+            other, other.tensors.at(each.mate), options, most,
+        )  # fmt: skip
+        out.append((each, found.equal == found.elements))
+    return tuple(out)
 
 
 def _first_elements(alignment: Alignment) -> Alignment:

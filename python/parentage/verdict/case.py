@@ -10,7 +10,7 @@ from parentage.descent import Relations
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from parentage.align import Alignment, Bytes, Group, Grouped
+    from parentage.align import Alignment, Bytes, Coded, Group, Grouped
     from parentage.checkpoint import Columns, Inputs
     from parentage.hypothesise import Hypothesis, SampleEstimates
     from parentage.statistics import Statistics
@@ -37,6 +37,9 @@ class Rest:
     tied: Mapping[int, bool] = field(default_factory=dict)
     """Per checkpoint, as position among all offered, that has a head where the child has none:
     whether that head is its own embedding."""
+    codes: tuple[tuple[Coded, bool], ...] = ()
+    """Quantised tensors, and whether another's numbers, quantised with their scales, are the same
+    codes."""
 
 
 @dataclass(frozen=True, slots=True)

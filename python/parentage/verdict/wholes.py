@@ -36,7 +36,9 @@ class Whole:
     same: int
     """Of those, the ones in slices that are its own, bit for bit, in its dtype."""
     cast: int
-    """The ones in slices that are its own after a cast to the child's dtype."""
+    """The ones in slices that are its own after a cast to the child's dtype, or quantised anew."""
+    requantised: int = 0
+    """Of those, the codes that its numbers give, quantised with the child's scales, and these."""
     is_in_place: bool = True
     """Whether all that was compared has the name that it has in the checkpoint."""
     own: tuple[str, ...] = ()
@@ -115,6 +117,8 @@ class Wholes:
     has most."""
     unsourced: int = 0
     """Elements that were compared, and are in no such copy."""
+    cast_pieces: int = 0
+    """Of these slices and tensors, those that are copies after a cast, or quantised anew."""
 
     @property
     def coverage(self) -> float:
@@ -142,6 +146,8 @@ class _Sums:
     cast: Counter[int] = field(default_factory=Counter)
     held: dict[int, Counter[int]] = field(default_factory=dict)
     """By tensor of the checkpoint and first element, the elements that took part."""
+    requantised: int = 0
+    """Elements that are its numbers, quantised with the child's scales; the scales included."""
     mates: set[tuple[int, int]] = field(default_factory=set)
     """Tensors of the child with those of the checkpoint."""
     moves: set[tuple[int, int]] = field(default_factory=set)
@@ -159,8 +165,9 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
     ]
     pieces: dict[tuple[int, int], tuple[str, int]] = {}
     copies: dict[tuple[int, int], list[int]] = {}
+    casts: dict[tuple[int, int], list[int]] = {}
     for columns, alignment, found in passes:
-        _add(sums, columns, alignment, found, others, copies)
+        _add(sums, columns, alignment, found, others, copies, casts)
         for each in alignment.slices:
             place = each.extents[-1]
             pieces[place.tensor, place.start] = each.name, each.elements
@@ -174,8 +181,21 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
         pieces[pair.tensor, 0] = tensors[pair.tensor].name, elements
         if is_same:
             copies.setdefault((pair.tensor, 0), []).append(pair.column)
+    for coded, is_same in case.rest.codes:
+        one = sums[coded.column]
+        one.mates.add((coded.tensor, coded.mate))
+        one.held.setdefault(coded.mate, Counter())[0] = tensors[coded.tensor].elements
+        # The scales are part of how the numbers are stored.
+        for index in (coded.tensor, coded.scale):
+            elements = tensors[index].elements
+            one.compared[index] += elements
+            one.cast[index] += elements * is_same
+            one.requantised += elements * is_same
+            pieces[index, 0] = tensors[index].name, elements
+            if is_same:
+                casts.setdefault((index, 0), []).append(coded.column)
     in_main = {(each.extents[-1].tensor, each.extents[-1].start) for each in case.alignment.slices}
-    sources, unsourced = _sources(pieces, copies, others)
+    sources, unsourced = _sources(pieces, copies, casts, others)
     wholes = {
         other.name: _whole(child, other, one, case.rest.tied.get(column))
         for column, (other, one) in enumerate(zip(others, sums, strict=True))
@@ -189,11 +209,14 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
         compared=sum(elements for _, elements in pieces.values()),
         slices=len(pieces),
         uncompared=_uncompared(child, pieces),
-        strange=sum(pieces[place][1] for place in aside if not copies.get(place)),
-        aside=_aside(case, aside, pieces, copies),
+        strange=sum(
+            pieces[place][1] for place in aside if not copies.get(place) and not casts.get(place)
+        ),
+        aside=_aside(case, aside, pieces, copies, casts),
         by_name=wholes,
         sources=sources,
         unsourced=unsourced,
+        cast_pieces=sum(1 for place in pieces if casts.get(place) and not copies.get(place)),
         candidates=tuple(each.name for each in others[: offered.candidates]),
         constants=tuple(case.alignment.slices[i].name for i in constants),
         constant_elements=sum(case.alignment.slices[i].elements for i in constants),
@@ -213,6 +236,7 @@ def _add(
     statistics: Statistics,
     others: Sequence[Checkpoint],
     copies: dict[tuple[int, int], list[int]],
+    casts: dict[tuple[int, int], list[int]],
 ) -> None:
     """Add the slices of one alignment to the sums of the checkpoints that it is over."""
     slices, table = alignment.slices, statistics.slices
@@ -227,8 +251,8 @@ def _add(
                 is_same = dtypes[place.tensor] == each.dtype
                 counter = one.same if is_same else one.cast
                 counter[mine] += each.elements
-                if is_same:
-                    copies.setdefault((mine, each.extents[-1].start), []).append(column)
+                kept = copies if is_same else casts
+                kept.setdefault((mine, each.extents[-1].start), []).append(column)
             one.held.setdefault(place.tensor, Counter())[place.start] = each.elements
             one.mates.add((mine, place.tensor))
             source = each.source_layers[at] if each.source_layers else None
@@ -239,17 +263,19 @@ def _add(
 def _sources(
     pieces: Mapping[tuple[int, int], tuple[str, int]],
     copies: Mapping[tuple[int, int], Sequence[int]],
+    casts: Mapping[tuple[int, int], Sequence[int]],
     others: Sequence[Checkpoint],
 ) -> tuple[dict[str, tuple[str, ...]], int]:
     """Return which pieces are copies of which checkpoint, and the elements that are nobody's."""
+    known = {**casts, **copies}
     held: Counter[int] = Counter()
-    for place, columns in copies.items():
+    for place, columns in known.items():
         for column in columns:
             held[column] += pieces[place][1]
     out: dict[int, list[str]] = {}
     unsourced = 0
     for place, (name, elements) in pieces.items():
-        if found := copies.get(place):
+        if found := known.get(place):
             column = min(found, key=lambda column: (-held[column], column))
             out.setdefault(column, []).append(name)
         else:
@@ -306,6 +332,7 @@ def _whole(child: Checkpoint, other: Checkpoint, one: _Sums, is_tied: bool | Non
         compared=sum(one.compared.values()),
         same=sum(one.same.values()),
         cast=sum(one.cast.values()),
+        requantised=one.requantised,
         is_in_place=len(moved) == len(stands_in),
         own=tuple(own),
         own_elements=own_elements,
@@ -342,21 +369,24 @@ def _aside(
     places: set[tuple[int, int]],
     pieces: Mapping[tuple[int, int], tuple[str, int]],
     copies: Mapping[tuple[int, int], Sequence[int]],
+    casts: Mapping[tuple[int, int], Sequence[int]],
 ) -> tuple[str, ...]:
     """Return what became of slices that not all of the main checkpoints have."""
     others = case.offered.others
-    found: dict[tuple[str, ...], list[str]] = {}
+    found: dict[tuple[bool, tuple[str, ...]], list[str]] = {}
     for place in sorted(places):
-        whose = tuple(others[column].name for column in copies.get(place, ()))
-        found.setdefault(whose, []).append(pieces[place][0])
+        columns = copies.get(place) or casts.get(place, ())
+        whose = tuple(others[column].name for column in columns)
+        found.setdefault((place in copies, whose), []).append(pieces[place][0])
     said = []
-    for whose, names in found.items():
-        what = f"{named(names)}, which not all have,"
-        are = "is" if len(names) == 1 else "are"
-        if whose:
-            said.append(f"{what} {are} bit for bit as in {listed(whose)}.")
+    for (is_same, whose), names in found.items():
+        what = f"Not all checkpoints have {named(names)}:"
+        if is_same:
+            said.append(f"{what} bit for bit as in {listed(whose)}.")
+        elif whose:
+            said.append(f"{what} as in {listed(whose)}, cast or quantised to the child's dtype.")
         else:
-            said.append(f"{what} {are} bit for bit as in none of those that have it.")
+            said.append(f"{what} bit for bit as in none of those that do.")
     return tuple(said)
 
 

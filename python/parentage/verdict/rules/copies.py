@@ -57,11 +57,12 @@ def assembled(facts: Facts) -> Verdict | None:
         f"{len(names):,} from {name}" + ("" if name == most else f" ({named(names)})")
         for name, names in sources.items()
     ]
+    cast = f", {wholes.cast_pieces:,} after a cast" if wholes.cast_pieces else ""
     return Verdict(
         "assembled",
         "exact",
         "assembled",
-        f"all {total:,} slices are copies{reading_clause(facts)}: {listed(parts)}."
+        f"all {total:,} slices are copies{reading_clause(facts)}{cast}: {listed(parts)}."
         f"{_maps_text(facts)} Bits that two share do not say who had them first: that the child "
         "was put together from these, and none of them from it, is not decided.",
         {**{f"slices_{name}": len(names) for name, names in sources.items()}, "slices": total},
@@ -96,6 +97,12 @@ def _all_of(facts: Facts, found: Whole) -> str:
 
 
 def _are(found: Whole) -> str:
+    if found.requantised:
+        rest = " after a cast" if found.cast > found.requantised else ", bit for bit"
+        return (
+            f"are, {found.requantised:,} of them as the codes that quantising with the scales "
+            f"stored beside them gives and the rest{rest}, those of "
+        )
     return (
         "are, cast to the child's dtype, those of " if found.cast else "are bit for bit those of "
     )

@@ -1,0 +1,126 @@
+"""Quantised copies: a checkpoint's numbers quantised anew, with the scales that the child stores.
+
+Every tool that quantises divides by a scale, or multiplies by its reciprocal, in float32, and
+rounds to the nearest code. Which codes that gives of a candidate's numbers is computed here and
+compared with the child's, code for code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parentage import _core
+from parentage.align import block_of, spread
+from parentage.checkpoint import DTYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from parentage.checkpoint import Checkpoint, Tensor
+    from parentage.stream import Options
+    from parentage.support import Floats
+
+AT_ONCE = 1 << 20
+"""Elements that are looked at together."""
+
+LARGEST = {"F8_E4M3": 448.0, "F8_E5M2": 57344.0}
+"""The largest number of a dtype of codes; what is larger becomes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requantised:
+    """What a candidate's numbers give, quantised with the child's scales."""
+
+    elements: int
+    """Codes compared."""
+    equal: int
+    """Of them, those that are the child's."""
+
+
+def requantised(
+    child: Checkpoint, codes: Tensor, scales: Tensor, other: Checkpoint, mate: Tensor,
+    options: Options, most: int | None = None,
+) -> Requantised:  # fmt: skip
+    """Quantise a candidate's matrix with the child's scales, and count equal codes.
+
+    Of ``most`` elements, or all, whole rows are read.
+
+    Raises
+    ------
+    ValueError
+        If the scales are of a shape that no rule is known for.
+    """
+    block = block_of(codes.shape, scales.shape)
+    if block is None:
+        raise ValueError(f"scales of shape {scales.shape} for codes of shape {codes.shape}")
+    rows, width = codes.shape
+    last = rows if most is None else max(min(rows, most // max(width, 1)), 1)
+    known = _read(child, scales, options)
+    grid = known.reshape(-(-rows // block[0]), -(-width // block[1]))
+    if not np.isfinite(grid).all():
+        return Requantised(last * width, 0)
+    counts = np.zeros(2, dtype=np.int64)
+    for first, after, stored, plain in _pieces(child, codes, other, mate, last, options):
+        scale = spread(grid, block, first, after, width).astype(np.float32)
+        given = plain.astype(np.float32).reshape(scale.shape)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            divided = given / scale
+            multiplied = given * (np.float32(1.0) / scale)
+        for way, values in enumerate((divided, multiplied)):
+            rounded = nearest(values, codes.dtype)
+            same = (rounded == stored.reshape(scale.shape)) | (
+                np.isnan(rounded) & np.isnan(stored.reshape(scale.shape))
+            )
+            counts[way] += int(same.sum())
+    return Requantised(last * width, int(counts.max()))
+
+
+def nearest(values: Floats, dtype: str) -> Floats:
+    """Return values rounded to the nearest number of a dtype of codes, ties to even.
+
+    >>> nearest(np.array([0.3, 500.0, 2.0**-10, -17.0]), "F8_E4M3").tolist()
+    [0.3125, 448.0, 0.0, -16.0]
+    """
+    kind = DTYPES[dtype]
+    values = np.asarray(values, dtype=np.float64)
+    exponent = np.maximum(np.frexp(values)[1] - 1, kind.lowest or 0)
+    unit = np.ldexp(1.0, exponent - (kind.digits or 0))
+    largest = LARGEST[dtype]
+    rounded: Floats = np.clip(np.rint(values / unit) * unit, -largest, largest)
+    return rounded
+
+
+def _read(checkpoint: Checkpoint, tensor: Tensor, options: Options) -> Floats:
+    """Return all elements of a small tensor."""
+    plan = _core.Plan(
+        [checkpoint.core, checkpoint.core],
+        np.array([tensor.elements], dtype=np.uint64),
+        np.array([[tensor.index, tensor.index]], dtype=np.uint64),
+        np.zeros((1, 2), dtype=np.uint64),
+    )
+    found = options.for_runs().backend.elements(
+        plan, 0, 1, threads=options.threads, io=options.for_runs().io
+    )
+    return found[:, -1]
+
+
+def _pieces(
+    child: Checkpoint, codes: Tensor, other: Checkpoint, mate: Tensor, last: int, options: Options
+) -> Iterator[tuple[int, int, Floats, Floats]]:
+    """Yield rows, from one to another, with the child's codes and the other's numbers."""
+    width = codes.shape[1]
+    step = max(AT_ONCE // max(width, 1), 1)
+    runs = options.for_runs()
+    for first in range(0, last, step):
+        after = min(first + step, last)
+        plan = _core.Plan(
+            [other.core, child.core],
+            np.array([(after - first) * width], dtype=np.uint64),
+            np.array([[mate.index, codes.index]], dtype=np.uint64),
+            np.full((1, 2), first * width, dtype=np.uint64),
+        )
+        found = runs.backend.elements(plan, 0, 1, threads=runs.threads, io=runs.io)
+        yield first, after, found[:, 1], found[:, 0]
