@@ -24,8 +24,10 @@ def test_a_verdict_is_told_with_its_level_and_rule(capsys, kind):
     verdict = Verdict(kind, "statistical", "a_rule", "What [it] means.", {})
     text = shown(capsys, show_verdict, verdict)
     assert text.startswith(kind)
-    for expected in ("statistical", "a_rule", "What [it] means."):
+    for expected in ("a_rule", "What [it] means."):
         assert expected in text
+    # What decides nothing is sure of nothing.
+    assert ("statistical" in text) is (kind != "undetermined")
 
 
 def test_the_verdict_comes_first_and_weights_follow(capsys, trace):

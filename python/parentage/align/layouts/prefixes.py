@@ -51,14 +51,15 @@ def exchanged(
     free, there = dict(mine), dict(theirs)
     found: list[Prefix] = []
     renamed: dict[str, str] = {}
-    for _ in range(MOST):
+    while len(found) < MOST:
         best = next(_best(free, there), None)
         if best is None:
             break
         prefix, names = best
-        found.append(prefix)
+        if prefix.mine != prefix.theirs:
+            found.append(prefix)
+            renamed.update((other, name) for name, other in names.items())
         for name, other in names.items():
-            renamed[other] = name
             del free[name], there[other]
     return found, renamed
 

@@ -33,8 +33,17 @@ if TYPE_CHECKING:
 
     Row = dict[str, Any]
 
-RULES_OF_RECIPES = ("replayed", "changed")
+RULES_OF_RECIPES = ("replayed", "changed", "changed_in_part", "rounding_left", "either_way")
 """Rules whose text says what the recipe reproduces."""
+
+KINDS_OF_RECIPES = ("merge", "merge-then-changed")
+"""Verdicts beside which another recipe is shown: under others it would say more than they do."""
+
+LEGEND = (
+    "cells: the weight that the child's rounding cells admit; |d|: the median displacement, in "
+    "units in the last place; a decoy stands in for a parent: what it reaches proves nothing"
+)
+"""What the tables' words mean."""
 
 SETTLED = 1e-6
 """Half width of a weight from cells that is shown without one."""
@@ -46,7 +55,9 @@ SMALL = 1e-4
 def show_trace(terminal: Terminal, trace: Trace, *, layers: bool = False) -> None:
     """Print what a trace found, with a row for every layer if ``layers``."""
     show_verdict(terminal, trace.verdict)
-    if trace.outcome is not None and trace.verdict.rule not in RULES_OF_RECIPES:
+    verdict = trace.verdict
+    is_said = verdict.rule in RULES_OF_RECIPES or verdict.kind not in KINDS_OF_RECIPES
+    if trace.outcome is not None and not is_said:
         _recipe(terminal, trace.outcome)
     if trace.inputs.parents or trace.inputs.controls:
         _weights(terminal, trace)
@@ -63,10 +74,15 @@ def show_verdict(terminal: Terminal, verdict: Verdict) -> None:
     terminal.out.print(
         Text.assemble(
             (verdict.kind, STYLES[verdict.kind]),
-            (f"  {verdict.level}, by rule {verdict.rule}", "dim"),
+            (f"  {_level(verdict)}by rule {verdict.rule}", "dim"),
         )
     )
     terminal.prose(printable(verdict.text))
+
+
+def _level(verdict: Verdict) -> str:
+    """Return how sure a verdict is; what decides nothing is neither exact nor statistical."""
+    return "" if verdict.kind == "undetermined" else f"{verdict.level}, "
 
 
 def _recipe(terminal: Terminal, outcome: Outcome) -> None:
@@ -142,8 +158,7 @@ def _weights(terminal: Terminal, trace: Trace) -> None:
         fit = by_name[name]
         if _moved_by_rounding(fit):
             note = (
-                f"* {printable(name)}: a median displacement is {fit['displacement_ulps']:g} units "
-                "in the last place; rounding alone can move this weight by "
+                f"* {printable(name)}: rounding alone can move this weight by "
                 f"{fit['rounding_bias']:.2f}"
             )
             terminal.prose(note, style="yellow")
@@ -194,10 +209,7 @@ def _groups(terminal: Terminal, trace: Trace, frame: pl.DataFrame, key: str) -> 
     ]
     if starred:
         bias, place = max(starred)
-        note = (
-            "* displacements near one unit in the last place: rounding alone can move the "
-            f"weight, by up to {bias:.2f} in {key} {place}"
-        )
+        note = f"* rounding alone can move the weight, by up to {bias:.2f} in {key} {place}"
         terminal.prose(note, style="yellow")
 
 
@@ -228,7 +240,10 @@ def _coverage(terminal: Terminal, trace: Trace) -> None:
         )
     else:
         did = "was compared" if trace.sample is None else "is in the sample"
-        terminal.prose(f"every tensor of every checkpoint {did}")
+        is_all = not any(each.unread for each in (trace.inputs.child, *trace.inputs.others))
+        which = "every tensor of every checkpoint" if is_all else "every tensor that was read"
+        terminal.prose(f"{which} {did}")
+    terminal.prose(LEGEND, style="dim")
 
 
 def _digests(terminal: Terminal, trace: Trace) -> None:
