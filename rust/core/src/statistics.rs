@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::error::Result;
+use crate::floats::Ieee;
 use crate::gram::{BINS, Column, Counts, Level, MAX_COLUMNS, Sampled, WEIGHTS, pairs};
 use crate::plan::{BLOCKS, Plan, Tile};
 use crate::progress::Progress;
@@ -54,6 +55,7 @@ pub fn gram(
     let results = tiles(plan, slices.clone(), options, progress, |tile, columns| {
         Ok(TileSums::of(tile, columns, replays, tile.slice - slices.start, options.level))
     })?;
+    let _ieee = Ieee::set();
     // Tiles come in the order of the plan, so sums run over chunks in order, whichever tile a chunk was
     // in and whichever thread computed it.
     let mut total = Statistics::zero(slices.len(), plan.columns(), replays.len());

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use crate::error::{Error, Result};
+use crate::floats::Ieee;
 
 /// Most threads that a call may ask for.
 pub const MAX_THREADS: usize = 1024;
@@ -62,7 +63,7 @@ impl Permits {
 /// Calls `work(state, item)` for every item below `items` and returns the results in item order.
 ///
 /// Items are handed out in ascending order to `threads` threads; which thread takes which item does
-/// not show in the result. `state` makes what one thread keeps between its items. After an error no
+/// not show in the result, nor how the calling thread has arithmetic round. `state` makes what one thread keeps between its items. After an error no
 /// further item is handed out, and the error of the lowest item that failed is returned.
 ///
 /// # Errors
@@ -80,6 +81,7 @@ pub(crate) fn run_ordered<S, T: Send>(
     let done: Mutex<Vec<(usize, Result<T>)>> = Mutex::new(Vec::with_capacity(items));
     let count = threads.min(items);
     let worker = |number| {
+        let _ieee = Ieee::set();
         if count > 1 {
             spread(number);
         }
