@@ -10,7 +10,7 @@ use std::ptr::NonNull;
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 
-use super::guard::Guard;
+use super::guard::{self, Guard};
 use super::{Buffer, Source};
 use crate::checkpoint::Shard;
 use crate::error::{Error, Result};
@@ -101,6 +101,11 @@ impl Source for Mmap {
         assert!(start <= end && end <= self.length, "a window inside the file");
         if start == end {
             return Ok(&[]);
+        }
+        // Another library may have put a handler of its own in place of the guard's.
+        if !guard::watch() {
+            let errno = Errno::NOTSUP;
+            return Err(Error::io(&self.path, "guard the mapped file against SIGBUS", errno));
         }
         loop {
             match self.advise(start..end, Advice::LinuxPopulateRead) {

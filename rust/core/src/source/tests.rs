@@ -7,7 +7,7 @@ use super::*;
 use crate::checkpoint::Shard;
 
 /// A shard over a file of `bytes`, whatever they are.
-fn shard(path: &Path, bytes: &[u8]) -> Shard {
+pub(super) fn shard(path: &Path, bytes: &[u8]) -> Shard {
     File::create(path).unwrap().write_all(bytes).unwrap();
     let modified = std::fs::metadata(path).unwrap().modified().unwrap();
     Shard {
