@@ -17,6 +17,7 @@ pub mod cells;
 pub mod checkpoint;
 pub mod digest;
 pub mod error;
+mod files;
 mod floats;
 pub mod gram;
 pub mod plan;

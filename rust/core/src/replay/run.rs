@@ -8,6 +8,7 @@ use super::program::{Factors, Inputs, Program, is_rounded_to};
 use super::{Counts, Machine, Place, replay_chunk, write_chunk};
 use crate::checkpoint::dtype::Dtype;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::gram::Column;
 use crate::plan::{ChunkRange, Plan};
 use crate::progress::Progress;
@@ -170,7 +171,7 @@ pub fn write(
     }
     let mut open = Vec::with_capacity(files.len());
     for path in files {
-        let file = File::options().write(true).open(path);
+        let file = files::open_to_write(path);
         open.push(file.map_err(|error| Error::io(path, "open", error))?);
     }
     tiles(plan, slices.clone(), options, progress, |tile, columns| {

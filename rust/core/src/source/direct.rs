@@ -8,7 +8,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::{Errno, pread};
 
 use super::buffer::PAGE;
@@ -23,14 +23,19 @@ pub(super) struct Direct {
 }
 
 impl Direct {
-    /// Opens the file so, or `None` where its file system does not allow it: `pread` serves then.
-    pub(super) fn new(shard: &Shard) -> Option<Self> {
-        let flags = OFlags::RDONLY | OFlags::DIRECT | OFlags::CLOEXEC;
-        let file = File::from(rustix::fs::open(&shard.path, flags, Mode::empty()).ok()?);
+    /// Has an open file read so, or gives it back where its file system does not allow it: `pread`
+    /// serves then.
+    pub(super) fn new(shard: &Shard, file: File) -> Result<Self, File> {
         let mut page = Buffer::default();
-        // Some systems open the file and refuse the first read.
-        pread(&file, page.room(PAGE), 0).ok()?;
-        Some(Self { path: shard.path.clone(), file })
+        // Some systems take the flag and refuse the first read.
+        let works =
+            fcntl_setfl(&file, OFlags::DIRECT).is_ok() && pread(&file, page.room(PAGE), 0).is_ok();
+        if works {
+            return Ok(Self { path: shard.path.clone(), file });
+        }
+        // Where it can not be taken away again, it was not set.
+        let _ = fcntl_setfl(&file, OFlags::empty());
+        Err(file)
     }
 }
 

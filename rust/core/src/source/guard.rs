@@ -83,7 +83,9 @@ impl Chain {
     /// Link `number` of those that are counted.
     fn link(&self, number: usize) -> libc::sigaction {
         // SAFETY: by the invariant it is written, and never again.
-        unsafe { (*self.links.get().cast::<MaybeUninit<libc::sigaction>>().add(number)).assume_init() }
+        unsafe {
+            (*self.links.get().cast::<MaybeUninit<libc::sigaction>>().add(number)).assume_init()
+        }
     }
 
     /// Adds what our handler is about to replace, if it is not in the chain yet. Called by whoever
@@ -386,7 +388,10 @@ mod tests {
     /// As faulthandler of Python: what was before is put back, and the signal raised again.
     extern "C" fn put_back(_signal: c_int) {
         CALLS.fetch_add(1, Ordering::Relaxed);
-        handle(BEFORE.load(Ordering::Relaxed), libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER);
+        handle(
+            BEFORE.load(Ordering::Relaxed),
+            libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER,
+        );
         send();
     }
 
