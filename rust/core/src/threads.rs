@@ -91,7 +91,9 @@ pub(crate) fn run_ordered<S, T: Send>(
             if item >= items {
                 break;
             }
+            let panics = StopOnPanic(&failed);
             let result = work(&mut state, item);
+            drop(panics);
             if result.is_err() {
                 failed.store(true, Ordering::Relaxed);
             }
@@ -116,6 +118,18 @@ pub(crate) fn run_ordered<S, T: Send>(
     done.into_iter().map(|(_, result)| result).collect()
 }
 
+/// Has no further item handed out if it is dropped by a panic, which the caller sees only when every
+/// thread has ended.
+struct StopOnPanic<'a>(&'a AtomicBool);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Moves this thread to the CPU of its number, of those that it may run on, and lets it go again.
 ///
 /// Threads that are started one by the other begin on one CPU, and share it until the system looks for
@@ -129,9 +143,13 @@ fn spread(number: usize) {
         if let Some(cpu) = cpus.nth(number % allowed.count().max(1) as usize) {
             let mut one = CpuSet::new();
             one.set(cpu);
-            // The result is of no consequence: it would run where it is.
-            let _ = sched_setaffinity(None, &one);
-            let _ = sched_setaffinity(None, &allowed);
+            // If it can not be moved, it runs where it is.
+            if sched_setaffinity(None, &one).is_ok() && sched_setaffinity(None, &allowed).is_err() {
+                // What was allowed is not any more: it may run wherever the process may.
+                let mut all = CpuSet::new();
+                (0..CpuSet::MAX_CPU).for_each(|cpu| all.set(cpu));
+                let _ = sched_setaffinity(None, &all);
+            }
         }
     }
     #[cfg(not(target_os = "linux"))]
@@ -202,6 +220,27 @@ mod tests {
         );
         assert!(matches!(result, Err(Error::Interrupted)));
         assert_eq!(calls.into_inner(), 1);
+    }
+
+    #[test]
+    fn no_item_is_handed_out_after_a_panic() {
+        let calls = AtomicUsize::new(0);
+        let pass = std::panic::AssertUnwindSafe(|| {
+            run_ordered(
+                4,
+                20_000,
+                || (),
+                |(), item| {
+                    assert!(item != 3, "on purpose");
+                    calls.fetch_add(1, Ordering::Relaxed);
+                    std::thread::sleep(std::time::Duration::from_millis(1));
+                    Ok(())
+                },
+            )
+        });
+        assert!(std::panic::catch_unwind(pass).is_err());
+        // Until the panic has been reported, the others go on.
+        assert!(calls.into_inner() < 19_999);
     }
 
     #[test]
