@@ -53,7 +53,7 @@ pub fn gram(
         replay.check(plan, &slices)?;
     }
     let results = tiles(plan, slices.clone(), options, progress, |tile, columns| {
-        Ok(TileSums::of(tile, columns, replays, tile.slice - slices.start, options.level))
+        TileSums::of(tile, columns, replays, tile.slice - slices.start, options.level, progress)
     })?;
     let _ieee = Ieee::set();
     // Tiles come in the order of the plan, so sums run over chunks in order, whichever tile a chunk was
@@ -83,7 +83,8 @@ impl TileSums {
         replays: &[Replay],
         slice: usize,
         level: Level,
-    ) -> Self {
+        progress: &Progress,
+    ) -> Result<Self> {
         let count = columns.len();
         let first = tile.elements().start;
         let mut machine = Machine::default();
@@ -96,18 +97,20 @@ impl TileSums {
                 *part = column.part(start as usize..end as usize);
             }
             let window = &window[..count];
+            progress.check()?;
             let result = level.chunk(window, chunk.first);
             sums.gram.extend_from_slice(&result.gram[..pairs(count)]);
             sums.energy.push(result.energy);
             sums.sampled.extend(result.sampled);
             sums.counts.add(&result.counts);
             for (replay, counts) in replays.iter().zip(&mut sums.replayed) {
+                progress.check()?;
                 if let Some(place) = replay.place(slice, chunk) {
                     counts.add(&replay_chunk(level, &mut machine, &replay.program, window, &place));
                 }
             }
         }
-        sums
+        Ok(sums)
     }
 }
 

@@ -111,6 +111,7 @@ pub fn replay(
         for chunk in &tile.chunks {
             let window = parts(columns, chunk, tile.elements().start);
             for (replay, counts) in replays.iter().zip(&mut counts) {
+                progress.check()?;
                 if let Some(place) = replay.place(tile.slice - slices.start, chunk) {
                     let program = &replay.program;
                     counts.add(&replay_chunk(
@@ -179,6 +180,7 @@ pub fn write(
         let mut machine = Machine::default();
         let mut out = Vec::new();
         for chunk in &tile.chunks {
+            progress.check()?;
             let window = parts(columns, chunk, tile.elements().start);
             if let Some(place) = replay.place(tile.slice - slices.start, chunk) {
                 let (program, dtype) = (&replay.program, target.dtype);
