@@ -29,4 +29,4 @@ pub mod stream;
 pub mod threads;
 
 pub use error::{Error, Result};
-pub use source::Io;
+pub use source::{Io, can_map};

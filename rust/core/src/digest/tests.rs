@@ -45,7 +45,7 @@ fn digests_are_those_of_the_files_whatever_order_they_are_read_in() {
             let digests = Digests::new(pair.to_vec());
             let options = Options {
                 threads,
-                tile_bytes: stream::MIN_TILE_BYTES,
+                tile_bytes: Some(stream::MIN_TILE_BYTES),
                 io,
                 digests: Some(&digests),
                 ..Options::detect().expect("a level")

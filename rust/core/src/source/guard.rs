@@ -14,7 +14,7 @@ use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Mappings that can be guarded at once: ten checkpoints of 400 shards.
-pub(super) const SLOTS: usize = 4096;
+const SLOTS: usize = 4096;
 
 /// One guarded range. `start` 0 is a free slot, 1 one that is being filled; the handler skips both.
 struct Slot {
@@ -56,6 +56,11 @@ impl Guard {
     pub(super) fn disarm(&self) {
         self.0.start.store(0, Ordering::Release);
     }
+}
+
+/// How many more ranges can be guarded.
+pub(super) fn free() -> usize {
+    TABLE.iter().filter(|slot| slot.start.load(Ordering::Relaxed) == 0).count()
 }
 
 /// Handlers that can have been installed before and after ours.

@@ -10,6 +10,19 @@ use crate::checkpoint::Shard;
 use crate::error::{Error, Result};
 use crate::files;
 
+/// Whether this system can map files and fault in their pages on demand. Where it can not, files that
+/// are to be mapped are read with `pread`.
+pub fn can_map() -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        super::mmap::is_possible()
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        false
+    }
+}
+
 /// Opens a shard and makes sure that it is the file whose header was read.
 pub(crate) fn open(shard: &Shard, io: Io) -> Result<Box<dyn Source>> {
     let file = files::open(&shard.path).map_err(|error| Error::io(&shard.path, "open", error))?;

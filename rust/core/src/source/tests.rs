@@ -86,12 +86,26 @@ fn a_file_replaced_after_its_header_was_read_is_refused() {
 fn direct_reads_are_large_and_their_buffers_bounded() {
     for columns in 2..=10 {
         for threads in [1, 2, 8, 64] {
-            let bytes = Io::Direct.tile_bytes(columns, threads);
+            let workers = Io::Direct.workers(threads, columns, 0);
+            let bytes = Io::Direct.tile_bytes(columns, workers);
             // What lies on no page still fits into one request.
             assert!((bytes + (8 << 10)).is_power_of_two());
             assert!(threads > 2 || bytes > 1 << 20, "{columns} columns, {threads} threads");
-            let buffers = (columns * Io::Direct.workers(threads, columns)) as u64;
-            assert!(bytes == (256 << 10) - (8 << 10) || bytes * buffers <= 192 << 20);
+            assert!(bytes * (columns * workers) as u64 <= 192 << 20);
+        }
+    }
+}
+
+#[test]
+fn buffers_are_bounded_however_many_threads_there_are() {
+    for io in [Io::Pread, Io::Direct] {
+        for (threads, least) in [(1, 1 << 17), (64, 1 << 18), (1024, 1 << 19)] {
+            for columns in [2, 10] {
+                let workers = io.workers(threads, columns, least);
+                let window = io.tile_bytes(columns, workers).max(least);
+                let bytes = window * (workers * columns) as u64;
+                assert!(workers > 0 && bytes <= 192 << 20, "{io:?} {threads} {columns} {bytes}");
+            }
         }
     }
 }
