@@ -78,7 +78,7 @@ impl Shard {
                 stat.len()
             ));
         }
-        if modified_ns(&stat) != self.modified_ns {
+        if modified_ns(stat) != self.modified_ns {
             return changed("the file was written to after it was opened".into());
         }
         if let (Some(was), Some(now)) = (self.identity, Identity::said(stat))

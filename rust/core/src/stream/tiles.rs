@@ -29,6 +29,9 @@ pub(crate) fn tiles<T: Send>(
         )));
     }
     threads::check(options.threads)?;
+    if let Some(digests) = options.digests {
+        digests.check(plan.checkpoints())?;
+    }
     if slices.start > slices.end || slices.end > plan.slices() {
         return Err(Error::Argument(format!(
             "slices {} to {} of a plan of {}",
@@ -78,7 +81,7 @@ pub(crate) fn tiles<T: Send>(
             source.release(bytes.clone()).map_err(|error| named(error, column))?;
             let shard = extents[column].shard;
             if let Some(digests) = options.digests {
-                digests.advance(column, shard, source.as_ref(), bytes)?;
+                digests.advance(column, shard, source.as_ref(), bytes, progress)?;
             }
             files.done(column, shard);
         }
