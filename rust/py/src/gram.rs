@@ -178,6 +178,13 @@ pub(crate) fn levels() -> Vec<&'static str> {
     Level::available().into_iter().map(Level::name).collect()
 }
 
+/// Whether this system can map files and fault in their pages on demand; where it can not, they are
+/// read with pread.
+#[pyfunction]
+pub(crate) fn can_map() -> bool {
+    parentage_core::can_map()
+}
+
 /// The number of CPUs that this process may use.
 #[pyfunction]
 pub(crate) fn threads() -> usize {
