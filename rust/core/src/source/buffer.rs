@@ -55,8 +55,10 @@ impl Room {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
+    #![cfg(unix)]
+
     use super::super::room::{HUGE, PAGE};
     use super::*;
 
