@@ -126,14 +126,10 @@ def scatter(alignment: Alignment, options: Options, budget: int = BUDGET) -> Sca
     finite = np.isfinite(read).all(axis=1)
     with np.errstate(invalid="ignore"):
         finite &= np.isfinite(read[:, 1:] - read[:, :1]).all(axis=1)
-    of_element = of_element[finite]
-    return Scattered(
-        read[finite],
-        of_element,
-        (sizes / np.maximum(taken, 1.0))[of_element],
-        block[finite],
-        len(slices),
-    )
+    if not finite.all():
+        read, of_element, block = read[finite], of_element[finite], block[finite]
+    stands_for = (sizes / np.maximum(taken, 1.0))[of_element]
+    return Scattered(read, of_element, stands_for, block, len(slices))
 
 
 def _block(each: Slice, at: NDArray[np.int64]) -> NDArray[np.int64]:
