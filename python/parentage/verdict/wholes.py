@@ -140,7 +140,7 @@ class _Sums:
     compared: Counter[int] = field(default_factory=Counter)
     same: Counter[int] = field(default_factory=Counter)
     cast: Counter[int] = field(default_factory=Counter)
-    held: dict[int, Counter[int]] = field(default_factory=dict)
+    held: dict[tuple[int, int], int] = field(default_factory=dict)
     """By tensor of the checkpoint and first element, the elements that took part."""
     mates: set[tuple[int, int]] = field(default_factory=set)
     """Tensors of the child with those of the checkpoint."""
@@ -162,19 +162,18 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
     for columns, alignment, found in passes:
         _add(sums, columns, alignment, found, others, copies)
         for each in alignment.slices:
-            place = each.extents[-1]
-            pieces[place.tensor, place.start] = each.name, each.elements
+            pieces[each.extents[-1]] = each.name, each.elements
     tensors = list(child.tensors.values())
     for pair, is_same in case.rest.bytes:
         one, elements = sums[pair.column], tensors[pair.tensor].elements
         one.compared[pair.tensor] += elements
         one.same[pair.tensor] += elements * is_same
-        one.held.setdefault(pair.mate, Counter())[0] = elements
+        one.held[pair.mate, 0] = elements
         one.mates.add((pair.tensor, pair.mate))
         pieces[pair.tensor, 0] = tensors[pair.tensor].name, elements
         if is_same:
             copies.setdefault((pair.tensor, 0), []).append(pair.column)
-    in_main = {(each.extents[-1].tensor, each.extents[-1].start) for each in case.alignment.slices}
+    in_main = {each.extents[-1] for each in case.alignment.slices}
     sources, unsourced = _sources(pieces, copies, others)
     wholes = {
         other.name: _whole(child, other, one, case.rest.tied.get(column))
@@ -228,8 +227,8 @@ def _add(
                 counter = one.same if is_same else one.cast
                 counter[mine] += each.elements
                 if is_same:
-                    copies.setdefault((mine, each.extents[-1].start), []).append(column)
-            one.held.setdefault(place.tensor, Counter())[place.start] = each.elements
+                    copies.setdefault(each.extents[-1], []).append(column)
+            one.held[place] = each.elements
             one.mates.add((mine, place.tensor))
             source = each.source_layers[at] if each.source_layers else None
             if each.layer is not None and source is not None:
@@ -263,7 +262,9 @@ def _whole(child: Checkpoint, other: Checkpoint, one: _Sums, is_tied: bool | Non
     moved = [(a, b) for a, b in one.mates if mine[a] != yours[b]]
     stands_in = [(a, b) for a, b in moved if place_of(mine[a]).component == "head"]
     sizes = [tensor.elements for tensor in other.tensors.values()]
-    held = {b: min(sum(starts.values()), sizes[b]) for b, starts in one.held.items()}
+    held: Counter[int] = Counter()
+    for (b, _), elements in one.held.items():
+        held[b] = min(held[b] + elements, sizes[b])
     own, missing, empty, tied = [], [], [], []
     own_elements = missing_elements = 0
     for tensor in child.tensors.values():
