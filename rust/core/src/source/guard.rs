@@ -11,7 +11,7 @@
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 /// Mappings that can be guarded at once: ten checkpoints of 400 shards.
 const SLOTS: usize = 4096;
@@ -72,7 +72,9 @@ const LINKS: usize = 64;
 struct Chain {
     links: UnsafeCell<[MaybeUninit<libc::sigaction>; LINKS]>,
     count: AtomicUsize,
-    busy: AtomicBool,
+    /// The process that has a thread at it, or 0: a fork copies what another thread was in the middle of,
+    /// and not the thread.
+    busy: AtomicU32,
 }
 
 // SAFETY: links are written by one thread at a time, and read by nobody before they are counted.
@@ -81,7 +83,7 @@ unsafe impl Sync for Chain {}
 static CHAIN: Chain = Chain {
     links: UnsafeCell::new([const { MaybeUninit::uninit() }; LINKS]),
     count: AtomicUsize::new(0),
-    busy: AtomicBool::new(false),
+    busy: AtomicU32::new(0),
 };
 
 impl Chain {
@@ -143,12 +145,15 @@ pub(super) fn watch() -> bool {
 /// Puts our handler before the present one, or `None` while another thread does. May be called in a
 /// handler.
 fn install() -> Option<bool> {
-    if CHAIN.busy.swap(true, Ordering::Acquire) {
+    let own = std::process::id();
+    let free = CHAIN.busy.load(Ordering::Relaxed);
+    let taken = CHAIN.busy.compare_exchange(free, own, Ordering::Acquire, Ordering::Relaxed);
+    if free == own || taken.is_err() {
         return None;
     }
     PAGE.store(rustix::param::page_size(), Ordering::Relaxed);
     let done = replace();
-    CHAIN.busy.store(false, Ordering::Release);
+    CHAIN.busy.store(0, Ordering::Release);
     Some(done)
 }
 
