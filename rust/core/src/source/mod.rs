@@ -12,6 +12,7 @@ mod pread;
 #[cfg(unix)]
 mod room;
 
+use std::ffi::OsStr;
 use std::ops::Range;
 use std::path::Path;
 use std::str::FromStr;
@@ -118,6 +119,20 @@ pub(crate) trait Source: Send + Sync {
     ///
     /// If the bytes lent were not those of the file: what was computed from them is void.
     fn release(&self, range: Range<u64>) -> Result<()>;
+}
+
+/// The environment variable that switches off reading ahead of mapped files, where it is `0`.
+///
+/// Whether the system's own reading ahead is better depends on the disk, and on what else it does.
+const READ_AHEAD: &str = "PARENTAGE_READ_AHEAD";
+
+/// Whether the system is told of the windows of mapped files that come next.
+pub(crate) fn reads_ahead() -> bool {
+    is_on(std::env::var_os(READ_AHEAD).as_deref())
+}
+
+fn is_on(value: Option<&OsStr>) -> bool {
+    value.is_none_or(|value| value != "0")
 }
 
 /// How many more files can be mapped at a time.

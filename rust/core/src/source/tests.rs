@@ -97,6 +97,12 @@ fn direct_reads_are_large_and_their_buffers_bounded() {
 }
 
 #[test]
+fn reading_ahead_can_be_switched_off() {
+    assert!(is_on(None) && is_on(Some("".as_ref())) && is_on(Some("1".as_ref())));
+    assert!(!is_on(Some("0".as_ref())));
+}
+
+#[test]
 fn buffers_are_bounded_however_many_threads_there_are() {
     for io in [Io::Pread, Io::Direct] {
         for (threads, least) in [(1, 1 << 17), (64, 1 << 18), (1024, 1 << 19)] {

@@ -117,3 +117,40 @@ impl<'a> Files<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::checkpoint::Checkpoint;
+    use crate::plan;
+
+    #[test]
+    fn a_file_is_open_from_its_first_tile_until_all_of_them_are_done() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.safetensors");
+        let header = r#"{"a":{"dtype":"BF16","shape":[200000],"data_offsets":[0,400000]}}"#;
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.as_bytes());
+        bytes.resize(bytes.len() + 400_000, 0);
+        std::fs::write(&path, bytes).expect("a file");
+        let opened = Arc::new(Checkpoint::open(&path).expect("a checkpoint"));
+        let plan = Plan::new(vec![opened; 2], vec![200_000], &[0; 2], &[0; 2]).expect("a plan");
+        let mut files = Files::new(&plan, Io::Mmap);
+        let io = files.settle(0..1).expect("a file");
+        assert_eq!(io, if source::can_map() { Io::Mmap } else { Io::Pread });
+        let tiles = plan::tiles(&plan, 0..1, 4096);
+        files.schedule(&tiles);
+        let is_open = |files: &Files<'_>| files.files[0][0].source.lock().expect("it").is_some();
+        // The last tile is done before others are begun, as where a thread is slow.
+        for _ in &tiles {
+            assert!(is_open(&files));
+            drop(files.get(0, 0).expect("a file"));
+            files.done(0, 0);
+        }
+        assert!(!is_open(&files));
+        // The other column's is another, though of the same path.
+        assert!(files.files[1][0].source.lock().expect("it").is_some());
+    }
+}

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::gram::Column;
 use crate::plan::{self, Plan, Tile};
 use crate::progress::Progress;
-use crate::source::{Buffer, Io};
+use crate::source::{self, Buffer, Io};
 use crate::threads::{self, Permits};
 
 /// Reads every tile of `slices` once and returns `compute` of each, in order.
@@ -51,14 +51,13 @@ pub(crate) fn tiles<T: Send>(
     let buffers = || (0..plan.columns()).map(|_| Buffer::default()).collect::<Vec<_>>();
     // More threads may read than may compute; at most `options.threads` of them compute at a time.
     let permits = Permits::new(options.threads);
+    // Without a mapping there is nothing to ask for: other threads fill their buffers meanwhile.
+    let reads_ahead = io == Io::Mmap && source::reads_ahead();
     let results = threads::run_ordered(workers, tiles.len(), buffers, |buffers, index| {
         progress.check()?;
         let tile = &tiles[index];
-        // The system reads ahead while this tile is computed. Without a mapping there is nothing to ask
-        // for: other threads fill their buffers meanwhile.
-        if io == Io::Mmap
-            && let Some(next) = tiles.get(index + workers)
-        {
+        // The system reads ahead while this tile is computed.
+        if reads_ahead && let Some(next) = tiles.get(index + workers) {
             files.expect(next);
         }
         let elements = tile.elements();
