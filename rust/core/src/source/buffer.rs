@@ -55,10 +55,9 @@ impl Room {
     }
 }
 
+#[cfg(unix)]
 #[cfg(test)]
 mod tests {
-    #![cfg(unix)]
-
     use super::super::room::{HUGE, PAGE};
     use super::*;
 
