@@ -162,8 +162,9 @@ def _with_steps(held: _Groups, dtypes: Sequence[str], owner: NDArray[np.intp]) -
     Blends near the estimate lie in another binade but for few elements.
     """
     known = [DTYPES[name] for name in dtypes]
-    digits = np.array([each.digits if each.digits is not None else 0 for each in known])[owner]
-    lowest = np.array([each.lowest if each.lowest is not None else 0 for each in known])[owner]
+    # As long as exponents are: there may be millions of elements.
+    digits = np.array([each.digits or 0 for each in known], dtype=np.int32)[owner]
+    lowest = np.array([each.lowest or 0 for each in known], dtype=np.int32)[owner]
     is_float = np.array([each.digits is not None for each in known])[owner]
     blend = held.base + (held.known[held.label] * held.moved).sum(axis=1)
     exponent = np.frexp(np.abs(blend))[1] - 1

@@ -1,4 +1,5 @@
 from .allocator import collection_paused as collection_paused
+from .allocator import give_back as give_back
 from .allocator import share_heaps as share_heaps
 from .arrays import Counts as Counts
 from .arrays import Floats as Floats
