@@ -104,6 +104,5 @@ fn buffers_are_small_where_pages_can_not_be_faulted_in() {
         done.store(true, Ordering::Relaxed);
         watch.join().unwrap()
     });
-    println!("{} MiB", most - before);
     assert!(most - before < 256, "{} MiB", most - before);
 }

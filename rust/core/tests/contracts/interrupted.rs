@@ -62,7 +62,7 @@ fn the_slowest_passes_are_cancelled_within_a_second() {
         widen: 0.0,
         dtype: None,
     };
-    let wait = Duration::from_millis(50);
+    let wait = Duration::from_millis(10);
     let found = [
         lasts(wait, |watch| statistics::gram(&plan, 0..1, &[], &options, watch)),
         lasts(wait, |watch| replay(&plan, 0..1, &replays, &options, watch)),
@@ -70,5 +70,4 @@ fn the_slowest_passes_are_cancelled_within_a_second() {
         lasts(wait, |watch| elements(&plan, 0..1, &options, watch)),
     ];
     assert!(found.iter().all(|lasted| *lasted < Duration::from_millis(500)), "{found:?}");
-    println!("{found:?}");
 }
