@@ -35,6 +35,7 @@ __all__ = [
     "Statistics",
     "__version__",
     "build_profile",
+    "can_map",
     "elements",
     "gram",
     "levels",
@@ -394,6 +395,9 @@ def simd_level() -> str:
 
 def levels() -> list[str]:
     """The instruction sets that this CPU has, slowest first."""
+
+def can_map() -> bool:
+    """Whether files can be mapped and faulted in on demand; else they are read with pread."""
 
 def threads() -> int:
     """The number of CPUs that this process may use."""

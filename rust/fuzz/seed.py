@@ -16,19 +16,19 @@ INDEXES = [
 ]
 
 
-def seeds() -> tuple[list[bytes], list[bytes]]:
-    """The seeds of the targets header and index."""
+def seeds() -> tuple[list[bytes], ...]:
+    """The seeds of the targets header, index and pass."""
     headers = []
     for case in json.loads(GOLDEN.read_text("utf-8")):
         if "hex" in case:
             headers.append(bytes.fromhex(case["hex"]))
         else:
             headers.append(case["data_len"].to_bytes(4, "little") + case["header"].encode())
-    return headers, [index.encode() for index in INDEXES]
+    return headers, [index.encode() for index in INDEXES], [b"\x11" + each for each in headers]
 
 
 if __name__ == "__main__":
-    for target, inputs in zip(("header", "index"), seeds(), strict=True):
+    for target, inputs in zip(("header", "index", "pass"), seeds(), strict=True):
         folder = HERE / "corpus" / target
         folder.mkdir(parents=True, exist_ok=True)
         for number, data in enumerate(inputs):

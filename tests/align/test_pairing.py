@@ -67,6 +67,15 @@ def test_stacked_experts_are_split_into_slices(tmp_path):
     ]
 
 
+def test_a_leading_index_of_a_million_makes_no_experts(tmp_path):
+    name = "model.layers.0.mlp.experts.gate_up_proj"
+    for count, slices in ((1 << 16, 1 << 16), ((1 << 16) + 1, 1), (1_000_000, 1)):
+        tensors = {name: full((count, 1, 1))}
+        alignment = aligned(tmp_path / str(count), tensors, tensors)
+        assert len(alignment.slices) == slices
+        assert alignment.slices[-1].expert == (slices - 1 if slices > 1 else None)
+
+
 def test_three_dimensions_alone_make_no_experts(tmp_path):
     name = "model.layers.0.linear_attn.conv1d.weight"
     alignment = aligned(tmp_path, {name: full((8, 1, 4))}, {name: full((8, 1, 4))})

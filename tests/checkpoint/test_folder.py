@@ -1,11 +1,13 @@
 """What lies beside a checkpoint, and what its config promises."""
 
 import json
+import os
 
 import pytest
 from common.alignments import full
 from conftest import write_checkpoint
 from parentage.checkpoint import Checkpoint, Unread
+from parentage.checkpoint.folder import layers_in_config
 
 TENSORS = {"a": full(4), "b": full(4)}
 
@@ -73,3 +75,9 @@ def test_a_config_that_is_none_promises_nothing(tmp_path, text):
     folder = write_checkpoint(tmp_path / "a", TENSORS)
     (folder / "config.json").write_bytes(text.encode("latin-1"))
     assert Checkpoint.open(folder).promised_layers is None
+
+
+def test_a_config_that_is_a_pipe_promises_nothing(tmp_path):
+    write_checkpoint(tmp_path / "a", TENSORS)
+    os.mkfifo(tmp_path / "a" / "config.json")
+    assert layers_in_config(tmp_path / "a") is None

@@ -39,6 +39,12 @@ def test_files_that_do_not_fit_in_memory_are_read_past_the_cache(tmp_path, monke
     assert choose_io("auto", 1 << 60) == "mmap"
 
 
+def test_files_are_read_with_pread_where_the_system_can_not_map_them(monkeypatch):
+    monkeypatch.setattr("parentage._core.can_map", lambda: False)
+    assert choose_io("auto", 1000) == "pread"
+    assert choose_io("mmap", 1000) == "mmap"
+
+
 def test_threads_that_read_past_the_cache_have_room_beside_the_others(varied):
     options = Options(threads=1024, io="direct")
     assert full_pass(varied, roles_in(varied, 1), options) is not None

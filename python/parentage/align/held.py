@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
     Pairing = Callable[[Tensor, Checkpoint], Extent | str]
 
+MOST_EXPERTS = 1 << 16
+"""Most slices of one tensor. What has more along its first dimension is no stack of experts, and a
+header of a few bytes asks for millions."""
+
 
 @dataclass(frozen=True)
 class Held:
@@ -104,7 +108,8 @@ def slices_of(
 ) -> list[Slice]:
     """Return slices of parts of the child's tensors: tensor, first element, and past the last.
 
-    Each of ``columns`` holds all of them. Stacked experts are a slice each.
+    Each of ``columns`` holds all of them. Stacked experts are a slice each, up to
+    :data:`MOST_EXPERTS`.
     """
     places = places_of(child.core)
     # The positions of relatives are mostly the same, so that one object does for all of them.
@@ -174,7 +179,7 @@ def _add_slices(
         # What begins with the first row keeps the tensor's name: it is all that relatives have.
         name = f"{name}[{rows[0]}:{rows[1]}]" if first else name
         shape, elements = (rows[1] - rows[0], *shape[1:]), last - first
-    stacked = len(shape) == 3 and shape[0] > 1 and ".experts" in name
+    stacked = len(shape) == 3 and 1 < shape[0] <= MOST_EXPERTS and ".experts" in name
     if not stacked:
         whole = (component, layer, expert, shape, dtype, elements, extents, source)
         slices.append(Slice(name, *whole))

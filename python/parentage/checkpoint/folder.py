@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from io import BufferedReader
 from typing import TYPE_CHECKING
 
-from parentage.support import listed
+from parentage.support import listed, open_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,7 +93,7 @@ def layers_in_config(path: Path) -> int | None:
     """Return the number of layers that the config.json beside a checkpoint promises."""
     folder = path if path.is_dir() else path.parent
     try:
-        with (folder / "config.json").open("rb") as file:
+        with BufferedReader(open_file(folder / "config.json")) as file:
             raw = file.read(_MOST_BYTES + 1)
         config: Any = json.loads(raw) if len(raw) <= _MOST_BYTES else None
     except (OSError, ValueError, RecursionError):

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 import re
@@ -38,6 +39,7 @@ from parentage.support import (
     ReadError,
     WriteError,
     is_there,
+    open_file,
     sweep,
     sync_folder,
 )
@@ -342,7 +344,7 @@ def _files(checkpoint: Checkpoint) -> list[dict[str, Any]]:
 def _header_digest(path: Path, size: int) -> str:
     """Return the SHA-256 of a file's first ``size`` bytes: the header's length, and the header."""
     try:
-        with path.open("rb") as file:
+        with io.BufferedReader(open_file(path)) as file:
             return hashlib.sha256(file.read(size)).hexdigest()
     except OSError as error:
         raise ReadError(f"{path}: read header: {error.strerror or error}") from error

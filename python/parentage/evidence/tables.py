@@ -88,6 +88,8 @@ def tables_of(case: TraceInputs, statistics: Statistics, outcome: Outcome | None
     Slices that not all of the main checkpoints have follow in the table of slices, with a row for
     each that has them. The other tables are of the main checkpoints.
     """
+    # First: it takes as much memory for a moment as all that follows.
+    wholes = gather_wholes(case, statistics)
     slices, columns = case.alignment.slices, case.inputs.columns
     labels = {
         "slices": np.arange(len(slices)),
@@ -113,7 +115,6 @@ def tables_of(case: TraceInputs, statistics: Statistics, outcome: Outcome | None
     components = pl.Series(statistics.component_names, dtype=pl.String)
     whole = long("slices", _keys(slices), order)
     parts = [_part(each, case.offered.columns, whole.schema) for each in case.rest.parts]
-    wholes = gather_wholes(case, statistics)
     read = int(statistics.model.n[0])
     if sum(each.elements for each in slices) == read:
         # Everything was read.

@@ -17,6 +17,7 @@ from parentage.pipeline.sequential import SampleRequest, Seed, trace_sample, wit
 from parentage.replay import compile_recipe
 from parentage.statistics import full_pass
 from parentage.stream import SILENT, Options, Progress, choose_io
+from parentage.support import give_back
 from parentage.verdict import TraceInputs
 
 if TYPE_CHECKING:
@@ -219,6 +220,7 @@ def _trace(
     with with_preview(case, progress) if request is None else nullcontext(progress) as watched:
         statistics = full_pass(alignment, main.columns, options, watched, case.replays, journal)
     progress.stage("making tables")
+    give_back()
     trace = conclude(case, statistics)
     return replace(trace, digests=digests_of(inputs, main, options))
 
@@ -253,6 +255,7 @@ def with_hypotheses(case: TraceInputs, seed: int | None = None) -> TraceInputs:
     ]
     # A full pass, or a larger sample, takes memory of its own.
     estimates.sample.forget()
+    give_back()
     return replace(case, estimates=estimates, hypotheses=chosen, replays=replays)
 
 

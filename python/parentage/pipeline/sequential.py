@@ -134,10 +134,13 @@ def with_preview(case: TraceInputs, progress: Progress) -> Iterator[Progress]:
     """Give a progress that passes on to ``progress``, and tells it of a verdict on a sample, too.
 
     It is that of the sample that recipes were looked for in, is found while the pass goes on, and
-    is told between two updates. Not if that sample is everything, or if nobody listens.
+    is told between two updates. Not if that sample is everything, if slices are so small that it
+    would take as long as the pass and as much memory again, or if nobody listens.
     """
     is_wanted = type(progress).look is not Progress.look
-    if not is_wanted or case.estimates is None or case.estimates.sample.is_whole:
+    slices = case.alignment.slices
+    is_small = int(case.alignment.elements.sum()) < SMALL * len(slices)
+    if not is_wanted or is_small or case.estimates is None or case.estimates.sample.is_whole:
         yield progress
         return
     with ThreadPoolExecutor(1, "parentage-look") as pool:
@@ -177,6 +180,10 @@ SEED_BITS = 53
 
 FIRST = 64 << 20
 """Bytes from which on a sample is the first to be judged: fewer are not worth stopping for."""
+
+SMALL = 1024
+"""Elements of a slice, on average, below which there is no first look: tables of slices are most of
+what a pass takes then, and a sample has as many."""
 
 MOST = 0.25
 """Share of everything up to which a sample is doubled; after that, everything is read."""

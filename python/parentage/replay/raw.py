@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.checkpoint import DTYPES, dtype_class
-from parentage.support import ReadError
+from parentage.support import ReadError, open_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ def pieces(path: Path, begin: int, end: int, what: str) -> Iterator[bytes]:
     """
     at = begin
     try:
-        with path.open("rb", buffering=0) as file:
+        with open_file(path) as file:
             file.seek(begin)
             while at < end:
                 wanted = min(BUFFER, end - at)

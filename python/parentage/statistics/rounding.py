@@ -66,10 +66,17 @@ class _Groups:
         """Return (N,) what rounding adds to blends of weights (G, m)."""
         blend = self.base.copy()
         for i in range(self.moved.shape[1]):
-            blend += weights[self.label, i] * self.moved[:, i]
+            part = weights[self.label, i]
+            part *= self.moved[:, i]
+            blend += part
+        # In place: there may be millions of them.
         with np.errstate(divide="ignore", invalid="ignore"):
-            error = np.rint(blend / self.step) * self.step - blend
-        return np.where(self.step > 0, error, 0.0)
+            error = blend / self.step
+            np.rint(error, out=error)
+            error *= self.step
+            error -= blend
+        error[~(self.step > 0)] = 0.0
+        return error
 
     def moves(self, weights: Floats) -> Floats:
         """Return (G, m) how far rounding moves least squares from weights (G, m)."""
@@ -114,16 +121,18 @@ def rounding_moves(
     taken = label < groups
     if not parents or not taken.any():
         return np.zeros((groups, parents))
+    # Views where all take part.
+    kept = slice(None) if taken.all() else taken
     held = _Groups(
-        base=scattered.elements[taken, 0],
-        moved=np.ascontiguousarray(scattered.displacements[taken, :parents]),
-        label=label[taken],
-        stands_for=scattered.stands_for[taken],
+        base=scattered.elements[kept, 0],
+        moved=scattered.displacements[kept, :parents],
+        label=label[kept],
+        stands_for=scattered.stands_for[kept],
         step=np.zeros(0),
         gram=gram,
         known=np.nan_to_num(weights),
     )
-    held = _with_steps(held, [dtypes[i] for i in range(scattered.slices)], scattered.owner[taken])
+    held = _with_steps(held, [dtypes[i] for i in range(scattered.slices)], scattered.owner[kept])
     chance, largest = _scales(held)
     tolerance = chance + np.nan_to_num(noise)
     bound = np.abs(held.moves(held.known))
@@ -153,8 +162,9 @@ def _with_steps(held: _Groups, dtypes: Sequence[str], owner: NDArray[np.intp]) -
     Blends near the estimate lie in another binade but for few elements.
     """
     known = [DTYPES[name] for name in dtypes]
-    digits = np.array([each.digits if each.digits is not None else 0 for each in known])[owner]
-    lowest = np.array([each.lowest if each.lowest is not None else 0 for each in known])[owner]
+    # As long as exponents are: there may be millions of elements.
+    digits = np.array([each.digits or 0 for each in known], dtype=np.int32)[owner]
+    lowest = np.array([each.lowest or 0 for each in known], dtype=np.int32)[owner]
     is_float = np.array([each.digits is not None for each in known])[owner]
     blend = held.base + (held.known[held.label] * held.moved).sum(axis=1)
     exponent = np.frexp(np.abs(blend))[1] - 1

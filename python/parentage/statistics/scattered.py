@@ -46,7 +46,7 @@ class Scattered:
     """(N,) the slice of each."""
     stands_for: Floats
     """(N,) how many elements of its slice each stands for, itself included."""
-    block: NDArray[np.intp]
+    block: NDArray[np.int8]
     """(N,) the block of columns that it lies in, of as many as there are blocks of rows; of a
     vector, the block of elements."""
     slices: int
@@ -110,7 +110,7 @@ def scatter(alignment: Alignment, options: Options, budget: int = BUDGET) -> Sca
     if not len(owner):
         nothing = np.zeros(0, dtype=np.intp)
         empty = np.zeros((0, alignment.plan.columns))
-        return Scattered(empty, nothing, np.zeros(0), nothing, len(slices))
+        return Scattered(empty, nothing, np.zeros(0), np.zeros(0, dtype=np.int8), len(slices))
     plan = alignment.part(owner, starts, counts)
     how = options.for_runs()
     read = how.backend.elements(plan, 0, plan.slices, threads=how.threads, io=how.io)
@@ -126,21 +126,18 @@ def scatter(alignment: Alignment, options: Options, budget: int = BUDGET) -> Sca
     finite = np.isfinite(read).all(axis=1)
     with np.errstate(invalid="ignore"):
         finite &= np.isfinite(read[:, 1:] - read[:, :1]).all(axis=1)
-    of_element = of_element[finite]
-    return Scattered(
-        read[finite],
-        of_element,
-        (sizes / np.maximum(taken, 1.0))[of_element],
-        block[finite],
-        len(slices),
-    )
+    if not finite.all():
+        read, of_element, block = read[finite], of_element[finite], block[finite]
+    stands_for = (sizes / np.maximum(taken, 1.0))[of_element]
+    return Scattered(read, of_element, stands_for, block, len(slices))
 
 
-def _block(each: Slice, at: NDArray[np.int64]) -> NDArray[np.int64]:
+def _block(each: Slice, at: NDArray[np.int64]) -> NDArray[np.int8]:
     """Return the block of columns of elements ``at`` of a slice."""
     rows = each.shape[0] if len(each.shape) > 1 else 1
     columns = max(each.elements // max(rows, 1), 1)
-    return (at % columns) * _core.BLOCKS // columns
+    block = (at % columns) * _core.BLOCKS // columns
+    return block.astype(np.int8)
 
 
 def rounded_as(slices: Sequence[Slice], precision: Counts) -> list[str]:

@@ -14,7 +14,7 @@ from parentage.statistics.estimates import estimate
 from parentage.statistics.rounding import rounding_moves
 from parentage.statistics.scattered import rounded_as, scatter
 from parentage.stream import COUNTED, SILENT, Gram, Progress, read_ranges
-from parentage.support import joined
+from parentage.support import give_back, joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -151,6 +151,7 @@ def tabulate(
                 sums[name].add(*_pooled(whole, table, pooled), label[start:last])
             held, start = [], last
     table = joined(parts)
+    give_back()
     factors = coarseness(slices, table.precision) * is_pooled(slices)
     table = replace(table, energy=table.energy * factors)
     for name, each in sums.items():

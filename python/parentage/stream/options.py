@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from parentage import _core
 from parentage.stream.backends.core import CORE
 
 if TYPE_CHECKING:
-    from parentage import _core
     from parentage.stream.backend import Backend
 
 IO_OF_RUNS = "pread"
@@ -72,7 +72,7 @@ def choose_io(io: str, bytes_: int) -> str:
     """Return how files are best read, where that is left open with ``"auto"``.
 
     What does not fit in the page cache would push everything else out of it, and find none of
-    itself there later: it is read past the cache. Anything else is mapped.
+    itself there later: it is read past the cache. Anything else is mapped, where the system can.
     """
     if io != "auto":
         return io
@@ -80,4 +80,6 @@ def choose_io(io: str, bytes_: int) -> str:
         found = re.search(r"^MemAvailable:\s*(\d+) kB", MEMORY.read_text("ascii"), re.MULTILINE)
     except OSError:
         found = None
-    return "direct" if found is not None and bytes_ > int(found[1]) << 10 else "mmap"
+    if found is not None and bytes_ > int(found[1]) << 10:
+        return "direct"
+    return "mmap" if _core.can_map() else "pread"

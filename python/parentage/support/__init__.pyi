@@ -1,4 +1,5 @@
 from .allocator import collection_paused as collection_paused
+from .allocator import give_back as give_back
 from .allocator import share_heaps as share_heaps
 from .arrays import Counts as Counts
 from .arrays import Floats as Floats
@@ -19,6 +20,7 @@ from .errors import RecipeError as RecipeError
 from .errors import WriteError as WriteError
 from .places import is_folder as is_folder
 from .places import is_there as is_there
+from .places import open_file as open_file
 from .text import listed as listed
 from .text import natural_key as natural_key
 from .text import number_ranges as number_ranges

@@ -144,7 +144,7 @@ class _Sums:
     compared: Counter[int] = field(default_factory=Counter)
     same: Counter[int] = field(default_factory=Counter)
     cast: Counter[int] = field(default_factory=Counter)
-    held: dict[int, Counter[int]] = field(default_factory=dict)
+    held: dict[tuple[int, int], int] = field(default_factory=dict)
     """By tensor of the checkpoint and first element, the elements that took part."""
     requantised: int = 0
     """Elements that are its numbers, quantised with the child's scales; the scales included."""
@@ -169,14 +169,13 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
     for columns, alignment, found in passes:
         _add(sums, columns, alignment, found, others, copies, casts)
         for each in alignment.slices:
-            place = each.extents[-1]
-            pieces[place.tensor, place.start] = each.name, each.elements
+            pieces[each.extents[-1]] = each.name, each.elements
     tensors = list(child.tensors.values())
     for pair, is_same in case.rest.bytes:
         one, elements = sums[pair.column], tensors[pair.tensor].elements
         one.compared[pair.tensor] += elements
         one.same[pair.tensor] += elements * is_same
-        one.held.setdefault(pair.mate, Counter())[0] = elements
+        one.held[pair.mate, 0] = elements
         one.mates.add((pair.tensor, pair.mate))
         pieces[pair.tensor, 0] = tensors[pair.tensor].name, elements
         if is_same:
@@ -184,7 +183,7 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
     for coded, is_same in case.rest.codes:
         one = sums[coded.column]
         one.mates.add((coded.tensor, coded.mate))
-        one.held.setdefault(coded.mate, Counter())[0] = tensors[coded.tensor].elements
+        one.held[coded.mate, 0] = tensors[coded.tensor].elements
         # The scales are part of how the numbers are stored.
         for index in (coded.tensor, coded.scale):
             elements = tensors[index].elements
@@ -194,7 +193,7 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
             pieces[index, 0] = tensors[index].name, elements
             if is_same:
                 casts.setdefault((index, 0), []).append(coded.column)
-    in_main = {(each.extents[-1].tensor, each.extents[-1].start) for each in case.alignment.slices}
+    in_main = {each.extents[-1] for each in case.alignment.slices}
     sources, unsourced = _sources(pieces, copies, casts, others)
     wholes = {
         other.name: _whole(child, other, one, case.rest.tied.get(column))
@@ -252,8 +251,8 @@ def _add(
                 counter = one.same if is_same else one.cast
                 counter[mine] += each.elements
                 kept = copies if is_same else casts
-                kept.setdefault((mine, each.extents[-1].start), []).append(column)
-            one.held.setdefault(place.tensor, Counter())[place.start] = each.elements
+                kept.setdefault(each.extents[-1], []).append(column)
+            one.held[place] = each.elements
             one.mates.add((mine, place.tensor))
             source = each.source_layers[at] if each.source_layers else None
             if each.layer is not None and source is not None:
@@ -289,7 +288,9 @@ def _whole(child: Checkpoint, other: Checkpoint, one: _Sums, is_tied: bool | Non
     moved = [(a, b) for a, b in one.mates if mine[a] != yours[b]]
     stands_in = [(a, b) for a, b in moved if place_of(mine[a]).component == "head"]
     sizes = [tensor.elements for tensor in other.tensors.values()]
-    held = {b: min(sum(starts.values()), sizes[b]) for b, starts in one.held.items()}
+    held: Counter[int] = Counter()
+    for (b, _), elements in one.held.items():
+        held[b] = min(held[b] + elements, sizes[b])
     own, missing, empty, tied = [], [], [], []
     own_elements = missing_elements = 0
     for tensor in child.tensors.values():

@@ -92,7 +92,8 @@ pub fn spectrum(
         let group = query.groups[slice];
         let weights = &query.weights[slice * others..][..others];
         let window = query.windows[group];
-        let found = options.level.vectorize(Search { columns, weights, query, window });
+        let found = options.level.vectorize(Search { columns, weights, query, window, progress });
+        progress.check()?;
         // Sums of integers: the order in which tiles arrive does not show.
         groups[group].lock().unwrap_or_else(PoisonError::into_inner).add(&found);
         Ok(())
@@ -184,6 +185,8 @@ struct Search<'a> {
     weights: &'a [f64],
     query: &'a Query,
     window: (f64, f64),
+    /// After a cancellation, what was found so far is given back.
+    progress: &'a Progress,
 }
 
 impl Vectorize for Search<'_> {
@@ -191,7 +194,7 @@ impl Vectorize for Search<'_> {
 
     #[inline(always)]
     fn run(self) -> Differences {
-        let Self { columns, weights, query, window: (low, high) } = self;
+        let Self { columns, weights, query, window: (low, high), progress } = self;
         let mut out = Differences::new(query.bins);
         let child = columns.len() - 1;
         let Some(rounding) = Rounding::of(query.dtype.unwrap_or(columns[child].dtype)) else {
@@ -204,6 +207,9 @@ impl Vectorize for Search<'_> {
         let (mut from, mut to, mut strict) = (zero, zero, zero);
         let length = columns[child].len();
         for start in (0..length).step_by(BLOCK) {
+            if progress.is_cancelled() {
+                break;
+            }
             let n = BLOCK.min(length - start);
             let part = |i: usize| columns[i].part(start..start + n);
             block(&part(0), &mut base);

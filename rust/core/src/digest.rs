@@ -51,6 +51,12 @@ impl Progressing {
         }
     }
 
+    /// Whether something was read from `front` on.
+    fn is_ahead(&self, front: u64) -> bool {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.first_key_value().is_some_and(|(&first, _)| first <= front)
+    }
+
     /// Takes what was read from `front` on, as far as it goes without a gap.
     fn reach(&self, front: u64) -> u64 {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
@@ -78,7 +84,27 @@ impl Digests {
         &self.checkpoints
     }
 
-    /// Says that bytes of a shard were read, and hashes what has become possible.
+    /// Makes sure that the columns of a plan are those that this is made for, as far as it is made.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] with the first column that is not.
+    pub(crate) fn check(&self, columns: &[Arc<Checkpoint>]) -> Result<()> {
+        let is_same = |(mine, theirs): &(&Arc<Checkpoint>, &Arc<Checkpoint>)| {
+            Arc::ptr_eq(mine, theirs) || mine.shards == theirs.shards
+        };
+        match self.checkpoints.iter().zip(columns).find(|pair| !is_same(pair)) {
+            None => Ok(()),
+            Some((mine, theirs)) => Err(Error::Argument(format!(
+                "digests of {} can not be of what is read from {}",
+                mine.path.display(),
+                theirs.path.display()
+            ))),
+        }
+    }
+
+    /// Says that bytes of a shard were read, and hashes what has become possible. What is hashed is no
+    /// progress: it was counted when it was read.
     ///
     /// Does nothing for columns that it is not made for.
     pub(crate) fn advance(
@@ -87,6 +113,7 @@ impl Digests {
         shard: usize,
         source: &dyn Source,
         bytes: Range<u64>,
+        progress: &Progress,
     ) -> Result<()> {
         let Some(this) = self.shards.get(column).and_then(|shards| shards.get(shard)) else {
             return Ok(());
@@ -96,18 +123,23 @@ impl Digests {
             let end = read.entry(bytes.start).or_insert(bytes.end);
             *end = bytes.end.max(*end);
         }
-        let mut front = match this.front.try_lock() {
-            Ok(front) => front,
-            Err(TryLockError::Poisoned(error)) => error.into_inner(),
-            // Another thread is at it, and sees what was added the next time.
-            Err(TryLockError::WouldBlock) => return Ok(()),
-        };
         let mut buffer = Buffer::default();
-        if let Front::At(hasher, at) = &mut *front {
+        loop {
+            let mut front = match this.front.try_lock() {
+                Ok(front) => front,
+                Err(TryLockError::Poisoned(error)) => error.into_inner(),
+                // Another thread is at it, and sees what was added when it has let go of the front.
+                Err(TryLockError::WouldBlock) => return Ok(()),
+            };
+            let Front::At(hasher, at) = &mut *front else { return Ok(()) };
             let end = this.reach(*at);
-            hash(hasher, at, end, source, &mut buffer, &Progress::new())?;
+            hash(hasher, at, end, source, &mut buffer, progress, |_| ())?;
+            drop(front);
+            // Whoever found the front taken meanwhile has left what it had read.
+            if !this.is_ahead(end) {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Hashes everything that is left, and returns the digests in hexadecimal, by checkpoint and shard.
@@ -130,7 +162,8 @@ impl Digests {
                     Front::Done(digest) => digest.clone(),
                     Front::At(hasher, at) => {
                         let source = source::open(shard, io)?;
-                        hash(hasher, at, shard.bytes, source.as_ref(), buffer, progress)?;
+                        let count = |bytes| progress.advance(bytes);
+                        hash(hasher, at, shard.bytes, source.as_ref(), buffer, progress, count)?;
                         shard.verify_unchanged()?;
                         hex(&hasher.clone().finalize())
                     }
@@ -175,7 +208,7 @@ impl Digests {
     }
 }
 
-/// Hashes bytes up to `end`.
+/// Hashes bytes up to `end`, and tells `count` how many each time.
 fn hash(
     hasher: &mut Sha256,
     at: &mut u64,
@@ -183,15 +216,14 @@ fn hash(
     source: &dyn Source,
     buffer: &mut Buffer,
     progress: &Progress,
+    count: impl Fn(u64),
 ) -> Result<()> {
     while *at < end {
-        if progress.is_cancelled() {
-            return Err(Error::Interrupted);
-        }
+        progress.check()?;
         let bytes = *at..end.min(*at + STEP);
         hasher.update(source.lend(bytes.clone(), buffer)?);
         source.release(bytes.clone())?;
-        progress.advance(bytes.end - bytes.start);
+        count(bytes.end - bytes.start);
         *at = bytes.end;
     }
     Ok(())

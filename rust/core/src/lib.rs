@@ -17,6 +17,8 @@ pub mod cells;
 pub mod checkpoint;
 pub mod digest;
 pub mod error;
+mod files;
+mod floats;
 pub mod gram;
 pub mod plan;
 pub mod progress;
@@ -27,4 +29,4 @@ pub mod stream;
 pub mod threads;
 
 pub use error::{Error, Result};
-pub use source::Io;
+pub use source::{Io, can_map};

@@ -130,6 +130,14 @@ impl Plan {
             .sum()
     }
 
+    /// Bytes of the longest chunk of `slices` in any checkpoint: no window is shorter.
+    pub(crate) fn chunk_bytes(&self, slices: Range<usize>) -> u64 {
+        let extents = &self.extents[slices.start * self.columns()..slices.end * self.columns()];
+        let widest = extents.iter().map(|extent| extent.dtype.bits() / 8).max().unwrap_or(0);
+        let longest = self.elements[slices].iter().max().copied().unwrap_or(0);
+        widest * longest.div_ceil(BLOCKS as u64).min(CHUNK as u64)
+    }
+
     /// Splits the slices, in order, into ranges of at most `chunks` chunks, or of one slice.
     ///
     /// A range is what is computed in one go: its partial results are kept until it is done.

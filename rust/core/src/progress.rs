@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crate::error::{Error, Result};
+
 /// Shared between a running call and whoever watches it. All of it is safe to use from any thread.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -25,9 +27,18 @@ impl Progress {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Asks the call to stop before its next tile.
+    /// Asks the call to stop before its next chunk.
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Fails after [`Progress::cancel`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Interrupted`].
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.is_cancelled() { Err(Error::Interrupted) } else { Ok(()) }
     }
 
     /// Whether [`Progress::cancel`] was called.

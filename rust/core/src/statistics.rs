@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use crate::error::Result;
-use crate::gram::{BINS, Column, Counts, Level, MAX_COLUMNS, Sampled, WEIGHTS, pairs};
+use crate::floats::Ieee;
+use crate::gram::{BINS, Column, Counts, Level, MAX_COLUMNS, SAMPLED, Sampled, WEIGHTS, pairs};
 use crate::plan::{BLOCKS, Plan, Tile};
 use crate::progress::Progress;
 use crate::replay::{self, Machine, Replay, replay_chunk};
@@ -52,8 +53,9 @@ pub fn gram(
         replay.check(plan, &slices)?;
     }
     let results = tiles(plan, slices.clone(), options, progress, |tile, columns| {
-        Ok(TileSums::of(tile, columns, replays, tile.slice - slices.start, options.level))
+        TileSums::of(tile, columns, replays, tile.slice - slices.start, options.level, progress)
     })?;
+    let _ieee = Ieee::set();
     // Tiles come in the order of the plan, so sums run over chunks in order, whichever tile a chunk was
     // in and whichever thread computed it.
     let mut total = Statistics::zero(slices.len(), plan.columns(), replays.len());
@@ -63,12 +65,34 @@ pub fn gram(
     Ok(total)
 }
 
+/// What was seen in a chunk, of the columns that there are: every slice has one such chunk at least, and
+/// all are held until the sums are made.
+struct Seen {
+    bias: Box<[f64]>,
+    histogram: Box<[u16]>,
+    precision: u32,
+}
+
+impl Seen {
+    fn of(sampled: &Sampled, columns: usize) -> Self {
+        let histogram = sampled.histogram[1..columns - 1].as_flattened().iter();
+        Self {
+            bias: sampled.bias[1..columns - 1].as_flattened().into(),
+            // Counts of `SAMPLED` elements at most.
+            histogram: histogram.map(|&count| count as u16).collect(),
+            precision: sampled.precision,
+        }
+    }
+}
+
+const _: () = assert!(SAMPLED <= u16::MAX as usize);
+
 /// What one tile adds: matrices and energies by chunk, since their order of addition counts.
 #[derive(Default)]
 struct TileSums {
     gram: Vec<f64>,
     energy: Vec<f64>,
-    sampled: Vec<Box<Sampled>>,
+    sampled: Vec<Seen>,
     counts: Counts,
     replayed: Vec<replay::Counts>,
 }
@@ -81,7 +105,8 @@ impl TileSums {
         replays: &[Replay],
         slice: usize,
         level: Level,
-    ) -> Self {
+        progress: &Progress,
+    ) -> Result<Self> {
         let count = columns.len();
         let first = tile.elements().start;
         let mut machine = Machine::default();
@@ -94,18 +119,20 @@ impl TileSums {
                 *part = column.part(start as usize..end as usize);
             }
             let window = &window[..count];
+            progress.check()?;
             let result = level.chunk(window, chunk.first);
             sums.gram.extend_from_slice(&result.gram[..pairs(count)]);
             sums.energy.push(result.energy);
-            sums.sampled.extend(result.sampled);
+            sums.sampled.extend(result.sampled.map(|sampled| Seen::of(&sampled, count)));
             sums.counts.add(&result.counts);
             for (replay, counts) in replays.iter().zip(&mut sums.replayed) {
+                progress.check()?;
                 if let Some(place) = replay.place(slice, chunk) {
                     counts.add(&replay_chunk(level, &mut machine, &replay.program, window, &place));
                 }
             }
         }
-        sums
+        Ok(sums)
     }
 }
 
@@ -130,18 +157,18 @@ impl Statistics {
         for (sum, counts) in replayed.iter_mut().zip(&sums.replayed) {
             sum.add(counts);
         }
-        for sampled in &sums.sampled {
+        for seen in &sums.sampled {
             let parents = columns - 2;
             let bias = row(&mut self.bias, slice, parents * (WEIGHTS + 1));
-            for (sum, part) in bias.iter_mut().zip(sampled.bias[1..].as_flattened()) {
+            for (sum, part) in bias.iter_mut().zip(&seen.bias) {
                 *sum += part;
             }
             let histogram = row(&mut self.histogram, slice, parents * BINS);
-            for (sum, part) in histogram.iter_mut().zip(sampled.histogram[1..].as_flattened()) {
-                *sum += part;
+            for (sum, part) in histogram.iter_mut().zip(&seen.histogram) {
+                *sum += u64::from(*part);
             }
             let precision = &mut self.precision[slice];
-            *precision = sampled.precision.max(*precision);
+            *precision = seen.precision.max(*precision);
         }
         for (index, chunk) in tile.chunks.iter().enumerate() {
             self.energy[slice] += sums.energy[index];

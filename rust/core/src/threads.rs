@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use crate::error::{Error, Result};
+use crate::floats::Ieee;
 
 /// Most threads that a call may ask for.
 pub const MAX_THREADS: usize = 1024;
@@ -62,7 +63,7 @@ impl Permits {
 /// Calls `work(state, item)` for every item below `items` and returns the results in item order.
 ///
 /// Items are handed out in ascending order to `threads` threads; which thread takes which item does
-/// not show in the result. `state` makes what one thread keeps between its items. After an error no
+/// not show in the result, nor how the calling thread has arithmetic round. `state` makes what one thread keeps between its items. After an error no
 /// further item is handed out, and the error of the lowest item that failed is returned.
 ///
 /// # Errors
@@ -80,6 +81,7 @@ pub(crate) fn run_ordered<S, T: Send>(
     let done: Mutex<Vec<(usize, Result<T>)>> = Mutex::new(Vec::with_capacity(items));
     let count = threads.min(items);
     let worker = |number| {
+        let _ieee = Ieee::set();
         if count > 1 {
             spread(number);
         }
@@ -89,7 +91,9 @@ pub(crate) fn run_ordered<S, T: Send>(
             if item >= items {
                 break;
             }
+            let panics = StopOnPanic(&failed);
             let result = work(&mut state, item);
+            drop(panics);
             if result.is_err() {
                 failed.store(true, Ordering::Relaxed);
             }
@@ -114,6 +118,18 @@ pub(crate) fn run_ordered<S, T: Send>(
     done.into_iter().map(|(_, result)| result).collect()
 }
 
+/// Has no further item handed out if it is dropped by a panic, which the caller sees only when every
+/// thread has ended.
+struct StopOnPanic<'a>(&'a AtomicBool);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Moves this thread to the CPU of its number, of those that it may run on, and lets it go again.
 ///
 /// Threads that are started one by the other begin on one CPU, and share it until the system looks for
@@ -127,9 +143,13 @@ fn spread(number: usize) {
         if let Some(cpu) = cpus.nth(number % allowed.count().max(1) as usize) {
             let mut one = CpuSet::new();
             one.set(cpu);
-            // The result is of no consequence: it would run where it is.
-            let _ = sched_setaffinity(None, &one);
-            let _ = sched_setaffinity(None, &allowed);
+            // If it can not be moved, it runs where it is.
+            if sched_setaffinity(None, &one).is_ok() && sched_setaffinity(None, &allowed).is_err() {
+                // What was allowed is not any more: it may run wherever the process may.
+                let mut all = CpuSet::new();
+                (0..CpuSet::MAX_CPU).for_each(|cpu| all.set(cpu));
+                let _ = sched_setaffinity(None, &all);
+            }
         }
     }
     #[cfg(not(target_os = "linux"))]
@@ -200,6 +220,27 @@ mod tests {
         );
         assert!(matches!(result, Err(Error::Interrupted)));
         assert_eq!(calls.into_inner(), 1);
+    }
+
+    #[test]
+    fn no_item_is_handed_out_after_a_panic() {
+        let calls = AtomicUsize::new(0);
+        let pass = std::panic::AssertUnwindSafe(|| {
+            run_ordered(
+                4,
+                20_000,
+                || (),
+                |(), item| {
+                    assert!(item != 3, "on purpose");
+                    calls.fetch_add(1, Ordering::Relaxed);
+                    std::thread::sleep(std::time::Duration::from_millis(1));
+                    Ok(())
+                },
+            )
+        });
+        assert!(std::panic::catch_unwind(pass).is_err());
+        // Until the panic has been reported, the others go on.
+        assert!(calls.into_inner() < 19_999);
     }
 
     #[test]

@@ -354,10 +354,10 @@ fn how_it_is_read_changes_nothing() {
     let expected = found(&plan, &query, 1);
     for threads in 1..=3 {
         for io in [Io::Mmap, Io::Pread] {
-            for tile_bytes in [4096, 1 << 16, 8 << 20] {
+            for tile_bytes in [Some(4096), Some(1 << 16), None] {
                 let options = Options { threads, tile_bytes, io, ..options(1) };
                 let found = spectrum(&plan, 0..4, &query, &options, &Progress::new()).unwrap();
-                assert!(found == expected, "{threads} threads, {io:?}, {tile_bytes}");
+                assert!(found == expected, "{threads} threads, {io:?}, {tile_bytes:?}");
             }
         }
     }

@@ -194,7 +194,9 @@ impl Checkpoint {
     ) -> PyResult<Self> {
         let shard = |(path, name, bytes, data_start, modified_ns, metadata): ShardState| {
             let path = path.into();
-            checkpoint::Shard { path, name, bytes, data_start, modified_ns, metadata }
+            // Another machine knows nothing of this one's files, nor a copy of what it was made from.
+            let identity = None;
+            checkpoint::Shard { path, name, bytes, data_start, modified_ns, identity, metadata }
         };
         let tensor = |(_, name, dtype, shape, shard, begin, end): TensorState| {
             let unknown = || PyValueError::new_err(format!("no dtype is called {dtype:?}"));

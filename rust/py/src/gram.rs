@@ -94,7 +94,7 @@ pub(crate) fn gram(
     let plan = &plan.0;
     let options = Options {
         digests: digests.as_deref().map(|digests| digests.0.as_ref()),
-        ..options(threads, tile_bytes, io, level, plan.columns())?
+        ..options(threads, tile_bytes, io, level)?
     };
     let replays = inner(&replays);
     let sums =
@@ -141,7 +141,7 @@ pub(crate) fn read(
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<u64> {
     let plan = &plan.0;
-    let options = options(threads, tile_bytes, io, None, plan.columns())?;
+    let options = options(threads, tile_bytes, io, None)?;
     run(py, progress, |watch| stream::read(plan, first..last, &options, watch))
 }
 
@@ -158,7 +158,7 @@ pub(crate) fn same_bytes<'py>(
     most: Option<u64>,
     io: &str,
 ) -> PyResult<Bound<'py, PyArray1<bool>>> {
-    let options = options(threads, None, io, None, 2)?;
+    let options = options(threads, None, io, None)?;
     let most = most.unwrap_or(u64::MAX);
     let same = run(py, None, |watch| {
         stream::same_bytes(&first.0, &second.0, &pairs, most, &options, watch)
@@ -176,6 +176,13 @@ pub(crate) fn simd_level() -> PyResult<&'static str> {
 #[pyfunction]
 pub(crate) fn levels() -> Vec<&'static str> {
     Level::available().into_iter().map(Level::name).collect()
+}
+
+/// Whether this system can map files and fault in their pages on demand; where it can not, they are
+/// read with pread.
+#[pyfunction]
+pub(crate) fn can_map() -> bool {
+    parentage_core::can_map()
 }
 
 /// The number of CPUs that this process may use.

@@ -27,7 +27,7 @@ mod _core {
     #[pymodule_export]
     use crate::errors::{CheckpointError, ParentageError, PlanError, ReadError};
     #[pymodule_export]
-    use crate::gram::{Statistics, gram, levels, read, same_bytes, simd_level, threads};
+    use crate::gram::{Statistics, can_map, gram, levels, read, same_bytes, simd_level, threads};
     #[pymodule_export]
     use crate::plan::Plan;
     #[pymodule_export]

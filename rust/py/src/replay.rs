@@ -99,7 +99,7 @@ pub(crate) fn replay_slices(
     level: Option<&str>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Replayed> {
-    let options = options(threads, tile_bytes, io, level, plan.0.columns())?;
+    let options = options(threads, tile_bytes, io, level)?;
     let plan = &plan.0;
     let replays = inner(&replays);
     let counts =
@@ -125,7 +125,7 @@ pub(crate) fn write_replay(
     level: Option<&str>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
-    let options = options(threads, tile_bytes, io, level, plan.0.columns())?;
+    let options = options(threads, tile_bytes, io, level)?;
     let target = |(file, begin, dtype): (usize, u64, String)| {
         named_dtype(&dtype).map(|dtype| Target { file, begin, dtype })
     };
@@ -178,7 +178,7 @@ pub(crate) fn spectrum(
     dtype: Option<&str>,
     io: &str,
 ) -> PyResult<Spectrum> {
-    let options = options(threads, None, io, None, plan.0.columns())?;
+    let options = options(threads, None, io, None)?;
     if windows.shape()[1] != 2 {
         return Err(PyValueError::new_err("windows must have shape (groups, 2)"));
     }
@@ -215,7 +215,7 @@ pub(crate) fn elements(
     threads: usize,
     io: &str,
 ) -> PyResult<Py<PyArray2<f64>>> {
-    let options = options(threads, None, io, None, plan.0.columns())?;
+    let options = options(threads, None, io, None)?;
     let plan = &plan.0;
     let columns = plan.columns();
     let found = run(py, None, |watch| {

@@ -14,24 +14,17 @@ use crate::errors::to_python;
 /// How often signals are polled and progress is told.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// The options of a pass over `columns` checkpoints, from the keyword arguments that all passes share.
+/// The options of a pass, from the keyword arguments that all passes share.
 pub(crate) fn options(
     threads: usize,
     tile_bytes: Option<u64>,
     io: &str,
     level: Option<&str>,
-    columns: usize,
 ) -> PyResult<Options<'static>> {
     let level = level.map_or_else(Level::detect, Level::named);
     let options = level.and_then(|level| {
         let io: Io = io.parse()?;
-        Ok(Options {
-            threads,
-            tile_bytes: tile_bytes.unwrap_or(io.tile_bytes(columns, threads)),
-            io,
-            level,
-            digests: None,
-        })
+        Ok(Options { threads, tile_bytes, io, level, digests: None })
     });
     options.map_err(|error| to_python(&error))
 }

@@ -4,7 +4,7 @@
 //! dtype without overflow, and the tensors tile the data from its first byte to its last.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
@@ -12,8 +12,9 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 
 use super::dtype::Dtype;
 use super::foreign;
+use super::identity::Identity;
 use super::json::{self, Integers, Keys, Place, Text, quote_short};
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// The longest header accepted, in bytes. The same cap as in the official implementation.
 pub const MAX_HEADER: u64 = 100_000_000;
@@ -72,16 +73,20 @@ pub struct Header {
 /// [`Error::Io`] where the file can not be read, [`Error::NotACheckpoint`] where it is no regular
 /// file or well known to be of another format, [`Error::Format`] where the header is invalid.
 pub fn read(path: &Path, shard: usize) -> Result<Header> {
-    read_with_stat(path, shard).map(|(header, _)| header)
+    read_with_stat(path, shard).map(|(header, _, _)| header)
 }
 
-/// As [`read`], with the state of the file from before its first byte was read.
-pub(super) fn read_with_stat(path: &Path, shard: usize) -> Result<(Header, fs::Metadata)> {
-    // To open a FIFO waits for a writer, so the kind of file is asked for first.
+/// As [`read`], with the state of the file from before its first byte was read, and which file it is.
+pub(super) fn read_with_stat(
+    path: &Path,
+    shard: usize,
+) -> Result<(Header, fs::Metadata, Option<Identity>)> {
+    // To open a device may do something to it, so the kind of file is asked for first.
     require_file(path, &fs::metadata(path).map_err(|e| Error::io(path, "look up", e))?)?;
-    let file = File::open(path).map_err(|e| Error::io(path, "open", e))?;
+    let file = files::open(path).map_err(|e| Error::io(path, "open", e))?;
     let stat = file.metadata().map_err(|e| Error::io(path, "look up", e))?;
     require_file(path, &stat)?;
+    let identity = Identity::of(&file, &stat);
 
     let mut first = Vec::with_capacity(foreign::ENOUGH);
     let read_up_to = |first: &mut Vec<u8>, bytes: u64| {
@@ -101,7 +106,7 @@ pub(super) fn read_with_stat(path: &Path, shard: usize) -> Result<(Header, fs::M
         },
         _ => Error::io(path, "read the header", error),
     })?;
-    Ok((parse(path, shard, &json, stat.len())?, stat))
+    Ok((parse(path, shard, &json, stat.len())?, stat, identity))
 }
 
 fn require_file(path: &Path, stat: &fs::Metadata) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use super::foreign;
 use super::header::Tensor;
 use super::json::{self, Keys, Place, Text, quote_short};
 use crate::error::quote;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// The longest index accepted, in bytes: some 700,000 tensors.
 pub const MAX_INDEX: u64 = 64 << 20;
@@ -38,7 +38,10 @@ pub fn read(path: &Path) -> Result<Index> {
     if !stat.is_file() {
         return refuse("the index is not a file".into());
     }
-    let file = File::open(path).map_err(|e| Error::io(path, "open", e))?;
+    let file = files::open(path).map_err(|e| Error::io(path, "open", e))?;
+    if !file.metadata().map_err(|e| Error::io(path, "look up", e))?.is_file() {
+        return refuse("the index is not a file".into());
+    }
     let mut json = Vec::new();
     file.take(MAX_INDEX + 1)
         .read_to_end(&mut json)

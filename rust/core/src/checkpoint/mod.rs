@@ -4,7 +4,7 @@
 //! further check of names, shapes or offsets; that the files stay as they were is asked for with
 //! [`Checkpoint::verify_unchanged`].
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -13,12 +13,14 @@ pub mod dtype;
 mod folder;
 mod foreign;
 pub mod header;
+mod identity;
 pub mod index;
 mod json;
 pub mod names;
 
 pub use dtype::{Dtype, DtypeClass};
 pub use header::{Header, Tensor};
+pub use identity::Identity;
 
 use crate::error::quote;
 use crate::{Error, Result, threads};
@@ -36,27 +38,39 @@ pub struct Shard {
     pub data_start: u64,
     /// The time of the last modification in nanoseconds since 1970, where the system tells it.
     pub modified_ns: Option<i128>,
+    /// Which file it was, where this process has read the header and the file system says.
+    pub identity: Option<Identity>,
     /// The entries of `__metadata__`.
     pub metadata: Vec<(String, String)>,
 }
 
 impl Shard {
-    /// Checks that the file still has the length and modification time it was opened with.
+    /// Checks that the path still leads to the file whose header was read, and that the file has the
+    /// length and the times that it had then.
     ///
     /// # Errors
     ///
     /// [`Error::Changed`] if not, or if the file is gone; [`Error::Io`] if it can not be asked.
     pub fn verify_unchanged(&self) -> Result<()> {
-        let changed = |message: String| {
-            Err(Error::Changed { path: self.path.clone(), tensor: None, offset: None, message })
-        };
-        let stat = match fs::metadata(&self.path) {
-            Ok(stat) => stat,
+        match fs::metadata(&self.path) {
+            Ok(stat) => self.verify(&stat),
             Err(e) if e.kind() == ErrorKind::NotFound => {
-                return changed("the file was removed after it was opened".into());
+                self.changed("the file was removed after it was opened".into())
             }
-            Err(e) => return Err(Error::io(&self.path, "look up", e)),
-        };
+            Err(e) => Err(Error::io(&self.path, "look up", e)),
+        }
+    }
+
+    fn changed(&self, message: String) -> Result<()> {
+        Err(Error::Changed { path: self.path.clone(), tensor: None, offset: None, message })
+    }
+
+    /// Checks that metadata, of the path or of a descriptor, are those of the file whose header was read.
+    pub(crate) fn verify(&self, stat: &Metadata) -> Result<()> {
+        let changed = |message| self.changed(message);
+        if !stat.is_file() {
+            return changed("what is there now is no file, but a folder, pipe or device".into());
+        }
         if stat.len() != self.bytes {
             return changed(format!(
                 "the file had {} bytes when it was opened and now has {}",
@@ -64,8 +78,17 @@ impl Shard {
                 stat.len()
             ));
         }
-        if modified_ns(&stat) != self.modified_ns {
+        if modified_ns(stat) != self.modified_ns {
             return changed("the file was written to after it was opened".into());
+        }
+        if let (Some(was), Some(now)) = (self.identity, Identity::said(stat))
+            && was != now
+        {
+            return changed(if was.is_file(&now) {
+                "the file was written to, linked or given other rights after it was opened".into()
+            } else {
+                "another file was put in its place after it was opened".into()
+            });
         }
         Ok(())
     }
@@ -241,10 +264,11 @@ impl Checkpoint {
 impl Shard {
     /// Reads the header of the file at `path`, which is number `shard` of its checkpoint.
     fn open(path: PathBuf, name: String, shard: usize) -> Result<(Self, Vec<Tensor>)> {
-        let (header, stat) = header::read_with_stat(&path, shard)?;
+        let (header, stat, identity) = header::read_with_stat(&path, shard)?;
         let Header { tensors, metadata, data_start } = header;
         let modified_ns = modified_ns(&stat);
-        Ok((Self { path, name, bytes: stat.len(), data_start, modified_ns, metadata }, tensors))
+        let bytes = stat.len();
+        Ok((Self { path, name, bytes, data_start, modified_ns, identity, metadata }, tensors))
     }
 }
 
@@ -271,7 +295,7 @@ fn open_shards(files: &[(PathBuf, String)]) -> Result<(Vec<Shard>, Vec<Tensor>)>
 }
 
 /// The modification time of `stat` in nanoseconds since 1970; earlier times are negative.
-fn modified_ns(stat: &fs::Metadata) -> Option<i128> {
+fn modified_ns(stat: &Metadata) -> Option<i128> {
     let time = stat.modified().ok()?;
     Some(match time.duration_since(UNIX_EPOCH) {
         Ok(after) => after.as_nanos() as i128,

@@ -8,6 +8,7 @@ use super::program::{Factors, Inputs, Program, is_rounded_to};
 use super::{Counts, Machine, Place, replay_chunk, write_chunk};
 use crate::checkpoint::dtype::Dtype;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::gram::Column;
 use crate::plan::{ChunkRange, Plan};
 use crate::progress::Progress;
@@ -110,6 +111,7 @@ pub fn replay(
         for chunk in &tile.chunks {
             let window = parts(columns, chunk, tile.elements().start);
             for (replay, counts) in replays.iter().zip(&mut counts) {
+                progress.check()?;
                 if let Some(place) = replay.place(tile.slice - slices.start, chunk) {
                     let program = &replay.program;
                     counts.add(&replay_chunk(
@@ -170,7 +172,7 @@ pub fn write(
     }
     let mut open = Vec::with_capacity(files.len());
     for path in files {
-        let file = File::options().write(true).open(path);
+        let file = files::open_to_write(path);
         open.push(file.map_err(|error| Error::io(path, "open", error))?);
     }
     tiles(plan, slices.clone(), options, progress, |tile, columns| {
@@ -178,6 +180,7 @@ pub fn write(
         let mut machine = Machine::default();
         let mut out = Vec::new();
         for chunk in &tile.chunks {
+            progress.check()?;
             let window = parts(columns, chunk, tile.elements().start);
             if let Some(place) = replay.place(tile.slice - slices.start, chunk) {
                 let (program, dtype) = (&replay.program, target.dtype);

@@ -8,11 +8,11 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::{Errno, pread};
 
-use super::buffer::PAGE;
-use super::{Buffer, Source, ended};
+use super::room::PAGE;
+use super::{Buffer, Io, Source, ended, no_room};
 use crate::checkpoint::Shard;
 use crate::error::{Error, Result};
 
@@ -23,24 +23,34 @@ pub(super) struct Direct {
 }
 
 impl Direct {
-    /// Opens the file so, or `None` where its file system does not allow it: `pread` serves then.
-    pub(super) fn new(shard: &Shard) -> Option<Self> {
-        let flags = OFlags::RDONLY | OFlags::DIRECT | OFlags::CLOEXEC;
-        let file = File::from(rustix::fs::open(&shard.path, flags, Mode::empty()).ok()?);
+    /// Has an open file read so, or gives it back where its file system does not allow it: `pread`
+    /// serves then.
+    pub(super) fn new(shard: &Shard, file: File) -> Result<Self, File> {
         let mut page = Buffer::default();
-        // Some systems open the file and refuse the first read.
-        pread(&file, page.room(PAGE), 0).ok()?;
-        Some(Self { path: shard.path.clone(), file })
+        // Some systems take the flag and refuse the first read.
+        let works = fcntl_setfl(&file, OFlags::DIRECT).is_ok()
+            && page.room(PAGE).is_ok_and(|page| pread(&file, page, 0).is_ok());
+        if works {
+            return Ok(Self { path: shard.path.clone(), file });
+        }
+        // Where it can not be taken away again, it was not set.
+        let _ = fcntl_setfl(&file, OFlags::empty());
+        Err(file)
     }
 }
 
 impl Source for Direct {
+    fn io(&self) -> Io {
+        Io::Direct
+    }
+
     fn lend<'a>(&'a self, range: Range<u64>, buffer: &'a mut Buffer) -> Result<&'a [u8]> {
         let page = PAGE as u64;
         let start = range.start - range.start % page;
         let skip = (range.start - start) as usize;
         let needed = (range.end - start) as usize;
-        let room = buffer.room(needed.next_multiple_of(PAGE));
+        let room = (buffer.room(needed.next_multiple_of(PAGE)))
+            .map_err(|error| no_room(&self.path, &range, error))?;
         let mut done = 0;
         while done < needed {
             // Short of the end of the file, what is read is a whole number of blocks.

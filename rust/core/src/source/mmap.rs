@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::ptr::NonNull;
 
 use rustix::io::Errno;
-use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 
-use super::guard::Guard;
-use super::{Buffer, Source};
+use super::guard::{self, Guard};
+use super::{Buffer, Io, Source};
 use crate::checkpoint::Shard;
 use crate::error::{Error, Result};
 
@@ -95,12 +95,36 @@ impl Mmap {
     }
 }
 
+/// Whether the system faults in pages on demand: Linux before 5.14 does not, nor do some sandboxes.
+pub(super) fn is_possible() -> bool {
+    let page = rustix::param::page_size();
+    // SAFETY: a fresh page of memory, which nobody else knows of, until it is unmapped again.
+    unsafe {
+        let flags = MapFlags::PRIVATE;
+        let Ok(address) = mmap_anonymous(std::ptr::null_mut(), page, ProtFlags::READ, flags) else {
+            return false;
+        };
+        let works = madvise(address, page, Advice::LinuxPopulateRead).is_ok();
+        let _ = munmap(address, page);
+        works
+    }
+}
+
 impl Source for Mmap {
+    fn io(&self) -> Io {
+        Io::Mmap
+    }
+
     fn lend<'a>(&'a self, range: Range<u64>, _buffer: &'a mut Buffer) -> Result<&'a [u8]> {
         let (start, end) = (range.start as usize, range.end as usize);
         assert!(start <= end && end <= self.length, "a window inside the file");
         if start == end {
             return Ok(&[]);
+        }
+        // Another library may have put a handler of its own in place of the guard's.
+        if !guard::watch() {
+            let errno = Errno::NOTSUP;
+            return Err(Error::io(&self.path, "guard the mapped file against SIGBUS", errno));
         }
         loop {
             match self.advise(start..end, Advice::LinuxPopulateRead) {

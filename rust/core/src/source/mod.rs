@@ -9,12 +9,16 @@ mod guard;
 mod mmap;
 mod open;
 mod pread;
+#[cfg(unix)]
+mod room;
 
+use std::ffi::OsStr;
 use std::ops::Range;
 use std::path::Path;
 use std::str::FromStr;
 
 pub(crate) use buffer::Buffer;
+pub use open::can_map;
 pub(crate) use open::open;
 
 use crate::error::{Error, Result};
@@ -33,37 +37,39 @@ pub enum Io {
 
 impl Io {
     /// Bytes of each checkpoint that a thread best reads at a time, of `columns` checkpoints, where
-    /// `threads` may compute.
+    /// so many threads read.
     ///
     /// Mapped windows take no memory of ours, and the fewer there are, the less the kernel has to
     /// do. Buffers do take memory, and what is copied is best still in the cache when it is used.
     /// What comes from the disk itself comes faster in large pieces.
-    pub fn tile_bytes(self, columns: usize, threads: usize) -> u64 {
+    pub(crate) fn tile_bytes(self, columns: usize, workers: usize) -> u64 {
         match self {
             Self::Mmap => 8 << 20,
             Self::Pread => 256 << 10,
             Self::Direct => {
-                let buffers = self.workers(threads, columns).saturating_mul(columns);
-                let each = DIRECT_BUFFERS / buffers.max(1) as u64;
+                let each = BUFFERS / workers.saturating_mul(columns).max(1) as u64;
                 // Whole requests and whole huge pages, with a beginning and an end that are on no page.
-                let piece = 1 << each.clamp(LEAST_DIRECT, MOST_DIRECT).ilog2();
+                let piece = 1 << each.clamp(LEAST_PIECE, MOST_DIRECT).ilog2();
                 piece - (8 << 10)
             }
         }
     }
 
     /// Threads that read windows of `columns` checkpoints and compute, where `threads` may compute at a
-    /// time.
+    /// time, and a window has at least `least` bytes.
     ///
-    /// A thread that waits for the disk computes nothing.
-    pub(crate) fn workers(self, threads: usize, columns: usize) -> usize {
-        match self {
-            Self::Mmap => threads,
+    /// A thread that waits for the disk computes nothing. Each has a buffer for every checkpoint: there
+    /// are no more of them than [`BUFFERS`] have room for.
+    pub(crate) fn workers(self, threads: usize, columns: usize, least: u64) -> usize {
+        let wanted = match self {
+            Self::Mmap => return threads,
             Self::Pread => threads.max((4 * threads).min(MOST_READERS)),
             Self::Direct => {
                 threads.saturating_add(if columns <= 4 { READERS } else { READERS_OF_MANY })
             }
-        }
+        };
+        let most = BUFFERS / (columns as u64 * least.max(LEAST_PIECE)).max(1);
+        wanted.min(most.max(1) as usize)
     }
 }
 
@@ -74,10 +80,11 @@ const MOST_READERS: usize = 16;
 const READERS: usize = 10;
 /// The same where each of them reads many windows before it computes, and has as many buffers.
 const READERS_OF_MANY: usize = 4;
-/// Bytes of all buffers of direct reads, about.
-const DIRECT_BUFFERS: u64 = 192 << 20;
-/// Bytes of a direct read: no disk is asked for more at a time, and no disk is fast with less.
-const LEAST_DIRECT: u64 = 1 << 18;
+/// Bytes of all buffers, about.
+const BUFFERS: u64 = 192 << 20;
+/// Bytes of a read below which no disk is fast.
+const LEAST_PIECE: u64 = 1 << 18;
+/// Bytes of a direct read above which no disk is faster.
 const MOST_DIRECT: u64 = 4 << 20;
 
 impl FromStr for Io {
@@ -100,6 +107,9 @@ pub(crate) trait Source: Send + Sync {
     /// They stay as they are until [`Source::release`], which must be asked whether they did.
     fn lend<'a>(&'a self, range: Range<u64>, buffer: &'a mut Buffer) -> Result<&'a [u8]>;
 
+    /// How it reads, whatever was asked for.
+    fn io(&self) -> Io;
+
     /// Has the system fetch bytes that will soon be asked for, if that is of any use.
     fn expect(&self, _range: Range<u64>) {}
 
@@ -111,6 +121,32 @@ pub(crate) trait Source: Send + Sync {
     fn release(&self, range: Range<u64>) -> Result<()>;
 }
 
+/// The environment variable that switches off reading ahead of mapped files, where it is `0`.
+///
+/// Whether the system's own reading ahead is better depends on the disk, and on what else it does.
+const READ_AHEAD: &str = "PARENTAGE_READ_AHEAD";
+
+/// Whether the system is told of the windows of mapped files that come next.
+pub(crate) fn reads_ahead() -> bool {
+    is_on(std::env::var_os(READ_AHEAD).as_deref())
+}
+
+fn is_on(value: Option<&OsStr>) -> bool {
+    value.is_none_or(|value| value != "0")
+}
+
+/// How many more files can be mapped at a time.
+pub(crate) fn free_mappings() -> usize {
+    #[cfg(target_os = "linux")]
+    {
+        guard::free()
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        usize::MAX
+    }
+}
+
 /// The error of a file that ended before the end of `range`.
 fn ended(path: &Path, range: &Range<u64>) -> Error {
     Error::Changed {
@@ -119,6 +155,12 @@ fn ended(path: &Path, range: &Range<u64>) -> Error {
         offset: Some(range.start),
         message: format!("the file ended before byte {} while it was read", range.end),
     }
+}
+
+/// The error of a window that there is no memory for.
+fn no_room(path: &Path, range: &Range<u64>, error: std::io::Error) -> Error {
+    let bytes = range.end - range.start;
+    Error::io(path, format!("get memory for {bytes} bytes at offset {}", range.start), error)
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! Which source a shard is read through.
 
-use std::fs::File;
-
 #[cfg(target_os = "linux")]
 use super::direct::Direct;
 #[cfg(target_os = "linux")]
@@ -10,11 +8,27 @@ use super::pread::Pread;
 use super::{Io, Source};
 use crate::checkpoint::Shard;
 use crate::error::{Error, Result};
+use crate::files;
+
+/// Whether this system can map files and fault in their pages on demand. Where it can not, files that
+/// are to be mapped are read with `pread`.
+pub fn can_map() -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        super::mmap::is_possible()
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        false
+    }
+}
 
 /// Opens a shard and makes sure that it is the file whose header was read.
 pub(crate) fn open(shard: &Shard, io: Io) -> Result<Box<dyn Source>> {
-    let file = File::open(&shard.path).map_err(|error| Error::io(&shard.path, "open", error))?;
-    shard.verify_unchanged()?;
+    let file = files::open(&shard.path).map_err(|error| Error::io(&shard.path, "open", error))?;
+    // Of the descriptor, which is all that is read from: the path may lead elsewhere by now.
+    let stat = file.metadata().map_err(|error| Error::io(&shard.path, "look up", error))?;
+    shard.verify(&stat)?;
     #[cfg(target_os = "linux")]
     if io == Io::Mmap
         && let Some(source) = Mmap::new(shard, &file)
@@ -22,11 +36,13 @@ pub(crate) fn open(shard: &Shard, io: Io) -> Result<Box<dyn Source>> {
         return Ok(Box::new(source));
     }
     #[cfg(target_os = "linux")]
-    if io == Io::Direct
-        && let Some(source) = Direct::new(shard)
-    {
-        return Ok(Box::new(source));
-    }
+    let file = match io {
+        Io::Direct => match Direct::new(shard, file) {
+            Ok(source) => return Ok(Box::new(source)),
+            Err(file) => file,
+        },
+        _ => file,
+    };
     #[cfg(not(target_os = "linux"))]
     let _ = io;
     Ok(Box::new(Pread::new(shard, file)))

@@ -4,18 +4,20 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use super::*;
-use crate::checkpoint::Shard;
+use crate::checkpoint::{Identity, Shard};
 
 /// A shard over a file of `bytes`, whatever they are.
-fn shard(path: &Path, bytes: &[u8]) -> Shard {
+pub(super) fn shard(path: &Path, bytes: &[u8]) -> Shard {
     File::create(path).unwrap().write_all(bytes).unwrap();
     let modified = std::fs::metadata(path).unwrap().modified().unwrap();
+    let identity = Identity::said(&std::fs::metadata(path).unwrap());
     Shard {
         path: path.to_owned(),
         name: "a".into(),
         bytes: bytes.len() as u64,
         data_start: 0,
         modified_ns: Some(modified.duration_since(UNIX_EPOCH).unwrap().as_nanos() as i128),
+        identity,
         metadata: Vec::new(),
     }
 }
@@ -84,12 +86,109 @@ fn a_file_replaced_after_its_header_was_read_is_refused() {
 fn direct_reads_are_large_and_their_buffers_bounded() {
     for columns in 2..=10 {
         for threads in [1, 2, 8, 64] {
-            let bytes = Io::Direct.tile_bytes(columns, threads);
+            let workers = Io::Direct.workers(threads, columns, 0);
+            let bytes = Io::Direct.tile_bytes(columns, workers);
             // What lies on no page still fits into one request.
             assert!((bytes + (8 << 10)).is_power_of_two());
             assert!(threads > 2 || bytes > 1 << 20, "{columns} columns, {threads} threads");
-            let buffers = (columns * Io::Direct.workers(threads, columns)) as u64;
-            assert!(bytes == (256 << 10) - (8 << 10) || bytes * buffers <= 192 << 20);
+            assert!(bytes * (columns * workers) as u64 <= 192 << 20);
         }
+    }
+}
+
+#[test]
+fn reading_ahead_can_be_switched_off() {
+    assert!(is_on(None) && is_on(Some("".as_ref())) && is_on(Some("1".as_ref())));
+    assert!(!is_on(Some("0".as_ref())));
+}
+
+#[test]
+fn buffers_are_bounded_however_many_threads_there_are() {
+    for io in [Io::Pread, Io::Direct] {
+        for (threads, least) in [(1, 1 << 17), (64, 1 << 18), (1024, 1 << 19)] {
+            for columns in [2, 10] {
+                let workers = io.workers(threads, columns, least);
+                let window = io.tile_bytes(columns, workers).max(least);
+                let bytes = window * (workers * columns) as u64;
+                assert!(workers > 0 && bytes <= 192 << 20, "{io:?} {threads} {columns} {bytes}");
+            }
+        }
+    }
+}
+
+/// Puts back the time of last modification that the file had.
+fn set_modified(path: &Path, modified: std::time::SystemTime) {
+    File::options().write(true).open(path).unwrap().set_modified(modified).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_replaced_by_one_of_the_same_length_and_time_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    let shard = shard(&path, &[7; 1000]);
+    let modified = std::fs::metadata(&path).unwrap().modified().unwrap();
+    let other = folder.path().join("b");
+    std::fs::write(&other, [8; 1000]).unwrap();
+    set_modified(&other, modified);
+    // Opened before, and looked up by its path after.
+    for io in [Io::Mmap, Io::Pread, Io::Direct] {
+        open(&shard, io).unwrap();
+    }
+    std::fs::rename(&other, &path).unwrap();
+    let expected = "a: another file was put in its place";
+    assert!(shard.verify_unchanged().unwrap_err().to_string().contains(expected));
+    for io in [Io::Mmap, Io::Pread, Io::Direct] {
+        assert!(open(&shard, io).err().unwrap().to_string().contains(expected));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_was_written_to_and_given_its_time_again_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    let shard = shard(&path, &[7; 1000]);
+    let modified = std::fs::metadata(&path).unwrap().modified().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    std::fs::write(&path, [8; 1000]).unwrap();
+    set_modified(&path, modified);
+    let error = shard.verify_unchanged().unwrap_err().to_string();
+    assert!(error.contains("a: the file was written to, linked"), "{error}");
+    assert!(matches!(open(&shard, Io::Mmap), Err(Error::Changed { .. })));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_shard_that_is_known_by_length_and_time_alone_may_be_a_copy() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    let shard = Shard { identity: None, ..shard(&path, &[7; 1000]) };
+    let modified = std::fs::metadata(&path).unwrap().modified().unwrap();
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, [7; 1000]).unwrap();
+    set_modified(&path, modified);
+    shard.verify_unchanged().unwrap();
+    open(&shard, Io::Mmap).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_put_in_place_of_a_file_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    let shard = shard(&path, &[7; 1000]);
+    std::fs::remove_file(&path).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for io in [Io::Mmap, Io::Pread, Io::Direct] {
+            let _ = sender.send(open(&shard, io).err().map(|error| error.to_string()));
+        }
+    });
+    for _ in 0..3 {
+        let found = receiver.recv_timeout(std::time::Duration::from_secs(5)).unwrap().unwrap();
+        assert!(found.contains("no file, but a folder, pipe or device"), "{found}");
     }
 }

@@ -1,6 +1,8 @@
 //! The files of a plan, opened and closed as tiles come and go.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::Result;
@@ -19,22 +21,55 @@ pub(super) struct Files<'a> {
 struct OpenFile {
     source: Mutex<Option<Arc<dyn Source>>>,
     was_opened: AtomicBool,
-    /// The number of the last tile that has elements of it.
-    last: usize,
+    /// Tiles that have elements of it and are not done.
+    tiles: AtomicUsize,
 }
 
 impl<'a> Files<'a> {
     /// None of them open.
-    pub(super) fn new(plan: &'a Plan, tiles: &[Tile], io: Io) -> Self {
+    pub(super) fn new(plan: &'a Plan, io: Io) -> Self {
         let slots = |shards: usize| (0..shards).map(|_| OpenFile::default()).collect();
         let files = plan.checkpoints().iter().map(|checkpoint| slots(checkpoint.shards.len()));
-        let mut files: Vec<Vec<OpenFile>> = files.collect();
-        for (index, tile) in tiles.iter().enumerate() {
-            for (column, extent) in plan.extents(tile.slice).iter().enumerate() {
-                files[column][extent.shard].last = index;
+        Self { plan, io, files: files.collect() }
+    }
+
+    /// How files are read in fact, which decides on the size of tiles: the way that was asked for, unless
+    /// the system has it not, for the first file of some column or for so many files.
+    ///
+    /// On failure, the column comes with the error.
+    pub(super) fn settle(&mut self, slices: Range<usize>) -> Result<Io, (usize, crate::Error)> {
+        if self.io == Io::Pread || slices.is_empty() {
+            return Ok(self.io);
+        }
+        for (column, extent) in self.plan.extents(slices.start).iter().enumerate() {
+            // They stay open for the tiles that come.
+            let source = self.get(column, extent.shard).map_err(|error| (column, error))?;
+            if source.io() != self.io {
+                self.io = source.io();
+                return Ok(self.io);
             }
         }
-        Self { plan, io, files }
+        let shards: usize = self.files.iter().map(Vec::len).sum();
+        if self.io == Io::Mmap && shards > source::free_mappings() {
+            let used = |slice: usize| {
+                let extents = self.plan.extents(slice).iter().enumerate();
+                extents.map(|(column, extent)| (column, extent.shard))
+            };
+            let used = slices.flat_map(used).collect::<HashSet<_>>().len();
+            if used > source::free_mappings() {
+                self.io = Io::Pread;
+            }
+        }
+        Ok(self.io)
+    }
+
+    /// Says which tiles come, each of which is said to be [`done`](Self::done).
+    pub(super) fn schedule(&mut self, tiles: &[Tile]) {
+        for tile in tiles {
+            for (column, extent) in self.plan.extents(tile.slice).iter().enumerate() {
+                *self.files[column][extent.shard].tiles.get_mut() += 1;
+            }
+        }
     }
 
     /// A shard of a column, which is opened if it is not open.
@@ -51,11 +86,11 @@ impl<'a> Files<'a> {
         Ok(Arc::clone(slot().get_or_insert_with(|| source.into())))
     }
 
-    /// Closes a file after its last tile, or as soon as the threads that still read it are done: a
-    /// process may open some hundreds of files, and checkpoints have as many shards.
-    pub(super) fn done(&self, column: usize, shard: usize, tile: usize) {
+    /// Says that a tile of a shard is done. A file is closed when all its tiles are, so that none is
+    /// opened again: a process may open some hundreds of files, and checkpoints have as many shards.
+    pub(super) fn done(&self, column: usize, shard: usize) {
         let file = &self.files[column][shard];
-        if file.last == tile {
+        if file.tiles.fetch_sub(1, Ordering::AcqRel) == 1 {
             file.source.lock().unwrap_or_else(PoisonError::into_inner).take();
         }
     }
@@ -80,5 +115,42 @@ impl<'a> Files<'a> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::checkpoint::Checkpoint;
+    use crate::plan;
+
+    #[test]
+    fn a_file_is_open_from_its_first_tile_until_all_of_them_are_done() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.safetensors");
+        let header = r#"{"a":{"dtype":"BF16","shape":[200000],"data_offsets":[0,400000]}}"#;
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.as_bytes());
+        bytes.resize(bytes.len() + 400_000, 0);
+        std::fs::write(&path, bytes).expect("a file");
+        let opened = Arc::new(Checkpoint::open(&path).expect("a checkpoint"));
+        let plan = Plan::new(vec![opened; 2], vec![200_000], &[0; 2], &[0; 2]).expect("a plan");
+        let mut files = Files::new(&plan, Io::Mmap);
+        let io = files.settle(0..1).expect("a file");
+        assert_eq!(io, if source::can_map() { Io::Mmap } else { Io::Pread });
+        let tiles = plan::tiles(&plan, 0..1, 4096);
+        files.schedule(&tiles);
+        let is_open = |files: &Files<'_>| files.files[0][0].source.lock().expect("it").is_some();
+        // The last tile is done before others are begun, as where a thread is slow.
+        for _ in &tiles {
+            assert!(is_open(&files));
+            drop(files.get(0, 0).expect("a file"));
+            files.done(0, 0);
+        }
+        assert!(!is_open(&files));
+        // The other column's is another, though of the same path.
+        assert!(files.files[1][0].source.lock().expect("it").is_some());
     }
 }

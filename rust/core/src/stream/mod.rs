@@ -25,8 +25,8 @@ pub const MAX_TILE_BYTES: u64 = 1 << 30;
 pub struct Options<'a> {
     /// Threads that read and compute, 1 to [`threads::MAX_THREADS`].
     pub threads: usize,
-    /// Bytes of each checkpoint in a tile.
-    pub tile_bytes: u64,
+    /// Bytes of each checkpoint in a tile, or `None` for as many as suit the way of reading.
+    pub tile_bytes: Option<u64>,
     /// How files are read.
     pub io: Io,
     /// Which instruction set computes.
@@ -44,7 +44,7 @@ impl Options<'_> {
     pub fn detect() -> Result<Self> {
         Ok(Self {
             threads: threads::available(),
-            tile_bytes: Io::default().tile_bytes(2, threads::available()),
+            tile_bytes: None,
             io: Io::default(),
             level: Level::detect()?,
             digests: None,

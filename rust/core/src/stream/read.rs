@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Options, tiles};
 use crate::error::Result;
-use crate::gram::{Column, Vectorize, decode, prefetch};
+use crate::gram::{CHUNK, Column, Vectorize, decode, prefetch};
 use crate::plan::Plan;
 use crate::progress::Progress;
 
@@ -67,6 +67,9 @@ pub fn elements(
     let parts = tiles(plan, slices, options, progress, |_, columns| {
         let mut out = Vec::with_capacity(columns[0].len() * columns.len());
         for k in 0..columns[0].len() {
+            if k.is_multiple_of(CHUNK) {
+                progress.check()?;
+            }
             out.extend(columns.iter().map(|column| {
                 let width = column.width();
                 decode(column.dtype, &column.bytes[k * width..(k + 1) * width])

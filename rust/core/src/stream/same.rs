@@ -46,9 +46,7 @@ pub fn same_bytes(
         let mut same = true;
         let mut from = 0;
         while same && from < length {
-            if progress.is_cancelled() {
-                return Err(Error::Interrupted);
-            }
+            progress.check()?;
             let to = length.min(from + STEP);
             let (one, other) = (a.begin + from..a.begin + to, b.begin + from..b.begin + to);
             same = left.lend(one.clone(), mine).map_err(|error| named(error, a))?

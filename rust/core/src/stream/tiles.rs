@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::gram::Column;
 use crate::plan::{self, Plan, Tile};
 use crate::progress::Progress;
-use crate::source::{Buffer, Io};
+use crate::source::{self, Buffer, Io};
 use crate::threads::{self, Permits};
 
 /// Reads every tile of `slices` once and returns `compute` of each, in order.
@@ -21,11 +21,16 @@ pub(crate) fn tiles<T: Send>(
     progress: &Progress,
     compute: impl Fn(&Tile, &[Column<'_>]) -> Result<T> + Sync,
 ) -> Result<Vec<(Tile, T)>> {
-    if !(MIN_TILE_BYTES..=MAX_TILE_BYTES).contains(&options.tile_bytes) {
+    if let Some(bytes) = options.tile_bytes
+        && !(MIN_TILE_BYTES..=MAX_TILE_BYTES).contains(&bytes)
+    {
         return Err(Error::Argument(format!(
-            "tile bytes must be {MIN_TILE_BYTES} to {MAX_TILE_BYTES}, not {}",
-            options.tile_bytes
+            "tile bytes must be {MIN_TILE_BYTES} to {MAX_TILE_BYTES}, not {bytes}"
         )));
+    }
+    threads::check(options.threads)?;
+    if let Some(digests) = options.digests {
+        digests.check(plan.checkpoints())?;
     }
     if slices.start > slices.end || slices.end > plan.slices() {
         return Err(Error::Argument(format!(
@@ -35,28 +40,29 @@ pub(crate) fn tiles<T: Send>(
             plan.slices()
         )));
     }
-    let tiles = plan::tiles(plan, slices, options.tile_bytes);
-    let files = Files::new(plan, &tiles, options.io);
+    let named = |error, slice, column| name_tensor(error, plan, slice, column);
+    let mut files = Files::new(plan, options.io);
+    let first = slices.start;
+    let io = files.settle(slices.clone()).map_err(|(column, error)| named(error, first, column))?;
+    let workers = io.workers(options.threads, plan.columns(), plan.chunk_bytes(slices.clone()));
+    let bytes = options.tile_bytes.unwrap_or_else(|| io.tile_bytes(plan.columns(), workers));
+    let tiles = plan::tiles(plan, slices, bytes);
+    files.schedule(&tiles);
     let buffers = || (0..plan.columns()).map(|_| Buffer::default()).collect::<Vec<_>>();
-    threads::check(options.threads)?;
-    let workers = options.io.workers(options.threads, plan.columns());
     // More threads may read than may compute; at most `options.threads` of them compute at a time.
     let permits = Permits::new(options.threads);
+    // Without a mapping there is nothing to ask for: other threads fill their buffers meanwhile.
+    let reads_ahead = io == Io::Mmap && source::reads_ahead();
     let results = threads::run_ordered(workers, tiles.len(), buffers, |buffers, index| {
-        if progress.is_cancelled() {
-            return Err(Error::Interrupted);
-        }
+        progress.check()?;
         let tile = &tiles[index];
-        // The system reads ahead while this tile is computed. Without a mapping there is nothing to ask
-        // for: other threads fill their buffers meanwhile.
-        if options.io == Io::Mmap
-            && let Some(next) = tiles.get(index + workers)
-        {
+        // The system reads ahead while this tile is computed.
+        if reads_ahead && let Some(next) = tiles.get(index + workers) {
             files.expect(next);
         }
         let elements = tile.elements();
         let extents = plan.extents(tile.slice);
-        let named = |error, column| name_tensor(error, plan, tile.slice, column);
+        let named = |error, column| named(error, tile.slice, column);
         let mut lent = Vec::with_capacity(extents.len());
         for (column, (extent, buffer)) in extents.iter().zip(buffers).enumerate() {
             let source = files.get(column, extent.shard).map_err(|error| named(error, column))?;
@@ -74,9 +80,9 @@ pub(crate) fn tiles<T: Send>(
             source.release(bytes.clone()).map_err(|error| named(error, column))?;
             let shard = extents[column].shard;
             if let Some(digests) = options.digests {
-                digests.advance(column, shard, source.as_ref(), bytes)?;
+                digests.advance(column, shard, source.as_ref(), bytes, progress)?;
             }
-            files.done(column, shard, index);
+            files.done(column, shard);
         }
         Ok(result)
     })?;
