@@ -34,7 +34,7 @@ pub(crate) fn run(
     for _ in 0..chunks {
         match kernel {
             "gram" => {
-                black_box(level.chunk(black_box(&parts), false));
+                black_box(level.chunk(black_box(&parts), 0, false));
             }
             "replay" | "masked" => {
                 let parts = black_box(&parts);

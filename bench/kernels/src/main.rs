@@ -39,15 +39,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         for columns in [2, 3, 4, 6, 10] {
             let bytes = relatives(dtype, columns);
             let parts: Vec<_> = bytes.iter().map(|bytes| Column { dtype, bytes }).collect();
-            let definition = scalar.chunk(&parts, false);
+            let definition = scalar.chunk(&parts, 0, false);
             let mut slowest = None;
             for level in Level::available() {
-                if level.chunk(&parts, false) != definition {
+                if level.chunk(&parts, 0, false) != definition {
                     return Err(format!("{} differs from its definition", level.name()).into());
                 }
                 let runs = if level.name() == "scalar" { SCALAR_RUNS } else { RUNS };
                 let nanoseconds = median(runs, || {
-                    black_box(level.chunk(black_box(&parts), false));
+                    black_box(level.chunk(black_box(&parts), 0, false));
                 });
                 let of_scalar = *slowest.get_or_insert(nanoseconds);
                 let input = bytes.iter().map(Vec::len).sum::<usize>() as f64;

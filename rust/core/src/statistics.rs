@@ -94,7 +94,7 @@ impl TileSums {
                 *part = column.part(start as usize..end as usize);
             }
             let window = &window[..count];
-            let result = level.chunk(window, chunk.first);
+            let result = level.chunk(window, chunk.elements.start, chunk.first);
             sums.gram.extend_from_slice(&result.gram[..pairs(count)]);
             sums.energy.push(result.energy);
             sums.sampled.extend(result.sampled);

@@ -15,6 +15,7 @@
 //! 2. All elements are first taken to be finite. If one is not, some entry of the matrix is not finite
 //!    either, and the chunk is computed again with the excluded elements set to zero.
 
+use super::narrow::Found;
 use super::simd::{Simd, Vectorize};
 use super::sums::is_for_narrow;
 use super::widen::Rounding;
@@ -24,6 +25,8 @@ use super::{Chunk, Column, Counts, MAX_COLUMNS, SAMPLED, Sampled, narrow, sample
 pub(super) struct Chunking<'a, S> {
     pub(super) simd: S,
     pub(super) columns: &'a [Column<'a>],
+    /// The chunk's first element, counted from that of the slice.
+    pub(super) start: u64,
     /// Whether the first elements are looked at more closely.
     pub(super) sampled: bool,
 }
@@ -33,21 +36,21 @@ impl<S: Simd> Vectorize for Chunking<'_, S> {
 
     #[inline(always)]
     fn run(self) -> Chunk {
-        let Self { simd, columns, sampled } = self;
+        let Self { simd, columns, start, sampled } = self;
         let rounding = Rounding::of(columns[columns.len() - 1].dtype);
         let mut out = Chunk::default();
         if sampled {
             out.sampled = Some(simd.call(Sampling { columns, rounding }));
         }
         // No closure: it would be a function of its own, compiled without the instruction set.
-        let tried = is_for_narrow(columns);
-        let mut found = None;
-        if tried {
-            found = narrow::products(simd, columns, &mut out.counts);
-        }
-        let (gram, energy) = match found {
-            Some(found) => found,
-            None => wide::products(simd, columns, tried, &mut out.counts),
+        let found = if is_for_narrow(columns) {
+            narrow::products(simd, columns, start, &mut out.counts)
+        } else {
+            Found { sums: None, compared: false }
+        };
+        let (gram, energy) = match found.sums {
+            Some(sums) => sums,
+            None => wide::products(simd, columns, found.compared, &mut out.counts),
         };
         out.gram = gram;
         out.energy = match rounding {

@@ -139,19 +139,19 @@ impl Level {
     /// Computes one chunk: see the [definition](super).
     ///
     /// `columns` are the base, the parents and controls, and the child: 2 to [`MAX_COLUMNS`] of
-    /// numeric dtypes, each with the same number of elements, at most [`super::CHUNK`]. With `sampled`
-    /// its first [`super::SAMPLED`] elements are looked at more closely.
+    /// numeric dtypes, each with the same number of elements, at most [`super::CHUNK`]. The first is element
+    /// `start` of the slice. With `sampled` its first [`super::SAMPLED`] elements are looked at more closely.
     ///
     /// # Panics
     ///
     /// If the columns are too few, too many, or of different lengths.
-    pub fn chunk(self, columns: &[Column<'_>], sampled: bool) -> Chunk {
+    pub fn chunk(self, columns: &[Column<'_>], start: u64, sampled: bool) -> Chunk {
         assert!((2..=MAX_COLUMNS).contains(&columns.len()), "2 to {MAX_COLUMNS} columns");
         let length = columns[0].len();
         assert!(length <= super::CHUNK, "at most {} elements", super::CHUNK);
         assert!(columns.iter().all(|column| column.len() == length), "columns of one length");
-        at_level!(self, scalar::chunk(columns, sampled), simd => {
-            simd.vectorize(Chunking { simd, columns, sampled })
+        at_level!(self, scalar::chunk(columns, start, sampled), simd => {
+            simd.vectorize(Chunking { simd, columns, start, sampled })
         })
     }
 }

@@ -23,6 +23,9 @@ pub(super) trait Simd: Copy {
     /// Vectors to a row, of eight float64 or of sixteen float32.
     const PASSES: usize;
 
+    /// Rows of a few columns that are multiplied in float32 without a jump between them: so many as have their
+    /// values in registers.
+    const UNROLLED: usize;
     /// Whether each line of a few columns is compared just before its rows are multiplied. That takes
     /// registers beside those of the products; without enough of them, all lines of a run or block are
     /// compared before any row is multiplied.
@@ -73,14 +76,20 @@ pub(super) trait Simd: Copy {
     fn narrow_splat(self, value: f32) -> Self::Narrow;
     /// Part `pass < PASSES` of the even, or the odd, elements of 32 bf16.
     fn narrow_bf16(self, line: &[u8; 64], odd: bool, pass: usize) -> Self::Narrow;
+    /// Part `pass < PASSES` of sixteen stored float16, widened.
+    fn narrow_f16(self, row: &[u8; 32], pass: usize) -> Self::Narrow;
     /// Part `pass < PASSES` of sixteen float32.
     fn narrow_load(self, row: &[f32; 16], pass: usize) -> Self::Narrow;
     /// Writes part `pass < PASSES` of sixteen float32.
     fn narrow_store(self, row: &mut [f32; 16], pass: usize, value: Self::Narrow);
+    /// a + b, rounded once.
+    fn narrow_plus(self, a: Self::Narrow, b: Self::Narrow) -> Self::Narrow;
     /// a - b, rounded once.
     fn narrow_sub(self, a: Self::Narrow, b: Self::Narrow) -> Self::Narrow;
     /// a * b + c, rounded once.
     fn narrow_mul_add(self, a: Self::Narrow, b: Self::Narrow, c: Self::Narrow) -> Self::Narrow;
+    /// a * b - c, rounded once.
+    fn narrow_mul_sub(self, a: Self::Narrow, b: Self::Narrow, c: Self::Narrow) -> Self::Narrow;
     /// The largest power of two not above the magnitude of each lane; 0 for 0.
     fn narrow_binade(self, value: Self::Narrow) -> Self::Narrow;
     /// Adds a vector of float32, widened, to part `pass < PASSES` of sixteen float64.
