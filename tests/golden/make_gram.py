@@ -536,7 +536,7 @@ LONG: dict[str, tuple[str, int, list[dict[str, int]]]] = {
     "f16, enough for narrow arithmetic, five columns": ("F16", 0, long(5, 32_768, 3)),
     "f16, one too few for narrow arithmetic": ("F16", 0, long(3, 32_767, 4)),
     "f16, enough for narrow arithmetic, one NaN": ("F16", 0, long(3, 32_768, 4, nan=20_001)),
-    "f16, unrelated columns in narrow arithmetic": ("F16", 0, UNRELATED),
+    "f16, far columns in narrow arithmetic": ("F16", 0, long(3, 32_768, 400)),
 }
 """Cases whose bytes are too many to be written down: dtype, first element in the slice, columns."""
 
