@@ -37,6 +37,8 @@ KERNELS = {
     "gram, f32, 3 columns": ("gram", "F32", 3),
     "gram, f32, 6 columns": ("gram", "F32", 6),
     "linear replay, bf16, all reproduced": ("replay", "BF16", 3),
+    "linear replay, f16, all reproduced": ("replay", "F16", 3),
+    "linear replay, f32, all reproduced": ("replay", "F32", 3),
 }
 
 

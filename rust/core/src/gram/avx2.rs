@@ -169,6 +169,17 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn f16_differ(self, value: __m256, row: &[u8; 32], pass: usize) -> u32 {
+        let part = &row[16 * pass..16 * pass + 16];
+        // SAFETY: see above; `part` is 16 bytes.
+        unsafe {
+            let ours = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(value);
+            let equal = _mm_cmpeq_epi16(ours, _mm_loadu_si128(part.as_ptr().cast()));
+            _mm_movemask_epi8(equal) as u32 ^ 0xFFFF
+        }
+    }
+
+    #[inline(always)]
     fn narrow_splat(self, value: f32) -> __m256 {
         // SAFETY: see above.
         unsafe { _mm256_set1_ps(value) }

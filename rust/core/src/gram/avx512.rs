@@ -167,6 +167,16 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn f16_differ(self, value: __m512, row: &[u8; 32], _pass: usize) -> u32 {
+        const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+        // SAFETY: see above; a row is 32 bytes.
+        unsafe {
+            let ours = _mm512_cvtps_ph::<NEAREST>(value);
+            u32::from(_mm256_cmpneq_epi16_mask(ours, _mm256_loadu_si256(row.as_ptr().cast())))
+        }
+    }
+
+    #[inline(always)]
     fn narrow_splat(self, value: f32) -> __m512 {
         // SAFETY: see above.
         unsafe { _mm512_set1_ps(value) }

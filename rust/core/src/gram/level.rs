@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use super::blend::{Blend, Blending};
 use super::chunk::Chunking;
 use super::simd::{Halving, Vectorize, Widening};
 use super::widen::{round_f16, widen_f16};
@@ -105,6 +106,13 @@ impl Level {
     /// Runs `work` compiled for this instruction set.
     pub(crate) fn vectorize<W: Vectorize>(self, work: W) -> W::Output {
         at_level!(self, work.run(), simd => simd.vectorize(work))
+    }
+
+    /// Whether all of a blend has the child's bits. `false` may also mean that one is NaN, or that this level
+    /// does not look.
+    #[inline(always)]
+    pub(crate) fn blends<const TERMS: usize>(self, blend: Blend<'_, TERMS>) -> bool {
+        at_level!(self, false, simd => simd.vectorize(Blending { simd, blend }))
     }
 
     /// Widens float16, as many as there are bytes for.

@@ -10,7 +10,8 @@
 //! 4. `compare` (columns of one dtype, on stored bits), `few` (comparing and multiplying in one loop);
 //! 5. `values` (columns widened in the cache) and `mixed` (comparing those), `stored` (columns as they are);
 //! 6. `wide`, `narrow`, and `chunk`, which chooses between them;
-//! 7. [`Level`], which chooses the instruction set, once per chunk.
+//! 7. `blend`, which only replays use;
+//! 8. [`Level`], which chooses the instruction set, once per chunk.
 //!
 //! # Definition, version 3
 //!
@@ -96,6 +97,7 @@
 //! those chunks may pass with what that part adds: 1e-6 of it at most.
 
 mod arithmetic;
+mod blend;
 mod chunk;
 mod compare;
 mod few;
@@ -123,6 +125,7 @@ mod neon;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use blend::{BLENDED, Blend};
 pub use level::Level;
 pub(crate) use prefetch::prefetch;
 pub(crate) use simd::Vectorize;

@@ -1,5 +1,6 @@
 //! What an instruction set supplies: vectors of float64 and of float32, and how lines are compared.
 
+use super::LANES;
 use super::tally::Counting;
 use super::widen::round_f16;
 
@@ -70,6 +71,19 @@ pub(super) trait Simd: Copy {
         for value in values {
             *value = round_f16(*value);
         }
+    }
+
+    /// Some bits, all zero if each lane, rounded to float16, has the bits of part `pass < PASSES` of sixteen
+    /// stored ones. A NaN may differ from another.
+    #[inline(always)]
+    fn f16_differ(self, value: Self::Narrow, row: &[u8; 32], pass: usize) -> u32 {
+        let (mut ours, mut theirs) = ([0.0; 16], [0.0; 16]);
+        self.narrow_store(&mut ours, pass, value);
+        self.narrow_store(&mut theirs, pass, self.narrow_f16(row, pass));
+        let lanes = LANES / Self::PASSES;
+        let part = pass * lanes..(pass + 1) * lanes;
+        let pairs = ours[part.clone()].iter().zip(&theirs[part]);
+        pairs.fold(0, |differ, (a, b)| differ | (round_f16(*a).to_bits() ^ b.to_bits()))
     }
 
     /// All lanes `value`.
