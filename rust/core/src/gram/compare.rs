@@ -63,6 +63,7 @@ pub(super) fn tally_alike<S: Simd, const WIDTH: usize>(
         6 => with!(6),
         7 => with!(7),
         8 => with!(8),
+        9 => with!(9),
         _ => with!(0),
     }
 }

@@ -130,7 +130,7 @@ pub use level::Level;
 pub(crate) use prefetch::prefetch;
 pub(crate) use simd::Vectorize;
 pub use widen::{Rounding, decode, encode};
-pub(crate) use widen::{bf16_bits, binade, widen_bf16};
+pub(crate) use widen::{bf16_bits, binade, widen_bf16, widen_e4m3, widen_e5m2, widen_f16};
 
 use crate::checkpoint::dtype::Dtype;
 
@@ -322,28 +322,50 @@ pub fn bin(ratio: f64) -> usize {
     }
 }
 
+/// The weights at which a merge is simulated.
+const BLENDS: [f64; WEIGHTS] = {
+    let mut blends = [0.0; WEIGHTS];
+    let mut j = 0;
+    while j < WEIGHTS {
+        blends[j] = (2 * j + 1) as f64 / (2 * WEIGHTS) as f64;
+        j += 1;
+    }
+    blends
+};
+
 /// Looks at one sampled element: its displacements, and what rounding would do to blends of them.
 ///
 /// `x` are the values of all columns, `rounding` is that of the child's dtype.
 #[inline(always)]
 fn sample(x: &[f64], rounding: Option<Rounding>, out: &mut Sampled) {
-    let child = x.len() - 1;
-    let ulp = |value: f64| rounding.map_or(1.0, |rounding| rounding.ulp(value));
+    let (base, child) = (x[0], x.len() - 1);
     let bits = x[child].to_bits() << 12;
     if bits != 0 {
         out.precision = out.precision.max(64 - bits.trailing_zeros());
     }
-    for column in 1..child {
-        let displacement = x[column] - x[0];
-        out.histogram[column][bin(displacement.abs() / ulp(x[child]))] += 1;
-        let sums = &mut out.bias[column];
-        for (weight, sum) in sums[..WEIGHTS].iter_mut().enumerate() {
-            let weight = (2 * weight + 1) as f64 / (2 * WEIGHTS) as f64;
-            let blend = weight.mul_add(displacement, x[0]);
-            let step = ulp(blend);
-            let rounded = (blend / step).round_ties_even() * step;
-            *sum = displacement.mul_add(rounded - blend, *sum);
+    let unit = match rounding {
+        Some(rounding) => rounding.ulp(x[child]),
+        None => 1.0,
+    };
+    for (column, value) in x.iter().enumerate().take(child).skip(1) {
+        let displacement = value - base;
+        out.histogram[column][bin(displacement.abs() / unit)] += 1;
+        let mut sums = out.bias[column];
+        // Loops over arrays, which the compiler turns into a few vector operations.
+        let (mut blends, mut steps) = ([0.0; WEIGHTS], [1.0; WEIGHTS]);
+        for j in 0..WEIGHTS {
+            blends[j] = BLENDS[j].mul_add(displacement, base);
+        }
+        if let Some(rounding) = rounding {
+            for j in 0..WEIGHTS {
+                steps[j] = rounding.ulp(blends[j]);
+            }
+        }
+        for j in 0..WEIGHTS {
+            let rounded = (blends[j] / steps[j]).round_ties_even() * steps[j];
+            sums[j] = displacement.mul_add(rounded - blends[j], sums[j]);
         }
         sums[WEIGHTS] = displacement.mul_add(displacement, sums[WEIGHTS]);
+        out.bias[column] = sums;
     }
 }
