@@ -1,8 +1,8 @@
 //! Counting where columns of several dtypes differ, on their values.
 
-use super::values::{Cell, ROWS, Values, element, is_narrow};
+use super::values::{Cell, Values, element, is_narrow};
 use super::widen::{Rounding, binade, power_of_two, rounded_bits};
-use super::{Column, Counts, MAX_COLUMNS, WIDE_LANES as LANES, scalar};
+use super::{BLOCK, Column, Counts, MAX_COLUMNS, WIDE_LANES as LANES, scalar};
 use crate::checkpoint::dtype::Dtype;
 
 /// Counts where columns of several dtypes differ, in the block of `elements` elements from `start` on, whose
@@ -73,24 +73,21 @@ fn compare_singles(
     elements: usize,
     counts: &mut Counts,
 ) -> bool {
-    let rows = elements.div_ceil(LANES);
-    let mut largest = [0; LANES];
+    let mut largest = 0;
     for column in x {
-        for row in &column.all().as_chunks::<LANES>().0[..rows] {
-            for lane in 0..LANES {
-                largest[lane] = largest[lane].max(row[lane].to_bits() & 0x7F80_0000);
-            }
+        for value in &column.all()[..elements] {
+            largest = largest.max(value.to_bits() & 0x7F80_0000);
         }
     }
-    if largest.contains(&0x7F80_0000) {
+    if largest == 0x7F80_0000 {
         return false;
     }
     match columns[columns.len() - 1].dtype {
-        Dtype::F32 => count_singles::<23, -126>(x, rows, elements, counts),
-        Dtype::Bf16 => count_singles::<7, -126>(x, rows, elements, counts),
-        Dtype::F16 => count_singles::<10, -14>(x, rows, elements, counts),
-        Dtype::F8E4m3 => count_singles::<3, -6>(x, rows, elements, counts),
-        Dtype::F8E5m2 => count_singles::<2, -14>(x, rows, elements, counts),
+        Dtype::F32 => count_singles::<23, -126>(x, elements, counts),
+        Dtype::Bf16 => count_singles::<7, -126>(x, elements, counts),
+        Dtype::F16 => count_singles::<10, -14>(x, elements, counts),
+        Dtype::F8E4m3 => count_singles::<3, -6>(x, elements, counts),
+        Dtype::F8E5m2 => count_singles::<2, -14>(x, elements, counts),
         _ => return false,
     }
     true
@@ -98,41 +95,38 @@ fn compare_singles(
 
 /// The work of [`compare_singles`] for a child of `MANTISSA` bits after the leading one, and a smallest normal
 /// number of 2^`LOWEST`. Among finite float32, stored values and bits are the same question.
+///
+/// Counts are single numbers: given lanes, the compiler takes rows for its vectors, and transposes all of them.
 #[inline(always)]
 fn count_singles<const MANTISSA: u32, const LOWEST: i32>(
     x: &[Values<f32>],
-    rows: usize,
     elements: usize,
     counts: &mut Counts,
 ) {
     let child = x.len() - 1;
-    let base = &x[0].all().as_chunks::<LANES>().0[..rows];
-    let last = &x[child].all().as_chunks::<LANES>().0[..rows];
-    // Zeros that fill the last row are equal in every column.
-    let made_up = (rows * LANES - elements) as u64;
-    let mut moved = [[0_u32; LANES]; ROWS];
+    let (base, last) = (&x[0].all()[..elements], &x[child].all()[..elements]);
+    let mut moved = [0_u32; BLOCK];
+    let moved = &mut moved[..elements];
     for (column, count) in x[..child].iter().zip(&mut counts.equal) {
-        let these = &column.all().as_chunks::<LANES>().0[..rows];
-        let mut equal = [0_u32; LANES];
-        for (row, moved) in moved[..rows].iter_mut().enumerate() {
-            for lane in 0..LANES {
-                let rounded = rounded_bits::<MANTISSA, LOWEST>(these[row][lane]);
-                equal[lane] += u32::from(rounded == last[row][lane].to_bits());
-                moved[lane] |= these[row][lane].to_bits() ^ base[row][lane].to_bits();
-            }
+        let these = &column.all()[..elements];
+        let mut equal = 0_u32;
+        for k in 0..elements {
+            let rounded = rounded_bits::<MANTISSA, LOWEST>(these[k]);
+            equal += u32::from(rounded == last[k].to_bits());
         }
-        *count += equal.iter().map(|&equal| u64::from(equal)).sum::<u64>() - made_up;
-    }
-    let (mut movers, mut strays) = ([0_u32; LANES], [0_u32; LANES]);
-    for (row, moved) in moved[..rows].iter().enumerate() {
-        for lane in 0..LANES {
-            let changed = last[row][lane].to_bits() != base[row][lane].to_bits();
-            movers[lane] += u32::from(moved[lane] != 0);
-            strays[lane] += u32::from(changed & (moved[lane] == 0));
+        for k in 0..elements {
+            moved[k] |= these[k].to_bits() ^ base[k].to_bits();
         }
+        *count += u64::from(equal);
     }
-    counts.moved += movers.iter().map(|&movers| u64::from(movers)).sum::<u64>();
-    counts.stray += strays.iter().map(|&strays| u64::from(strays)).sum::<u64>();
+    let (mut movers, mut strays) = (0_u32, 0_u32);
+    for k in 0..elements {
+        let changed = last[k].to_bits() != base[k].to_bits();
+        movers += u32::from(moved[k] != 0);
+        strays += u32::from(changed & (moved[k] == 0));
+    }
+    counts.moved += u64::from(movers);
+    counts.stray += u64::from(strays);
 }
 
 /// The rounding cells of a dtype: which numbers round to a value, to nearest with ties to even.
