@@ -490,9 +490,9 @@ def splitmix(seed: int, length: int) -> np.ndarray:
 def generated(dtype: str, made: dict[str, int]) -> bytes:
     """The bf16 or f16 that an entry ``made`` stands for.
 
-    Words of ``seed`` give sign, some bits of the exponent, and significand: magnitudes from 2^-9 on,
-    over eight binades of bf16 and four of f16. Words of ``moves`` move the bits by up to ``most``
-    either way. ``nan`` is one that is NaN. Or all elements have the bits ``constant``.
+    Words of ``seed`` give sign, some bits of the exponent, and significand: magnitudes from 2^-9
+    on, over eight binades of bf16 and four of f16. Words of ``moves`` move the bits by up to
+    ``most`` either way. ``nan`` is one that is NaN. Or all elements have the bits ``constant``.
     """
     if "constant" in made:
         return np.full(made["length"], made["constant"], "<u2").tobytes()

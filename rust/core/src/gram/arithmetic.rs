@@ -15,7 +15,7 @@ impl<S: Simd> Arithmetic for Wide<S> {
     type Vector = S::Wide;
     type Squares = S::Wide;
     const LANES: usize = WIDE_LANES;
-    const UNROLLED: [usize; 2] = [BLOCK / WIDE_LANES; 2];
+    const UNROLLED: [usize; 5] = [BLOCK / WIDE_LANES; 5];
     const PASSES: usize = S::PASSES;
 
     #[inline(always)]
@@ -95,7 +95,7 @@ impl<S: Simd, F: Squared> Arithmetic for Narrow<S, F> {
     type Vector = S::Narrow;
     type Squares = Compensated<S::Narrow>;
     const LANES: usize = LANES;
-    const UNROLLED: [usize; 2] = [S::UNROLLED, 2];
+    const UNROLLED: [usize; 5] = S::UNROLLED;
     const PASSES: usize = S::PASSES;
 
     #[inline(always)]

@@ -53,7 +53,7 @@ impl Simd for Avx2 {
     type Wide = __m256d;
     type Narrow = __m256;
     const PASSES: usize = 2;
-    const UNROLLED: usize = 4;
+    const UNROLLED: [usize; 5] = [2, 2, 2, 4, 2];
     const COMPARES_BESIDE: bool = false;
     type Counting = LaneCounts;
 

@@ -63,7 +63,7 @@ impl Simd for Avx512 {
     type Wide = __m512d;
     type Narrow = __m512;
     const PASSES: usize = 1;
-    const UNROLLED: usize = 8;
+    const UNROLLED: [usize; 5] = [2, 2, 2, 8, 8];
     const COMPARES_BESIDE: bool = true;
     type Counting = Masks;
 

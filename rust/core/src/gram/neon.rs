@@ -62,7 +62,7 @@ impl Simd for Neon {
     type Wide = float64x2_t;
     type Narrow = float32x4_t;
     const PASSES: usize = 4;
-    const UNROLLED: usize = 4;
+    const UNROLLED: [usize; 5] = [2, 2, 2, 4, 4];
     const COMPARES_BESIDE: bool = false;
     type Counting = Masks;
 

@@ -33,8 +33,9 @@ pub(super) trait Arithmetic: Copy {
     type Squares: Copy;
     /// Lanes of a row.
     const LANES: usize;
-    /// Rows in the inner of two loops, which the compiler unrolls: of few columns, and of more.
-    const UNROLLED: [usize; 2];
+    /// Rows in the inner of two loops, which the compiler unrolls: by the number of columns, and first of more
+    /// than [`DIRECT`].
+    const UNROLLED: [usize; 5];
     /// Vectors to a row.
     const PASSES: usize;
 
@@ -133,7 +134,7 @@ pub(super) fn add_values<A: Arithmetic, R: Rows<A>, B: Beside<A, R>, const N: us
     sums: &mut Sums,
     beside: &mut B,
 ) {
-    const { assert!(N <= DIRECT) };
+    const { assert!(N <= DIRECT && DIRECT == 4) };
     beside.all(columns, rows);
     for pass in 0..A::PASSES {
         let part = Part { rows, pass };
@@ -276,7 +277,7 @@ fn first_triangle<A: Arithmetic, R: Rows<A>, B: Beside<A, R>, const N: usize, co
 ) {
     let mut triangle = Triangle::<A, N>::begin(arithmetic, &sums.gram, count, 0, pass);
     let mut energy = arithmetic.begin(&sums.energy, pass);
-    let inner = A::UNROLLED[usize::from(!CHILD)];
+    let inner = A::UNROLLED[if CHILD { N } else { 0 }];
     for from in (0..rows).step_by(inner) {
         for row in from..rows.min(from + inner) {
             beside.row(columns, row, pass);
@@ -318,7 +319,7 @@ fn later_triangle<A: Arithmetic, R: Rows<A>, D: Room<A>, const N: usize, const C
     };
     let mut triangle = Triangle::<A, N>::begin(arithmetic, &sums.gram, count, first, pass);
     let mut energy = arithmetic.begin(&sums.energy, pass);
-    let inner = A::UNROLLED[1];
+    let inner = A::UNROLLED[0];
     for from in (0..rows).step_by(inner) {
         for row in from..rows.min(from + inner) {
             let mut x = load(arithmetic, block, row, pass);

@@ -24,9 +24,9 @@ pub(super) trait Simd: Copy {
     /// Vectors to a row, of eight float64 or of sixteen float32.
     const PASSES: usize;
 
-    /// Rows of a few columns that are multiplied in float32 without a jump between them: so many as have their
-    /// values in registers.
-    const UNROLLED: usize;
+    /// Rows that are multiplied in float32 without a jump between them, by the number of columns; the first entry
+    /// is for more than four. Counted and timed: more rows save jumps, until registers run out.
+    const UNROLLED: [usize; 5];
     /// Whether each line of a few columns is compared just before its rows are multiplied. That takes
     /// registers beside those of the products; without enough of them, all lines of a run or block are
     /// compared before any row is multiplied.
