@@ -36,7 +36,18 @@ KERNELS = {
     "gram, f16, 3 columns": ("gram", "F16", 3),
     "gram, f32, 3 columns": ("gram", "F32", 3),
     "gram, f32, 6 columns": ("gram", "F32", 6),
+    "gram, bf16, 3 columns, far apart": ("far", "BF16", 3),
+    "gram, bf16, 6 columns, far apart": ("far", "BF16", 6),
+    "gram, f16, 6 columns": ("gram", "F16", 6),
+    "gram, f64, 3 columns": ("gram", "F64", 3),
+    "gram, f8_e4m3, 3 columns": ("gram", "F8_E4M3", 3),
+    "gram, bf16 and f32, 3 columns": ("gram", "BF16+F32", 3),
+    "gram, f16 and bf16, 3 columns": ("gram", "F16+BF16", 3),
+    "gram, bf16 and f8_e4m3, 3 columns": ("gram", "BF16+F8_E4M3", 3),
+    "gram, bf16, 3 columns, sampled": ("sampled", "BF16", 3),
     "linear replay, bf16, all reproduced": ("replay", "BF16", 3),
+    "linear replay, f16, all reproduced": ("replay", "F16", 3),
+    "linear replay, f32, all reproduced": ("replay", "F32", 3),
 }
 
 

@@ -49,7 +49,8 @@ def paths(file: Path, src: Path, exports: dict[Path, dict[str, str]]) -> set[tup
 
 def edges(src: Path) -> dict[Path, dict[str, set[str]]]:
     """Return, by folder and module of it, which others of the folder that imports."""
-    files = [file.relative_to(src) for file in sorted(src.rglob("*.rs")) if file.stem != "tests"]
+    files = [file.relative_to(src) for file in sorted(src.rglob("*.rs"))]
+    files = [file for file in files if "tests" not in file.with_suffix("").parts]
     exports: dict[Path, dict[str, str]] = {}
     found = [(each, target) for each in files for target in paths(src / each, src, exports)]
     out: dict[Path, dict[str, set[str]]] = {}

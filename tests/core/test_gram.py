@@ -26,7 +26,7 @@ def golden_bytes(column):
     """The bytes of a column: written down, or made as tests/golden/make_gram.py says."""
     if "bytes" in column:
         return bytes.fromhex(column["bytes"])
-    return generated(column["made"])
+    return generated(column["dtype"], column["made"])
 
 
 def to_hex(values):

@@ -5,7 +5,7 @@ rounding wherever the text has one, and shares no code with the core. Bits of fl
 16 hexadecimal digits, most significant first.
 
 Run as `python tests/golden/make_gram.py`; it needs numpy and ml_dtypes. The file changes only
-together with the version of the definition.
+together with the version of the definition, or when cases are added.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 
-DEFINITION = 2
+DEFINITION = 3
 LANES = 16
 WIDE_LANES = 8
 RUN = 256
-SQUARES = 64
 PROBED = 32
 LEAST_NARROW = 32768
 TOLERANCE = 2.0**-27
@@ -156,8 +155,8 @@ def reproduces(column: Column, child: Column, k: int) -> bool:
     return child.encode(column.values[k]) == child.bits(k)
 
 
-def chunk(columns: list[Column]) -> dict[str, object]:
-    """What the definition says of one chunk."""
+def chunk(columns: list[Column], start: int = 0) -> dict[str, object]:
+    """What the definition says of one chunk, that begins with element `start` of its slice."""
     base, child = columns[0], columns[-1]
     count, length = len(columns), len(base.stored)
     pairs = [(i, j) for i in range(count) for j in range(i, count)]
@@ -204,8 +203,9 @@ def chunk(columns: list[Column]) -> dict[str, object]:
             gram[i, j][lane] = fma(x[i], x[j], gram[i, j][lane])
     sums = {pair: reduce(gram[pair]) for pair in pairs}
     total = reduce(squares)
-    if length >= LEAST_NARROW and all(column.dtype == "BF16" for column in columns):
-        sums, total = narrow_sums(columns, pairs) or (sums, total)
+    alike = all(column.dtype == base.dtype for column in columns)
+    if length >= LEAST_NARROW and alike and base.dtype in ("BF16", "F16"):
+        sums, total = narrow_sums(columns, pairs, start) or (sums, total)
     units = length if mantissa is None else total * 2.0 ** (-2 * mantissa)
     return {
         "gram": [to_hex(sums[pair]) for pair in pairs],
@@ -223,28 +223,25 @@ def chunk(columns: list[Column]) -> dict[str, object]:
 Sums = dict[tuple[int, int], float]
 
 
-def narrow_sums(columns: list[Column], pairs: list[tuple[int, int]]) -> tuple[Sums, float] | None:
+def narrow_sums(
+    columns: list[Column], pairs: list[tuple[int, int]], start: int
+) -> tuple[Sums, float] | None:
     """What narrow arithmetic makes of a chunk, unless its probes are off."""
-    length = len(columns[0].stored)
+    length, paired = len(columns[0].stored), columns[0].dtype == "BF16"
     kept = {pair: [0.0] * LANES for pair in pairs}
     probed = {pair: [0.0] * LANES for pair in pairs}
     exact = {pair: [0.0] * LANES for pair in pairs}
     squares = [0.0] * LANES
-    for number, start in enumerate(range(0, length, RUN)):
+    for number, first in enumerate(range(0, length, RUN)):
         run = {pair: [Fraction(0)] * LANES for pair in pairs}
+        missed = [[Fraction(0)] * LANES for _ in columns]
+        firsts = [Fraction(0)] * len(columns)
         energy = [Fraction(0)] * LANES
-        is_probe = number % PROBED == 0
-
-        def end(pair: tuple[int, int], run=run, is_probe=is_probe) -> None:
-            for lane in range(LANES):
-                kept[pair][lane] += float(run[pair][lane])
-                if is_probe:
-                    probed[pair][lane] += float(run[pair][lane])
-            run[pair] = [Fraction(0)] * LANES
-
-        last = min(start + RUN, length)
-        for k in range(start, last):
-            lane = k // 2 % LANES
+        m = number // PROBED
+        is_probe = number % PROBED == 13 * (m + start // (PROBED * RUN)) % PROBED
+        last = min(first + RUN, length)
+        for k in range(first, last):
+            lane = k // 2 % LANES if paired else k % LANES
             values = [column.values[k] for column in columns]
             if not all(map(math.isfinite, values)):
                 return None
@@ -258,7 +255,26 @@ def narrow_sums(columns: list[Column], pairs: list[tuple[int, int]]) -> tuple[Su
             if not all(map(math.isfinite, moved)):
                 return None
             x = [base, *map(Fraction, moved)]
+            for i, value in enumerate(x):
+                before = run[i, i][lane]
+                if paired and k % 2 == 0 and k + 1 < last:
+                    firsts[i] = Fraction(narrow(value * value))
+                    continue
+                if paired:
+                    square = Fraction(narrow(value * value + firsts[i]))
+                    firsts[i] = Fraction(0)
+                else:
+                    square = value * value
+                after = narrow(square + before)
+                if math.isinf(after):
+                    return None
+                run[i, i][lane] = Fraction(after)
+                grown = Fraction(narrow(Fraction(after) - before))
+                error = Fraction(narrow(square - grown))
+                missed[i][lane] = Fraction(narrow(missed[i][lane] + error))
             for i, j in pairs:
+                if i == j:
+                    continue
                 total = narrow(x[i] * x[j] + run[i, j][lane])
                 if math.isinf(total):
                     return None
@@ -269,10 +285,12 @@ def narrow_sums(columns: list[Column], pairs: list[tuple[int, int]]) -> tuple[Su
             if math.isinf(total):
                 return None
             energy[lane] = Fraction(total)
-            if (k + 1) % SQUARES == 0 or k + 1 == last:
-                end((0, 0))
-        for pair in pairs[1:]:
-            end(pair)
+        for sums in [kept, probed] if is_probe else [kept]:
+            for i, j in pairs:
+                for lane in range(LANES):
+                    sums[i, j][lane] += float(run[i, j][lane])
+                    if i == j:
+                        sums[i, j][lane] += float(missed[i][lane])
         for lane in range(LANES):
             squares[lane] += float(energy[lane])
     probes = {pair: reduce(probed[pair]) for pair in pairs}
@@ -469,20 +487,24 @@ def splitmix(seed: int, length: int) -> np.ndarray:
         return z ^ (z >> np.uint64(31))
 
 
-def generated(made: dict[str, int]) -> bytes:
-    """The bf16 that an entry ``made`` stands for.
+def generated(dtype: str, made: dict[str, int]) -> bytes:
+    """The bf16 or f16 that an entry ``made`` stands for.
 
-    Words of ``seed`` give sign, three bits of the exponent from 2^-9 on, and significand. Words of
-    ``moves`` move the bits by up to ``most`` either way. ``nan`` is one that is NaN.
+    Words of ``seed`` give sign, some bits of the exponent, and significand: magnitudes from 2^-9
+    on, over eight binades of bf16 and four of f16. Words of ``moves`` move the bits by up to
+    ``most`` either way. ``nan`` is one that is NaN. Or all elements have the bits ``constant``.
     """
+    if "constant" in made:
+        return np.full(made["length"], made["constant"], "<u2").tobytes()
     length, most = made["length"], made["most"]
     words = splitmix(made["seed"], length)
-    bits = (words >> np.uint64(63) << np.uint64(15)) | np.uint64(118 << 7)
-    bits = bits + (words & np.uint64(0x3FF))
+    least, spread = (118 << 7, 0x3FF) if dtype == "BF16" else (6 << 10, 0xFFF)
+    bits = (words >> np.uint64(63) << np.uint64(15)) | np.uint64(least)
+    bits = bits + (words & np.uint64(spread))
     moves = splitmix(made["moves"], length) % np.uint64(2 * most + 1)
     bits = (bits + moves - np.uint64(most)).astype("<u2")
     if "nan" in made:
-        bits[made["nan"]] = 0x7FC0
+        bits[made["nan"]] = 0x7FC0 if dtype == "BF16" else 0x7E00
     return bits.tobytes()
 
 
@@ -496,19 +518,27 @@ def long(columns: int, length: int, most: int, **nan: int) -> list[dict[str, int
     return made
 
 
-LONG: dict[str, list[dict[str, int]]] = {
-    "bf16, enough for narrow arithmetic": long(3, 33_000, 4),
-    "bf16, enough for narrow arithmetic, five columns": long(5, 32_768, 3),
-    "bf16, enough for narrow arithmetic, two columns": long(2, 32_769, 1),
-    "bf16, one too few for narrow arithmetic": long(3, 32_767, 4),
-    "bf16, enough for narrow arithmetic, one NaN": long(3, 32_768, 4, nan=20_001),
-    "bf16, narrow arithmetic that its probes refuse": [
-        {"length": 32_768, "seed": 1, "moves": 1, "most": 0},
-        {"length": 32_768, "seed": 2, "moves": 1, "most": 0},
-        {"length": 32_768, "seed": 3, "moves": 1, "most": 0},
-    ],
+UNRELATED = [{"length": 32_768, "seed": seed, "moves": 1, "most": 0} for seed in (1, 2, 3)]
+
+LONG: dict[str, tuple[str, int, list[dict[str, int]]]] = {
+    "bf16, enough for narrow arithmetic": ("BF16", 0, long(3, 33_000, 4)),
+    "bf16, enough for narrow arithmetic, five columns": ("BF16", 32_768, long(5, 32_768, 3)),
+    "bf16, enough for narrow arithmetic, two columns": ("BF16", 2**40, long(2, 32_769, 1)),
+    "bf16, one too few for narrow arithmetic": ("BF16", 0, long(3, 32_767, 4)),
+    "bf16, enough for narrow arithmetic, one NaN": ("BF16", 0, long(3, 32_768, 4, nan=20_001)),
+    "bf16, unrelated columns in narrow arithmetic": ("BF16", 65_536, UNRELATED),
+    "bf16, narrow arithmetic that its probes refuse": (
+        "BF16",
+        0,
+        [{"length": 32_768, "constant": bits} for bits in (0x3F81, 0x3C26, 0x3F0D)],
+    ),
+    "f16, enough for narrow arithmetic": ("F16", 8_192, long(3, 32_999, 40)),
+    "f16, enough for narrow arithmetic, five columns": ("F16", 0, long(5, 32_768, 3)),
+    "f16, one too few for narrow arithmetic": ("F16", 0, long(3, 32_767, 4)),
+    "f16, enough for narrow arithmetic, one NaN": ("F16", 0, long(3, 32_768, 4, nan=20_001)),
+    "f16, far columns in narrow arithmetic": ("F16", 0, long(3, 32_768, 400)),
 }
-"""Cases whose bytes are too many to be written down."""
+"""Cases whose bytes are too many to be written down: dtype, first element in the slice, columns."""
 
 CASES: dict[str, Callable[[], list[tuple[str, bytes]]]] = {
     "no element": lambda: of_one_dtype("BF16", [b"", b""]),
@@ -567,10 +597,10 @@ def main() -> None:
         columns = [{"dtype": dtype, "bytes": raw.hex()} for dtype, raw in make()]
         expected = chunk([Column(dtype, raw) for dtype, raw in make()])
         lines.append(json.dumps({"name": name, "columns": columns, **expected}))
-    for name, made in LONG.items():
-        columns = [{"dtype": "BF16", "made": each} for each in made]
-        expected = chunk([Column("BF16", generated(each)) for each in made])
-        lines.append(json.dumps({"name": name, "columns": columns, **expected}))
+    for name, (dtype, start, made) in LONG.items():
+        columns = [{"dtype": dtype, "made": each} for each in made]
+        expected = chunk([Column(dtype, generated(dtype, each)) for each in made], start)
+        lines.append(json.dumps({"name": name, "start": start, "columns": columns, **expected}))
     text = f'{{"definition": {DEFINITION}, "cases": [\n' + ",\n".join(lines) + "\n]}\n"
     Path(__file__).with_name("gram.json").write_text(text, encoding="utf-8")
 

@@ -7,40 +7,46 @@ use parentage_core::checkpoint::dtype::Dtype;
 use parentage_core::gram::{CHUNK, Column, Level};
 use parentage_core::replay::{Machine, Op, Place, Program, replay_chunk, write_chunk};
 
-use crate::relatives;
+use crate::{FAR, NEAR, relatives};
 
-/// Runs `kernel`, `gram`, `replay` or `masked`, on `chunks` chunks of `columns` relatives of `dtype`, at the
-/// level of `PARENTAGE_LEVEL`. What is made ready takes as many instructions for any number of chunks.
+/// Runs `kernel`, `gram`, `far` (a Gram of strangers), `sampled` (one that looks at its first elements), `replay` or
+/// `masked`, on `chunks` chunks of `columns` relatives of `dtype`, at the level of `PARENTAGE_LEVEL`. Of dtypes joined by
+/// a plus, columns have one after the other. What is made ready takes as many instructions for any number of chunks.
 pub(crate) fn run(
     kernel: &str,
     dtype: &str,
     columns: usize,
     chunks: usize,
 ) -> Result<(), Box<dyn Error>> {
-    let dtype = Dtype::from_name(dtype).ok_or("no such dtype")?;
+    let dtypes: Option<Vec<_>> = dtype.split('+').map(Dtype::from_name).collect();
+    let dtypes = dtypes.ok_or("no such dtype")?;
+    let dtype = dtypes[0];
     let level = Level::detect()?;
-    let mut bytes = relatives(dtype, columns);
+    let mut bytes = relatives(&dtypes, columns, if kernel == "far" { FAR } else { NEAR });
     let program = if kernel == "masked" { masked(dtype)? } else { linear(dtype)? };
     let mut machine = Machine::default();
     let place = Place { scalars: &[0.6, 0.4, 0.0], factors: &[], start: 0, block: 0 };
-    if kernel != "gram" {
+    if matches!(kernel, "replay" | "masked") {
         // The child is what the program gives: all of it is reproduced.
         let parts: Vec<_> = bytes.iter().map(|bytes| Column { dtype, bytes }).collect();
         let mut child = Vec::new();
         write_chunk(level, &mut machine, &program, &parts, &place, dtype, &mut child);
         bytes[columns - 1] = child;
     }
-    let parts: Vec<_> = bytes.iter().map(|bytes| Column { dtype, bytes }).collect();
+    let of = |column: usize| dtypes[column % dtypes.len()];
+    let columns = bytes.iter().enumerate();
+    let parts: Vec<_> =
+        columns.map(|(column, bytes)| Column { dtype: of(column), bytes }).collect();
     for _ in 0..chunks {
         match kernel {
-            "gram" => {
-                black_box(level.chunk(black_box(&parts), false));
+            "gram" | "far" | "sampled" => {
+                black_box(level.chunk(black_box(&parts), 0, kernel == "sampled"));
             }
             "replay" | "masked" => {
                 let parts = black_box(&parts);
                 black_box(replay_chunk(level, &mut machine, &program, parts, &place));
             }
-            _ => return Err("gram, replay or masked".into()),
+            _ => return Err("gram, far, sampled, replay or masked".into()),
         }
     }
     println!("{}", CHUNK * chunks);

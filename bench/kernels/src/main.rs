@@ -35,24 +35,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     println!(r#"{{"machine": "{}", "runs": {RUNS}, "elements": {CHUNK}}}"#, machine());
     let scalar = Level::named("scalar")?;
-    for dtype in [Dtype::Bf16, Dtype::F16, Dtype::F32] {
-        for columns in [2, 3, 4, 6, 10] {
-            let bytes = relatives(dtype, columns);
+    for dtype in [Dtype::Bf16, Dtype::F16, Dtype::F32, Dtype::F8E4m3] {
+        for (columns, apart) in
+            [(2, NEAR), (3, NEAR), (4, NEAR), (6, NEAR), (10, NEAR), (3, FAR), (6, FAR)]
+        {
+            let bytes = relatives(&[dtype], columns, apart);
             let parts: Vec<_> = bytes.iter().map(|bytes| Column { dtype, bytes }).collect();
-            let definition = scalar.chunk(&parts, false);
+            let definition = scalar.chunk(&parts, 0, false);
             let mut slowest = None;
             for level in Level::available() {
-                if level.chunk(&parts, false) != definition {
+                if level.chunk(&parts, 0, false) != definition {
                     return Err(format!("{} differs from its definition", level.name()).into());
                 }
                 let runs = if level.name() == "scalar" { SCALAR_RUNS } else { RUNS };
                 let nanoseconds = median(runs, || {
-                    black_box(level.chunk(black_box(&parts), false));
+                    black_box(level.chunk(black_box(&parts), 0, false));
                 });
                 let of_scalar = *slowest.get_or_insert(nanoseconds);
                 let input = bytes.iter().map(Vec::len).sum::<usize>() as f64;
                 println!(
-                    r#"{{"dtype": "{}", "columns": {columns}, "level": "{}", "ns_per_element": {:.3}, "gb_per_s": {:.2}, "times_scalar": {:.1}}}"#,
+                    r#"{{"dtype": "{}", "columns": {columns}, "apart": {apart}, "level": "{}", "ns_per_element": {:.3}, "gb_per_s": {:.2}, "times_scalar": {:.1}}}"#,
                     dtype.name(),
                     level.name(),
                     nanoseconds / CHUNK as f64,
@@ -85,8 +87,14 @@ fn median(runs: usize, mut run: impl FnMut()) -> f64 {
     times[runs / 2]
 }
 
-/// A base and relatives of it that differ in every element.
-fn relatives(dtype: Dtype, columns: usize) -> Vec<Vec<u8>> {
+/// Relatives of one another that differ in every element by some hundredths of what weights are.
+const NEAR: f64 = 0.03;
+/// Those that differ as models do that have nothing in common.
+const FAR: f64 = 1.4;
+
+/// Columns that differ in every element by noise that is `apart` times as large as what they share. Dtypes are taken
+/// in turn.
+fn relatives(dtypes: &[Dtype], columns: usize, apart: f64) -> Vec<Vec<u8>> {
     let mut state = 1_u64;
     let mut uniform = move || {
         state =
@@ -94,12 +102,13 @@ fn relatives(dtype: Dtype, columns: usize) -> Vec<Vec<u8>> {
         (state >> 33) as f64 / f64::from(1_u32 << 31) - 0.5
     };
     let base: Vec<f64> = (0..CHUNK).map(|_| uniform() * 0.1).collect();
-    let width = (dtype.bits() / 8) as usize;
     (0..columns)
-        .map(|_| {
+        .map(|column| {
+            let dtype = dtypes[column % dtypes.len()];
+            let width = (dtype.bits() / 8) as usize;
             base.iter()
                 .flat_map(|value| {
-                    let bits = encode(dtype, value + uniform() * 0.003).unwrap_or_default();
+                    let bits = encode(dtype, value + uniform() * 0.1 * apart).unwrap_or_default();
                     bits.to_le_bytes().into_iter().take(width)
                 })
                 .collect()

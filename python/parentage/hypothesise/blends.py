@@ -452,7 +452,9 @@ class BlendSearch(SampleView):
             peak = peaks(self.sample, held, 1 + i, groups, dtype=self.cell_dtype)
             share = np.where(peak.intervals[:, 1] >= LEAST_NARROW, peak.narrow, peak.share)
             is_copy = np.minimum(np.abs(peak.weight), np.abs(peak.weight - 1.0)) < COPY_DISTANCE
-            said = (share >= CELLS_LEAST_SHARE) & ~is_copy
+            # What wide cells alone admit is known to no digit: nothing is said of such groups.
+            is_told = peak.intervals[:, 1] >= LEAST_NARROW
+            said = (share >= CELLS_LEAST_SHARE) & ~is_copy & is_told
             weights[:, i] = np.where(said, peak.weight, np.nan)
             half_widths[:, i] = np.where(said, others * peak.reach, np.nan)
             shares[:, i] = share

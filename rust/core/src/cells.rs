@@ -27,7 +27,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::checkpoint::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::gram::{Column, Rounding, Vectorize, binade, decode};
+use crate::gram::{Column, Rounding, Vectorize, binade, decode, widen_f16};
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::stream::{Options, tiles};
@@ -92,10 +92,18 @@ pub fn spectrum(
         let group = query.groups[slice];
         let weights = &query.weights[slice * others..][..others];
         let window = query.windows[group];
-        let found = options.level.vectorize(Search { columns, weights, query, window, progress });
-        progress.check()?;
-        // Sums of integers: the order in which tiles arrive does not show.
-        groups[group].lock().unwrap_or_else(PoisonError::into_inner).add(&found);
+        // Sums of integers: the order in which tiles arrive does not show. A tile of fewer elements than there are
+        // bins makes a list of intervals, which is shorter than a difference array.
+        let search = Search { columns, weights, query, window, progress };
+        if columns[others].len() < query.bins {
+            let found = options.level.vectorize(Listing(search));
+            progress.check()?;
+            groups[group].lock().unwrap_or_else(PoisonError::into_inner).add_list(&found);
+        } else {
+            let found = options.level.vectorize(search);
+            progress.check()?;
+            groups[group].lock().unwrap_or_else(PoisonError::into_inner).add(&found);
+        }
         Ok(())
     })?;
     let mut out = Spectrum {
@@ -106,16 +114,16 @@ pub fn spectrum(
     };
     for group in groups {
         let group = group.into_inner().unwrap_or_else(PoisonError::into_inner);
-        for steps in &group.steps {
+        for steps in &group.marks.0 {
             let mut running = 0_i64;
             out.coverage.extend(steps[..query.bins].iter().map(|step| {
                 running += step;
                 u32::try_from(running).unwrap_or(u32::MAX)
             }));
         }
-        out.intervals.extend(group.intervals);
-        out.fixed.push(group.fixed);
-        out.fixed_admitted.push(group.fixed_admitted);
+        out.intervals.extend(group.counts.intervals);
+        out.fixed.push(group.counts.fixed);
+        out.fixed_admitted.push(group.counts.fixed_admitted);
     }
     Ok(out)
 }
@@ -148,25 +156,74 @@ fn check(plan: &Plan, slices: &Range<usize>, query: &Query) -> Result<()> {
     Ok(())
 }
 
-/// A difference array and the counters beside it.
-struct Differences {
-    steps: [Vec<i64>; 2],
+/// Where intervals begin and end.
+trait Marks {
+    /// Adds an interval over bins `begin..end`.
+    fn mark(&mut self, begin: usize, end: usize, narrow: bool);
+}
+
+/// Difference arrays of all intervals and of the narrow ones.
+struct Steps([Vec<i64>; 2]);
+
+impl Marks for Steps {
+    #[inline(always)]
+    fn mark(&mut self, begin: usize, end: usize, narrow: bool) {
+        for steps in &mut self.0[..1 + usize::from(narrow)] {
+            steps[begin] += 1;
+            steps[end] -= 1;
+        }
+    }
+}
+
+impl Marks for Vec<(usize, usize, bool)> {
+    #[inline(always)]
+    fn mark(&mut self, begin: usize, end: usize, narrow: bool) {
+        self.push((begin, end, narrow));
+    }
+}
+
+/// The counters beside them.
+#[derive(Default)]
+struct Counts {
     intervals: [u64; 2],
     fixed: u64,
     fixed_admitted: u64,
 }
 
+struct Found<M> {
+    marks: M,
+    counts: Counts,
+}
+
+type Differences = Found<Steps>;
+type List = Found<Vec<(usize, usize, bool)>>;
+
 impl Differences {
     fn new(bins: usize) -> Self {
         let steps = || vec![0; bins + 1];
-        Self { steps: [steps(), steps()], intervals: [0; 2], fixed: 0, fixed_admitted: 0 }
+        Self { marks: Steps([steps(), steps()]), counts: Counts::default() }
     }
 
     fn add(&mut self, other: &Self) {
-        for kind in 0..2 {
-            for (sum, step) in self.steps[kind].iter_mut().zip(&other.steps[kind]) {
+        for (sums, steps) in self.marks.0.iter_mut().zip(&other.marks.0) {
+            for (sum, step) in sums.iter_mut().zip(steps) {
                 *sum += step;
             }
+        }
+        self.counts.add(&other.counts);
+    }
+
+    fn add_list(&mut self, other: &List) {
+        for &(begin, end, narrow) in &other.marks {
+            self.marks.mark(begin, end, narrow);
+        }
+        self.counts.add(&other.counts);
+    }
+}
+
+impl Counts {
+    fn add(&mut self, other: &Self) {
+        for kind in 0..2 {
             self.intervals[kind] += other.intervals[kind];
         }
         self.fixed += other.fixed;
@@ -194,11 +251,34 @@ impl Vectorize for Search<'_> {
 
     #[inline(always)]
     fn run(self) -> Differences {
+        let mut found = Differences::new(self.query.bins);
+        self.into(&mut found);
+        found
+    }
+}
+
+/// The same with a list of intervals.
+struct Listing<'a>(Search<'a>);
+
+impl Vectorize for Listing<'_> {
+    type Output = List;
+
+    #[inline(always)]
+    fn run(self) -> List {
+        let mut found = List { marks: Vec::new(), counts: Counts::default() };
+        self.0.into(&mut found);
+        found
+    }
+}
+
+impl Search<'_> {
+    #[inline(always)]
+    fn into<M: Marks>(self, out: &mut Found<M>) {
         let Self { columns, weights, query, window: (low, high), progress } = self;
-        let mut out = Differences::new(query.bins);
+        let Found { marks, counts } = out;
         let child = columns.len() - 1;
         let Some(rounding) = Rounding::of(query.dtype.unwrap_or(columns[child].dtype)) else {
-            return out;
+            return;
         };
         let per_weight = query.bins as f64 / (high - low);
         let zero = [0.0; BLOCK];
@@ -248,15 +328,15 @@ impl Vectorize for Search<'_> {
                     continue;
                 }
                 if direction[k] == 0.0 {
-                    out.fixed += 1;
-                    out.fixed_admitted += u64::from(from[k] <= 0.0 && to[k] >= 0.0);
+                    counts.fixed += 1;
+                    counts.fixed_admitted += u64::from(from[k] <= 0.0 && to[k] >= 0.0);
                     continue;
                 }
                 let (one, two) = (from[k] / direction[k], to[k] / direction[k]);
                 let (first, last) = if one < two { (one, two) } else { (two, one) };
                 let narrow = strict[k] < NARROW * direction[k].abs();
-                out.intervals[0] += 1;
-                out.intervals[1] += u64::from(narrow);
+                counts.intervals[0] += 1;
+                counts.intervals[1] += u64::from(narrow);
                 if last < low || first > high {
                     continue;
                 }
@@ -264,13 +344,9 @@ impl Vectorize for Search<'_> {
                 let begin = ((first.max(low) - low) * per_weight) as usize;
                 let end = ((last.min(high) - low) * per_weight) as usize;
                 let (begin, end) = (begin.min(query.bins - 1), end.min(query.bins - 1) + 1);
-                for steps in &mut out.steps[..1 + usize::from(narrow)] {
-                    steps[begin] += 1;
-                    steps[end] -= 1;
-                }
+                marks.mark(begin, end, narrow);
             }
         }
-        out
     }
 }
 
@@ -281,6 +357,11 @@ fn block(column: &Column<'_>, out: &mut Block) {
         Dtype::Bf16 => {
             for (value, bytes) in out.iter_mut().zip(column.bytes.as_chunks::<2>().0) {
                 *value = f64::from(f32::from_bits(u32::from(u16::from_le_bytes(*bytes)) << 16));
+            }
+        }
+        Dtype::F16 => {
+            for (value, bytes) in out.iter_mut().zip(column.bytes.as_chunks::<2>().0) {
+                *value = f64::from(widen_f16(u16::from_le_bytes(*bytes)));
             }
         }
         Dtype::F32 => {

@@ -120,7 +120,7 @@ impl TileSums {
             }
             let window = &window[..count];
             progress.check()?;
-            let result = level.chunk(window, chunk.first);
+            let result = level.chunk(window, chunk.elements.start, chunk.first);
             sums.gram.extend_from_slice(&result.gram[..pairs(count)]);
             sums.energy.push(result.energy);
             sums.sampled.extend(result.sampled.map(|sampled| Seen::of(&sampled, count)));

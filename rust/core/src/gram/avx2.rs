@@ -53,6 +53,7 @@ impl Simd for Avx2 {
     type Wide = __m256d;
     type Narrow = __m256;
     const PASSES: usize = 2;
+    const UNROLLED: [usize; 5] = [2, 2, 2, 4, 2];
     const COMPARES_BESIDE: bool = false;
     type Counting = LaneCounts;
 
@@ -168,6 +169,17 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn f16_differ(self, value: __m256, row: &[u8; 32], pass: usize) -> u32 {
+        let part = &row[16 * pass..16 * pass + 16];
+        // SAFETY: see above; `part` is 16 bytes.
+        unsafe {
+            let ours = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(value);
+            let equal = _mm_cmpeq_epi16(ours, _mm_loadu_si128(part.as_ptr().cast()));
+            _mm_movemask_epi8(equal) as u32 ^ 0xFFFF
+        }
+    }
+
+    #[inline(always)]
     fn narrow_splat(self, value: f32) -> __m256 {
         // SAFETY: see above.
         unsafe { _mm256_set1_ps(value) }
@@ -189,6 +201,13 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn narrow_f16(self, row: &[u8; 32], pass: usize) -> __m256 {
+        let part = &row[16 * pass..16 * pass + 16];
+        // SAFETY: see above; `part` is 16 bytes.
+        unsafe { _mm256_cvtph_ps(_mm_loadu_si128(part.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
     fn narrow_load(self, row: &[f32; 16], pass: usize) -> __m256 {
         let part = &row[8 * pass..8 * pass + 8];
         // SAFETY: see above; `part` is eight float32.
@@ -203,6 +222,12 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn narrow_plus(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: see above.
+        unsafe { _mm256_add_ps(a, b) }
+    }
+
+    #[inline(always)]
     fn narrow_sub(self, a: __m256, b: __m256) -> __m256 {
         // SAFETY: see above.
         unsafe { _mm256_sub_ps(a, b) }
@@ -212,6 +237,12 @@ impl Simd for Avx2 {
     fn narrow_mul_add(self, a: __m256, b: __m256, c: __m256) -> __m256 {
         // SAFETY: see above.
         unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn narrow_mul_sub(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+        // SAFETY: see above.
+        unsafe { _mm256_fmsub_ps(a, b, c) }
     }
 
     #[inline(always)]

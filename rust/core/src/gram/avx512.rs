@@ -63,6 +63,7 @@ impl Simd for Avx512 {
     type Wide = __m512d;
     type Narrow = __m512;
     const PASSES: usize = 1;
+    const UNROLLED: [usize; 5] = [2, 2, 2, 8, 8];
     const COMPARES_BESIDE: bool = true;
     type Counting = Masks;
 
@@ -166,6 +167,16 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn f16_differ(self, value: __m512, row: &[u8; 32], _pass: usize) -> u32 {
+        const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+        // SAFETY: see above; a row is 32 bytes.
+        unsafe {
+            let ours = _mm512_cvtps_ph::<NEAREST>(value);
+            u32::from(_mm256_cmpneq_epi16_mask(ours, _mm256_loadu_si256(row.as_ptr().cast())))
+        }
+    }
+
+    #[inline(always)]
     fn narrow_splat(self, value: f32) -> __m512 {
         // SAFETY: see above.
         unsafe { _mm512_set1_ps(value) }
@@ -186,6 +197,12 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn narrow_f16(self, row: &[u8; 32], _pass: usize) -> __m512 {
+        // SAFETY: see above; a row is 32 bytes.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(row.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
     fn narrow_load(self, row: &[f32; 16], _pass: usize) -> __m512 {
         // SAFETY: see above; a row is sixteen float32.
         unsafe { _mm512_loadu_ps(row.as_ptr()) }
@@ -198,6 +215,12 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn narrow_plus(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_add_ps(a, b) }
+    }
+
+    #[inline(always)]
     fn narrow_sub(self, a: __m512, b: __m512) -> __m512 {
         // SAFETY: see above.
         unsafe { _mm512_sub_ps(a, b) }
@@ -207,6 +230,12 @@ impl Simd for Avx512 {
     fn narrow_mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
         // SAFETY: see above.
         unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn narrow_mul_sub(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_fmsub_ps(a, b, c) }
     }
 
     #[inline(always)]

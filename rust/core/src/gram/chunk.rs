@@ -15,8 +15,10 @@
 //! 2. All elements are first taken to be finite. If one is not, some entry of the matrix is not finite
 //!    either, and the chunk is computed again with the excluded elements set to zero.
 
+use super::narrow::Found;
 use super::simd::{Simd, Vectorize};
 use super::sums::is_for_narrow;
+use super::values::{Cell, Values, element};
 use super::widen::Rounding;
 use super::{Chunk, Column, Counts, MAX_COLUMNS, SAMPLED, Sampled, narrow, sample, scalar, wide};
 
@@ -24,6 +26,8 @@ use super::{Chunk, Column, Counts, MAX_COLUMNS, SAMPLED, Sampled, narrow, sample
 pub(super) struct Chunking<'a, S> {
     pub(super) simd: S,
     pub(super) columns: &'a [Column<'a>],
+    /// The chunk's first element, counted from that of the slice.
+    pub(super) start: u64,
     /// Whether the first elements are looked at more closely.
     pub(super) sampled: bool,
 }
@@ -33,21 +37,21 @@ impl<S: Simd> Vectorize for Chunking<'_, S> {
 
     #[inline(always)]
     fn run(self) -> Chunk {
-        let Self { simd, columns, sampled } = self;
+        let Self { simd, columns, start, sampled } = self;
         let rounding = Rounding::of(columns[columns.len() - 1].dtype);
         let mut out = Chunk::default();
         if sampled {
-            out.sampled = Some(simd.call(Sampling { columns, rounding }));
+            out.sampled = Some(simd.call(Sampling { simd, columns, rounding }));
         }
         // No closure: it would be a function of its own, compiled without the instruction set.
-        let tried = is_for_narrow(columns);
-        let mut found = None;
-        if tried {
-            found = narrow::products(simd, columns, &mut out.counts);
-        }
-        let (gram, energy) = match found {
-            Some(found) => found,
-            None => wide::products(simd, columns, tried, &mut out.counts),
+        let found = if is_for_narrow(columns) {
+            narrow::products(simd, columns, start, &mut out.counts)
+        } else {
+            Found { sums: None, compared: false }
+        };
+        let (gram, energy) = match found.sums {
+            Some(sums) => sums,
+            None => wide::products(simd, columns, found.compared, &mut out.counts),
         };
         out.gram = gram;
         out.energy = match rounding {
@@ -60,20 +64,29 @@ impl<S: Simd> Vectorize for Chunking<'_, S> {
 
 /// Looks at the first elements of a chunk. What is not finite is left out, and not counted here: the
 /// products count it.
-struct Sampling<'a> {
+struct Sampling<'a, S> {
+    simd: S,
     columns: &'a [Column<'a>],
     rounding: Option<Rounding>,
 }
 
-impl Vectorize for Sampling<'_> {
+impl<S: Simd> Vectorize for Sampling<'_, S> {
     type Output = Box<Sampled>;
 
     #[inline(always)]
     fn run(self) -> Box<Sampled> {
-        let Self { columns, rounding } = self;
+        let Self { simd, columns, rounding } = self;
         let mut seen = Box::<Sampled>::default();
-        for k in 0..columns[0].len().min(SAMPLED) {
-            let mut x = scalar::values(columns, k);
+        let elements = columns[0].len().min(SAMPLED);
+        let mut blocks = [Values::<f64>::ZERO; MAX_COLUMNS];
+        for (values, column) in blocks.iter_mut().zip(columns) {
+            let part = column.part(0..elements);
+            for k in f64::widen(simd, &part, values)..elements {
+                values.set(k, scalar::element(&part, k));
+            }
+        }
+        for k in 0..elements {
+            let mut x = element(&blocks[..columns.len()], k);
             if scalar::exclude(&x[..columns.len()], &mut Counts::default()) {
                 x = [0.0; MAX_COLUMNS];
             }

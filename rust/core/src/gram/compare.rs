@@ -63,6 +63,7 @@ pub(super) fn tally_alike<S: Simd, const WIDTH: usize>(
         6 => with!(6),
         7 => with!(7),
         8 => with!(8),
+        9 => with!(9),
         _ => with!(0),
     }
 }
@@ -103,8 +104,6 @@ impl<S: Simd, const WIDTH: usize, const CHILD: usize> Vectorize for Tallying<'_,
 pub(super) trait StoredLines {
     /// Bytes of an element.
     const WIDTH: usize;
-    /// Rows of lanes that are multiplied, in a line.
-    const ROWS: usize;
 
     /// Line number `line`.
     fn line(&self, line: usize) -> &[u8; LINE];
@@ -142,18 +141,20 @@ impl<S: Simd> Comparing<S> {
 impl<S: Simd, A: Arithmetic, R: StoredLines> Beside<A, R> for Comparing<S> {
     #[inline(always)]
     fn all<const N: usize>(&mut self, columns: &[R; N], rows: usize) {
+        let lines = rows / (LINE / R::WIDTH / A::LANES);
         if !S::COMPARES_BESIDE {
-            for line in 0..rows / R::ROWS {
+            for line in 0..lines {
                 self.line(columns, line);
             }
         }
-        self.lines += rows / R::ROWS;
+        self.lines += lines;
     }
 
     #[inline(always)]
     fn row<const N: usize>(&mut self, columns: &[R; N], row: usize, pass: usize) {
-        if S::COMPARES_BESIDE && pass == 0 && row.is_multiple_of(R::ROWS) {
-            self.line(columns, row / R::ROWS);
+        let rows = LINE / R::WIDTH / A::LANES;
+        if S::COMPARES_BESIDE && pass == 0 && row.is_multiple_of(rows) {
+            self.line(columns, row / rows);
         }
     }
 }

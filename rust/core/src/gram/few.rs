@@ -2,18 +2,17 @@
 
 #![expect(clippy::needless_range_loop, reason = "a piece of every column, not of one")]
 
+use super::BLOCK;
 use super::compare::{Comparing, StoredLines};
 use super::products::{Arithmetic, Beside, Rows, add_values};
 use super::simd::{Simd, Vectorize};
 use super::sums::Sums;
 use super::tally::Tally;
 
-/// A run or a block of one column as it is stored: what is multiplied by one call of `products`.
+/// A block of one column as it is stored: what is multiplied by one call of `products`.
 pub(super) trait Piece<'a>: StoredLines + Copy {
-    /// Its bytes in memory.
+    /// Its bytes in memory, those of [`BLOCK`] elements.
     type Bytes: 'a;
-    /// Rows of lanes in it.
-    const COUNT: usize;
 
     /// The piece that has these bytes.
     fn of(bytes: &'a Self::Bytes) -> Self;
@@ -82,6 +81,6 @@ fn add<'a, A: Arithmetic, P: Piece<'a> + Rows<A>, B: Beside<A, P>, const N: usiz
         for column in 1..N {
             pieces[column] = P::of(&columns[column][number]);
         }
-        add_values(arithmetic, &pieces, P::COUNT, sums, beside);
+        add_values(arithmetic, &pieces, BLOCK / A::LANES, sums, beside);
     }
 }

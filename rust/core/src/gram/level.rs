@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use super::blend::{Blend, Blending};
 use super::chunk::Chunking;
 use super::simd::{Halving, Vectorize, Widening};
 use super::widen::{round_f16, widen_f16};
@@ -107,6 +108,13 @@ impl Level {
         at_level!(self, work.run(), simd => simd.vectorize(work))
     }
 
+    /// Whether all of a blend has the child's bits. `false` may also mean that one is NaN, or that this level
+    /// does not look.
+    #[inline(always)]
+    pub(crate) fn blends<const TERMS: usize>(self, blend: Blend<'_, TERMS>) -> bool {
+        at_level!(self, false, simd => simd.vectorize(Blending { simd, blend }))
+    }
+
     /// Widens float16, as many as there are bytes for.
     ///
     /// # Panics
@@ -139,19 +147,19 @@ impl Level {
     /// Computes one chunk: see the [definition](super).
     ///
     /// `columns` are the base, the parents and controls, and the child: 2 to [`MAX_COLUMNS`] of
-    /// numeric dtypes, each with the same number of elements, at most [`super::CHUNK`]. With `sampled`
-    /// its first [`super::SAMPLED`] elements are looked at more closely.
+    /// numeric dtypes, each with the same number of elements, at most [`super::CHUNK`]. The first is element
+    /// `start` of the slice. With `sampled` its first [`super::SAMPLED`] elements are looked at more closely.
     ///
     /// # Panics
     ///
     /// If the columns are too few, too many, or of different lengths.
-    pub fn chunk(self, columns: &[Column<'_>], sampled: bool) -> Chunk {
+    pub fn chunk(self, columns: &[Column<'_>], start: u64, sampled: bool) -> Chunk {
         assert!((2..=MAX_COLUMNS).contains(&columns.len()), "2 to {MAX_COLUMNS} columns");
         let length = columns[0].len();
         assert!(length <= super::CHUNK, "at most {} elements", super::CHUNK);
         assert!(columns.iter().all(|column| column.len() == length), "columns of one length");
-        at_level!(self, scalar::chunk(columns, sampled), simd => {
-            simd.vectorize(Chunking { simd, columns, sampled })
+        at_level!(self, scalar::chunk(columns, start, sampled), simd => {
+            simd.vectorize(Chunking { simd, columns, start, sampled })
         })
     }
 }

@@ -1,8 +1,8 @@
 //! Counting where columns of several dtypes differ, on their values.
 
 use super::values::{Cell, Values, element, is_narrow};
-use super::widen::{Rounding, binade, power_of_two};
-use super::{Column, Counts, MAX_COLUMNS, WIDE_LANES as LANES, scalar};
+use super::widen::{Rounding, binade, power_of_two, rounded_bits};
+use super::{BLOCK, Column, Counts, MAX_COLUMNS, WIDE_LANES as LANES, scalar};
 use crate::checkpoint::dtype::Dtype;
 
 /// Counts where columns of several dtypes differ, in the block of `elements` elements from `start` on, whose
@@ -15,6 +15,11 @@ pub(super) fn compare_mixed<T: Cell>(
     elements: usize,
     counts: &mut Counts,
 ) {
+    if let Some(x) = T::singles(x)
+        && compare_singles(x, columns, elements, counts)
+    {
+        return;
+    }
     let child = x.len() - 1;
     let rows = elements.div_ceil(LANES);
     let finite = (0..rows).all(|row| {
@@ -57,6 +62,71 @@ pub(super) fn compare_mixed<T: Cell>(
     for (count, equal) in counts.equal[..child].iter_mut().zip(&equal) {
         *count += equal.iter().sum::<u64>() - made_up;
     }
+}
+
+/// Counts as [`compare_mixed`] does, where the child is one of the floats below and no element is NaN or infinite;
+/// returns false, and counts nothing, where that is not so.
+#[inline(always)]
+fn compare_singles(
+    x: &[Values<f32>],
+    columns: &[Column<'_>],
+    elements: usize,
+    counts: &mut Counts,
+) -> bool {
+    let mut largest = 0;
+    for column in x {
+        for value in &column.all()[..elements] {
+            largest = largest.max(value.to_bits() & 0x7F80_0000);
+        }
+    }
+    if largest == 0x7F80_0000 {
+        return false;
+    }
+    match columns[columns.len() - 1].dtype {
+        Dtype::F32 => count_singles::<23, -126>(x, elements, counts),
+        Dtype::Bf16 => count_singles::<7, -126>(x, elements, counts),
+        Dtype::F16 => count_singles::<10, -14>(x, elements, counts),
+        Dtype::F8E4m3 => count_singles::<3, -6>(x, elements, counts),
+        Dtype::F8E5m2 => count_singles::<2, -14>(x, elements, counts),
+        _ => return false,
+    }
+    true
+}
+
+/// The work of [`compare_singles`] for a child of `MANTISSA` bits after the leading one, and a smallest normal
+/// number of 2^`LOWEST`. Among finite float32, stored values and bits are the same question.
+///
+/// Counts are single numbers: given lanes, the compiler takes rows for its vectors, and transposes all of them.
+#[inline(always)]
+fn count_singles<const MANTISSA: u32, const LOWEST: i32>(
+    x: &[Values<f32>],
+    elements: usize,
+    counts: &mut Counts,
+) {
+    let child = x.len() - 1;
+    let (base, last) = (&x[0].all()[..elements], &x[child].all()[..elements]);
+    let mut moved = [0_u32; BLOCK];
+    let moved = &mut moved[..elements];
+    for (column, count) in x[..child].iter().zip(&mut counts.equal) {
+        let these = &column.all()[..elements];
+        let mut equal = 0_u32;
+        for k in 0..elements {
+            let rounded = rounded_bits::<MANTISSA, LOWEST>(these[k]);
+            equal += u32::from(rounded == last[k].to_bits());
+        }
+        for k in 0..elements {
+            moved[k] |= these[k].to_bits() ^ base[k].to_bits();
+        }
+        *count += u64::from(equal);
+    }
+    let (mut movers, mut strays) = (0_u32, 0_u32);
+    for k in 0..elements {
+        let changed = last[k].to_bits() != base[k].to_bits();
+        movers += u32::from(moved[k] != 0);
+        strays += u32::from(changed & (moved[k] == 0));
+    }
+    counts.moved += u64::from(movers);
+    counts.stray += u64::from(strays);
 }
 
 /// The rounding cells of a dtype: which numbers round to a value, to nearest with ties to even.

@@ -10,9 +10,10 @@
 //! 4. `compare` (columns of one dtype, on stored bits), `few` (comparing and multiplying in one loop);
 //! 5. `values` (columns widened in the cache) and `mixed` (comparing those), `stored` (columns as they are);
 //! 6. `wide`, `narrow`, and `chunk`, which chooses between them;
-//! 7. [`Level`], which chooses the instruction set, once per chunk.
+//! 7. `blend`, which only replays use;
+//! 8. [`Level`], which chooses the instruction set, once per chunk.
 //!
-//! # Definition, version 2
+//! # Definition, version 3
 //!
 //! A *chunk* is at most [`CHUNK`] consecutive elements of a slice. Its columns are the base `b`,
 //! the parents and controls `x_1 .. x_m` and the child `c`. An element that is not finite in one of the
@@ -27,22 +28,40 @@
 //! ```
 //!
 //! Narrow arithmetic is float32 over *runs* of 256 elements, and float64 over runs. It is that of
-//! chunks of at least 32,768 elements whose columns are all bf16:
+//! chunks of at least 32,768 elements whose columns are all bf16, or all f16:
 //!
 //! ```text
 //! X          = [b, x_1 - b, ..., x_m - b, c - b]          float32, one rounding each
-//! lane(k)    = (k / 2) mod 16
-//! s_ij[lane] = fma(X_i[k], X_j[k], s_ij[lane])             float32, k ascending, from +0 in every run
+//! lane(k)    = (k / 2) mod 16 for bf16,  k mod 16 for f16
+//! s_ij[lane] = fma(X_i[k], X_j[k], s_ij[lane])             float32, k ascending, from +0 in every run, i < j
 //! A_ij[lane] = A_ij[lane] + s_ij[lane]                     float64, runs ascending, from +0
 //! G_ij       = reduce(A_ij)
 //! ```
 //!
-//! where the squares of the base, `s_00`, have runs of 64 elements: squares of bf16 are short, so that
-//! their sums often end half-way between two float32, and ties to even, from a sum that is even since
-//! the last tie, go down more often than up (1.4e-8 of the sum in runs of 256, 2.4e-9 in those of 64).
-//! Energies are summed in runs of 256. Every 32nd run is a *probe*: with P the sums of the probes' runs,
-//! and W what wide arithmetic gives for the probes alone, the chunk is computed wide, as if it were
-//! none for narrow arithmetic, unless all of G and the energy are finite and
+//! Squares carry the errors of their sums along, which are added last; those of bf16 are taken in pairs of
+//! elements, k even, and one that is left at the end of a run is paired with 0:
+//!
+//! ```text
+//! bf16:  q = fma(X_i[k+1], X_i[k+1], X_i[k]^2)     f16:  q = X_i[k]^2, not rounded
+//!        t = s_ii[lane] + q,  e_i[lane] = e_i[lane] + (q - (t - s_ii[lane])),  s_ii[lane] = t
+//! A_ii[lane] = (A_ii[lane] + s_ii[lane]) + e_i[lane]
+//! ```
+//!
+//! where every operation is rounded once to float32: of f16, `t` and `q - (..)` are fused multiply-adds. The
+//! reason is that squares of numbers of few bits are odd multiples of a power of two by a number that is 1 modulo
+//! 8: their sums often end half-way between two float32, and ties to even then go down far more often than up.
+//! Without the errors, squares would be off by 1.5e-8 of the sum in bf16 and 3e-8 in f16.
+//!
+//! Energies are summed in runs, as products of different columns are. Of each 32 runs one is a *probe*: with `e`
+//! the number of the chunk's first element in its slice, those are runs
+//!
+//! ```text
+//! 32 m + (13 (m + floor(e / 8192)) mod 32)                 m = 0, 1, ...
+//! ```
+//!
+//! as far as the chunk has them. With P the sums of the probes' runs, and W what wide arithmetic gives for the
+//! probes alone, the chunk is computed wide, as if it were none for narrow arithmetic, unless all of G and the
+//! energy are finite and
 //!
 //! ```text
 //! |P_ij - W_ij| <= 2^-27 sqrt(W_ii W_jj)                   for all i <= j
@@ -57,22 +76,28 @@
 //! *Wide.* Every product is one float64 fused multiply-add, so a chunk carries at most
 //! `CHUNK / 8 + 4` roundings of 2^-53 on each lane. With the one rounding of each displacement,
 //! and sequential sums over the chunks of a block and the blocks of a slice, for a slice of N
-//! chunks
+//! chunks and K elements
 //!
 //! ```text
-//! |G_ij - exact| <= (8192 + 4 + N + 16 + 2) 2^-53 |x_i| |x_j|     (Higham 2002, section 3.1)
+//! |G_ij - exact| <= (8192 + 4 + N + 16 + 2) 2^-53 |x_i| |x_j| + K 2^-1074     (Higham 2002, section 3.1)
 //! ```
 //!
-//! which is below 1.6e-12 for a slice of 4e8 elements and 9e-12 for 4e9, for *every* input.
+//! whose first term is below 1.6e-12 |x_i| |x_j| for a slice of 4e8 elements and 9e-12 for 4e9, for *every* input.
+//! The second, of products that float64 has no bits for, is nothing beside it unless all of a slice is below 1e-150
+//! or so, as only float64 can be: no float64 could hold the squares of 1e-162 whatever they were multiplied by.
 //!
-//! *Narrow.* A run of sixteen products on a lane errs by up to 17 2^-24 in theory. Errors of different
-//! runs average out, unless elements repeat or share few values, as in constant tensors: that is
-//! what probes are for. What passes
-//! is within 2^-27 = 7.5e-9 of exact, and within 1e-8 with what probes do not see, on every input
-//! but one that is made to have the same rounding errors outside the probes and none in them; on
-//! that, 1e-6. Relatives of one another, whose displacements have few bits, reach some 1e-9.
+//! *Narrow.* A run of sixteen products on a lane errs by up to 17 2^-24 in theory, and squares by up to 3 2^-24 in
+//! bf16 and 2 2^-24 in f16, the roundings of displacements. Errors of different runs average out, unless elements
+//! repeat or share few values, as in constant tensors: that is what probes are for. Measured on noise around a
+//! base, from a thousandth of its size to thousand times as large: squares of bf16 are off by 1e-9 for relatives,
+//! 5e-9 where the noise is three times the base, 8e-9 at ten times; those of f16 by 7e-10 at any; products of different
+//! columns by 2e-9 up to the size of the base, 7e-9 beyond. What passes is within 2^-27 = 7.5e-9 of exact where
+//! probes look. They look at every place of 8,192 elements within four chunks, and see no place of any matrix more
+//! often than others; on errors that a part of the columns has, which four chunks' probes see once, the rest of
+//! those chunks may pass with what that part adds: 1e-6 of it at most.
 
 mod arithmetic;
+mod blend;
 mod chunk;
 mod compare;
 mod few;
@@ -100,16 +125,17 @@ mod neon;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use blend::{BLENDED, Blend};
 pub use level::Level;
 pub(crate) use prefetch::prefetch;
 pub(crate) use simd::Vectorize;
 pub use widen::{Rounding, decode, encode};
-pub(crate) use widen::{bf16_bits, binade, widen_bf16};
+pub(crate) use widen::{bf16_bits, binade, widen_bf16, widen_e4m3, widen_e5m2, widen_f16};
 
 use crate::checkpoint::dtype::Dtype;
 
 /// Version of the arithmetic defined on this page. It changes when any bit of a result may.
-pub const DEFINITION: u32 = 2;
+pub const DEFINITION: u32 = 3;
 /// Elements in a full chunk.
 pub const CHUNK: usize = 1 << 16;
 /// Accumulators per entry of the Gram matrix, at most.
@@ -129,9 +155,7 @@ pub const BINS: usize = 48;
 const WIDE_LANES: usize = 8;
 /// Elements summed in float32.
 const RUN: usize = 16 * LANES;
-/// Elements whose base is squared and summed in float32.
-const SQUARES: usize = 4 * LANES;
-/// Every so many runs is a probe.
+/// One of so many runs is a probe.
 const PROBED: usize = 32;
 /// Least elements of a chunk for narrow arithmetic: errors of fewer runs do not average out.
 const LEAST_NARROW: usize = 1 << 15;
@@ -298,28 +322,50 @@ pub fn bin(ratio: f64) -> usize {
     }
 }
 
+/// The weights at which a merge is simulated.
+const BLENDS: [f64; WEIGHTS] = {
+    let mut blends = [0.0; WEIGHTS];
+    let mut j = 0;
+    while j < WEIGHTS {
+        blends[j] = (2 * j + 1) as f64 / (2 * WEIGHTS) as f64;
+        j += 1;
+    }
+    blends
+};
+
 /// Looks at one sampled element: its displacements, and what rounding would do to blends of them.
 ///
 /// `x` are the values of all columns, `rounding` is that of the child's dtype.
 #[inline(always)]
 fn sample(x: &[f64], rounding: Option<Rounding>, out: &mut Sampled) {
-    let child = x.len() - 1;
-    let ulp = |value: f64| rounding.map_or(1.0, |rounding| rounding.ulp(value));
+    let (base, child) = (x[0], x.len() - 1);
     let bits = x[child].to_bits() << 12;
     if bits != 0 {
         out.precision = out.precision.max(64 - bits.trailing_zeros());
     }
-    for column in 1..child {
-        let displacement = x[column] - x[0];
-        out.histogram[column][bin(displacement.abs() / ulp(x[child]))] += 1;
-        let sums = &mut out.bias[column];
-        for (weight, sum) in sums[..WEIGHTS].iter_mut().enumerate() {
-            let weight = (2 * weight + 1) as f64 / (2 * WEIGHTS) as f64;
-            let blend = weight.mul_add(displacement, x[0]);
-            let step = ulp(blend);
-            let rounded = (blend / step).round_ties_even() * step;
-            *sum = displacement.mul_add(rounded - blend, *sum);
+    let unit = match rounding {
+        Some(rounding) => rounding.ulp(x[child]),
+        None => 1.0,
+    };
+    for (column, value) in x.iter().enumerate().take(child).skip(1) {
+        let displacement = value - base;
+        out.histogram[column][bin(displacement.abs() / unit)] += 1;
+        let mut sums = out.bias[column];
+        // Loops over arrays, which the compiler turns into a few vector operations.
+        let (mut blends, mut steps) = ([0.0; WEIGHTS], [1.0; WEIGHTS]);
+        for j in 0..WEIGHTS {
+            blends[j] = BLENDS[j].mul_add(displacement, base);
+        }
+        if let Some(rounding) = rounding {
+            for j in 0..WEIGHTS {
+                steps[j] = rounding.ulp(blends[j]);
+            }
+        }
+        for j in 0..WEIGHTS {
+            let rounded = (blends[j] / steps[j]).round_ties_even() * steps[j];
+            sums[j] = displacement.mul_add(rounded - blends[j], sums[j]);
         }
         sums[WEIGHTS] = displacement.mul_add(displacement, sums[WEIGHTS]);
+        out.bias[column] = sums;
     }
 }

@@ -1,86 +1,45 @@
-//! Narrow arithmetic: bf16, summed in float32 within a run and in float64 over runs.
+//! Narrow arithmetic: short floats, multiplied in float32, summed in float32 within a run and in float64 over runs.
 //!
 //! ```text
-//! for each group of runs, and at last for a run that is not whole, continued with zeros:
+//! for each probe:
+//!     probed += what is added for a run below
+//!     exact += products in float64                                         (see `wide`)
+//! if probed is not near exact: leave the chunk to wide arithmetic
+//! for each run, the last of which may be continued with zeros:
 //!     count where columns differ on the stored bits
-//!     for each run:
-//!         s_ij = sums of products in float32, from the stored bits         (see `products`)
-//!         all += float64(s)
-//!     if the first run of the group is a probe:
-//!         probed += float64(s)
-//!         exact += products in float64                                     (see `wide`)
+//!     s_ij = sums of products in float32, from the stored bits             (see `products`)
+//!     e_i = errors of the squares' sums
+//!     all += float64(s) and float64(e)
 //! ```
 //!
 //! Departures from the scalar definition, none of which changes a bit:
 //!
-//! 1. A row holds the even, or the odd, elements of a line of 32, so that a pair is split by one
+//! 1. A row of bf16 holds the even, or the odd, elements of a line of 32, so that a pair is split by one
 //!    shift and one mask. A lane has them in the order of the definition.
 //! 2. The last run is continued with zeros, whose products are zero; it is compared without them.
 
 #![expect(clippy::needless_range_loop, reason = "a run of every column, not of one")]
 
+use std::marker::PhantomData;
+
 use super::arithmetic::Narrow;
-use super::compare::{StoredLines, compare_alike, tally_alike};
-use super::few::{Piece, add_few};
-use super::prefetch::prefetch;
+use super::compare::compare_alike;
+use super::few::add_few;
 use super::products::{DIRECT, FewSums, Room, Rows, add_many};
 use super::simd::{Simd, Vectorize};
-use super::sums::{AllSums, Sums, settle};
+use super::stored::{Bf16, F16, Short, Stored};
+use super::sums::{AllSums, Sums, are_near, probe};
 use super::tally::Tally;
 use super::{
-    BLOCK, Column, Counts, LANES, MAX_COLUMNS, MAX_PAIRS, PROBED, RUN, STRETCH, cut, stored, wide,
+    BLOCK, Column, Counts, LANES, MAX_COLUMNS, MAX_PAIRS, PROBED, RUN, STRETCH, cut, wide,
 };
+use crate::checkpoint::dtype::Dtype;
 
-/// Elements of a cache line.
-const LINE: usize = 2 * LANES;
-/// Lines of a run.
-const LINES: usize = RUN / LINE;
-/// Rows of a run: one of even and one of odd elements to a line.
-const ROWS: usize = 2 * LINES;
+/// Rows of a run.
+const ROWS: usize = RUN / LANES;
 
-// Probes are first runs of groups, and fit the rooms of wide arithmetic.
-const _: () = assert!((PROBED * RUN).is_multiple_of(STRETCH) && RUN <= BLOCK);
-
-/// The bytes of a run of one column.
-type Run = [[u8; 2 * LINE]; LINES];
-
-/// A run of one column as it is stored.
-#[derive(Clone, Copy)]
-struct Stored<'a>(&'a Run);
-
-impl StoredLines for Stored<'_> {
-    const WIDTH: usize = 2;
-    const ROWS: usize = 2;
-
-    #[inline(always)]
-    fn line(&self, line: usize) -> &[u8; 2 * LINE] {
-        &self.0[line]
-    }
-}
-
-impl<'a> Piece<'a> for Stored<'a> {
-    type Bytes = Run;
-    const COUNT: usize = ROWS;
-
-    #[inline(always)]
-    fn of(bytes: &'a Run) -> Self {
-        Self(bytes)
-    }
-}
-
-impl<S: Simd> Rows<Narrow<S>> for Stored<'_> {
-    #[inline(always)]
-    fn load(&self, arithmetic: Narrow<S>, row: usize, pass: usize) -> S::Narrow {
-        arithmetic.0.narrow_bf16(&self.0[row / 2], row % 2 == 1, pass)
-    }
-
-    #[inline(always)]
-    fn expect(&self, _arithmetic: Narrow<S>, row: usize, pass: usize) {
-        if pass == 0 && row.is_multiple_of(2) {
-            prefetch(&self.0[row / 2]);
-        }
-    }
-}
+// A run is stored as a block, and a probe fits the rooms of wide arithmetic.
+const _: () = assert!(RUN == BLOCK);
 
 /// A run of one column, displaced.
 ///
@@ -95,164 +54,168 @@ impl Displaced {
     const ZERO: Self = Self([[0.0; LANES]; ROWS + 1]);
 }
 
-impl<S: Simd> Rows<Narrow<S>> for Displaced {
+impl<S: Simd, F: Short> Rows<Narrow<S, F>> for Displaced {
     #[inline(always)]
-    fn load(&self, arithmetic: Narrow<S>, row: usize, pass: usize) -> S::Narrow {
+    fn load(&self, arithmetic: Narrow<S, F>, row: usize, pass: usize) -> S::Narrow {
         arithmetic.0.narrow_load(&self.0[row], pass)
     }
 }
 
-impl<S: Simd> Room<Narrow<S>> for Displaced {
+impl<S: Simd, F: Short> Room<Narrow<S, F>> for Displaced {
     #[inline(always)]
-    fn store(&mut self, arithmetic: Narrow<S>, row: usize, pass: usize, value: S::Narrow) {
+    fn store(&mut self, arithmetic: Narrow<S, F>, row: usize, pass: usize, value: S::Narrow) {
         arithmetic.0.narrow_store(&mut self.0[row], pass, value);
     }
 }
 
-/// The products and the squared binades of a chunk of bf16, unless its probes are off.
-///
-/// Where columns differ is counted in any case.
+/// What narrow arithmetic makes of a chunk.
+pub(super) struct Found {
+    /// The products and the squared binades, unless they are left to wide arithmetic.
+    pub(super) sums: Option<([f64; MAX_PAIRS], f64)>,
+    /// Whether it has been counted where columns differ.
+    pub(super) compared: bool,
+}
+
+/// The products and the squared binades of a chunk of one dtype, which begins with element `start` of its slice,
+/// unless its probes are off.
 #[inline(always)]
 pub(super) fn products<S: Simd>(
     simd: S,
     columns: &[Column<'_>],
+    start: u64,
     counts: &mut Counts,
-) -> Option<([f64; MAX_PAIRS], f64)> {
-    if columns.len() <= DIRECT {
-        let [all, probed, exact] = &mut [FewSums::ZERO; 3];
-        products_into::<S, true>(simd, columns, counts, [all, probed, exact])
-    } else {
-        let [all, probed, exact] = &mut [AllSums::ZERO; 3];
-        products_into::<S, false>(simd, columns, counts, [all, probed, exact])
+) -> Found {
+    match columns[0].dtype {
+        Dtype::F16 => products_of::<S, F16>(simd, columns, start, counts),
+        _ => products_of::<S, Bf16>(simd, columns, start, counts),
     }
 }
 
-/// As [`products`], with sums that are zero: of all runs, of the probes, and of the probes in float64. `FEW`
-/// says that columns are at most [`DIRECT`].
 #[inline(always)]
-fn products_into<S: Simd, const FEW: bool>(
+fn products_of<S: Simd, F: Short>(
     simd: S,
     columns: &[Column<'_>],
+    start: u64,
+    counts: &mut Counts,
+) -> Found {
+    if columns.len() <= DIRECT {
+        let [all, probed, exact] = &mut [FewSums::ZERO; 3];
+        products_into::<S, F>(simd, columns, start, counts, [all, probed, exact])
+    } else {
+        let [all, probed, exact] = &mut [AllSums::ZERO; 3];
+        products_into::<S, F>(simd, columns, start, counts, [all, probed, exact])
+    }
+}
+
+/// As [`products`], with sums that are zero: of all runs, of the probes, and of the probes in float64.
+#[inline(always)]
+fn products_into<S: Simd, F: Short>(
+    simd: S,
+    columns: &[Column<'_>],
+    start: u64,
     counts: &mut Counts,
     [all, probed, exact]: [&mut Sums; 3],
-) -> Option<([f64; MAX_PAIRS], f64)> {
+) -> Found {
     let (count, length) = (columns.len(), columns[0].len());
-    let mut whole: [&[Run]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
+    let mut whole: [&[F::Block]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
     for (column, whole) in columns.iter().zip(&mut whole) {
-        *whole = column.bytes.as_chunks().0.as_chunks().0;
+        *whole = F::blocks(column);
     }
     let number = whole[0].len();
-    let mut work = Work { simd, columns, all, probed, exact, displaced: None, wide: None };
+    // The last run, if it is not whole.
+    let rest = &cut(columns, number * RUN, length - number * RUN)[..count];
+    let mut last: Option<[F::Block; MAX_COLUMNS]> = None;
+    if number * RUN < length {
+        let mut padded = [F::padded(&rest[0]); MAX_COLUMNS];
+        for column in 1..count {
+            padded[column] = F::padded(&rest[column]);
+        }
+        last = Some(padded);
+    }
+    // Rooms for displacements of one run, and of a probe in float64. Only many columns need them, and it takes
+    // time to make them.
+    let (mut room, mut wide) = (None, None);
+    let mut runs: [&[F::Block]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
+    for first in (0..length.div_ceil(RUN)).step_by(PROBED) {
+        let elements = probe(start, first, length);
+        if elements.is_empty() {
+            continue;
+        }
+        let run = elements.start / RUN;
+        for column in 0..count {
+            runs[column] = match &last {
+                Some(last) if run == number => std::slice::from_ref(&last[column]),
+                _ => &whole[column][run..=run],
+            };
+        }
+        add_runs::<S, F>(simd, &runs[..count], &mut room, probed, None);
+        let probe = &cut(columns, elements.start, elements.len())[..count];
+        wide::add::<S, f32>(simd, probe, true, false, counts, exact, &mut wide);
+    }
+    if !are_near(count, probed, exact) {
+        return Found { sums: None, compared: false };
+    }
     let mut tally = Tally::default();
-    // Few columns are compared line by line as they are multiplied. Of more, a group is compared first, and
-    // is as long as may be compared at a time.
-    let most = if FEW { PROBED } else { STRETCH / RUN };
-    for first in (0..number).step_by(most) {
-        let (mut runs, mut lines) = ([[].as_slice(); MAX_COLUMNS], [[].as_slice(); MAX_COLUMNS]);
+    // Few columns are compared line by line as they are multiplied. Of more, some runs are compared first, as
+    // many as may be compared at a time.
+    let most = if count <= DIRECT { number } else { STRETCH / RUN };
+    for first in (0..number).step_by(most.max(1)) {
         for column in 0..count {
             runs[column] = &whole[column][first..number.min(first + most)];
-            lines[column] = runs[column].as_flattened();
         }
-        if FEW {
-            work.add(first, &runs[..count], Some(&mut tally), counts);
-        } else {
-            tally_alike::<S, 2>(simd, count - 1, &lines, &mut tally);
-            work.add(first, &runs[..count], None, counts);
+        if count > DIRECT {
+            let lines = runs.map(F::lines);
+            F::tally(simd, count - 1, &lines, &mut tally);
         }
+        add_runs::<S, F>(simd, &runs[..count], &mut room, all, Some(&mut tally));
     }
     tally.add_to(counts);
-    let start = number * RUN;
-    if start < length {
-        let rest = &cut(columns, start, length - start)[..count];
+    if let Some(last) = &last {
         compare_alike(simd, rest, counts);
-        let mut last: [Run; MAX_COLUMNS] = [[[0; 2 * LINE]; LINES]; MAX_COLUMNS];
-        for (column, last) in rest.iter().zip(&mut last) {
-            last.as_flattened_mut()[..column.bytes.len()].copy_from_slice(column.bytes);
+        for column in 0..count {
+            runs[column] = std::slice::from_ref(&last[column]);
         }
-        work.add(number, &last.each_ref().map(std::slice::from_ref)[..count], None, counts);
+        add_runs::<S, F>(simd, &runs[..count], &mut room, all, None);
     }
-    settle(count, work.all, work.probed, work.exact)
-}
-
-/// A chunk in the making.
-struct Work<'a, S> {
-    simd: S,
-    columns: &'a [Column<'a>],
-    /// Sums of all runs.
-    all: &'a mut Sums,
-    /// Sums of the probes.
-    probed: &'a mut Sums,
-    /// Sums of the probes in float64.
-    exact: &'a mut Sums,
-    /// Rooms for displacements of one run, and of a probe in float64. Only many columns need them, and it
-    /// takes time to make them.
-    displaced: Option<[Displaced; MAX_COLUMNS]>,
-    wide: Option<stored::Displaced>,
-}
-
-impl<S: Simd> Work<'_, S> {
-    /// Adds the products of runs, one slice a column, whose first is run number `first` of the chunk; and,
-    /// if there is a `tally`, how few columns compare.
-    #[inline(always)]
-    fn add(
-        &mut self,
-        first: usize,
-        runs: &[&[Run]],
-        tally: Option<&mut Tally>,
-        counts: &mut Counts,
-    ) {
-        add_runs(self.simd, runs, &mut self.displaced, self.all, tally);
-        if first.is_multiple_of(PROBED) {
-            let mut probe: [&[Run]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
-            for (probe, runs) in probe.iter_mut().zip(runs) {
-                *probe = &runs[..1];
-            }
-            add_runs(self.simd, &probe[..runs.len()], &mut self.displaced, self.probed, None);
-            let start = first * RUN;
-            let elements = RUN.min(self.columns[0].len() - start);
-            let probe = &cut(self.columns, start, elements)[..runs.len()];
-            let Self { simd, exact, wide, .. } = self;
-            wide::add::<S, f32>(*simd, probe, true, false, counts, exact, wide);
-        }
-    }
+    Found { sums: all.finite(count), compared: true }
 }
 
 /// Adds the products of runs and, if there is a `tally`, how few columns compare.
 #[inline(always)]
-fn add_runs<S: Simd>(
+fn add_runs<S: Simd, F: Short>(
     simd: S,
-    runs: &[&[Run]],
+    runs: &[&[F::Block]],
     room: &mut Option<[Displaced; MAX_COLUMNS]>,
     sums: &mut Sums,
     tally: Option<&mut Tally>,
 ) {
-    if !add_few::<S, _, Stored<'_>>(simd, Narrow(simd), runs, sums, tally) {
+    if !add_few::<S, _, Stored<'_, F>>(simd, Narrow(simd, PhantomData::<F>), runs, sums, tally) {
         let room = room.get_or_insert([Displaced::ZERO; MAX_COLUMNS]);
-        simd.call(Many { simd, runs, room, sums });
+        simd.call(Many::<S, F> { simd, runs, room, sums });
     }
 }
 
 /// Adds the products of runs of more columns.
-struct Many<'a, S> {
+struct Many<'a, S, F: Short> {
     simd: S,
-    runs: &'a [&'a [Run]],
+    runs: &'a [&'a [F::Block]],
     room: &'a mut [Displaced; MAX_COLUMNS],
     sums: &'a mut Sums,
 }
 
-impl<S: Simd> Vectorize for Many<'_, S> {
+impl<S: Simd, F: Short> Vectorize for Many<'_, S, F> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
         let count = self.runs.len().min(MAX_COLUMNS);
         for number in 0..self.runs[0].len() {
-            let mut run = [Stored(&self.runs[0][number]); MAX_COLUMNS];
+            let mut run = [Stored::<F>(&self.runs[0][number]); MAX_COLUMNS];
             for column in 0..count {
                 run[column] = Stored(&self.runs[column][number]);
             }
             let run = &run[..count];
-            add_many(Narrow(self.simd), run, self.room, ROWS, self.sums);
+            add_many(Narrow(self.simd, PhantomData::<F>), run, self.room, ROWS, self.sums);
         }
     }
 }

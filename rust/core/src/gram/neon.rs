@@ -62,6 +62,7 @@ impl Simd for Neon {
     type Wide = float64x2_t;
     type Narrow = float32x4_t;
     const PASSES: usize = 4;
+    const UNROLLED: [usize; 5] = [2, 2, 2, 4, 4];
     const COMPARES_BESIDE: bool = false;
     type Counting = Masks;
 
@@ -188,6 +189,17 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn narrow_f16(self, row: &[u8; 32], pass: usize) -> float32x4_t {
+        let part = &row[8 * pass..8 * pass + 8];
+        // SAFETY: see above; `part` is eight bytes, and is there twice.
+        unsafe {
+            let bytes = vld1_u8(part.as_ptr());
+            let [words, _] = self.upper_halves(vcombine_u8(bytes, bytes));
+            self.upper_f16(words)
+        }
+    }
+
+    #[inline(always)]
     fn narrow_load(self, row: &[f32; 16], pass: usize) -> float32x4_t {
         let part = &row[4 * pass..4 * pass + 4];
         // SAFETY: see above; `part` is four float32.
@@ -202,6 +214,12 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn narrow_plus(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        // SAFETY: see above.
+        unsafe { vaddq_f32(a, b) }
+    }
+
+    #[inline(always)]
     fn narrow_sub(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
         // SAFETY: see above.
         unsafe { vsubq_f32(a, b) }
@@ -211,6 +229,12 @@ impl Simd for Neon {
     fn narrow_mul_add(self, a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
         // SAFETY: see above.
         unsafe { vfmaq_f32(c, a, b) }
+    }
+
+    #[inline(always)]
+    fn narrow_mul_sub(self, a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
+        // SAFETY: see above.
+        unsafe { vfmaq_f32(vnegq_f32(c), a, b) }
     }
 
     #[inline(always)]

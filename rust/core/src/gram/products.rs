@@ -29,10 +29,15 @@ const SIDE: usize = 3;
 pub(super) trait Arithmetic: Copy {
     /// Some lanes.
     type Vector: Copy;
+    /// A sum of squares of [`Self::Vector`], which need not have its precision.
+    type Squares: Copy;
+    /// Lanes of a row.
+    const LANES: usize;
+    /// Rows in the inner of two loops, which the compiler unrolls: by the number of columns, and first of more
+    /// than [`DIRECT`].
+    const UNROLLED: [usize; 5];
     /// Vectors to a row.
     const PASSES: usize;
-    /// Rows after which a sum of the base's squares ends.
-    const SQUARES: usize;
 
     fn zero(self) -> Self::Vector;
     /// a - b, rounded once.
@@ -45,6 +50,12 @@ pub(super) trait Arithmetic: Copy {
     fn begin(self, sum: &Lanes, pass: usize) -> Self::Vector;
     /// Takes over a sum of products that is complete.
     fn end(self, sum: &mut Lanes, pass: usize, value: Self::Vector);
+    /// What a sum of squares in registers starts from.
+    fn begin_squares(self, sum: &Lanes, pass: usize) -> Self::Squares;
+    /// Adds the square of each lane of row number `row`.
+    fn add_square(self, row: usize, value: Self::Vector, sum: Self::Squares) -> Self::Squares;
+    /// Takes over a sum of squares that is complete.
+    fn end_squares(self, sum: &mut Lanes, pass: usize, value: Self::Squares);
 }
 
 /// Elements of one column, as rows of lanes.
@@ -123,7 +134,7 @@ pub(super) fn add_values<A: Arithmetic, R: Rows<A>, B: Beside<A, R>, const N: us
     sums: &mut Sums,
     beside: &mut B,
 ) {
-    const { assert!(N <= DIRECT) };
+    const { assert!(N <= DIRECT && DIRECT == 4) };
     beside.all(columns, rows);
     for pass in 0..A::PASSES {
         let part = Part { rows, pass };
@@ -191,28 +202,47 @@ fn add_part<A: Arithmetic, R: Rows<A>, D: Room<A>>(
 
 /// The entries of an N x N block on the diagonal of the matrix, in registers.
 #[derive(Clone, Copy)]
-struct Triangle<A: Arithmetic, const N: usize>([[A::Vector; N]; N]);
+struct Triangle<A: Arithmetic, const N: usize> {
+    squares: [A::Squares; N],
+    /// Those above the diagonal.
+    products: [[A::Vector; N]; N],
+}
 
 impl<A: Arithmetic, const N: usize> Triangle<A, N> {
     /// What the sums of the block are, whose first entry is that of column `first` of `count`.
     #[inline(always)]
     fn begin(arithmetic: A, gram: &[Lanes], count: usize, first: usize, pass: usize) -> Self {
-        let mut entries = [[arithmetic.zero(); N]; N];
+        let mut squares = [arithmetic.begin_squares(&gram[0], pass); N];
+        let mut products = [[arithmetic.zero(); N]; N];
         for i in 0..N {
-            for j in i..N {
-                let sum = &gram[pair(count, first + i, first + j)];
-                entries[i][j] = arithmetic.begin(sum, pass);
+            let entry = |j: usize| &gram[pair(count, first + i, first + j)];
+            squares[i] = arithmetic.begin_squares(entry(i), pass);
+            for j in i + 1..N {
+                products[i][j] = arithmetic.begin(entry(j), pass);
             }
         }
-        Self(entries)
+        Self { squares, products }
     }
 
     /// Adds the products of a row.
     #[inline(always)]
-    fn add(&mut self, arithmetic: A, x: &[A::Vector; N]) {
+    fn add(&mut self, arithmetic: A, row: usize, x: &[A::Vector; N]) {
         for i in 0..N {
-            for j in i..N {
-                self.0[i][j] = arithmetic.mul_add(x[i], x[j], self.0[i][j]);
+            self.squares[i] = arithmetic.add_square(row, x[i], self.squares[i]);
+            for j in i + 1..N {
+                self.products[i][j] = arithmetic.mul_add(x[i], x[j], self.products[i][j]);
+            }
+        }
+    }
+
+    /// Takes over the sums, of the same block as for [`Triangle::begin`].
+    #[inline(always)]
+    fn end(&self, arithmetic: A, gram: &mut [Lanes], count: usize, first: usize, pass: usize) {
+        for i in 0..N {
+            let entry = |j: usize| pair(count, first + i, first + j);
+            arithmetic.end_squares(&mut gram[entry(i)], pass, self.squares[i]);
+            for j in i + 1..N {
+                arithmetic.end(&mut gram[entry(j)], pass, self.products[i][j]);
             }
         }
     }
@@ -247,8 +277,9 @@ fn first_triangle<A: Arithmetic, R: Rows<A>, B: Beside<A, R>, const N: usize, co
 ) {
     let mut triangle = Triangle::<A, N>::begin(arithmetic, &sums.gram, count, 0, pass);
     let mut energy = arithmetic.begin(&sums.energy, pass);
-    for from in (0..rows).step_by(A::SQUARES) {
-        for row in from..rows.min(from + A::SQUARES) {
+    let inner = A::UNROLLED[if CHILD { N } else { 0 }];
+    for from in (0..rows).step_by(inner) {
+        for row in from..rows.min(from + inner) {
             beside.row(columns, row, pass);
             let mut x = load(arithmetic, columns, row, pass);
             if CHILD {
@@ -259,17 +290,10 @@ fn first_triangle<A: Arithmetic, R: Rows<A>, B: Beside<A, R>, const N: usize, co
                 x[i] = arithmetic.sub(x[i], x[0]);
             }
             beside.displaced(arithmetic, row, pass, &x);
-            triangle.add(arithmetic, &x);
-        }
-        // The definition ends the sum of the base's squares here, and begins another.
-        arithmetic.end(&mut sums.gram[0], pass, triangle.0[0][0]);
-        triangle.0[0][0] = arithmetic.begin(&sums.gram[0], pass);
-    }
-    for i in 0..N {
-        for j in i.max(1)..N {
-            arithmetic.end(&mut sums.gram[pair(count, i, j)], pass, triangle.0[i][j]);
+            triangle.add(arithmetic, row, &x);
         }
     }
+    triangle.end(arithmetic, &mut sums.gram, count, 0, pass);
     if CHILD {
         arithmetic.end(&mut sums.energy, pass, energy);
     }
@@ -295,9 +319,9 @@ fn later_triangle<A: Arithmetic, R: Rows<A>, D: Room<A>, const N: usize, const C
     };
     let mut triangle = Triangle::<A, N>::begin(arithmetic, &sums.gram, count, first, pass);
     let mut energy = arithmetic.begin(&sums.energy, pass);
-    // Two loops, as for the first block: the compiler unrolls the inner one, which has few rows.
-    for from in (0..rows).step_by(A::SQUARES) {
-        for row in from..rows.min(from + A::SQUARES) {
+    let inner = A::UNROLLED[0];
+    for from in (0..rows).step_by(inner) {
+        for row in from..rows.min(from + inner) {
             let mut x = load(arithmetic, block, row, pass);
             if CHILD {
                 let binade = arithmetic.binade(x[N - 1]);
@@ -310,15 +334,10 @@ fn later_triangle<A: Arithmetic, R: Rows<A>, D: Room<A>, const N: usize, const C
             for i in 0..N {
                 kept[i].store(arithmetic, row, pass, x[i]);
             }
-            triangle.add(arithmetic, &x);
+            triangle.add(arithmetic, row, &x);
         }
     }
-    for i in 0..N {
-        for j in i..N {
-            let sum = &mut sums.gram[pair(count, first + i, first + j)];
-            arithmetic.end(sum, pass, triangle.0[i][j]);
-        }
-    }
+    triangle.end(arithmetic, &mut sums.gram, count, first, pass);
     if CHILD {
         arithmetic.end(&mut sums.energy, pass, energy);
     }

@@ -2,17 +2,21 @@
 //!
 //! Every other instruction set returns these bits. See the [module page](super) for the formulas.
 
-use super::sums::{AllSums, Sums, is_for_narrow, settle};
+use std::ops::Range;
+
+use super::sums::{AllSums, Sums, are_near, is_for_narrow, probe};
 use super::widen::{Rounding, binade, decode, encode};
 use super::{
-    CHUNK, Chunk, Column, Counts, LANES, MAX_COLUMNS, MAX_PAIRS, PROBED, RUN, SAMPLED, SQUARES,
-    Sampled, WIDE_LANES, pair, pairs, sample,
+    CHUNK, Chunk, Column, Counts, LANES, MAX_COLUMNS, MAX_PAIRS, PROBED, RUN, SAMPLED, Sampled,
+    WIDE_LANES, pair, pairs, sample,
 };
+use crate::checkpoint::dtype::Dtype;
 
-/// Computes one chunk. All columns hold the same number of elements, at most [`CHUNK`].
+/// Computes one chunk, which begins with element `start` of its slice. All columns hold the same number of
+/// elements, at most [`CHUNK`].
 ///
 /// With `sampled`, its first [`SAMPLED`] elements are looked at more closely, see [`sample`].
-pub(super) fn chunk(columns: &[Column<'_>], sampled: bool) -> Chunk {
+pub(super) fn chunk(columns: &[Column<'_>], start: u64, sampled: bool) -> Chunk {
     let count = columns.len();
     let length = columns[count - 1].len();
     debug_assert!(length <= CHUNK);
@@ -34,7 +38,7 @@ pub(super) fn chunk(columns: &[Column<'_>], sampled: bool) -> Chunk {
         add_wide(&mut wide, &x[..count], k);
     }
     let wide: &Sums = &wide;
-    let (gram, energy) = narrow(columns).unwrap_or_else(|| wide.reduce(count));
+    let (gram, energy) = narrow(columns, start).unwrap_or_else(|| wide.reduce(count));
     out.gram = gram;
     out.energy = rounding.map_or(length as f64 / 12.0, |rounding| rounding.energy(energy));
     out
@@ -55,49 +59,65 @@ fn add_wide(sums: &mut Sums, x: &[f64], k: usize) {
 }
 
 /// The products of a chunk in float32, if it is one for it and its probes say that float32 does.
-fn narrow(columns: &[Column<'_>]) -> Option<([f64; MAX_PAIRS], f64)> {
+pub(super) fn narrow(columns: &[Column<'_>], start: u64) -> Option<([f64; MAX_PAIRS], f64)> {
     if !is_for_narrow(columns) {
         return None;
     }
     let (count, length) = (columns.len(), columns[0].len());
     let (mut all, mut probed, mut exact) = (AllSums::ZERO, AllSums::ZERO, AllSums::ZERO);
-    for (number, start) in (0..length).step_by(RUN).enumerate() {
-        let elements = start..length.min(start + RUN);
-        add_run(columns, elements.clone(), &mut all);
+    for (number, first) in (0..length).step_by(RUN).enumerate() {
+        add_run(columns, first..length.min(first + RUN), &mut all);
         if number.is_multiple_of(PROBED) {
+            let elements = probe(start, number, length);
             add_run(columns, elements.clone(), &mut probed);
             for k in elements {
                 add_wide(&mut exact, &values(columns, k)[..count], k);
             }
         }
     }
-    settle(count, &all, &probed, &exact)
+    let all: &Sums = &all;
+    all.finite(count).filter(|_| are_near(count, &probed, &exact))
 }
 
 /// Adds the elements of one run in float32.
-fn add_run(columns: &[Column<'_>], elements: std::ops::Range<usize>, sums: &mut Sums) {
-    let count = columns.len();
+fn add_run(columns: &[Column<'_>], elements: Range<usize>, sums: &mut Sums) {
+    let (count, end) = (columns.len(), elements.end);
+    let paired = columns[0].dtype == Dtype::Bf16;
     let mut gram = [[0.0_f32; LANES]; MAX_PAIRS];
+    let mut errors = [[0.0_f32; LANES]; MAX_COLUMNS];
+    let mut firsts = [0.0_f32; MAX_COLUMNS];
     let mut energy = [0.0_f32; LANES];
-    for k in elements.clone() {
-        let (x, lane) = (values(columns, k), k / 2 % LANES);
+    for k in elements {
+        let x = values(columns, k);
+        let lane = if paired { k / 2 % LANES } else { k % LANES };
         let base = x[0] as f32;
         let displaced = |i: usize| if i == 0 { base } else { x[i] as f32 - base };
         for i in 0..count {
-            for j in i..count {
+            let (x, sum) = (displaced(i), &mut gram[pair(count, i, i)][lane]);
+            let before = *sum;
+            if !paired {
+                *sum = x.mul_add(x, before);
+                errors[i][lane] += x.mul_add(x, -(*sum - before));
+            } else if k % 2 == 0 && k + 1 < end {
+                firsts[i] = x * x;
+            } else {
+                let both = x.mul_add(x, std::mem::take(&mut firsts[i]));
+                *sum = before + both;
+                errors[i][lane] += both - (*sum - before);
+            }
+            for j in i + 1..count {
                 let sum = &mut gram[pair(count, i, j)][lane];
                 *sum = displaced(i).mul_add(displaced(j), *sum);
             }
         }
         let binade = binade(x[count - 1]) as f32;
         energy[lane] = binade.mul_add(binade, energy[lane]);
-        if (k + 1).is_multiple_of(SQUARES) || k + 1 == elements.end {
-            sums.gram[0].add(&gram[0]);
-            gram[0] = [0.0; LANES];
-        }
     }
-    for (sum, run) in sums.gram[..pairs(count)].iter_mut().zip(&gram).skip(1) {
+    for (sum, run) in sums.gram[..pairs(count)].iter_mut().zip(&gram) {
         sum.add(run);
+    }
+    for (i, errors) in errors[..count].iter().enumerate() {
+        sums.gram[pair(count, i, i)].add(errors);
     }
     sums.energy.add(&energy);
 }

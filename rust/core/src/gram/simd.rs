@@ -1,5 +1,6 @@
 //! What an instruction set supplies: vectors of float64 and of float32, and how lines are compared.
 
+use super::LANES;
 use super::tally::Counting;
 use super::widen::round_f16;
 
@@ -23,6 +24,9 @@ pub(super) trait Simd: Copy {
     /// Vectors to a row, of eight float64 or of sixteen float32.
     const PASSES: usize;
 
+    /// Rows that are multiplied in float32 without a jump between them, by the number of columns; the first entry
+    /// is for more than four. Counted and timed: more rows save jumps, until registers run out.
+    const UNROLLED: [usize; 5];
     /// Whether each line of a few columns is compared just before its rows are multiplied. That takes
     /// registers beside those of the products; without enough of them, all lines of a run or block are
     /// compared before any row is multiplied.
@@ -69,18 +73,37 @@ pub(super) trait Simd: Copy {
         }
     }
 
+    /// Some bits, all zero if each lane, rounded to float16, has the bits of part `pass < PASSES` of sixteen
+    /// stored ones. A NaN may differ from another.
+    #[inline(always)]
+    fn f16_differ(self, value: Self::Narrow, row: &[u8; 32], pass: usize) -> u32 {
+        let (mut ours, mut theirs) = ([0.0; 16], [0.0; 16]);
+        self.narrow_store(&mut ours, pass, value);
+        self.narrow_store(&mut theirs, pass, self.narrow_f16(row, pass));
+        let lanes = LANES / Self::PASSES;
+        let part = pass * lanes..(pass + 1) * lanes;
+        let pairs = ours[part.clone()].iter().zip(&theirs[part]);
+        pairs.fold(0, |differ, (a, b)| differ | (round_f16(*a).to_bits() ^ b.to_bits()))
+    }
+
     /// All lanes `value`.
     fn narrow_splat(self, value: f32) -> Self::Narrow;
     /// Part `pass < PASSES` of the even, or the odd, elements of 32 bf16.
     fn narrow_bf16(self, line: &[u8; 64], odd: bool, pass: usize) -> Self::Narrow;
+    /// Part `pass < PASSES` of sixteen stored float16, widened.
+    fn narrow_f16(self, row: &[u8; 32], pass: usize) -> Self::Narrow;
     /// Part `pass < PASSES` of sixteen float32.
     fn narrow_load(self, row: &[f32; 16], pass: usize) -> Self::Narrow;
     /// Writes part `pass < PASSES` of sixteen float32.
     fn narrow_store(self, row: &mut [f32; 16], pass: usize, value: Self::Narrow);
+    /// a + b, rounded once.
+    fn narrow_plus(self, a: Self::Narrow, b: Self::Narrow) -> Self::Narrow;
     /// a - b, rounded once.
     fn narrow_sub(self, a: Self::Narrow, b: Self::Narrow) -> Self::Narrow;
     /// a * b + c, rounded once.
     fn narrow_mul_add(self, a: Self::Narrow, b: Self::Narrow, c: Self::Narrow) -> Self::Narrow;
+    /// a * b - c, rounded once.
+    fn narrow_mul_sub(self, a: Self::Narrow, b: Self::Narrow, c: Self::Narrow) -> Self::Narrow;
     /// The largest power of two not above the magnitude of each lane; 0 for 0.
     fn narrow_binade(self, value: Self::Narrow) -> Self::Narrow;
     /// Adds a vector of float32, widened, to part `pass < PASSES` of sixteen float64.

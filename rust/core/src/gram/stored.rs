@@ -1,4 +1,5 @@
-//! Wide arithmetic on columns as they are stored: elements are widened as they are loaded, and not copied.
+//! Blocks of columns as they are stored: elements are widened as they are loaded, and not copied. Wide
+//! arithmetic on them is here, narrow arithmetic in `narrow`.
 //!
 //! ```text
 //! for each block of BLOCK elements:
@@ -6,7 +7,7 @@
 //!     accumulators += X_i * X_j                           (see `products`)
 //! ```
 
-use super::arithmetic::Wide;
+use super::arithmetic::{Narrow, Squared, Wide};
 use super::compare::{StoredLines, tally_alike};
 use super::few::{Piece, add_few};
 use super::prefetch::prefetch;
@@ -15,7 +16,7 @@ use super::simd::{Simd, Vectorize};
 use super::sums::Sums;
 use super::tally::{Lines, Tally};
 use super::values::{ROWS, Values};
-use super::{BLOCK, Column, Counts, LINE, MAX_COLUMNS, STRETCH, WIDE_LANES};
+use super::{BLOCK, Column, Counts, LANES, LINE, MAX_COLUMNS, STRETCH, WIDE_LANES};
 
 /// A dtype whose elements are widened as they are loaded.
 pub(super) trait Format: Copy + 'static {
@@ -66,17 +67,59 @@ macro_rules! stored_as {
     };
 }
 
+/// A dtype for narrow arithmetic.
+pub(super) trait Short: Format + Squared {
+    /// The elements of a column, fewer than a block has, continued with zeros.
+    fn padded(column: &Column<'_>) -> Self::Block;
+    /// Part `pass` of a row of sixteen elements of a block, in the order that the definition has for the
+    /// dtype, as float32.
+    fn load_narrow<S: Simd>(simd: S, block: &Self::Block, row: usize, pass: usize) -> S::Narrow;
+}
+
+impl Squared for Bf16 {
+    const PAIRED: bool = true;
+}
+
+impl Short for Bf16 {
+    fn padded(column: &Column<'_>) -> Self::Block {
+        let mut block = [[0; 2 * WIDE_LANES]; ROWS];
+        block.as_flattened_mut()[..column.bytes.len()].copy_from_slice(column.bytes);
+        block
+    }
+
+    // Even and odd elements of a line are rows of their own: pairs are split by one shift and one mask.
+    #[inline(always)]
+    fn load_narrow<S: Simd>(simd: S, block: &Self::Block, row: usize, pass: usize) -> S::Narrow {
+        let lines = Self::lines(std::slice::from_ref(block));
+        simd.narrow_bf16(&lines[row / 2], row % 2 == 1, pass)
+    }
+}
+
+impl Squared for F16 {
+    const PAIRED: bool = false;
+}
+
+impl Short for F16 {
+    fn padded(column: &Column<'_>) -> Self::Block {
+        Bf16::padded(column)
+    }
+
+    #[inline(always)]
+    fn load_narrow<S: Simd>(simd: S, block: &Self::Block, row: usize, pass: usize) -> S::Narrow {
+        simd.narrow_f16(&block.as_flattened().as_chunks().0[row], pass)
+    }
+}
+
 stored_as!(Bf16, 2, load_bf16_bytes);
 stored_as!(F16, 2, load_f16_bytes);
 stored_as!(F32, 4, load_f32_bytes);
 
 /// A whole block as it is stored.
 #[derive(Clone, Copy)]
-struct Stored<'a, F: Format>(&'a F::Block);
+pub(super) struct Stored<'a, F: Format>(pub(super) &'a F::Block);
 
 impl<F: Format> StoredLines for Stored<'_, F> {
     const WIDTH: usize = F::WIDTH;
-    const ROWS: usize = LINE / WIDE_LANES / F::WIDTH;
 
     #[inline(always)]
     fn line(&self, line: usize) -> &[u8; LINE] {
@@ -86,7 +129,6 @@ impl<F: Format> StoredLines for Stored<'_, F> {
 
 impl<'a, F: Format> Piece<'a> for Stored<'a, F> {
     type Bytes = F::Block;
-    const COUNT: usize = ROWS;
 
     #[inline(always)]
     fn of(bytes: &'a F::Block) -> Self {
@@ -102,8 +144,28 @@ impl<F: Format, S: Simd> Rows<Wide<S>> for Stored<'_, F> {
 
     #[inline(always)]
     fn expect(&self, _arithmetic: Wide<S>, row: usize, pass: usize) {
-        if pass == 0 && row.is_multiple_of(<Self as StoredLines>::ROWS) {
-            prefetch(self.line(row / <Self as StoredLines>::ROWS));
+        self.expect_line(row, LINE / F::WIDTH / WIDE_LANES, pass);
+    }
+}
+
+impl<F: Short, S: Simd> Rows<Narrow<S, F>> for Stored<'_, F> {
+    #[inline(always)]
+    fn load(&self, arithmetic: Narrow<S, F>, row: usize, pass: usize) -> S::Narrow {
+        F::load_narrow(arithmetic.0, self.0, row, pass)
+    }
+
+    #[inline(always)]
+    fn expect(&self, _arithmetic: Narrow<S, F>, row: usize, pass: usize) {
+        self.expect_line(row, LINE / F::WIDTH / LANES, pass);
+    }
+}
+
+impl<F: Format> Stored<'_, F> {
+    /// Asks for a line with the first of the `rows` rows that it has.
+    #[inline(always)]
+    fn expect_line(&self, row: usize, rows: usize, pass: usize) {
+        if pass == 0 && row.is_multiple_of(rows) {
+            prefetch(self.line(row / rows));
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Accumulators of a chunk, how they are reduced, and when narrow arithmetic holds.
 
-use super::{Column, LANES, LEAST_NARROW, MAX_PAIRS, TOLERANCE, pair, pairs};
+use std::ops::Range;
+
+use super::{Column, LANES, LEAST_NARROW, MAX_PAIRS, PROBED, RUN, TOLERANCE, pair, pairs};
 use crate::checkpoint::dtype::Dtype;
 
 /// One accumulator: a sum for each lane.
@@ -41,6 +43,13 @@ impl<const P: usize> Sums<[Lanes; P]> {
 pub(super) type AllSums = Sums<[Lanes; MAX_PAIRS]>;
 
 impl Sums {
+    /// What [`Sums::reduce`] gives, if all of it is finite.
+    pub(super) fn finite(&self, columns: usize) -> Option<([f64; MAX_PAIRS], f64)> {
+        let (gram, energy) = self.reduce(columns);
+        let finite = gram.iter().all(|entry| entry.is_finite()) && energy.is_finite();
+        finite.then_some((gram, energy))
+    }
+
     /// The matrix of so many `columns`, and the sum of squared binades.
     pub(super) fn reduce(&self, columns: usize) -> ([f64; MAX_PAIRS], f64) {
         let mut gram = [0.0; MAX_PAIRS];
@@ -53,26 +62,30 @@ impl Sums {
 
 /// Whether a chunk is computed in narrow arithmetic, unless its probes are off.
 pub(super) fn is_for_narrow(columns: &[Column<'_>]) -> bool {
-    columns[0].len() >= LEAST_NARROW && columns.iter().all(|column| column.dtype == Dtype::Bf16)
+    let dtype = columns[0].dtype;
+    matches!(dtype, Dtype::Bf16 | Dtype::F16)
+        && columns[0].len() >= LEAST_NARROW
+        && columns.iter().all(|column| column.dtype == dtype)
 }
 
-/// The matrix and the energy that narrow arithmetic gives a chunk, from the sums of all its runs; `None` if the
-/// sums of its probes differ too much from `exact`, or one of them is not finite.
-pub(super) fn settle(
-    columns: usize,
-    all: &Sums,
-    probed: &Sums,
-    exact: &Sums,
-) -> Option<([f64; MAX_PAIRS], f64)> {
-    let (gram, energy) = all.reduce(columns);
+/// The elements of the probe among the [`PROBED`] runs from run number `first` on, in a chunk of `length` elements
+/// that begins with element `start` of its slice; none if the chunk ends before it.
+///
+/// Were probes evenly spaced, they would see the same columns in every row of a matrix whose width divides
+/// their distance. 13 and [`PROBED`] have no common factor: so many probes have seen every place.
+pub(super) fn probe(start: u64, first: usize, length: usize) -> Range<usize> {
+    let number = start / (PROBED * RUN) as u64 + (first / PROBED) as u64;
+    let run = first + (13 * (number % PROBED as u64)) as usize % PROBED;
+    (run * RUN).min(length)..((run + 1) * RUN).min(length)
+}
+
+/// Whether the sums of a chunk's probes in narrow arithmetic are near `exact`, those in wide arithmetic.
+pub(super) fn are_near(columns: usize, probed: &Sums, exact: &Sums) -> bool {
     let ((probed, _), (exact, _)) = (probed.reduce(columns), exact.reduce(columns));
     let norm = |i: usize| exact[pair(columns, i, i)];
     let near = |i: usize, j: usize| {
         let at = pair(columns, i, j);
         (probed[at] - exact[at]).abs() <= TOLERANCE * (norm(i) * norm(j)).sqrt()
     };
-    let fits = gram.iter().all(|entry| entry.is_finite())
-        && energy.is_finite()
-        && (0..columns).all(|i| (i..columns).all(|j| near(i, j)));
-    fits.then_some((gram, energy))
+    (0..columns).all(|i| (i..columns).all(|j| near(i, j)))
 }

@@ -3,8 +3,9 @@
 
 use proptest::prelude::*;
 
-use super::sums::is_for_narrow;
 use super::*;
+
+mod bounds;
 
 /// Runs `test` at every level; one that this CPU lacks is said to be skipped.
 fn at_every_level(test: impl Fn(Level)) {
@@ -76,8 +77,13 @@ fn columns<'a>(dtype: Dtype, bytes: &'a [Vec<u8>]) -> Vec<Column<'a>> {
 }
 
 fn assert_same_bits(level: Level, columns: &[Column<'_>]) {
-    let definition = scalar::chunk(columns, true);
-    let result = level.chunk(columns, true);
+    assert_same_bits_from(0, level, columns);
+}
+
+/// As [`assert_same_bits`], for a chunk that begins with element `start` of its slice.
+fn assert_same_bits_from(start: u64, level: Level, columns: &[Column<'_>]) {
+    let definition = scalar::chunk(columns, start, true);
+    let result = level.chunk(columns, start, true);
     let bits = |chunk: &Chunk| chunk.gram.map(f64::to_bits);
     let name = level.name();
     assert_eq!(bits(&result), bits(&definition), "{name}: the Gram matrix of {columns:?}");
@@ -89,74 +95,6 @@ fn assert_same_bits(level: Level, columns: &[Column<'_>]) {
     assert_eq!(seen.histogram, expected.histogram, "{name}: histogram");
     assert_eq!(seen.precision, expected.precision, "{name}: precision");
     assert_eq!(result.counts, definition.counts, "{name}: counts");
-}
-
-/// An exact sum of float64 (Shewchuk 1997): non-overlapping parts, smallest first.
-#[derive(Default)]
-struct Exact(Vec<f64>);
-
-impl Exact {
-    fn add(&mut self, mut x: f64) {
-        let mut kept = Vec::with_capacity(self.0.len() + 1);
-        for &part in &self.0 {
-            let (big, small) = if x.abs() >= part.abs() { (x, part) } else { (part, x) };
-            let sum = big + small;
-            let rest = small - (sum - big);
-            if rest != 0.0 {
-                kept.push(rest);
-            }
-            x = sum;
-        }
-        kept.push(x);
-        self.0 = kept;
-    }
-
-    /// Adds a * b without error.
-    fn add_product(&mut self, a: f64, b: f64) {
-        let product = a * b;
-        self.add(product);
-        self.add(a.mul_add(b, -product));
-    }
-
-    fn value(&self) -> f64 {
-        self.0.iter().sum()
-    }
-}
-
-/// Asserts the error bound of wide arithmetic against exact sums of exact products.
-fn assert_error_bound(columns: &[Column<'_>]) {
-    assert_deviation(columns, (8192.0 + 6.0) * f64::EPSILON / 2.0);
-}
-
-/// Asserts that |G_ij - exact| is at most `bound` of |x_i| |x_j|.
-fn assert_deviation(columns: &[Column<'_>], bound: f64) {
-    let count = columns.len();
-    let result = scalar::chunk(columns, true);
-    let x: Vec<Vec<f64>> = columns
-        .iter()
-        .enumerate()
-        .map(|(i, column)| {
-            let displaced = |k| scalar::element(column, k) - scalar::element(&columns[0], k);
-            (0..column.len())
-                .map(|k| if i == 0 { scalar::element(column, k) } else { displaced(k) })
-                .collect()
-        })
-        .collect();
-    let exact = |i: usize, j: usize| {
-        let mut sum = Exact::default();
-        for (&a, &b) in x[i].iter().zip(&x[j]) {
-            sum.add_product(a, b);
-        }
-        sum.value()
-    };
-    let norms: Vec<f64> = (0..count).map(|i| exact(i, i).sqrt()).collect();
-    for i in 0..count {
-        for j in i..count {
-            let error = (result.gram[pair(count, i, j)] - exact(i, j)).abs();
-            let bound = bound * norms[i] * norms[j];
-            assert!(error <= bound, "entry {i} {j}: error {error:e} above {bound:e}");
-        }
-    }
 }
 
 #[test]
@@ -232,53 +170,32 @@ fn every_level_has_the_scalar_bits_of_narrow_arithmetic() {
             (6, LEAST_NARROW + RUN, 5),
             (10, LEAST_NARROW, 2),
         ] {
-            let bytes: Vec<Vec<u8>> = relatives(Dtype::Bf16, count, length, length as u64)
-                .into_iter()
-                .map(|bytes| [vec![0xFF; offset], bytes].concat())
-                .collect();
-            let columns: Vec<_> = bytes
-                .iter()
-                .map(|bytes| Column { dtype: Dtype::Bf16, bytes: &bytes[offset..] })
-                .collect();
-            assert_same_bits(level, &columns);
+            // Probes in other places, of which the last may be the run that is not whole.
+            let start = (count * PROBED * RUN) as u64;
+            for dtype in [Dtype::Bf16, Dtype::F16] {
+                let bytes: Vec<Vec<u8>> = relatives(dtype, count, length, length as u64)
+                    .into_iter()
+                    .map(|bytes| [vec![0xFF; offset], bytes].concat())
+                    .collect();
+                let columns: Vec<_> =
+                    bytes.iter().map(|bytes| Column { dtype, bytes: &bytes[offset..] }).collect();
+                assert!(length < LEAST_NARROW || scalar::narrow(&columns, start).is_some());
+                assert_same_bits_from(start, level, &columns);
+            }
         }
     });
 }
 
-/// `length` bf16 of a value.
-fn constant_bf16(value: f32, length: usize) -> Vec<u8> {
-    (encode(Dtype::Bf16, f64::from(value)).expect("a float") as u16).to_le_bytes().repeat(length)
-}
-
 #[test]
-fn narrow_arithmetic_is_within_its_bound_of_exact_arithmetic() {
-    let near = relatives(Dtype::Bf16, 4, LEAST_NARROW + 999, 4);
-    let stranger = relatives(Dtype::Bf16, 1, LEAST_NARROW + 999, 5).remove(0);
-    let narrow = columns(Dtype::Bf16, &near);
-    assert!(is_for_narrow(&narrow));
-    assert_deviation(&narrow, 1e-8);
-    // Displacements of many bits, and such as repeat one rounding error: probes refuse those.
-    assert_deviation(&columns(Dtype::Bf16, &[near[0].clone(), stranger, near[1].clone()]), 1e-8);
-    let constants = [1.007_812_5, 0.0101, 0.55].map(|value| constant_bf16(value, LEAST_NARROW));
-    assert_deviation(&columns(Dtype::Bf16, &constants), 1e-8);
-    // Where squares are subnormal, or nothing, in float32, and where they overflow.
-    for scale in [1e-21, 1e-25, 1e18, 1e19] {
-        let constants = [1.0, 1.25, 1.5].map(|value| constant_bf16(value * scale, LEAST_NARROW));
-        assert_deviation(&columns(Dtype::Bf16, &constants), 1e-8);
-    }
-}
-
-#[test]
-fn probes_that_are_off_leave_a_chunk_to_wide_arithmetic() {
-    let constants = [1.007_812_5, 0.0101, 0.55].map(|value| constant_bf16(value, LEAST_NARROW));
-    let shorter = constants.clone().map(|bytes| bytes[..2 * LEAST_NARROW - 2].to_vec());
+fn every_level_has_the_scalar_bits_where_a_probe_is_the_last_run() {
+    // Four groups of runs, and a fifth whose probe is its first run, which has 77 elements.
+    let length = 4 * PROBED * RUN + 77;
+    let start = (4 * 7 * PROBED * RUN) as u64;
+    assert_eq!(sums::probe(start, 4 * PROBED, length).len(), 77);
     at_every_level(|level| {
-        // One element less is wide in any case: the sums differ by that element's products alone.
-        let long = level.chunk(&columns(Dtype::Bf16, &constants), false).gram;
-        let short = level.chunk(&columns(Dtype::Bf16, &shorter), false).gram;
-        let share = (LEAST_NARROW - 1) as f64 / LEAST_NARROW as f64;
-        for (long, short) in long.iter().zip(&short).take(pairs(3)) {
-            assert!((short / long - share).abs() < 1e-11, "{short} of {long}");
+        for count in [3, 5] {
+            let bytes = relatives(Dtype::Bf16, count, length, 3);
+            assert_same_bits_from(start, level, &columns(Dtype::Bf16, &bytes));
         }
     });
 }
@@ -296,9 +213,9 @@ fn an_element_that_is_not_finite_takes_no_part_in_a_long_chunk() {
     }
     at_every_level(|level| {
         assert_same_bits(level, &columns(Dtype::Bf16, &spoiled));
-        let with = level.chunk(&columns(Dtype::Bf16, &spoiled), true);
+        let with = level.chunk(&columns(Dtype::Bf16, &spoiled), 0, true);
         assert_eq!(with.counts.excluded, 3);
-        let without = level.chunk(&columns(Dtype::Bf16, &zeroed), true);
+        let without = level.chunk(&columns(Dtype::Bf16, &zeroed), 0, true);
         let norm = |i: usize| without.gram[pair(3, i, i)].sqrt();
         for (i, j) in [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)] {
             let error = with.gram[pair(3, i, j)] - without.gram[pair(3, i, j)];
@@ -351,8 +268,8 @@ fn an_element_that_is_not_finite_takes_no_part_and_is_counted() {
     }
     at_every_level(|level| {
         assert_same_bits(level, &columns(Dtype::F32, &spoiled));
-        let with = level.chunk(&columns(Dtype::F32, &spoiled), true);
-        let without = level.chunk(&columns(Dtype::F32, &zeroed), true);
+        let with = level.chunk(&columns(Dtype::F32, &spoiled), 0, true);
+        let without = level.chunk(&columns(Dtype::F32, &zeroed), 0, true);
         assert_eq!(with.gram.map(f64::to_bits), without.gram.map(f64::to_bits));
         assert_eq!(with.counts.excluded, 3);
         assert_eq!(with.counts.nan[..3], [1, 0, 1]);
@@ -369,34 +286,10 @@ fn products_that_would_overflow_are_excluded_not_infinite() {
         let bytes = [base.clone(), child.clone()];
         let columns = columns(Dtype::F64, &bytes);
         assert_same_bits(level, &columns);
-        let result = level.chunk(&columns, true);
+        let result = level.chunk(&columns, 0, true);
         assert_eq!((result.counts.excluded, result.counts.inf[1]), (2, 2));
         assert!(result.gram.iter().all(|entry| entry.is_finite()));
     });
-}
-
-#[test]
-fn the_definition_is_within_its_bound_of_exact_arithmetic() {
-    for dtype in [Dtype::Bf16, Dtype::F16, Dtype::F32] {
-        let bytes = relatives(dtype, 4, 20_000, 8);
-        assert_error_bound(&columns(dtype, &bytes));
-    }
-    // A constant repeats one rounding error in every step: the worst case of a running sum.
-    let constant = |value: f32| value.to_le_bytes().repeat(CHUNK);
-    let bytes = [constant(0.1), constant(0.100_000_1), constant(0.099_999_97)];
-    assert_error_bound(&columns(Dtype::F32, &bytes));
-    // Magnitudes that alternate over 30 binades.
-    let ragged = |seed: u64| -> Vec<u8> {
-        let mut next = words(seed);
-        (0..5000)
-            .flat_map(|_| {
-                let bits = next();
-                let value = (bits >> 40) as f32 * 2.0_f32.powi((bits % 30) as i32 - 40);
-                (if bits & 64 == 0 { value } else { -value }).to_le_bytes()
-            })
-            .collect()
-    };
-    assert_error_bound(&columns(Dtype::F32, &[ragged(1), ragged(2), ragged(3)]));
 }
 
 #[test]
@@ -409,7 +302,7 @@ fn counts_say_what_differs() {
     let child = bf16([1.0, 1.5, 2.5, 2.0, 0.0, 4.0]);
     at_every_level(|level| {
         let bytes = [base.clone(), parent.clone(), child.clone()];
-        let Chunk { counts, sampled, .. } = level.chunk(&columns(Dtype::Bf16, &bytes), true);
+        let Chunk { counts, sampled, .. } = level.chunk(&columns(Dtype::Bf16, &bytes), 0, true);
         assert_eq!((counts.moved, counts.stray), (3, 1));
         assert_eq!(counts.equal[..2], [4, 3]);
         let histogram = sampled.unwrap().histogram;
@@ -431,7 +324,7 @@ fn equality_across_dtypes_is_that_of_the_cast() {
             Column { dtype: Dtype::F32, bytes: &base },
             Column { dtype: Dtype::F16, bytes: &cast },
         ];
-        assert_eq!(level.chunk(&columns, true).counts.equal[0], 6);
+        assert_eq!(level.chunk(&columns, 0, true).counts.equal[0], 6);
     });
 }
 
@@ -440,10 +333,10 @@ fn rounding_energy_is_the_sum_of_squared_units_in_the_last_place() {
     // 1.5 and 3.0 in bf16 have last places of 2^-7 and 2^-6.
     let bytes = [vec![0xC0, 0x3F, 0x40, 0x40], vec![0xC0, 0x3F, 0x40, 0x40]];
     at_every_level(|level| {
-        let energy = level.chunk(&columns(Dtype::Bf16, &bytes), true).energy;
+        let energy = level.chunk(&columns(Dtype::Bf16, &bytes), 0, true).energy;
         assert_eq!(energy, (2.0_f64.powi(-14) + 2.0_f64.powi(-12)) / 12.0);
         let integers = [vec![1, 2, 3], vec![1, 2, 4]];
-        assert_eq!(level.chunk(&columns(Dtype::I8, &integers), true).energy, 3.0 / 12.0);
+        assert_eq!(level.chunk(&columns(Dtype::I8, &integers), 0, true).energy, 3.0 / 12.0);
     });
 }
 

@@ -3,7 +3,7 @@
 use super::arithmetic::Wide;
 use super::products::{Room, Rows};
 use super::simd::Simd;
-use super::widen::Rounding;
+use super::widen::{Rounding, limited, widen_bf16, widen_e4m3, widen_e5m2, widen_f16};
 use super::{BLOCK, Column, MAX_COLUMNS, WIDE_LANES};
 use crate::checkpoint::dtype::Dtype;
 
@@ -30,6 +30,12 @@ impl<T: Cell> Values<T> {
         self.0.as_chunks().0[row].map(T::value)
     }
 
+    /// All elements, and some that are never used.
+    #[inline(always)]
+    pub(super) fn all(&self) -> &[T] {
+        &self.0
+    }
+
     /// Writes element `k` of the block.
     #[inline(always)]
     pub(super) fn set(&mut self, k: usize, value: T) {
@@ -44,7 +50,7 @@ impl<T: Cell> Values<T> {
 }
 
 /// The type that a widened element has in the cache.
-pub(super) trait Cell: Copy {
+pub(super) trait Cell: Copy + 'static {
     /// Zero.
     const ZERO: Self;
     /// A value that this type holds exactly.
@@ -53,9 +59,24 @@ pub(super) trait Cell: Copy {
     fn value(self) -> f64;
     /// Part `pass` of a row, as float64.
     fn load<S: Simd>(simd: S, row: &[Self; WIDE_LANES], pass: usize) -> S::Wide;
+    /// The same columns, if their elements are float32.
+    fn singles(x: &[Values<Self>]) -> Option<&[Values<f32>]>;
     /// Widens the elements of a column that vector operations reach, from the first on, and returns how
-    /// many those are: whole groups of some dtypes, none of others.
+    /// many those are: whole groups of some dtypes, all or none of others.
     fn widen<S: Simd>(simd: S, column: &Column<'_>, out: &mut Values<Self>) -> usize;
+}
+
+/// Writes a column's elements of `$width` bytes, and evaluates to how many those are. There is no closure: it would
+/// be a function of its own, compiled without the instruction set.
+macro_rules! elements {
+    ($column:ident, $out:ident, |$bytes:ident: $width:literal| $value:expr) => {{
+        let (elements, _) = $column.bytes.as_chunks::<$width>();
+        for (bytes, value) in elements.iter().zip(&mut $out.0) {
+            let $bytes = *bytes;
+            *value = $value;
+        }
+        elements.len()
+    }};
 }
 
 impl Cell for f64 {
@@ -77,8 +98,29 @@ impl Cell for f64 {
     }
 
     #[inline(always)]
-    fn widen<S: Simd>(_simd: S, _column: &Column<'_>, _out: &mut Values<Self>) -> usize {
-        0
+    fn singles(_x: &[Values<Self>]) -> Option<&[Values<f32>]> {
+        None
+    }
+
+    #[inline(always)]
+    fn widen<S: Simd>(_simd: S, column: &Column<'_>, out: &mut Values<Self>) -> usize {
+        match column.dtype {
+            Dtype::F64 => elements!(column, out, |x: 8| limited(f64::from_le_bytes(x))),
+            Dtype::F32 => elements!(column, out, |x: 4| f64::from(f32::from_le_bytes(x))),
+            Dtype::Bf16 => elements!(column, out, |x: 2| f64::from(widen_bf16(x))),
+            Dtype::F16 => {
+                elements!(column, out, |x: 2| f64::from(widen_f16(u16::from_le_bytes(x))))
+            }
+            Dtype::F8E4m3 => elements!(column, out, |x: 1| f64::from(widen_e4m3(x[0]))),
+            Dtype::F8E5m2 => elements!(column, out, |x: 1| f64::from(widen_e5m2(x[0]))),
+            Dtype::I32 => elements!(column, out, |x: 4| f64::from(i32::from_le_bytes(x))),
+            Dtype::U32 => elements!(column, out, |x: 4| f64::from(u32::from_le_bytes(x))),
+            Dtype::I16 => elements!(column, out, |x: 2| f64::from(i16::from_le_bytes(x))),
+            Dtype::U16 => elements!(column, out, |x: 2| f64::from(u16::from_le_bytes(x))),
+            Dtype::I8 => elements!(column, out, |x: 1| f64::from(x[0] as i8)),
+            Dtype::U8 => elements!(column, out, |x: 1| f64::from(x[0])),
+            _ => 0,
+        }
     }
 }
 
@@ -101,11 +143,15 @@ impl Cell for f32 {
     }
 
     #[inline(always)]
+    fn singles(x: &[Values<Self>]) -> Option<&[Values<f32>]> {
+        Some(x)
+    }
+
+    #[inline(always)]
     fn widen<S: Simd>(simd: S, column: &Column<'_>, out: &mut Values<Self>) -> usize {
-        let (rows, _) = out.0.as_chunks_mut::<GROUP>();
-        // A closure would be a function of its own, compiled without the instruction set.
         macro_rules! groups {
             ($widen:ident) => {{
+                let (rows, _) = out.0.as_chunks_mut::<GROUP>();
                 let (groups, _) = column.bytes.as_chunks::<{ 2 * GROUP }>();
                 for (bytes, row) in groups.iter().zip(rows) {
                     simd.$widen(bytes, row);
@@ -116,13 +162,13 @@ impl Cell for f32 {
         match column.dtype {
             Dtype::Bf16 => groups!(widen_bf16),
             Dtype::F16 => groups!(widen_f16),
-            Dtype::F32 => {
-                let (elements, _) = column.bytes.as_chunks::<4>();
-                for (bytes, value) in elements.iter().zip(&mut out.0) {
-                    *value = f32::from_le_bytes(*bytes);
-                }
-                elements.len()
-            }
+            Dtype::F32 => elements!(column, out, |x: 4| f32::from_le_bytes(x)),
+            Dtype::F8E4m3 => elements!(column, out, |x: 1| widen_e4m3(x[0])),
+            Dtype::F8E5m2 => elements!(column, out, |x: 1| widen_e5m2(x[0])),
+            Dtype::I16 => elements!(column, out, |x: 2| f32::from(i16::from_le_bytes(x))),
+            Dtype::U16 => elements!(column, out, |x: 2| f32::from(u16::from_le_bytes(x))),
+            Dtype::I8 => elements!(column, out, |x: 1| f32::from(x[0] as i8)),
+            Dtype::U8 => elements!(column, out, |x: 1| f32::from(x[0])),
             _ => 0,
         }
     }

@@ -24,10 +24,7 @@ pub fn decode(dtype: Dtype, bytes: &[u8]) -> f64 {
         Dtype::Bf16 => f64::from(f32::from_bits(u32::from(le16(bytes)) << 16)),
         Dtype::F16 => small_float(u64::from(le16(bytes)), 5, 10, true),
         Dtype::F32 => f64::from(f32::from_bits(le32(bytes))),
-        Dtype::F64 => {
-            let value = f64::from_bits(le64(bytes));
-            if value.abs() >= F64_LIMIT { f64::INFINITY.copysign(value) } else { value }
-        }
+        Dtype::F64 => limited(f64::from_bits(le64(bytes))),
         Dtype::F8E4m3 => match bytes[0] {
             0x7F | 0xFF => f64::NAN,
             bits => small_float(u64::from(bits), 4, 3, false),
@@ -55,6 +52,12 @@ pub fn decode(dtype: Dtype, bytes: &[u8]) -> f64 {
         }
         _ => f64::NAN,
     }
+}
+
+/// A float64, infinite from [`F64_LIMIT`] on.
+#[inline(always)]
+pub(super) fn limited(value: f64) -> f64 {
+    if value.abs() >= F64_LIMIT { f64::INFINITY.copysign(value) } else { value }
 }
 
 /// The bits of `value` cast to `dtype`, as torch and numpy cast: round to nearest, ties to even,
@@ -202,9 +205,49 @@ pub(super) fn round_f16(value: f32) -> f32 {
     f32::from_bits(sign | rounded)
 }
 
+/// The bits of a float32 rounded to `MANTISSA` bits after the leading one, and to that of 2^`LOWEST` below it, ties
+/// to even. Those of a finite number of a dtype come out only of numbers that the dtype rounds to it: what is
+/// beyond the dtype's largest gives some other number, or infinity.
+#[inline(always)]
+pub(super) fn rounded_bits<const MANTISSA: u32, const LOWEST: i32>(value: f32) -> u32 {
+    let bits = value.to_bits();
+    let (sign, magnitude) = (bits & 0x8000_0000, bits & 0x7FFF_FFFF);
+    if MANTISSA == 23 {
+        return bits;
+    }
+    let dropped = 23 - MANTISSA;
+    let half = (1_u32 << (dropped - 1)) - 1;
+    let normal =
+        magnitude.wrapping_add(half + (magnitude >> dropped & 1)) & !((1_u32 << dropped) - 1);
+    if LOWEST == -126 {
+        return sign | normal;
+    }
+    // Below 2^LOWEST the last place is that of float32 numbers from this one to twice that.
+    let place = f32::from_bits(((127 + LOWEST + dropped as i32) as u32) << 23);
+    let subnormal = ((f32::from_bits(magnitude) + place) - place).to_bits();
+    let small = magnitude < ((127 + LOWEST) as u32) << 23;
+    sign | if small { subnormal } else { normal }
+}
+
+/// An F8_E4M3 as float32.
+#[inline(always)]
+pub(crate) fn widen_e4m3(bits: u8) -> f32 {
+    let magnitude = u32::from(bits & 0x7F);
+    // The exponent is rebiased by a multiplication, which subnormal numbers survive.
+    let value = f32::from_bits(magnitude << 20) * f32::from_bits((127 + 120) << 23);
+    let value = if magnitude == 0x7F { 0x7FC0_0000 } else { value.to_bits() };
+    f32::from_bits(u32::from(bits & 0x80) << 24 | value)
+}
+
+/// An F8_E5M2 as float32.
+#[inline(always)]
+pub(crate) fn widen_e5m2(bits: u8) -> f32 {
+    widen_f16(u16::from(bits) << 8)
+}
+
 /// A float16 as float32.
 #[inline(always)]
-pub(super) fn widen_f16(bits: u16) -> f32 {
+pub(crate) fn widen_f16(bits: u16) -> f32 {
     let sign = u32::from(bits & 0x8000) << 16;
     let magnitude = u32::from(bits & 0x7FFF) << 13;
     // The exponent is rebiased by a multiplication, which subnormal numbers survive.

@@ -1,18 +1,21 @@
-//! Blends of bf16 columns, the recipes of most merges, carried out in one loop.
+//! Blends of columns of one dtype, the recipes of most merges, carried out in one loop.
 //!
 //! ```text
-//! for each pair of elements, held in one word:
+//! for each element:
 //!     sum = fma(x_t, w_t, sum), or x_t w_t + sum     for every term t, in the order of the program
-//!     differ |= round(sum) ^ child                   (two bf16 in a word)
+//!     differ |= round(sum) ^ child
 //! ```
 //!
-//! This only tells whether all elements of a block have the child's bits. A block with one that has not, or
-//! that is NaN or infinite in the child, goes through the registers of `machine`.
+//! of float32, with nothing to be rounded; of bf16, with two elements in a word; of float16, with the
+//! conversions of the instruction set ([`Level::blends`]).
+//!
+//! This only tells whether all elements of a block have the child's bits. A block with one that has not, or of
+//! bf16 with one that is NaN or infinite in the child, goes through the registers of `machine`.
 
 use super::BLOCK;
 use super::program::{Op, Program};
 use crate::checkpoint::dtype::Dtype;
-use crate::gram::{Column, MAX_COLUMNS};
+use crate::gram::{BLENDED, Blend, Column, Level, MAX_COLUMNS};
 
 /// Most terms of a chain.
 const MAX_TERMS: usize = 4;
@@ -21,9 +24,12 @@ const WORDS: usize = BLOCK / 2;
 /// The upper bf16 of a word.
 const UPPER: u32 = 0xFFFF_0000;
 
-/// A program that sums products of columns with scalars and rounds to bf16.
+const _: () = assert!(BLOCK == BLENDED);
+
+/// A program that sums products of columns with scalars, and rounds to the dtype of all of them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Linear {
+    dtype: Dtype,
     /// Column and weight of each term.
     terms: [(usize, f32); MAX_TERMS],
     count: usize,
@@ -32,20 +38,24 @@ pub(super) struct Linear {
 }
 
 impl Linear {
-    /// The chain that a program is, if it is one and all of its `columns` are bf16.
+    /// The chain that a program is, if it is one, and all of its `columns` are bf16, float16 or float32.
     #[inline(always)]
     pub(super) fn of(program: &Program, columns: &[Column<'_>], scalars: &[f32]) -> Option<Self> {
-        if columns.iter().any(|column| column.dtype != Dtype::Bf16) {
+        let dtype = columns[0].dtype;
+        let is_short = matches!(dtype, Dtype::Bf16 | Dtype::F16 | Dtype::F32);
+        if !is_short || columns.iter().any(|column| column.dtype != dtype) {
             return None;
         }
         let ops = program.ops();
         let &[result] = program.results() else {
             return None;
         };
-        let Op::Round(mut at, Dtype::Bf16) = ops[usize::from(result)] else {
-            return None;
+        let mut at = match ops[usize::from(result)] {
+            Op::Round(at, rounded) if rounded == dtype => at,
+            _ if dtype == Dtype::F32 => result,
+            _ => return None,
         };
-        let mut this = Self { terms: [(0, 0.0); MAX_TERMS], count: 0, start: None };
+        let mut this = Self { dtype, terms: [(0, 0.0); MAX_TERMS], count: 0, start: None };
         loop {
             let op = ops[usize::from(at)];
             let (a, b) = match op {
@@ -82,24 +92,89 @@ impl Linear {
     /// Whether every element of the whole block from `first` on has the child's bits. `false` may also mean that
     /// the child has an element that is not finite.
     #[inline(always)]
-    pub(super) fn all_equal(&self, columns: &[Column<'_>], first: usize) -> bool {
-        let mut words: [&[[u8; 4]]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
-        for (words, column) in words.iter_mut().zip(columns) {
-            *words = column.bytes[2 * first..2 * (first + BLOCK)].as_chunks().0;
-        }
-        let child = words[columns.len() - 1];
-        match (self.count, self.start) {
-            (1, Some(start)) => self.chain::<1, true>(&words, child, start),
-            (2, Some(start)) => self.chain::<2, true>(&words, child, start),
-            (3, Some(start)) => self.chain::<3, true>(&words, child, start),
-            (_, Some(start)) => self.chain::<MAX_TERMS, true>(&words, child, start),
-            (1, None) => self.chain::<1, false>(&words, child, 0.0),
-            (2, None) => self.chain::<2, false>(&words, child, 0.0),
-            (3, None) => self.chain::<3, false>(&words, child, 0.0),
-            (_, None) => self.chain::<MAX_TERMS, false>(&words, child, 0.0),
+    pub(super) fn all_equal(&self, level: Level, columns: &[Column<'_>], first: usize) -> bool {
+        match self.count {
+            1 => self.is_reproduced::<1>(level, columns, first),
+            2 => self.is_reproduced::<2>(level, columns, first),
+            3 => self.is_reproduced::<3>(level, columns, first),
+            _ => self.is_reproduced::<MAX_TERMS>(level, columns, first),
         }
     }
 
+    #[inline(always)]
+    fn is_reproduced<const TERMS: usize>(
+        &self,
+        level: Level,
+        columns: &[Column<'_>],
+        first: usize,
+    ) -> bool {
+        let child = columns[columns.len() - 1];
+        if self.dtype == Dtype::F16 {
+            let mut terms = [(halves(&child, first), 0.0); TERMS];
+            for (term, (column, weight)) in terms.iter_mut().zip(self.terms) {
+                *term = (halves(&columns[column], first), weight);
+            }
+            let child = halves(&child, first);
+            return level.blends(Blend { terms, start: self.start, child });
+        }
+        let width = child.width();
+        let mut words: [&[[u8; 4]]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
+        for (words, column) in words.iter_mut().zip(columns) {
+            *words = column.bytes[width * first..width * (first + BLOCK)].as_chunks().0;
+        }
+        let child = words[columns.len() - 1];
+        match (self.dtype, self.start) {
+            (Dtype::F32, Some(start)) => self.sums::<TERMS, true>(&words, child, start),
+            (Dtype::F32, None) => self.sums::<TERMS, false>(&words, child, 0.0),
+            (_, Some(start)) => self.chain::<TERMS, true>(&words, child, start),
+            (_, None) => self.chain::<TERMS, false>(&words, child, 0.0),
+        }
+    }
+
+    /// That of float32.
+    #[inline(always)]
+    fn sums<const TERMS: usize, const FUSED: bool>(
+        &self,
+        words: &[&[[u8; 4]]; MAX_COLUMNS],
+        child: &[[u8; 4]],
+        start: f32,
+    ) -> bool {
+        let (columns, weights) = self.factors::<TERMS, BLOCK>(words);
+        let child = &child[..BLOCK];
+        let mut differ = 0;
+        for k in 0..BLOCK {
+            let mut sum = start;
+            for term in 0..TERMS {
+                let (x, weight) = (f32::from_le_bytes(columns[term][k]), weights[term]);
+                sum = if FUSED {
+                    x.mul_add(weight, sum)
+                } else if term == 0 {
+                    x * weight
+                } else {
+                    x * weight + sum
+                };
+            }
+            differ |= sum.to_bits() ^ u32::from_le_bytes(child[k]);
+        }
+        differ == 0
+    }
+
+    /// The words and the weights of every term.
+    #[inline(always)]
+    fn factors<'a, const TERMS: usize, const WORDS: usize>(
+        &self,
+        words: &[&'a [[u8; 4]]; MAX_COLUMNS],
+    ) -> ([&'a [[u8; 4]]; TERMS], [f32; TERMS]) {
+        let mut columns: [&[[u8; 4]]; TERMS] = [&[]; TERMS];
+        let mut weights = [0.0; TERMS];
+        for ((column, weight), term) in columns.iter_mut().zip(&mut weights).zip(&self.terms) {
+            *column = &words[term.0][..WORDS];
+            *weight = term.1;
+        }
+        (columns, weights)
+    }
+
+    /// That of bf16.
     #[inline(always)]
     fn chain<const TERMS: usize, const FUSED: bool>(
         &self,
@@ -107,12 +182,7 @@ impl Linear {
         child: &[[u8; 4]],
         start: f32,
     ) -> bool {
-        let mut columns: [&[[u8; 4]]; TERMS] = [&[]; TERMS];
-        let mut weights = [0.0; TERMS];
-        for ((column, weight), term) in columns.iter_mut().zip(&mut weights).zip(&self.terms) {
-            *column = &words[term.0][..WORDS];
-            *weight = term.1;
-        }
+        let (columns, weights) = self.factors::<TERMS, WORDS>(words);
         let child = &child[..WORDS];
         let (mut differ, mut largest) = (0, 0);
         for word in 0..WORDS {
@@ -140,6 +210,13 @@ impl Linear {
         // a child that is finite.
         differ == 0 && largest < 0x7F80_0000
     }
+}
+
+/// The block of float16 from element `first` on.
+#[inline(always)]
+fn halves<'a>(column: &Column<'a>, first: usize) -> &'a [[u8; 32]; BLOCK / 16] {
+    let rows = column.bytes[2 * first..2 * (first + BLOCK)].as_chunks().0;
+    rows.first_chunk().unwrap_or_else(|| unreachable!("a whole block"))
 }
 
 /// The bits of a number, with those of the nearest bf16, ties to even, in the upper half.

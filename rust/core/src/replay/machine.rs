@@ -18,7 +18,7 @@
 //! 4. Elements of dtypes that large checkpoints do not have go through `scalar` one by one.
 //! 5. A whole block with one result is first compared as a whole; elements are told apart only where it
 //!    does not match.
-//! 6. A blend of bf16 columns is first tried in one loop, see `linear`.
+//! 6. A blend of columns of one dtype is first tried in one loop, see `linear`.
 
 use super::agreement::Agreement;
 use super::linear::Linear;
@@ -110,7 +110,7 @@ impl Vectorize for Compare<'_> {
             let n = BLOCK.min(length - first);
             if let Some(linear) = &linear
                 && n == BLOCK
-                && linear.all_equal(columns, first)
+                && linear.all_equal(work.level, columns, first)
             {
                 counts.reproduced += BLOCK as u64;
                 continue;

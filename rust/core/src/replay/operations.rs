@@ -6,7 +6,7 @@
 use super::program::{Op, Place, Program};
 use super::{BLOCK, scalar};
 use crate::checkpoint::dtype::Dtype;
-use crate::gram::{Column, Level, bf16_bits, widen_bf16};
+use crate::gram::{Column, Level, bf16_bits, widen_bf16, widen_e4m3, widen_e5m2};
 
 /// The elements of a block after one operation.
 #[derive(Clone, Copy, Debug)]
@@ -265,6 +265,16 @@ pub(super) fn decode(level: Level, column: &Column<'_>, out: &mut [f32; BLOCK]) 
             }
         }
         Dtype::F16 => level.widen_f16(column.bytes, out),
+        Dtype::F8E4m3 => {
+            for (value, byte) in out.iter_mut().zip(column.bytes) {
+                *value = widen_e4m3(*byte);
+            }
+        }
+        Dtype::F8E5m2 => {
+            for (value, byte) in out.iter_mut().zip(column.bytes) {
+                *value = widen_e5m2(*byte);
+            }
+        }
         Dtype::F32 => {
             for (value, bytes) in out.iter_mut().zip(column.bytes.as_chunks::<4>().0) {
                 *value = f32::from_le_bytes(*bytes);

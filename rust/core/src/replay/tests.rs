@@ -221,11 +221,14 @@ fn sums_of_products_are_tried_as_a_whole_fused_or_not() {
         let program = Program::new(ops.clone(), vec![last]).unwrap();
         let found = linear::Linear::of(&program, &columns, &[0.6, 0.4]);
         assert_eq!(found.is_some(), is_tried, "{ops:?}");
+        // The same is tried of other dtypes where it rounds to them.
+        let halves = columns.map(|column| Column { dtype: Dtype::F16, ..column });
+        assert!(linear::Linear::of(&program, &halves, &[0.6, 0.4]).is_none());
     }
 }
 
 proptest! {
-    /// Blends of bf16 columns, which are tried as a whole: children are what the definition gives, or
+    /// Blends of columns of one dtype, which are tried as a whole: children are what the definition gives, or
     /// next to it, so that whole blocks agree.
     #[test]
     fn blends_are_the_definition_at_every_level(
@@ -233,6 +236,7 @@ proptest! {
         weights in prop::collection::vec(prop_oneof![9 => -1.5..1.5_f32, 1 => value()], 6),
         terms in prop::collection::vec((0..3_u8, 0..5_u8, prop::bool::weighted(0.1)), 1..6),
         is_fused in any::<bool>(),
+        dtype in prop_oneof![Just(Dtype::Bf16), Just(Dtype::F16), Just(Dtype::F32)],
         off in prop_oneof![Just(None), (0..2 * BLOCK).prop_map(Some)],
         offset in 0..3_usize,
     ) {
@@ -251,19 +255,19 @@ proptest! {
             }
             sum = (ops.len() - 1) as u8;
         }
-        ops.push(Op::Round(sum, Dtype::Bf16));
+        ops.push(Op::Round(sum, dtype));
         let program = Program::new(ops.clone(), vec![(ops.len() - 1) as u8]).unwrap();
-        let dtypes = [Dtype::Bf16; 4];
+        let dtypes = [dtype; 4];
         let mut stored: Vec<_> =
-            seed.iter().map(|values| store(values, Dtype::Bf16, offset)).collect();
+            seed.iter().map(|values| store(values, dtype, offset)).collect();
         stored.push(stored[0].clone());
         let place = Place { scalars: &weights, factors: &[], start: 0, block: 0 };
         let mut child = vec![0xA5; offset];
         let level = Level::named("scalar").unwrap();
         let made = columns(&stored, &dtypes, offset);
-        write_chunk(level, &mut Machine::default(), &program, &made, &place, Dtype::Bf16, &mut child);
+        write_chunk(level, &mut Machine::default(), &program, &made, &place, dtype, &mut child);
         if let Some(k) = off {
-            child[offset + 2 * k] ^= 1;
+            child[offset + (dtype.bits() / 8) as usize * k] ^= 1;
         }
         stored[3] = child;
         let columns = columns(&stored, &dtypes, offset);
