@@ -109,14 +109,10 @@ class SampleView:
         energy = float(self.energy.sum())
         return float(np.sqrt(residual.sum() / energy)) if energy > 0 else float("inf")
 
-    @cached_property
+    @property
     def stored_dtypes(self) -> tuple[tuple[str, ...], ...]:
         """For each checkpoint and the child, the dtype that each slice is stored in."""
-        tensors = [[each[2] for each in core.tensors()] for core in self._alignment.checkpoints]
-        return tuple(
-            tuple(dtypes[each.extents[column].tensor] for each in self.slices)
-            for column, dtypes in enumerate(tensors)
-        )
+        return self._alignment.dtypes
 
     @cached_property
     def _stored(self) -> str:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from parentage.align import Alignment
-    from parentage.checkpoint import Columns, Inputs
+    from parentage.checkpoint import Columns
     from parentage.descent import BothWays
     from parentage.hypothesise import SampleEstimates
     from parentage.recipe import Recipe
@@ -60,7 +60,7 @@ def gather_facts(
     distances = _distances(gram)
     angles = _angles(statistics, alignment, columns, inputs.child.name)
     start = columns[origin(columns.base, parents, dict(zip(others, distances, strict=True)))]
-    same_dtype = _same_dtype(inputs, alignment)
+    same_dtype = _same_dtype(alignment)
 
     def floors(energy: float) -> float:
         return math.sqrt(max(energy, 0.0) / floor) if floor > 0 else 0.0
@@ -123,14 +123,10 @@ def gather_facts(
     )
 
 
-def _same_dtype(inputs: Inputs, alignment: Alignment) -> NDArray[np.bool_]:
+def _same_dtype(alignment: Alignment) -> NDArray[np.bool_]:
     """Return (S, checkpoints) whether a slice is stored in the child's dtype by each checkpoint."""
-    dtypes = [[tensor.dtype for tensor in each.tensors.values()] for each in inputs.others]
-    rows = [
-        [dtype[extent.tensor] == each.dtype for dtype, extent in zip(dtypes, each.extents)]  # noqa: B905
-        for each in alignment.slices
-    ]
-    return np.array(rows, dtype=bool)
+    *others, child = (np.array(dtypes) for dtypes in alignment.dtypes)
+    return np.stack([dtypes == child for dtypes in others], axis=1)
 
 
 def _likeness(

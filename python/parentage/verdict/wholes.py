@@ -160,7 +160,7 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
     pieces: dict[tuple[int, int], tuple[str, int]] = {}
     copies: dict[tuple[int, int], list[int]] = {}
     for columns, alignment, found in passes:
-        _add(sums, columns, alignment, found, others, copies)
+        _add(sums, columns, alignment, found, copies)
         for each in alignment.slices:
             place = each.extents[-1]
             pieces[place.tensor, place.start] = each.name, each.elements
@@ -211,20 +211,18 @@ def _add(
     columns: Sequence[int],
     alignment: Alignment,
     statistics: Statistics,
-    others: Sequence[Checkpoint],
     copies: dict[tuple[int, int], list[int]],
 ) -> None:
     """Add the slices of one alignment to the sums of the checkpoints that it is over."""
     slices, table = alignment.slices, statistics.slices
     for at, column in enumerate(columns):
-        dtypes = [tensor.dtype for tensor in others[column].tensors.values()]
         one = sums[column]
         is_equal = (table.equal[:, at] == table.n).tolist()
-        for each, equal in zip(slices, is_equal, strict=True):
+        for each, equal, dtype in zip(slices, is_equal, alignment.dtypes[at], strict=True):
             mine, place = each.extents[-1].tensor, each.extents[at]
             one.compared[mine] += each.elements
             if equal:
-                is_same = dtypes[place.tensor] == each.dtype
+                is_same = dtype == each.dtype
                 counter = one.same if is_same else one.cast
                 counter[mine] += each.elements
                 if is_same:
