@@ -4,6 +4,7 @@ from .points import Points as Points
 from .points import points_of as points_of
 from .relations import Relations as Relations
 from .relations import relations_of as relations_of
+from .relations import with_blends as with_blends
 from .replays import BothWays as BothWays
 from .replays import both_ways as both_ways
 from .values import OwnValues as OwnValues

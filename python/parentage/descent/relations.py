@@ -1,8 +1,8 @@
-"""What is known of descent before any recipe is looked for."""
+"""What is known of descent before any recipe is looked for, and of the blends found then."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,6 +72,25 @@ def relations_of(estimates: SampleEstimates) -> Relations:
         own_values(points, columns.names),
         dict(zip(columns.names, _likeness(points, is_telling[points.owner]), strict=True)),
     )
+
+
+def with_blends(relations: Relations, estimates: SampleEstimates, enough: float) -> Relations:
+    """Return relations with the blend that gives the most of the child, of those that were found.
+
+    Weights that a blend of the sample has by layer or slice are tried beside one weight for all,
+    unless that gives the share that is ``enough``.
+    """
+    known, columns = relations.both_ways, estimates.columns
+    if not columns.parents or (known is not None and known.forward >= enough):
+        return relations
+    blends = [
+        blend.by_slice
+        for blend in estimates.blends
+        if blend.kind != "constant" or bool(np.any(blend.weights[:, 0] != 0.0))
+    ]
+    if not blends:
+        return relations
+    return replace(relations, both_ways=both_ways(points_of(estimates), columns.candidates, blends))
 
 
 def _likeness(points: Points, rows: Floats) -> list[float]:

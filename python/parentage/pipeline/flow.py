@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from parentage import _core
 from parentage.align import pair
 from parentage.checkpoint import open_all
+from parentage.descent import with_blends
 from parentage.evidence import Journal, conclude, identity
 from parentage.hypothesise import SampleEstimates, decoy_share, hypothesise, select_for_full_pass
 from parentage.pipeline.rest import compare_rest
@@ -17,7 +18,7 @@ from parentage.pipeline.sequential import SampleRequest, Seed, trace_sample, wit
 from parentage.replay import compile_recipe
 from parentage.statistics import full_pass
 from parentage.stream import SILENT, Options, Progress, choose_io
-from parentage.verdict import TraceInputs
+from parentage.verdict import Thresholds, TraceInputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -248,9 +249,12 @@ def with_hypotheses(case: TraceInputs, seed: int | None = None) -> TraceInputs:
         compile_recipe(each.recipe, estimates.columns.indices, case.alignment.slices)
         for each in chosen
     ]
+    relations = with_blends(case.relations, estimates, Thresholds().reproduced)
     # A full pass, or a larger sample, takes memory of its own.
     estimates.sample.forget()
-    return replace(case, estimates=estimates, hypotheses=chosen, replays=replays)
+    return replace(
+        case, estimates=estimates, hypotheses=chosen, replays=replays, relations=relations
+    )
 
 
 def with_digests(inputs: Inputs, main: Inputs, options: Options) -> Options:

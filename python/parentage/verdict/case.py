@@ -54,7 +54,7 @@ class TraceInputs:
     replays: Sequence[tuple[Program, Sequence[Value]]] = ()
     """The same as programs with their results."""
     relations: Relations = field(default_factory=Relations)
-    """What is known of descent before recipes are looked for."""
+    """What is known of descent: before recipes are looked for, and of the blends found then."""
     given: Inputs | None = None
     """All that were offered, where these are more, or other roles."""
     grouped: Grouped | None = None

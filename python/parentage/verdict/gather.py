@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.align import crossed_likeness, is_matrix, layer_blends
-from parentage.descent import Angles, both_ways, points_of, weighted_median
+from parentage.descent import Angles, weighted_median
 from parentage.methods import METHODS
 from parentage.statistics import fit, holm
 from parentage.stream import likeness
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from parentage.align import Alignment
     from parentage.checkpoint import Columns
-    from parentage.descent import BothWays
     from parentage.hypothesise import SampleEstimates
     from parentage.recipe import Recipe
     from parentage.sample import Sampled
@@ -102,7 +101,7 @@ def gather_facts(
         remainder=cache(lambda: _remainder(statistics, estimates, outcome)),
         displacement=cache(lambda: _displacement(statistics, estimates, start)),
         own=case.relations.own,
-        both_ways=both_ways_of(case),
+        both_ways=case.relations.both_ways,
         angle=cache(angles.cosine),
         excess=cache(angles.excess),
         changes=changes_from(case, statistics, outcome),
@@ -216,26 +215,6 @@ def _replay(
             alignment.slices[i].name for i in np.argsort(-mismatched, kind="stable") if rest[i]
         ),
     )
-
-
-def both_ways_of(case: TraceInputs) -> BothWays | None:
-    """Return the best blend and the same turned round.
-
-    Weights that a recipe or a blend of the sample has by layer or slice are tried beside one weight
-    for all.
-    """
-    known, estimates = case.relations.both_ways, case.estimates
-    if estimates is None or not estimates.columns.parents:
-        return known
-    columns = estimates.columns
-    blends = [
-        blend.by_slice
-        for blend in estimates.blends
-        if blend.kind != "constant" or bool(np.any(blend.weights[:, 0] != 0.0))
-    ]
-    if not blends or (known is not None and known.forward >= Thresholds().reproduced):
-        return known
-    return both_ways(points_of(estimates), columns.candidates, blends)
 
 
 def _angles(statistics: Statistics, alignment: Alignment, columns: Columns, child: str) -> Angles:
