@@ -57,6 +57,17 @@ class SampleView:
         self.layers = {name: layers for name, layers in lists if layers is not None}
         """By checkpoint whose layers are not those of the child, which each of the child is of."""
 
+    def is_of(
+        self, alignment: Alignment, columns: Columns, options: Options, seed: int | None
+    ) -> bool:
+        """Return whether a view of these, drawn by ``seed``, would show the same."""
+        return (
+            self._alignment is alignment
+            and self.columns == columns
+            and self._options.for_runs() == options.for_runs()
+            and (self.sample.is_whole or self.seed == seed)
+        )
+
     def whole(
         self, index: int, columns: Sequence[int], most: int | None = None, first: int = 0
     ) -> Floats:

@@ -193,7 +193,8 @@ def _trace(
     progress.stage("pairing tensors")
     grouped = pair(inputs, options)
     progress.stage("looking who came first")
-    inputs, grouped, relations = settle_roles(inputs, grouped, options, seed)
+    settled = settle_roles(inputs, grouped, options, seed)
+    inputs, grouped = settled.inputs, settled.grouped
     main, alignment = inputs.chosen(grouped.main.columns), grouped.main.alignment
     options = with_digests(inputs, main, options) if digest else options
     rest = compare_rest(inputs, grouped, options, is_sample=request is not None)
@@ -201,7 +202,8 @@ def _trace(
         main,
         alignment,
         options,
-        relations=relations,
+        view=settled.view,
+        relations=settled.relations,
         given=inputs,
         grouped=grouped,
         rest=rest,
@@ -238,7 +240,8 @@ def _kept_seed(journal: Journal, chosen: Seed) -> Seed:
 
 def with_hypotheses(case: TraceInputs, seed: int | None = None) -> TraceInputs:
     """Return the case with recipes that its search sample, drawn by ``seed``, suggests."""
-    estimates = SampleEstimates(case.alignment, case.inputs.columns, case.options, seed)
+    drawn, view = (case.alignment, case.inputs.columns, case.options, seed), case.view
+    estimates = view if view is not None and view.is_of(*drawn) else SampleEstimates(*drawn)
     found = hypothesise(estimates)
     chosen = select_for_full_pass(
         found,

@@ -61,6 +61,8 @@ class TraceInputs:
     """How the child pairs with each of them."""
     rest: Rest = field(default_factory=Rest)
     """What was compared beside the main alignment."""
+    view: SampleEstimates | None = None
+    """What a sample showed of descent, before recipes are looked for."""
 
     @property
     def offered(self) -> Inputs:

@@ -11,6 +11,7 @@ import numpy as np
 
 from parentage.align import crossed_likeness, is_matrix, layer_blends
 from parentage.descent import Angles, weighted_median
+from parentage.hypothesise import SampleEstimates
 from parentage.methods import METHODS
 from parentage.statistics import fit, holm
 from parentage.stream import likeness
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from parentage.align import Alignment
     from parentage.checkpoint import Columns
-    from parentage.hypothesise import SampleEstimates
     from parentage.recipe import Recipe
     from parentage.sample import Sampled
     from parentage.statistics import Statistics
@@ -49,6 +49,8 @@ def gather_facts(
 ) -> Facts:
     """Gather what the rules look at."""
     inputs, alignment, estimates = case.inputs, case.alignment, case.estimates
+    # What reads elements for a sentence needs no more than a view of them.
+    view = estimates or case.view or SampleEstimates(alignment, inputs.columns, case.options)
     columns, total = inputs.columns, int(alignment.elements.sum())
     wholes = gather_wholes(case, statistics)
     parents, others = columns.parents, columns.names
@@ -104,10 +106,10 @@ def gather_facts(
         both_ways=case.relations.both_ways,
         angle=cache(angles.cosine),
         excess=cache(angles.excess),
-        changes=changes_from(case, statistics, outcome),
+        changes=changes_from(view, statistics, outcome),
         blend=likely_blend(statistics, len(parents), len(others)),
-        changes_of_blend=changes_of_blend(case),
-        invariants=invariants_of(case),
+        changes_of_blend=changes_of_blend(view),
+        invariants=invariants_of(view),
         blends_of_layers=cache(
             lambda name, layers: layer_blends(
                 inputs.child, inputs.others[others.index(name)], layers, case.options
