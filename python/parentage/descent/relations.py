@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.descent.points import points_of
-from parentage.descent.replays import both_ways
+from parentage.descent.replays import both_ways, whole_weights
 from parentage.descent.values import own_values
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def with_blends(relations: Relations, estimates: SampleEstimates, enough: float)
     if not columns.parents or (known is not None and known.forward >= enough):
         return relations
     blends = [
-        blend.by_slice
+        whole_weights(blend.by_slice)
         for blend in estimates.blends
         if blend.kind != "constant" or bool(np.any(blend.weights[:, 0] != 0.0))
     ]

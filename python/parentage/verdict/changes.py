@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.align import is_replayed
-from parentage.descent import weighted_median
+from parentage.descent import weighted_median, whole_weights
 from parentage.places import changes_of
 
 if TYPE_CHECKING:
@@ -113,9 +113,7 @@ def _weights(view: SampleEstimates, outcome: Outcome) -> Floats | None:
         return np.array([known.get(name, 0.0) for name in view.columns.names])
     if not view.columns.parents:
         return None
-    whole = view.blends[-1].by_slice.copy()
-    whole[:, 0] = 1.0 + whole[:, 0] - whole[:, 1:].sum(axis=1)
-    return whole
+    return whole_weights(view.blends[-1].by_slice)
 
 
 def share_of(changes: Sequence[tuple[str, int, Change]], *kinds: str) -> float:
