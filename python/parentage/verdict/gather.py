@@ -354,13 +354,19 @@ def judge(
 ) -> tuple[Verdict, Recipe | None]:
     """Return the verdict that rests on a sample, and the recipe, without tables.
 
-    Nor is the rank of what is left over found, which takes whole matrices and decides nothing.
+    Nor is what takes more reading found: the rank of what is left over, what was changed, and which
+    elements are constants. A rule that asks what was changed finds nothing, and does not decide.
     """
     outcome = best_outcome(statistics.replayed, case.hypotheses)
     facts = gather_facts(case, statistics, outcome, sample)
     nothing = cache(lambda: None)
     unseen = replace(
-        facts, remainder=nothing, displacement=nothing, changes=lambda *_: (), blend=()
+        facts,
+        remainder=nothing,
+        displacement=nothing,
+        changes=lambda *_: (),
+        blend=(),
+        wholes=replace(facts.wholes, constants=lambda: 0),
     )
     verdict = decide(unseen)
     return verdict, None if outcome is None else outcome.recipe

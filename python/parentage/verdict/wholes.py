@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from parentage.align import how_names_differ
 from parentage.checkpoint import body_layers, place_of
 from parentage.support import listed, percent
-from parentage.verdict.constants import constant_slices
+from parentage.verdict.constants import constant_elements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from parentage.align import Alignment
     from parentage.checkpoint import Checkpoint
@@ -88,10 +88,10 @@ class Wholes:
     of any of them."""
     aside: tuple[str, ...] = ()
     """Sentences on what the child and some checkpoints have, and not all of the main ones."""
-    constants: tuple[str, ...] = ()
-    """Slices that are equal in all checkpoints of the main alignment, and computed, not learned:
-    they prove no kinship and no mismatch."""
-    constant_elements: int = 0
+    constants: Callable[[], int] = lambda: 0
+    """Elements of slices that are equal in all checkpoints of the main alignment, and computed, not
+    learned: they prove no kinship and no mismatch. Asked for only where it is told, since it reads
+    them."""
     slices: int = 0
     """Slices, and tensors compared byte for byte, that these are in."""
     by_name: Mapping[str, Whole] = field(default_factory=dict)
@@ -181,7 +181,6 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
         for column, (other, one) in enumerate(zip(others, sums, strict=True))
     }
     aside = {place for place in pieces if place not in in_main}
-    constants = constant_slices(case.alignment, statistics, case.options)
     layers = len(body_layers(child.core))
     promised = child.promised_layers
     return Wholes(
@@ -195,8 +194,7 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
         sources=sources,
         unsourced=unsourced,
         candidates=tuple(each.name for each in others[: offered.candidates]),
-        constants=tuple(case.alignment.slices[i].name for i in constants),
-        constant_elements=sum(case.alignment.slices[i].elements for i in constants),
+        constants=lambda: constant_elements(case.alignment, statistics, case.options),
         main=tuple(each.name for each in case.inputs.others),
         promised_layers=promised if promised is not None and 0 < layers < promised else None,
         layers=layers,

@@ -69,7 +69,7 @@ def of_the_whole(verdict: Verdict, facts: Facts) -> Verdict:
     text, kind, level = verdict.text, verdict.kind, verdict.level
     if wholes.by_name:
         numbers["coverage"] = facts.coverage
-        numbers["constants"] = wholes.constant_elements
+        numbers["constants"] = wholes.constants()
         numbers.update({f"share_{name}": one.share for name, one in wholes.by_name.items()})
     if wholes.by_name and kind != "undetermined":
         before = ""
