@@ -24,5 +24,6 @@ from .text import natural_key as natural_key
 from .text import number_ranges as number_ranges
 from .text import percent as percent
 from .text import printable as printable
+from .text import runs_of as runs_of
 from .units import Portion as Portion
 from .units import size as size
