@@ -25,7 +25,7 @@ from parentage.verdict.thresholds import Thresholds
 from parentage.verdict.wholes import gather_wholes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -61,7 +61,6 @@ def gather_facts(
     distances = _distances(gram)
     angles = _angles(statistics, alignment, columns, inputs.child.name)
     start = columns[origin(columns.base, parents, dict(zip(others, distances, strict=True)))]
-    same_dtype = _same_dtype(alignment)
 
     def floors(energy: float) -> float:
         return math.sqrt(max(energy, 0.0) / floor) if floor > 0 else 0.0
@@ -76,7 +75,6 @@ def gather_facts(
         coverage=wholes.coverage,
         finite=1.0 - int(table.excluded[0]) / max(elements, 1),
         equal={name: int(table.equal[0, i]) for i, name in enumerate(others)},
-        same_dtype={name: bool(same_dtype[:, i].all()) for i, name in enumerate(others)},
         weights=of_parents(fitted.parents.weights),
         log10_p=of_parents(adjusted),
         condition=float(fitted.condition[0]),
@@ -93,7 +91,6 @@ def gather_facts(
         origin_r2=_origin_r2(gram, start, len(parents)),
         strange_share=_strange_elements(statistics, alignment, start) / elements,
         slices=len(alignment.slices),
-        copied=_copied(statistics, same_dtype, others),
         unmoved=elements - int(table.moved[0]),
         stray=int(table.stray[0]),
         bias=of_parents(fitted.bias),
@@ -116,7 +113,7 @@ def gather_facts(
             )
         ),
         names=tuple(each.name for each in alignment.slices),
-        shared=shared_slices(statistics, alignment, columns, same_dtype),
+        shared=shared_slices(statistics, alignment, columns),
         descendants=case.relations.descendants,
         remarks=case.relations.remarks,
         wholes=wholes,
@@ -231,11 +228,11 @@ def _angles(statistics: Statistics, alignment: Alignment, columns: Columns, chil
 
 
 def shared_slices(
-    statistics: Statistics, alignment: Alignment, columns: Columns, same_dtype: NDArray[np.bool_]
+    statistics: Statistics, alignment: Alignment, columns: Columns
 ) -> dict[str, SharedSlices]:
     """Return what the child shares with each checkpoint by whole slices, bit for bit."""
     sizes = statistics.slices.n.astype(np.int64)
-    equal = (statistics.slices.equal == statistics.slices.n[:, None]) & same_dtype
+    equal = (statistics.slices.equal == statistics.slices.n[:, None]) & _same_dtype(alignment)
     # Vectors of relatives move alike: norms, variances, counters.
     is_alone = equal & ((equal.sum(axis=1) == 1) & is_matrix(alignment.slices))[:, None]
     strange = is_matrix(alignment.slices)[:, None] & (
@@ -338,15 +335,6 @@ def _from(gram: Floats, origin: int) -> Floats:
         if origin > 0:
             change[1 + i, origin] -= 1.0
     return change @ gram @ change.T
-
-
-def _copied(
-    statistics: Statistics, same_dtype: NDArray[np.bool_], names: Sequence[str]
-) -> dict[str, int]:
-    """Return how many slices are copies of each checkpoint's, the first one's if of several."""
-    equal = (statistics.slices.equal == statistics.slices.n[:, None]) & same_dtype
-    first = np.where(equal.any(axis=1), equal.argmax(axis=1), -1)
-    return {name: int((first == i).sum()) for i, name in enumerate(names)}
 
 
 def judge(

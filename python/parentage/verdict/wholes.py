@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from parentage.align import how_names_differ
 from parentage.checkpoint import body_layers, place_of
-from parentage.support import listed, percent
+from parentage.support import listed, percent, runs_of
 from parentage.verdict.constants import constant_elements
 
 if TYPE_CHECKING:
@@ -49,8 +49,6 @@ class Whole:
     """Of those, the ones that the child has without elements."""
     shared_tensors: int = 0
     """Tensors of the child that hold data and were compared with it."""
-    differing: tuple[str, ...] = ()
-    """Tensors of the child in which something compared is not the checkpoint's, cast or not."""
     tied: str = ""
     """What a tied embedding stands in for, as a clause; empty if it does not."""
     moves: tuple[tuple[int, int], ...] = ()
@@ -289,11 +287,6 @@ def _whole(child: Checkpoint, other: Checkpoint, one: _Sums, is_tied: bool | Non
         missing_elements += left
     for a, b in sorted(stands_in):
         tied.append(f"{yours[b]} of {other.name} stands in for {mine[a]}, which it does not hold")
-    partly = [
-        mine[index]
-        for index, count in sorted(one.compared.items())
-        if one.same[index] + one.cast[index] < count
-    ]
     return Whole(
         name=other.name,
         elements=other.elements,
@@ -309,7 +302,6 @@ def _whole(child: Checkpoint, other: Checkpoint, one: _Sums, is_tied: bool | Non
         missing_elements=missing_elements,
         empty=tuple(empty),
         shared_tensors=sum(1 for count in one.compared.values() if count),
-        differing=tuple(partly),
         tied="; ".join(tied),
         moves=tuple(sorted(one.moves)) if any(a != b for a, b in one.moves) else (),
         layers=len(body_layers(other.core)),
@@ -379,13 +371,7 @@ def layer_ranges(numbers: Iterable[int]) -> str:
     ('layers 4 to 5', 'layers 0, 2 to 4')
     """
     found = sorted(set(numbers))
-    runs: list[list[int]] = []
-    for number in found:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    said = ", ".join(f"{a} to {b}" if b > a else f"{a}" for a, b in runs)
+    said = ", ".join(f"{a} to {b}" if b > a else f"{a}" for a, b in runs_of(found))
     return f"layer{'s' if len(found) > 1 else ''} {said}"
 
 
