@@ -19,6 +19,7 @@ from .errors import RecipeError as RecipeError
 from .errors import WriteError as WriteError
 from .places import is_folder as is_folder
 from .places import is_there as is_there
+from .text import are as are
 from .text import listed as listed
 from .text import natural_key as natural_key
 from .text import number_ranges as number_ranges

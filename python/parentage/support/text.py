@@ -74,6 +74,11 @@ def runs_of(numbers: Iterable[int]) -> list[tuple[int, int]]:
     return runs
 
 
+def are(count: int) -> str:
+    """Return the verb of so many things: ``is`` of one."""
+    return "is" if count == 1 else "are"
+
+
 def number_ranges(numbers: Sequence[int]) -> str:
     """Return numbers as prose, in their order, runs of three and more by their ends.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from parentage.align import how_names_differ
 from parentage.checkpoint import body_layers, place_of
-from parentage.support import listed, percent, runs_of
+from parentage.support import are, listed, percent, runs_of
 from parentage.verdict.constants import constant_elements
 
 if TYPE_CHECKING:
@@ -340,11 +340,8 @@ def _aside(
     said = []
     for whose, names in found.items():
         what = f"{named(names)}, which not all have,"
-        are = "is" if len(names) == 1 else "are"
-        if whose:
-            said.append(f"{what} {are} bit for bit as in {listed(whose)}.")
-        else:
-            said.append(f"{what} {are} bit for bit as in none of those that have it.")
+        whom = listed(whose) or "none of those that have it"
+        said.append(f"{what} {are(len(names))} bit for bit as in {whom}.")
     return tuple(said)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from parentage.places import compress
 from parentage.support import listed
 from parentage.verdict.rules.wording import (
     coverage_clause,
@@ -13,7 +14,6 @@ from parentage.verdict.rules.wording import (
     reading_verb,
     replay_numbers,
     residual_numbers,
-    slices_text,
 )
 from parentage.verdict.verdict import Verdict
 
@@ -190,7 +190,7 @@ def changed_in_part(facts: Facts) -> Verdict | None:
         "changed_in_part",
         f"{replay.text}, reproduces {replay.whole_slices:,} of {replay.replayed_slices:,} slices "
         f"bit for bit; it does not give {replay.changed_share:.1%} of the elements of "
-        f"{slices_text(replay.changed_slices)}, which are {replay.changed_floors:.1f} times the "
+        f"{compress(replay.changed_slices)}, which are {replay.changed_floors:.1f} times the "
         f"rounding of their dtype off.{places_text(facts)}{rank_text(facts)}"
         f"{coverage_clause(facts)}",
         {
