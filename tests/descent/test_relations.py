@@ -6,18 +6,20 @@ from common.shipped import each
 from conftest import write_checkpoint
 from parentage.align import pair
 from parentage.checkpoint import open_all
-from parentage.descent import relations_of
+from parentage.descent import relations_of, with_blends
 from parentage.hypothesise import SampleEstimates
 from parentage.stream import Options
 
 
-def relations(tmp_path, family, child, parents):
+def sampled(tmp_path, family, child, parents):
     folder = write_checkpoint(tmp_path / "made", child)
     inputs = open_all(folder, family("base"), parents, [family("sibling")])
     options = Options(1, None, "mmap", None)
-    return relations_of(
-        SampleEstimates(pair(inputs, options).main.alignment, inputs.columns, options)
-    )
+    return SampleEstimates(pair(inputs, options).main.alignment, inputs.columns, options)
+
+
+def relations(tmp_path, family, child, parents):
+    return relations_of(sampled(tmp_path, family, child, parents))
 
 
 def test_a_framed_parent_is_a_descendant(tmp_path, family, weights):
@@ -50,3 +52,22 @@ def test_strangers_are_like_nobody(tmp_path, family, weights):
     }
     found = relations(tmp_path, family, child, [family("parent")])
     assert max(map(abs, found.likeness.values())) == pytest.approx(0.0, abs=0.1)
+
+
+def test_weights_by_layer_are_tried_beside_one_for_all(tmp_path, family, weights):
+    shares = {".layers.0.": 0.3, ".layers.1.": 0.8}
+    child = {}
+    for name, array in weights["base"].items():
+        share = next((x for part, x in shares.items() if part in name), 0.5)
+        child |= each(
+            lambda b, p, share=share: b + share * (p - b),
+            {name: array},
+            {name: weights["parent"][name]},
+        )
+    estimates = sampled(tmp_path, family, child, [family("parent")])
+    alone = relations_of(estimates)
+    found = with_blends(alone, estimates, 0.999)
+    assert alone.both_ways.forward < 0.9 < 0.99 < found.both_ways.forward
+    assert (found.own, found.likeness) == (alone.own, alone.likeness)
+    # What is known is kept where it is enough.
+    assert with_blends(found, estimates, 0.99) is found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from common.families import (
 from common.recognised import same_when_read_again
 from conftest import BF16
 from parentage.hypothesise import hypothesise
+from parentage.sample import SearchSample
 
 
 @pytest.mark.parametrize(
@@ -144,3 +146,16 @@ def test_slices_of_another_dtype_are_rounded_to_it(tmp_path):
     assert best.mismatched == 0
     assert best.recipe.dtype_of("model.norm.weight") == "F32"
     assert same_when_read_again(best.recipe, found)
+
+
+def test_a_view_is_of_what_it_was_drawn_of(tmp_path):
+    f = found_in(tmp_path, FAMILY, blend(FAMILY, {"one": 0.6}), ["one"])
+    alignment, columns, options = f._alignment, f.columns, f._options
+    assert f.is_of(alignment, columns, options, None)
+    assert f.is_of(alignment, columns, options, 7), "where all is read no seed matters"
+    f.sample = SearchSample(alignment, options, 1 << 10)
+    assert f.is_of(alignment, columns, replace(options, io="pread"), None)
+    assert not f.is_of(alignment, columns, options, 7)
+    assert not f.is_of(alignment, columns, replace(options, threads=options.threads + 1), None)
+    assert not f.is_of(alignment, replace(columns, parents=()), options, None)
+    assert not f.is_of(replace(alignment), columns, options, None)

@@ -15,6 +15,7 @@ from common.merges import merged
 from common.streams import big
 from common.traced import MERGE, disturbed, number, trace
 from conftest import write_checkpoint
+from parentage.hypothesise import SampleEstimates
 from parentage.pipeline import trace as traced
 
 
@@ -196,3 +197,20 @@ def usual(tmp_path_factory):
 
 def test_the_package_offers_the_same_trace():
     assert parentage.trace is traced
+
+
+@pytest.mark.parametrize("recipes", [True, False])
+def test_one_sample_shows_descent_and_recipes(family, monkeypatch, recipes):
+    drawn = []
+
+    class Counted(SampleEstimates):
+        def __init__(self, *given):
+            drawn.append(given)
+            super().__init__(*given)
+
+    for module in ("pipeline.roles", "pipeline.flow", "verdict.gather"):
+        monkeypatch.setattr(f"parentage.{module}.SampleEstimates", Counted)
+    parentage.trace(
+        family("child"), base=family("base"), parents=[family("parent")], recipes=recipes
+    )
+    assert len(drawn) == 1

@@ -143,3 +143,13 @@ def test_equal_nan_are_reproduced_and_not_told(merged):
     found = EXACT.replay(places(merged), merged / "child")
     assert (found.agrees, found.nan) == (True, 0)
     assert RECIPE.checkpoints == ("one", "two")
+
+
+def test_each_slice_is_to_have_the_dtype_that_the_recipe_writes_there(merged):
+    norm = "model.norm.weight"
+    two_dtypes = Recipe(**fields(arithmetic="float32", out_dtypes={norm: "F32"}))
+    two_dtypes.write(places(merged), merged / "written")
+    found = two_dtypes.replay(places(merged), merged / "written")
+    assert (found.coverage.other_dtypes, found.agrees) == ((), True)
+    found = two_dtypes.replay(places(merged), merged / "child")
+    assert found.coverage.other_dtypes == ((norm, "BF16"),)

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from common.two_parents import fields, invoke, names_in, places, random_tensors, sources
+from common.two_parents import (
+    blend,
+    fields,
+    invoke,
+    names_in,
+    places,
+    random_tensors,
+    sources,
+)
 from conftest import BF16, raw_tensors, write_checkpoint
 from parentage import PlanError, Recipe, RecipeError, WriteError
 from parentage.recipe import Ingredient
@@ -133,3 +141,24 @@ def test_a_relative_folder_is_made_in_the_current_one(merged, monkeypatch):
     written = RECIPE.write(places(merged), "out")
     assert written.folder == Path.cwd() / "out"
     assert names_in(merged / "out") == ["model.safetensors"]
+
+
+COPIES = {"lm_head.weight": "two", "model.norm.weight": "one"}
+
+
+@pytest.mark.parametrize(
+    "weight", [0.6, {"components": {"mlp": 0.6, "experts": 0.6, "other": 0.6}}]
+)
+def test_what_a_method_leaves_out_is_written_as_the_copy_that_it_is(merged, weight):
+    """Be it that the method would say something of it, or nothing."""
+    child = blend(random_tensors(1), random_tensors(2))
+    for name, source in COPIES.items():
+        child[name] = random_tensors({"one": 1, "two": 2}[source])[name]
+    write_checkpoint(merged / "kept", child)
+    ingredients = (Ingredient("one", weight), Ingredient("two", 0.4))
+    recipe = Recipe(**fields(ingredients=ingredients, arithmetic="float32", sources=COPIES))
+    found = recipe.replay(places(merged), merged / "kept")
+    assert (found.mismatched, found.agrees) == (0, True)
+    written = recipe.write(places(merged), merged / "out", against=merged / "kept")
+    assert written.agrees
+    assert raw_tensors(merged / "out") == raw_tensors(merged / "kept")

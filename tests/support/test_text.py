@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from parentage.support import natural_key, number_ranges, percent, printable
+from parentage.support import are, natural_key, number_ranges, percent, printable, runs_of
 from parentage.support.text import MOST_RUNS
 
 
@@ -62,3 +64,14 @@ def test_many_runs_are_cut():
     said = number_ranges([0, 2] * 100)
     assert said.endswith(", ...")
     assert len(said.split(", ")) == MOST_RUNS + 1
+
+
+@given(st.lists(st.integers(0, 9)))
+def test_runs_hold_each_number_in_its_place(numbers):
+    runs = runs_of(numbers)
+    assert [x for first, last in runs for x in range(first, last + 1)] == numbers
+    assert all(following[0] != run[1] + 1 for run, following in pairwise(runs))
+
+
+def test_one_is_and_others_are():
+    assert [are(count) for count in (0, 1, 2)] == ["are", "is", "are"]

@@ -5,9 +5,9 @@ import pytest
 from conftest import BF16, family_path, load, write_checkpoint
 from parentage.align import align
 from parentage.checkpoint import open_all
+from parentage.hypothesise import SampleEstimates
 from parentage.statistics import full_pass
 from parentage.stream import Options
-from parentage.verdict import TraceInputs
 from parentage.verdict.changes import changes_from, share_of
 
 
@@ -33,9 +33,10 @@ def changes(tmp_path):
     for name in names:
         child[name] = np.zeros_like(child[name], BF16)
     inputs = open_all(write_checkpoint(tmp_path / "child", child), family_path("base"), [], [])
-    case = TraceInputs(inputs, align(inputs.child, inputs.others), Options(1))
-    statistics = full_pass(case.alignment, inputs.columns, case.options)
-    return changes_from(case, statistics, None), names, child
+    alignment, options = align(inputs.child, inputs.others), Options(1)
+    statistics = full_pass(alignment, inputs.columns, options)
+    view = SampleEstimates(alignment, inputs.columns, options)
+    return changes_from(view, statistics, None), names, child
 
 
 def test_slices_that_are_not_equal_are_looked_at_the_largest_first(changes):

@@ -29,7 +29,7 @@ def test_every_threshold_is_a_number_and_says_where_it_comes_from(name):
 def test_what_is_more_is_above_what_is_less():
     given = Thresholds()
     assert 1.0 < given.merge_residual < given.changed_residual
-    assert given.partial < given.unknown_arithmetic < given.reproduced < 1.0
+    assert given.partial < given.reproduced < 1.0
     assert given.own_direction < given.explained
     assert given.unrelated < given.related
     assert given.decoy < given.coverage

@@ -48,3 +48,5 @@ def test_both_ways_are_counted(tmp_path, layers):
     numbers = parentage.trace(child, base=base, recipes=False).verdict.numbers
     assert numbers["coverage"] == 1.0
     assert numbers["share_base"] == pytest.approx(layers / 3)
+    # All of them are ones.
+    assert numbers["constants"] == layers * 64

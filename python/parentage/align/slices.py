@@ -82,6 +82,15 @@ class Alignment:
         """(S,) whether each slice holds numbers that a replay can round to."""
         return np.array([is_replayed(each) for each in self.slices], dtype=bool)
 
+    @cached_property
+    def dtypes(self) -> tuple[tuple[str, ...], ...]:
+        """For each checkpoint and the child, the dtype that each slice is stored in."""
+        tensors = [[each[2] for each in core.tensors()] for core in self.checkpoints]
+        return tuple(
+            tuple(dtypes[each.extents[column].tensor] for each in self.slices)
+            for column, dtypes in enumerate(tensors)
+        )
+
     @property
     def digest(self) -> str:
         """SHA-256 of which elements are compared, as positions in the checkpoints' tensors."""

@@ -4,7 +4,9 @@ from .points import Points as Points
 from .points import points_of as points_of
 from .relations import Relations as Relations
 from .relations import relations_of as relations_of
+from .relations import with_blends as with_blends
 from .replays import BothWays as BothWays
 from .replays import both_ways as both_ways
+from .replays import whole_weights as whole_weights
 from .values import OwnValues as OwnValues
 from .values import own_values as own_values

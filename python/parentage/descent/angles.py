@@ -55,11 +55,6 @@ class Angles:
         variance = float((lengths / np.maximum(self.weights, 1.0)).sum())
         return float(product.sum()) / variance**0.5 if variance > 0 else float("nan")
 
-    def distance(self, one: str, other: str) -> float:
-        """Return the median, over matrices, of the root mean square difference of two of them."""
-        squares = np.maximum(self._product(one, other, other), 0.0) / np.maximum(self.weights, 1.0)
-        return weighted_median(np.sqrt(squares), self.weights) if len(squares) else float("nan")
-
     def _product(self, vertex: str, one: str, other: str) -> Floats:
         """Return (M,) inner products of the differences of two of them from a third."""
         return (

@@ -1,24 +1,26 @@
-"""What is known of descent before any recipe is looked for."""
+"""What is known of descent before any recipe is looked for, and of the blends found then."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from parentage.align import is_matrix
 from parentage.descent.points import points_of
-from parentage.descent.replays import both_ways
+from parentage.descent.replays import both_ways, whole_weights
 from parentage.descent.values import own_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
     from parentage.descent.points import Points
     from parentage.descent.replays import BothWays
     from parentage.descent.values import OwnValues
     from parentage.hypothesise import SampleEstimates
-    from parentage.support import Floats
 
 WHOLLY = 0.99
 """Share of a checkpoint that a blend of the child has to give for it to be made from the child. It
@@ -66,17 +68,36 @@ def relations_of(estimates: SampleEstimates) -> Relations:
     """Return what a search sample shows of descent."""
     points = points_of(estimates)
     columns = estimates.columns
-    is_telling = np.array([sum(size > 1 for size in each.shape) >= 2 for each in estimates.slices])
+    likeness = _likeness(points, is_matrix(estimates.slices)[points.owner])
     return Relations(
         both_ways(points, columns.candidates),
         own_values(points, columns.names),
-        dict(zip(columns.names, _likeness(points, is_telling[points.owner]), strict=True)),
+        dict(zip(columns.names, likeness, strict=True)),
     )
 
 
-def _likeness(points: Points, rows: Floats) -> list[float]:
+def with_blends(relations: Relations, estimates: SampleEstimates, enough: float) -> Relations:
+    """Return relations with the blend that gives the most of the child, of those that were found.
+
+    Weights that a blend of the sample has by layer or slice are tried beside one weight for all,
+    unless that gives the share that is ``enough``.
+    """
+    known, columns = relations.both_ways, estimates.columns
+    if not columns.parents or (known is not None and known.forward >= enough):
+        return relations
+    blends = [
+        whole_weights(blend.by_slice)
+        for blend in estimates.blends
+        if blend.kind != "constant" or bool(np.any(blend.weights[:, 0] != 0.0))
+    ]
+    if not blends:
+        return relations
+    return replace(relations, both_ways=both_ways(points_of(estimates), columns.candidates, blends))
+
+
+def _likeness(points: Points, rows: NDArray[np.bool_]) -> list[float]:
     """Return the cosine of each checkpoint with the child over chosen rows; NaN without any."""
-    values, owner = points.values[rows.astype(bool)], points.owner[rows.astype(bool)]
+    values, owner = points.values[rows], points.owner[rows]
     if not len(values):
         return [float("nan")] * (points.values.shape[1] - 1)
     limited = values.copy()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.statistics import fit
+from parentage.descent.admitted import most_admitting, summed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 SLACK = 2.0**-40
 """What is allowed for rounding in float64, as a share of the summands."""
-
-NEGLIGIBLE = 2e-3
-"""Weights below this are left out of a blend by way of trial."""
 
 LEAST_WEIGHT = 1e-3
 """Weights below this are not turned round: their checkpoint would be known to no digit."""
@@ -47,7 +44,6 @@ FAR = 8.0
 LEAST_MISSED = 8
 """Least elements that the way that is refuted has to miss: by chance they would be as many on
 either side once in 256 times."""
-
 
 TOLD = 2.0**-12
 """Rounding in float64, as a share of a cell, up to which it is told what lies halfway."""
@@ -71,9 +67,6 @@ MOST_COARSE = 0.9
 
 REPRODUCED = 0.99
 """Least share that a recipe gives, whose arithmetic then decides ties as the child has them."""
-
-ROUNDS = 6
-"""Most rounds in which each weight in turn goes where most cells admit it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +160,33 @@ class BothWays:
         return enough and (missed - other >= MARGIN or missed >= RATIO * max(other, 0.0))
 
 
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """The rounding cells of n values that one checkpoint stores."""
+
+    stored: Floats
+    """(n,)"""
+    below: Floats
+    """(n,) how far they reach down."""
+    above: Floats
+    """(n,) how far they reach up."""
+    slack: Floats
+    """(n,) what is allowed for rounding in float64."""
+
+    @classmethod
+    def of(cls, points: Points, column: int) -> _Cells:
+        """Return the cells of a checkpoint's values."""
+        slack = SLACK * np.abs(points.values).max(axis=1)
+        return cls(points.values[:, column], *points.cells(column), slack)
+
+    def admit(self, off: Floats) -> NDArray[np.bool_]:
+        """Return (n,) whether they hold what is ``off`` (n,) from what is stored."""
+        admitted: NDArray[np.bool_] = (off >= -self.below - self.slack) & (
+            off <= self.above + self.slack
+        )
+        return admitted
+
+
 def both_ways(
     points: Points, names: tuple[str, ...], blends: Iterable[Floats] = ()
 ) -> BothWays | None:
@@ -180,135 +200,117 @@ def both_ways(
         The checkpoints that may be part of a blend, the base first: the first columns of
         ``points``. Controls are none of them.
     blends
-        Each (S, N): weights by slice that are tried beside one weight for all, that of the base
-        being what is beyond a sum of one.
+        Each (S, N): weights by slice of whole checkpoints, controls included, that are tried beside
+        one weight for all.
 
     Returns
     -------
     BothWays or None
         ``None`` without a blend of two checkpoints or more, or an element where they differ.
     """
-    child, count = points.values.shape[1] - 1, len(names)
-    every = list(range(count))
+    if len(names) < 2 or not len(points.values):
+        return None
+    child, every = points.values.shape[1] - 1, list(range(len(names)))
+    cells = _Cells.of(points, child)
     one = np.zeros(child)
-    forward, one[every] = _refined(points, child, every)
-    best = forward, np.tile(one, (len(points.dtypes[0]), 1))
+    best, one[every] = most_admitting(points, child, every)
+    whole = np.tile(one, (len(points.dtypes[0]), 1))
+    off = _blend(points, whole) - cells.stored
     for weights in blends:
-        whole = _whole(weights)
-        share = _share(points, _prediction(points, whole), child)
-        if share > best[0]:
-            best = share, whole
-    whole = best[1]
-    used = [i for i in every if np.abs(whole[:, i]).max() >= LEAST_WEIGHT]
+        tried = _blend(points, weights) - cells.stored
+        share = float(cells.admit(tried).mean())
+        if share > best:
+            best, whole, off = share, weights, tried
+    is_held = np.abs(whole) >= LEAST_WEIGHT
+    used = [i for i in every if is_held[:, i].any()]
     # Where one checkpoint has all the weight, there is a copy, which has no direction.
-    is_blend = (np.abs(whole[:, used]) >= LEAST_WEIGHT).sum(axis=1) > 1
-    moved = _moved(points, used) & is_blend[points.owner]
+    is_blend = is_held[:, used].sum(axis=1) > 1
+    chosen = points.values[:, used]
+    moved = (chosen != chosen[:, :1]).any(axis=1) & is_blend[points.owner]
     if len(used) < 2 or not moved.any():
         return None
-    forward = _share(points, _prediction(points, whole), child, moved)
+    given = cells.admit(off)
     back, of_child = {}, {}
     for i in used:
         others = [*(j for j in used if j != i), child]
-        share, weights = _refined(points, i, others, moved)
+        share, found = most_admitting(points, i, others, moved)
         back[names[i]] = max(share, _turned(points, whole, i, moved))
-        of_child[names[i]] = float(weights[-1])
-    chosen = points.values[:, used]
+        of_child[names[i]] = float(found[-1])
     spread = chosen.max(axis=1) - chosen.min(axis=1)
-    far = moved & (spread >= FAR * np.add(*points.cells(child)))
-    ties, alike = _ties(points, whole, child, moved)
+    far = moved & (spread >= FAR * (cells.below + cells.above))
+    ties, alike = _ties(cells, off, moved)
     return BothWays(
         int(moved.sum()),
-        forward,
+        _share(given, moved),
         back,
         {names[i]: points.digits(i) - points.digits(child) for i in used},
         of_child,
         int(far.sum()),
-        _share(points, _prediction(points, whole), child, far),
+        _share(given, far),
         ties,
         alike,
-        _excused(points, whole, used, moved),
+        _excused(points, cells, used, moved, moved & ~given),
     )
 
 
-def _ties(points: Points, whole: Floats, child: int, rows: NDArray[np.bool_]) -> tuple[int, float]:
-    """Return how many elements a blend puts halfway, and the most that one way of rounding decides.
+def whole_weights(weights: Floats) -> Floats:
+    """Return (S, N) weights of whole checkpoints, of those of displacements.
 
-    That is a share, 1 without any.
+    That of the base is what it has beyond a sum of one.
+
+    >>> whole_weights(np.array([[0.0, 0.75], [0.25, 0.5]])).tolist()
+    [[0.25, 0.75], [0.75, 0.5]]
     """
-    stored, blend = points.values[:, child], _prediction(points, whole)
-    below, above = points.cells(child)
-    slack = SLACK * np.abs(points.values).max(axis=1)
-    off = blend - stored
-    # Where float64 can not tell what lies halfway, nothing is said.
-    is_told = rows & (slack <= TOLD * np.minimum(below, above))
-    is_tie = is_told & ((np.abs(off - above) <= slack) | (np.abs(off + below) <= slack))
-    count = int(is_tie.sum())
-    if not count:
-        return 0, 1.0
-    stored, off = stored[is_tie], off[is_tie]
-    unit = 2.0 * np.minimum(below, above)[is_tie]
-    even = float((np.mod(np.abs(stored) / unit, 2.0) == 0.0).mean())
-    inwards = float((np.sign(off) == np.sign(stored)).mean())
-    return count, max(even, inwards, 1.0 - inwards)
-
-
-def _excused(points: Points, whole: Floats, used: list[int], rows: NDArray[np.bool_]) -> float:
-    """Return the share of what a blend misses where one of it has coarser units than the child.
-
-    0 where too few are missed, or that is most elements anyway.
-    """
-    child = points.values.shape[1] - 1
-    blend = _prediction(points, whole)
-    below, above = points.cells(child)
-    slack = SLACK * np.abs(points.values).max(axis=1)
-    off = blend - points.values[:, child]
-    missed = rows & ((off < -below - slack) | (off > above + slack))
-    units = np.max([np.add(*points.cells(i)) for i in used], axis=0)
-    is_coarse = units > 1.5 * (below + above)
-    if int(missed.sum()) < LEAST_EXCUSED or float(is_coarse[rows].mean()) > MOST_COARSE:
-        return 0.0
-    return float(is_coarse[missed].mean())
-
-
-def _whole(weights: Floats) -> Floats:
-    """Return (S, N) weights of whole checkpoints, that of the base included."""
     whole = weights.copy()
     whole[:, 0] = 1.0 + weights[:, 0] - weights[:, 1:].sum(axis=1)
     return whole
 
 
-def _moved(points: Points, used: list[int]) -> NDArray[np.bool_]:
-    """Return (n,) whether the checkpoints of a blend differ in an element."""
-    chosen = points.values[:, used]
-    moved: NDArray[np.bool_] = (chosen != chosen[:, :1]).any(axis=1)
-    return moved
+def _ties(cells: _Cells, off: Floats, rows: NDArray[np.bool_]) -> tuple[int, float]:
+    """Return how many elements a blend puts halfway, and the most that one way of rounding decides.
+
+    ``off`` (n,) is how far it is from what is stored. The second is a share, 1 without any.
+    """
+    half = np.minimum(cells.below, cells.above)
+    # Where float64 can not tell what lies halfway, nothing is said.
+    is_told = rows & (cells.slack <= TOLD * half)
+    ends = np.minimum(np.abs(off - cells.above), np.abs(off + cells.below))
+    is_tie = is_told & (ends <= cells.slack)
+    count = int(is_tie.sum())
+    if not count:
+        return 0, 1.0
+    stored = cells.stored[is_tie]
+    even = float((np.mod(np.abs(stored) / (2.0 * half[is_tie]), 2.0) == 0.0).mean())
+    inwards = float((np.sign(off[is_tie]) == np.sign(stored)).mean())
+    return count, max(even, inwards, 1.0 - inwards)
 
 
-def _prediction(points: Points, whole: Floats) -> Floats:
-    """Return (n,) the blend of whole checkpoints; each weight is that of the element's slice."""
-    return _sum(points.values[:, :-1], whole[points.owner])
-
-
-def _sum(values: Floats, weights: Floats) -> Floats:
-    """Return (n,) sums of products, added up in the order of columns."""
-    total = np.zeros(len(values))
-    for i in range(values.shape[1]):
-        total += values[:, i] * weights[:, i]
-    return total
-
-
-def _share(
-    points: Points, prediction: Floats, column: int, rows: NDArray[np.bool_] | None = None
+def _excused(
+    points: Points,
+    cells: _Cells,
+    used: list[int],
+    rows: NDArray[np.bool_],
+    missed: NDArray[np.bool_],
 ) -> float:
-    """Return the share of elements whose prediction rounds to what a checkpoint stores."""
-    stored = points.values[:, column]
-    size = np.abs(points.values).max(axis=1)
-    if rows is not None:
-        stored, prediction, size = stored[rows], prediction[rows], size[rows]
-    below, above = points.cells(column, rows)
-    off, slack = prediction - stored, SLACK * size
-    given = (off >= -below - slack) & (off <= above + slack)
-    return float(given.mean()) if len(given) else 0.0
+    """Return the share of what a blend misses where one of it has coarser units than the child.
+
+    0 where too few are missed, or that is most elements anyway.
+    """
+    units = np.max([np.add(*points.cells(i)) for i in used], axis=0)
+    is_coarse = units > 1.5 * (cells.below + cells.above)
+    if int(missed.sum()) < LEAST_EXCUSED or float(is_coarse[rows].mean()) > MOST_COARSE:
+        return 0.0
+    return float(is_coarse[missed].mean())
+
+
+def _blend(points: Points, whole: Floats) -> Floats:
+    """Return (n,) the blend of whole checkpoints; each weight is that of the element's slice."""
+    return summed(points.values[:, :-1], whole[points.owner])
+
+
+def _share(given: NDArray[np.bool_], rows: NDArray[np.bool_]) -> float:
+    """Return the share of chosen elements (n,) that are given; 0 without any."""
+    return float(given[rows].mean()) if rows.any() else 0.0
 
 
 def _turned(points: Points, whole: Floats, turned: int, rows: NDArray[np.bool_]) -> float:
@@ -317,6 +319,7 @@ def _turned(points: Points, whole: Floats, turned: int, rows: NDArray[np.bool_])
     Weights are those that give the child, turned round.
     """
     weights = whole[points.owner]
+    # Slices in which it has no weight say nothing of it.
     known = rows & (np.abs(weights[:, turned]) >= LEAST_WEIGHT)
     if not known.any():
         return 0.0
@@ -324,94 +327,6 @@ def _turned(points: Points, whole: Floats, turned: int, rows: NDArray[np.bool_])
         inverse = np.concatenate([-weights, np.ones((len(weights), 1))], axis=1)
         inverse /= weights[:, [turned]]
     inverse[:, turned] = 0.0
-    given = _sum(points.values, np.where(known[:, None], inverse, 0.0))
-    # Slices in which it has no weight say nothing of it.
-    return _share(points, given, turned, known)
-
-
-def _refined(
-    points: Points, target: int, others: list[int], rows: NDArray[np.bool_] | None = None
-) -> tuple[float, Floats]:
-    """Return the share of a checkpoint that one blend of others gives, and its weights (others,).
-
-    The search starts from least squares; each weight in turn goes where most cells admit it. What
-    then weighs next to nothing is left out.
-    """
-    rows = np.ones(len(points.values), dtype=bool) if rows is None else rows
-    stored, cells = points.values[rows][:, target], points.cells(target, rows)
-    used = list(range(len(others)))
-    while True:
-        columns = points.values[rows][:, [others[i] for i in used]]
-        share, found = _climb(columns, stored, cells)
-        idle = [i for i, weight in zip(used, found, strict=True) if abs(weight) < NEGLIGIBLE]
-        if not idle or len(used) - len(idle) < 1:
-            break
-        used = [i for i in used if i not in idle]
-    weights = np.zeros(len(others))
-    weights[used] = found
-    return share, weights
-
-
-def _climb(columns: Floats, stored: Floats, cells: tuple[Floats, Floats]) -> tuple[float, Floats]:
-    """Return the share of cells that admit the best blend of columns (n, k), and its weights (k,).
-
-    ``stored`` (n,) are the values whose cells reach down and up by ``cells``. Weights sum to one.
-    """
-    origin = columns[:, 0]
-    moves, target = columns[:, 1:] - origin[:, None], stored - origin
-    weights = _least_squares(moves, target) if moves.shape[1] else np.zeros(0)
-    best = 0
-    for _ in range(ROUNDS):
-        before = best
-        for i in range(len(weights)):
-            rest = target - _sum(np.delete(moves, i, axis=1), _rest(weights, i, len(moves)))
-            weights[i], best = most_admitted(moves[:, i], rest - cells[0], rest + cells[1])
-        if best <= before:
-            break
-    share = best / max(len(stored), 1)
-    if not len(weights):
-        share = float(((target >= -cells[0]) & (target <= cells[1])).mean()) if len(target) else 0.0
-    return share, np.concatenate([[1.0 - weights.sum()], weights])
-
-
-def _rest(weights: Floats, left_out: int, count: int) -> Floats:
-    """Return (count, k - 1) all weights but one, the same in every row."""
-    return np.tile(np.delete(weights, left_out), (count, 1))
-
-
-def _least_squares(moves: Floats, target: Floats) -> Floats:
-    """Return (k,) weights of (n, k) columns, 0 of those that can not be told from others."""
-    columns = np.concatenate([np.zeros((len(target), 1)), moves, target[:, None]], axis=1)
-    count = columns.shape[1]
-    gram = np.zeros((1, count, count))
-    for i in range(count):
-        for j in range(count):
-            gram[0, i, j] = float((columns[:, i] * columns[:, j]).sum())
-    weights: Floats = np.nan_to_num(fit(gram, list(range(1, count - 1))).weights[0])
-    return weights
-
-
-def most_admitted(moves: Floats, low: Floats, high: Floats) -> tuple[float, int]:
-    """Return the factor for which the most of ``factor * moves`` lie from ``low`` to ``high``.
-
-    All are (n,). With it comes for how many; what does not move is admitted by all or by none.
-
-    >>> moves, low, high = np.array([[1.0, 2.0, 0.0], [1.0, 2.2, -1.0], [3.0, 4.0, 1.0]])
-    >>> most_admitted(moves, low, high)
-    (1.55, 3)
-    """
-    fixed = moves == 0.0
-    held = int(((low <= 0.0) & (high >= 0.0))[fixed].sum())
-    if fixed.all():
-        return 0.0, held
-    with np.errstate(over="ignore"):
-        one, other = low[~fixed] / moves[~fixed], high[~fixed] / moves[~fixed]
-    first, last = np.sort(np.minimum(one, other)), np.sort(np.maximum(one, other))
-    # At each beginning of an interval: those that have begun, less those that ended before it.
-    open_ = np.arange(1, len(first) + 1) - np.searchsorted(last, first, side="left")
-    place = int(open_.argmax())
-    end = last[np.searchsorted(last, first[place], side="left")]
-    following = first[place + 1] if place + 1 < len(first) else end
-    middle = float((first[place] + min(end, following)) / 2.0)
-    # What moves next to nothing admits factors beyond all numbers.
-    return middle if np.isfinite(middle) else 0.0, held + int(open_[place])
+    blend = summed(points.values, np.where(known[:, None], inverse, 0.0))
+    cells = _Cells.of(points, turned)
+    return _share(cells.admit(blend - cells.stored), known)

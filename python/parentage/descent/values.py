@@ -10,9 +10,6 @@ import numpy as np
 if TYPE_CHECKING:
     from parentage.descent.points import Points
 
-LEAST = 200
-"""Values of its own that a checkpoint has to have for the share kept of them to mean something."""
-
 
 @dataclass(frozen=True, slots=True)
 class OwnValues:

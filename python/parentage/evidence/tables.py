@@ -16,7 +16,6 @@ from parentage.align import unaligned_frame
 from parentage.checkpoint import is_of_the_body
 from parentage.statistics import benjamini_hochberg, holm
 from parentage.support import natural_key
-from parentage.verdict import gather_wholes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from parentage.hypothesise import SampleEstimates
     from parentage.statistics import Replayed, Statistics, Table
     from parentage.support import Floats
-    from parentage.verdict import Outcome, Part, TraceInputs
+    from parentage.verdict import Outcome, Part, TraceInputs, Wholes
 
 OF_SLICE = (
     "n", "n_moved", "n_stray", "r2", "cosine", "residual_rms", "residual_rms_free",
@@ -82,7 +81,9 @@ class Tables:
     """Per checkpoint offered, the share of its elements that took part."""
 
 
-def tables_of(case: TraceInputs, statistics: Statistics, outcome: Outcome | None) -> Tables:
+def tables_of(
+    case: TraceInputs, statistics: Statistics, outcome: Outcome | None, wholes: Wholes
+) -> Tables:
     """Make tables of statistics, of the cells of the search sample, and of what a recipe gives.
 
     Slices that not all of the main checkpoints have follow in the table of slices, with a row for

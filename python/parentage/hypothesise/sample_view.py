@@ -57,6 +57,17 @@ class SampleView:
         self.layers = {name: layers for name, layers in lists if layers is not None}
         """By checkpoint whose layers are not those of the child, which each of the child is of."""
 
+    def is_of(
+        self, alignment: Alignment, columns: Columns, options: Options, seed: int | None
+    ) -> bool:
+        """Return whether a view of these, drawn by ``seed``, would show the same."""
+        return (
+            self._alignment is alignment
+            and self.columns == columns
+            and self._options.for_runs() == options.for_runs()
+            and (self.sample.is_whole or self.seed == seed)
+        )
+
     def whole(
         self, index: int, columns: Sequence[int], most: int | None = None, first: int = 0
     ) -> Floats:
@@ -109,14 +120,10 @@ class SampleView:
         energy = float(self.energy.sum())
         return float(np.sqrt(residual.sum() / energy)) if energy > 0 else float("inf")
 
-    @cached_property
+    @property
     def stored_dtypes(self) -> tuple[tuple[str, ...], ...]:
         """For each checkpoint and the child, the dtype that each slice is stored in."""
-        tensors = [[each[2] for each in core.tensors()] for core in self._alignment.checkpoints]
-        return tuple(
-            tuple(dtypes[each.extents[column].tensor] for each in self.slices)
-            for column, dtypes in enumerate(tensors)
-        )
+        return self._alignment.dtypes
 
     @cached_property
     def _stored(self) -> str:

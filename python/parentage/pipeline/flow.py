@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from parentage import _core
 from parentage.align import pair, views
 from parentage.checkpoint import open_all
+from parentage.descent import with_blends
 from parentage.evidence import Journal, conclude, identity
 from parentage.hypothesise import SampleEstimates, decoy_share, hypothesise, select_for_full_pass
 from parentage.pipeline.rest import compare_rest
@@ -18,7 +19,7 @@ from parentage.replay import compile_recipe
 from parentage.statistics import full_pass
 from parentage.stream import SILENT, Options, Progress, choose_io
 from parentage.support import give_back
-from parentage.verdict import TraceInputs
+from parentage.verdict import Thresholds, TraceInputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -195,8 +196,9 @@ def _trace(
     inputs = inputs.replaced(seen.child, seen.others)
     grouped = pair(inputs, options)
     progress.stage("looking who came first")
-    inputs, grouped, relations = settle_roles(inputs, grouped, options, seed)
-    relations = replace(relations, remarks=(*relations.remarks, *seen.remarks))
+    settled = settle_roles(inputs, grouped, options, seed)
+    inputs, grouped = settled.inputs, settled.grouped
+    remarks = (*settled.relations.remarks, *seen.remarks)
     main, alignment = inputs.chosen(grouped.main.columns), grouped.main.alignment
     options = with_digests(inputs, main, options) if digest else options
     rest = compare_rest(inputs, grouped, options, is_sample=request is not None)
@@ -204,7 +206,8 @@ def _trace(
         main,
         alignment,
         options,
-        relations=relations,
+        view=settled.view,
+        relations=replace(settled.relations, remarks=remarks),
         given=inputs,
         grouped=grouped,
         rest=rest,
@@ -242,7 +245,8 @@ def _kept_seed(journal: Journal, chosen: Seed) -> Seed:
 
 def with_hypotheses(case: TraceInputs, seed: int | None = None) -> TraceInputs:
     """Return the case with recipes that its search sample, drawn by ``seed``, suggests."""
-    estimates = SampleEstimates(case.alignment, case.inputs.columns, case.options, seed)
+    drawn, view = (case.alignment, case.inputs.columns, case.options, seed), case.view
+    estimates = view if view is not None and view.is_of(*drawn) else SampleEstimates(*drawn)
     found = hypothesise(estimates)
     chosen = select_for_full_pass(
         found,
@@ -253,10 +257,13 @@ def with_hypotheses(case: TraceInputs, seed: int | None = None) -> TraceInputs:
         compile_recipe(each.recipe, estimates.columns.indices, case.alignment.slices)
         for each in chosen
     ]
+    relations = with_blends(case.relations, estimates, Thresholds().reproduced)
     # A full pass, or a larger sample, takes memory of its own.
     estimates.sample.forget()
     give_back()
-    return replace(case, estimates=estimates, hypotheses=chosen, replays=replays)
+    return replace(
+        case, estimates=estimates, hypotheses=chosen, replays=replays, relations=relations
+    )
 
 
 def with_digests(inputs: Inputs, main: Inputs, options: Options) -> Options:

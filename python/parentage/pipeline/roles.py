@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,15 +20,29 @@ if TYPE_CHECKING:
     from parentage.stream import Options
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Roles that do not contradict what is known of descent."""
+
+    inputs: Inputs
+    grouped: Grouped
+    """How the child pairs with each of them."""
+    view: SampleEstimates
+    """What a sample of the main alignment shows."""
+    relations: Relations
+    """What that says of descent."""
+
+
 def settle_roles(
     inputs: Inputs, grouped: Grouped, options: Options, seed: int | None = None
-) -> tuple[Inputs, Grouped, Relations]:
+) -> Settled:
     """Return roles that do not contradict what is known of descent, with the pairing and that.
 
     A candidate that was made from the child is no parent of it, and a base that is no relative is
     no ancestor: displacements from it are no evidence of anything. Both take part as controls.
     """
-    relations = _relations(inputs, grouped, options, seed)
+    view = _view(inputs, grouped, options, seed)
+    relations = _relations(view)
     made, base = relations.made_from_child, inputs.chosen(grouped.main.columns).base
     is_stranger = _is_stranger(base.name, relations)
     remarks = tuple(_made_remark(name, relations.both_ways) for name in made)
@@ -49,21 +63,28 @@ def settle_roles(
             remarks += (_base_remark(base.name, heirs[0].name, relations),)
     if not moved or not kept:
         # As offered, if nobody would be left whom the child could be compared with.
-        return inputs, grouped, replace(relations, descendants=made, remarks=remarks)
+        known = replace(relations, descendants=made, remarks=remarks)
+        return Settled(inputs, grouped, view, known)
     changed = Inputs(inputs.child, kept[0], tuple(kept[1:]), (*inputs.controls, *moved))
     grouped = pair(changed, options)
-    known = replace(_relations(changed, grouped, options, seed), descendants=made, remarks=remarks)
-    return changed, grouped, known
+    view = _view(changed, grouped, options, seed)
+    known = replace(_relations(view), descendants=made, remarks=remarks)
+    return Settled(changed, grouped, view, known)
 
 
 _RELATED = Thresholds().related
 
 
-def _relations(inputs: Inputs, grouped: Grouped, options: Options, seed: int | None) -> Relations:
-    """Return what a sample of the main alignment shows of descent."""
+def _view(inputs: Inputs, grouped: Grouped, options: Options, seed: int | None) -> SampleEstimates:
+    """Return a view of a sample of the main alignment."""
     columns = inputs.chosen(grouped.main.columns).columns
+    return SampleEstimates(grouped.main.alignment, columns, options, seed)
+
+
+def _relations(view: SampleEstimates) -> Relations:
+    """Return what a sample shows of descent."""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        return relations_of(SampleEstimates(grouped.main.alignment, columns, options, seed))
+        return relations_of(view)
 
 
 def _is_stranger(name: str, relations: Relations) -> bool:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from parentage.support import percent
+from parentage.support import listed, percent, runs_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -128,14 +128,8 @@ def some(indices: Sequence[int], most: int = 6) -> str:
     >>> some(range(0, 100, 2), most=3)
     '0, 2, 4 and 47 more'
     """
-    runs: list[list[int]] = []
-    for index in indices:
-        if runs and index == runs[-1][1] + 1:
-            runs[-1][1] = index
-        else:
-            runs.append([index, index])
     parts: list[tuple[str, int]] = []
-    for first, last in runs:
+    for first, last in runs_of(indices):
         if last - first >= 2:
             parts.append((f"{first} to {last}", last - first + 1))
         else:
@@ -143,5 +137,4 @@ def some(indices: Sequence[int], most: int = 6) -> str:
     if len(parts) > most:
         left = sum(size for _, size in parts[most:])
         parts = [*parts[:most], (f"{left:,} more", left)]
-    texts = [text for text, _ in parts]
-    return " and ".join([", ".join(texts[:-1]), texts[-1]]) if len(texts) > 1 else "".join(texts)
+    return listed(text for text, _ in parts)

@@ -207,6 +207,8 @@ def prepare(recipe: Recipe, names: Sequence[str], slices: Sequence[Slice]) -> Pr
     silent = np.zeros(len(slices), dtype=bool)
     for scalars in program.scalars:
         silent |= np.isnan(scalars)
+    # What is a copy needs no numbers of the method.
+    silent &= [each.name not in recipe.copied for each in slices]
     reasons = tuple(
         NOT_FLOAT.format(each.dtype)
         if not is_replayed(each)

@@ -111,7 +111,7 @@ def coverage(
         other_dtypes=tuple(
             (each.name, each.dtype)
             for each, reason in zip(slices, reasons, strict=True)
-            if reason is None and each.dtype != recipe.out_dtype
+            if reason is None and each.dtype != recipe.dtype_of(each.name)
         ),
     )
 

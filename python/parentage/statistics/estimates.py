@@ -111,24 +111,25 @@ def jackknife(blocks: Floats, columns: list[int]) -> Floats:
     return np.where(number > 1, np.sqrt(variance), np.nan)
 
 
-def standard_error(part: Gram, columns: list[int]) -> Floats:
-    """Return (S, m) how far chance and arithmetic move :func:`fit`'s weights.
+def standard_error(blocks: Floats, gram: Floats, weights: Floats, columns: list[int]) -> Floats:
+    """Return (S, m) how far chance and arithmetic move :func:`fit`'s ``weights`` (S, m).
+
+    ``gram`` (S, C, C) are the sums of ``blocks`` (S, B, C, C).
 
     That is :func:`jackknife`, widened so that three of them hold 99.7 % whatever the number of
     blocks (:data:`STUDENT`), and what errors of the inner products come to. Blocks that hold
     unequal shares of a displacement count as fewer. NaN with fewer than two blocks.
     """
-    gram = part.total
-    shares = diagonal(part.blocks)[:, :, columns]
+    shares = diagonal(blocks)[:, :, columns]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         alike = _sum_blocks(shares) ** 2 / _sum_blocks(shares**2)
     held = np.nan_to_num(np.floor(alike * (1.0 + 1e-9)), nan=0.0).astype(np.intp)
     width = np.array([STUDENT[0], STUDENT[0], *STUDENT])[np.minimum(held, len(STUDENT) + 1)]
     own = np.sqrt(np.maximum(diagonal(inverse_of(gram[:, columns][:, :, columns])), 0.0))
     lengths = np.sqrt(np.maximum(gram[:, -1, -1], 0.0))
-    weights = np.abs(np.nan_to_num(fit(gram, columns).weights))
-    arithmetic = GRAM_ERROR * (own * lengths[:, None] + weights)
-    out: Floats = jackknife(part.blocks, columns) * width + arithmetic
+    size = np.abs(np.nan_to_num(weights))
+    arithmetic = GRAM_ERROR * (own * lengths[:, None] + size)
+    out: Floats = jackknife(blocks, columns) * width + arithmetic
     return out
 
 
@@ -279,12 +280,13 @@ def estimate(part: Gram, columns: Columns) -> Estimates:
     gram = part.total
     ours, theirs = list(columns.parent_indices), list(columns.control_indices)
     systems = gram.shape[0]
+    parents = fit(gram, ours)
     alone = [fit(gram, [column]).weights for column in theirs]
     return Estimates(
         gram=gram,
-        parents=fit(gram, ours),
+        parents=parents,
         free=fit(gram, [0, *ours]),
-        standard_error=standard_error(part, ours),
+        standard_error=standard_error(part.blocks, gram, parents.weights, ours),
         nonnegative=nnls(gram, ours),
         controls=np.concatenate(alone, axis=1) if alone else np.zeros((systems, 0)),
         cosines=cosines(gram),

@@ -9,7 +9,7 @@ farthest of those is the bound.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -170,7 +170,7 @@ def _with_steps(held: _Groups, dtypes: Sequence[str], owner: NDArray[np.intp]) -
     exponent = np.frexp(np.abs(blend))[1] - 1
     exponent = np.where(blend == 0.0, lowest, np.maximum(exponent, lowest))
     step = np.where(is_float, np.ldexp(1.0, exponent - digits), 0.0)
-    return _Groups(held.base, held.moved, held.label, held.stands_for, step, held.gram, held.known)
+    return replace(held, step=step)
 
 
 def _scales(held: _Groups) -> tuple[Floats, Floats]:

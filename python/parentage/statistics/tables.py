@@ -135,6 +135,7 @@ def tabulate(
         "model": np.zeros(len(slices), dtype=np.intp),
         "matrices": is_matrix(slices).astype(np.intp),
     }
+    in_pool = is_pooled(slices)
     parts: list[Table] = []
     counted: list[dict[str, NDArray[Any]]] = []
     held: list[Gram] = []
@@ -146,17 +147,17 @@ def tabulate(
             whole = joined(held)
             table = _table(whole, columns)
             parts.append(table)
-            pooled = is_pooled(slices)[start:last]
+            taken = _pooled(whole, table, in_pool[start:last])
             for name, label in labels.items():
-                sums[name].add(*_pooled(whole, table, pooled), label[start:last])
+                sums[name].add(*taken, label[start:last])
             held, start = [], last
     table = joined(parts)
     give_back()
-    factors = coarseness(slices, table.precision) * is_pooled(slices)
+    dtypes = rounded_as(slices, table.precision)
+    factors = coarseness(slices, dtypes) * in_pool
     table = replace(table, energy=table.energy * factors)
     for name, each in sums.items():
         each.set_energy(table.energy, labels[name])
-    dtypes = rounded_as(slices, table.precision)
     told = partial(_told_by, scattered(), dtypes, len(columns.parents))
     return Statistics(
         slices=told(np.arange(len(slices)), table),
@@ -197,13 +198,13 @@ class Sums:
         return replace(table, residual=self.residual[keep])
 
 
-def coarseness(slices: Sequence[Slice], precision: Counts) -> Floats:
+def coarseness(slices: Sequence[Slice], dtypes: Sequence[str]) -> Floats:
     """Return (S,) what the rounding energy of each slice is to be multiplied by.
 
-    A child rounded to bf16 and then stored as float32 has the rounding of bf16; see
-    :func:`parentage.statistics.scattered.rounded_as`.
+    A child rounded to bf16 and then stored as float32 has the rounding of bf16: that is what
+    ``dtypes`` (S,) say, by :func:`parentage.statistics.scattered.rounded_as`.
     """
-    kept = [DTYPES[name].digits or 0 for name in rounded_as(slices, precision)]
+    kept = [DTYPES[name].digits or 0 for name in dtypes]
     stored = [DTYPES[each.dtype].digits or 0 for each in slices]
     return np.array([4.0 ** (had - has) for had, has in zip(stored, kept, strict=True)])
 

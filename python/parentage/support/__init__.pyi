@@ -21,10 +21,12 @@ from .errors import WriteError as WriteError
 from .places import is_folder as is_folder
 from .places import is_there as is_there
 from .places import open_file as open_file
+from .text import are as are
 from .text import listed as listed
 from .text import natural_key as natural_key
 from .text import number_ranges as number_ranges
 from .text import percent as percent
 from .text import printable as printable
+from .text import runs_of as runs_of
 from .units import Portion as Portion
 from .units import size as size

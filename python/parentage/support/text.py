@@ -59,6 +59,26 @@ def listed(items: Iterable[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 
+def runs_of(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Return the first and the last of each run of consecutive numbers, in their order.
+
+    >>> runs_of([3, 7, 8, 9, 2])
+    [(3, 3), (7, 9), (2, 2)]
+    """
+    runs: list[tuple[int, int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1] = runs[-1][0], number
+        else:
+            runs.append((number, number))
+    return runs
+
+
+def are(count: int) -> str:
+    """Return the verb of so many things: ``is`` of one."""
+    return "is" if count == 1 else "are"
+
+
 def number_ranges(numbers: Sequence[int]) -> str:
     """Return numbers as prose, in their order, runs of three and more by their ends.
 

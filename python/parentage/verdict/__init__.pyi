@@ -22,4 +22,3 @@ from .verdict import KINDS as KINDS
 from .verdict import Verdict as Verdict
 from .wholes import Whole as Whole
 from .wholes import Wholes as Wholes
-from .wholes import gather_wholes as gather_wholes

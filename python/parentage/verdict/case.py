@@ -57,13 +57,15 @@ class TraceInputs:
     replays: Sequence[tuple[Program, Sequence[Value]]] = ()
     """The same as programs with their results."""
     relations: Relations = field(default_factory=Relations)
-    """What is known of descent before recipes are looked for."""
+    """What is known of descent: before recipes are looked for, and of the blends found then."""
     given: Inputs | None = None
     """All that were offered, where these are more, or other roles."""
     grouped: Grouped | None = None
     """How the child pairs with each of them."""
     rest: Rest = field(default_factory=Rest)
     """What was compared beside the main alignment."""
+    view: SampleEstimates | None = None
+    """What a sample showed of descent, before recipes are looked for."""
 
     @property
     def offered(self) -> Inputs:

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.align import is_replayed
-from parentage.descent import weighted_median
-from parentage.hypothesise import SampleEstimates
+from parentage.descent import weighted_median, whole_weights
 from parentage.places import changes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
+
+    from parentage.hypothesise import SampleEstimates
     from parentage.places import Change
     from parentage.statistics import Statistics
     from parentage.support import Floats
-    from parentage.verdict.case import TraceInputs
     from parentage.verdict.outcome import Outcome
 
 Changes = tuple[tuple[str, int, "Change"], ...]
@@ -29,45 +30,41 @@ MOST = 12
 
 
 def changes_from(
-    case: TraceInputs, statistics: Statistics, outcome: Outcome | None
+    view: SampleEstimates, statistics: Statistics, outcome: Outcome | None
 ) -> Callable[[str | None, int], Changes]:
     """Return what tells the changes of slices from a checkpoint's, or from what a recipe gives.
 
     It takes the checkpoint's name, ``None`` for the recipe, and how many slices are looked at, and
     looks at those that are not equal, the largest first.
     """
-    estimates = case.estimates or SampleEstimates(case.alignment, case.inputs.columns, case.options)
-    sizes = np.array([each.elements for each in case.alignment.slices])
-    floats = np.array([is_replayed(each) for each in case.alignment.slices])
+    sizes, floats = _sizes(view)
 
     def changed(name: str | None, most: int) -> Changes:
         if name is not None:
-            column = case.inputs.columns[name]
+            column = view.columns[name]
             is_other = statistics.slices.equal[:, column] != statistics.slices.n
-            return _looked_at(estimates, is_other & floats, sizes, column, most)
+            return _looked_at(view, is_other & floats, sizes, column, most)
         if outcome is None:
             return ()
         counts = statistics.replayed.mismatched[:, outcome.position].astype(np.int64)
-        weights = _weights(estimates, outcome)
+        weights = _weights(view, outcome)
         if weights is None:
             return ()
-        return _looked_at(estimates, (counts > 0) & floats, counts, weights, most)
+        return _looked_at(view, (counts > 0) & floats, counts, weights, most)
 
     return cache(changed)
 
 
-def changes_of_blend(case: TraceInputs) -> Callable[[tuple[float, ...], int], Changes]:
+def changes_of_blend(view: SampleEstimates) -> Callable[[tuple[float, ...], int], Changes]:
     """Return what tells the changes of slices from a blend of candidates.
 
     It takes the weights of all checkpoints, the base's first, and how many slices are looked at,
     and looks at the largest.
     """
-    estimates = case.estimates or SampleEstimates(case.alignment, case.inputs.columns, case.options)
-    sizes = np.array([each.elements for each in case.alignment.slices])
-    floats = np.array([is_replayed(each) for each in case.alignment.slices])
+    sizes, floats = _sizes(view)
 
     def changed(weights: tuple[float, ...], most: int) -> Changes:
-        return _looked_at(estimates, floats, sizes, np.array(weights), most)
+        return _looked_at(view, floats, sizes, np.array(weights), most)
 
     return cache(changed)
 
@@ -89,8 +86,14 @@ def likely_blend(statistics: Statistics, parents: int, count: int) -> tuple[floa
     return (round(1.0 - sum(weights), 2), *weights, *[0.0] * (count - 1 - parents))
 
 
+def _sizes(view: SampleEstimates) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return (S,) elements of each slice, and whether it holds numbers that can be changed."""
+    sizes = np.array([each.elements for each in view.slices])
+    return sizes, np.array([is_replayed(each) for each in view.slices])
+
+
 def _looked_at(
-    estimates: SampleEstimates,
+    view: SampleEstimates,
     chosen: np.ndarray,
     size: np.ndarray,
     reference: int | Floats,
@@ -100,19 +103,17 @@ def _looked_at(
     order = [int(i) for i in np.argsort(-size, kind="stable") if chosen[i]][:most]
     if isinstance(reference, np.ndarray) and reference.ndim == 2:
         reference = reference[order]
-    return tuple(changes_of(estimates, order, reference, most))
+    return tuple(changes_of(view, order, reference, most))
 
 
-def _weights(estimates: SampleEstimates, outcome: Outcome) -> Floats | None:
+def _weights(view: SampleEstimates, outcome: Outcome) -> Floats | None:
     """Return the weights of whole checkpoints, base included: (columns,), or (S, columns)."""
     known = outcome.recipe.effective_weights
     if known is not None:
-        return np.array([known.get(name, 0.0) for name in estimates.columns.names])
-    if not estimates.columns.parents:
+        return np.array([known.get(name, 0.0) for name in view.columns.names])
+    if not view.columns.parents:
         return None
-    whole = estimates.blends[-1].by_slice.copy()
-    whole[:, 0] = 1.0 + whole[:, 0] - whole[:, 1:].sum(axis=1)
-    return whole
+    return whole_weights(view.blends[-1].by_slice)
 
 
 def share_of(changes: Sequence[tuple[str, int, Change]], *kinds: str) -> float:

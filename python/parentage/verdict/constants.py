@@ -33,17 +33,14 @@ LEAST_ROWS = 8
 """Rows and values from which on a rule about a sequence says something."""
 
 
-def constant_slices(
-    alignment: Alignment, statistics: Statistics, options: Options
-) -> tuple[int, ...]:
-    """Return slices that are equal in all checkpoints of an alignment, and of computed form.
+def constant_elements(alignment: Alignment, statistics: Statistics, options: Options) -> int:
+    """Return elements of slices that are equal in all checkpoints, and of computed form.
 
     Only the first elements of large ones are looked at, and only so many slices.
     """
     table = statistics.slices
     equal = np.flatnonzero((table.equal == table.n[:, None]).all(axis=1))
-    found: list[int] = []
-    looked = 0
+    found = looked = 0
     for index in equal[:MOST_SLICES].tolist():
         each = alignment.slices[index]
         count = min(each.elements, MOST_ELEMENTS)
@@ -58,8 +55,8 @@ def constant_slices(
         )
         values = options.backend.elements(plan, 0, 1, threads=1, io=options.io)[:, -1]
         if is_constant(values, each.shape, each.dtype):
-            found.append(index)
-    return tuple(found)
+            found += each.elements
+    return found
 
 
 def is_constant(values: Floats, shape: Sequence[int], dtype: str) -> bool:

@@ -117,8 +117,6 @@ class Facts:
     """Share of the elements compared that are finite in every checkpoint."""
     equal: Mapping[str, int]
     """Per base, parent and control: elements equal after a cast to the child's dtype."""
-    same_dtype: Mapping[str, bool]
-    """Whether all slices are stored in the child's dtype."""
     weights: Mapping[str, float]
     """OLS weights of the parents; NaN where undefined."""
     log10_p: Mapping[str, float]
@@ -148,8 +146,6 @@ class Facts:
     """Share of elements in matrices whose cosine with those of the origin is below ``related``."""
     slices: int
     """Slices compared."""
-    copied: Mapping[str, int]
-    """Per checkpoint: slices that are bit for bit its own; a slice counts for the first only."""
     unmoved: int
     """Elements where no parent or control differs from the base."""
     stray: int

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.align import crossed_likeness, is_matrix, layer_blends
-from parentage.descent import Angles, both_ways, points_of, weighted_median
+from parentage.descent import Angles, weighted_median
+from parentage.hypothesise import SampleEstimates
 from parentage.methods import METHODS
 from parentage.statistics import fit, holm
 from parentage.stream import likeness
@@ -24,14 +25,12 @@ from parentage.verdict.thresholds import Thresholds
 from parentage.verdict.wholes import gather_wholes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
     from parentage.align import Alignment
-    from parentage.checkpoint import Columns, Inputs
-    from parentage.descent import BothWays
-    from parentage.hypothesise import SampleEstimates
+    from parentage.checkpoint import Columns
     from parentage.recipe import Recipe
     from parentage.sample import Sampled
     from parentage.statistics import Statistics
@@ -50,6 +49,8 @@ def gather_facts(
 ) -> Facts:
     """Gather what the rules look at."""
     inputs, alignment, estimates = case.inputs, case.alignment, case.estimates
+    # What reads elements for a sentence needs no more than a view of them.
+    view = estimates or case.view or SampleEstimates(alignment, inputs.columns, case.options)
     columns, total = inputs.columns, int(alignment.elements.sum())
     wholes = gather_wholes(case, statistics)
     parents, others = columns.parents, columns.names
@@ -60,7 +61,6 @@ def gather_facts(
     distances = _distances(gram)
     angles = _angles(statistics, alignment, columns, inputs.child.name)
     start = columns[origin(columns.base, parents, dict(zip(others, distances, strict=True)))]
-    same_dtype = _same_dtype(inputs, alignment)
 
     def floors(energy: float) -> float:
         return math.sqrt(max(energy, 0.0) / floor) if floor > 0 else 0.0
@@ -75,7 +75,6 @@ def gather_facts(
         coverage=wholes.coverage,
         finite=1.0 - int(table.excluded[0]) / max(elements, 1),
         equal={name: int(table.equal[0, i]) for i, name in enumerate(others)},
-        same_dtype={name: bool(same_dtype[:, i].all()) for i, name in enumerate(others)},
         weights=of_parents(fitted.parents.weights),
         log10_p=of_parents(adjusted),
         condition=float(fitted.condition[0]),
@@ -92,7 +91,6 @@ def gather_facts(
         origin_r2=_origin_r2(gram, start, len(parents)),
         strange_share=_strange_elements(statistics, alignment, start) / elements,
         slices=len(alignment.slices),
-        copied=_copied(statistics, same_dtype, others),
         unmoved=elements - int(table.moved[0]),
         stray=int(table.stray[0]),
         bias=of_parents(fitted.bias),
@@ -102,20 +100,20 @@ def gather_facts(
         remainder=cache(lambda: _remainder(statistics, estimates, outcome)),
         displacement=cache(lambda: _displacement(statistics, estimates, start)),
         own=case.relations.own,
-        both_ways=both_ways_of(case),
+        both_ways=case.relations.both_ways,
         angle=cache(angles.cosine),
         excess=cache(angles.excess),
-        changes=changes_from(case, statistics, outcome),
+        changes=changes_from(view, statistics, outcome),
         blend=likely_blend(statistics, len(parents), len(others)),
-        changes_of_blend=changes_of_blend(case),
-        invariants=invariants_of(case),
+        changes_of_blend=changes_of_blend(view),
+        invariants=invariants_of(view),
         blends_of_layers=cache(
             lambda name, layers: layer_blends(
                 inputs.child, inputs.others[others.index(name)], layers, case.options
             )
         ),
         names=tuple(each.name for each in alignment.slices),
-        shared=shared_slices(statistics, alignment, columns, same_dtype),
+        shared=shared_slices(statistics, alignment, columns),
         descendants=case.relations.descendants,
         remarks=case.relations.remarks,
         wholes=wholes,
@@ -123,14 +121,10 @@ def gather_facts(
     )
 
 
-def _same_dtype(inputs: Inputs, alignment: Alignment) -> NDArray[np.bool_]:
+def _same_dtype(alignment: Alignment) -> NDArray[np.bool_]:
     """Return (S, checkpoints) whether a slice is stored in the child's dtype by each checkpoint."""
-    dtypes = [[tensor.dtype for tensor in each.tensors.values()] for each in inputs.others]
-    rows = [
-        [dtype[extent.tensor] == each.dtype for dtype, extent in zip(dtypes, each.extents)]  # noqa: B905
-        for each in alignment.slices
-    ]
-    return np.array(rows, dtype=bool)
+    *others, child = (np.array(dtypes) for dtypes in alignment.dtypes)
+    return np.stack([dtypes == child for dtypes in others], axis=1)
 
 
 def _likeness(
@@ -222,26 +216,6 @@ def _replay(
     )
 
 
-def both_ways_of(case: TraceInputs) -> BothWays | None:
-    """Return the best blend and the same turned round.
-
-    Weights that a recipe or a blend of the sample has by layer or slice are tried beside one weight
-    for all.
-    """
-    known, estimates = case.relations.both_ways, case.estimates
-    if estimates is None or not estimates.columns.parents:
-        return known
-    columns = estimates.columns
-    blends = [
-        blend.by_slice
-        for blend in estimates.blends
-        if blend.kind != "constant" or bool(np.any(blend.weights[:, 0] != 0.0))
-    ]
-    if not blends or (known is not None and known.forward >= Thresholds().reproduced):
-        return known
-    return both_ways(points_of(estimates), columns.candidates, blends)
-
-
 def _angles(statistics: Statistics, alignment: Alignment, columns: Columns, child: str) -> Angles:
     """Return the angles between the checkpoints and the child."""
     chosen = is_matrix(alignment.slices)
@@ -254,11 +228,11 @@ def _angles(statistics: Statistics, alignment: Alignment, columns: Columns, chil
 
 
 def shared_slices(
-    statistics: Statistics, alignment: Alignment, columns: Columns, same_dtype: NDArray[np.bool_]
+    statistics: Statistics, alignment: Alignment, columns: Columns
 ) -> dict[str, SharedSlices]:
     """Return what the child shares with each checkpoint by whole slices, bit for bit."""
     sizes = statistics.slices.n.astype(np.int64)
-    equal = (statistics.slices.equal == statistics.slices.n[:, None]) & same_dtype
+    equal = (statistics.slices.equal == statistics.slices.n[:, None]) & _same_dtype(alignment)
     # Vectors of relatives move alike: norms, variances, counters.
     is_alone = equal & ((equal.sum(axis=1) == 1) & is_matrix(alignment.slices))[:, None]
     strange = is_matrix(alignment.slices)[:, None] & (
@@ -363,27 +337,24 @@ def _from(gram: Floats, origin: int) -> Floats:
     return change @ gram @ change.T
 
 
-def _copied(
-    statistics: Statistics, same_dtype: NDArray[np.bool_], names: Sequence[str]
-) -> dict[str, int]:
-    """Return how many slices are copies of each checkpoint's, the first one's if of several."""
-    equal = (statistics.slices.equal == statistics.slices.n[:, None]) & same_dtype
-    first = np.where(equal.any(axis=1), equal.argmax(axis=1), -1)
-    return {name: int((first == i).sum()) for i, name in enumerate(names)}
-
-
 def judge(
     case: TraceInputs, statistics: Statistics, sample: Sampled
 ) -> tuple[Verdict, Recipe | None]:
     """Return the verdict that rests on a sample, and the recipe, without tables.
 
-    Nor is the rank of what is left over found, which takes whole matrices and decides nothing.
+    Nor is what takes more reading found: the rank of what is left over, what was changed, and which
+    elements are constants. A rule that asks what was changed finds nothing, and does not decide.
     """
     outcome = best_outcome(statistics.replayed, case.hypotheses)
     facts = gather_facts(case, statistics, outcome, sample)
     nothing = cache(lambda: None)
     unseen = replace(
-        facts, remainder=nothing, displacement=nothing, changes=lambda *_: (), blend=()
+        facts,
+        remainder=nothing,
+        displacement=nothing,
+        changes=lambda *_: (),
+        blend=(),
+        wholes=replace(facts.wholes, constants=lambda: 0),
     )
     verdict = decide(unseen)
     return verdict, None if outcome is None else outcome.recipe

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.align import is_matrix, is_replayed
-from parentage.hypothesise import SampleEstimates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from parentage.hypothesise import SampleEstimates
     from parentage.support import Floats
-    from parentage.verdict.case import TraceInputs
 
 MATRICES = 6
 """Matrices of layers that are looked at, the smallest: more are like them."""
@@ -44,13 +43,12 @@ class Invariants:
     """Median, over matrices, of the larger cosine between products of rows, or of columns."""
 
 
-def invariants_of(case: TraceInputs) -> Callable[[], Invariants | None]:
+def invariants_of(view: SampleEstimates) -> Callable[[], Invariants | None]:
     """Return what finds the checkpoint that shares the most with the child; ``None`` without."""
-    estimates = case.estimates or SampleEstimates(case.alignment, case.inputs.columns, case.options)
-    telling = is_matrix(estimates.slices)
+    telling = is_matrix(view.slices)
     chosen = [
         i
-        for i, each in enumerate(estimates.slices)
+        for i, each in enumerate(view.slices)
         if telling[i]
         and is_replayed(each)
         # Rows of embeddings are alike wherever the vocabulary is.
@@ -58,15 +56,15 @@ def invariants_of(case: TraceInputs) -> Callable[[], Invariants | None]:
         and min(each.shape) >= 16
         and each.elements <= MOST_ELEMENTS
     ]
-    chosen.sort(key=lambda i: (estimates.slices[i].elements, i))
+    chosen.sort(key=lambda i: (view.slices[i].elements, i))
 
     def found() -> Invariants | None:
-        names = estimates.columns.names
+        names = view.columns.names
         same = np.zeros(len(names), dtype=int)
         cosines: list[list[float]] = []
         for index in chosen[:MATRICES]:
-            values = estimates.whole(index, range(len(names)))
-            shape = (-1, estimates.slices[index].shape[-1])
+            values = view.whole(index, range(len(names)))
+            shape = (-1, view.slices[index].shape[-1])
             child = values[:, -1]
             ordered = np.sort(np.abs(child))
             row = []

@@ -31,9 +31,6 @@ class Thresholds:
     """Least elements that decoys must miss for a recipe to be told from them."""
     cells: float = 0.90
     """Least share of elements that a blend must reproduce in float32 to leave no room."""
-    unknown_arithmetic: float = 0.80
-    """Share from which on what a recipe does not reproduce may well be arithmetic that is not known
-    here: fits of methods in bf16 stop at 0.82 to 0.97, half a unit of noise leaves 0.61."""
     least_whole_share: float = 0.10
     """Least share of the elements in slices that a recipe gives all of, of a merge that was changed
     in other slices: embeddings alone are as much. A recipe that is wrong gives all of none that

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from parentage.align import how_names_differ
 from parentage.checkpoint import body_layers, place_of
-from parentage.support import listed, percent
-from parentage.verdict.constants import constant_slices
+from parentage.support import listed, percent, runs_of
+from parentage.verdict.constants import constant_elements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from parentage.align import Alignment
     from parentage.checkpoint import Checkpoint
@@ -51,8 +51,6 @@ class Whole:
     """Of those, the ones that the child has without elements."""
     shared_tensors: int = 0
     """Tensors of the child that hold data and were compared with it."""
-    differing: tuple[str, ...] = ()
-    """Tensors of the child in which something compared is not the checkpoint's, cast or not."""
     tied: str = ""
     """What a tied embedding stands in for, as a clause; empty if it does not."""
     moves: tuple[tuple[int, int], ...] = ()
@@ -90,10 +88,10 @@ class Wholes:
     of any of them."""
     aside: tuple[str, ...] = ()
     """Sentences on what the child and some checkpoints have, and not all of the main ones."""
-    constants: tuple[str, ...] = ()
-    """Slices that are equal in all checkpoints of the main alignment, and computed, not learned:
-    they prove no kinship and no mismatch."""
-    constant_elements: int = 0
+    constants: Callable[[], int] = lambda: 0
+    """Elements of slices that are equal in all checkpoints of the main alignment, and computed, not
+    learned: they prove no kinship and no mismatch. Asked for only where it is told, since it reads
+    them."""
     slices: int = 0
     """Slices, and tensors compared byte for byte, that these are in."""
     by_name: Mapping[str, Whole] = field(default_factory=dict)
@@ -167,7 +165,7 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
     copies: dict[tuple[int, int], list[int]] = {}
     casts: dict[tuple[int, int], list[int]] = {}
     for columns, alignment, found in passes:
-        _add(sums, columns, alignment, found, others, copies, casts)
+        _add(sums, columns, alignment, found, copies, casts)
         for each in alignment.slices:
             pieces[each.extents[-1]] = each.name, each.elements
     tensors = list(child.tensors.values())
@@ -200,7 +198,6 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
         for column, (other, one) in enumerate(zip(others, sums, strict=True))
     }
     aside = {place for place in pieces if place not in in_main}
-    constants = constant_slices(case.alignment, statistics, case.options)
     layers = len(body_layers(child.core))
     promised = child.promised_layers
     return Wholes(
@@ -217,8 +214,7 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
         unsourced=unsourced,
         cast_pieces=sum(1 for place in pieces if casts.get(place) and not copies.get(place)),
         candidates=tuple(each.name for each in others[: offered.candidates]),
-        constants=tuple(case.alignment.slices[i].name for i in constants),
-        constant_elements=sum(case.alignment.slices[i].elements for i in constants),
+        constants=lambda: constant_elements(case.alignment, statistics, case.options),
         main=tuple(each.name for each in case.inputs.others),
         promised_layers=promised if promised is not None and 0 < layers < promised else None,
         layers=layers,
@@ -233,21 +229,19 @@ def _add(
     columns: Sequence[int],
     alignment: Alignment,
     statistics: Statistics,
-    others: Sequence[Checkpoint],
     copies: dict[tuple[int, int], list[int]],
     casts: dict[tuple[int, int], list[int]],
 ) -> None:
     """Add the slices of one alignment to the sums of the checkpoints that it is over."""
     slices, table = alignment.slices, statistics.slices
     for at, column in enumerate(columns):
-        dtypes = [tensor.dtype for tensor in others[column].tensors.values()]
         one = sums[column]
         is_equal = (table.equal[:, at] == table.n).tolist()
-        for each, equal in zip(slices, is_equal, strict=True):
+        for each, equal, dtype in zip(slices, is_equal, alignment.dtypes[at], strict=True):
             mine, place = each.extents[-1].tensor, each.extents[at]
             one.compared[mine] += each.elements
             if equal:
-                is_same = dtypes[place.tensor] == each.dtype
+                is_same = dtype == each.dtype
                 counter = one.same if is_same else one.cast
                 counter[mine] += each.elements
                 kept = copies if is_same else casts
@@ -320,11 +314,6 @@ def _whole(child: Checkpoint, other: Checkpoint, one: _Sums, is_tied: bool | Non
         missing_elements += left
     for a, b in sorted(stands_in):
         tied.append(f"{yours[b]} of {other.name} stands in for {mine[a]}, which it does not hold")
-    partly = [
-        mine[index]
-        for index, count in sorted(one.compared.items())
-        if one.same[index] + one.cast[index] < count
-    ]
     return Whole(
         name=other.name,
         elements=other.elements,
@@ -341,7 +330,6 @@ def _whole(child: Checkpoint, other: Checkpoint, one: _Sums, is_tied: bool | Non
         missing_elements=missing_elements,
         empty=tuple(empty),
         shared_tensors=sum(1 for count in one.compared.values() if count),
-        differing=tuple(partly),
         tied="; ".join(tied),
         moves=tuple(sorted(one.moves)) if any(a != b for a, b in one.moves) else (),
         layers=len(body_layers(other.core)),
@@ -414,13 +402,7 @@ def layer_ranges(numbers: Iterable[int]) -> str:
     ('layers 4 to 5', 'layers 0, 2 to 4')
     """
     found = sorted(set(numbers))
-    runs: list[list[int]] = []
-    for number in found:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    said = ", ".join(f"{a} to {b}" if b > a else f"{a}" for a, b in runs)
+    said = ", ".join(f"{a} to {b}" if b > a else f"{a}" for a, b in runs_of(found))
     return f"layer{'s' if len(found) > 1 else ''} {said}"
 
 

@@ -73,7 +73,6 @@ def test_two_checkpoints_alone_are_kin():
     alone = replace(
         TUNED,
         equal={"base": 5},
-        same_dtype={"base": True},
         weights={},
         log10_p={},
         bias={},
@@ -82,7 +81,6 @@ def test_two_checkpoints_alone_are_kin():
         origin_r2=math.nan,
         distance_floors={"base": 20.0},
         likeness={"base": 0.99},
-        copied={"base": 0},
     )
     verdict = decide(alone)
     assert (verdict.kind, verdict.numbers["nearest"]) == ("related", "base")

@@ -110,8 +110,8 @@ def trace(
 
     Every tensor of CHILD is compared with the same tensor of the base and of up to eight parents
     and controls, in one pass over the files. The verdict is one of identical, re-encoded, merge,
-    merge-then-changed, fine-tune, assembled, unrelated and undetermined; it names the rule that
-    decided and the numbers that met it.
+    merge-then-changed, fine-tune, assembled, related, unrelated and undetermined; it names the rule
+    that decided and the numbers that met it.
 
     A first verdict, from a sample, is told on stderr before everything is read. Where that takes
     too long, a sample may be enough: --until-sure reads as little as settles the verdict. What a

@@ -105,11 +105,12 @@ def _coverage(terminal: Terminal, comparison: Comparison) -> None:
         )
     terminal.indent(lines, 2)
     if found.other_dtypes:
-        dtypes = sorted({dtype for _, dtype in found.other_dtypes})
+        theirs = sorted({dtype for _, dtype in found.other_dtypes})
+        ours = sorted({comparison.recipe.dtype_of(name) for name, _ in found.other_dtypes})
         terminal.indent(
             [
                 f"of another dtype, {counted(len(found.other_dtypes), 'slice')}: "
-                f"{', '.join(dtypes)}, and the recipe writes {comparison.recipe.out_dtype}; "
+                f"{', '.join(theirs)}, and the recipe writes {', '.join(ours)}; "
                 "values are compared, and the bytes are others"
             ],
             2,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from parentage.checkpoint import is_of_the_body, place_of
-from parentage.support import listed, number_ranges
+from parentage.support import are, listed, number_ranges
 from parentage.verdict.rules.wording import map_text, reading_clause
 from parentage.verdict.verdict import Verdict
 from parentage.verdict.wholes import named
@@ -129,7 +129,7 @@ def _part_text(facts: Facts, found: Whole) -> str:
             if found.empty and gone == "missing":
                 gone = f"missing or empty ({len(found.empty):,} empty)"
             text += (
-                f"; {missing:,} of its {found.tensors:,} {'is' if missing == 1 else 'are'} {gone}, "
+                f"; {missing:,} of its {found.tensors:,} {are(missing)} {gone}, "
                 f"{found.missing_elements / max(found.elements, 1):.1%} of its elements: "
                 f"{named(found.missing)}"
             )
@@ -163,8 +163,7 @@ def _maps_text(facts: Facts) -> str:
         if layers and facts.wholes.by_name[name].moves:
             said.append(map_text(facts, name, layers))
         elif layers:
-            are = "is" if len(layers) == 1 else "are"
-            said.append(f"{number_ranges(layers)} {are} {name}'s of the same number")
+            said.append(f"{number_ranges(layers)} {are(len(layers))} {name}'s of the same number")
     return f" Of the layers of {facts.child}, {'; '.join(said)}."
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from parentage.support import listed, percent
+from parentage.support import are, listed, percent
 from parentage.verdict.rules.wording import moves_text
 from parentage.verdict.verdict import Verdict
 from parentage.verdict.wholes import named
@@ -69,7 +69,7 @@ def of_the_whole(verdict: Verdict, facts: Facts) -> Verdict:
     text, kind, level = verdict.text, verdict.kind, verdict.level
     if wholes.by_name:
         numbers["coverage"] = facts.coverage
-        numbers["constants"] = wholes.constant_elements
+        numbers["constants"] = wholes.constants()
         numbers.update({f"share_{name}": one.share for name, one in wholes.by_name.items()})
     if wholes.by_name and kind != "undetermined":
         before = ""
@@ -114,11 +114,7 @@ def _promise(facts: Facts) -> str:
     promised, there = facts.wholes.promised_layers, facts.wholes.layers
     if promised is None:
         return ""
-    return f"config.json promises {promised:,} layers; {there:,} {_are(there)} here:"
-
-
-def _are(count: int) -> str:
-    return "is" if count == 1 else "are"
+    return f"config.json promises {promised:,} layers; {there:,} {are(there)} here:"
 
 
 def _both_ways(facts: Facts, *, is_average: bool) -> str:

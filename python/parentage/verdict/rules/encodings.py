@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from parentage.places import summarise
 from parentage.verdict.changes import MOST, share_of
-from parentage.verdict.rules.wording import coverage_clause, places_text
+from parentage.verdict.rules.wording import coverage_clause, places_text, sum_text
 from parentage.verdict.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def retold(facts: Facts) -> Verdict | None:
     if told < facts.thresholds.explained or not share_of(changes, *ALTERED):
         return None
     names = (facts.base, *facts.weights)
-    what = " + ".join(f"{facts.blend[i]:g} {names[i]}" for i in held).replace("+ -", "- ")
+    what = sum_text(f"{facts.blend[i]:g} {names[i]}" for i in held)
     looked_at = [each for each in changes if each[2].kind != "none"]
     return Verdict(
         "merge-then-changed",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from parentage.places import compress
 from parentage.support import listed
 from parentage.verdict.changes import MOST, share_of
 from parentage.verdict.rules.wording import (
@@ -12,7 +13,6 @@ from parentage.verdict.rules.wording import (
     fit_numbers,
     places_text,
     reading_verb,
-    slices_text,
 )
 from parentage.verdict.verdict import Verdict
 
@@ -40,9 +40,9 @@ def shared_slices(facts: Facts) -> Verdict | None:
     is_replaced = bool(found.strange)
     share = found.elements / facts.elements
     rest = (
-        f"{slices_text(found.strange)} are no relatives of its slices of these names"
+        f"{compress(found.strange)} are no relatives of its slices of these names"
         if is_replaced
-        else f"{slices_text(found.others)} differ, as relatives do"
+        else f"{compress(found.others)} differ, as relatives do"
     )
     return Verdict(
         "assembled" if is_replaced else "fine-tune",
@@ -65,7 +65,7 @@ def _of_several(facts: Facts, sources: dict[str, SharedSlices]) -> Verdict:
     """Return the verdict on a child that shares slices with several checkpoints."""
     parts = [f"{each.alone:,} of {name} alone" for name, each in sources.items()]
     nobody = set.intersection(*(set(each.others) for each in facts.shared.values()))
-    rest = f"; {slices_text(sorted(nobody))} are nobody's" if nobody else ""
+    rest = f"; {compress(sorted(nobody))} are nobody's" if nobody else ""
     return Verdict(
         "assembled",
         "statistical",
@@ -123,7 +123,7 @@ def related(facts: Facts) -> Verdict | None:
     )
     if facts.is_blend and facts.r2 >= limits.explained:
         what = (
-            f". {_sentence(blend_text(facts))} explains {facts.r2:.1%} of how it differs from "
+            f". A blend of {blend_text(facts)} explains {facts.r2:.1%} of how it differs from "
             f"{facts.base}, {_shown(facts)}"
         )
     elif others:
@@ -195,8 +195,3 @@ def _order_open(name: str) -> str:
         f" It is not decided by that whether the child was made from {name} or {name} from the "
         "child."
     )
-
-
-def _sentence(text: str) -> str:
-    """Return the blend as the subject of a sentence."""
-    return f"A blend of {text}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from parentage.places import compress
 from parentage.support import listed
 from parentage.verdict.rules.wording import (
     coverage_clause,
@@ -13,7 +14,6 @@ from parentage.verdict.rules.wording import (
     reading_verb,
     replay_numbers,
     residual_numbers,
-    slices_text,
 )
 from parentage.verdict.verdict import Verdict
 
@@ -114,19 +114,45 @@ def _is_forward(facts: Facts, replay: ReplayFacts) -> bool:
     return bool(replay.explained) or facts.both_ways is None or facts.order == "forward"
 
 
-def rounding_left(facts: Facts) -> Verdict | None:
-    """A recipe reproduces much, and what it does not is no more than rounding everywhere."""
+def _merge_in_part(facts: Facts) -> ReplayFacts | None:
+    """Return the best recipe if it is a merge that gives a part of the child no copy or decoy does.
+
+    ``None`` where one candidate has all the weight, or a recipe gives everything.
+    """
     limits, replay = facts.thresholds, facts.replay
     if (
         replay is None
         or replay.kind != "merge"
         or facts.lone is not None
-        or not (replay.explained or facts.shows_far)
         or not facts.beats_copies(replay)
         or replay.coverage < limits.coverage
-        or not 1.0 - replay.left >= limits.partial
-        or not replay.decisive >= limits.decisive
         or replay.share >= limits.reproduced
+        or not replay.decisive >= limits.decisive
+    ):
+        return None
+    return replay
+
+
+def _shows(facts: Facts, replay: ReplayFacts) -> bool:
+    """Return whether what a recipe gives is much of what decoys leave, far apart as well."""
+    is_far = bool(replay.explained) or facts.shows_far
+    return is_far and 1.0 - replay.left >= facts.thresholds.partial
+
+
+def _decoys_clause(replay: ReplayFacts) -> str:
+    """Return a clause on how much a recipe reproduces, and decoys."""
+    return (
+        f"{replay.text}, reproduces {replay.share:.2%} of the elements, decoys in place of its "
+        f"parents {replay.decoy_share:.2%}"
+    )
+
+
+def rounding_left(facts: Facts) -> Verdict | None:
+    """A recipe reproduces much, and what it does not is no more than rounding everywhere."""
+    limits, replay = facts.thresholds, _merge_in_part(facts)
+    if (
+        replay is None
+        or not _shows(facts, replay)
         or replay.within_two < limits.within_two
         or facts.residual_floors_slices >= limits.changed_residual
         or facts.order != "forward"
@@ -136,10 +162,9 @@ def rounding_left(facts: Facts) -> Verdict | None:
         "merge",
         "statistical",
         "rounding_left",
-        f"{replay.text}, reproduces {replay.share:.2%} of the elements, decoys in place of its "
-        f"parents {replay.decoy_share:.2%}; of the rest, {replay.within_two:.1%} are one or two "
-        "units in the last place off. Arithmetic that rounds in another order, or more often, "
-        "leaves as much, and so does noise of one unit; nothing larger is left."
+        f"{_decoys_clause(replay)}; of the rest, {replay.within_two:.1%} are one or two units in "
+        "the last place off. Arithmetic that rounds in another order, or more often, leaves as "
+        "much, and so does noise of one unit; nothing larger is left."
         f"{coverage_clause(facts)}",
         {**fit_numbers(facts), **replay_numbers(replay), "within_two": replay.within_two},
     )
@@ -147,21 +172,15 @@ def rounding_left(facts: Facts) -> Verdict | None:
 
 def changed_in_part(facts: Facts) -> Verdict | None:
     """A recipe gives some slices bit for bit, and no blend explains the others."""
-    limits, replay = facts.thresholds, facts.replay
+    limits, replay = facts.thresholds, _merge_in_part(facts)
     if (
         replay is None
-        or replay.kind != "merge"
-        or facts.lone is not None
-        or not facts.beats_copies(replay)
         or replay.explained
-        or replay.coverage < limits.coverage
         or replay.whole_share < limits.least_whole_share
-        or replay.share >= limits.reproduced
         or not (
             replay.changed_floors >= limits.changed_residual
             or (replay.is_rounded_once and replay.changed_share >= limits.least_changed_share)
         )
-        or not replay.decisive >= limits.decisive
         or not _is_forward(facts, replay)
     ):
         return None
@@ -171,7 +190,7 @@ def changed_in_part(facts: Facts) -> Verdict | None:
         "changed_in_part",
         f"{replay.text}, reproduces {replay.whole_slices:,} of {replay.replayed_slices:,} slices "
         f"bit for bit; it does not give {replay.changed_share:.1%} of the elements of "
-        f"{slices_text(replay.changed_slices)}, which are {replay.changed_floors:.1f} times the "
+        f"{compress(replay.changed_slices)}, which are {replay.changed_floors:.1f} times the "
         f"rounding of their dtype off.{places_text(facts)}{rank_text(facts)}"
         f"{coverage_clause(facts)}",
         {
@@ -187,17 +206,10 @@ def changed_in_part(facts: Facts) -> Verdict | None:
 
 def changed(facts: Facts) -> Verdict | None:
     """A recipe reproduces much of the child, more than decoys could, and no arithmetic the rest."""
-    limits, replay = facts.thresholds, facts.replay
+    limits, replay = facts.thresholds, _merge_in_part(facts)
     if (
         replay is None
-        or replay.kind != "merge"
-        or facts.lone is not None
-        or not (replay.explained or facts.shows_far)
-        or not facts.beats_copies(replay)
-        or replay.coverage < limits.coverage
-        or not 1.0 - replay.left >= limits.partial
-        or not replay.decisive >= limits.decisive
-        or replay.share >= limits.reproduced
+        or not _shows(facts, replay)
         or replay.within_two >= limits.within_two
         or not _is_forward(facts, replay)
     ):
@@ -206,10 +218,9 @@ def changed(facts: Facts) -> Verdict | None:
         "merge-then-changed",
         "statistical",
         "changed",
-        f"{replay.text}, reproduces {replay.share:.2%} of the elements, decoys in place of its "
-        f"parents {replay.decoy_share:.2%}. Of the rest, {1 - replay.within_two:.1%} are more than "
-        "two units in the last place off, which no order of rounding leaves: the blend was "
-        f"changed.{places_text(facts)}{rank_text(facts)}{coverage_clause(facts)}",
+        f"{_decoys_clause(replay)}. Of the rest, {1 - replay.within_two:.1%} are more than two "
+        "units in the last place off, which no order of rounding leaves: the blend was changed."
+        f"{places_text(facts)}{rank_text(facts)}{coverage_clause(facts)}",
         {
             **fit_numbers(facts),
             **replay_numbers(replay),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from parentage.places import compress, summarise
-from parentage.support import listed, number_ranges
+from parentage.places import summarise
+from parentage.support import are, listed, number_ranges
 from parentage.verdict.changes import MOST
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from parentage.verdict.facts import Facts, ReplayFacts
 
@@ -101,8 +101,7 @@ def map_text(facts: Facts, name: str, layers: Sequence[int] | None = None) -> st
         pair for pair in facts.wholes.by_name[name].moves if layers is None or pair[0] in layers
     ]
     mine, sources = ([pair[side] for pair in moves] for side in (0, 1))
-    are = "is" if len(moves) == 1 else "are"
-    return f"{number_ranges(mine)} {are} {name}'s {number_ranges(sources)}"
+    return f"{number_ranges(mine)} {are(len(moves))} {name}'s {number_ranges(sources)}"
 
 
 def blend_text(facts: Facts) -> str:
@@ -111,6 +110,11 @@ def blend_text(facts: Facts) -> str:
     rest = 1.0 - sum(facts.blended.values())
     if abs(rest) >= facts.thresholds.weight:
         parts.append(f"{rest:.4f} {facts.base}")
+    return sum_text(parts)
+
+
+def sum_text(parts: Iterable[str]) -> str:
+    """Return terms, each with its weight, as a sum: ``0.6 parent - 0.4 base``."""
     return " + ".join(parts).replace("+ -", "- ")
 
 
@@ -124,11 +128,6 @@ def places_text(facts: Facts, name: str | None = None) -> str:
         return ""
     told = summarise(changes, facts.elements, facts.names)
     return f" Looked at: {told}"
-
-
-def slices_text(names: Sequence[str]) -> str:
-    """Return slices named, as layers and tensors."""
-    return compress(list(names))
 
 
 def bias_warning(facts: Facts) -> str:
