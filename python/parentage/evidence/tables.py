@@ -89,8 +89,6 @@ def tables_of(
     Slices that not all of the main checkpoints have follow in the table of slices, with a row for
     each that has them. The other tables are of the main checkpoints.
     """
-    # First: it takes as much memory for a moment as all that follows.
-    wholes = gather_wholes(case, statistics)
     slices, columns = case.alignment.slices, case.inputs.columns
     labels = {
         "slices": np.arange(len(slices)),
