@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from parentage.align import how_names_differ
-from parentage.checkpoint import body_layers, place_of
+from parentage.checkpoint import body_layers, is_of_the_body, place_of
 from parentage.support import listed, percent, runs_of
 from parentage.verdict.constants import constant_elements
 
@@ -413,9 +413,14 @@ def named(names: Sequence[str], most: int = 4) -> str:
     'a of layers 4 to 5 and lm_head.weight'
     """
     kinds: dict[str, list[int]] = {}
+    towers: Counter[str] = Counter()
     for name in names:
-        layer = place_of(name).layer
+        component, layer, _ = place_of(name)
         end = name
+        if layer is not None and not is_of_the_body(component):
+            # A tower has layers of its own, which are none of the model's.
+            end, layer = name.split(f".{layer}.", 1)[0], None
+            towers[end] += 1
         if layer is not None:
             end = name.split(f".{layer}.", 1)[-1].removesuffix(".weight")
         kinds.setdefault(end if layer is not None else f"={name}", [])
@@ -427,15 +432,18 @@ def named(names: Sequence[str], most: int = 4) -> str:
     parts: list[str] = []
     for numbers, ends in whole.items():
         if not numbers:
-            parts += ends
+            parts += [
+                f"{towers[end]:,} tensors of {end}" if towers[end] > 1 else end for end in ends
+            ]
         elif len(ends) > most:
             parts.append(f"{len(ends) * len(numbers):,} tensors of {layer_ranges(numbers)}")
         else:
             parts.append(f"{listed(ends)} of {layer_ranges(numbers)}")
     if len(parts) > most:
         # Names that begin alike are told by their beginning.
-        groups = Counter(part.split(".")[0] for part in names)
-        if len(groups) <= most and len(groups) < len(parts):
-            return listed(f"{count:,} tensors of {start}" for start, count in groups.items())
+        for depth in (3, 2, 1):
+            groups = Counter(".".join(name.split(".")[:depth]) for name in names)
+            if len(groups) <= most and len(groups) < len(parts):
+                return listed(f"{count:,} tensors of {start}" for start, count in groups.items())
         parts = [*parts[:most], f"{len(parts) - most:,} more"]
     return listed(parts)

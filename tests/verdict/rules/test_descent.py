@@ -170,7 +170,7 @@ def swapped(tensors, part):
 def test_matrices_moved_about_are_no_relatives_of_those_of_their_names(tmp_path, family, weights):
     found = trace(tmp_path, family, swapped(weights["parent"], "self_attn"))
     assert found.verdict.kind == "assembled"
-    assert "no relatives of its slices of these names" in found.verdict.text
+    assert "no relative of its slices of these names" in found.verdict.text
 
 
 @pytest.mark.levels

@@ -34,7 +34,7 @@ def test_whole_slices_name_one_checkpoint_and_no_order():
 def test_strangers_among_whole_slices_are_named():
     verdict = decide(replace(LINE, shared=shared(strange=("layers.3.v",))))
     assert verdict.kind == "assembled"
-    assert "no relatives" in verdict.text
+    assert "no relative" in verdict.text
 
 
 def test_slices_that_relatives_share_name_nobody():

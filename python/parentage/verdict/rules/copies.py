@@ -23,7 +23,8 @@ def identical(facts: Facts) -> Verdict | None:
     if facts.wholes.unread_child:
         # What loaders take for the child was not looked at.
         return _verdict(facts, found, "undetermined", "identical", _all_of(facts, found))
-    return _verdict(facts, found, "identical", "identical", _all_of(facts, found))
+    text = f"{_all_of(facts, found)} Equal bits do not say which of the two came first."
+    return _verdict(facts, found, "identical", "identical", text)
 
 
 def re_encoded(facts: Facts) -> Verdict | None:
@@ -63,8 +64,8 @@ def assembled(facts: Facts) -> Verdict | None:
         "exact",
         "assembled",
         f"all {total:,} slices are copies{reading_clause(facts)}{cast}: {listed(parts)}."
-        f"{_maps_text(facts)} Bits that two share do not say who had them first: that the child "
-        "was put together from these, and none of them from it, is not decided.",
+        f"{_maps_text(facts)} Equal bits do not say who had them first: that the child was put "
+        "together from these, and none of them from it, is not decided.",
         {**{f"slices_{name}": len(names) for name, names in sources.items()}, "slices": total},
     )
 
@@ -145,8 +146,8 @@ def _part_text(facts: Facts, found: Whole) -> str:
         text += f" Of tied embeddings, {found.tied}."
     if found.share < facts.thresholds.coverage:
         text += (
-            f" That is {found.share:.1%} of {found.name}: relatives share as much, so what "
-            f"{facts.child} is made of is not decided. The whole of it would decide."
+            f" That is {found.share:.1%} of {found.name}, too little to say what {facts.child} is "
+            "made of. The whole of it would decide."
         )
     return text
 

@@ -37,8 +37,8 @@ def unrelated(facts: Facts) -> Verdict | None:
         "statistical",
         "unrelated",
         f"its matrices are no more like those of {listed(likeness)} than independent ones are: "
-        f"the largest cosine is {likeness[closest]:.4f}, and "
-        f"{max(crossed.values(), default=0.0):.4f} between layers of any number.",
+        f"the largest cosine is {abs(likeness[closest]):.4f} in size, and "
+        f"{max(crossed.values(), default=0.0):.4f} between any two layers.",
         {
             **{f"cosine_{name}": value for name, value in likeness.items()},
             **{f"crossed_{name}": value for name, value in crossed.items()},
@@ -123,10 +123,10 @@ def fine_tune(facts: Facts) -> Verdict | None:
         "statistical",
         "fine_tune",
         f"its difference from {facts.base} has a direction of its own: {against}, and seen from "
-        f"{facts.base} the relatives offered lie elsewhere (the largest cosine is "
-        f"{met[widest]:.3f}, with {widest}), so their lines meet there. {equal:.1%} of the "
-        f"elements are {facts.base}'s.{low_rank} That {facts.base} is the older of the two is what "
-        f"was offered, and not tested.{coverage_clause(facts)}",
+        f"{facts.base} the relatives offered lie elsewhere (the largest cosine, the median over "
+        f"matrices, is {met[widest]:.3f}, with {widest}): {facts.base} is where their lines meet. "
+        f"{equal:.1%} of the elements are {facts.base}'s.{low_rank} Which of the two is older was "
+        f"not tested: {facts.base} was offered as the base.{coverage_clause(facts)}",
         {
             "parent": facts.base,
             **({} if not low_rank or moved is None else {"rank": moved.rank}),

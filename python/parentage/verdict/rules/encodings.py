@@ -101,13 +101,13 @@ def noised(facts: Facts) -> Verdict | None:
     is_reverse = there <= limits.right_angle < limits.no_right_angle <= here
     if is_added:
         order = (
-            f" It is independent of the others seen from {name}, and not seen from the child: it "
-            f"was added to {name}."
+            f" Seen from {name} it is independent of where the others lie, and seen from the child "
+            f"it is not: it was added to {name}, and not taken from the child."
         )
     elif is_reverse:
         order = (
-            f" It is independent of the others seen from the child, and not seen from {name}: "
-            f"{name} is the one that has it, and the child the one without."
+            f" Seen from the child it is independent of where the others lie, and seen from {name} "
+            f"it is not: {name} is the one that has it, and the child the one without."
         )
     else:
         order = f" Which of the two, the child or {name}, has it is not decided."
@@ -116,7 +116,7 @@ def noised(facts: Facts) -> Verdict | None:
         "statistical",
         "noised",
         f"the child and {name} differ by noise, of one size and independent from element to "
-        f"element; no fine-tune known looks so.{order}{places_text(facts, name)}"
+        f"element; no training that this was tried on leaves that.{order}{places_text(facts, name)}"
         f"{coverage_clause(facts)}",
         {"parent": name, "excess_at_parent": here, "excess_at_child": there},
     )

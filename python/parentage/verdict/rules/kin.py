@@ -40,17 +40,18 @@ def shared_slices(facts: Facts) -> Verdict | None:
     is_replaced = bool(found.strange)
     share = found.elements / facts.elements
     rest = (
-        f"{compress(found.strange)} are no relatives of its slices of these names"
+        f"what is no relative of its slices of these names: {compress(found.strange)}"
         if is_replaced
-        else f"{compress(found.others)} differ, as relatives do"
+        else f"what differs, as relatives do: {compress(found.others)}"
     )
     return Verdict(
         "assembled" if is_replaced else "fine-tune",
         "statistical",
         "shared_slices",
         f"{found.slices:,} of {facts.slices:,} slices, {share:.1%} of the elements "
-        f"{reading_verb(facts)}, are {name}'s bit for bit, {found.alone:,} of them matrices of "
-        f"no other's; {rest}.{places_text(facts, name)}{_order_open(name)}{coverage_clause(facts)}",
+        f"{reading_verb(facts)}, are {name}'s bit for bit, {found.alone:,} of them matrices that "
+        f"no other checkpoint has; {rest}.{places_text(facts, name)}{_order_open(name)}"
+        f"{coverage_clause(facts)}",
         {
             "parent": name,
             "equal_slices": found.slices,
@@ -65,7 +66,7 @@ def _of_several(facts: Facts, sources: dict[str, SharedSlices]) -> Verdict:
     """Return the verdict on a child that shares slices with several checkpoints."""
     parts = [f"{each.alone:,} of {name} alone" for name, each in sources.items()]
     nobody = set.intersection(*(set(each.others) for each in facts.shared.values()))
-    rest = f"; {compress(sorted(nobody))} are nobody's" if nobody else ""
+    rest = f"; nobody's: {compress(sorted(nobody))}" if nobody else ""
     return Verdict(
         "assembled",
         "statistical",
@@ -118,7 +119,7 @@ def related(facts: Facts) -> Verdict | None:
     nearest = facts.nearest if facts.nearest in facts.relatives else facts.relatives[0]
     others = [name for name in facts.relatives if name != nearest]
     lead = (
-        f"it is kin of {nearest} beyond doubt: the cosine of their weights is "
+        f"it is kin of {nearest}: the cosine of their weights is "
         f"{facts.likeness[nearest]:.4f}, that of independent models near 0"
     )
     if facts.is_blend and facts.r2 >= limits.explained:

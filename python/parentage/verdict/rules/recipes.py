@@ -27,7 +27,11 @@ def replayed(facts: Facts) -> Verdict | None:
     if replay is None or (replay.kind == "merge" and not _is_forward(facts, replay)):
         return None
     if replay.is_exact:
-        what = f"reproduces all {replay.elements:,} elements {reading_verb(facts)}, bit for bit"
+        # Only what all of the main checkpoints have is replayed.
+        have = " that all of these have" if facts.wholes.compared > facts.elements else ""
+        what = (
+            f"reproduces all {replay.elements:,} elements {reading_verb(facts)}{have}, bit for bit"
+        )
     elif replay.explained:
         what = (
             f"reproduces or explains {replay.share:.4%} of the elements: {replay.explained:,} lie "
@@ -164,7 +168,7 @@ def rounding_left(facts: Facts) -> Verdict | None:
         "rounding_left",
         f"{_decoys_clause(replay)}; of the rest, {replay.within_two:.1%} are one or two units in "
         "the last place off. Arithmetic that rounds in another order, or more often, leaves as "
-        "much, and so does noise of one unit; nothing larger is left."
+        "much, and so does noise of one unit."
         f"{coverage_clause(facts)}",
         {**fit_numbers(facts), **replay_numbers(replay), "within_two": replay.within_two},
     )

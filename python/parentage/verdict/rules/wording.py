@@ -42,7 +42,7 @@ def replay_numbers(replay: ReplayFacts) -> dict[str, float | int | str | None]:
 def rank_text(facts: Facts) -> str:
     """Return sentences on the layers of the remainder, beyond rounding, and its rank."""
     found = facts.remainder()
-    return "" if found is None or not str(found) else f" What is on top: {found}"
+    return "" if found is None or not str(found) else f" What the recipe does not give: {found}"
 
 
 def residual_numbers(facts: Facts) -> dict[str, float | int | str | None]:
