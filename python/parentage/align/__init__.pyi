@@ -28,5 +28,5 @@ from .slices import is_replayed as is_replayed
 from .slices import tables as tables
 from .unaligned import UNALIGNED as UNALIGNED
 from .unaligned import unaligned_frame as unaligned_frame
-from .views import Views as Views
-from .views import views as views
+from .view import Views as Views
+from .view import views as views

@@ -114,8 +114,8 @@ def pieces(name: str, shape: Shape, shape_of: Callable[[str], Shape | None]) -> 
     not there, or rows do not add up.
 
     >>> shapes = {"m.gate_proj.weight": (2, 3), "m.up_proj.weight": (2, 3)}
-    >>> pieces("m.gate_up_proj.weight", (4, 3), shapes.get)
-    [Piece('m.gate_proj.weight', 0, (2, 3)), Piece('m.up_proj.weight', 6, (2, 3))]
+    >>> [tuple(each) for each in pieces("m.gate_up_proj.weight", (4, 3), shapes.get)]
+    [('m.gate_proj.weight', 0, (2, 3)), ('m.up_proj.weight', 6, (2, 3))]
     """
     for rule in RULES:
         match = re.fullmatch(rule.fused, name)

@@ -122,10 +122,17 @@ def _split(name: str) -> Iterator[tuple[str, str]]:
 
 
 def _common(names: Iterable[str]) -> str:
-    """Return what all names begin with, but for the last part of any."""
+    """Return what all names begin with, but for the last part of any; whole parts with their dot.
+
+    >>> _common(["net_a.x", "net_b.y"]), _common(["a.b.x", "a.b.y"])
+    ('net_', 'a.b.')
+    """
+    names = list(names)
     ends = sorted(name.rpartition(".")[0] or name for name in names)
     if len(ends) < 2:
         return ""
     # Of sorted texts the first and the last differ first.
     alike = zip(ends[0], ends[-1], strict=False)
-    return ends[0][: sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], alike))]
+    common = ends[0][: sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], alike))]
+    is_whole = common and all(name.startswith(f"{common}.") for name in names)
+    return f"{common}." if is_whole else common
