@@ -36,6 +36,16 @@ def test_both_blends_are_rounded(tmp_path, arithmetic, blend):
     assert is_other, "the inner rounding shows"
 
 
+def test_the_inner_blend_has_the_dtype_of_its_slice(tmp_path):
+    """Where a slice is written as float32, what is blended further is float32 there as well."""
+    name = next(iter(TINY))
+    found = carried_out(tmp_path, replace(RECIPE, out_dtypes={name: "F32"}))
+    one, two, base = (LITTLE[each][name] for each in ("one", "two", "base"))
+    inner = linear_f32([one, two], [0.6, 0.4], normalize=False)
+    outer = linear_f32([inner, base], [0.7, 0.3], normalize=False)
+    assert found[name].tobytes() == outer.tobytes()
+
+
 def test_mergekit_has_no_such_method():
     with pytest.raises(RecipeError, match="mergekit has nothing that does what nested does"):
         to_mergekit(RECIPE)

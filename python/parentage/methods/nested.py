@@ -29,7 +29,7 @@ def replay(replaying: Replaying) -> Sequence[Value]:
             return replaying.program.fma(y, b, replaying.program.fma(x, a, replaying.scalar(0.0)))
         return x * a + y * b
 
-    inner = blend(one, first, two, second).round(replaying.recipe.out_dtype)
+    inner = replaying.written(blend(one, first, two, second))
     return [blend(inner, outer, three, third)]
 
 

@@ -119,6 +119,13 @@ class Replaying:
         """Return a number, one for all slices or one for each, as float32."""
         return self.program.scalar(value)
 
+    def written(self, value: Value) -> Value:
+        """Return a value rounded as the recipe writes it: to a dtype of its own in some slices."""
+        recipe = self.recipe
+        if not recipe.out_dtypes:
+            return value.round(recipe.out_dtype)
+        return self.program.rounded(value, [recipe.dtype_of(each.name) for each in self.slices])
+
     def resolve(self, setting: Setting | None) -> Floats:
         """Return (S,) what a setting is for every slice; NaN where it says nothing."""
         return (

@@ -29,15 +29,11 @@ def compile_recipe(
     program = Program(len(slices))
     program.decoys = decoys
     program.decoy_dtype = recipe.out_dtype
-    results = METHODS[recipe.method].replay(Replaying(program, recipe, columns, slices))
+    replaying = Replaying(program, recipe, columns, slices)
+    results = METHODS[recipe.method].replay(replaying)
     program.decoys = frozenset()
     for source in dict.fromkeys(recipe.copied.values()):
         is_copy = [float(recipe.copied.get(each.name) == source) for each in slices]
         copied = program.column(columns[source])
         results = [program.select(program.scalar(is_copy), copied, result) for result in results]
-    return program, [
-        program.rounded(result, [recipe.dtype_of(each.name) for each in slices])
-        if recipe.out_dtypes
-        else result.round(recipe.out_dtype)
-        for result in results
-    ]
+    return program, [replaying.written(result) for result in results]
