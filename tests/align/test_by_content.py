@@ -1,0 +1,91 @@
+"""Where names have nothing in common, shapes and values pair tensors, and it is said."""
+
+import numpy as np
+import parentage
+import pytest
+from conftest import BF16, opened, write_checkpoint
+from parentage.align import paired_by_content
+from parentage.stream import Options
+from parentage.support import PlanError
+
+OPTIONS = Options(2)
+
+
+def model(seed, layers=4):
+    rng = np.random.default_rng(seed)
+    out = {"embed.weight": rng.normal(0, 0.03, (200, 32)), "norm.weight": rng.normal(1, 0.1, 256)}
+    for i in range(layers):
+        out[f"layers.{i}.q.weight"] = rng.normal(0, 0.03, (32, 32))
+        out[f"layers.{i}.up.weight"] = rng.normal(0, 0.03, (96, 32))
+        out[f"layers.{i}.norm.weight"] = rng.normal(1, 0.1, 256)
+    return out
+
+
+def stored(tensors):
+    return {name: x.astype(np.float32).astype(BF16) for name, x in tensors.items()}
+
+
+def numbered(tensors, seed=0):
+    """Return tensors under numbers, in an order of their own, with the names they had."""
+    order = np.random.default_rng(seed).permutation(len(tensors))
+    names = list(tensors)
+    return {f"t{i:03}": tensors[names[at]] for i, at in enumerate(order)}, {
+        f"t{i:03}": names[at] for i, at in enumerate(order)
+    }
+
+
+def test_relatives_are_paired_tensor_by_tensor(tmp_path):
+    base = model(1)
+    rng = np.random.default_rng(2)
+    tuned = {name: x + rng.normal(0, 0.3 * x.std(), x.shape) for name, x in base.items()}
+    child, names = numbered(stored(tuned))
+    one = opened(tmp_path, "child", child)
+    other = opened(tmp_path, "base", stored(base))
+    found = paired_by_content(one, [other], OPTIONS)
+    (view,) = found.others
+    assert set(view.tensors) == set(child)
+    for name, tensor in view.tensors.items():
+        assert (tensor.begin, tensor.shape) == (other.tensors[names[name]].begin, tensor.shape)
+    assert "14 of 14 of base" in found.remarks[0]
+
+
+def test_strangers_stay_unpaired(tmp_path):
+    one = opened(tmp_path, "child", numbered(stored(model(1)))[0])
+    other = opened(tmp_path, "base", stored(model(2)))
+    found = paired_by_content(one, [other], OPTIONS)
+    assert (found.others, found.remarks) == ((other,), ())
+
+
+def test_who_has_names_in_common_is_left_as_he_is(tmp_path):
+    tensors = stored(model(1))
+    one, other = opened(tmp_path, "child", tensors), opened(tmp_path, "base", tensors)
+    assert paired_by_content(one, [other], OPTIONS).others == (other,)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0])
+def test_values_that_are_no_numbers_pair_nothing(tmp_path, bad):
+    one = opened(tmp_path, "child", {"a.weight": np.full((8, 8), bad).astype(BF16)})
+    other = opened(tmp_path, "base", {"b.c": np.full((8, 8), bad).astype(BF16)})
+    assert paired_by_content(one, [other], OPTIONS).remarks == ()
+
+
+def test_a_copy_under_numbers_is_identical(tmp_path):
+    tensors = stored(model(1))
+    base = {n: (x.astype(np.float32) * 1.01).astype(BF16) for n, x in tensors.items()}
+    paths = [
+        write_checkpoint(tmp_path / name, each)
+        for name, each in (
+            ("child", numbered(tensors)[0]), ("base", base), ("parent", tensors)
+        )
+    ]  # fmt: skip
+    found = parentage.trace(paths[0], base=paths[1], parents=[paths[2]])
+    assert (found.verdict.kind, found.verdict.level) == ("identical", "exact")
+    assert found.verdict.numbers["parent"] == "parent"
+    assert "not by name" in found.verdict.text
+
+
+def test_strangers_under_other_names_are_an_error_that_says_so(tmp_path):
+    child = write_checkpoint(tmp_path / "child", numbered(stored(model(1)))[0])
+    base = write_checkpoint(tmp_path / "base", stored(model(2)))
+    with pytest.raises(PlanError, match="too little of child pairs with base"):
+        parentage.trace(child, base=base)
