@@ -89,3 +89,26 @@ def test_strangers_under_other_names_are_an_error_that_says_so(tmp_path):
     base = write_checkpoint(tmp_path / "base", stored(model(2)))
     with pytest.raises(PlanError, match="too little of child pairs with base"):
         parentage.trace(child, base=base)
+
+
+def test_a_merge_under_numbers_is_exact_and_replays(tmp_path):
+    base, tuned = stored(model(1)), stored(model(1))
+    rng = np.random.default_rng(5)
+    for name, x in tuned.items():
+        tuned[name] = (x.astype(np.float32) + rng.normal(0, 0.005, x.shape)).astype(BF16)
+    child = {
+        name: (
+            np.float32(0.6) * tuned[name].astype(np.float32)
+            + np.float32(0.4) * base[name].astype(np.float32)
+        ).astype(BF16)
+        for name in base
+    }
+    places = {
+        "child": write_checkpoint(tmp_path / "child", numbered(child)[0]),
+        "base": write_checkpoint(tmp_path / "base", base),
+        "tuned": write_checkpoint(tmp_path / "tuned", tuned),
+    }
+    found = parentage.trace(places["child"], base=places["base"], parents=[places["tuned"]])
+    assert (found.verdict.kind, found.verdict.level) == ("merge", "exact")
+    again = found.recipe.replay({n: places[n] for n in ("base", "tuned")}, places["child"])
+    assert (again.mismatched, again.elements) == (0, sum(x.size for x in child.values()))
