@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import DTYPES, opened
-from golden.make_gram import generated
+from golden.long_columns import generated
 from parentage import _core
 
 BLOCKS = _core.BLOCKS
@@ -23,7 +23,7 @@ def golden_chunks():
 
 
 def golden_bytes(column):
-    """The bytes of a column: written down, or made as tests/golden/make_gram.py says."""
+    """The bytes of a column: written down, or made as tests/golden/long_columns.py says."""
     if "bytes" in column:
         return bytes.fromhex(column["bytes"])
     return generated(column["dtype"], column["made"])

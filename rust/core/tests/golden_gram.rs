@@ -32,7 +32,7 @@ fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect()
 }
 
-/// The bytes of a column: written down, or made as tests/golden/make_gram.py says.
+/// The bytes of a column: written down, or made as tests/golden/long_columns.py says.
 fn stored(dtype: Dtype, column: &Value) -> Vec<u8> {
     let Some(made) = column.get("made") else {
         return bytes(text(&column["bytes"]));
