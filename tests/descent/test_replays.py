@@ -111,3 +111,13 @@ def test_what_lies_halfway_is_decided_in_one_way_by_arithmetic_and_by_chance_oth
     chance = found(base, odd, rounded(base + (steps + up) * step, "BF16"))
     assert chance.alike < 0.6
     assert (chance.forward > 0.9, chance.is_computed, chance.order()) == (True, False, "undecided")
+
+
+def test_what_was_zeroed_is_no_miss_of_coarser_units():
+    base, parent = noise("BF16", 1), noise("BF16", 2, of=1)
+    child = rounded(0.6 * parent + 0.4 * base, "BF16")
+    child[np.random.default_rng(3).random(len(child)) < 0.02] = 0.0
+    both = found(base, parent, child)
+    assert not both.others_were_rounded
+    assert both.order() == "forward"
+    assert both.far > 0.99

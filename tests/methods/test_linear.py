@@ -16,6 +16,8 @@ from common.carried import (
 )
 from common.merges import LINEAR
 from conftest import BF16
+from parentage.methods import METHODS
+from parentage.recipe import Ingredient, Recipe
 
 WEIGHTS = {"one": 0.45, "two": 0.33, "base": 0.22}
 RECIPE = recipe_of("linear", WEIGHTS, arithmetic="float32-fma")
@@ -61,3 +63,10 @@ def test_it_is_described_and_bad_settings_are_refused():
     # In float32 these sum to 0 as well.
     assert_refused(recipe_of("linear", {"one": 1.0, "two": 1e-9 - 1.0}), "sum to 0")
     assert np.float32(1.0) + np.float32(1e-9 - 1.0) == 0.0
+
+
+def test_one_checkpoint_times_a_number_is_no_merge():
+    alone = Recipe("linear", (Ingredient("one", -1.0),), parameters={"normalize": False})
+    assert METHODS["linear"].verdict(alone) == "re-encoded"
+    two = Recipe("linear", (Ingredient("one", -1.0), Ingredient("two", 2.0)))
+    assert METHODS["linear"].verdict(two) == "merge"

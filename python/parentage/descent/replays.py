@@ -237,7 +237,9 @@ def both_ways(
         back[names[i]] = max(share, _turned(points, whole, i, moved))
         of_child[names[i]] = float(found[-1])
     spread = chosen.max(axis=1) - chosen.min(axis=1)
-    far = moved & (spread >= FAR * (cells.below + cells.above))
+    # What was zeroed has units so fine that all lies far apart and is coarse beside them.
+    is_kept = 2.0 * np.abs(points.values[:, child]) >= np.abs(points.values[:, child] + off)
+    far = moved & is_kept & (spread >= FAR * (cells.below + cells.above))
     ties, alike = _ties(cells, off, moved)
     return BothWays(
         int(moved.sum()),
@@ -249,7 +251,7 @@ def both_ways(
         _share(given, far),
         ties,
         alike,
-        _excused(points, cells, used, moved, moved & ~given),
+        _excused(points, cells, used, is_kept, moved, moved & ~given),
     )
 
 
@@ -289,6 +291,7 @@ def _excused(
     points: Points,
     cells: _Cells,
     used: list[int],
+    is_kept: NDArray[np.bool_],
     rows: NDArray[np.bool_],
     missed: NDArray[np.bool_],
 ) -> float:
@@ -297,7 +300,7 @@ def _excused(
     0 where too few are missed, or that is most elements anyway.
     """
     units = np.max([np.add(*points.cells(i)) for i in used], axis=0)
-    is_coarse = units > 1.5 * (cells.below + cells.above)
+    is_coarse = is_kept & (units > 1.5 * (cells.below + cells.above))
     if int(missed.sum()) < LEAST_EXCUSED or float(is_coarse[rows].mean()) > MOST_COARSE:
         return 0.0
     return float(is_coarse[missed].mean())

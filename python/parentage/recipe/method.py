@@ -77,8 +77,12 @@ class Method:
     """Returns the same where it depends on the recipe."""
 
     def verdict(self, recipe: Recipe) -> str:
-        """Return the verdict on a child that a recipe of this method reproduces."""
-        return self.kind if self.kind_of is None else self.kind_of(recipe)
+        """Return the verdict on a child that a recipe of this method reproduces.
+
+        What is all of one checkpoint, times a number, is no merge of several.
+        """
+        found = self.kind if self.kind_of is None else self.kind_of(recipe)
+        return "re-encoded" if found == "merge" and len(recipe.checkpoints) == 1 else found
 
 
 @dataclass(frozen=True, slots=True)
