@@ -155,7 +155,10 @@ def test_a_small_file_takes_nothing_away(tmp_path):
 
 
 def test_a_base_that_holds_nothing_takes_nothing_away(tmp_path):
-    renamed = {f"t{i}": x for i, x in enumerate(BASE.values())}
+    rng = np.random.default_rng(1)
+    renamed = {
+        f"t{i}": rng.normal(0, 0.03, x.shape).astype(x.dtype) for i, x in enumerate(BASE.values())
+    }
     found = judged(tmp_path, PARENT, base=renamed)
     assert (found.verdict.kind, found.verdict.numbers["parent"]) == ("identical", "parent")
     assert "base, given as the base, pairs with nothing" in found.verdict.text

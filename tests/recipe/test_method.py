@@ -24,8 +24,10 @@ def method(**fields):
 
 
 def test_the_verdict_is_that_of_the_method_unless_the_recipe_decides():
-    recipe = recipe_of("m", {"one": 1.0}, parameters={"scale": 2.0})
+    recipe = recipe_of("m", {"one": 1.0, "two": 2.0}, parameters={"scale": 2.0})
     assert method().verdict(recipe) == "merge"
+    # What is all of one checkpoint is no merge of several.
+    assert method().verdict(recipe_of("m", {"one": 2.0})) == "re-encoded"
     assert method(kind="fine-tune").verdict(recipe) == "fine-tune"
     decides = method(kind_of=lambda each: "merge" if each.parameters else "assembled")
     assert decides.verdict(recipe) == "merge"
