@@ -121,6 +121,10 @@ class Checkpoint:
         tensors: list[tuple[int, str, str, tuple[int, ...], int, int, int]],
     ) -> Checkpoint:
         """The checkpoint of a pickled state. No file is looked at."""
+    def seen_as(
+        self, tensors: Sequence[tuple[int, str, str, tuple[int, ...], int, int, int]]
+    ) -> Checkpoint:
+        """Other tensors, by name, over the same files, as they were when they were opened."""
     def __copy__(self) -> Checkpoint: ...
     def __deepcopy__(self, _memo: object) -> Checkpoint: ...
 

@@ -1,13 +1,15 @@
 """Checkpoints that store the same in another way give the same bits, and are told to."""
 
+import os
+
 import numpy as np
 import parentage
 import pytest
 from common.alignments import full
 from conftest import BF16, opened, write_checkpoint
 from parentage.align import views
-from parentage.checkpoint import Tensor
-from parentage.support import CheckpointError
+from parentage.checkpoint import Checkpoint, Tensor
+from parentage.support import CheckpointError, ReadError
 
 E, M, H = 4, 24, 16
 
@@ -150,3 +152,18 @@ def test_a_copy_under_other_names_is_identical(tmp_path):
     found = parentage.trace(child, base=base, parents=[parent])
     assert (found.verdict.kind, found.verdict.level) == ("identical", "exact")
     assert "read in pieces" in found.verdict.text
+
+
+def test_a_file_that_was_replaced_is_noticed_through_a_view(tmp_path):
+    """Of the same length and time: a view is of the very files whose headers were read."""
+    path = write_checkpoint(tmp_path / "one", {"a.weight": full((4, 4))}) / "model.safetensors"
+    one = Checkpoint.open(tmp_path / "one")
+    view = one.seen_as([one.tensors["a.weight"]._replace(name="b.weight")])
+    view.core.verify_unchanged()
+    times = path.stat()
+    copy = tmp_path / "copy"
+    copy.write_bytes(path.read_bytes())
+    os.utime(copy, ns=(times.st_atime_ns, times.st_mtime_ns))
+    copy.replace(path)
+    with pytest.raises(ReadError, match=r"replaced|changed|another"):
+        view.core.verify_unchanged()

@@ -113,11 +113,11 @@ def views(child: Checkpoint, others: Sequence[Checkpoint]) -> Views:
         for other in theirs:
             mine.take_apart(other)
         # Other checkpoints are seen as the child is, in the pieces that it has by now.
-        apart = _Names.of(mine.view())
+        seen = mine.view()
+        apart = mine if seen is child else _Names.of(seen)
         for other in theirs:
             other.take_apart(apart)
-        seen = tuple(other.view() for other in theirs)
-        return Views(mine.view(), seen, tuple(_remarks(mine, theirs)))
+        return Views(seen, tuple(other.view() for other in theirs), tuple(_remarks(mine, theirs)))
 
 
 def _is_paired(child: Checkpoint, other: Checkpoint) -> bool:
@@ -132,6 +132,8 @@ def _exchange(mine: _Names, other: _Names) -> None:
     """Rename what is called otherwise in another checkpoint."""
     lacking = [each for each in mine.tensors if each not in other.tensors]
     spare = [each for each in other.tensors if each not in mine.tensors]
+    if not lacking or not spare:
+        return
     other.prefixes, _ = exchanged(_families(mine, lacking), _families(other, spare))
     renamed: dict[str, str] = {}
     taken = set(other.tensors)

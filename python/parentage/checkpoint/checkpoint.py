@@ -196,9 +196,8 @@ class Checkpoint:
         CheckpointError
             If one of them leaves its file's data, or two have one name.
         """
-        restored, (path, index, shards, _) = self.core.__reduce__()
         listed = sorted(tensors, key=lambda each: each.name)
-        return replace(self, core=restored(path, index, shards, listed))
+        return replace(self, core=self.core.seen_as(listed))
 
     def same_files(self, other: Checkpoint) -> bool:
         """Whether both are the same files on disk."""

@@ -57,6 +57,25 @@ impl<'py, 'a> Tensors<'py, 'a> {
     }
 }
 
+impl Checkpoint {
+    /// The checkpoint of these files and tensors.
+    fn of(
+        path: PathBuf,
+        index: Option<PathBuf>,
+        shards: Vec<checkpoint::Shard>,
+        tensors: Vec<TensorState>,
+    ) -> PyResult<Self> {
+        let tensor = |(_, name, dtype, shape, shard, begin, end): TensorState| {
+            let unknown = || PyValueError::new_err(format!("no dtype is called {dtype:?}"));
+            let dtype = Dtype::from_name(&dtype).ok_or_else(unknown)?;
+            Ok(checkpoint::Tensor { name, dtype, shape, shard, begin, end })
+        };
+        let tensors = tensors.into_iter().map(tensor).collect::<PyResult<_>>()?;
+        let found = checkpoint::Checkpoint::restore(path, index, shards, tensors);
+        found.map(|found| Self(Arc::new(found))).map_err(|error| to_python(&error))
+    }
+}
+
 /// A checkpoint whose headers are read and checked.
 #[pyclass(frozen, module = "parentage._core")]
 pub(crate) struct Checkpoint(pub(crate) Arc<checkpoint::Checkpoint>);
@@ -198,15 +217,12 @@ impl Checkpoint {
             let identity = None;
             checkpoint::Shard { path, name, bytes, data_start, modified_ns, identity, metadata }
         };
-        let tensor = |(_, name, dtype, shape, shard, begin, end): TensorState| {
-            let unknown = || PyValueError::new_err(format!("no dtype is called {dtype:?}"));
-            let dtype = Dtype::from_name(&dtype).ok_or_else(unknown)?;
-            Ok(checkpoint::Tensor { name, dtype, shape, shard, begin, end })
-        };
-        let shards = shards.into_iter().map(shard).collect();
-        let tensors = tensors.into_iter().map(tensor).collect::<PyResult<_>>()?;
-        let restored = checkpoint::Checkpoint::restore(path, index, shards, tensors);
-        restored.map(|restored| Self(Arc::new(restored))).map_err(|error| to_python(&error))
+        Self::of(path, index, shards.into_iter().map(shard).collect(), tensors)
+    }
+
+    /// Other tensors, by name, over the same files, as they were when their headers were read.
+    fn seen_as(&self, tensors: Vec<TensorState>) -> PyResult<Self> {
+        Self::of(self.path(), self.index(), self.0.shards.clone(), tensors)
     }
 
     /// Itself: it never changes.
