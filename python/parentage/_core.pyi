@@ -1,6 +1,6 @@
 """The core: every byte of every tensor is read here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Final, NoReturn, final

@@ -7,7 +7,8 @@ import pytest
 from conftest import BF16, opened, write_checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
-from parentage.pipeline.codes import nearest, requantised
+from parentage.pipeline.codes import requantised
+from parentage.places import cast
 from parentage.stream import Options
 
 KINDS = {"F8_E4M3": ml_dtypes.float8_e4m3fn, "F8_E5M2": ml_dtypes.float8_e5m2}
@@ -35,12 +36,17 @@ def quantised(values, kind="F8_E4M3", block=128, by_reciprocal=False):
     return codes, scales
 
 
+def counted(child, other):
+    codes, scales = child.tensors["a.weight"], child.tensors["a.weight_scale_inv"]
+    return requantised(child, codes, scales, other, other.tensors["a.weight"], Options(2))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @given(values=st.lists(st.floats(-1e5, 1e5, width=32), min_size=1, max_size=50))
 def test_rounding_is_that_of_the_reference(kind, values):
     x = np.array(values, np.float32)
     limited = np.clip(x, -LARGEST[kind], LARGEST[kind])
-    assert (nearest(x, kind) == limited.astype(KINDS[kind]).astype(np.float64)).all()
+    assert (cast(x.astype(np.float64), kind) == limited.astype(KINDS[kind])).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -52,14 +58,7 @@ def test_codes_of_a_copy_are_all_found_and_of_a_relative_are_not(tmp_path, kind,
     sibling = (values.astype(np.float32) + 0.002).astype(BF16)
     for name, tensor, is_all in (("copy", values, True), ("sibling", sibling, False)):
         other = opened(tmp_path, name, {"a.weight": tensor})
-        found = requantised(
-            child,
-            child.tensors["a.weight"],
-            child.tensors["a.weight_scale_inv"],
-            other,
-            other.tensors["a.weight"],
-            Options(2),
-        )
+        found = counted(child, other)
         assert found.elements == codes.size
         assert (found.equal == codes.size) is is_all
 
@@ -69,15 +68,7 @@ def test_scales_that_are_no_numbers_prove_nothing(tmp_path):
     scales[0, 0] = np.nan
     child = opened(tmp_path, "child", {"a.weight": codes, "a.weight_scale_inv": scales})
     other = opened(tmp_path, "other", {"a.weight": plain(1)})
-    found = requantised(
-        child,
-        child.tensors["a.weight"],
-        child.tensors["a.weight_scale_inv"],
-        other,
-        other.tensors["a.weight"],
-        Options(2),
-    )
-    assert found.equal == 0
+    assert counted(child, other).equal == 0
 
 
 def family(tmp_path, seed=1):

@@ -24,6 +24,9 @@ class Dtype:
     """mergekit's name, if it writes such files."""
     is_searched: bool = False
     """Whether masks are looked for in the rounding cells of children stored in it."""
+    largest: float | None = None
+    """Of codes that are multiplied by scales, the number beyond which quantisers hold what they
+    cast."""
 
 
 DTYPES: dict[str, Dtype] = {
@@ -31,8 +34,8 @@ DTYPES: dict[str, Dtype] = {
     "F32": Dtype("float", 4, 23, -126, "float32", is_searched=True),
     "F16": Dtype("float", 2, 10, -14, "float16", is_searched=True),
     "BF16": Dtype("float", 2, 7, -126, "bfloat16", is_searched=True),
-    "F8_E4M3": Dtype("float", 1, 3, -6),
-    "F8_E5M2": Dtype("float", 1, 2, -14),
+    "F8_E4M3": Dtype("float", 1, 3, -6, largest=448.0),
+    "F8_E5M2": Dtype("float", 1, 2, -14, largest=57344.0),
     "F8_E8M0": Dtype("float", 1),
     "I8": Dtype("integer", 1),
     "U8": Dtype("integer", 1),

@@ -14,7 +14,7 @@ import numpy as np
 
 from parentage import _core
 from parentage.align import block_of, spread
-from parentage.checkpoint import DTYPES
+from parentage.places import cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 AT_ONCE = 1 << 20
 """Elements that are looked at together."""
-
-LARGEST = {"F8_E4M3": 448.0, "F8_E5M2": 57344.0}
-"""The largest number of a dtype of codes; what is larger becomes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,33 +61,14 @@ def requantised(
         return Requantised(last * width, 0)
     counts = np.zeros(2, dtype=np.int64)
     for first, after, stored, plain in _pieces(child, codes, other, mate, last, options):
-        scale = spread(grid, block, first, after, width).astype(np.float32)
-        given = plain.astype(np.float32).reshape(scale.shape)
+        scale = spread(grid, block, first, after, width).astype(np.float32).ravel()
+        given = plain.astype(np.float32)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            divided = given / scale
-            multiplied = given * (np.float32(1.0) / scale)
-        for way, values in enumerate((divided, multiplied)):
-            rounded = nearest(values, codes.dtype)
-            same = (rounded == stored.reshape(scale.shape)) | (
-                np.isnan(rounded) & np.isnan(stored.reshape(scale.shape))
-            )
-            counts[way] += int(same.sum())
+            ways = given / scale, given * (np.float32(1.0) / scale)
+        for way, values in enumerate(ways):
+            rounded = cast(values.astype(np.float64), codes.dtype)
+            counts[way] += int(((rounded == stored) | (np.isnan(rounded) & np.isnan(stored))).sum())
     return Requantised(last * width, int(counts.max()))
-
-
-def nearest(values: Floats, dtype: str) -> Floats:
-    """Return values rounded to the nearest number of a dtype of codes, ties to even.
-
-    >>> nearest(np.array([0.3, 500.0, 2.0**-10, -17.0]), "F8_E4M3").tolist()
-    [0.3125, 448.0, 0.0, -16.0]
-    """
-    kind = DTYPES[dtype]
-    values = np.asarray(values, dtype=np.float64)
-    exponent = np.maximum(np.frexp(values)[1] - 1, kind.lowest or 0)
-    unit = np.ldexp(1.0, exponent - (kind.digits or 0))
-    largest = LARGEST[dtype]
-    rounded: Floats = np.clip(np.rint(values / unit) * unit, -largest, largest)
-    return rounded
 
 
 def _read(checkpoint: Checkpoint, tensor: Tensor, options: Options) -> Floats:

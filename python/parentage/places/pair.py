@@ -22,7 +22,7 @@ _EXPONENT = np.int64(0x7FF0000000000000)
 ARITHMETIC = 2.0
 """Units in the last place up to which a difference may be arithmetic."""
 
-LARGEST = {"F8_E4M3": 448.0, "F8_E5M2": 57344.0}
+LARGEST = {name: each.largest for name, each in DTYPES.items() if each.largest is not None}
 """Values beyond which quantisers hold what they cast."""
 
 

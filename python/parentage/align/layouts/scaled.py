@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from parentage.checkpoint import DTYPES
+
 if TYPE_CHECKING:
     from parentage.checkpoint import Tensor
     from parentage.support import Floats
@@ -15,10 +17,6 @@ if TYPE_CHECKING:
 BLOCK = 128
 """Rows and columns of a block where they do not follow from the shapes: DeepSeek-V3's, and those of
 transformers' ``finegrained_fp8``."""
-
-
-CODES = ("F8_E4M3", "F8_E5M2")
-"""Dtypes of codes that numbers are rounded to after they are divided by a scale."""
 
 
 def block_of(shape: Shape, scales: Shape) -> tuple[int, int] | None:
@@ -47,7 +45,9 @@ def block_of(shape: Shape, scales: Shape) -> tuple[int, int] | None:
 
 def can_requantise(codes: Tensor, scales: Tensor) -> bool:
     """Return whether it is known how numbers become these codes, given the scales."""
-    return codes.dtype in CODES and block_of(codes.shape, scales.shape) is not None
+    kind = DTYPES.get(codes.dtype)
+    is_code = kind is not None and kind.largest is not None
+    return is_code and block_of(codes.shape, scales.shape) is not None
 
 
 def spread(scales: Floats, block: tuple[int, int], first: int, last: int, width: int) -> Floats:
