@@ -4,7 +4,7 @@ import numpy as np
 import parentage
 import pytest
 from conftest import BF16, opened, write_checkpoint
-from parentage.align import paired_by_content
+from parentage.align import seen_by
 from parentage.stream import Options
 from parentage.support import PlanError
 
@@ -41,7 +41,7 @@ def test_relatives_are_paired_tensor_by_tensor(tmp_path):
     child, names = numbered(stored(tuned))
     one = opened(tmp_path, "child", child)
     other = opened(tmp_path, "base", stored(base))
-    found = paired_by_content(one, [other], OPTIONS)
+    found = seen_by(one, [other], OPTIONS)
     (view,) = found.others
     assert set(view.tensors) == set(child)
     for name, tensor in view.tensors.items():
@@ -52,21 +52,31 @@ def test_relatives_are_paired_tensor_by_tensor(tmp_path):
 def test_strangers_stay_unpaired(tmp_path):
     one = opened(tmp_path, "child", numbered(stored(model(1)))[0])
     other = opened(tmp_path, "base", stored(model(2)))
-    found = paired_by_content(one, [other], OPTIONS)
+    found = seen_by(one, [other], OPTIONS)
     assert (found.others, found.remarks) == ((other,), ())
 
 
 def test_who_has_names_in_common_is_left_as_he_is(tmp_path):
     tensors = stored(model(1))
     one, other = opened(tmp_path, "child", tensors), opened(tmp_path, "base", tensors)
-    assert paired_by_content(one, [other], OPTIONS).others == (other,)
+    assert seen_by(one, [other], OPTIONS).others == (other,)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0])
 def test_values_that_are_no_numbers_pair_nothing(tmp_path, bad):
     one = opened(tmp_path, "child", {"a.weight": np.full((8, 8), bad).astype(BF16)})
     other = opened(tmp_path, "base", {"b.c": np.full((8, 8), bad).astype(BF16)})
-    assert paired_by_content(one, [other], OPTIONS).remarks == ()
+    assert seen_by(one, [other], OPTIONS).remarks == ()
+
+
+def test_a_small_file_with_names_of_the_childs_keeps_them(tmp_path):
+    """They are few of the child, and all of its own: names decide."""
+    tensors = stored(model(1))
+    tiny = {"layers.0.norm.weight": tensors["layers.1.norm.weight"]}
+    big = {"big.weight": np.ones((300, 300), BF16)}
+    one, other = opened(tmp_path, "child", tensors | big), opened(tmp_path, "tiny", tiny)
+    found = seen_by(one, [other], OPTIONS)
+    assert (found.others, found.remarks) == ((other,), ())
 
 
 def test_a_copy_under_numbers_is_identical(tmp_path):

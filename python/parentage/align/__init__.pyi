@@ -1,6 +1,6 @@
 from .blended import LayerBlend as LayerBlend
 from .blended import layer_blends as layer_blends
-from .by_content import paired_by_content as paired_by_content
+from .by_content import seen_by as seen_by
 from .content import crossed_likeness as crossed_likeness
 from .content import pair as pair
 from .groups import Bytes as Bytes

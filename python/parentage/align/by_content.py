@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage import _core
-from parentage.align.view import Views
+from parentage.align.pairing import LEAST_SHARE
+from parentage.align.view import Views, views
 from parentage.checkpoint import dtype_class
+from parentage.stream import read_elements
 from parentage.support import listed, printable
 
 if TYPE_CHECKING:
@@ -37,20 +38,21 @@ MOST_OF_A_SHAPE = 512
 LEAST_LIKE = 0.5
 """Least correlation of two tensors of one origin: continued training keeps 0.9, strangers 0.01."""
 
-LEAST_SHARE = 0.01
-"""Share of the child's elements up to which names are taken to have nothing in common."""
+OTHER = "unpaired."
+"""What is put before names that are paired with none, so that they are like none of the child's."""
 
 
-def paired_by_content(child: Checkpoint, others: Sequence[Checkpoint], options: Options) -> Views:
-    """Return checkpoints seen under the child's names where no names pair, and values do.
+def seen_by(child: Checkpoint, others: Sequence[Checkpoint], options: Options) -> Views:
+    """Return a child and others under the child's names: by what names say, or else by values.
 
-    A checkpoint that has names in common with the child is left as it is.
+    Names decide where they can (:func:`parentage.align.views`); a checkpoint that has none in
+    common with the child is paired by shape and values.
     """
+    named = views(child, others)
     seen: list[Checkpoint] = []
     paired: list[str] = []
-    for other in others:
-        is_named = _share_named(child, other) > LEAST_SHARE
-        names = {} if is_named else _paired(child, other, options)
+    for other in named.others:
+        names = {} if _is_named(named.child, other) else _paired(named.child, other, options)
         if not names:
             seen.append(other)
             continue
@@ -61,25 +63,25 @@ def paired_by_content(child: Checkpoint, others: Sequence[Checkpoint], options: 
             )
         )
         paired.append(f"{len(names):,} of {len(other.tensors):,} of {other.name}")
+    if not paired:
+        return named
     said = (
         "Names have nothing in common with the child's: tensors are paired by shape and by the "
         f"likeness of values, not by name ({listed(paired)})."
     )
-    return Views(child, tuple(seen), (printable(said),) if paired else ())
+    return Views(named.child, tuple(seen), (*named.remarks, printable(said)))
 
 
-OTHER = "unpaired."
-"""What is put before names that are paired with none, so that they are like none of the child's."""
-
-
-def _share_named(child: Checkpoint, other: Checkpoint) -> float:
-    """Return the share of the child's elements in tensors that the other has a name for."""
+def _is_named(child: Checkpoint, other: Checkpoint) -> bool:
+    """Return whether names in common are of more than a coincidence, of either checkpoint."""
     mine, theirs = child.core.names(), other.core.names()
     if mine == theirs:
-        return 1.0
-    there = set(theirs)
-    named = sum(each.elements for each in child.tensors.values() if each.name in there)
-    return named / child.elements if child.elements else 1.0
+        return True
+    shared = set(mine) & set(theirs)
+    return any(
+        sum(each.tensors[name].elements for name in shared) > LEAST_SHARE * each.elements
+        for each in (child, other)
+    )
 
 
 def _paired(child: Checkpoint, other: Checkpoint, options: Options) -> dict[str, str]:
@@ -112,15 +114,8 @@ def _values(checkpoint: Checkpoint, tensors: Sequence[Tensor], options: Options)
     What is not finite is 0.
     """
     count = min(tensors[0].elements, ELEMENTS)
-    index = np.array([[each.index, each.index] for each in tensors], dtype=np.uint64)
-    plan = _core.Plan(
-        [checkpoint.core, checkpoint.core],
-        np.full(len(tensors), count, dtype=np.uint64),
-        index,
-        np.zeros_like(index),
-    )
-    runs = options.for_runs()
-    found = runs.backend.elements(plan, 0, len(tensors), threads=runs.threads, io=runs.io)
+    index = [[each.index] for each in tensors]
+    found = read_elements([checkpoint.core], index, 0, count, options)
     values = np.nan_to_num(found[:, 0].reshape(len(tensors), count), posinf=0.0, neginf=0.0)
     moved: Floats = values - values.mean(axis=1, keepdims=True)
     return moved

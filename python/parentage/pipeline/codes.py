@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage import _core
 from parentage.align import block_of, spread
 from parentage.places import cast
+from parentage.stream import read_elements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +55,7 @@ def requantised(
         raise ValueError(f"scales of shape {scales.shape} for codes of shape {codes.shape}")
     rows, width = codes.shape
     last = rows if most is None else max(min(rows, most // max(width, 1)), 1)
-    known = _read(child, scales, options)
+    known = read_elements([child.core], [[scales.index]], 0, scales.elements, options)
     grid = known.reshape(-(-rows // block[0]), -(-width // block[1]))
     if not np.isfinite(grid).all():
         return Requantised(last * width, 0)
@@ -71,34 +71,14 @@ def requantised(
     return Requantised(last * width, int(counts.max()))
 
 
-def _read(checkpoint: Checkpoint, tensor: Tensor, options: Options) -> Floats:
-    """Return all elements of a small tensor."""
-    plan = _core.Plan(
-        [checkpoint.core, checkpoint.core],
-        np.array([tensor.elements], dtype=np.uint64),
-        np.array([[tensor.index, tensor.index]], dtype=np.uint64),
-        np.zeros((1, 2), dtype=np.uint64),
-    )
-    found = options.for_runs().backend.elements(
-        plan, 0, 1, threads=options.threads, io=options.for_runs().io
-    )
-    return found[:, -1]
-
-
 def _pieces(
     child: Checkpoint, codes: Tensor, other: Checkpoint, mate: Tensor, last: int, options: Options
 ) -> Iterator[tuple[int, int, Floats, Floats]]:
     """Yield rows, from one to another, with the child's codes and the other's numbers."""
     width = codes.shape[1]
     step = max(AT_ONCE // max(width, 1), 1)
-    runs = options.for_runs()
+    cores, pair = [other.core, child.core], [[mate.index, codes.index]]
     for first in range(0, last, step):
         after = min(first + step, last)
-        plan = _core.Plan(
-            [other.core, child.core],
-            np.array([(after - first) * width], dtype=np.uint64),
-            np.array([[mate.index, codes.index]], dtype=np.uint64),
-            np.full((1, 2), first * width, dtype=np.uint64),
-        )
-        found = runs.backend.elements(plan, 0, 1, threads=runs.threads, io=runs.io)
+        found = read_elements(cores, pair, first * width, (after - first) * width, options)
         yield first, after, found[:, 1], found[:, 0]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from parentage import _core
-from parentage.align import pair, paired_by_content, views
+from parentage.align import pair, seen_by
 from parentage.checkpoint import open_all
 from parentage.descent import with_blends
 from parentage.evidence import Journal, conclude, identity
@@ -192,14 +192,13 @@ def _trace(
 ) -> Trace:
     """Go through the stages, a line each; ``seed`` draws the places of samples."""
     progress.stage("pairing tensors")
-    seen = views(inputs.child, inputs.others)
-    alike = paired_by_content(seen.child, seen.others, options)
-    inputs = inputs.replaced(alike.child, alike.others)
+    seen = seen_by(inputs.child, inputs.others, options)
+    inputs = inputs.replaced(seen.child, seen.others)
     grouped = pair(inputs, options)
     progress.stage("looking who came first")
     settled = settle_roles(inputs, grouped, options, seed)
     inputs, grouped = settled.inputs, settled.grouped
-    remarks = (*settled.relations.remarks, *seen.remarks, *alike.remarks)
+    remarks = (*settled.relations.remarks, *seen.remarks)
     main, alignment = inputs.chosen(grouped.main.columns), grouped.main.alignment
     options = with_digests(inputs, main, options) if digest else options
     rest = compare_rest(inputs, grouped, options, is_sample=request is not None)

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from parentage import _core
-from parentage.align import Unaligned, align, is_replayed, paired_by_content, unaligned_frame, views
+from parentage.align import Unaligned, align, is_replayed, seen_by, unaligned_frame
 from parentage.checkpoint import Checkpoint
 from parentage.replay.build import compile_recipe
 from parentage.replay.coverage import Coverage, coverage, nan_of
@@ -248,8 +248,7 @@ def compare(
     options = Options(_core.threads() if threads is None else threads, tile_bytes, io)
     opened = open_parents(recipe, parents)
     child = child if isinstance(child, Checkpoint) else Checkpoint.open(child)
-    seen = views(child, list(opened.values()))
-    seen = paired_by_content(seen.child, seen.others, options)
+    seen = seen_by(child, list(opened.values()), options)
     child, opened = seen.child, dict(zip(opened, seen.others, strict=True))
     alignment = align(child, list(opened.values()), layers=layer_maps(recipe, list(opened), child))
     slices = alignment.slices

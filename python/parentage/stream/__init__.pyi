@@ -17,6 +17,7 @@ from .passes import RANGE_CHUNKS as RANGE_CHUNKS
 from .passes import Kept as Kept
 from .passes import RangeSums as RangeSums
 from .passes import one_pass as one_pass
+from .passes import read_elements as read_elements
 from .passes import read_ranges as read_ranges
 from .program import Program as Program
 from .program import Value as Value

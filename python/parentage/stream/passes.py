@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from parentage.stream.backend import ReplayedSums, SliceSums
     from parentage.stream.options import Options
     from parentage.stream.program import Program, Value
+    from parentage.support import Floats
 
 RangeSums = tuple[int, int, Gram, dict[str, NDArray[Any]]]
 """A range of slices, first and past the last, their sums, and what replays count of them."""
@@ -193,3 +194,25 @@ def one_pass(
         digests=options.digests,
         progress=lambda bytes_: progress.update(done + bytes_),
     )
+
+
+def read_elements(
+    checkpoints: Sequence[_core.Checkpoint],
+    tensors: Sequence[Sequence[int]],
+    first: int,
+    count: int,
+    options: Options,
+) -> Floats:
+    """Return (rows * count, checkpoints) elements of tensors, from ``first`` on, row by row.
+
+    ``tensors`` are (rows, checkpoints) positions of tensors. Nothing is paired: they only have to
+    hold so many elements.
+    """
+    # A plan is of two checkpoints at least.
+    twice = list(checkpoints) * (2 if len(checkpoints) == 1 else 1)
+    index = np.array([list(row) * (len(twice) // len(row)) for row in tensors], dtype=np.uint64)
+    counts = np.full(len(index), count, dtype=np.uint64)
+    plan = _core.Plan(twice, counts, index, np.full_like(index, first))
+    runs = options.for_runs()
+    found = runs.backend.elements(plan, 0, plan.slices, threads=runs.threads, io=runs.io)
+    return found[:, : len(checkpoints)]
