@@ -3,6 +3,7 @@
 import numpy as np
 import parentage
 import pytest
+from common.merges import two_in_bf16
 from conftest import BF16, opened, write_checkpoint
 from parentage.align import seen_by
 from parentage.stream import Options
@@ -106,13 +107,7 @@ def test_a_merge_under_numbers_is_exact_and_replays(tmp_path):
     rng = np.random.default_rng(5)
     for name, x in tuned.items():
         tuned[name] = (x.astype(np.float32) + rng.normal(0, 0.005, x.shape)).astype(BF16)
-    child = {
-        name: (
-            np.float32(0.6) * tuned[name].astype(np.float32)
-            + np.float32(0.4) * base[name].astype(np.float32)
-        ).astype(BF16)
-        for name in base
-    }
+    child = two_in_bf16(tuned, base, 0.6)
     places = {
         "child": write_checkpoint(tmp_path / "child", numbered(child)[0]),
         "base": write_checkpoint(tmp_path / "base", base),

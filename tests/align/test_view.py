@@ -6,6 +6,7 @@ import numpy as np
 import parentage
 import pytest
 from common.alignments import full
+from common.merges import two_in_bf16
 from conftest import BF16, opened, write_checkpoint
 from parentage.align import views
 from parentage.checkpoint import Checkpoint, Tensor
@@ -122,13 +123,7 @@ def test_a_merge_of_what_is_stored_in_three_ways_is_exact(tmp_path):
         tuned[name] = (base[name].astype(np.float32) + 0.1 * tuned[name].astype(np.float32)).astype(
             BF16
         )
-    child = {
-        name: (
-            np.float32(0.6) * tuned[name].astype(np.float32)
-            + np.float32(0.4) * base[name].astype(np.float32)
-        ).astype(BF16)
-        for name in base
-    }
+    child = two_in_bf16(tuned, base, 0.6)
     folders = {
         "child": write_checkpoint(tmp_path / "child", fused(child, "text.")),
         "base": write_checkpoint(tmp_path / "base", base),

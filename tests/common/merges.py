@@ -34,6 +34,16 @@ def linear_f32(columns: list[Array], weights: list[float], normalize: bool = Tru
     return F32(total / sum32(weights)) if normalize else total
 
 
+def two_in_bf16(one: Tensors, other: Tensors, weight: float) -> Tensors:
+    """Return two models of bf16 blended in float32 and rounded once."""
+    return {
+        name: linear_f32(
+            [x.astype(F32) for x in (one[name], other[name])], [weight, 1.0 - weight]
+        ).astype(BF16)
+        for name in one
+    }
+
+
 def linear_mk4(columns: list[Array], weights: list[float]) -> Array:
     narrow = [bf16(w) for w in weights]
     products = [bf16(c * w) for c, w in zip(columns, narrow, strict=True)]

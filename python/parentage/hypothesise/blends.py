@@ -117,6 +117,11 @@ class Blend:
         return weights
 
 
+def _best_by(kind: str) -> cached_property[Blend]:
+    """Return a property: the best blend with weights of their own for groups of a kind."""
+    return cached_property(lambda view: view._structured(kind))
+
+
 class BlendSearch(SampleView):
     """The blends of a sample: with one weight per parent, by layer, component, module or slice."""
 
@@ -262,40 +267,26 @@ class BlendSearch(SampleView):
         )
         return self._blend("constant", groups, located), rows
 
-    @cached_property
-    def rooted(self) -> Blend:
-        """The best blend with weights of their own for all names that begin alike."""
-        return self._structured("roots", self.groups("roots"))
+    rooted = _best_by("roots")
+    """The best blend with weights of their own for all names that begin alike."""
 
-    @cached_property
-    def blocked(self) -> Blend:
-        """The best blend with weights of their own for every numbered block of names."""
-        return self._structured("blocks", self.groups("blocks"))
+    blocked = _best_by("blocks")
+    """The best blend with weights of their own for every numbered block of names."""
 
-    @cached_property
-    def layered(self) -> Blend:
-        """The best blend with weights of their own for every layer."""
-        return self._structured("layers", self.groups("layers"))
+    layered = _best_by("layers")
+    """The best blend with weights of their own for every layer."""
 
-    @cached_property
-    def componentwise(self) -> Blend:
-        """The best blend with weights of their own for every component."""
-        return self._structured("components", self.groups("components"))
+    componentwise = _best_by("components")
+    """The best blend with weights of their own for every component."""
 
-    @cached_property
-    def modular(self) -> Blend:
-        """The best blend with weights of their own for every module: what follows the layer."""
-        return self._structured("modules", self.groups("modules"))
+    modular = _best_by("modules")
+    """The best blend with weights of their own for every module: what follows the layer."""
 
-    @cached_property
-    def by_kind(self) -> Blend:
-        """The best blend with weights of their own for every tensor name without its layer."""
-        return self._structured("kinds", self.groups("kinds"))
+    by_kind = _best_by("kinds")
+    """The best blend with weights of their own for every tensor name without its layer."""
 
-    @cached_property
-    def slicewise(self) -> Blend:
-        """The best blend with weights of their own for every slice."""
-        return self._structured("slices", self.groups("slices"))
+    slicewise = _best_by("slices")
+    """The best blend with weights of their own for every slice."""
 
     def groups(self, kind: str) -> NDArray[np.intp]:
         """Return (S,) the group of each slice, of a kind of groups as a :class:`Blend` has them."""
@@ -347,8 +338,9 @@ class BlendSearch(SampleView):
             agrees &= gap <= AGREEING + 4.0 * blend.half_widths[:, i]
         return float(size[agrees].sum()) / total
 
-    def _structured(self, kind: str, groups: NDArray[np.intp]) -> Blend:
-        """Return the best blend with weights of their own for every group of slices."""
+    def _structured(self, kind: str) -> Blend:
+        """Return the best blend with weights of their own for every group of slices of a kind."""
+        groups = self.groups(kind)
         every = list(self.columns.parent_indices)
         best: Blend | None = None
         tries: list[tuple[list[int], float | None]] = [([i], None) for i in every]

@@ -309,7 +309,7 @@ def _with_equivalent(hypothesis: Hypothesis, recipe: Recipe) -> Hypothesis:
 def _whole_share(count: MatchCounts, estimates: SampleEstimates) -> float:
     """Return the share of elements in slices that are reproduced whole, and are no copies."""
     weight = estimates.sample.weight
-    is_copy = (estimates.sample.gram.equal == weight[:, None]).any(axis=1)
+    is_copy = estimates.copies.any(axis=1)
     is_whole = (count.reproduced[:, 0] == weight) & (weight > 0) & ~is_copy
     return float(weight[is_whole].sum() / max(float(weight.sum()), 1.0))
 

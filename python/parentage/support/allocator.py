@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 HEAPS = 2
 """Heaps of a process: with more, memory that one thread has freed is of no use to another."""
@@ -35,11 +35,8 @@ def share_heaps() -> bool:
     >>> isinstance(share_heaps(), bool)
     True
     """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        return False
-    return bool(mallopt(_ARENA_MAX, HEAPS))
+    mallopt = _of_the_c_library("mallopt")
+    return mallopt is not None and bool(mallopt(_ARENA_MAX, HEAPS))
 
 
 def give_back() -> bool:
@@ -58,12 +55,19 @@ def give_back() -> bool:
     >>> isinstance(give_back(), bool)
     True
     """
+    malloc_trim = _of_the_c_library("malloc_trim")
+    if malloc_trim is not None:
+        malloc_trim(0)
+    return malloc_trim is not None
+
+
+def _of_the_c_library(name: str) -> Callable[..., int] | None:
+    """Return a function of the C library; ``None`` if it has none of that name."""
     try:
-        malloc_trim = ctypes.CDLL(None).malloc_trim
+        found: Callable[..., int] = getattr(ctypes.CDLL(None), name)
     except (AttributeError, OSError, TypeError):
-        return False
-    malloc_trim(0)
-    return True
+        return None
+    return found
 
 
 @contextmanager
