@@ -117,3 +117,14 @@ def test_a_merge_under_numbers_is_exact_and_replays(tmp_path):
     assert (found.verdict.kind, found.verdict.level) == ("merge", "exact")
     again = found.recipe.replay({n: places[n] for n in ("base", "tuned")}, places["child"])
     assert (again.mismatched, again.elements) == (0, sum(x.size for x in child.values()))
+
+
+def test_towers_with_the_same_names_inside_are_told_by_values(tmp_path):
+    one, two = stored(model(1)), stored(model(2))
+    towers = {f"encoder.{n}": x for n, x in one.items()} | {
+        f"decoder.{n}": x for n, x in two.items()
+    }
+    renamed = {f"text.{n}": x for n, x in two.items()} | {f"vision.{n}": x for n, x in one.items()}
+    base = write_checkpoint(tmp_path / "base", towers)
+    found = parentage.trace(write_checkpoint(tmp_path / "child", renamed), base=base)
+    assert (found.verdict.kind, found.verdict.level) == ("identical", "exact")

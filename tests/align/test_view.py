@@ -162,3 +162,12 @@ def test_a_file_that_was_replaced_is_noticed_through_a_view(tmp_path):
     copy.replace(path)
     with pytest.raises(ReadError, match=r"replaced|changed|another"):
         view.core.verify_unchanged()
+
+
+def test_what_another_holds_whole_and_in_pieces_stays_whole(tmp_path):
+    """Both need not be the same: what has the child's name is its partner."""
+    whole = fused(split(1))
+    both = opened(tmp_path, "both", split(2) | fused(split(3)))
+    child = opened(tmp_path, "child", whole)
+    found = views(child, [opened(tmp_path, "base", split(1)), both])
+    assert set(found.child.tensors) == set(whole)

@@ -104,3 +104,32 @@ def test_one_other_code_and_it_is_no_copy(tmp_path):
     path.write_bytes(bytes(content))
     found = parentage.trace(child, base=base, parents=[parent])
     assert found.verdict.kind not in ("re-encoded", "identical")
+
+
+@pytest.mark.parametrize(("code", "scale"), [(0.0, 1e30), (448.0, 1e-30)])
+def test_codes_that_anything_gives_are_no_copy(tmp_path, code, scale):
+    """With scales out of all proportion every number becomes zero, or the largest."""
+    values = np.abs(plain(1).astype(np.float32)).astype(BF16)
+    codes = np.full(SHAPE, code, KINDS["F8_E4M3"])
+    scales = np.full((2, 2), scale, np.float32)
+    child = opened(tmp_path, "child", {"a.weight": codes, "a.weight_scale_inv": scales})
+    other = opened(tmp_path, "other", {"a.weight": values})
+    found = counted(child, other)
+    assert found.equal >= 0.99 * found.elements
+    assert not found.is_copy
+
+
+def test_other_codes_under_the_same_scales_are_no_copies(tmp_path):
+    child, _, _ = family(tmp_path)
+    path = child / "model.safetensors"
+    other = write_checkpoint(tmp_path / "other", {"x": plain(1)})
+    (other / "model.safetensors").write_bytes(path.read_bytes())
+    content = bytearray(path.read_bytes())
+    for seed in (1, 2):
+        codes = quantised(plain(seed))[0].tobytes()
+        at = content.index(codes)
+        content[at : at + len(codes)] = codes[::-1]
+    path.write_bytes(bytes(content))
+    verdict = parentage.trace(child, base=other).verdict
+    assert verdict.kind not in ("identical", "re-encoded", "fine-tune")
+    assert "none of those that have it" in verdict.text

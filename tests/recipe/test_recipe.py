@@ -162,3 +162,10 @@ def test_a_copy_whose_layers_moved_is_no_copy():
     recipe = Recipe("passthrough", (Ingredient("a"),), sources={"x": "a"})
     assert recipe.copy_of == "a"
     assert Recipe(**{**plain_fields(recipe), "layers": {"a": (1, 0)}}).copy_of is None
+
+
+def test_a_copy_that_copies_some_of_the_same_is_a_copy():
+    alone = Recipe("linear", (Ingredient("a", 0.999),), sources={"x": "a"})
+    assert alone.nearly_copy_of(0.01) == "a"
+    other = Recipe("linear", (Ingredient("a", 0.999),), sources={"x": "b"})
+    assert other.nearly_copy_of(0.01) is None

@@ -39,7 +39,7 @@ LEAST_LIKE = 0.5
 """Least correlation of two tensors of one origin: continued training keeps 0.9, strangers 0.01."""
 
 OTHER = "unpaired."
-"""What is put before names that are paired with none, so that they are like none of the child's."""
+"""What is put before names that are paired with none, where the child has them for another."""
 
 
 def seen_by(child: Checkpoint, others: Sequence[Checkpoint], options: Options) -> Views:
@@ -58,7 +58,9 @@ def seen_by(child: Checkpoint, others: Sequence[Checkpoint], options: Options) -
             continue
         seen.append(
             other.seen_as(
-                each._replace(name=names.get(each.name, f"{OTHER}{each.name}"))
+                each._replace(name=names.get(each.name, each.name))
+                if each.name in names or each.name not in named.child.tensors
+                else each._replace(name=f"{OTHER}{each.name}")
                 for each in other.tensors.values()
             )
         )

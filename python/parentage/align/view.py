@@ -62,15 +62,24 @@ class _Names:
         found = self.tensors.get(name)
         return None if found is None else found.shape
 
-    def take_apart(self, other: _Names) -> None:
-        """Split what another checkpoint holds in pieces, and this one does not."""
+    def holds_both(self, name: str) -> bool:
+        """Return whether a tensor is here as a whole and in pieces, which need not be the same."""
+        shape = self.shape_of(name)
+        return shape is not None and pieces(name, shape, self.shape_of) is not None
+
+    def take_apart(self, other: _Names, whole: Sequence[_Names] = ()) -> None:
+        """Split what another checkpoint holds in pieces, and this one does not.
+
+        What one of ``whole`` holds in pieces and as a whole stays whole: it has a partner.
+        """
         for name, tensor in self.tensors.items():
             # Elements of less than a byte may begin within one.
             is_whole = tensor.elements > 0 and (tensor.end - tensor.begin) % tensor.elements == 0
             if name in other.tensors or name in self.split or not is_whole:
                 continue
             found = pieces(name, tensor.shape, other.shape_of)
-            if found is not None and not any(each.name in self.tensors for each in found):
+            is_here = found is not None and any(each.name in self.tensors for each in found)
+            if found is not None and not is_here and not any(x.holds_both(name) for x in whole):
                 self.split[name] = found
 
     def view(self) -> Checkpoint:
@@ -111,7 +120,7 @@ def views(child: Checkpoint, others: Sequence[Checkpoint]) -> Views:
         for other in theirs:
             _exchange(mine, other)
         for other in theirs:
-            mine.take_apart(other)
+            mine.take_apart(other, theirs)
         # Other checkpoints are seen as the child is, in the pieces that it has by now.
         seen = mine.view()
         apart = mine if seen is child else _Names.of(seen)

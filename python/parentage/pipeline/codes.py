@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.align import block_of, spread
+from parentage.checkpoint import DTYPES
 from parentage.places import cast
 from parentage.stream import read_elements
 
@@ -35,6 +36,14 @@ class Requantised:
     """Codes compared."""
     equal: int
     """Of them, those that are the child's."""
+    telling: int
+    """Of the child's codes, those that are neither zero nor the largest: with scales out of all
+    proportion, anything gives the others."""
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether all codes are the child's, and most of them tell anything."""
+        return self.equal == self.elements and 2 * self.telling >= self.elements
 
 
 def requantised(
@@ -58,17 +67,19 @@ def requantised(
     known = read_elements([child.core], [[scales.index]], 0, scales.elements, options)
     grid = known.reshape(-(-rows // block[0]), -(-width // block[1]))
     if not np.isfinite(grid).all():
-        return Requantised(last * width, 0)
-    counts = np.zeros(2, dtype=np.int64)
+        return Requantised(last * width, 0, 0)
+    largest = DTYPES[codes.dtype].largest
+    counts, telling = np.zeros(2, dtype=np.int64), 0
     for first, after, stored, plain in _pieces(child, codes, other, mate, last, options):
         scale = spread(grid, block, first, after, width).astype(np.float32).ravel()
+        telling += int(((stored != 0.0) & (np.abs(stored) != largest)).sum())
         given = plain.astype(np.float32)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             ways = given / scale, given * (np.float32(1.0) / scale)
         for way, values in enumerate(ways):
             rounded = cast(values.astype(np.float64), codes.dtype)
             counts[way] += int(((rounded == stored) | (np.isnan(rounded) & np.isnan(stored))).sum())
-    return Requantised(last * width, int(counts.max()))
+    return Requantised(last * width, int(counts.max()), telling)
 
 
 def _pieces(

@@ -57,7 +57,7 @@ def _requantised(
             child, tensors.at(each.tensor), tensors.at(each.scale),
             other, other.tensors.at(each.mate), options, most,
         )  # fmt: skip
-        out.append((each, found.equal == found.elements))
+        out.append((each, found.is_copy))
     return tuple(out)
 
 

@@ -170,11 +170,13 @@ class Recipe:
         ``tolerance`` is how far from 1 and 0 they may be; ``None`` if there is no such checkpoint.
         """
         weights = self._shares()
-        if weights is None or self.copied:
+        if weights is None:
             return None
         whole = [n for n, xs in weights.items() if all(abs(x - 1.0) <= tolerance for x in xs)]
         none = [n for n, xs in weights.items() if all(abs(x) <= tolerance for x in xs)]
-        return whole[0] if len(whole) == 1 and len(none) == len(weights) - 1 else None
+        is_copy = len(whole) == 1 and len(none) == len(weights) - 1
+        # What is copied beside it has to be of the same.
+        return whole[0] if is_copy and set(self.copied.values()) <= set(whole) else None
 
     def _shares(self) -> dict[str, list[float]] | None:
         """Return all shares that each checkpoint has, by tensor or not; ``None`` if not known."""

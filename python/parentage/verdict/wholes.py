@@ -369,13 +369,13 @@ def _aside(
         found.setdefault((place in copies, whose), []).append(pieces[place][0])
     said = []
     for (is_same, whose), names in found.items():
-        what = f"Not all checkpoints have {named(names)}:"
+        what = f"Compared apart, {named(names)}:"
         if is_same:
             said.append(f"{what} bit for bit as in {listed(whose)}.")
         elif whose:
             said.append(f"{what} as in {listed(whose)}, cast or quantised to the child's dtype.")
         else:
-            said.append(f"{what} bit for bit as in none of those that do.")
+            said.append(f"{what} bit for bit as in none of those that have it.")
     return tuple(said)
 
 

@@ -83,3 +83,16 @@ def test_no_tensor_is_paired_twice_and_all_are_there(mine, theirs):
             other.startswith(each.theirs) and name == each.mine + other[len(each.theirs) :]
             for each in prefixes
         )
+
+
+def test_of_two_towers_with_the_same_names_inside_names_do_not_tell_which_is_which():
+    towers = under("encoder.") | under("decoder.")
+    assert exchanged(under("model."), towers) == ([], {})
+    assert exchanged(under("text.") | under("vision."), towers) == ([], {})
+
+
+def test_two_towers_of_other_shapes_are_told():
+    wider = {name: (rows, 7) for name, (rows, _) in BODY.items()}
+    towers = under("encoder.") | under("decoder.", wider)
+    prefixes, _ = exchanged(under("model."), towers)
+    assert prefixes == [Prefix("model.", "encoder.")]

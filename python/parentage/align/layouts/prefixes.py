@@ -67,8 +67,13 @@ def exchanged(
 def _best(
     free: Mapping[str, Shape], there: Mapping[str, Shape]
 ) -> Iterator[tuple[Prefix, dict[str, str]]]:
-    """Yield prefixes that belong together, with the names under them; those of most votes first."""
-    for prefix, _ in _votes(free, there).most_common():
+    """Yield prefixes that belong together, with the names under them; those of most votes first.
+
+    Where a name may as well be another, as in two towers with the same names inside, none is
+    yielded: names do not tell which is which.
+    """
+    known = []
+    for prefix, _ in _votes(free, there).most_common(MOST):
         under = [name for name in free if name.startswith(prefix.mine)]
         names = {
             name: other
@@ -78,7 +83,24 @@ def _best(
         count = sum(other.startswith(prefix.theirs) for other in there)
         is_whole = len(names) >= WHOLE * min(len(under), count)
         if is_whole and len(names) >= min(LEAST, len(free), len(there)):
+            known.append((prefix, names))
+    for prefix, names in known:
+        rivals = (other for _, other in known if len(other) >= WHOLE * len(names))
+        if not any(_contradict(names, other) for other in rivals):
             yield prefix, names
+
+
+def _contradict(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Return whether two ways to pair names give one name two partners.
+
+    >>> _contradict({"a": "x"}, {"a": "x", "b": "y"}), _contradict({"a": "x"}, {"b": "x"})
+    (False, True)
+    """
+    back = {there: name for name, there in other.items()}
+    return any(
+        other.get(name, there) != there or back.get(there, name) != name
+        for name, there in one.items()
+    )
 
 
 def _votes(free: Mapping[str, Shape], there: Mapping[str, Shape]) -> Counter[Prefix]:

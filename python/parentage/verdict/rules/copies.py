@@ -118,7 +118,7 @@ def _part_text(facts: Facts, found: Whole) -> str:
         share = found.own_elements / max(facts.wholes.child_elements, 1)
         text = (
             f"{facts.child} contains {found.name} whole, {equal}{read}; {share:.1%} of "
-            f"{facts.child} is its own: {named(found.own)}."
+            f"{facts.child} has no partner there: {named(found.own)}."
         )
     else:
         text = (
@@ -137,7 +137,7 @@ def _part_text(facts: Facts, found: Whole) -> str:
         text += "."
         if found.own:
             share = found.own_elements / max(facts.wholes.child_elements, 1)
-            text += f" {share:.1%} of {facts.child} is its own: {named(found.own)}."
+            text += f" {share:.1%} of {facts.child} has no partner there: {named(found.own)}."
     if found.moves:
         text += f" Of the layers of {facts.child}, {map_text(facts, found.name)}, in this order."
     elif not found.is_in_place:

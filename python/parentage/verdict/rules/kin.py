@@ -37,12 +37,15 @@ def shared_slices(facts: Facts) -> Verdict | None:
     if len(sources) > 1:
         return _of_several(facts, sources)
     ((name, found),) = sources.items()
+    if not found.others:
+        # What differs has no arithmetic, and is told apart.
+        return None
     is_replaced = bool(found.strange)
     share = found.elements / facts.elements
     rest = (
         f"what is no relative of its slices of these names: {compress(found.strange)}"
         if is_replaced
-        else f"what differs, as relatives do: {compress(found.others)}"
+        else f"what differs: {compress(found.others)}"
     )
     return Verdict(
         "assembled" if is_replaced else "fine-tune",

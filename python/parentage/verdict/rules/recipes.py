@@ -17,6 +17,9 @@ from parentage.verdict.rules.wording import (
 )
 from parentage.verdict.verdict import Verdict
 
+BEYOND_COPIES = ("merge", "re-encoded")
+"""What a recipe may be only if it gives elements that no copy of a candidate gives."""
+
 if TYPE_CHECKING:
     from parentage.verdict.facts import Facts, ReplayFacts
 
@@ -103,7 +106,7 @@ def _reproducing(facts: Facts) -> ReplayFacts | None:
         or replay.share < limits.reproduced
         or not replay.left <= limits.decoy
         or not replay.decisive >= limits.decisive
-        or (replay.kind == "merge" and not facts.beats_copies(replay))
+        or (replay.kind in BEYOND_COPIES and not facts.beats_copies(replay))
     ):
         return None
     return replay
