@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Final, NoReturn, final
+from typing import Final, NoReturn, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,15 @@ NARROW: Final[float]
 MIN_TILE_BYTES: Final[int]
 MAX_TILE_BYTES: Final[int]
 
+_Coding: TypeAlias = tuple[
+    str,
+    str,
+    str,
+    Sequence[tuple[int, int, int, str]],
+    Sequence[int],
+    Sequence[Sequence[int]],
+]
+
 class ParentageError(Exception):
     """Anything that went wrong with checkpoints, plans or files. The base of the others."""
 
@@ -119,12 +128,20 @@ class Checkpoint:
         index: str | None,
         shards: list[tuple[str, str, int, int, int | None, list[tuple[str, str]]]],
         tensors: list[tuple[int, str, str, tuple[int, ...], int, int, int]],
+        codings: Sequence[_Coding],
     ) -> Checkpoint:
         """The checkpoint of a pickled state. No file is looked at."""
+    def codings(self) -> list[_Coding]:
+        """How tensors are computed: kind, dtype, part, windows, numbers, lists."""
     def seen_as(
-        self, tensors: Sequence[tuple[int, str, str, tuple[int, ...], int, int, int]]
+        self,
+        tensors: Sequence[tuple[int, str, str, tuple[int, ...], int, int, int]],
+        codings: Sequence[_Coding] = ...,
     ) -> Checkpoint:
-        """Other tensors, by name, over the same files, as they were when they were opened."""
+        """Other tensors, by name, over the same files, as they were when they were opened.
+
+        Those of shard ``number of files + k`` are what coding ``k`` gives.
+        """
     def __copy__(self) -> Checkpoint: ...
     def __deepcopy__(self, _memo: object) -> Checkpoint: ...
 

@@ -278,7 +278,7 @@ def test_digests_can_not_be_pickled_or_copied(tmp_path: Path) -> None:
 
 def test_a_state_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
     (checkpoint,) = made(tmp_path, 1)
-    restored, (path, index, shards, tensors) = checkpoint.__reduce__()
+    restored, (path, index, shards, tensors, codings) = checkpoint.__reduce__()
     position, name, dtype, shape, shard, begin, end = tensors[0]
     for wrong in (
         (position, name, dtype, (1, *shape), 7, begin, end),
@@ -287,6 +287,6 @@ def test_a_state_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
         (position, "z", dtype, shape, shard, begin, end),
     ):
         with pytest.raises(_core.CheckpointError):
-            restored(path, index, shards, [wrong, *tensors[1:]])
+            restored(path, index, shards, [wrong, *tensors[1:]], codings)
     with pytest.raises(ValueError, match="F7"):
-        restored(path, index, shards, [(position, name, "F7", shape, shard, begin, end)])
+        restored(path, index, shards, [(position, name, "F7", shape, shard, begin, end)], codings)

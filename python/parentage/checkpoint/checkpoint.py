@@ -16,8 +16,10 @@ from parentage.checkpoint.structure import component_of, layer_of
 from parentage.support import collection_paused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from os import PathLike
+
+    from parentage.checkpoint.codings import Coding
 
 _SCALES = ("_scale_inv", "_scale", "_scales")
 
@@ -45,8 +47,9 @@ class Tensor(NamedTuple):
     """By its safetensors name, as in ``"BF16"``."""
     shape: tuple[int, ...]
     shard: int
+    """Its file; from the number of files on, the coding that it is computed by."""
     begin: int
-    """First byte in the shard's file."""
+    """First byte in the shard's file, or of what the coding gives."""
     end: int
     """Byte past the last."""
 
@@ -188,16 +191,24 @@ class Checkpoint:
         """How many layers its config.json promises; ``None`` if there is none, or it does not."""
         return layers_in_config(self.path)
 
-    def seen_as(self, tensors: Iterable[Tensor]) -> Checkpoint:
+    @cached_property
+    def places(self) -> int:
+        """What the next coding is called where tensors say their shard: files, then codings."""
+        return len(self.shards) + len(self.core.codings())
+
+    def seen_as(self, tensors: Iterable[Tensor], codings: Sequence[Coding] = ()) -> Checkpoint:
         """Return a view: other tensors over the same files, under names of their own.
+
+        Those whose ``shard`` is ``places + k`` are what ``codings[k]`` gives, from byte 0 on.
 
         Raises
         ------
         CheckpointError
-            If one of them leaves its file's data, or two have one name.
+            If one of them leaves its file's data or its coding, two have one name, or what a coding
+            is computed from does not fit.
         """
         listed = sorted(tensors, key=lambda each: each.name)
-        return replace(self, core=self.core.seen_as(listed))
+        return replace(self, core=self.core.seen_as(listed, [*self.core.codings(), *codings]))
 
     def same_files(self, other: Checkpoint) -> bool:
         """Whether both are the same files on disk."""

@@ -4,7 +4,7 @@
 //!
 //! 1. [`checkpoint`]: headers and indexes; no tensor byte is read.
 //! 2. [`plan`]: which elements of which files belong together.
-//! 3. `source`: windows of files, lent to whoever computes.
+//! 3. `source`: windows of files, lent to whoever computes; `decode` computes those that no file holds.
 //! 4. [`stream`]: tiles of the same elements of every checkpoint, over [`threads`], with [`progress`]
 //!    and [`digest`].
 //! 5. [`gram`], [`cells`] and [`replay`]: what is computed of each tile, bit for bit the same on
@@ -15,6 +15,7 @@
 
 pub mod cells;
 pub mod checkpoint;
+mod decode;
 pub mod digest;
 pub mod error;
 mod files;

@@ -11,6 +11,9 @@ use crate::gram::{CHUNK, MAX_COLUMNS};
 /// Equal blocks of each slice, for the jackknife.
 pub const BLOCKS: usize = 16;
 
+/// Bytes of what is computed that are made at a time: they are used while the second-level cache has them.
+const COMPUTED_BYTES: u64 = 1 << 20;
+
 /// Consecutive elements of one checkpoint.
 #[derive(Clone, Copy, Debug)]
 pub struct Extent {
@@ -108,6 +111,12 @@ impl Plan {
         &self.extents[slice * self.columns()..(slice + 1) * self.columns()]
     }
 
+    /// Whether some checkpoint's elements of a slice are computed, and lie in no file.
+    fn is_computed(&self, slice: usize) -> bool {
+        let mut extents = self.extents(slice).iter().zip(&self.checkpoints);
+        extents.any(|(extent, checkpoint)| extent.shard >= checkpoint.shards.len())
+    }
+
     /// The tables that [`Plan::new`] made it from: elements, tensors and starts.
     pub fn tables(&self) -> (Vec<u64>, Vec<u64>, Vec<u64>) {
         let tensors = self.extents.iter().map(|extent| extent.tensor as u64).collect();
@@ -169,14 +178,14 @@ fn extent(checkpoint: &Checkpoint, tensor: u64, start: u64, elements: u64) -> Re
     };
     if !found.dtype.is_numeric() {
         return Err(Error::UnsupportedDtype {
-            path: checkpoint.shards[found.shard].path.clone(),
+            path: checkpoint.shard(found.shard).path.clone(),
             tensor: found.name.clone(),
             dtype: found.dtype.name(),
         });
     }
     if start.checked_add(elements).is_none_or(|end| end > found.elements()) {
         return Err(Error::format(
-            &checkpoint.shards[found.shard].path,
+            &checkpoint.shard(found.shard).path,
             Some(&found.name),
             None,
             format!(
@@ -256,6 +265,7 @@ pub(crate) fn tiles(plan: &Plan, slices: Range<usize>, bytes: u64) -> Vec<Tile> 
     let mut tiles: Vec<Tile> = Vec::new();
     for slice in slices {
         let widest = plan.extents(slice).iter().map(|extent| extent.dtype.bits() / 8).max();
+        let bytes = if plan.is_computed(slice) { bytes.min(COMPUTED_BYTES) } else { bytes };
         let most = bytes / widest.unwrap_or(1);
         let mut open = false;
         for chunk in chunks_of(plan.elements(slice)) {

@@ -11,6 +11,7 @@ use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple, PyType};
 
+use crate::coding::{self, CodingState};
 use crate::errors::to_python;
 
 /// The parts of a shard: path, name, bytes, offset of the data, modification time, metadata.
@@ -19,8 +20,9 @@ type Shard = (PathBuf, String, u64, u64, Option<i128>, Vec<(String, String)>);
 type Tensor<'py> =
     (usize, Bound<'py, PyString>, Bound<'py, PyString>, Bound<'py, PyTuple>, usize, u64, u64);
 
-/// What is pickled: path, index, shards and tensors, with paths as text, which any system can read.
-type State<'py> = (OsString, Option<OsString>, Vec<ShardState>, Bound<'py, PyList>);
+/// What is pickled: path, index, shards, tensors and codings, with paths as text, which any system can read.
+type State<'py> =
+    (OsString, Option<OsString>, Vec<ShardState>, Bound<'py, PyList>, Vec<CodingState>);
 /// As [`Shard`], the path as text.
 type ShardState = (OsString, String, u64, u64, Option<i128>, Vec<(String, String)>);
 /// As [`Tensor`].
@@ -64,14 +66,16 @@ impl Checkpoint {
         index: Option<PathBuf>,
         shards: Vec<checkpoint::Shard>,
         tensors: Vec<TensorState>,
+        codings: Vec<CodingState>,
     ) -> PyResult<Self> {
+        let codings = codings.into_iter().map(coding::of).collect::<PyResult<_>>()?;
         let tensor = |(_, name, dtype, shape, shard, begin, end): TensorState| {
             let unknown = || PyValueError::new_err(format!("no dtype is called {dtype:?}"));
             let dtype = Dtype::from_name(&dtype).ok_or_else(unknown)?;
             Ok(checkpoint::Tensor { name, dtype, shape, shard, begin, end })
         };
         let tensors = tensors.into_iter().map(tensor).collect::<PyResult<_>>()?;
-        let found = checkpoint::Checkpoint::restore(path, index, shards, tensors);
+        let found = checkpoint::Checkpoint::restore(path, index, shards, tensors, codings);
         found.map(|found| Self(Arc::new(found))).map_err(|error| to_python(&error))
     }
 }
@@ -198,6 +202,7 @@ impl Checkpoint {
             this.0.index.as_deref().map(text),
             shards.collect(),
             this.tensors(slf.py())?,
+            this.codings(),
         );
         Ok((slf.get_type().getattr("restored")?, state))
     }
@@ -210,6 +215,7 @@ impl Checkpoint {
         index: Option<PathBuf>,
         shards: Vec<ShardState>,
         tensors: Vec<TensorState>,
+        codings: Vec<CodingState>,
     ) -> PyResult<Self> {
         let shard = |(path, name, bytes, data_start, modified_ns, metadata): ShardState| {
             let path = path.into();
@@ -217,12 +223,19 @@ impl Checkpoint {
             let identity = None;
             checkpoint::Shard { path, name, bytes, data_start, modified_ns, identity, metadata }
         };
-        Self::of(path, index, shards.into_iter().map(shard).collect(), tensors)
+        Self::of(path, index, shards.into_iter().map(shard).collect(), tensors, codings)
     }
 
-    /// Other tensors, by name, over the same files, as they were when their headers were read.
-    fn seen_as(&self, tensors: Vec<TensorState>) -> PyResult<Self> {
-        Self::of(self.path(), self.index(), self.0.shards.clone(), tensors)
+    /// How tensors are computed that no file holds, in order: kind, dtype, part, windows, numbers, lists.
+    fn codings(&self) -> Vec<CodingState> {
+        self.0.codings.iter().map(|coding| coding::state(coding)).collect()
+    }
+
+    /// Other tensors, by name, over the same files, as they were when their headers were read. Those of
+    /// shard `number of files + k` are what coding `k` gives.
+    #[pyo3(signature = (tensors, codings = Vec::new()))]
+    fn seen_as(&self, tensors: Vec<TensorState>, codings: Vec<CodingState>) -> PyResult<Self> {
+        Self::of(self.path(), self.index(), self.0.shards.clone(), tensors, codings)
     }
 
     /// Itself: it never changes.

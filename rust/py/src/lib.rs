@@ -3,6 +3,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "arguments of Python functions come by value")]
 
 mod checkpoint;
+mod coding;
 mod digest;
 mod errors;
 mod gram;

@@ -7,8 +7,10 @@
 use std::fs::{self, Metadata};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
+pub mod coding;
 pub mod dtype;
 mod folder;
 mod foreign;
@@ -18,6 +20,7 @@ pub mod index;
 mod json;
 pub mod names;
 
+pub use coding::Coding;
 pub use dtype::{Dtype, DtypeClass};
 pub use header::{Header, Tensor};
 pub use identity::Identity;
@@ -104,7 +107,11 @@ pub struct Checkpoint {
     /// The files, sorted by name.
     pub shards: Vec<Shard>,
     /// The tensors of all files, sorted by name, each name once.
+    ///
+    /// What lies in no file has a coding: number `k` of them is called shard `shards.len() + k`.
     pub tensors: Vec<Tensor>,
+    /// How tensors are computed that no file holds as they are read. Each is of files, and of codings before it.
+    pub codings: Vec<Arc<Coding>>,
 }
 
 impl Checkpoint {
@@ -161,27 +168,60 @@ impl Checkpoint {
         index: Option<PathBuf>,
         shards: Vec<Shard>,
         tensors: Vec<Tensor>,
+        codings: Vec<Coding>,
     ) -> Result<Self> {
+        let computed = check(&path, &shards, &codings)?;
         for tensor in &tensors {
             let wrong = |file: &Path, message: &str| {
                 Err(Error::format(file, Some(&tensor.name), Some(tensor.begin), message))
             };
-            let Some(shard) = shards.get(tensor.shard) else {
-                return wrong(&path, "it lies in a shard that is not there");
+            let (file, start, end) = match shards.get(tensor.shard) {
+                Some(shard) => (&shard.path, shard.data_start, shard.bytes),
+                None => match computed.get(tensor.shard - shards.len()) {
+                    Some(&bytes) => (&path, 0, bytes),
+                    None => return wrong(&path, "it lies in a shard that is not there"),
+                },
             };
-            if tensor.begin < shard.data_start || tensor.end > shard.bytes {
-                return wrong(&shard.path, "it leaves the data of the file");
+            if tensor.begin < start || tensor.end > end {
+                return wrong(file, "it leaves the data of the file");
             }
             let bits = tensor.shape.iter().try_fold(tensor.dtype.bits(), |n, &d| n.checked_mul(d));
             if bits != tensor.bytes().checked_mul(8) || tensor.begin > tensor.end {
-                return wrong(&shard.path, "its shape and dtype do not have its bytes");
+                return wrong(file, "its shape and dtype do not have its bytes");
+            }
+            if let Some(coding) = (tensor.shard.checked_sub(shards.len())).map(|at| &codings[at])
+                && (coding.dtype != tensor.dtype
+                    || !tensor.begin.is_multiple_of((coding.dtype.bits() / 8).max(1)))
+            {
+                return wrong(file, "it is not what its coding gives");
             }
         }
         if let Some([first, _]) = tensors.windows(2).find(|pair| pair[0].name >= pair[1].name) {
             let message = "the names of tensors do not ascend from here on";
             return Err(Error::format(&path, Some(&first.name), None, message));
         }
-        Ok(Self { path, index, shards, tensors })
+        let codings = codings.into_iter().map(Arc::new).collect();
+        Ok(Self { path, index, shards, tensors, codings })
+    }
+
+    /// The file that a tensor's `shard` stands for: of a coding, that of its first window.
+    pub fn shard(&self, place: usize) -> &Shard {
+        let mut place = place;
+        while place >= self.shards.len() {
+            place = self.codings[place - self.shards.len()].windows[0].shard;
+        }
+        &self.shards[place]
+    }
+
+    /// The files that a tensor's `shard` is read from.
+    pub fn files(&self, place: usize) -> Vec<usize> {
+        match place.checked_sub(self.shards.len()) {
+            None => vec![place],
+            Some(number) => {
+                let windows = &self.codings[number].windows;
+                windows.iter().flat_map(|window| self.files(window.shard)).collect()
+            }
+        }
     }
 
     /// The position in `tensors` of the tensor called `name`.
@@ -257,7 +297,8 @@ impl Checkpoint {
             let at = Some(second.begin);
             return Err(Error::format(&second_shard.path, Some(&second.name), at, message));
         }
-        Ok(Self { path: path.to_owned(), index: index.map(Path::to_owned), shards, tensors })
+        let (path, index) = (path.to_owned(), index.map(Path::to_owned));
+        Ok(Self { path, index, shards, tensors, codings: Vec::new() })
     }
 }
 
@@ -270,6 +311,41 @@ impl Shard {
         let bytes = stat.len();
         Ok((Self { path, name, bytes, data_start, modified_ns, identity, metadata }, tensors))
     }
+}
+
+/// Bytes of what every coding gives; each is of windows inside files, or inside codings before it.
+fn check(path: &Path, shards: &[Shard], codings: &[Coding]) -> Result<Vec<u64>> {
+    let mut computed: Vec<u64> = Vec::with_capacity(codings.len());
+    for (number, coding) in codings.iter().enumerate() {
+        let wrong = |message: &str| {
+            let at = coding.windows.first().map(|window| window.begin);
+            let file = coding.windows.first().and_then(|window| shards.get(window.shard));
+            let file = file.map_or(path, |shard| &shard.path);
+            Error::format(file, None, at, format!("coding {number}: {message}"))
+        };
+        for window in &coding.windows {
+            let (start, end, dtype) = match window.shard.checked_sub(shards.len()) {
+                None => (shards[window.shard].data_start, shards[window.shard].bytes, None),
+                // One upon another is enough, and so no more files are open than a coding has windows of windows.
+                Some(at) if at < number && codings[at].is_of_files(shards.len()) => {
+                    (0, computed[at], Some(codings[at].dtype))
+                }
+                Some(_) => return Err(wrong("it is computed from what is not there")),
+            };
+            let width = window.dtype.bits().div_ceil(8);
+            let whole = window.begin <= window.end && window.bytes().is_multiple_of(width);
+            if window.begin < start || window.end > end || !whole {
+                return Err(wrong("a window leaves the data of its file"));
+            }
+            if dtype.is_some_and(|dtype| dtype != window.dtype) {
+                return Err(wrong("a window reads numbers as others than they are"));
+            }
+        }
+        let elements = coding.elements().map_err(|message| wrong(&message))?;
+        let bytes = elements.checked_mul(coding.dtype.bits() / 8);
+        computed.push(bytes.ok_or_else(|| wrong("too many elements"))?);
+    }
+    Ok(computed)
 }
 
 /// The paths of all files, with their names: a missing one is reported before any is read.

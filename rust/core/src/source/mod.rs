@@ -1,6 +1,7 @@
 //! Where bytes come from. A source *lends* a window of a file; nobody outside knows how.
 
 mod buffer;
+mod decoded;
 #[cfg(target_os = "linux")]
 mod direct;
 #[cfg(target_os = "linux")]
@@ -18,6 +19,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 pub(crate) use buffer::Buffer;
+pub(crate) use decoded::open_place;
 pub use open::can_map;
 pub(crate) use open::open;
 

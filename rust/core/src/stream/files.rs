@@ -28,8 +28,9 @@ struct OpenFile {
 impl<'a> Files<'a> {
     /// None of them open.
     pub(super) fn new(plan: &'a Plan, io: Io) -> Self {
-        let slots = |shards: usize| (0..shards).map(|_| OpenFile::default()).collect();
-        let files = plan.checkpoints().iter().map(|checkpoint| slots(checkpoint.shards.len()));
+        let slots = |places: usize| (0..places).map(|_| OpenFile::default()).collect();
+        let files = (plan.checkpoints().iter())
+            .map(|checkpoint| slots(checkpoint.shards.len() + checkpoint.codings.len()));
         Self { plan, io, files: files.collect() }
     }
 
@@ -49,7 +50,8 @@ impl<'a> Files<'a> {
                 return Ok(self.io);
             }
         }
-        let shards: usize = self.files.iter().map(Vec::len).sum();
+        // What is computed is open while it is, and no longer.
+        let shards: usize = self.plan.checkpoints().iter().map(|each| each.shards.len()).sum();
         if self.io == Io::Mmap && shards > source::free_mappings() {
             let used = |slice: usize| {
                 let extents = self.plan.extents(slice).iter().enumerate();
@@ -81,7 +83,7 @@ impl<'a> Files<'a> {
         }
         // Two threads may both open the file; the second one drops its own. If it waited for the first
         // instead, the system would wake it on the same CPU, where the two would take turns for a while.
-        let source = source::open(&self.plan.checkpoints()[column].shards[shard], self.io)?;
+        let source = source::open_place(&self.plan.checkpoints()[column], shard, self.io)?;
         file.was_opened.store(true, Ordering::Relaxed);
         Ok(Arc::clone(slot().get_or_insert_with(|| source.into())))
     }
@@ -108,10 +110,14 @@ impl<'a> Files<'a> {
     /// Makes sure that no file that was read has changed since its header was.
     pub(super) fn verify(&self) -> Result<()> {
         for (checkpoint, files) in self.plan.checkpoints().iter().zip(&self.files) {
-            for (shard, file) in checkpoint.shards.iter().zip(files) {
+            let mut read = HashSet::new();
+            for (place, file) in files.iter().enumerate() {
                 if file.was_opened.load(Ordering::Relaxed) {
-                    shard.verify_unchanged()?;
+                    read.extend(checkpoint.files(place));
                 }
+            }
+            for file in read {
+                checkpoint.shards[file].verify_unchanged()?;
             }
         }
         Ok(())

@@ -34,15 +34,16 @@ pub fn same_bytes(
         if length == 0 {
             return Ok(true);
         }
-        let shards = [&first.shards[a.shard], &second.shards[b.shard]];
         let named = |mut error: Error, of: &Tensor| {
             if let Error::Changed { tensor, .. } = &mut error {
                 *tensor = Some(of.name.clone());
             }
             error
         };
-        let left = source::open(shards[0], options.io).map_err(|error| named(error, a))?;
-        let right = source::open(shards[1], options.io).map_err(|error| named(error, b))?;
+        let left =
+            source::open_place(first, a.shard, options.io).map_err(|error| named(error, a))?;
+        let right =
+            source::open_place(second, b.shard, options.io).map_err(|error| named(error, b))?;
         let mut same = true;
         let mut from = 0;
         while same && from < length {
@@ -56,7 +57,10 @@ pub fn same_bytes(
             right.release(other).map_err(|error| named(error, b))?;
             from = to;
         }
-        shards.iter().try_for_each(|shard| shard.verify_unchanged())?;
+        for (checkpoint, place) in [(first, a.shard), (second, b.shard)] {
+            let mut files = checkpoint.files(place).into_iter();
+            files.try_for_each(|file| checkpoint.shards[file].verify_unchanged())?;
+        }
         Ok(same)
     })
 }

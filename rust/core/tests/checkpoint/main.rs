@@ -430,8 +430,8 @@ fn what_headers_said_is_restored_without_a_file_and_checked_before_one_is_read()
     let folder = sharded();
     let opened = Checkpoint::open(folder.path()).unwrap();
     fs::remove_file(folder.path().join("model-2.safetensors")).unwrap();
-    let Checkpoint { path, index, shards, tensors } = opened.clone();
-    let restored = Checkpoint::restore(path, index, shards, tensors).unwrap();
+    let Checkpoint { path, index, shards, tensors, codings: _ } = opened.clone();
+    let restored = Checkpoint::restore(path, index, shards, tensors, Vec::new()).unwrap();
     assert_eq!(restored, opened);
     let error = restored.verify_unchanged().unwrap_err().to_string();
     assert!(error.contains("model-2.safetensors") && error.contains("removed"), "{error}");
@@ -444,8 +444,9 @@ fn parts_that_contradict_each_other_are_not_restored() {
     let refused = |spoil: &dyn Fn(&mut Checkpoint), part: &str| {
         let mut parts = opened.clone();
         spoil(&mut parts);
-        let Checkpoint { path, index, shards, tensors } = parts;
-        let error = Checkpoint::restore(path, index, shards, tensors).unwrap_err().to_string();
+        let Checkpoint { path, index, shards, tensors, codings: _ } = parts;
+        let error =
+            Checkpoint::restore(path, index, shards, tensors, Vec::new()).unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
     };
     refused(&|parts| parts.tensors[1].shard = 2, "a shard that is not there");

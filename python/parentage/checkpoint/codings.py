@@ -1,0 +1,145 @@
+"""Codings: tensors that are computed from stored bytes while they are read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Literal
+
+    from parentage.checkpoint.checkpoint import Tensor
+
+    Part = Literal["value", "low", "high"]
+    Packing = Literal["rows", "gptq", "awq"]
+
+_PACKINGS = ("rows", "gptq", "awq")
+
+
+class Window(NamedTuple):
+    """Bytes that a coding is computed from."""
+
+    shard: int
+    """The file, or ``number of files + k`` for what coding ``k`` gives."""
+    begin: int
+    """First byte in it."""
+    end: int
+    """Byte past the last."""
+    dtype: str
+    """How the bytes are to be read: by a safetensors name."""
+
+    @classmethod
+    def of(cls, tensor: Tensor, dtype: str | None = None) -> Window:
+        """Return the window of a whole tensor; ``dtype`` is for bytes that hold packed codes."""
+        return cls(tensor.shard, tensor.begin, tensor.end, dtype or tensor.dtype)
+
+
+class Coding(NamedTuple):
+    """What a tensor is computed from, and how; a matrix is all dimensions but the last by the last.
+
+    The core carries it out (``rust/core/src/decode``), operation by operation as the reference
+    implementation of each format does, in float32 rounded once to ``dtype``. ``part`` is what is
+    wanted of each code: what it stands for, or an end of the cell of numbers nearest to it.
+    """
+
+    kind: str
+    dtype: str
+    """The dtype of what is computed."""
+    part: Part
+    windows: tuple[Window, ...]
+    numbers: tuple[int, ...] = ()
+    lists: tuple[Sequence[int], ...] = ()
+
+    @classmethod
+    def gather(
+        cls, window: Window, width: int, rows: Sequence[int] = (), columns: Sequence[int] = ()
+    ) -> Coding:
+        """Return ``out[i][j] = in[rows[i]][columns[j]]`` of a matrix of ``width`` columns.
+
+        An empty list stands for all of them. Bytes are moved, so that bits stay.
+        """
+        return cls("gather", window.dtype, "value", (window,), (width,), (rows, columns))
+
+    @classmethod
+    def strided(
+        cls, window: Window, shape: Sequence[int], strides: Sequence[int], first: int = 0
+    ) -> Coding:
+        """Return ``out[i, j, ..] = in[first + i strides[0] + j strides[1] + ..]``, in elements."""
+        return cls("strided", window.dtype, "value", (window,), (first,), (shape, strides))
+
+    @classmethod
+    def scaled(
+        cls,
+        codes: Window,
+        scales: Window,
+        width: int,
+        block: tuple[int, int],
+        *,
+        zeros: Window | None = None,
+        by_127: bool = False,
+        dtype: str = "F32",
+    ) -> Coding:
+        """Return ``(codes - zeros) scales``, where a scale is for ``block`` rows and columns.
+
+        ``by_127`` multiplies by 1/127 as well, as LLM.int8 does.
+        """
+        windows = (codes, scales) if zeros is None else (codes, scales, zeros)
+        return cls("scaled", dtype, "value", windows, (width, *block, int(by_127)))
+
+    @classmethod
+    def mxfp4(cls, blocks: Window, scales: Window) -> Coding:
+        """Return MXFP4 as gpt-oss stores it: 16 bytes and a power of two for 32 elements."""
+        return cls("mxfp4", "BF16", "value", (blocks, scales))
+
+    @classmethod
+    def nvfp4(
+        cls, codes: Window, scales: Window, whole: Window, *, divided: bool, dtype: str = "BF16"
+    ) -> Coding:
+        """Return NVFP4: an F8_E4M3 for 16 elements, times or ``divided`` by one number for all."""
+        return cls("nvfp4", dtype, "value", (codes, scales, whole), (int(divided),))
+
+    @classmethod
+    def nf4(
+        cls, windows: Sequence[Window], block: int, nested: int = 0, dtype: str = "BF16"
+    ) -> Coding:
+        """Return four-bit codes of bitsandbytes.
+
+        Windows are codes, absmax and map; where absmax are ``nested``, they are codes for which the
+        map of their own, their absmax and an offset follow.
+        """
+        return cls("nf4", dtype, "value", tuple(windows), (block, nested))
+
+    @classmethod
+    def packed(
+        cls,
+        words: Window,
+        scales: Window,
+        shape: tuple[int, int],
+        *,
+        bits: int,
+        group: int,
+        packing: Packing,
+        zeros: Window | None = None,
+        groups: Window | None = None,
+        offset: int = 0,
+        dtype: str = "F16",
+    ) -> Coding:
+        """Return integers of ``bits`` in words of 32: ``(q - zero) scale``.
+
+        ``group`` columns have one scale, or those that ``groups`` says. ``offset`` is what zeros
+        are stored less than they are.
+        """
+        windows = [words, scales, *(each for each in (zeros, groups) if each is not None)]
+        present = (int(zeros is not None), int(groups is not None))
+        numbers = (bits, *shape, group, offset, *present, _PACKINGS.index(packing))
+        return cls("packed", dtype, "value", tuple(windows), numbers)
+
+    @classmethod
+    def gguf(cls, blocks: Window, kind: str, dtype: str = "F32") -> Coding:
+        """Return the elements of blocks of a GGUF file, of a kind by ggml's name."""
+        return cls(kind, dtype, "value", (blocks,))
+
+    def ends(self) -> tuple[Coding, Coding]:
+        """Return the lower and the upper ends of the cells of codes, as float32."""
+        low, high = (self._replace(part=part, dtype="F32") for part in ("low", "high"))
+        return low, high

@@ -1,0 +1,97 @@
+//! Which decoder a coding has, and how its numbers are stored.
+
+use std::ops::Range;
+
+use super::{Lender, Prepared, blocks, moved, nf4, packed, scaled};
+use crate::checkpoint::coding::{Coding, Kind};
+use crate::checkpoint::dtype::Dtype;
+use crate::error::Result;
+use crate::gram::{Level, Vectorize, bf16_bits, encode};
+
+/// Elements that are decoded before they are stored: their float32 stay in the first-level cache.
+const AT_ONCE: usize = 4096;
+
+/// Writes `elements` of a tensor to `out`, little endian.
+pub(crate) fn elements(
+    coding: &Coding,
+    elements: Range<u64>,
+    lender: &mut dyn Lender,
+    level: Level,
+    out: &mut [u8],
+) -> Result<()> {
+    if elements.is_empty() {
+        return Ok(());
+    }
+    match &coding.kind {
+        Kind::Gather { width, rows, columns } => {
+            let (rows, columns) = (rows.as_deref(), columns.as_deref());
+            return moved::gather(coding, *width, rows, columns, elements, lender, out);
+        }
+        Kind::Strided { first, shape, strides } => {
+            return moved::strided(coding, *first, shape, strides, elements, lender, out);
+        }
+        _ => {}
+    }
+    let width = (coding.dtype.bits() / 8) as usize;
+    let mut values = vec![0.0_f32; AT_ONCE.min((elements.end - elements.start) as usize)];
+    let mut prepared = Prepared::default();
+    let mut at = elements.start;
+    for out in out.chunks_mut(AT_ONCE * width) {
+        let count = (out.len() / width) as u64;
+        let values = &mut values[..count as usize];
+        let range = at..at + count;
+        match &coding.kind {
+            Kind::Scaled { width, block, by_127 } => {
+                scaled::scaled(coding, *width, *block, *by_127, range, lender, level, values)?;
+            }
+            Kind::Mxfp4 => scaled::mxfp4(coding, range, lender, level, values)?,
+            Kind::Nvfp4 { is_divided } => {
+                scaled::nvfp4(coding, *is_divided, range, lender, level, values)?;
+            }
+            Kind::Packed { .. } => packed::packed(coding, range, lender, values)?,
+            Kind::Nf4 { block, nested } => {
+                nf4::nf4(coding, *block, *nested, range, lender, &mut prepared, values)?;
+            }
+            Kind::Gguf(blocks) => {
+                blocks::gguf(*blocks, coding.part, range, lender, level, values)?;
+            }
+            Kind::Gather { .. } | Kind::Strided { .. } => {}
+        }
+        level.vectorize(Store { dtype: coding.dtype, values, out });
+        at += count;
+    }
+    Ok(())
+}
+
+/// Writes float32 as another dtype.
+struct Store<'a> {
+    dtype: Dtype,
+    values: &'a [f32],
+    out: &'a mut [u8],
+}
+
+impl Vectorize for Store<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        match self.dtype {
+            Dtype::Bf16 => {
+                for (out, value) in self.out.as_chunks_mut().0.iter_mut().zip(self.values) {
+                    *out = ((bf16_bits(*value) >> 16) as u16).to_le_bytes();
+                }
+            }
+            Dtype::F16 => {
+                for (out, value) in self.out.as_chunks_mut().0.iter_mut().zip(self.values) {
+                    let bits = encode(Dtype::F16, f64::from(*value)).unwrap_or(0);
+                    *out = (bits as u16).to_le_bytes();
+                }
+            }
+            _ => {
+                for (out, value) in self.out.as_chunks_mut().0.iter_mut().zip(self.values) {
+                    *out = value.to_le_bytes();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Tensors that are computed from what other sources lend.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Buffer, Io, Source, no_room, open};
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::coding::Coding;
+use crate::decode::{self, Lender};
+use crate::error::Result;
+use crate::gram::Level;
+
+/// Opens what a tensor's `shard` stands for: a file, or a coding.
+pub(crate) fn open_place(checkpoint: &Checkpoint, place: usize, io: Io) -> Result<Box<dyn Source>> {
+    match checkpoint.shards.get(place) {
+        Some(shard) => open(shard, io),
+        None => Ok(Box::new(Decoded::open(checkpoint, place - checkpoint.shards.len(), io)?)),
+    }
+}
+
+/// A coding whose files are open. Its bytes are those of its elements, from 0 on.
+struct Decoded {
+    coding: Arc<Coding>,
+    /// What each window is read from.
+    sources: Vec<Arc<dyn Source>>,
+    path: PathBuf,
+    level: Level,
+    io: Io,
+    /// Buffers of windows, that whoever lends takes and puts back.
+    spare: Mutex<Vec<Vec<Buffer>>>,
+}
+
+impl Decoded {
+    fn open(checkpoint: &Checkpoint, number: usize, io: Io) -> Result<Self> {
+        let coding = Arc::clone(&checkpoint.codings[number]);
+        let mut sources: Vec<Arc<dyn Source>> = Vec::with_capacity(coding.windows.len());
+        for (at, window) in coding.windows.iter().enumerate() {
+            // A coding may have several windows of one file, which is opened once.
+            let earlier = coding.windows[..at].iter().position(|each| each.shard == window.shard);
+            sources.push(match earlier {
+                Some(earlier) => Arc::clone(&sources[earlier]),
+                None => open_place(checkpoint, window.shard, io)?.into(),
+            });
+        }
+        let io = sources.first().map_or(io, |source| source.io());
+        let path = checkpoint.path.clone();
+        let spare = Mutex::default();
+        Ok(Self { coding, sources, path, level: Level::detect()?, io, spare })
+    }
+}
+
+/// Lends windows of a coding, one at a time.
+struct Windows<'a> {
+    decoded: &'a Decoded,
+    buffers: Vec<Buffer>,
+    /// The window that is lent, and its bytes.
+    held: Option<(usize, Range<u64>)>,
+}
+
+impl Windows<'_> {
+    fn give_back(&mut self) -> Result<()> {
+        match self.held.take() {
+            Some((number, range)) => self.decoded.sources[number].release(range),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Lender for Windows<'_> {
+    fn lend(&mut self, number: usize, range: Range<u64>) -> Result<&[u8]> {
+        self.give_back()?;
+        let window = self.decoded.coding.windows[number];
+        let range = window.begin + range.start..window.begin + range.end;
+        assert!(range.end <= window.end, "bytes of the window");
+        self.held = Some((number, range.clone()));
+        self.decoded.sources[number].lend(range, &mut self.buffers[number])
+    }
+}
+
+impl Source for Decoded {
+    fn io(&self) -> Io {
+        self.io
+    }
+
+    fn lend<'a>(&'a self, range: Range<u64>, buffer: &'a mut Buffer) -> Result<&'a [u8]> {
+        let length = (range.end - range.start) as usize;
+        let out = buffer.room(length).map_err(|error| no_room(&self.path, &range, error))?;
+        let spare = || self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = spare().pop();
+        let buffers = taken
+            .unwrap_or_else(|| self.coding.windows.iter().map(|_| Buffer::default()).collect());
+        let mut windows = Windows { decoded: self, buffers, held: None };
+        let width = self.coding.dtype.bits() / 8;
+        let elements = range.start / width..range.end / width;
+        decode::elements(&self.coding, elements, &mut windows, self.level, out)?;
+        windows.give_back()?;
+        spare().push(windows.buffers);
+        Ok(out)
+    }
+
+    fn release(&self, _range: Range<u64>) -> Result<()> {
+        // What was lent is a buffer; the bytes that it was computed from were given back already.
+        Ok(())
+    }
+}
