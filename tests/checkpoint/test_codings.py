@@ -66,9 +66,9 @@ def equal(view: Checkpoint, expected: Array) -> None:
                 np.testing.assert_array_equal(part, expected[first:last])
 
 
-def window(checkpoint: Checkpoint, name: str, dtype: str | None = None) -> Window:
+def window(checkpoint: Checkpoint, name: str) -> Window:
     """Return all of a tensor."""
-    return Window.of(checkpoint.tensors[name], dtype)
+    return checkpoint.tensors[name].window
 
 
 @pytest.mark.parametrize("dtype", [np.dtype(E4M3), BF16, np.dtype(np.float32)])

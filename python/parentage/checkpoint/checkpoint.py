@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from parentage import _core
+from parentage.checkpoint.codings import Window
 from parentage.checkpoint.folder import Unread, beside, layers_in_config
 from parentage.checkpoint.sources.chosen import open_source
 from parentage.checkpoint.structure import component_of, layer_of
@@ -57,6 +58,11 @@ class Tensor(NamedTuple):
     def elements(self) -> int:
         """Number of elements; 1 for a scalar."""
         return prod(self.shape)
+
+    @property
+    def window(self) -> Window:
+        """All of it, as what a coding is computed from."""
+        return Window(self.shard, self.begin, self.end, self.dtype)
 
     @property
     def component(self) -> str:

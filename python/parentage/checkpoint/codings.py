@@ -8,8 +8,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Literal
 
-    from parentage.checkpoint.checkpoint import Tensor
-
     Part = Literal["value", "low", "high"]
     Packing = Literal["rows", "gptq", "awq"]
 
@@ -27,11 +25,6 @@ class Window(NamedTuple):
     """Byte past the last."""
     dtype: str
     """How the bytes are to be read: by a safetensors name."""
-
-    @classmethod
-    def of(cls, tensor: Tensor, dtype: str | None = None) -> Window:
-        """Return the window of a whole tensor; ``dtype`` is for bytes that hold packed codes."""
-        return cls(tensor.shard, tensor.begin, tensor.end, dtype or tensor.dtype)
 
 
 class Coding(NamedTuple):
