@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Final, NoReturn, TypeAlias, final
+from typing import Final, Literal, NoReturn, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,7 @@ __all__ = [
     "__version__",
     "build_profile",
     "can_map",
+    "coding_elements",
     "elements",
     "gram",
     "levels",
@@ -67,7 +68,7 @@ MAX_TILE_BYTES: Final[int]
 _Coding: TypeAlias = tuple[
     str,
     str,
-    str,
+    Literal["value", "low", "high"],
     Sequence[tuple[int, int, int, str]],
     Sequence[int],
     Sequence[Sequence[int]],
@@ -133,6 +134,8 @@ class Checkpoint:
         """The checkpoint of a pickled state. No file is looked at."""
     def codings(self) -> list[_Coding]:
         """How tensors are computed: kind, dtype, part, windows, numbers, lists."""
+    def computed(self) -> list[int]:
+        """Bytes of what each coding gives."""
     def seen_as(
         self,
         tensors: Sequence[tuple[int, str, str, tuple[int, ...], int, int, int]],
@@ -393,6 +396,9 @@ def spectrum(
     io: str = "mmap",
 ) -> Spectrum:
     """Counts which weights of column `axis` the rounding cells of the slices admit."""
+
+def coding_elements(coding: _Coding) -> int:
+    """Elements of what a coding gives, or -1 if what it is computed from does not fit it."""
 
 def elements(
     plan: Plan, first: int, last: int, *, threads: int, io: str = "mmap"

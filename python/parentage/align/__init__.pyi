@@ -13,8 +13,6 @@ from .layouts.by_layer import layer_list as layer_list
 from .layouts.by_layer import renamed_for as renamed_for
 from .layouts.by_name import pair_by_name as pair_by_name
 from .layouts.by_name import scale_of as scale_of
-from .layouts.scaled import block_of as block_of
-from .layouts.scaled import spread as spread
 from .layouts.tied import embeddings as embeddings
 from .layouts.tied import heads as heads
 from .pairing import LEAST_SHARE as LEAST_SHARE

@@ -13,7 +13,7 @@ import numpy as np
 
 from parentage.align.pairing import LEAST_SHARE
 from parentage.align.view import Views, views
-from parentage.checkpoint import dtype_class
+from parentage.checkpoint import decoded, dtype_class
 from parentage.stream import read_elements
 from parentage.support import listed, printable
 
@@ -48,7 +48,7 @@ def seen_by(child: Checkpoint, others: Sequence[Checkpoint], options: Options) -
     Names decide where they can (:func:`parentage.align.views`); a checkpoint that has none in
     common with the child is paired by shape and values.
     """
-    named = views(child, others)
+    named = views(decoded(child), [decoded(other) for other in others])
     seen: list[Checkpoint] = []
     paired: list[str] = []
     for other in named.others:

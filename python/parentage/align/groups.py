@@ -16,7 +16,6 @@ import numpy as np
 from parentage.align.held import held
 from parentage.align.layouts.by_layer import renamed_for
 from parentage.align.layouts.by_name import scale_of
-from parentage.align.layouts.scaled import can_requantise
 from parentage.align.pairing import (
     LEAST_SHARE,
     aligned,
@@ -25,7 +24,7 @@ from parentage.align.pairing import (
     unused,
 )
 from parentage.align.slices import Unaligned
-from parentage.checkpoint import dtype_class
+from parentage.checkpoint import dtype_class, is_whole_coding
 from parentage.support import PlanError, collection_paused
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from parentage.align.held import Held
     from parentage.align.layouts.by_layer import LayerMap
     from parentage.align.slices import Alignment
-    from parentage.checkpoint import Checkpoint
+    from parentage.checkpoint import Checkpoint, Tensor
 
     Part = tuple[int, int, int]
 
@@ -52,25 +51,23 @@ class Group(NamedTuple):
 
 
 class Bytes(NamedTuple):
-    """A tensor that is compared byte for byte: it has no arithmetic, or no elements."""
+    """A tensor that is compared byte for byte: it has no arithmetic, no elements, or is encoded."""
 
     tensor: int
     column: int
     """The checkpoint, as position among all that are offered."""
     mate: int
-    """Its tensor of the same name, shape and dtype."""
+    """Its tensor of the same name, shape and dtype, or encoding."""
 
 
 class Coded(NamedTuple):
-    """A tensor of the child that is quantised, and what another checkpoint has in its place."""
+    """A tensor of the child that is stored as codes, and the numbers that another has for it."""
 
     tensor: int
-    scale: int
-    """The child's tensor of its scales."""
     column: int
     """The checkpoint, as position among all that are offered."""
     mate: int
-    """Its tensor of the same name and shape, which is not quantised."""
+    """Its tensor of the same name and shape."""
 
 
 @dataclass(frozen=True)
@@ -201,31 +198,44 @@ def _bytes(
             tensor = child.tensors.at(index)
             name = renamed_for(tensor.name, layers[column] if layers else {})
             mate = None if name is None else other.tensors.get(name)
-            if mate is not None and (mate.shape, mate.dtype) == (tensor.shape, tensor.dtype):
+            if mate is not None and _is_stored_alike(child, tensor, other, mate):
                 same.append(Bytes(index, column, mate.index))
     return same
+
+
+def _is_stored_alike(child: Checkpoint, tensor: Tensor, other: Checkpoint, mate: Tensor) -> bool:
+    """Return whether two tensors can be compared byte for byte."""
+    ways = child.encoding_of(tensor), other.encoding_of(mate)
+    if ways == (None, None):
+        return (mate.shape, mate.dtype) == (tensor.shape, tensor.dtype)
+    mine, theirs = ways
+    whole = is_whole_coding(child, tensor) and is_whole_coding(other, mate)
+    return mine is not None and theirs is not None and whole and mine.is_like(theirs)
 
 
 def _coded(
     child: Checkpoint, others: Sequence[Checkpoint], layers: Sequence[LayerMap]
 ) -> list[Coded]:
-    """Return what is quantised in the child, for every checkpoint that has it as plain numbers."""
+    """Return what the child stores as codes, for every checkpoint that has it as numbers.
+
+    Codes of one scheme are compared as such.
+    """
     out: list[Coded] = []
-    for name, scale in sorted(child.scales.items()):
-        codes, scales = child.tensors[name], child.tensors[scale]
-        if not can_requantise(codes, scales):
+    for tensor in child.tensors.values():
+        encoding = child.encoding_of(tensor)
+        if encoding is None:
             continue
         for column, other in enumerate(others):
-            there = renamed_for(name, layers[column] if layers else {})
+            there = renamed_for(tensor.name, layers[column] if layers else {})
             mate = None if there is None else other.tensors.get(there)
-            is_plain = (
+            is_number = (
                 mate is not None
-                and mate.shape == codes.shape
+                and mate.shape == tensor.shape
                 and dtype_class(mate.dtype) == "float"
                 and scale_of(mate, other) is None
             )
-            if mate is not None and is_plain:
-                out.append(Coded(codes.index, scales.index, column, mate.index))
+            if mate is not None and is_number and not _is_stored_alike(child, tensor, other, mate):
+                out.append(Coded(tensor.index, column, mate.index))
     return out
 
 
@@ -240,7 +250,6 @@ def _left(
     """Return what no comparison has: of the child, and of the others."""
     everywhere = range(len(others))
     compared = {each.tensor for each in same}
-    compared |= {each.scale for each in same if isinstance(each, Coded)}
     most = found.counts.max(axis=1, initial=0)
     left = []
     for tensor in in_order_of_files(child):

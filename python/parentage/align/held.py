@@ -146,6 +146,9 @@ def _barred(tensor: Tensor, child: Checkpoint) -> str | None:
         return f"dtype {tensor.dtype} has no arithmetic"
     if tensor.elements == 0:
         return "no elements"
+    encoding = child.encoding_of(tensor)
+    if encoding is not None:
+        return f"stored as codes: {encoding.scheme}"
     scale = scale_of(tensor, child)
     return None if scale is None else f"quantised with {scale}, and not decoded"
 

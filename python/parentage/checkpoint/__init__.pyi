@@ -10,6 +10,12 @@ from .dtypes import digits_of as digits_of
 from .dtypes import dtype_class as dtype_class
 from .dtypes import narrowest as narrowest
 from .dtypes import rounding_of as rounding_of
+from .encoded import as_stored as as_stored
+from .encoded import block_of as block_of
+from .encoded import cells_of as cells_of
+from .encoded import decoded as decoded
+from .encoded import encoded as encoded
+from .encoded import is_whole_coding as is_whole_coding
 from .folder import Unread as Unread
 from .roles import Columns as Columns
 from .roles import Inputs as Inputs

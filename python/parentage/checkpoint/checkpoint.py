@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from parentage import _core
-from parentage.checkpoint.codings import Window
+from parentage.checkpoint.codings import Coding, Window
 from parentage.checkpoint.folder import Unread, beside, layers_in_config
 from parentage.checkpoint.sources.chosen import open_source
 from parentage.checkpoint.structure import component_of, layer_of
@@ -19,8 +19,6 @@ from parentage.support import collection_paused
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from os import PathLike
-
-    from parentage.checkpoint.codings import Coding
 
 _SCALES = ("_scale_inv", "_scale", "_scales")
 
@@ -166,6 +164,30 @@ class Checkpoint:
         return Tensors(self.core)
 
     @cached_property
+    def codings(self) -> tuple[Coding, ...]:
+        """How tensors are computed that no file holds as they are read."""
+        return tuple(map(Coding.of, self.core.codings()))
+
+    @cached_property
+    def computed(self) -> tuple[int, ...]:
+        """Bytes of what each coding gives."""
+        return tuple(self.core.computed())
+
+    def encoding_of(self, tensor: Tensor) -> Coding | None:
+        """Return the coding of a tensor that is stored as codes; ``None`` if it is not.
+
+        What is stored as numbers and seen in another order is not.
+        """
+        place = tensor.shard - len(self.shards)
+        if place < 0:
+            return None
+        coding = self.codings[place]
+        if not coding.is_moved:
+            return coding
+        inner = coding.windows[0].shard - len(self.shards)
+        return None if inner < 0 else self.codings[inner]
+
+    @cached_property
     def scales(self) -> dict[str, str]:
         """The names of tensors that are scaled by another, with that one's name."""
         found: dict[str, str] = {}
@@ -200,7 +222,7 @@ class Checkpoint:
     @cached_property
     def places(self) -> int:
         """What the next coding is called where tensors say their shard: files, then codings."""
-        return len(self.shards) + len(self.core.codings())
+        return len(self.shards) + len(self.codings)
 
     def seen_as(self, tensors: Iterable[Tensor], codings: Sequence[Coding] = ()) -> Checkpoint:
         """Return a view: other tensors over the same files, under names of their own.
@@ -214,7 +236,7 @@ class Checkpoint:
             is computed from does not fit.
         """
         listed = sorted(tensors, key=lambda each: each.name)
-        return replace(self, core=self.core.seen_as(listed, [*self.core.codings(), *codings]))
+        return replace(self, core=self.core.seen_as(listed, [*self.codings, *codings]))
 
     def same_files(self, other: Checkpoint) -> bool:
         """Whether both are the same files on disk."""

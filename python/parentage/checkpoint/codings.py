@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -10,6 +11,10 @@ if TYPE_CHECKING:
 
     Part = Literal["value", "low", "high"]
     Packing = Literal["rows", "gptq", "awq"]
+
+GGML_SCALED_BEFORE = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0")
+"""Kinds of blocks whose codes ggml computes before their scale is rounded to float16
+(ggml-quants.c, ``quantize_row_*_ref``)."""
 
 _PACKINGS = ("rows", "gptq", "awq")
 
@@ -93,14 +98,20 @@ class Coding(NamedTuple):
 
     @classmethod
     def nf4(
-        cls, windows: Sequence[Window], block: int, nested: int = 0, dtype: str = "BF16"
+        cls,
+        windows: Sequence[Window],
+        block: int,
+        nested: int = 0,
+        offset: float = 0.0,
+        dtype: str = "BF16",
     ) -> Coding:
         """Return four-bit codes of bitsandbytes.
 
         Windows are codes, absmax and map; where absmax are ``nested``, they are codes for which the
-        map of their own, their absmax and an offset follow.
+        map of their own and their absmax follow, and ``offset`` is added to what these give.
         """
-        return cls("nf4", dtype, "value", tuple(windows), (block, nested))
+        bits = int.from_bytes(struct.pack("<f", offset), "little")
+        return cls("nf4", dtype, "value", tuple(windows), (block, nested, bits))
 
     @classmethod
     def packed(
@@ -131,6 +142,65 @@ class Coding(NamedTuple):
     def gguf(cls, blocks: Window, kind: str, dtype: str = "F32") -> Coding:
         """Return the elements of blocks of a GGUF file, of a kind by ggml's name."""
         return cls(kind, dtype, "value", (blocks,))
+
+    @classmethod
+    def of(
+        cls,
+        state: tuple[
+            str, str, Part,
+            Sequence[tuple[int, int, int, str]], Sequence[int], Sequence[Sequence[int]],
+        ],
+    ) -> Coding:  # fmt: skip
+        """Return the coding that the core tells as a tuple."""
+        kind, dtype, part, windows, numbers, lists = state
+        return cls(kind, dtype, part, tuple(map(Window._make, windows)), (*numbers,), (*lists,))
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether it is of stored numbers in another order, and decodes nothing itself."""
+        return self.kind in ("gather", "strided")
+
+    @property
+    def scheme(self) -> str:
+        """Return how numbers are encoded, in words.
+
+        >>> Coding.gguf(Window(0, 0, 144, "U8"), "Q4_K").scheme
+        'Q4_K'
+        """
+        codes = self.windows[0].dtype
+        if self.kind == "scaled":
+            width, down, across = self.numbers[:3]
+            if across >= width:
+                which = "row" if down == 1 else f"{down:,} rows"
+            else:
+                which = f"{down:,} x {across:,}"
+            return f"{codes} with a scale for each {which}"
+        if self.kind == "packed":
+            return f"packed {self.numbers[0]}-bit integers, {self.numbers[3]:,} to a scale"
+        return {"mxfp4": "MXFP4", "nvfp4": "NVFP4", "nf4": "4 bits by a map"}.get(
+            self.kind, self.kind
+        )
+
+    @property
+    def rounding(self) -> float:
+        """How far the rounding of a scale may move a code's cell, as a share of its numbers.
+
+        Some tools divide by the scale that they store, others by the one that they rounded. Of
+        blocks with scales of scales, ggml computes codes by those that are stored.
+        """
+        if self.kind in GGML_SCALED_BEFORE:
+            return 2.0**-10
+        scales = self.windows[1].dtype if len(self.windows) > 1 else "F32"
+        return {"F16": 2.0**-10, "BF16": 2.0**-7}.get(scales, 2.0**-21)
+
+    def is_like(self, other: Coding) -> bool:
+        """Return whether the same bytes would be the same numbers."""
+
+        def way(coding: Coding) -> tuple[object, ...]:
+            windows = [(each.end - each.begin, each.dtype) for each in coding.windows]
+            return coding.kind, coding.dtype, coding.numbers, coding.lists, windows
+
+        return way(self) == way(other)
 
     def ends(self) -> tuple[Coding, Coding]:
         """Return the lower and the upper ends of the cells of codes, as float32."""

@@ -1,8 +1,8 @@
-"""Quantised copies: a checkpoint's numbers quantised anew, with the scales that the child stores.
+"""Codes of the child: whether another checkpoint's numbers lie in their cells.
 
-Every tool that quantises divides by a scale, or multiplies by its reciprocal, in float32, and
-rounds to the nearest code. Which codes that gives of a candidate's numbers is computed here and
-compared with the child's, code for code.
+Whoever quantises rounds to the nearest code. The numbers that are nearest to a code, given the
+scales that the child stores, are its *cell*; what was quantised to the child lies in the cells of
+all its codes.
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.align import block_of, spread
-from parentage.checkpoint import DTYPES
-from parentage.places import cast
+from parentage.checkpoint import cells_of
 from parentage.stream import read_elements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from parentage.checkpoint import Checkpoint, Tensor
     from parentage.stream import Options
@@ -35,10 +33,10 @@ class Requantised:
     elements: int
     """Codes compared."""
     equal: int
-    """Of them, those that are the child's."""
+    """Of them, those that the candidate's numbers round to."""
     telling: int
-    """Of the child's codes, those that are neither zero nor the largest: with scales out of all
-    proportion, anything gives the others."""
+    """Of the child's codes, those that are neither zero nor the last on their side: with scales out
+    of all proportion, anything gives the others."""
 
     @property
     def is_copy(self) -> bool:
@@ -47,49 +45,44 @@ class Requantised:
 
 
 def requantised(
-    child: Checkpoint, codes: Tensor, scales: Tensor, other: Checkpoint, mate: Tensor,
-    options: Options, most: int | None = None,
-) -> Requantised:  # fmt: skip
-    """Quantise a candidate's matrix with the child's scales, and count equal codes.
+    child: Checkpoint,
+    codes: Sequence[Tensor],
+    other: Checkpoint,
+    mates: Sequence[Tensor],
+    options: Options,
+    most: int | None = None,
+) -> list[Requantised]:
+    """Return what a candidate's numbers give in place of each of the child's encoded tensors.
 
-    Of ``most`` elements, or all, whole rows are read.
-
-    Raises
-    ------
-    ValueError
-        If the scales are of a shape that no rule is known for.
+    Of ``most`` elements of each, or all.
     """
-    block = block_of(codes.shape, scales.shape)
-    if block is None:
-        raise ValueError(f"scales of shape {scales.shape} for codes of shape {codes.shape}")
-    rows, width = codes.shape
-    last = rows if most is None else max(min(rows, most // max(width, 1)), 1)
-    known = read_elements([child.core], [[scales.index]], 0, scales.elements, options)
-    grid = known.reshape(-(-rows // block[0]), -(-width // block[1]))
-    if not np.isfinite(grid).all():
-        return Requantised(last * width, 0, 0)
-    largest = DTYPES[codes.dtype].largest
-    counts, telling = np.zeros(2, dtype=np.int64), 0
-    for first, after, stored, plain in _pieces(child, codes, other, mate, last, options):
-        scale = spread(grid, block, first, after, width).astype(np.float32).ravel()
-        telling += int(((stored != 0.0) & (np.abs(stored) != largest)).sum())
-        given = plain.astype(np.float32)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            ways = given / scale, given * (np.float32(1.0) / scale)
-        for way, values in enumerate(ways):
-            rounded = cast(values.astype(np.float64), codes.dtype)
-            counts[way] += int(((rounded == stored) | (np.isnan(rounded) & np.isnan(stored))).sum())
-    return Requantised(last * width, int(counts.max()), telling)
+    cells = cells_of(child, codes)
+    out = []
+    for tensor, mate in zip(codes, mates, strict=True):
+        encoding = child.encoding_of(tensor)
+        slack = 0.0 if encoding is None else encoding.rounding
+        ends = [cells.tensors[f"{tensor.index:09}.{end}"] for end in ("value", "low", "high")]
+        last = tensor.elements if most is None else min(tensor.elements, most)
+        equal = telling = 0
+        for theirs, value, low, high in _pieces(cells, ends, other, mate, last, options):
+            room = slack * np.abs(value)
+            equal += int(((theirs >= low - room) & (theirs <= high + room)).sum())
+            telling += int(((value != 0.0) & np.isfinite(low) & np.isfinite(high)).sum())
+        out.append(Requantised(last, equal, telling))
+    return out
 
 
 def _pieces(
-    child: Checkpoint, codes: Tensor, other: Checkpoint, mate: Tensor, last: int, options: Options
-) -> Iterator[tuple[int, int, Floats, Floats]]:
-    """Yield rows, from one to another, with the child's codes and the other's numbers."""
-    width = codes.shape[1]
-    step = max(AT_ONCE // max(width, 1), 1)
-    cores, pair = [other.core, child.core], [[mate.index, codes.index]]
-    for first in range(0, last, step):
-        after = min(first + step, last)
-        found = read_elements(cores, pair, first * width, (after - first) * width, options)
-        yield first, after, found[:, 1], found[:, 0]
+    cells: Checkpoint,
+    ends: Sequence[Tensor],
+    other: Checkpoint,
+    mate: Tensor,
+    last: int,
+    options: Options,
+) -> Iterator[tuple[Floats, Floats, Floats, Floats]]:
+    """Yield the other's numbers, with what the child's codes stand for and the ends of cells."""
+    cores = [other.core, *[cells.core] * len(ends)]
+    row = [[mate.index, *(each.index for each in ends)]]
+    for first in range(0, last, AT_ONCE):
+        found = read_elements(cores, row, first, min(AT_ONCE, last - first), options)
+        yield found[:, 0], found[:, 1], found[:, 2], found[:, 3]

@@ -9,6 +9,7 @@ import numpy as np
 
 from parentage import _core
 from parentage.align import embeddings, heads, tables
+from parentage.checkpoint import as_stored
 from parentage.pipeline.codes import requantised
 from parentage.statistics import full_pass
 from parentage.verdict import Part, Rest
@@ -49,15 +50,15 @@ def _requantised(
     inputs: Inputs, pairs: Sequence[Coded], options: Options, most: int | None
 ) -> tuple[tuple[Coded, bool], ...]:
     """Return quantised tensors with whether another's numbers, quantised anew, are its codes."""
-    child, tensors = inputs.child, inputs.child.tensors
-    out = []
-    for each in pairs:
-        other = inputs.others[each.column]
-        found = requantised(
-            child, tensors.at(each.tensor), tensors.at(each.scale),
-            other, other.tensors.at(each.mate), options, most,
-        )  # fmt: skip
-        out.append((each, found.is_copy))
+    out: list[tuple[Coded, bool]] = []
+    for column, other in enumerate(inputs.others):
+        chosen = [each for each in pairs if each.column == column]
+        if not chosen:
+            continue
+        codes = [inputs.child.tensors.at(each.tensor) for each in chosen]
+        mates = [other.tensors.at(each.mate) for each in chosen]
+        found = requantised(inputs.child, codes, other, mates, options, most)
+        out.extend((pair, each.is_copy) for pair, each in zip(chosen, found, strict=True))
     return tuple(out)
 
 
@@ -77,11 +78,42 @@ def _same(
     out: list[tuple[Bytes, bool]] = []
     for column, other in enumerate(inputs.others):
         chosen = [each for each in pairs if each.column == column]
+        coded = [each for each in chosen if _encoded(inputs.child, each.tensor)]
+        plain = [each for each in chosen if not _encoded(inputs.child, each.tensor)]
         found = same_bytes(
-            inputs.child, other, [(each.tensor, each.mate) for each in chosen], options, most
+            inputs.child, other, [(each.tensor, each.mate) for each in plain], options, most
         )
-        out.extend(zip(chosen, found, strict=True))
+        out.extend(zip(plain, found, strict=True))
+        out.extend(zip(coded, _same_codes(inputs.child, other, coded, options, most), strict=True))
     return tuple(out)
+
+
+def _encoded(checkpoint: Checkpoint, index: int) -> bool:
+    """Return whether a tensor is stored as codes."""
+    return checkpoint.encoding_of(checkpoint.tensors.at(index)) is not None
+
+
+def _same_codes(
+    child: Checkpoint,
+    other: Checkpoint,
+    pairs: Sequence[Bytes],
+    options: Options,
+    most: int | None,
+) -> list[bool]:
+    """Return whether all that encoded tensors are stored in has the same bytes."""
+    if not pairs:
+        return []
+    mine = as_stored(child, [child.tensors.at(each.tensor) for each in pairs])
+    theirs = as_stored(other, [other.tensors.at(each.mate) for each in pairs])
+    spans: list[list[tuple[int, int]]] = []
+    for each in pairs:
+        place = child.tensors.at(each.tensor).shard - len(child.shards)
+        windows = range(len(child.codings[place].windows))
+        names = ((f"{each.tensor:09}.{k}", f"{each.mate:09}.{k}") for k in windows)
+        spans.append([(mine.tensors[a].index, theirs.tensors[b].index) for a, b in names])
+    flat = [pair for span in spans for pair in span]
+    same = iter(same_bytes(mine, theirs, flat, options, most))
+    return [np.all([next(same) for _ in span]).item() for span in spans]
 
 
 def same_bytes(

@@ -145,7 +145,7 @@ class _Sums:
     held: dict[tuple[int, int], int] = field(default_factory=dict)
     """By tensor of the checkpoint and first element, the elements that took part."""
     requantised: int = 0
-    """Elements that are its numbers, quantised with the child's scales; the scales included."""
+    """Elements that are its numbers, quantised with the child's scales."""
     mates: set[tuple[int, int]] = field(default_factory=set)
     """Tensors of the child with those of the checkpoint."""
     moves: set[tuple[int, int]] = field(default_factory=set)
@@ -181,16 +181,14 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
     for coded, is_same in case.rest.codes:
         one = sums[coded.column]
         one.mates.add((coded.tensor, coded.mate))
-        one.held[coded.mate, 0] = tensors[coded.tensor].elements
-        # The scales are part of how the numbers are stored.
-        for index in (coded.tensor, coded.scale):
-            elements = tensors[index].elements
-            one.compared[index] += elements
-            one.cast[index] += elements * is_same
-            one.requantised += elements * is_same
-            pieces[index, 0] = tensors[index].name, elements
-            if is_same:
-                casts.setdefault((index, 0), []).append(coded.column)
+        index, elements = coded.tensor, tensors[coded.tensor].elements
+        one.held[coded.mate, 0] = elements
+        one.compared[index] += elements
+        one.cast[index] += elements * is_same
+        one.requantised += elements * is_same
+        pieces[index, 0] = tensors[index].name, elements
+        if is_same:
+            casts.setdefault((index, 0), []).append(coded.column)
     in_main = {each.extents[-1] for each in case.alignment.slices}
     sources, unsourced = _sources(pieces, copies, casts, others)
     wholes = {

@@ -231,6 +231,14 @@ impl Checkpoint {
         self.0.codings.iter().map(|coding| coding::state(coding)).collect()
     }
 
+    /// Bytes of what each coding gives.
+    fn computed(&self) -> Vec<u64> {
+        let bytes = |coding: &checkpoint::Coding| {
+            coding.elements().unwrap_or(0) * (coding.dtype.bits() / 8)
+        };
+        self.0.codings.iter().map(|coding| bytes(coding)).collect()
+    }
+
     /// Other tensors, by name, over the same files, as they were when their headers were read. Those of
     /// shard `number of files + k` are what coding `k` gives.
     #[pyo3(signature = (tensors, codings = Vec::new()))]

@@ -31,6 +31,13 @@ pub(crate) fn of(state: CodingState) -> PyResult<Coding> {
     Ok(Coding { kind, part, dtype, windows })
 }
 
+/// Elements of what a coding gives, or -1 if what it is computed from does not fit it.
+#[pyfunction]
+pub(crate) fn coding_elements(coding: CodingState) -> PyResult<i64> {
+    let elements = of(coding)?.elements().ok().and_then(|elements| i64::try_from(elements).ok());
+    Ok(elements.unwrap_or(-1))
+}
+
 fn named(dtype: &str) -> PyResult<Dtype> {
     let unknown = || PyValueError::new_err(format!("no dtype is called {dtype:?}"));
     Dtype::from_name(dtype).ok_or_else(unknown)
@@ -60,7 +67,9 @@ fn kind_of(kind: &str, numbers: &[u64], lists: Vec<Vec<u64>>) -> Option<Kind> {
         }
         ("mxfp4", []) => Kind::Mxfp4,
         ("nvfp4", &[is_divided]) => Kind::Nvfp4 { is_divided: is_divided != 0 },
-        ("nf4", &[block, nested]) => Kind::Nf4 { block, nested },
+        ("nf4", &[block, nested, offset]) => {
+            Kind::Nf4 { block, nested, offset: u32::try_from(offset).ok()? }
+        }
         ("packed", &[bits, rows, columns, group, offset, zeros, groups, packing]) => Kind::Packed {
             bits,
             packing: PACKINGS.get(usize::try_from(packing).ok()?)?.1,
@@ -95,7 +104,9 @@ pub(crate) fn state(coding: &Coding) -> CodingState {
         }
         Kind::Mxfp4 => ("mxfp4", Vec::new(), Vec::new()),
         Kind::Nvfp4 { is_divided } => ("nvfp4", vec![u64::from(*is_divided)], Vec::new()),
-        Kind::Nf4 { block, nested } => ("nf4", vec![*block, *nested], Vec::new()),
+        Kind::Nf4 { block, nested, offset } => {
+            ("nf4", vec![*block, *nested, u64::from(*offset)], Vec::new())
+        }
         Kind::Packed { bits, packing, shape, group, offset, has_zeros, has_groups } => {
             let at = PACKINGS.iter().position(|each| each.1 == *packing).unwrap_or(0);
             let (zeros, groups) = (u64::from(*has_zeros), u64::from(*has_groups));

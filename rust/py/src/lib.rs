@@ -24,6 +24,8 @@ mod _core {
     #[pymodule_export]
     use crate::checkpoint::Checkpoint;
     #[pymodule_export]
+    use crate::coding::coding_elements;
+    #[pymodule_export]
     use crate::digest::Digests;
     #[pymodule_export]
     use crate::errors::{CheckpointError, ParentageError, PlanError, ReadError};

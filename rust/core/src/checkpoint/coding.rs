@@ -3,7 +3,7 @@
 //! A coding says what such a tensor is computed from; `crate::decode` says how. Everything that a decoder takes for
 //! granted of sizes is checked here, once, when a coding is made.
 
-use super::dtype::Dtype;
+use super::dtype::{Dtype, DtypeClass};
 
 /// Bytes of a file that a coding is computed from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,12 +167,14 @@ pub enum Kind {
     },
     /// NF4 and FP4 of bitsandbytes: two elements in a byte, the upper half first, `map[code] absmax[block]`.
     ///
-    /// Windows: codes, absmax, map; and of nested scales the map of absmax codes, their absmax and the offset.
+    /// Windows: codes, absmax, map; and of nested scales the map of absmax codes and their absmax.
     Nf4 {
         /// Elements that one absmax is for.
         block: u64,
         /// Absmax codes that one absmax of theirs is for; 0 where absmax is stored as it is.
         nested: u64,
+        /// What is added to nested absmax, as the bits of a float32.
+        offset: u32,
     },
     /// Blocks of GGUF. One window.
     Gguf(Blocks),
@@ -266,6 +268,7 @@ impl Coding {
                     holds(2, blocks, "the zeros")?;
                 }
                 is_number(main.dtype)?;
+                real(window(1)?)?;
                 Ok(main.elements())
             }
             Kind::Mxfp4 => {
@@ -299,6 +302,7 @@ impl Coding {
                 if *group == 0 {
                     return Err("groups have columns".into());
                 }
+                real(window(1)?)?;
                 let scales = window(1)?.elements();
                 let groups = if *has_groups {
                     scales.checked_div(rows).unwrap_or(0)
@@ -325,7 +329,7 @@ impl Coding {
                 }
                 times(rows, columns)
             }
-            Kind::Nf4 { block, nested } => {
+            Kind::Nf4 { block, nested, .. } => {
                 let elements = times(main.bytes(), 2)?;
                 if *block == 0 {
                     return Err("blocks have elements".into());
@@ -333,11 +337,15 @@ impl Coding {
                 let blocks = elements.div_ceil(*block);
                 holds(1, blocks, "absmax")?;
                 holds(2, 16, "the map")?;
-                if *nested > 0 {
+                real(window(2)?)?;
+                if *nested == 0 {
+                    real(window(1)?)?;
+                } else {
                     wide(window(1)?, 8)?;
+                    real(window(3)?)?;
+                    real(window(4)?)?;
                     holds(3, 256, "the nested map")?;
                     holds(4, blocks.div_ceil(*nested), "the nested absmax")?;
-                    holds(5, 1, "the offset")?;
                 }
                 Ok(elements)
             }
@@ -375,6 +383,14 @@ fn wide(window: &Window, bits: u64) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("{} has not {bits} bits", window.dtype))
+}
+
+/// Scales are numbers with a fraction.
+fn real(window: &Window) -> Result<(), String> {
+    if window.dtype.class() == DtypeClass::Float {
+        return Ok(());
+    }
+    Err(format!("{} has no scales", window.dtype))
 }
 
 /// Codes that are scaled have numbers of their own.

@@ -12,7 +12,7 @@ use crate::error::Result;
 pub(super) fn nf4(
     coding: &Coding,
     block: u64,
-    nested: u64,
+    (nested, offset): (u64, u32),
     elements: Range<u64>,
     lender: &mut dyn Lender,
     prepared: &mut Prepared,
@@ -22,7 +22,7 @@ pub(super) fn nf4(
         prepared.map = floats(coding, 2, 0..16, lender)?;
         if nested > 0 {
             prepared.nested = floats(coding, 3, 0..256, lender)?;
-            prepared.nested.extend(floats(coding, 5, 0..1, lender)?);
+            prepared.nested.push(f32::from_bits(offset));
         }
     }
     let blocks = elements.start / block..elements.end.div_ceil(block);

@@ -49,8 +49,8 @@ pub(crate) fn elements(
                 scaled::nvfp4(coding, *is_divided, range, lender, level, values)?;
             }
             Kind::Packed { .. } => packed::packed(coding, range, lender, values)?,
-            Kind::Nf4 { block, nested } => {
-                nf4::nf4(coding, *block, *nested, range, lender, &mut prepared, values)?;
+            Kind::Nf4 { block, nested, offset } => {
+                nf4::nf4(coding, *block, (*nested, *offset), range, lender, &mut prepared, values)?;
             }
             Kind::Gguf(blocks) => {
                 blocks::gguf(*blocks, coding.part, range, lender, level, values)?;

@@ -1,0 +1,359 @@
+"""Tensors that are stored as codes, and how they become numbers: one rule for each scheme.
+
+A rule goes by names and shapes alone; configurations may say anything. What no rule fits stays as
+it is stored, and is never read as plain numbers where another tensor scales it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parentage import _core
+from parentage.checkpoint.checkpoint import Tensor
+from parentage.checkpoint.codings import Coding, Window
+from parentage.checkpoint.dtypes import DTYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from parentage.checkpoint.checkpoint import Checkpoint
+    from parentage.checkpoint.codings import Packing
+    from parentage.support import Floats
+
+    Shape = tuple[int, ...]
+    Rule = Callable[[Checkpoint, str, str], "Encoded | None"]
+
+BLOCK = 128
+"""Rows and columns of a block where they do not follow from the shapes: DeepSeek-V3's, and those of
+transformers' ``finegrained_fp8``."""
+
+MOST_STATE = 1 << 16
+"""Bytes of a quantisation state from which on it is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A tensor of numbers that is stored as codes."""
+
+    name: str
+    shape: tuple[int, ...]
+    coding: Coding
+    parts: tuple[str, ...]
+    """The tensors that it is stored in, the codes first."""
+
+    @property
+    def bytes(self) -> int:
+        """Size of the numbers, in bytes."""
+        return prod(self.shape) * DTYPES[self.coding.dtype].bytes
+
+
+def encoded(checkpoint: Checkpoint) -> Iterator[Encoded]:
+    """Yield what a checkpoint stores as codes, as far as a rule says how it is decoded."""
+    taken: set[str] = set()
+    for ending, rule in RULES:
+        for name in checkpoint.core.names(ending):
+            if name in taken:
+                continue
+            found = rule(checkpoint, name, name[: len(name) - len(ending)])
+            if found is None or not taken.isdisjoint(found.parts):
+                continue
+            if _core.coding_elements(found.coding) == prod(found.shape):
+                taken.update(found.parts)
+                yield found
+
+
+def block_of(shape: Shape, scales: Shape) -> tuple[int, int] | None:
+    """Return rows and columns of a matrix that one of its scales is for; ``None`` if none fit.
+
+    Scales are one for all, one for each row or column, or one for each block, of which those at the
+    edges may be smaller. Of a stack of matrices, each has its own.
+
+    >>> block_of((300, 256), (3, 2)), block_of((300, 256), (300, 1)), block_of((300, 256), ())
+    ((128, 128), (1, 256), (300, 256))
+    >>> block_of((8, 64, 256), (8, 64, 2))
+    (1, 128)
+    """
+    if not shape or not prod(shape):
+        return None
+    rows, columns = prod(shape[:-1]), shape[-1]
+    if prod(scales) == 1:
+        return rows, columns
+    if prod(scales) == rows and scales[: len(shape) - 1] == shape[:-1]:
+        return 1, columns
+    if len(shape) == 2 and scales in ((columns,), (1, columns)):
+        return rows, 1
+    if len(scales) != len(shape) or scales[:-2] != shape[:-2]:
+        return None
+    down = shape[-2] if len(shape) > 1 else 1
+    for block in (BLOCK, *(2**power for power in range(4, 11))):
+        if scales[-1] != -(-columns // block):
+            continue
+        if scales[-2:-1] == (down,):
+            return 1, block
+        # Blocks of one matrix of a stack do not reach into the next one.
+        if scales[-2:-1] == (-(-down // block),) and (len(shape) == 2 or down % block == 0):
+            return block, block
+    return None
+
+
+def _scaled(checkpoint: Checkpoint, name: str, start: str) -> Encoded | None:
+    """Codes of a byte, times scales: the codes are what the scales are called after."""
+    scales = checkpoint.tensors[name]
+    codes = next(filter(None, map(checkpoint.tensors.get, _codes(start))), None)
+    kind = None if codes is None else DTYPES.get(codes.dtype)
+    if codes is None or kind is None or kind.bytes != 1 or _is_packed(checkpoint, codes):
+        return None
+    block = block_of(codes.shape, scales.shape)
+    if block is None or scales.dtype not in _SCALES:
+        return None
+    zeros = next(filter(None, (checkpoint.tensors.get(f"{start}{end}") for end in _ZEROS)), None)
+    if zeros is not None and (zeros.dtype, zeros.elements) != (codes.dtype, scales.elements):
+        return None
+    parts = (codes.name, name, *([zeros.name] if zeros is not None else []))
+    coding = Coding.scaled(
+        codes.window,
+        scales.window if scales.dtype != "U8" else scales.window._replace(dtype="F8_E8M0"),
+        codes.shape[-1],
+        block,
+        zeros=None if zeros is None else zeros.window,
+        by_127=name.endswith(".SCB"),
+    )
+    plain = codes.name.removesuffix("_quantized")
+    return Encoded(plain, codes.shape, coding, parts)
+
+
+_SCALES = ("F32", "BF16", "F16", "F8_E8M0", "U8")
+"""Dtypes of scales; powers of two are also stored as U8."""
+
+_ZEROS = ("_zero_point", "_zero_points")
+
+
+def _codes(start: str) -> Iterator[str]:
+    """Yield how codes are called whose scales are called ``start`` and an ending."""
+    yield start
+    yield f"{start}.weight"
+    yield f"{start}_quantized"
+
+
+def _is_packed(checkpoint: Checkpoint, codes: Tensor) -> bool:
+    """Return whether bytes hold more than one code each."""
+    return codes.dtype == "U8" and any(
+        f"{codes.name}{end}" in checkpoint.tensors for end in ("_scale_2", "_global_scale")
+    )
+
+
+def _mxfp4(checkpoint: Checkpoint, name: str, start: str) -> Encoded | None:
+    """``_blocks`` (.., groups, 16) and ``_scales`` (.., groups): transformers, mxfp4.py."""
+    blocks, scales = checkpoint.tensors[name], checkpoint.tensors.get(f"{start}_scales")
+    if scales is None or (blocks.dtype, scales.dtype) != ("U8", "U8"):
+        return None
+    if len(blocks.shape) < 2 or blocks.shape[-1] != 16 or scales.shape != blocks.shape[:-1]:
+        return None
+    shape = (*blocks.shape[:-2], blocks.shape[-2] * 32)
+    coding = Coding.mxfp4(blocks.window, scales.window)
+    return Encoded(start, shape, coding, (name, scales.name))
+
+
+def _nvfp4(checkpoint: Checkpoint, name: str, start: str) -> Encoded | None:
+    """Two codes in a byte, an F8_E4M3 for sixteen, and a float32 for all.
+
+    ModelOpt has ``weight``, ``weight_scale`` and ``weight_scale_2``, compressed-tensors
+    ``weight_packed``, ``weight_scale`` and ``weight_global_scale``, which divides.
+    """
+    whole = checkpoint.tensors[name]
+    is_divided = name.endswith("_global_scale")
+    codes = checkpoint.tensors.get(f"{start}_packed" if is_divided else start)
+    scales = checkpoint.tensors.get(f"{start}_scale")
+    if codes is None or scales is None or (codes.dtype, scales.dtype) != ("U8", "F8_E4M3"):
+        return None
+    shape = (*codes.shape[:-1], 2 * codes.shape[-1]) if codes.shape else ()
+    fits = shape and scales.shape == (*shape[:-1], shape[-1] // 16) and shape[-1] % 16 == 0
+    if not fits or whole.elements != 1 or whole.dtype != "F32":
+        return None
+    coding = Coding.nvfp4(codes.window, scales.window, whole.window, divided=is_divided)
+    return Encoded(start, shape, coding, (codes.name, scales.name, name))
+
+
+def _packed(checkpoint: Checkpoint, name: str, start: str) -> Encoded | None:
+    """Integers along rows: compressed-tensors, ``pack_to_int32``."""
+    words, scales = checkpoint.tensors[name], checkpoint.tensors.get(f"{start}_scale")
+    shape = checkpoint.tensors.get(f"{start}_shape")
+    if scales is None or words.dtype != "I32" or scales.dtype not in ("BF16", "F16", "F32"):
+        return None
+    if shape is None or shape.shape != (2,) or len(words.shape) != 2 or len(scales.shape) != 2:
+        return None
+    rows, columns = (int(size) for size in _values(checkpoint, shape))
+    bits = next((b for b in (4, 8, 2) if words.shape == (rows, -(-columns // (32 // b)))), None)
+    if bits is None or scales.shape[0] != rows or not scales.shape[1]:
+        return None
+    zeros = checkpoint.tensors.get(f"{start}_zero_point")
+    groups = checkpoint.tensors.get(f"{start}_g_idx")
+    coding = Coding.packed(
+        words.window, scales.window, (rows, columns), bits=bits,
+        group=-(-columns // scales.shape[1]), packing="rows",
+        zeros=None if zeros is None else zeros.window,
+        groups=None if groups is None else groups.window,
+        dtype=scales.dtype,
+    )  # fmt: skip
+    also = [each.name for each in (zeros, groups) if each is not None]
+    return Encoded(start, (rows, columns), coding, (name, scales.name, shape.name, *also))
+
+
+def _qweight(checkpoint: Checkpoint, name: str, start: str) -> Encoded | None:
+    """GPTQ and AWQ: ``qweight``, ``qzeros``, ``scales`` and, of GPTQ, ``g_idx``."""
+    words = checkpoint.tensors[name]
+    zeros, scales = (checkpoint.tensors.get(f"{start}.{end}") for end in ("qzeros", "scales"))
+    if zeros is None or scales is None or (words.dtype, zeros.dtype) != ("I32", "I32"):
+        return None
+    if any(len(each.shape) != 2 for each in (words, zeros, scales)) or not scales.elements:
+        return None
+    groups = checkpoint.tensors.get(f"{start}.g_idx")
+    rows = scales.shape[1]
+    if words.shape[1] * 8 == rows:
+        packing: Packing = "awq"
+        columns, bits, groups = words.shape[0], 4, None
+    elif words.shape[1] == rows and rows % max(zeros.shape[1], 1) == 0 and zeros.shape[1]:
+        packing = "gptq"
+        bits = 32 * zeros.shape[1] // rows
+        columns = words.shape[0] * 32 // bits if bits in (2, 4, 8) else 0
+    else:
+        return None
+    if not columns or columns % scales.shape[0]:
+        return None
+    coding = Coding.packed(
+        words.window, scales.window, (rows, columns), bits=bits,
+        group=columns // scales.shape[0], packing=packing, zeros=zeros.window,
+        groups=None if groups is None else groups.window,
+        # The first format of GPTQ stores zeros less one (AutoGPTQ, qlinear_cuda_old.py).
+        offset=int(packing == "gptq"),
+        dtype=scales.dtype if scales.dtype in ("BF16", "F32") else "F16",
+    )  # fmt: skip
+    also = [groups.name] if groups is not None else []
+    parts = (name, zeros.name, scales.name, *also)
+    return Encoded(f"{start}.weight", (rows, columns), coding, parts)
+
+
+def _nf4(checkpoint: Checkpoint, name: str, start: str) -> Encoded | None:
+    """bitsandbytes, ``QuantState.as_dict(packed=True)``: the state is JSON in a tensor of bytes."""
+    state = checkpoint.tensors[name]
+    start = name[: name.rindex(".quant_state.")]
+    if state.dtype != "U8" or state.elements > MOST_STATE:
+        return None
+    try:
+        said = json.loads(bytes(_values(checkpoint, state).astype(np.uint8)))
+        shape = tuple(int(size) for size in said["shape"])
+        block, nested = int(said["blocksize"]), int(said.get("nested_blocksize", 0))
+        dtype = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}[said["dtype"]]
+        offset = float(said.get("nested_offset", 0.0))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    ends = ["", ".absmax", ".quant_map"]
+    ends += [".nested_quant_map", ".nested_absmax"] if nested else []
+    parts = [checkpoint.tensors.get(f"{start}{end}") for end in ends]
+    found = [each for each in parts if each is not None]
+    if len(found) < len(ends) or 2 * found[0].elements != prod(shape):
+        return None
+    coding = Coding.nf4([each.window for each in found], block, nested, offset, dtype)
+    return Encoded(start, shape, coding, (*(each.name for each in found), name))
+
+
+def _values(checkpoint: Checkpoint, tensor: Tensor) -> Floats:
+    """Return all elements of a tensor of few."""
+    tables = [tensor.elements], [[tensor.index] * 2], [[0] * 2]
+    plan = _core.Plan([checkpoint.core] * 2, *(np.array(each, np.uint64) for each in tables))
+    found: Floats = _core.elements(plan, 0, 1, threads=1, io="pread")[:, 0]
+    return found
+
+
+RULES: tuple[tuple[str, Rule], ...] = (
+    ("_blocks", _mxfp4),
+    ("_scale_2", _nvfp4),
+    ("_global_scale", _nvfp4),
+    ("_packed", _packed),
+    (".qweight", _qweight),
+    ("__nf4", _nf4),
+    ("__fp4", _nf4),
+    ("_scale_inv", _scaled),
+    (".scale_weight", _scaled),
+    (".weight_scale", _scaled),
+    ("_scale", _scaled),
+    ("_scales", _scaled),
+    (".SCB", _scaled),
+)
+"""How a tensor that tells a scheme ends, and the rule; the first that fits counts."""
+
+
+def decoded(checkpoint: Checkpoint) -> Checkpoint:
+    """Return a checkpoint whose codes are seen as the numbers that they stand for.
+
+    It is the same one if nothing in it is encoded as any rule knows. What would have the name of
+    another tensor stays as it is stored.
+    """
+    found = {each.name: each for each in encoded(checkpoint)}
+    gone = {part for each in found.values() for part in each.parts}
+    kept = [each for each in checkpoint.tensors.values() if each.name not in gone]
+    taken = {each.name for each in kept} & found.keys()
+    if taken:
+        stays = {part for name in taken for part in found.pop(name).parts}
+        kept += [each for each in checkpoint.tensors.values() if each.name in stays]
+    if not found:
+        return checkpoint
+    tensors = [
+        Tensor(0, each.name, each.coding.dtype, each.shape, place, 0, each.bytes)
+        for place, each in enumerate(found.values(), checkpoint.places)
+    ]
+    return checkpoint.seen_as([*kept, *tensors], [each.coding for each in found.values()])
+
+
+def is_whole_coding(checkpoint: Checkpoint, tensor: Tensor) -> bool:
+    """Return whether a tensor is all of what a coding gives, in the order that it is stored in."""
+    place = tensor.shard - len(checkpoint.shards)
+    if place < 0 or checkpoint.codings[place].is_moved:
+        return False
+    return (tensor.begin, tensor.end) == (0, checkpoint.computed[place])
+
+
+def as_stored(checkpoint: Checkpoint, tensors: Iterable[Tensor]) -> Checkpoint:
+    """Return a view of the bytes that encoded tensors are stored in.
+
+    Window ``k`` of the tensor at position ``i`` is called ``i.k``, with leading zeros.
+    """
+    found = []
+    for tensor in tensors:
+        coding = checkpoint.codings[tensor.shard - len(checkpoint.shards)]
+        for number, (shard, begin, end, _) in enumerate(coding.windows):
+            name = f"{tensor.index:09}.{number}"
+            found.append(Tensor(0, name, "U8", (end - begin,), shard, begin, end))
+    return checkpoint.seen_as(found)
+
+
+def cells_of(checkpoint: Checkpoint, tensors: Iterable[Tensor]) -> Checkpoint:
+    """Return a view of the cells of encoded tensors.
+
+    Of the tensor at position ``i``, with leading zeros, ``i.value`` is what its codes stand for,
+    ``i.low`` and ``i.high`` are the ends of the numbers that are nearest to it, as float32.
+    """
+    codings: list[Coding] = []
+    found = []
+    first, files = checkpoint.places, len(checkpoint.shards)
+    for tensor in tensors:
+        outer = checkpoint.codings[tensor.shard - files]
+        inner = checkpoint.codings[outer.windows[0].shard - files] if outer.is_moved else outer
+        found.append(tensor._replace(name=f"{tensor.index:09}.value"))
+        wide = DTYPES[tensor.dtype].bytes
+        at = tensor.begin // wide * 4, tensor.end // wide * 4
+        for end, coding in zip(("low", "high"), inner.ends(), strict=True):
+            codings.append(coding)
+            if outer.is_moved:
+                window = outer.windows[0]
+                span = (window.begin // wide * 4, window.end // wide * 4)
+                moved = Window(first + len(codings) - 1, *span, "F32")
+                codings.append(outer._replace(dtype="F32", windows=(moved,)))
+            place = first + len(codings) - 1
+            found.append(Tensor(0, f"{tensor.index:09}.{end}", "F32", tensor.shape, place, *at))
+    return checkpoint.seen_as(found, codings)
