@@ -121,6 +121,19 @@ class Checkpoint:
         tensors: list[tuple[int, str, str, tuple[int, ...], int, int, int]],
     ) -> Checkpoint:
         """The checkpoint of a pickled state. No file is looked at."""
+    @classmethod
+    def over(
+        cls,
+        path: str | PathLike[str],
+        index: str | PathLike[str] | None,
+        files: Sequence[tuple[str | PathLike[str], str, list[tuple[str, str]]]],
+        tensors: Sequence[tuple[int, str, str, tuple[int, ...], int, int, int]],
+    ) -> Checkpoint:
+        """Tensors, in any order, of files whose headers were read elsewhere; path, name, metadata.
+
+        Raises CheckpointError for a tensor that leaves its file, has not the bytes of its shape or
+        has the name of another.
+        """
     def seen_as(
         self, tensors: Sequence[tuple[int, str, str, tuple[int, ...], int, int, int]]
     ) -> Checkpoint:

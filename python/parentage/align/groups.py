@@ -201,7 +201,9 @@ def _bytes(
             tensor = child.tensors.at(index)
             name = renamed_for(tensor.name, layers[column] if layers else {})
             mate = None if name is None else other.tensors.get(name)
-            if mate is not None and (mate.shape, mate.dtype) == (tensor.shape, tensor.dtype):
+            if mate is None or child.encodings.get(tensor.name) != other.encodings.get(mate.name):
+                continue
+            if (mate.shape, mate.dtype) == (tensor.shape, tensor.dtype):
                 same.append(Bytes(index, column, mate.index))
     return same
 

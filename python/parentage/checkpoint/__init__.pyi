@@ -8,6 +8,7 @@ from .dtypes import digits_of as digits_of
 from .dtypes import dtype_class as dtype_class
 from .dtypes import narrowest as narrowest
 from .dtypes import rounding_of as rounding_of
+from .encodings import Encoding as Encoding
 from .folder import Unread as Unread
 from .roles import Columns as Columns
 from .roles import Inputs as Inputs

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from os import PathLike
 
+    from parentage.checkpoint.encodings import Encoding
+
 _SCALES = ("_scale_inv", "_scale", "_scales")
 
 
@@ -119,7 +121,10 @@ class Checkpoint:
     Parameters
     ----------
     path
-        A folder of safetensors files with or without an index, one such file, or an index.
+        A folder of files that hold tensors, with or without an index, one such file, or an index:
+        safetensors, PyTorch's zip archives, GGUF, ONNX, NumPy's ``.npz`` and ``.npy``, whatever
+        they are called; or a diffusers pipeline, whose tensors begin with the name of their
+        folder. A part of a GGUF model stands for all of them. Nothing is executed.
     name
         What reports call it; by default the name of the folder or file.
 
@@ -134,6 +139,10 @@ class Checkpoint:
     path: Path
     name: str
     core: _core.Checkpoint = field(repr=False)
+    encodings: dict[str, Encoding] = field(default_factory=dict, repr=False)
+    """What the bytes of tensors stand for that are not stored as numbers, by name."""
+    remarks: tuple[str, ...] = field(default=(), repr=False)
+    """Sentences on what was chosen among what is in its files, and what was left."""
 
     @classmethod
     def open(cls, path: str | PathLike[str], name: str | None = None) -> Checkpoint:
@@ -141,7 +150,7 @@ class Checkpoint:
         opened = open_source(path)
         # A folder's name may be no text at all; tables and JSON hold nothing else.
         text = (name or opened.name).encode("utf-8", "backslashreplace").decode("utf-8")
-        return cls(opened.path, text, opened.core)
+        return cls(opened.path, text, opened.core, opened.encodings, opened.remarks)
 
     @cached_property
     def shards(self) -> tuple[Shard, ...]:
@@ -191,13 +200,23 @@ class Checkpoint:
     def seen_as(self, tensors: Iterable[Tensor]) -> Checkpoint:
         """Return a view: other tensors over the same files, under names of their own.
 
+        Each has the index of the one that it is, or is a part of, here.
+
         Raises
         ------
         CheckpointError
             If one of them leaves its file's data, or two have one name.
         """
         listed = sorted(tensors, key=lambda each: each.name)
-        return replace(self, core=self.core.seen_as(listed))
+        encodings = {}
+        if self.encodings:
+            names = self.core.names()
+            encodings = {
+                each.name: self.encodings[names[each.index]]
+                for each in listed
+                if names[each.index] in self.encodings
+            }
+        return replace(self, core=self.core.seen_as(listed), encodings=encodings)
 
     def same_files(self, other: Checkpoint) -> bool:
         """Whether both are the same files on disk."""

@@ -162,26 +162,63 @@ impl Checkpoint {
         shards: Vec<Shard>,
         tensors: Vec<Tensor>,
     ) -> Result<Self> {
-        for tensor in &tensors {
+        Self::require_within(&path, &shards, &tensors)?;
+        if let Some([first, _]) = tensors.windows(2).find(|pair| pair[0].name >= pair[1].name) {
+            let message = "the names of tensors do not ascend from here on";
+            return Err(Error::format(&path, Some(&first.name), None, message));
+        }
+        Ok(Self { path, index, shards, tensors })
+    }
+
+    /// A checkpoint of files of any format, whose headers somebody else has read: `files` are paths, names
+    /// and metadata, and `tensors`, in any order, lie in them by their numbers. Nothing of a file but its
+    /// length, its times and its identity is looked at; all of it is data.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where a file can not be looked up, [`Error::NotACheckpoint`] where it is none, and
+    /// [`Error::Format`] for a tensor that leaves its file, has not the bytes of its shape, or has the name
+    /// of another.
+    pub fn over(
+        path: &Path,
+        index: Option<&Path>,
+        files: Vec<(PathBuf, String, Vec<(String, String)>)>,
+        tensors: Vec<Tensor>,
+    ) -> Result<Self> {
+        let shards = files
+            .into_iter()
+            .map(|(path, name, metadata)| {
+                let (_, stat, identity) = header::open(&path)?;
+                let (bytes, modified_ns) = (stat.len(), modified_ns(&stat));
+                Ok(Shard { path, name, bytes, data_start: 0, modified_ns, identity, metadata })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Self::require_within(path, &shards, &tensors)?;
+        Self::assemble(path, index, shards, tensors)
+    }
+
+    /// Makes sure that tensors lie in files that are there, within their data, with the bytes that shape
+    /// and dtype ask for.
+    fn require_within(path: &Path, shards: &[Shard], tensors: &[Tensor]) -> Result<()> {
+        for tensor in tensors {
             let wrong = |file: &Path, message: &str| {
                 Err(Error::format(file, Some(&tensor.name), Some(tensor.begin), message))
             };
             let Some(shard) = shards.get(tensor.shard) else {
-                return wrong(&path, "it lies in a shard that is not there");
+                return wrong(path, "it lies in a shard that is not there");
             };
             if tensor.begin < shard.data_start || tensor.end > shard.bytes {
                 return wrong(&shard.path, "it leaves the data of the file");
+            }
+            if tensor.shape.len() > header::MAX_DIMENSIONS {
+                return wrong(&shard.path, "it has more dimensions than arrays have");
             }
             let bits = tensor.shape.iter().try_fold(tensor.dtype.bits(), |n, &d| n.checked_mul(d));
             if bits != tensor.bytes().checked_mul(8) || tensor.begin > tensor.end {
                 return wrong(&shard.path, "its shape and dtype do not have its bytes");
             }
         }
-        if let Some([first, _]) = tensors.windows(2).find(|pair| pair[0].name >= pair[1].name) {
-            let message = "the names of tensors do not ascend from here on";
-            return Err(Error::format(&path, Some(&first.name), None, message));
-        }
-        Ok(Self { path, index, shards, tensors })
+        Ok(())
     }
 
     /// The position in `tensors` of the tensor called `name`.
