@@ -1,5 +1,6 @@
 """What is stored as codes is compared as bytes with its like, and never read as numbers."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,13 @@ def test_codes_are_bytes_with_the_shape_of_their_numbers(tmp_path):
     assert found.encodings == {NAME: Encoding("Q4_K", (8, 256))}
     assert found.tensors[NAME].dtype == "U8"
     assert found.tensors[NAME].shape == (8 * 144,)
+
+
+def test_a_checkpoint_of_codes_travels_between_processes(tmp_path):
+    found = Checkpoint.open(coded(tmp_path / "a.gguf"))
+    again = pickle.loads(pickle.dumps(found))
+    assert again.encodings == found.encodings
+    assert len({found, found}) == 1
 
 
 def test_codes_are_not_paired_with_whole_numbers(tmp_path):

@@ -139,9 +139,9 @@ class Checkpoint:
     path: Path
     name: str
     core: _core.Checkpoint = field(repr=False)
-    encodings: dict[str, Encoding] = field(default_factory=dict, repr=False)
+    encodings: dict[str, Encoding] = field(default_factory=dict, repr=False, compare=False)
     """What the bytes of tensors stand for that are not stored as numbers, by name."""
-    remarks: tuple[str, ...] = field(default=(), repr=False)
+    remarks: tuple[str, ...] = field(default=(), repr=False, compare=False)
     """Sentences on what was chosen among what is in its files, and what was left."""
 
     @classmethod

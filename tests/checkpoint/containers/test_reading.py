@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from parentage.checkpoint.containers import reading
 from parentage.checkpoint.containers.reading import MOST_BYTES, Reader
 from parentage.support import CheckpointError, ReadError
 
@@ -52,3 +53,11 @@ def test_a_file_that_shrinks_is_an_error_of_reading(tmp_path):
         (tmp_path / "file").write_bytes(b"")
         with pytest.raises(ReadError, match="shorter"):
             file.at(0, 10)
+
+
+def test_headers_end(path, monkeypatch):
+    monkeypatch.setattr(reading, "MOST_IN_ALL", 10_000)
+    with Reader(path) as file:
+        file.at(0, 9_000)
+        with pytest.raises(CheckpointError, match="more than 10,000 bytes"):
+            file.at(0, 2_000)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from parentage.checkpoint.encodings import Encoding
 
-MOST_TENSORS = 1 << 20
-"""Tensors of a file beyond which it is refused: the largest models have a tenth of it."""
+MOST_TENSORS = 1 << 19
+"""Tensors of a file beyond which it is refused: the largest models have a fifth of it."""
 
 MOST_DIMENSIONS = 64
 """Dimensions of a tensor, at most: NumPy and PyTorch hold no more."""

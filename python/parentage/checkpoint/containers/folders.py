@@ -191,7 +191,9 @@ def _parts(path: Path) -> Contents:
     names = [f"{match['name']}-{i:05}-of-{count:05}.gguf" for i in range(1, count + 1)]
     missing = [name for name in names if name not in there]
     if missing or not names:
-        raise wrong(path, f"it is one of {count} parts, and {_some(missing)} are not there")
+        raise wrong(
+            path, f"it is one of {count} parts, and {_some(missing)} {are(len(missing))} not there"
+        )
     found = together([_file(inside(path, name), name) for name in names])
     for file in found.files:
         said = dict(file.metadata).get("split.tensors.count")
@@ -295,7 +297,8 @@ def _pipeline(folder: Path) -> Contents | None:
         return None
     found = together(parts)
     if missing:
-        remark = f"{PIPELINE} of {folder.name} names {_some(missing)}, which is not there."
+        lacks = f"{_some(missing)}, which {are(len(missing))} not there"
+        remark = f"{PIPELINE} of {folder.name} names {lacks}."
         return Contents(found.files, found.tensors, (*found.remarks, remark))
     return found
 

@@ -86,7 +86,7 @@ _SCALARS = {
 
 _STRING, _ARRAY = 8, 9
 
-_MOST_KEYS = 1 << 16
+_MOST_KEYS = 1 << 14
 _MOST_NESTED = 4
 _MOST_TEXT = 1 << 24
 _MOST_NAME = 1 << 12

@@ -74,8 +74,14 @@ _OF_OPERATORS = {6, 7, 9}
 """Types of constants that say what operators do, as shapes, axes and indices: integers of 32 and 64
 bits, and truth values."""
 
-_MOST_FIELDS = 1 << 23
+MOST_FIELDS = 1 << 22
 """Fields that are looked at, at most: a graph of 100,000 nodes has some 2 million."""
+
+_MOST_HELD = 1 << 12
+"""Attributes of a node, and tensors or graphs of an attribute, at most."""
+
+_MOST_PAIRS = 1 << 10
+"""Entries of metadata that are kept."""
 
 _MOST_NESTED = 16
 """Graphs within each other, at most."""
@@ -134,8 +140,8 @@ class _Damaged(Exception):  # noqa: N818
 class _Walk:
     """Goes through the fields of messages, some at most."""
 
-    def __init__(self, file: Reader, most: int = _MOST_FIELDS) -> None:
-        self.file, self._left = file, most
+    def __init__(self, file: Reader, most: int | None = None) -> None:
+        self.file, self._left = file, MOST_FIELDS if most is None else most
 
     def fields(self, at: int, end: int) -> Iterator[_Field]:
         """Yield the fields of the message that lies in a range of bytes."""
@@ -211,7 +217,7 @@ class _Model:
             for field in self.walk.fields(0, self.file.size):
                 if field.number == _GRAPH:
                     self.graph(field, "", 0)
-                elif field.number == _PROPERTIES:
+                elif field.number == _PROPERTIES and len(self.metadata) < _MOST_PAIRS:
                     self.metadata.append(self.pair(field))
         except _Damaged as error:
             raise self.file.wrong(error.message, error.at) from error
@@ -250,6 +256,8 @@ class _Model:
                 kind = self.walk.text(each)
             elif each.number == 5 and each.wire == _BYTES:
                 attributes.append(each)
+            if len(attributes) > _MOST_HELD:
+                raise _Damaged(field.value, f"a node has more than {_MOST_HELD:,} attributes")
         for attribute in attributes:
             called = ""
             held: list[_Field] = []
@@ -258,6 +266,8 @@ class _Model:
                     called = self.walk.text(each)
                 elif each.number in (5, 6, 10, 11) and each.wire == _BYTES:
                     held.append(each)
+                if len(held) > _MOST_HELD:
+                    raise _Damaged(attribute.value, f"it holds more than {_MOST_HELD:,} tensors")
             for each in held:
                 within = f"{prefix}{name or output or kind}.{called}"
                 if each.number in (6, 11):
@@ -295,13 +305,13 @@ class _Model:
         beside: dict[str, str] = {}
         data: list[_Field] = []
         for each in walk.fields(field.value, field.end):
-            if each.number == 1:
+            if each.number == 1 and len(sizes) <= MOST_DIMENSIONS:
                 sizes += walk.numbers(each)
             elif each.number == 2 and each.wire == _VARINT:
                 kind = each.value
             elif each.number == 8:
                 name = walk.text(each)
-            elif each.number == 13 and each.wire == _BYTES:
+            elif each.number == 13 and each.wire == _BYTES and len(beside) < _MOST_HELD:
                 beside.update([self.pair(each)])
             elif each.number == 14 and each.wire == _VARINT:
                 location = each.value
@@ -309,7 +319,7 @@ class _Model:
                 data.append(each)
         name = f"{prefix}{name}{ending}" if called is None else called
         if len(sizes) > MOST_DIMENSIONS or len(self.tensors) >= MOST_TENSORS:
-            raise self.file.wrong("it has too many dimensions or tensors", field.value, name)
+            raise self.file.wrong("it has too many dimensions, or tensors", field.value, name)
         shape = tuple(sizes)
         if any(each >= 1 << 63 for each in shape):
             raise self.file.wrong("a dimension is negative", field.value, name)

@@ -23,6 +23,9 @@ MOST_AHEAD = 1 << 20
 MOST_BYTES = 1 << 26
 """Bytes of a header that are held at once, at most."""
 
+MOST_IN_ALL = 1 << 29
+"""Bytes of a header, at most, of which no more than :data:`MOST_BYTES` are looked at together."""
+
 
 class Reader:
     """A file whose header is read; to be closed.
@@ -44,6 +47,7 @@ class Reader:
         self.size = stat.st_size
         self._modified_ns = stat.st_mtime_ns
         self._start, self._held, self._ahead = 0, b"", LEAST_AHEAD
+        self._left = MOST_IN_ALL
 
     def __enter__(self) -> Reader:
         return self
@@ -70,6 +74,9 @@ class Reader:
         """
         if count > MOST_BYTES:
             raise self.wrong(f"{of} has {count:,} bytes; {MOST_BYTES:,} is the most", offset)
+        self._left -= count
+        if self._left < 0:
+            raise self.wrong(f"its headers have more than {MOST_IN_ALL:,} bytes", offset)
         if offset < 0 or count < 0 or offset + count > self.size:
             raise self.wrong(
                 f"{of} needs {count:,} bytes, and the file ends at byte {self.size:,}: it is cut "

@@ -228,8 +228,8 @@ def tensors_of(value: object) -> Iterator[tuple[str, Strided]]:
             if isinstance(key, (str, int)) and isinstance(what, (dict, list, tuple, Strided))
         ]
         looked += len(inner)
-        if looked > MOST_TENSORS // 2:
-            raise ValueError(f"its dictionaries name more than {MOST_TENSORS // 2:,} values")
+        if looked > MOST_TENSORS:
+            raise ValueError(f"its dictionaries name more than {MOST_TENSORS:,} values")
         waiting.extend(reversed(inner))
 
 
