@@ -136,6 +136,19 @@ class Checkpoint:
         """How tensors are computed: kind, dtype, part, windows, numbers, lists."""
     def computed(self) -> list[int]:
         """Bytes of what each coding gives."""
+    @classmethod
+    def over(
+        cls,
+        path: str | PathLike[str],
+        index: str | PathLike[str] | None,
+        files: Sequence[tuple[str | PathLike[str], str, list[tuple[str, str]]]],
+        tensors: Sequence[tuple[int, str, str, tuple[int, ...], int, int, int]],
+    ) -> Checkpoint:
+        """Tensors, in any order, of files whose headers were read elsewhere; path, name, metadata.
+
+        Raises CheckpointError for a tensor that leaves its file, has not the bytes of its shape or
+        has the name of another.
+        """
     def seen_as(
         self,
         tensors: Sequence[tuple[int, str, str, tuple[int, ...], int, int, int]],

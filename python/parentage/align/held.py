@@ -142,13 +142,15 @@ def slices_of(
 
 def _barred(tensor: Tensor, child: Checkpoint) -> str | None:
     """Return why a tensor of the child takes part in no arithmetic, if so."""
+    if tensor.name in child.encodings:
+        return f"{child.encodings[tensor.name]}, and not decoded"
     if dtype_class(tensor.dtype) is None:
         return f"dtype {tensor.dtype} has no arithmetic"
     if tensor.elements == 0:
         return "no elements"
     encoding = child.encoding_of(tensor)
     if encoding is not None:
-        return f"stored as codes: {encoding.scheme}"
+        return f"encoded as {encoding.scheme}"
     scale = scale_of(tensor, child)
     return None if scale is None else f"quantised with {scale}, and not decoded"
 
@@ -160,8 +162,8 @@ def _mates(child: Checkpoint, other: Checkpoint) -> NDArray[np.int64]:
     """
     found = child.core.mates(other.core)
     for checkpoint in (child, other):
-        scaled = (child.core.find(name) for name in checkpoint.scales)
-        found[[index for index in scaled if index is not None]] = -1
+        codes = (child.core.find(name) for name in (*checkpoint.scales, *checkpoint.encodings))
+        found[[index for index in codes if index is not None]] = -1
     return found
 
 

@@ -16,6 +16,7 @@ from .encoded import cells_of as cells_of
 from .encoded import decoded as decoded
 from .encoded import encoded as encoded
 from .encoded import is_whole_coding as is_whole_coding
+from .encodings import Encoding as Encoding
 from .folder import Unread as Unread
 from .roles import Columns as Columns
 from .roles import Inputs as Inputs

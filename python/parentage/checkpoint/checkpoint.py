@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from os import PathLike
 
+    from parentage.checkpoint.encodings import Encoding
+
 _SCALES = ("_scale_inv", "_scale", "_scales")
 
 
@@ -126,7 +128,10 @@ class Checkpoint:
     Parameters
     ----------
     path
-        A folder of safetensors files with or without an index, one such file, or an index.
+        A folder of files that hold tensors, with or without an index, one such file, or an index:
+        safetensors, PyTorch's zip archives, GGUF, ONNX, NumPy's ``.npz`` and ``.npy``, whatever
+        they are called; or a diffusers pipeline, whose tensors begin with the name of their
+        folder. A part of a GGUF model stands for all of them. Nothing is executed.
     name
         What reports call it; by default the name of the folder or file.
 
@@ -141,6 +146,10 @@ class Checkpoint:
     path: Path
     name: str
     core: _core.Checkpoint = field(repr=False)
+    encodings: dict[str, Encoding] = field(default_factory=dict, repr=False, compare=False)
+    """What the bytes of tensors stand for that are not stored as numbers, by name."""
+    remarks: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    """Sentences on what was chosen among what is in its files, and what was left."""
 
     @classmethod
     def open(cls, path: str | PathLike[str], name: str | None = None) -> Checkpoint:
@@ -148,7 +157,7 @@ class Checkpoint:
         opened = open_source(path)
         # A folder's name may be no text at all; tables and JSON hold nothing else.
         text = (name or opened.name).encode("utf-8", "backslashreplace").decode("utf-8")
-        return cls(opened.path, text, opened.core)
+        return cls(opened.path, text, opened.core, opened.encodings, opened.remarks)
 
     @cached_property
     def shards(self) -> tuple[Shard, ...]:
@@ -228,6 +237,7 @@ class Checkpoint:
         """Return a view: other tensors over the same files, under names of their own.
 
         Those whose ``shard`` is ``places + k`` are what ``codings[k]`` gives, from byte 0 on.
+        Those that lie in a file have the index of the one that they are, or are a part of, here.
 
         Raises
         ------
@@ -236,7 +246,16 @@ class Checkpoint:
             is computed from does not fit.
         """
         listed = sorted(tensors, key=lambda each: each.name)
-        return replace(self, core=self.core.seen_as(listed, [*self.codings, *codings]))
+        encodings = {}
+        if self.encodings:
+            names = self.core.names()
+            encodings = {
+                each.name: self.encodings[names[each.index]]
+                for each in listed
+                if each.shard < len(self.shards) and names[each.index] in self.encodings
+            }
+        core = self.core.seen_as(listed, [*self.codings, *codings])
+        return replace(self, core=core, encodings=encodings)
 
     def same_files(self, other: Checkpoint) -> bool:
         """Whether both are the same files on disk."""

@@ -193,6 +193,14 @@ class Coding(NamedTuple):
         scales = self.windows[1].dtype if len(self.windows) > 1 else "F32"
         return {"F16": 2.0**-10, "BF16": 2.0**-7}.get(scales, 2.0**-21)
 
+    @property
+    def shifted_codes(self) -> int:
+        """Codes of a block whose numbers are a scale times a code and a shift, each rounded.
+
+        Where these nearly cancel, the rounding of either is no share of the number.
+        """
+        return {"Q4_1": 16, "Q5_1": 32}.get(self.kind, 0)
+
     def is_like(self, other: Coding) -> bool:
         """Return whether the same bytes would be the same numbers."""
 

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     Shape = tuple[int, ...]
     Rule = Callable[[Checkpoint, str, str], "Encoded | None"]
 
+GGUF = (
+    "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL",
+    "IQ4_XS", "MXFP4",
+)  # fmt: skip
+"""Kinds of blocks of GGUF files that the core decodes."""
+
 BLOCK = 128
 """Rows and columns of a block where they do not follow from the shapes: DeepSeek-V3's, and those of
 transformers' ``finegrained_fp8``."""
@@ -55,6 +61,11 @@ class Encoded:
 def encoded(checkpoint: Checkpoint) -> Iterator[Encoded]:
     """Yield what a checkpoint stores as codes, as far as a rule says how it is decoded."""
     taken: set[str] = set()
+    for name, encoding in checkpoint.encodings.items():
+        coding = Coding.gguf(checkpoint.tensors[name].window, encoding.kind)
+        if encoding.kind in GGUF and _core.coding_elements(coding) == prod(encoding.shape):
+            taken.add(name)
+            yield Encoded(name, encoding.shape, coding, (name,))
     for ending, rule in RULES:
         for name in checkpoint.core.names(ending):
             if name in taken:

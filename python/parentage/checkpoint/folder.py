@@ -17,10 +17,21 @@ if TYPE_CHECKING:
 SINGLE = "model.safetensors"
 """The file that loaders of the transformers library ask for first, before any index."""
 
-_WEIGHTS = (".safetensors", ".safetensors.index.json", ".bin", ".pt", ".pth", ".ckpt", ".gguf")
+_WEIGHTS = (
+    ".safetensors",
+    ".safetensors.index.json",
+    ".bin.index.json",
+    ".bin",
+    ".pt",
+    ".pth",
+    ".ckpt",
+    ".gguf",
+    ".onnx",
+    ".npz",
+)
 """Endings of files that may hold weights, or name those that do."""
 
-_NO_WEIGHTS = (
+NO_WEIGHTS = (
     "training_args.bin",
     "optimizer.pt",
     "optimizer.bin",
@@ -83,7 +94,7 @@ def beside(path: Path, index: Path | None, read: Sequence[str]) -> Unread:
         if name.endswith(_WEIGHTS)
         and not name.startswith(".")
         and name not in known
-        and name not in _NO_WEIGHTS
+        and name not in NO_WEIGHTS
     )
     preferred = SINGLE if index is not None and SINGLE in files else None
     return Unread(files, preferred)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from typing import TYPE_CHECKING
 
@@ -148,9 +148,7 @@ def open_all(
                     else f"{opened[second].path}: given twice as {one}"
                 )
     names = distinct_names(opened)
-    opened = [
-        Checkpoint(each.path, name, each.core) for each, name in zip(opened, names, strict=True)
-    ]
+    opened = [replace(each, name=name) for each, name in zip(opened, names, strict=True)]
     middle = 2 + len(parents)
     return Inputs(opened[0], opened[1], tuple(opened[2:middle]), tuple(opened[middle:]))
 

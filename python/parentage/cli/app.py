@@ -81,7 +81,8 @@ def cli() -> None:
       parentage bench                    how fast all of this is here
 
     A CHECKPOINT is a folder of safetensors files, with or without an index, one such file, or an
-    index file. Nothing in it is executed.
+    index file; or the same of PyTorch's zip archives, GGUF, ONNX or NumPy's .npz; or a folder of a
+    diffusers pipeline. Nothing in it is executed.
 
     Exit status: 0 done, 1 error, 2 wrong usage, 3 a verdict or mismatch that --fail-on or
     --fail-on-mismatch names, 130 interrupted.

@@ -307,8 +307,9 @@ class Journal:
 def identity(inputs: Inputs) -> dict[str, Any]:
     """Return what identifies a trace: the version, and every file of every checkpoint by role.
 
-    Files are told by name, size, modification time and the SHA-256 of their header; what may be
-    read a little later is checked by the core against size and modification time.
+    Files are told by name, size, modification time and the SHA-256 of their header, or of what was
+    read of it where it does not lie before the data; what may be read a little later is checked by
+    the core against size and modification time.
     """
     roles = [("child", inputs.child), ("base", inputs.base)]
     roles += [(f"parent {i}", each) for i, each in enumerate(inputs.parents, 1)]
@@ -330,12 +331,14 @@ _FACTS = {
 
 
 def _files(checkpoint: Checkpoint) -> list[dict[str, Any]]:
+    described = (checkpoint.core.tensors(), sorted(checkpoint.encodings.items()))
+    table = hashlib.sha256(repr(described).encode("utf-8", "backslashreplace")).hexdigest()
     return [
         {
             "name": shard.name,
             "bytes": shard.bytes,
             "modified_ns": shard.modified_ns,
-            "header": _header_digest(shard.path, shard.data_start),
+            "header": _header_digest(shard.path, shard.data_start) if shard.data_start else table,
         }
         for shard in checkpoint.shards
     ]

@@ -61,11 +61,13 @@ def requantised(
     for tensor, mate in zip(codes, mates, strict=True):
         encoding = child.encoding_of(tensor)
         slack = 0.0 if encoding is None else encoding.rounding
+        shifted = 0 if encoding is None else encoding.shifted_codes
         ends = [cells.tensors[f"{tensor.index:09}.{end}"] for end in ("value", "low", "high")]
         last = tensor.elements if most is None else min(tensor.elements, most)
         equal = telling = 0
         for theirs, value, low, high in _pieces(cells, ends, other, mate, last, options):
-            room = slack * np.abs(value)
+            step = 2.0 * np.minimum(high - value, value - low)
+            room = slack * (np.abs(value) + shifted * step)
             equal += int(((theirs >= low - room) & (theirs <= high + room)).sum())
             telling += int(((value != 0.0) & np.isfinite(low) & np.isfinite(high)).sum())
         out.append(Requantised(last, equal, telling))

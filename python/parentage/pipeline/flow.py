@@ -57,7 +57,8 @@ def trace(
     Parameters
     ----------
     child
-        The checkpoint under test: a folder, a safetensors file or an index.
+        The checkpoint under test: a folder, a file or an index
+        (:meth:`parentage.Checkpoint.open`).
     base
         The common ancestor that displacements are measured from. It may itself be part of a blend.
     parents
@@ -198,7 +199,8 @@ def _trace(
     progress.stage("looking who came first")
     settled = settle_roles(inputs, grouped, options, seed)
     inputs, grouped = settled.inputs, settled.grouped
-    remarks = (*settled.relations.remarks, *seen.remarks)
+    read = dict.fromkeys(one for each in (inputs.child, *inputs.others) for one in each.remarks)
+    remarks = (*settled.relations.remarks, *seen.remarks, *read)
     main, alignment = inputs.chosen(grouped.main.columns), grouped.main.alignment
     options = with_digests(inputs, main, options) if digest else options
     rest = compare_rest(inputs, grouped, options, is_sample=request is not None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,7 +100,7 @@ def open_parents(recipe: Recipe, parents: Mapping[str, Offered]) -> dict[str, Ch
     for name in names:
         given = parents[name]
         if isinstance(given, Checkpoint):
-            out[name] = Checkpoint(given.path, name, given.core)
+            out[name] = replace(given, name=name)
         else:
             out[name] = Checkpoint.open(given, name)
     return out

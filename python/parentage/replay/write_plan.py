@@ -195,6 +195,8 @@ def _parts(
             parts.append(_copy_of(name, tensor, reasons[name]))
         elif answers is not None:
             wrong.append((name, "the recipe gives numbers for a part of it"))
+        elif tensor.name in reference.encodings:
+            wrong.append((name, f"{reference.encodings[tensor.name]}, and not decoded"))
         elif dtype_class(tensor.dtype) == "integer" and tensor.elements:
             parts.append(_copy_of(name, tensor, NOT_FLOAT.format(tensor.dtype)))
         elif (

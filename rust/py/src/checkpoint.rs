@@ -16,6 +16,8 @@ use crate::errors::to_python;
 
 /// The parts of a shard: path, name, bytes, offset of the data, modification time, metadata.
 type Shard = (PathBuf, String, u64, u64, Option<i128>, Vec<(String, String)>);
+/// The parts of a file whose header was read elsewhere: path, name, metadata.
+type File = (PathBuf, String, Vec<(String, String)>);
 /// The parts of a tensor: position, name, dtype, shape, shard, first byte, byte past the last.
 type Tensor<'py> =
     (usize, Bound<'py, PyString>, Bound<'py, PyString>, Bound<'py, PyTuple>, usize, u64, u64);
@@ -69,15 +71,20 @@ impl Checkpoint {
         codings: Vec<CodingState>,
     ) -> PyResult<Self> {
         let codings = codings.into_iter().map(coding::of).collect::<PyResult<_>>()?;
-        let tensor = |(_, name, dtype, shape, shard, begin, end): TensorState| {
-            let unknown = || PyValueError::new_err(format!("no dtype is called {dtype:?}"));
-            let dtype = Dtype::from_name(&dtype).ok_or_else(unknown)?;
-            Ok(checkpoint::Tensor { name, dtype, shape, shard, begin, end })
-        };
-        let tensors = tensors.into_iter().map(tensor).collect::<PyResult<_>>()?;
+        let tensors = described(tensors)?;
         let found = checkpoint::Checkpoint::restore(path, index, shards, tensors, codings);
         found.map(|found| Self(Arc::new(found))).map_err(|error| to_python(&error))
     }
+}
+
+/// Tensors as the core has them.
+fn described(tensors: Vec<TensorState>) -> PyResult<Vec<checkpoint::Tensor>> {
+    let tensor = |(_, name, dtype, shape, shard, begin, end): TensorState| {
+        let unknown = || PyValueError::new_err(format!("no dtype is called {dtype:?}"));
+        let dtype = Dtype::from_name(&dtype).ok_or_else(unknown)?;
+        Ok(checkpoint::Tensor { name, dtype, shape, shard, begin, end })
+    };
+    tensors.into_iter().map(tensor).collect()
 }
 
 /// A checkpoint whose headers are read and checked.
@@ -237,6 +244,23 @@ impl Checkpoint {
             coding.elements().unwrap_or(0) * (coding.dtype.bits() / 8)
         };
         self.0.codings.iter().map(|coding| bytes(coding)).collect()
+    }
+
+    /// Tensors of files of any format, whose headers were read elsewhere: files are paths, names and
+    /// metadata, and tensors as by `tensor`, in any order.
+    #[classmethod]
+    fn over(
+        _cls: &Bound<'_, PyType>,
+        py: Python<'_>,
+        path: PathBuf,
+        index: Option<PathBuf>,
+        files: Vec<File>,
+        tensors: Vec<TensorState>,
+    ) -> PyResult<Self> {
+        let tensors = described(tensors)?;
+        let found =
+            py.detach(|| checkpoint::Checkpoint::over(&path, index.as_deref(), files, tensors));
+        found.map(|found| Self(Arc::new(found))).map_err(|error| to_python(&error))
     }
 
     /// Other tensors, by name, over the same files, as they were when their headers were read. Those of

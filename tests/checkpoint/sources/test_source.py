@@ -21,7 +21,7 @@ def test_what_was_opened_has_a_path_a_name_and_headers(tmp_path):
     folder = write_checkpoint(tmp_path / "m", {"a": np.zeros(4, BF16)})
     for source in SOURCES:
         if source.serves(folder):
-            path, name, core = opened = source.open(folder)
+            opened = source.open(folder)
             assert isinstance(opened, Opened)
-            assert (path, name) == (folder, "m")
-            assert core.find("a") == 0
+            assert (opened.path, opened.name) == (folder, "m")
+            assert opened.core.find("a") == 0

@@ -23,6 +23,9 @@ def pair_by_name(tensor: Tensor, other: Checkpoint) -> Extent | str:
     scale = scale_of(found, other)
     if scale is not None:
         return f"quantised in {other.name} with {scale}, and not decoded"
+    encoding = other.encodings.get(found.name)
+    if encoding is not None:
+        return f"{encoding} in {other.name}, and not decoded"
     if found.shape != tensor.shape:
         return f"shape {shape_text(tensor)} in the child, {shape_text(found)} in {other.name}"
     if found.dtype != tensor.dtype and dtype_class(found.dtype) != dtype_class(tensor.dtype):

@@ -1,4 +1,4 @@
-"""Checkpoints on disk: a folder of safetensors files, one such file, or an index."""
+"""Checkpoints on disk: a folder of files that hold tensors, one such file, or an index."""
 
 from __future__ import annotations
 
@@ -6,11 +6,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parentage import _core
+from parentage.checkpoint.containers.folders import contents_at
+from parentage.checkpoint.containers.gguf import PART
 from parentage.checkpoint.sources.source import Opened
 from parentage.support import is_folder
 
 if TYPE_CHECKING:
     from os import PathLike
+
+_USUAL = {
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    "model.onnx",
+}
+"""Files that say nothing by their names."""
 
 
 def serves(given: str | PathLike[str]) -> bool:  # noqa: ARG001
@@ -21,17 +32,21 @@ def serves(given: str | PathLike[str]) -> bool:  # noqa: ARG001
 def open(given: str | PathLike[str]) -> Opened:  # noqa: A001
     """Read the headers of the checkpoint at a path."""
     path = Path(given)
-    # What can not be read is told by the core, before anything else is asked of the path.
-    core = _core.Checkpoint(path)
-    return Opened(path, name_of(path), core)
+    contents = contents_at(path)
+    # What is safetensors, and what can not be read, is told by the core.
+    if contents is None:
+        return Opened(path, name_of(path), _core.Checkpoint(path))
+    core = contents.core(path)
+    return Opened(path, name_of(path), core, contents.encodings(), contents.remarks)
 
 
 def name_of(path: Path) -> str:
     """Return the name of a checkpoint's folder or file; of a Hugging Face cache entry, its own."""
     # A file's own link is not followed: in a Hugging Face cache it leads to a hash.
     if not is_folder(path):
-        if path.name not in {"model.safetensors", "model.safetensors.index.json"}:
-            return path.stem
+        if path.name not in _USUAL:
+            part = PART.fullmatch(path.name)
+            return path.stem if part is None else part["name"]
         path = path.parent
     folder = path.resolve()
     # A Hugging Face cache entry: models--org--name/snapshots/revision.

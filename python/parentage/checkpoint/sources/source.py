@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from os import PathLike
     from pathlib import Path
 
     from parentage import _core
+    from parentage.checkpoint.encodings import Encoding
 
 
-class Opened(NamedTuple):
+@dataclass(frozen=True)
+class Opened:
     """A checkpoint whose headers were read."""
 
     path: Path
@@ -20,6 +23,10 @@ class Opened(NamedTuple):
     """What reports call it, unless they are told otherwise."""
     core: _core.Checkpoint
     """Its headers, and the way to its bytes."""
+    encodings: dict[str, Encoding] = field(default_factory=dict)
+    """What the bytes of tensors stand for that are not stored as numbers, by name."""
+    remarks: tuple[str, ...] = ()
+    """Sentences on what was chosen among what is there, and what was left."""
 
 
 class Source(Protocol):

@@ -30,6 +30,7 @@ def inspect(checkpoints: tuple[str, ...], as_json: bool, tensors: bool, terminal
       parentage inspect ./Model
       parentage inspect ./Model --tensors
       parentage inspect ./Model/model-00001-of-00002.safetensors --json
+      parentage inspect ./model.Q4_K_M.gguf
     """
     from parentage.checkpoint import Checkpoint
     from parentage.cli.terminal.inspect import show_inspect
@@ -46,6 +47,10 @@ def inspect(checkpoints: tuple[str, ...], as_json: bool, tensors: bool, terminal
 def headers(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return what JSON can hold of a checkpoint's headers."""
     tensors = checkpoint.tensors.values()
+    encodings = {
+        name: {"kind": each.kind, "shape": list(each.shape)}
+        for name, each in checkpoint.encodings.items()
+    }
     return {
         "name": checkpoint.name,
         "shards": [
@@ -54,6 +59,7 @@ def headers(checkpoint: Checkpoint) -> dict[str, Any]:
         ],
         "bytes": checkpoint.bytes,
         "elements": checkpoint.elements,
+        "remarks": list(checkpoint.remarks),
         "layers": sorted({tensor.layer for tensor in tensors if tensor.layer is not None}),
         "tensors": [
             {
@@ -66,6 +72,7 @@ def headers(checkpoint: Checkpoint) -> dict[str, Any]:
                 "shard": checkpoint.shards[tensor.shard].name,
                 "begin": tensor.begin,
                 "end": tensor.end,
+                "encoding": encodings.get(tensor.name),
             }
             for tensor in tensors
         ],

@@ -12,7 +12,7 @@ from parentage.cli.terminal.console import as_text, counted, new_table
 from parentage.support import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from parentage.checkpoint import Checkpoint, Tensor
     from parentage.cli.terminal.console import Terminal
@@ -23,8 +23,10 @@ def show_inspect(terminal: Terminal, checkpoint: Checkpoint, *, tensors: bool = 
     """Print what a checkpoint's headers say, with a row for every tensor if ``tensors``."""
     terminal.out.print()
     terminal.out.print(_headline(checkpoint))
+    for remark in checkpoint.remarks:
+        terminal.prose(printable(remark))
     by_dtype, by_component = defaultdict(list), defaultdict(list)
-    for tensor in checkpoint.tensors.values():
+    for tensor in map(_as_numbers(checkpoint), checkpoint.tensors.values()):
         by_dtype[tensor.dtype].append(tensor)
         by_component[tensor.component].append(tensor)
     components = sorted(by_component.items(), key=lambda item: COMPONENTS.index(item[0]))
@@ -36,13 +38,26 @@ def show_inspect(terminal: Terminal, checkpoint: Checkpoint, *, tensors: bool = 
         terminal.table(_tensors(checkpoint))
 
 
+def _as_numbers(checkpoint: Checkpoint) -> Callable[[Tensor], Tensor]:
+    """Return what shows a tensor of codes as its numbers: their shape, and how they are encoded."""
+
+    def shown(tensor: Tensor) -> Tensor:
+        encoding = checkpoint.encodings.get(tensor.name)
+        if encoding is None:
+            return tensor
+        return tensor._replace(dtype=encoding.kind, shape=encoding.shape)
+
+    return shown
+
+
 def _headline(checkpoint: Checkpoint) -> Text:
-    tensors = checkpoint.tensors.values()
+    tensors = list(map(_as_numbers(checkpoint), checkpoint.tensors.values()))
+    elements = sum(tensor.elements for tensor in tensors)
     layers = {tensor.layer for tensor in tensors} - {None}
     return Text.assemble(
         (printable(checkpoint.name), "bold"),
         f"  {counted(len(checkpoint.shards), 'file')}, {checkpoint.bytes:,} bytes, "
-        f"{counted(len(tensors), 'tensor')}, {checkpoint.elements:,} elements, "
+        f"{counted(len(tensors), 'tensor')}, {elements:,} elements, "
         f"{counted(len(layers), 'layer')}",
     )
 
@@ -53,7 +68,7 @@ def _groups(key: str, groups: Iterable[tuple[str, list[Tensor]]]) -> Grid:
     for name, members in groups:
         largest = max(members, key=lambda tensor: tensor.elements)
         rows.add_row(
-            name,
+            as_text(name),
             f"{len(members):,}",
             f"{sum(tensor.elements for tensor in members):,}",
             f"{sum(tensor.end - tensor.begin for tensor in members):,}",
@@ -72,10 +87,10 @@ def _files(checkpoint: Checkpoint) -> Grid:
 
 def _tensors(checkpoint: Checkpoint) -> Grid:
     rows = new_table("tensor", "dtype", "shape", "component", "file", "bytes from", "to")
-    for tensor in checkpoint.tensors.values():
+    for tensor in map(_as_numbers(checkpoint), checkpoint.tensors.values()):
         rows.add_row(
             as_text(tensor.name),
-            tensor.dtype,
+            as_text(tensor.dtype),
             str(list(tensor.shape)),
             tensor.component,
             as_text(checkpoint.shards[tensor.shard].name),

@@ -81,7 +81,7 @@ fn explain(folder: &Path, names: &[String]) -> String {
     let others: Vec<&String> = names.iter().filter(|name| foreign::is_other_format(name)).collect();
     if !others.is_empty() {
         message += &format!(
-            "; it holds {}, which is never loaded here: {}",
+            "; it holds {}, and nothing in it that is read: {}",
             join(&others),
             if others.iter().any(|name| name.ends_with(".gguf") || name.contains(".np")) {
                 "convert it to safetensors first"

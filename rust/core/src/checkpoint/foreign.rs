@@ -11,6 +11,13 @@ pub(super) const ENOUGH: usize = 64;
 pub(super) const CONVERT: &str = "convert it with safetensors.torch.save_file after \
      torch.load(..., weights_only=True)";
 
+/// What to do with a file of a format that is read where it is named, and not as one of a folder's
+/// `.safetensors` files.
+const ITSELF: &str = "name the file itself instead of its folder";
+
+/// The pickled number that files of `torch.save` began with before they were zip archives.
+const OLD_TORCH: &[u8] = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19";
+
 /// What the file that begins with `first` is and what to do, if it is something well known.
 ///
 /// To be asked only about a file that is not safetensors: eight bytes of a valid header length can
@@ -23,7 +30,12 @@ pub(super) fn recognise(first: &[u8]) -> Option<String> {
     }
     if begins(b"PK\x03\x04") {
         return Some(format!(
-            "this is a zip archive, probably a PyTorch checkpoint (a pickle inside a zip), \
+            "this is a zip archive, not safetensors: {ITSELF} if PyTorch or NumPy wrote it, or {CONVERT}"
+        ));
+    }
+    if begins(OLD_TORCH) {
+        return Some(format!(
+            "this is a file of PyTorch's from before version 1.6, a pickle and no zip archive, \
              which is never loaded: {CONVERT}"
         ));
     }
@@ -39,11 +51,12 @@ pub(super) fn recognise(first: &[u8]) -> Option<String> {
                 .into(),
         );
     }
-    let name = if begins(b"GGUF") {
-        "a GGUF file"
-    } else if begins(b"\x93NUMPY") {
-        "a NumPy array file"
-    } else if begins(b"\x89HDF\r\n\x1a\n") {
+    for (magic, name) in [(&b"GGUF"[..], "a GGUF file"), (b"\x93NUMPY", "a NumPy array file")] {
+        if begins(magic) {
+            return Some(format!("this is {name}, not safetensors: {ITSELF}"));
+        }
+    }
+    let name = if begins(b"\x89HDF\r\n\x1a\n") {
         "an HDF5 file"
     } else if begins(b"\x1f\x8b") {
         "a gzip archive"
@@ -73,13 +86,14 @@ mod tests {
     fn each_format_is_named_with_its_remedy() {
         for (first, named, remedy) in [
             (&b"PK\x03\x04\0\0"[..], "zip archive", "weights_only=True"),
+            (OLD_TORCH, "before version 1.6", "weights_only=True"),
             (b"\x80\x02}q\0", "pickle", "weights_only=True"),
             (b"\x80\x05", "pickle", "save_file"),
             (b"version https://git-lfs.github.com/spec/v1\noid", "git-lfs", "git lfs pull"),
             (b"<!DOCTYPE html>", "web page", "download"),
             (b"<html>", "web page", "download"),
-            (b"GGUF\x03\0\0\0", "GGUF", "convert"),
-            (b"\x93NUMPY\x01", "NumPy", "convert"),
+            (b"GGUF\x03\0\0\0", "GGUF", "name the file itself"),
+            (b"\x93NUMPY\x01", "NumPy", "name the file itself"),
             (b"\x89HDF\r\n\x1a\n", "HDF5", "convert"),
             (b"\x1f\x8b\x08", "gzip", "convert"),
             (b"{\"a\": 1}", "JSON", ".json"),

@@ -81,13 +81,7 @@ pub(super) fn read_with_stat(
     path: &Path,
     shard: usize,
 ) -> Result<(Header, fs::Metadata, Option<Identity>)> {
-    // To open a device may do something to it, so the kind of file is asked for first.
-    require_file(path, &fs::metadata(path).map_err(|e| Error::io(path, "look up", e))?)?;
-    let file = files::open(path).map_err(|e| Error::io(path, "open", e))?;
-    let stat = file.metadata().map_err(|e| Error::io(path, "look up", e))?;
-    require_file(path, &stat)?;
-    let identity = Identity::of(&file, &stat);
-
+    let (file, stat, identity) = open(path)?;
     let mut first = Vec::with_capacity(foreign::ENOUGH);
     let read_up_to = |first: &mut Vec<u8>, bytes: u64| {
         (&file).take(bytes).read_to_end(first).map_err(|e| Error::io(path, "read the header", e))
@@ -109,12 +103,23 @@ pub(super) fn read_with_stat(
     Ok((parse(path, shard, &json, stat.len())?, stat, identity))
 }
 
+/// Opens a regular file, with its state and which file it is.
+pub(super) fn open(path: &Path) -> Result<(fs::File, fs::Metadata, Option<Identity>)> {
+    // To open a device may do something to it, so the kind of file is asked for first.
+    require_file(path, &fs::metadata(path).map_err(|e| Error::io(path, "look up", e))?)?;
+    let file = files::open(path).map_err(|e| Error::io(path, "open", e))?;
+    let stat = file.metadata().map_err(|e| Error::io(path, "look up", e))?;
+    require_file(path, &stat)?;
+    let identity = Identity::of(&file, &stat);
+    Ok((file, stat, identity))
+}
+
 fn require_file(path: &Path, stat: &fs::Metadata) -> Result<()> {
     if stat.is_file() {
         return Ok(());
     }
     let message = if stat.is_dir() {
-        "this is a folder, where a safetensors file is needed"
+        "this is a folder, where a file of tensors is needed"
     } else {
         "this is neither a file nor a folder, but a pipe, socket or device"
     };

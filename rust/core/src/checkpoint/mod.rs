@@ -170,20 +170,67 @@ impl Checkpoint {
         tensors: Vec<Tensor>,
         codings: Vec<Coding>,
     ) -> Result<Self> {
-        let computed = check(&path, &shards, &codings)?;
-        for tensor in &tensors {
+        Self::require_within(&path, &shards, &codings, &tensors)?;
+        if let Some([first, _]) = tensors.windows(2).find(|pair| pair[0].name >= pair[1].name) {
+            let message = "the names of tensors do not ascend from here on";
+            return Err(Error::format(&path, Some(&first.name), None, message));
+        }
+        let codings = codings.into_iter().map(Arc::new).collect();
+        Ok(Self { path, index, shards, tensors, codings })
+    }
+
+    /// A checkpoint of files of any format, whose headers somebody else has read: `files` are paths, names
+    /// and metadata, and `tensors`, in any order, lie in them by their numbers. Nothing of a file but its
+    /// length, its times and its identity is looked at; all of it is data.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where a file can not be looked up, [`Error::NotACheckpoint`] where it is none, and
+    /// [`Error::Format`] for a tensor that leaves its file, has not the bytes of its shape, or has the name
+    /// of another.
+    pub fn over(
+        path: &Path,
+        index: Option<&Path>,
+        files: Vec<(PathBuf, String, Vec<(String, String)>)>,
+        tensors: Vec<Tensor>,
+    ) -> Result<Self> {
+        let shards = files
+            .into_iter()
+            .map(|(path, name, metadata)| {
+                let (_, stat, identity) = header::open(&path)?;
+                let (bytes, modified_ns) = (stat.len(), modified_ns(&stat));
+                Ok(Shard { path, name, bytes, data_start: 0, modified_ns, identity, metadata })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Self::require_within(path, &shards, &[], &tensors)?;
+        Self::assemble(path, index, shards, tensors)
+    }
+
+    /// Makes sure that tensors lie in files that are there, within their data, with the bytes that shape
+    /// and dtype ask for.
+    fn require_within(
+        path: &Path,
+        shards: &[Shard],
+        codings: &[Coding],
+        tensors: &[Tensor],
+    ) -> Result<()> {
+        let computed = check(path, shards, codings)?;
+        for tensor in tensors {
             let wrong = |file: &Path, message: &str| {
                 Err(Error::format(file, Some(&tensor.name), Some(tensor.begin), message))
             };
             let (file, start, end) = match shards.get(tensor.shard) {
-                Some(shard) => (&shard.path, shard.data_start, shard.bytes),
+                Some(shard) => (shard.path.as_path(), shard.data_start, shard.bytes),
                 None => match computed.get(tensor.shard - shards.len()) {
-                    Some(&bytes) => (&path, 0, bytes),
-                    None => return wrong(&path, "it lies in a shard that is not there"),
+                    Some(&bytes) => (path, 0, bytes),
+                    None => return wrong(path, "it lies in a shard that is not there"),
                 },
             };
             if tensor.begin < start || tensor.end > end {
                 return wrong(file, "it leaves the data of the file");
+            }
+            if tensor.shape.len() > header::MAX_DIMENSIONS {
+                return wrong(file, "it has more dimensions than arrays have");
             }
             let bits = tensor.shape.iter().try_fold(tensor.dtype.bits(), |n, &d| n.checked_mul(d));
             if bits != tensor.bytes().checked_mul(8) || tensor.begin > tensor.end {
@@ -196,12 +243,7 @@ impl Checkpoint {
                 return wrong(file, "it is not what its coding gives");
             }
         }
-        if let Some([first, _]) = tensors.windows(2).find(|pair| pair[0].name >= pair[1].name) {
-            let message = "the names of tensors do not ascend from here on";
-            return Err(Error::format(&path, Some(&first.name), None, message));
-        }
-        let codings = codings.into_iter().map(Arc::new).collect();
-        Ok(Self { path, index, shards, tensors, codings })
+        Ok(())
     }
 
     /// The file that a tensor's `shard` stands for: of a coding, that of its first window.
