@@ -10,6 +10,7 @@ import numpy as np
 from parentage import _core
 from parentage.align.groups import group
 from parentage.align.layouts.by_name import scale_of
+from parentage.align.sums import layers_by_sums
 from parentage.checkpoint import body_layers, dtype_class, is_of_the_body, places_of
 from parentage.stream import likeness, one_pass, unpack
 
@@ -125,6 +126,7 @@ def layer_map(child: Checkpoint, other: Checkpoint, options: Options) -> dict[in
             alike = [b for b, x in zip(crossed[1], row.tolist(), strict=True) if x >= best - TIE]
             following = known.get(layer - 1, -2) + 1
             known[layer] = next((b for b in (layer, following) if b in alike), alike[0])
+    known |= layers_by_sums(_matrices(child), _matrices(other), (child, other), known, options)
     if not known:
         return {}
     taken = set(known.values())
@@ -158,7 +160,8 @@ def _chosen(
 ) -> list[Kind]:
     """Return the kinds of matrix that are looked at: the smallest, and what other layers have."""
     shared = [kind for kind in kinds if kind in theirs]
-    shared.sort(key=lambda kind: int(np.prod(kind[1])))
+    # Experts change places within a layer, and are the smallest: they are looked at last.
+    shared.sort(key=lambda kind: (".experts." in kind[0], int(np.prod(kind[1]))))
     chosen: list[Kind] = []
     seen: dict[int, int] = defaultdict(int)
     for kind in shared:
