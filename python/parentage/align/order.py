@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     Source = int | str | None
     Sources = tuple[Source, ...]
 
+MOST_NAMED = 6
+"""Tensors that a sentence names; of more, the number is."""
+
 MOST_TOLD = 2
 """Orders of one kind that a sentence tells; the evidence holds all of them."""
 
@@ -23,7 +26,8 @@ class Order:
 
     checkpoint: str
     kind: str
-    """What they are, in the plural: ``experts``, ``neurons``, ``heads``, ``rows``."""
+    """What they are, in the plural: ``experts``, ``neurons``, ``heads``, ``rows``, ``columns``, or
+    ``channels``, which run through all layers."""
     layer: int | None
     """The child's layer, if they are in one."""
     tensors: tuple[str, ...]
@@ -83,6 +87,8 @@ def _of_kind(kind: str, size: int, orders: Sequence[Order]) -> str:
     for (parts, sources, unused, owner), layers in list(groups.items())[:MOST_TOLD]:
         where = f"layer{'s' if len(layers) > 1 else ''} {number_ranges(layers)}" if layers else ""
         inside = "" if kind == "experts" else listed(parts)
+        if len(parts) > MOST_NAMED:
+            inside = f"{len(parts):,} tensors"
         place = f"{inside} of {where}" if inside and where else inside or where
         said.append(f"of {place}, {_clause(sources, unused, owner)}")
     left = len(groups) - len(said)

@@ -313,7 +313,7 @@ def _whole(
         elif left:
             own.append(tensor.name)
         own_elements += left
-    for tensor in other.tensors.values():
+    for tensor in sorted(other.tensors.values(), key=lambda each: each.name.removeprefix(UNPAIRED)):
         left = tensor.elements - held.get(tensor.index, 0)
         if left and place_of(tensor.name)[:2] == ("head", None) and is_tied:
             tied.append(f"{tensor.name} of {other.name} is its embedding, and is left out")
@@ -365,7 +365,8 @@ def _told(tensor: Tensor, other: Checkpoint) -> str:
     # Of a tensor in another order, it is what none of the child's is.
     is_rows = whole.shape[1:] == tensor.shape[1:]
     count = tensor.shape[0] if is_rows else tensor.shape[-1]
-    return f"{count:,} {'rows' if is_rows else 'columns'} of {name}"
+    what = "row" if is_rows else "column"
+    return f"{count:,} {what if count == 1 else f'{what}s'} of {name}"
 
 
 def _uncompared(
@@ -427,7 +428,7 @@ def _stand_in(case: TraceInputs, wholes: Mapping[str, Whole]) -> str:
     )
 
 
-_PART = re.compile(r"[0-9,]+ (?:rows|columns) of ")
+_PART = re.compile(r"[0-9,]+ (?:rows?|columns?) of ")
 """What stands before the name of a tensor that part is meant of."""
 
 

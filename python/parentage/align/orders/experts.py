@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,11 +11,11 @@ from parentage.align.layouts.by_layer import renamed_for
 from parentage.align.order import Order
 from parentage.align.orders.matching import NONE, least_alike, matched, units
 from parentage.align.orders.reading import runs
-from parentage.align.orders.stacks import is_readable, modules_of, stacks_of
+from parentage.align.orders.stacks import MOST_EXPERTS, is_readable, modules_of, stacks_of
 from parentage.checkpoint import place_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from parentage.align.layouts.by_layer import LayerMap
     from parentage.align.orders.matching import Rows
@@ -96,7 +96,24 @@ def expert_orders(
             rows = _router_rows(child, other, name, row, order, options)
             if rows is not None:
                 found.rows[row.name] = rows
+    # What another layer has of this one is in the child all the same.
+    used = set(found.names.values())
+    found.orders = [_without(each, theirs, used, layers) for each in found.orders]
     return found
+
+
+def _without(order: Order, stacks: Mapping[str, Stack], used: set[str], layers: LayerMap) -> Order:
+    """Return an order without the unused that are used elsewhere."""
+    there = (renamed_for(f"{order.tensors[0]}.0.", layers) or "").removesuffix(".0.")
+    own = stacks.get(there)
+    if own is None:
+        return order
+    left = tuple(
+        number
+        for number in order.unused
+        if not any(part.name in used for part in own.experts[number].values())
+    )
+    return replace(order, unused=left)
 
 
 class _Places:
@@ -126,8 +143,9 @@ class _Places:
 
 
 def _is_numbered(stack: Stack) -> bool:
-    """Return whether experts have the numbers from 0 on."""
-    return set(stack.experts) == set(range(len(stack.experts)))
+    """Return whether experts have the numbers from 0 on, and are not too many."""
+    count = len(stack.experts)
+    return count <= MOST_EXPERTS and set(stack.experts) == set(range(count))
 
 
 def _partners(

@@ -6,7 +6,7 @@ from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from parentage.align.view import UNPAIRED
-from parentage.checkpoint import Coding, Window
+from parentage.checkpoint import Coding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +42,7 @@ def gathered(checkpoint: Checkpoint, gathers: Mapping[str, Gather]) -> Checkpoin
         if columns is not None:
             shape = (*shape[:-1], len(columns))
         size = (tensor.end - tensor.begin) // tensor.elements
-        codings.append(Coding.gather(Window.of(tensor), width, rows or (), columns or ()))
+        codings.append(Coding.gather(tensor.window, width, rows or (), columns or ()))
         place = checkpoint.places + len(codings) - 1
         end = prod(shape) * size
         tensors.append(tensor._replace(name=name, shape=shape, shard=place, begin=0, end=end))

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 ELEMENTS = 256
 """Elements of each row that are looked at, the first; and of each column, in rows evenly spread."""
 
-DECIDED = 0.5
-"""Least share of rows or columns that values have to decide on, for an order to be one."""
+DECIDED = 0.9
+"""Least share of rows or columns that values have to decide on, for an order to be one: what
+changes half of them, as signs do, is no order."""
 
 PROBES = 16
 """Rows that are looked for among all before all are."""

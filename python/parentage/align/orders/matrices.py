@@ -76,7 +76,9 @@ def matrix_orders(
     strange = [body[at] for at in np.flatnonzero(strangeness > 0.0).tolist()]
     is_kin = bool((strangeness < 0.5).any())
     work = 0
-    for tried, each in enumerate(_spread_over_layers(strange)):
+    # Small ones first, layer by layer: what is a stranger costs little then.
+    strange.sort(key=lambda each: (each.place.layer or 0, each.mine.elements))
+    for tried, each in enumerate(strange):
         if not is_kin and not found and tried >= TRIED:
             break
         work += each.mine.shape[0] ** 2 * min(row_width(each.mine), 256)
@@ -97,16 +99,6 @@ def matrix_orders(
         out.gathers[each.theirs.name] = gather
     out.orders = _told(other.name, found)
     return out
-
-
-def _spread_over_layers(strange: Sequence[Mates]) -> list[Mates]:
-    """Return matrices, one of each layer and kind in turn before others."""
-    turns: dict[object, int] = defaultdict(int)
-    turn: list[int] = []
-    for each in strange:
-        turns[each.place.layer] += 1
-        turn.append(turns[each.place.layer])
-    return [strange[at] for at in sorted(range(len(strange)), key=turn.__getitem__)]
 
 
 def _module(name: str) -> str:
@@ -134,8 +126,10 @@ def _follow(
     modules: dict[str, set[tuple[int, ...]]] = defaultdict(set)
     for name, (_, lines) in found.items():
         modules[_module(name)].add(lines.filled)
+    everywhere = _channels(found)
     for name in child.core.names():
-        orders = modules.get(_module(name)) or modules.get(name.rsplit(".", 1)[0])
+        own = modules.get(_module(name)) or modules.get(name.rsplit(".", 1)[0]) or set()
+        orders = own | everywhere
         if not orders or name in found:
             continue
         mine, theirs = child.tensors[name], other.tensors.get(renamed_for(name, layers) or "")
@@ -151,6 +145,15 @@ def _follow(
         if follows is not None:
             followers[name] = Mates(mine, theirs, place_of(name)), follows
     found |= followers
+
+
+def _channels(found: dict[str, tuple[Mates, Lines]]) -> set[tuple[int, ...]]:
+    """Return the orders that several modules are in: those of what runs through all layers."""
+    where: dict[tuple[int, ...], set[str]] = defaultdict(set)
+    for name, (mates, lines) in found.items():
+        if mates.place.layer is not None:
+            where[lines.filled].add(_module(name))
+    return {order for order, modules in where.items() if len(modules) > 1}
 
 
 def _closest(
@@ -198,9 +201,14 @@ def _scaled(order: Sequence[int], count: int) -> tuple[int, ...] | None:
 def _told(name: str, found: dict[str, tuple[Mates, Lines]]) -> list[Order]:
     """Return orders as they are told: of neurons, of heads, or of rows and columns alone."""
     modules: dict[str, list[tuple[Mates, Lines]]] = defaultdict(list)
+    out = []
+    for order in sorted(_channels(found)):
+        through = [each for each in found.values() if each[1].filled == order]
+        if _is_of_the_stream(through):
+            out.append(_order(name, through, 1, "channels", None))
+            found = {k: each for k, each in found.items() if each[1].filled != order}
     for tensor, each in found.items():
         modules["" if each[0].place.layer is None else _module(tensor)].append(each)
-    out = []
     for members in modules.values():
         # The largest blocks that stay together tell which orders are one and the same.
         # There are fewer heads of keys than of queries, so that lengths are told apart as well.
@@ -213,23 +221,40 @@ def _told(name: str, found: dict[str, tuple[Mates, Lines]]) -> list[Order]:
         size = 0
         for _, lines in members:
             size = gcd(size, block_of_order(lines.sources))
-        out += [_order(name, each, size) for each in groups.values()]
+        out += [
+            _order(name, each, size, _kind(each, size), each[0][0].place.layer)
+            for each in groups.values()
+        ]
     return out
 
 
-def _order(name: str, same: Sequence[tuple[Mates, Lines]], size: int) -> Order:
-    """Return one order that several matrices are in, in blocks of ``size`` lines."""
-    (first, lines), both = same[0], {lines.is_rows for _, lines in same}
-    is_attention = "attention" in first.place.component
-    kind = "rows" if lines.is_rows else "columns"
+def _is_of_the_stream(through: Sequence[tuple[Mates, Lines]]) -> bool:
+    """Return whether an order is that of what runs through a model, in more than one component.
+
+    Heads that change places alike in all layers are no such thing: nothing but attention has them.
+    """
+    return len({mates.place.component for mates, _ in through}) > 1
+
+
+def _kind(same: Sequence[tuple[Mates, Lines]], size: int) -> str:
+    """Return what stands in an order that matrices of one module are in."""
+    both = {lines.is_rows for _, lines in same}
     if size == 1 and len(both) == 2:
-        kind = "neurons"
-    elif size > 1 and is_attention:
-        kind = "heads"
+        return "neurons"
+    if size > 1 and "attention" in same[0][0].place.component:
+        return "heads"
+    return "rows" if both == {True} else "columns"
+
+
+def _order(
+    name: str, same: Sequence[tuple[Mates, Lines]], size: int, kind: str, layer: int | None
+) -> Order:
+    """Return one order that several matrices are in, in blocks of ``size`` lines."""
+    lines = same[0][1]
     shown = blocks_of(lines.sources, size)
     taken = {each for each in shown if each is not None}
     free = {i for i, each in enumerate(shown) if each is None}
     there = range(lines.there // size)
     unused = tuple(i for i in there if i not in taken | free)
     tensors = tuple(each.mine.name for each, _ in same)
-    return Order(name, kind, first.place.layer, tensors, shown, unused, size)
+    return Order(name, kind, layer, tensors, shown, unused, size)

@@ -11,7 +11,7 @@ from parentage.align.layouts.by_layer import renamed_for
 from parentage.align.layouts.by_name import scale_of
 from parentage.align.orders.lines import row_width, spread
 from parentage.align.orders.matching import LEAST_LIKE, units
-from parentage.align.orders.reading import runs
+from parentage.align.orders.reading import pairs_of_runs
 from parentage.checkpoint import dtype_class, places_of
 
 if TYPE_CHECKING:
@@ -28,9 +28,12 @@ LEAST_WIDTH = 16
 ROWS = 1 << 12
 """Rows of a matrix that are looked at, at most, and of all matrices together :data:`MOST_ROWS`."""
 
-FEWEST_ROWS = 4
+FEWEST_ROWS = 2
 
 MOST_ROWS = 1 << 16
+
+AT_ONCE = 1 << 15
+"""Rows of each checkpoint that are read at once."""
 
 
 class Mates(NamedTuple):
@@ -82,20 +85,20 @@ def strange_rows(
             by_width[width].append(at)
     out = [float("nan")] * len(mates)
     for width, chosen in by_width.items():
-        owner: list[int] = []
-        places: tuple[list[tuple[int, int]], list[tuple[int, int]]] = [], []
-        for at in chosen:
-            mine, theirs, _ = mates[at]
-            for row in spread(min(mine.shape[0], theirs.shape[0]), most):
-                first = row * row_width(mine)
-                owner.append(at)
-                places[0].append((mine.index, first))
-                places[1].append((theirs.index, first))
-        one = units(runs(child, places[0], width, options))
-        two = units(runs(other, places[1], width, options))
-        alike = np.einsum("rn,rn->r", one, two) >= LEAST_LIKE
-        alike |= ~one.any(axis=1) & ~two.any(axis=1)
-        owners = np.array(owner)
-        for at in chosen:
-            out[at] = float(1.0 - alike[owners == at].mean())
+        for begin in range(0, len(chosen), AT_ONCE // most):
+            some = chosen[begin : begin + AT_ONCE // most]
+            places: tuple[list[tuple[int, int]], list[tuple[int, int]]] = [], []
+            ends = []
+            for at in some:
+                mine, theirs, _ = mates[at]
+                for row in spread(min(mine.shape[0], theirs.shape[0]), most):
+                    first = row * row_width(mine)
+                    places[0].append((mine.index, first))
+                    places[1].append((theirs.index, first))
+                ends.append(len(places[0]))
+            one, two = map(units, pairs_of_runs((child, other), places, width, options))
+            strange = np.einsum("rn,rn->r", one, two) < LEAST_LIKE
+            strange &= one.any(axis=1) | two.any(axis=1)
+            for at, rows in zip(some, np.split(strange, ends[:-1]), strict=True):
+                out[at] = float(rows.mean())
     return out

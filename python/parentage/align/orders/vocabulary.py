@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.align.orders.lines import DECIDED, Lines, row_width, rows_read, spread
+from parentage.align.orders.lines import Lines, row_width, rows_read, spread
 from parentage.align.orders.matching import NONE, least_alike, matched, units
 
 if TYPE_CHECKING:
@@ -25,6 +25,12 @@ FEWER = 32
 """The same, of vocabularies of more than :data:`MANY` rows; these are told by equality alone."""
 
 MANY = 1 << 16
+
+DECIDED = 0.5
+"""Least share of rows that values have to decide on, for an order to be one."""
+
+TRIED = 64
+"""Rows of the child that are looked for among all, before all are."""
 
 PROBES = 1 << 12
 """Rows that are looked at before any is looked for elsewhere."""
@@ -58,6 +64,13 @@ def vocabulary_rows(
     if here <= there and at_home.all():
         return None
     two = rows_read(other, theirs, range(there), width, options)
+    # Rows of a vocabulary have much in common, which says nothing of any.
+    mean = two.mean(axis=0)
+    least = least_alike(width)
+    if not at_home.all():
+        some = rows_read(child, mine, spread(here, TRIED), width, options) - mean
+        if (matched(some, two - mean, least) != NONE).mean() < DECIDED / 2:
+            return None
     one = rows_read(child, mine, range(here), width, options)
     found = _equal_rows(one, two)
     # A row that was added as a copy of one of the child's is of what that is of.
@@ -65,10 +78,8 @@ def vocabulary_rows(
     copied = _equal_rows(one[added], one[:there])
     left = np.flatnonzero(found == NONE)
     if len(left) and not at_home.all():
-        # Rows of a vocabulary have much in common, which says nothing of any.
-        mean = two.mean(axis=0)
         home = np.where(left < there, left, NONE)
-        found[left] = matched(one[left] - mean, two - mean, least_alike(width), home)
+        found[left] = matched(one[left] - mean, two - mean, least, home)
     for row, original in zip(added.tolist(), copied.tolist(), strict=True):
         if original != NONE:
             home = original if found[original] == NONE and at_home.all() else found[original]
