@@ -23,6 +23,7 @@ from parentage.support import listed, printable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from parentage.align.layouts.by_layer import LayerMap
     from parentage.checkpoint import Checkpoint, Tensor
     from parentage.stream import Options
     from parentage.support import Floats
@@ -50,10 +51,10 @@ def seen_by(child: Checkpoint, others: Sequence[Checkpoint], options: Options) -
     is then seen in that of the child, where values tell it.
     """
     named = _paired_views(child, others, options)
-    layers = [layer_map(named.child, other, options) for other in named.others]
+    layers: list[LayerMap] = [layer_map(named.child, x, options) for x in named.others]
     found = rearranged(named.child, named.others, layers, options)
     remarks = (*named.remarks, *sentences(found.orders))
-    return Views(found.child, found.others, remarks, found.orders)
+    return Views(found.child, found.others, remarks, tuple(layers), found.orders)
 
 
 def _paired_views(child: Checkpoint, others: Sequence[Checkpoint], options: Options) -> Views:

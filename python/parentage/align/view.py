@@ -17,6 +17,7 @@ from parentage.support import collection_paused, listed, printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from parentage.align.layouts.by_layer import LayerMap
     from parentage.align.layouts.fused import Piece
     from parentage.align.layouts.prefixes import Prefix
     from parentage.align.order import Order
@@ -39,6 +40,8 @@ class Views:
     others: tuple[Checkpoint, ...]
     remarks: tuple[str, ...] = ()
     """Sentences on what was read under another name, taken apart, or in another order."""
+    layers: tuple[LayerMap, ...] | None = None
+    """Per other checkpoint, its layers that the child's are paired with, where that was looked for."""
     orders: tuple[Order, ...] = ()
     """What is seen in another order than it is stored in."""
 

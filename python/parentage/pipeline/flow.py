@@ -195,7 +195,7 @@ def _trace(
     seen = seen_by(inputs.child, inputs.others, options)
     stored = {each.name: (len(each.tensors), each.elements) for each in inputs.others}
     inputs = inputs.replaced(seen.child, seen.others)
-    grouped = pair(inputs, options)
+    grouped = pair(inputs, options, seen.layers)
     progress.stage("looking who came first")
     settled = settle_roles(inputs, grouped, options, seed)
     inputs, grouped = settled.inputs, settled.grouped

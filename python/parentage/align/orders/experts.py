@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -30,6 +31,9 @@ ELEMENTS = 256
 PARTS = 2
 """Parts of an expert that are looked at: what was exchanged alone moves no expert."""
 
+MISSES = 3
+"""Layers of which no expert is found anywhere, after which none is looked for in other layers."""
+
 MOST_ELSEWHERE = 1 << 15
 """Experts of all layers together, at most, that one without a mate in its own layer is looked for
 among."""
@@ -52,6 +56,8 @@ class ExpertOrders:
     """By name that is looked for, that of the tensor that stands there, with experts apart."""
     rows: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """By name of a router's tensor, which row each of its rows is."""
+    inside: set[str] = field(default_factory=set)
+    """Tensors of the child's experts that routers alone paired: what is inside may have moved."""
 
 
 def expert_orders(
@@ -67,7 +73,7 @@ def expert_orders(
     The first elements of experts decide; the rows of routers, where those do not.
     """
     mine, theirs = stacks_of(child, halves=halves), stacks_of(other, halves=halves)
-    places = _Places(other, theirs)
+    search = _Search(child, other, theirs, layers, options)
     found = ExpertOrders()
     done: set[str] = set()
     for stack in mine.values():
@@ -79,7 +85,8 @@ def expert_orders(
         own = theirs.get(there)
         if own is not None and not _is_numbered(own):
             continue
-        partners = _partners(child, other, stack, own, there, places, layers, options)
+        partners = search.partners(stack, own, there)
+        found.inside |= search.by_router
         order = Order(
             other.name,
             "experts",
@@ -116,86 +123,116 @@ def _without(order: Order, stacks: Mapping[str, Stack], used: set[str], layers: 
     return replace(order, unused=left)
 
 
-class _Places:
-    """Where else in a checkpoint an expert may be, looked up once it is asked for."""
+class _Search:
+    """Looks for the child's experts in one checkpoint: what is read of it is read once."""
 
-    def __init__(self, other: Checkpoint, stacks: dict[str, Stack]) -> None:
-        self._other, self._stacks = other, stacks
-        self._dense: dict[int | None, dict[str, Parts]] | None = None
+    def __init__(
+        self, child: Checkpoint, other: Checkpoint, stacks: dict[str, Stack], layers: LayerMap,
+        options: Options,
+    ) -> None:  # fmt: skip
+        self.child, self.other, self.layers, self.options = child, other, layers, options
+        self._stacks = stacks
+        self._misses = 0
+        self.by_router: set[str] = set()
+        """Tensors of experts of the child that were paired last, and by routers alone."""
+        self._read: dict[tuple[str, ...], tuple[list[Candidate], Rows]] = {}
 
-    def dense(self, layer: int | None) -> list[Candidate]:
-        """Return the MLPs of a layer that are no experts."""
-        if self._dense is None:
-            self._dense = modules_of(self._other)
-        found = self._dense.get(layer, {})
-        return [Candidate(stem.rsplit(".", 1)[-1], parts) for stem, parts in found.items()]
+    @cached_property
+    def _dense(self) -> dict[int | None, dict[str, Parts]]:
+        """MLPs that are no experts, by layer."""
+        return modules_of(self.other)
 
-    def elsewhere(self, own: Stack | None) -> list[Candidate]:
-        """Return the experts of all other layers; none if there are too many."""
-        stacks = [each for each in self._stacks.values() if each is not own]
-        if sum(len(each.experts) for each in stacks) > MOST_ELSEWHERE:
-            return []
-        return [
-            Candidate(f"{number} of layer {stack.layer}", parts)
-            for stack in stacks
-            for number, parts in stack.experts.items()
+    def partners(self, stack: Stack, own: Stack | None, there: str) -> list[Candidate | None]:
+        """Return what each expert of a stack of the child is; ``own`` is the checkpoint's there."""
+        experts = [stack.experts[number] for number in range(len(stack.experts))]
+        keys = _looked_at(experts, self.child)
+        out: list[Candidate | None] = [None] * len(experts)
+        self.by_router = set()
+        vectors = _vectors(self.child, experts, keys, self.options)
+        if not vectors.any():
+            return out
+        numbered = []
+        if own is not None:
+            numbered = [Candidate(i, own.experts[i]) for i in range(len(own.experts))]
+            _pair(out, vectors, *self._vectors(numbered, keys, experts[0]), is_numbered=True)
+        layer = place_of(f"{there}.0.").layer
+        dense = [
+            Candidate(stem.rsplit(".", 1)[-1], parts)
+            for stem, parts in (self._dense.get(layer, {}) if not all(out) else {}).items()
         ]
+        _pair(out, vectors, *self._vectors(dense, keys, experts[0]))
+        if not all(out) and self._misses < MISSES:
+            _pair(out, vectors, *self._everywhere(keys, experts[0]))
+        self._misses = 0 if any(out) else self._misses + 1
+        if not all(out):
+            self._by_router(out, stack, own, numbered)
+        return out
+
+    def _vectors(
+        self, candidates: Sequence[Candidate], keys: Sequence[str], one: Parts
+    ) -> tuple[list[Candidate], Rows]:
+        """Return the candidates that have the parts of an expert, and vectors of them."""
+        fitting = [x for x in candidates if _fits(one, x.parts, keys, self.other)]
+        parts = [each.parts for each in fitting]
+        return fitting, _vectors(self.other, parts, keys, self.options)
+
+    def _everywhere(self, keys: Sequence[str], one: Parts) -> tuple[list[Candidate], Rows]:
+        """Return the experts of all layers, with vectors; none if there are too many."""
+        known = tuple(f"{key} {one[key].shape}" for key in keys)
+        if known not in self._read:
+            many = sum(len(each.experts) for each in self._stacks.values()) > MOST_ELSEWHERE
+            candidates = [
+                Candidate(f"{number} of layer {stack.layer}", parts)
+                for stack in (() if many else self._stacks.values())
+                for number, parts in stack.experts.items()
+            ]
+            self._read[known] = self._vectors(candidates, keys, one)
+        return self._read[known]
+
+    def _by_router(
+        self,
+        out: list[Candidate | None],
+        stack: Stack,
+        own: Stack | None,
+        numbered: Sequence[Candidate],
+    ) -> None:
+        """Pair by rows of routers: neurons in another order make an expert like none."""
+        for mine, theirs in _routers(self.child, self.other, stack, own, self.layers):
+            if len(mine.shape) != 2:
+                continue
+            rows = [
+                _rows(x, each, self.options)
+                for x, each in ((self.child, mine), (self.other, theirs))
+            ]
+            least, home = least_alike(mine.shape[1]), np.arange(mine.shape[0])
+            for row, column in enumerate(matched(rows[0], rows[1], least, home).tolist()):
+                if out[row] is None and column != NONE:
+                    out[row] = numbered[column]
+                    self.by_router |= {part.name for part in stack.experts[row].values()}
+
+
+def _pair(
+    out: list[Candidate | None],
+    vectors: Rows,
+    candidates: Sequence[Candidate],
+    theirs: Rows,
+    *,
+    is_numbered: bool = False,
+) -> None:
+    """Give experts without a partner the candidate that their values say."""
+    left = np.array([i for i, partner in enumerate(out) if partner is None], dtype=np.intp)
+    if not len(left) or not candidates:
+        return
+    found = matched(vectors[left], theirs, least_alike(ELEMENTS), left if is_numbered else None)
+    for row, column in zip(left.tolist(), found.tolist(), strict=True):
+        if column != NONE:
+            out[row] = candidates[column]
 
 
 def _is_numbered(stack: Stack) -> bool:
     """Return whether experts have the numbers from 0 on, and are not too many."""
     count = len(stack.experts)
     return count <= MOST_EXPERTS and set(stack.experts) == set(range(count))
-
-
-def _partners(
-    child: Checkpoint,
-    other: Checkpoint,
-    stack: Stack,
-    own: Stack | None,
-    there: str,
-    places: _Places,
-    layers: LayerMap,
-    options: Options,
-) -> list[Candidate | None]:
-    """Return what each expert of a stack of the child is."""
-    experts = [stack.experts[number] for number in range(len(stack.experts))]
-    keys = _looked_at(experts, child)
-    out: list[Candidate | None] = [None] * len(experts)
-    if not keys:
-        return out
-    vectors = _vectors(child, experts, keys, options)
-
-    def look(candidates: list[Candidate], *, numbered: bool = False) -> None:
-        """Pair what is still without a partner."""
-        fitting = [x for x in candidates if _fits(experts[0], x.parts, keys, other)]
-        left = [i for i, partner in enumerate(out) if partner is None]
-        if not left or not fitting:
-            return
-        theirs = _vectors(other, [each.parts for each in fitting], keys, options)
-        least = least_alike(ELEMENTS)
-        home = np.arange(len(experts)) if numbered else None
-        found = matched(vectors, theirs, least, home)
-        for row, column in enumerate(found.tolist()):
-            if row in left and column != NONE:
-                out[row] = fitting[column]
-
-    numbered = []
-    if own is not None:
-        numbered = [Candidate(number, own.experts[number]) for number in range(len(own.experts))]
-        look(numbered, numbered=True)
-    if not all(out):
-        look(places.dense(place_of(f"{there}.0.").layer))
-    if not all(out):
-        look(places.elsewhere(own))
-    if not all(out):
-        # Neurons in another order make an expert like none; its row of the router is what it was.
-        for name, mate in _routers(child, other, stack, own, layers):
-            if len(mate.shape) == 2:
-                for row, column in enumerate(_matched_rows(child, other, name, mate, options)):
-                    if out[row] is None and column != NONE:
-                        out[row] = numbered[column]
-    return out
 
 
 def _looked_at(experts: Sequence[Parts], child: Checkpoint) -> list[str]:
@@ -228,7 +265,7 @@ def _vectors(
     for key in keys:
         places = [(parts[key].tensor.index, parts[key].first) for parts in experts]
         read.append(units(runs(checkpoint, places, ELEMENTS, options)))
-    return np.concatenate(read, axis=1)
+    return np.concatenate(read, axis=1) if read else np.zeros((0, 0), dtype=np.float32)
 
 
 def _unused(own: Stack | None, partners: Iterable[Candidate | None]) -> tuple[int, ...]:
@@ -278,15 +315,6 @@ def _routers(
             and mate.elements
         ):
             yield tensor, mate
-
-
-def _matched_rows(
-    child: Checkpoint, other: Checkpoint, mine: Tensor, theirs: Tensor, options: Options
-) -> list[int]:
-    """Return the row of another's matrix that each row of the child's pairs with."""
-    one, two = _rows(child, mine, options), _rows(other, theirs, options)
-    found = matched(one, two, least_alike(mine.shape[1]), np.arange(mine.shape[0]))
-    return [int(each) for each in found]
 
 
 def _rows(checkpoint: Checkpoint, tensor: Tensor, options: Options) -> Floats:

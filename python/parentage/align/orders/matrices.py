@@ -26,7 +26,7 @@ from parentage.align.orders.vocabulary import is_vocabulary, vocabulary_rows
 from parentage.checkpoint import dtype_class, place_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Sequence, Set
 
     from parentage.align.layouts.by_layer import LayerMap
     from parentage.checkpoint import Checkpoint, Tensor
@@ -56,13 +56,18 @@ class MatrixOrders:
 
 
 def matrix_orders(
-    child: Checkpoint, other: Checkpoint, layers: LayerMap, options: Options
+    child: Checkpoint,
+    other: Checkpoint,
+    layers: LayerMap,
+    options: Options,
+    experts: Set[str] = frozenset(),
 ) -> MatrixOrders:
     """Return in which order rows and columns are to be compared, where it is not as they stand.
 
     A few rows of every matrix are looked at first; only what is strange there is looked at further.
+    ``experts`` are tensors of experts that are looked at however many there are.
     """
-    mates = mates_of(child, other, layers)
+    mates = mates_of(child, other, layers, experts)
     vocabulary = [each for each in mates if is_vocabulary(each)]
     body = [
         each

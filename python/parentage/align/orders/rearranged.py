@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from parentage.align.orders.experts import expert_orders
+from parentage.align.orders.experts import ExpertOrders, expert_orders
 from parentage.align.orders.gathered import Gather, gathered
 from parentage.align.orders.matrices import matrix_orders
 from parentage.align.orders.stacks import apart
@@ -42,10 +42,10 @@ def rearranged(
     found = _experts(child, others, layers, options)
     seen: list[Checkpoint] = []
     told = list(found.orders)
-    for other, moved, rows in zip(found.others, layers, found.routers, strict=True):
-        orders = matrix_orders(found.child, other, moved, options)
+    for other, moved, each in zip(found.others, layers, found.found, strict=True):
+        orders = matrix_orders(found.child, other, moved, options, experts=each.inside)
         told += orders.orders
-        routers = {name: Gather(rows=each) for name, each in rows.items()}
+        routers = {name: Gather(rows=rows) for name, rows in each.rows.items()}
         seen.append(gathered(other, routers | orders.gathers))
     return Rearranged(found.child, tuple(seen), tuple(told))
 
@@ -56,31 +56,30 @@ class _Experts(NamedTuple):
     child: Checkpoint
     others: Sequence[Checkpoint]
     orders: Sequence[Order]
-    routers: Sequence[Mapping[str, tuple[int, ...]]]
-    """By checkpoint and name of a router's tensor, which row each of its rows is."""
+    found: Sequence[ExpertOrders]
+    """By checkpoint, what is to be done besides."""
 
 
 def _experts(
     child: Checkpoint, others: Sequence[Checkpoint], layers: Sequence[LayerMap], options: Options
 ) -> _Experts:
     """See experts in the order of the child's."""
-    plain = _Experts(child, others, (), [{} for _ in others])
     if _is_dense(child):
-        return plain
+        return _Experts(child, others, (), [ExpertOrders() for _ in others])
     halves = any(_is_dense(other) for other in others)
     found = [
         expert_orders(child, other, moved, options, halves=halves)
         for other, moved in zip(others, layers, strict=True)
     ]
     orders = [order for each in found for order in each.orders]
-    if not orders:
-        return plain
+    if not orders and not any(each.inside for each in found):
+        return _Experts(child, others, (), found)
     # What is stacked in one tensor can not be in another order: all are taken apart alike.
     seen = [
         named(apart(other, halves=halves), each.names, child)
         for other, each in zip(others, found, strict=True)
     ]
-    return _Experts(apart(child, halves=halves), seen, orders, [each.rows for each in found])
+    return _Experts(apart(child, halves=halves), seen, orders, found)
 
 
 def _is_dense(checkpoint: Checkpoint) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -60,6 +61,7 @@ class Stack(NamedTuple):
     """Whether all are tensors of their own."""
 
 
+@lru_cache(maxsize=1024)
 def spelled(part: str) -> str:
     """Return the one name for what is spelled in several ways.
 
@@ -79,19 +81,18 @@ def stacks_of(checkpoint: Checkpoint, *, halves: bool = False) -> dict[str, Stac
     """
     experts: dict[str, dict[int, Parts]] = defaultdict(lambda: defaultdict(dict))
     stacked: set[str] = set()
-    for name in checkpoint.core.names():
+    for tensor in checkpoint.tensors.values():
+        name = tensor.name
         if ".experts." not in name:
             continue
         split = _SPLIT.fullmatch(name)
         if split is not None:
-            tensor = checkpoint.tensors[name]
             stem, number, part = split[1], int(split[2]), split[3]
             experts[stem][number][spelled(part)] = Part(tensor, 0, tensor.shape, name)
             continue
         whole = _STACKED.fullmatch(name)
         if whole is None:
             continue
-        tensor = checkpoint.tensors[name]
         for number, part, found in _indices(tensor, whole[1], whole[2], halves=halves):
             experts[whole[1]][number][part] = found
             stacked.add(whole[1])

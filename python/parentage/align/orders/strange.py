@@ -15,12 +15,16 @@ from parentage.align.orders.reading import pairs_of_runs
 from parentage.checkpoint import dtype_class, places_of
 
 if TYPE_CHECKING:
+    from collections.abc import Set
+
     from parentage.align.layouts.by_layer import LayerMap
     from parentage.checkpoint import Checkpoint, Place, Tensor
     from parentage.stream import Options
 
 ELEMENTS = 64
 """Elements of a row that are looked at, the first."""
+
+MANY = 1 << 12
 
 LEAST_WIDTH = 16
 """Fewest elements of a row for its likeness to mean anything."""
@@ -30,7 +34,7 @@ ROWS = 1 << 12
 
 FEWEST_ROWS = 2
 
-MOST_ROWS = 1 << 16
+MOST_ROWS = 1 << 14
 
 AT_ONCE = 1 << 15
 """Rows of each checkpoint that are read at once."""
@@ -44,14 +48,22 @@ class Mates(NamedTuple):
     place: Place
 
 
-def mates_of(child: Checkpoint, other: Checkpoint, layers: LayerMap) -> list[Mates]:
+def mates_of(
+    child: Checkpoint, other: Checkpoint, layers: LayerMap, experts: Set[str] = frozenset()
+) -> list[Mates]:
     """Return matrices of the child with those that they are compared with, of the same width.
 
-    Rows may differ in their number. What two layers are compared with is listed once.
+    Rows may differ in their number. What two layers are compared with is listed once. Of more than
+    :data:`MANY` tensors of experts, only ``experts`` are looked at: values have told the others.
     """
     out: list[Mates] = []
     done: set[int] = set()
-    for tensor, place in zip(child.tensors.values(), places_of(child.core), strict=True):
+    placed = list(zip(child.tensors.values(), places_of(child.core), strict=True))
+    is_many = sum(place.expert is not None for _, place in placed) > MANY
+    for tensor, place in placed:
+        is_told = place.expert is not None and is_many and tensor.name not in experts
+        if is_told or (place.component == "experts" and len(tensor.shape) > 2):
+            continue
         if len(tensor.shape) < 2 or dtype_class(tensor.dtype) != "float" or not tensor.elements:
             continue
         found = other.tensors.get(renamed_for(tensor.name, layers) or "")
