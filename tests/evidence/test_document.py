@@ -63,6 +63,7 @@ def test_the_document_tells_what_was_compared(merge):
         "share": 1.0,
         "of": {"base": 1.0, "parent": 1.0, "sibling": 1.0},
         "unaligned": [],
+        "orders": [],
     }
 
 

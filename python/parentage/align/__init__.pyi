@@ -15,6 +15,7 @@ from .layouts.by_name import pair_by_name as pair_by_name
 from .layouts.by_name import scale_of as scale_of
 from .layouts.tied import embeddings as embeddings
 from .layouts.tied import heads as heads
+from .order import Order as Order
 from .pairing import LEAST_SHARE as LEAST_SHARE
 from .pairing import align as align
 from .pairing import how_names_differ as how_names_differ
@@ -27,5 +28,6 @@ from .slices import is_replayed as is_replayed
 from .slices import tables as tables
 from .unaligned import UNALIGNED as UNALIGNED
 from .unaligned import unaligned_frame as unaligned_frame
+from .view import UNPAIRED as UNPAIRED
 from .view import Views as Views
 from .view import views as views

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from parentage.align.content import layer_map
+from parentage.align.order import sentences
+from parentage.align.orders.rearranged import rearranged
 from parentage.align.pairing import LEAST_SHARE
-from parentage.align.view import Views, views
+from parentage.align.view import UNPAIRED, Views, views
 from parentage.checkpoint import decoded, dtype_class
 from parentage.stream import read_elements
 from parentage.support import listed, printable
@@ -20,6 +23,7 @@ from parentage.support import listed, printable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from parentage.align.layouts.by_layer import LayerMap
     from parentage.checkpoint import Checkpoint, Tensor
     from parentage.stream import Options
     from parentage.support import Floats
@@ -38,16 +42,23 @@ MOST_OF_A_SHAPE = 512
 LEAST_LIKE = 0.5
 """Least correlation of two tensors of one origin: continued training keeps 0.9, strangers 0.01."""
 
-OTHER = "unpaired."
-"""What is put before names that are paired with none, where the child has them for another."""
-
 
 def seen_by(child: Checkpoint, others: Sequence[Checkpoint], options: Options) -> Views:
     """Return a child and others under the child's names: by what names say, or else by values.
 
     Names decide where they can (:func:`parentage.align.views`); a checkpoint that has none in
-    common with the child is paired by shape and values.
+    common with the child is paired by shape and values. What is in another order than the child's
+    is then seen in that of the child, where values tell it.
     """
+    named = _paired_views(child, others, options)
+    layers: list[LayerMap] = [layer_map(named.child, x, options) for x in named.others]
+    found = rearranged(named.child, named.others, layers, options)
+    remarks = (*named.remarks, *sentences(found.orders))
+    return Views(found.child, found.others, remarks, tuple(layers), found.orders)
+
+
+def _paired_views(child: Checkpoint, others: Sequence[Checkpoint], options: Options) -> Views:
+    """Return a child and others under the child's names, or under those that values tell."""
     named = views(decoded(child), [decoded(other) for other in others])
     seen: list[Checkpoint] = []
     paired: list[str] = []
@@ -60,7 +71,7 @@ def seen_by(child: Checkpoint, others: Sequence[Checkpoint], options: Options) -
             other.seen_as(
                 each._replace(name=names.get(each.name, each.name))
                 if each.name in names or each.name not in named.child.tensors
-                else each._replace(name=f"{OTHER}{each.name}")
+                else each._replace(name=f"{UNPAIRED}{each.name}")
                 for each in other.tensors.values()
             )
         )

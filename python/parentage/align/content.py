@@ -10,6 +10,7 @@ import numpy as np
 from parentage import _core
 from parentage.align.groups import group
 from parentage.align.layouts.by_name import scale_of
+from parentage.align.sums import layers_by_sums
 from parentage.checkpoint import body_layers, dtype_class, is_of_the_body, places_of
 from parentage.stream import likeness, one_pass, unpack
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from parentage.support import Floats
 
     Kind = tuple[str, tuple[int, ...]]
+    Kinds = dict[Kind, dict[int, Tensor]]
 
 ELEMENTS = 1 << 14
 """Elements compared of each pair of tensors."""
@@ -53,7 +55,10 @@ def crossed_likeness(child: Checkpoint, other: Checkpoint, options: Options) -> 
 
 
 def crossed_layers(
-    child: Checkpoint, other: Checkpoint, options: Options
+    child: Checkpoint,
+    other: Checkpoint,
+    options: Options,
+    matrices: tuple[Kinds, Kinds] | None = None,
 ) -> tuple[list[int], list[int], Floats] | None:
     """Return layers of both, and the cosine between any two of them, (child's, other's).
 
@@ -61,7 +66,7 @@ def crossed_layers(
     The cosine is the mean of theirs, NaN where two layers have no kind of matrix in common; all is
     ``None`` if no two have.
     """
-    kinds, theirs = _matrices(child), _matrices(other)
+    kinds, theirs = matrices or (_matrices(child), _matrices(other))
     chosen = _chosen(kinds, theirs)
     if not chosen:
         return None
@@ -87,9 +92,14 @@ def crossed_layers(
         return mine, yours, total / count
 
 
-def strange_layers(child: Checkpoint, other: Checkpoint, options: Options) -> bool:
+def strange_layers(
+    child: Checkpoint,
+    other: Checkpoint,
+    options: Options,
+    matrices: tuple[Kinds, Kinds] | None = None,
+) -> bool:
     """Return whether some layer of the child is no relative of the other's of the same number."""
-    kinds, theirs = _matrices(child), _matrices(other)
+    kinds, theirs = matrices or (_matrices(child), _matrices(other))
     chosen = _chosen(kinds, theirs)
     places = [(kind, a) for kind in chosen for a in kinds[kind] if a in theirs[kind]]
     if {a for _, a in places} < {a for kind in chosen for a in kinds[kind]}:
@@ -113,9 +123,10 @@ def layer_map(child: Checkpoint, other: Checkpoint, options: Options) -> dict[in
     same layers and no other layer is of that one; else it is paired with none.
     """
     mine, yours = body_layers(child.core), body_layers(other.core)
-    if mine <= yours and not strange_layers(child, other, options):
+    matrices = _matrices(child), _matrices(other)
+    if mine <= yours and not strange_layers(child, other, options, matrices):
         return {}
-    crossed = crossed_layers(child, other, options)
+    crossed = crossed_layers(child, other, options, matrices)
     if crossed is None:
         return {}
     known: dict[int, int] = {}
@@ -125,6 +136,7 @@ def layer_map(child: Checkpoint, other: Checkpoint, options: Options) -> dict[in
             alike = [b for b, x in zip(crossed[1], row.tolist(), strict=True) if x >= best - TIE]
             following = known.get(layer - 1, -2) + 1
             known[layer] = next((b for b in (layer, following) if b in alike), alike[0])
+    known |= layers_by_sums(*matrices, (child, other), known, options)
     if not known:
         return {}
     taken = set(known.values())
@@ -138,12 +150,16 @@ def layer_map(child: Checkpoint, other: Checkpoint, options: Options) -> dict[in
     return found
 
 
-def _matrices(checkpoint: Checkpoint) -> dict[Kind, dict[int, Tensor]]:
-    """Return matrices of layers, by name without the layer, and shape, and then by layer."""
+def _matrices(checkpoint: Checkpoint) -> Kinds:
+    """Return matrices of layers, by name without the layer, and shape, and then by layer.
+
+    Those of experts are left out.
+    """
     kinds: dict[Kind, dict[int, Tensor]] = defaultdict(dict)
     placed = zip(checkpoint.tensors.values(), places_of(checkpoint.core), strict=True)
-    for tensor, (component, layer, _) in placed:
-        if len(tensor.shape) != 2 or tensor.elements < LEAST_ELEMENTS:
+    for tensor, (component, layer, expert) in placed:
+        # Experts change places within a layer, and there are many of them.
+        if expert is not None or len(tensor.shape) != 2 or tensor.elements < LEAST_ELEMENTS:
             continue
         in_body = layer is not None and is_of_the_body(component)
         readable = dtype_class(tensor.dtype) == "float" and scale_of(tensor, checkpoint) is None
@@ -181,9 +197,13 @@ def _cosines(
     return cosine
 
 
-def pair(inputs: Inputs, options: Options) -> Grouped:
-    """Group by name, and by content where the layers of the child are not those of the others."""
+def pair(inputs: Inputs, options: Options, layers: Sequence[LayerMap] | None = None) -> Grouped:
+    """Group by name, and by content where the layers of the child are not those of the others.
+
+    ``layers`` are what :func:`layer_map` says of each of the others, if that is known.
+    """
     child, others, candidates = inputs.child, inputs.others, inputs.candidates
     found = group(child, others, candidates)
-    layers: list[LayerMap] = [layer_map(child, other, options) for other in others]
+    if layers is None:
+        layers = [layer_map(child, other, options) for other in others]
     return group(child, others, candidates, layers) if any(layers) else found

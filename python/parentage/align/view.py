@@ -17,11 +17,16 @@ from parentage.support import collection_paused, listed, printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from parentage.align.layouts.by_layer import LayerMap
     from parentage.align.layouts.fused import Piece
     from parentage.align.layouts.prefixes import Prefix
+    from parentage.align.order import Order
     from parentage.checkpoint import Checkpoint, Tensor
 
     Shape = tuple[int, ...]
+
+UNPAIRED = "unpaired."
+"""What is put before names that are paired with none, where the child has them for another."""
 
 SHOWN = 3
 """Pieces of an example that are told, at most."""
@@ -34,7 +39,11 @@ class Views:
     child: Checkpoint
     others: tuple[Checkpoint, ...]
     remarks: tuple[str, ...] = ()
-    """Sentences on what was read under another name, or taken apart."""
+    """Sentences on what was read under another name, taken apart, or in another order."""
+    layers: tuple[LayerMap, ...] | None = None
+    """Per other checkpoint, its layers that the child's are paired with; ``None`` if not looked for."""
+    orders: tuple[Order, ...] = ()
+    """What is seen in another order than it is stored in."""
 
 
 @dataclass

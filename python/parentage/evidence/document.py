@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from parentage.align import Order
     from parentage.checkpoint import Checkpoint, Columns, Inputs
     from parentage.evidence.tables import Tables
     from parentage.sample import Sampled
@@ -41,6 +42,7 @@ def document(
     *,
     relations: Sequence[Relation],
     offered: Inputs,
+    orders: Sequence[Order] = (),
 ) -> dict[str, Any]:
     """Return everything a stranger needs to check the verdict.
 
@@ -84,6 +86,7 @@ def document(
             "share": tables.elements / max(offered.child.elements, 1),
             "of": dict(tables.shares),
             "unaligned": tables.unaligned.select("checkpoint", "tensor", "reason").to_dicts(),
+            "orders": [each.as_dict() for each in orders],
         },
         "model": _summary(model, of_model, columns),
         "components": {

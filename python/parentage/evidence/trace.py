@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from parentage.align import Order
     from parentage.checkpoint import Inputs
     from parentage.evidence.tables import Tables
     from parentage.sample import Sampled
@@ -52,6 +53,8 @@ class Trace:
     """What drew the places that recipes were looked for at; ``None`` if that was everywhere."""
     relations: tuple[Relation, ...] = ()
     """What each checkpoint offered is to the child, as far as it was decided."""
+    orders: tuple[Order, ...] = ()
+    """What of the others was compared in another order than it is stored in."""
     given: Inputs | None = None
     """All checkpoints that were offered, in their roles."""
 
@@ -145,6 +148,7 @@ class Trace:
             self.search_seed,
             relations=self.relations,
             offered=self.offered,
+            orders=self.orders,
         )
 
     def to_json(self) -> str:
@@ -197,5 +201,6 @@ def conclude(case: TraceInputs, statistics: Statistics, sample: Sampled | None =
         outcome=outcome,
         sample=sample,
         given=case.offered,
+        orders=tuple(case.orders),
         search_seed=None if case.estimates is None else case.estimates.seed,
     )

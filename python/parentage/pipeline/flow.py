@@ -194,8 +194,9 @@ def _trace(
     """Go through the stages, a line each; ``seed`` draws the places of samples."""
     progress.stage("pairing tensors")
     seen = seen_by(inputs.child, inputs.others, options)
+    stored = {each.name: (len(each.tensors), each.elements) for each in inputs.others}
     inputs = inputs.replaced(seen.child, seen.others)
-    grouped = pair(inputs, options)
+    grouped = pair(inputs, options, seen.layers)
     progress.stage("looking who came first")
     settled = settle_roles(inputs, grouped, options, seed)
     inputs, grouped = settled.inputs, settled.grouped
@@ -213,6 +214,8 @@ def _trace(
         given=inputs,
         grouped=grouped,
         rest=rest,
+        orders=seen.orders,
+        stored=stored,
     )
     if recipes:
         progress.stage("looking for the recipe in a sample")

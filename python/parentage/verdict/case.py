@@ -10,7 +10,7 @@ from parentage.descent import Relations
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from parentage.align import Alignment, Bytes, Coded, Group, Grouped
+    from parentage.align import Alignment, Bytes, Coded, Group, Grouped, Order
     from parentage.checkpoint import Columns, Inputs
     from parentage.hypothesise import Hypothesis, SampleEstimates
     from parentage.statistics import Statistics
@@ -64,6 +64,10 @@ class TraceInputs:
     """How the child pairs with each of them."""
     rest: Rest = field(default_factory=Rest)
     """What was compared beside the main alignment."""
+    orders: Sequence[Order] = ()
+    """What of others is seen in another order than it is stored in."""
+    stored: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """By name, the tensors and elements that a checkpoint holds, where it is seen as others."""
     view: SampleEstimates | None = None
     """What a sample showed of descent, before recipes are looked for."""
 

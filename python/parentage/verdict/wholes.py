@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from parentage.align import how_names_differ
+from parentage.align import UNPAIRED, how_names_differ
 from parentage.checkpoint import body_layers, is_of_the_body, place_of
 from parentage.support import listed, percent, runs_of
 from parentage.verdict.constants import constant_elements
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from parentage.align import Alignment
-    from parentage.checkpoint import Checkpoint
+    from parentage.checkpoint import Checkpoint, Tensor
     from parentage.statistics import Statistics
     from parentage.verdict.case import TraceInputs
 
@@ -41,6 +42,8 @@ class Whole:
     """Of those, the codes that its numbers give, quantised with the child's scales, and these."""
     is_in_place: bool = True
     """Whether all that was compared has the name that it has in the checkpoint."""
+    is_reordered: bool = False
+    """Whether experts, rows or columns of it were compared in another order than its own."""
     own: tuple[str, ...] = ()
     """Tensors of the child that the checkpoint lacks, or rows of them."""
     own_elements: int = 0
@@ -71,7 +74,8 @@ class Whole:
     @property
     def is_whole(self) -> bool:
         """Whether nothing is missing and nothing is added, and all of it is in place."""
-        return self.is_in_place and not self.own and not self.missing and self.held == self.elements
+        is_in_place = self.is_in_place and not self.is_reordered
+        return is_in_place and not self.own and not self.missing and self.held == self.elements
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +195,15 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
             casts.setdefault((index, 0), []).append(coded.column)
     in_main = {each.extents[-1] for each in case.alignment.slices}
     sources, unsourced = _sources(pieces, copies, casts, others)
+    reordered = {each.checkpoint for each in case.orders}
     wholes = {
-        other.name: _whole(child, other, one, case.rest.tied.get(column))
+        other.name: _whole(
+            child,
+            other,
+            one,
+            case.rest.tied.get(column),
+            case.stored.get(other.name) if other.name in reordered else None,
+        )
         for column, (other, one) in enumerate(zip(others, sums, strict=True))
     }
     aside = {place for place in pieces if place not in in_main}
@@ -274,8 +285,17 @@ def _sources(
     return {others[column].name: tuple(out[column]) for column in sorted(out)}, unsourced
 
 
-def _whole(child: Checkpoint, other: Checkpoint, one: _Sums, is_tied: bool | None) -> Whole:
-    """Return what the child and one checkpoint share, and what each lacks."""
+def _whole(
+    child: Checkpoint,
+    other: Checkpoint,
+    one: _Sums,
+    is_tied: bool | None,
+    stored: tuple[int, int] | None = None,
+) -> Whole:
+    """Return what the child and one checkpoint share, and what each lacks.
+
+    ``stored`` are its tensors and elements, if it is seen in another order: some several times.
+    """
     mine, yours = child.core.names(), other.core.names()
     moved = [(a, b) for a, b in one.mates if mine[a] != yours[b]]
     stands_in = [(a, b) for a, b in moved if place_of(mine[a]).component == "head"]
@@ -293,7 +313,7 @@ def _whole(child: Checkpoint, other: Checkpoint, one: _Sums, is_tied: bool | Non
         elif left:
             own.append(tensor.name)
         own_elements += left
-    for tensor in other.tensors.values():
+    for tensor in sorted(other.tensors.values(), key=lambda each: each.name.removeprefix(UNPAIRED)):
         left = tensor.elements - held.get(tensor.index, 0)
         if left and place_of(tensor.name)[:2] == ("head", None) and is_tied:
             tied.append(f"{tensor.name} of {other.name} is its embedding, and is left out")
@@ -303,7 +323,7 @@ def _whole(child: Checkpoint, other: Checkpoint, one: _Sums, is_tied: bool | Non
             rows = tensor.elements // tensor.shape[0]
             missing.append(f"{left // rows:,} rows of {tensor.name}")
         elif left:
-            missing.append(tensor.name)
+            missing.append(_told(tensor, other))
             found = child.tensors.get(tensor.name)
             if found is not None and found.elements == 0:
                 empty.append(tensor.name)
@@ -312,16 +332,18 @@ def _whole(child: Checkpoint, other: Checkpoint, one: _Sums, is_tied: bool | Non
         missing_elements += left
     for a, b in sorted(stands_in):
         tied.append(f"{yours[b]} of {other.name} stands in for {mine[a]}, which it does not hold")
+    tensors, elements = (len(other.tensors), other.elements) if stored is None else stored
     return Whole(
         name=other.name,
-        elements=other.elements,
-        tensors=len(other.tensors),
-        held=sum(held.values()),
+        elements=elements,
+        tensors=tensors,
+        held=sum(held.values()) if stored is None else elements - missing_elements,
         compared=sum(one.compared.values()),
         same=sum(one.same.values()),
         cast=sum(one.cast.values()),
         requantised=one.requantised,
         is_in_place=len(moved) == len(stands_in),
+        is_reordered=stored is not None,
         own=tuple(own),
         own_elements=own_elements,
         missing=tuple(missing),
@@ -332,6 +354,19 @@ def _whole(child: Checkpoint, other: Checkpoint, one: _Sums, is_tied: bool | Non
         moves=tuple(sorted(one.moves)) if any(a != b for a, b in one.moves) else (),
         layers=len(body_layers(other.core)),
     )
+
+
+def _told(tensor: Tensor, other: Checkpoint) -> str:
+    """Return what a tensor is called that the child lacks: by the name that it has in its files."""
+    name = tensor.name.removeprefix(UNPAIRED)
+    whole = other.tensors.get(name)
+    if name == tensor.name or whole is None or whole.shape == tensor.shape:
+        return name
+    # Of a tensor in another order, it is what none of the child's is.
+    is_rows = whole.shape[1:] == tensor.shape[1:]
+    count = tensor.shape[0] if is_rows else tensor.shape[-1]
+    what = "row" if is_rows else "column"
+    return f"{count:,} {what if count == 1 else f'{what}s'} of {name}"
 
 
 def _uncompared(
@@ -393,6 +428,10 @@ def _stand_in(case: TraceInputs, wholes: Mapping[str, Whole]) -> str:
     )
 
 
+_PART = re.compile(r"[0-9,]+ (?:rows?|columns?) of ")
+"""What stands before the name of a tensor that part is meant of."""
+
+
 def layer_ranges(numbers: Iterable[int]) -> str:
     """Return layers as prose.
 
@@ -414,6 +453,7 @@ def named(names: Sequence[str], most: int = 4) -> str:
     towers: Counter[str] = Counter()
     for name in names:
         component, layer, _ = place_of(name)
+        part = _PART.match(name)
         end = name
         if layer is not None and not is_of_the_body(component):
             # A tower has layers of its own, which are none of the model's.
@@ -421,6 +461,7 @@ def named(names: Sequence[str], most: int = 4) -> str:
             towers[end] += 1
         if layer is not None:
             end = name.split(f".{layer}.", 1)[-1].removesuffix(".weight")
+            end = f"{part[0]}{end}" if part else end
         kinds.setdefault(end if layer is not None else f"={name}", [])
         if layer is not None:
             kinds[end].append(layer)
@@ -440,7 +481,8 @@ def named(names: Sequence[str], most: int = 4) -> str:
     if len(parts) > most:
         # Names that begin alike are told by their beginning.
         for depth in (3, 2, 1):
-            groups = Counter(".".join(name.split(".")[:depth]) for name in names)
+            whole_names = [_PART.sub("", name) for name in names]
+            groups = Counter(".".join(name.split(".")[:depth]) for name in whole_names)
             if len(groups) <= most and len(groups) < len(parts):
                 return listed(f"{count:,} tensors of {start}" for start, count in groups.items())
         parts = [*parts[:most], f"{len(parts) - most:,} more"]

@@ -142,6 +142,8 @@ def _part_text(facts: Facts, found: Whole) -> str:
         text += f" Of the layers of {facts.child}, {map_text(facts, found.name)}, in this order."
     elif not found.is_in_place:
         text += " Not all of it has the name that it has there."
+    if found.is_reordered:
+        text += " Not all of it stands in the order that it has there."
     if found.tied:
         text += f" Of tied embeddings, {found.tied}."
     if found.share < facts.thresholds.coverage:

@@ -1,0 +1,116 @@
+"""Matrices that are not, row by row, what their names say: looked at in a few rows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from parentage.align.layouts.by_layer import renamed_for
+from parentage.align.layouts.by_name import scale_of
+from parentage.align.orders.lines import row_width, spread
+from parentage.align.orders.matching import LEAST_LIKE, units
+from parentage.align.orders.reading import pairs_of_runs
+from parentage.checkpoint import dtype_class, places_of
+
+if TYPE_CHECKING:
+    from collections.abc import Set
+
+    from parentage.align.layouts.by_layer import LayerMap
+    from parentage.checkpoint import Checkpoint, Place, Tensor
+    from parentage.stream import Options
+
+ELEMENTS = 64
+"""Elements of a row that are looked at, the first."""
+
+MANY = 1 << 12
+
+LEAST_WIDTH = 16
+"""Fewest elements of a row for its likeness to mean anything."""
+
+ROWS = 1 << 12
+"""Rows of a matrix that are looked at, at most, and of all matrices together :data:`MOST_ROWS`."""
+
+FEWEST_ROWS = 2
+
+MOST_ROWS = 1 << 14
+
+AT_ONCE = 1 << 15
+"""Rows of each checkpoint that are read at once."""
+
+
+class Mates(NamedTuple):
+    """A matrix of the child and the one of a checkpoint that its name says, in its layer there."""
+
+    mine: Tensor
+    theirs: Tensor
+    place: Place
+
+
+def mates_of(
+    child: Checkpoint, other: Checkpoint, layers: LayerMap, experts: Set[str] = frozenset()
+) -> list[Mates]:
+    """Return matrices of the child with those that they are compared with, of the same width.
+
+    Rows may differ in their number. What two layers are compared with is listed once. Of more than
+    :data:`MANY` tensors of experts, only ``experts`` are looked at: values have told the others.
+    """
+    out: list[Mates] = []
+    done: set[int] = set()
+    placed = list(zip(child.tensors.values(), places_of(child.core), strict=True))
+    is_many = sum(place.expert is not None for _, place in placed) > MANY
+    for tensor, place in placed:
+        is_told = place.expert is not None and is_many and tensor.name not in experts
+        if is_told or (place.component == "experts" and len(tensor.shape) > 2):
+            continue
+        if len(tensor.shape) < 2 or dtype_class(tensor.dtype) != "float" or not tensor.elements:
+            continue
+        found = other.tensors.get(renamed_for(tensor.name, layers) or "")
+        if (
+            found is None
+            or found.shape[1:] != tensor.shape[1:]
+            or not found.elements
+            or dtype_class(found.dtype) != "float"
+            or found.index in done
+            or scale_of(tensor, child) is not None
+            or scale_of(found, other) is not None
+        ):
+            continue
+        done.add(found.index)
+        out.append(Mates(tensor, found, place))
+    return out
+
+
+def strange_rows(
+    child: Checkpoint, other: Checkpoint, mates: list[Mates], options: Options
+) -> list[float]:
+    """Return by pair of matrices the share of rows looked at that are not alike in place.
+
+    It is NaN where rows are too short to tell.
+    """
+    most = max(min(ROWS, MOST_ROWS // max(len(mates), 1)), FEWEST_ROWS)
+    by_width: dict[int, list[int]] = defaultdict(list)
+    for at, pair in enumerate(mates):
+        width = min(row_width(pair.mine), ELEMENTS)
+        if width >= LEAST_WIDTH:
+            by_width[width].append(at)
+    out = [float("nan")] * len(mates)
+    for width, chosen in by_width.items():
+        for begin in range(0, len(chosen), AT_ONCE // most):
+            some = chosen[begin : begin + AT_ONCE // most]
+            places: tuple[list[tuple[int, int]], list[tuple[int, int]]] = [], []
+            ends = []
+            for at in some:
+                mine, theirs, _ = mates[at]
+                for row in spread(min(mine.shape[0], theirs.shape[0]), most):
+                    first = row * row_width(mine)
+                    places[0].append((mine.index, first))
+                    places[1].append((theirs.index, first))
+                ends.append(len(places[0]))
+            one, two = map(units, pairs_of_runs((child, other), places, width, options))
+            strange = np.einsum("rn,rn->r", one, two) < LEAST_LIKE
+            strange &= one.any(axis=1) | two.any(axis=1)
+            for at, rows in zip(some, np.split(strange, ends[:-1]), strict=True):
+                out[at] = float(rows.mean())
+    return out
