@@ -41,6 +41,7 @@ __all__ = [
     "gram",
     "levels",
     "read",
+    "replay_in_cells",
     "replay_slices",
     "same_bytes",
     "simd_level",
@@ -353,6 +354,20 @@ def replay_slices(
     progress: Callable[[int], object] | None = None,
 ) -> Replayed:
     """Replays slices `first` to `last` (exclusive) of `plan` and compares them with the child."""
+
+def replay_in_cells(
+    plan: Plan,
+    replay: Replay,
+    dtype: str,
+    room: Sequence[tuple[float, float]],
+    *,
+    threads: int,
+    tile_bytes: int | None = None,
+    io: str = "mmap",
+    level: str | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> NDArray[np.uint64]:
+    """Counts, by slice, results in cells, codes that tell, and results in their middle: (S, 3)."""
 
 def write_replay(
     plan: Plan,

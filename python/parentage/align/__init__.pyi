@@ -18,6 +18,7 @@ from .layouts.tied import heads as heads
 from .order import Order as Order
 from .pairing import LEAST_SHARE as LEAST_SHARE
 from .pairing import align as align
+from .pairing import aligned as aligned
 from .pairing import how_names_differ as how_names_differ
 from .slices import Alignment as Alignment
 from .slices import Extent as Extent

@@ -25,7 +25,7 @@ from parentage.align.pairing import (
 )
 from parentage.align.slices import Unaligned
 from parentage.checkpoint import dtype_class, is_whole_coding
-from parentage.support import PlanError, collection_paused
+from parentage.support import PlanError, collection_paused, listed, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 
 MAIN_SHARE = 0.5
 """Least share of what the best checkpoint holds of the child, for another to be in the main set."""
+
+
+MOST_WAYS = 4
+"""Ways of storing codes that an error names."""
 
 
 class Group(NamedTuple):
@@ -153,6 +157,16 @@ def _group(
             holders = [column for column in holders if column not in inside]
         if holders:
             parts.setdefault(tuple(holders), []).append((index, first, last))
+    if not any(parts.values()):
+        ways = listed(sorted(set(found.barred.values()))[:MOST_WAYS])
+        raise PlanError(
+            printable(
+                f"nothing that {child.name} shares with {listed(x.name for x in others)} is stored "
+                f"as numbers ({ways}): there is nothing to compare"
+            )
+        )
+    parts = {columns: chosen for columns, chosen in parts.items() if chosen}
+    main = main if main in parts else next(iter(parts))
     groups = {
         columns: Group(columns, aligned(child, others, found, chosen, columns, layers))
         for columns, chosen in parts.items()

@@ -41,7 +41,8 @@ class Views:
     remarks: tuple[str, ...] = ()
     """Sentences on what was read under another name, taken apart, or in another order."""
     layers: tuple[LayerMap, ...] | None = None
-    """Per other checkpoint, its layers that the child's are paired with; ``None`` if not looked for."""
+    """Per other checkpoint, its layers that the child's are paired with; ``None`` if none were
+    looked for."""
     orders: tuple[Order, ...] = ()
     """What is seen in another order than it is stored in."""
 

@@ -12,6 +12,7 @@ from parentage.checkpoint import open_all
 from parentage.descent import with_blends
 from parentage.evidence import Journal, conclude, identity
 from parentage.hypothesise import SampleEstimates, decoy_share, hypothesise, select_for_full_pass
+from parentage.pipeline.quantised import quantised_blends
 from parentage.pipeline.rest import compare_rest
 from parentage.pipeline.roles import settle_roles
 from parentage.pipeline.sequential import SampleRequest, Seed, trace_sample, with_preview
@@ -220,6 +221,8 @@ def _trace(
     if recipes:
         progress.stage("looking for the recipe in a sample")
         case = with_hypotheses(case, seed)
+        if request is None:
+            case = replace(case, rest=replace(case.rest, blends=quantised_blends(case)))
     if request is not None and (trace := trace_sample(case, request, progress)) is not None:
         return trace
     if request is not None:

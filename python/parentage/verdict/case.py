@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from parentage.align import Alignment, Bytes, Coded, Group, Grouped, Order
     from parentage.checkpoint import Columns, Inputs
     from parentage.hypothesise import Hypothesis, SampleEstimates
+    from parentage.recipe import Recipe
     from parentage.statistics import Statistics
     from parentage.stream import Options, Program, Value
 
@@ -28,6 +29,31 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class QuantisedBlend:
+    """What a recipe gives of tensors that the child stores as codes."""
+
+    recipe: Recipe
+    elements: int
+    """Codes."""
+    inside: int
+    """Of them, those whose cell the recipe's result lies in: quantised with the child's scales, it
+    is this code."""
+    telling: int
+    """Codes that are neither zero nor the last on their side."""
+    centred: int
+    """Of these, the ones whose result is within an eighth of a step of what the code stands for: a
+    quarter where a blend was quantised; all where a parent was made from the codes."""
+    nearest: str
+    """The checkpoint that by itself gives most codes."""
+    nearest_inside: int
+    """How many."""
+    numbers: int
+    """Elements that are stored as numbers."""
+    reproduced: int
+    """Of them, those that the recipe gives, bit for bit."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rest:
     """What was compared beside the main alignment."""
 
@@ -40,6 +66,8 @@ class Rest:
     codes: tuple[tuple[Coded, bool], ...] = ()
     """Quantised tensors, and whether another's numbers, quantised with their scales, are the same
     codes."""
+    blends: tuple[QuantisedBlend, ...] = ()
+    """What recipes give of the child's codes, the best first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from parentage.align import LayerBlend
     from parentage.descent import BothWays, OwnValues
     from parentage.sample import Sampled
+    from parentage.verdict.case import QuantisedBlend
     from parentage.verdict.changes import Changes
     from parentage.verdict.invariants import Invariants
     from parentage.verdict.residual import Residual
@@ -193,6 +194,8 @@ class Facts:
     """The names of all slices."""
     wholes: Wholes = field(default_factory=Wholes)
     """What the child and each checkpoint share, tensor by tensor, and what each lacks."""
+    quantised: tuple[QuantisedBlend, ...] = ()
+    """What recipes give of tensors that the child stores as codes, the best first."""
     sample: Sampled | None = None
     """What was read, if not everything was; elements are then those that were read."""
     thresholds: Thresholds = field(default_factory=Thresholds)

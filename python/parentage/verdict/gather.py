@@ -117,6 +117,7 @@ def gather_facts(
         descendants=case.relations.descendants,
         remarks=case.relations.remarks,
         wholes=wholes,
+        quantised=case.rest.blends,
         sample=sample,
     )
 

@@ -207,6 +207,9 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
         for column, (other, one) in enumerate(zip(others, sums, strict=True))
     }
     aside = {place for place in pieces if place not in in_main}
+    if any(each.inside == each.elements for each in case.rest.blends):
+        # A recipe gives all codes, and the verdict says so.
+        aside -= {(pair.tensor, 0) for pair, _ in case.rest.codes}
     layers = len(body_layers(child.core))
     promised = child.promised_layers
     return Wholes(

@@ -36,7 +36,9 @@ mod _core {
     #[pymodule_export]
     use crate::program::Replay;
     #[pymodule_export]
-    use crate::replay::{Replayed, Spectrum, elements, replay_slices, spectrum, write_replay};
+    use crate::replay::{
+        Replayed, Spectrum, elements, replay_in_cells, replay_slices, spectrum, write_replay,
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

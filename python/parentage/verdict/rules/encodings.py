@@ -20,8 +20,50 @@ EXACT = ("units", "scaled", "quantised", "zero", "permuted", "few", "rows", "col
 ALTERED = ("scaled", "quantised", "zero", "permuted")
 """Those of them that are no more than rounding or places."""
 
+MADE_OF_CODES = 0.6
+"""Share of results in the middle of their codes' cells, an eighth of a step to either side, from
+which on parents may have been made of the codes: a quarter where a blend was quantised."""
+
 PROBED = 4
 """Slices that are looked at before more are."""
+
+
+def quantised_merge(facts: Facts) -> Verdict | None:
+    """A blend's results, quantised with the child's scales, are its codes; no checkpoint's are."""
+    best = next(iter(facts.quantised), None)
+    if best is None or 2 * best.telling < best.elements:
+        return None
+    limits = facts.thresholds
+    missed = best.elements - best.inside
+    alone = best.elements - best.nearest_inside
+    is_all = missed == 0 and best.reproduced == best.numbers
+    share = best.inside / best.elements
+    if share < limits.reproduced or alone < limits.decisive or missed * 10 > alone:
+        return None
+    if best.reproduced < limits.reproduced * best.numbers:
+        return None
+    if best.centred > MADE_OF_CODES * best.telling:
+        return None
+    codes = "all" if not missed else f"{best.inside:,} of"
+    numbers = "all" if best.reproduced == best.numbers else f"{best.reproduced:,} of"
+    return Verdict(
+        "merge",
+        "exact" if is_all and facts.sample is None else "statistical",
+        "quantised_merge",
+        f"{best.recipe.describe()}, and quantised: {codes} {best.elements:,} codes of "
+        f"{facts.child} are those that its results give with the scales stored beside them, and it "
+        f"reproduces {numbers} {best.numbers:,} elements that are stored as numbers. "
+        f"{best.nearest} alone would give {best.nearest_inside / best.elements:.1%} of the codes. "
+        "Results lie all over the cells of their codes, as none do of parents that were made from "
+        f"them.{coverage_clause(facts)}",
+        {
+            "codes": best.elements,
+            "codes_given": best.inside,
+            "codes_nearest": best.nearest_inside,
+            "numbers": best.numbers,
+            "numbers_given": best.reproduced,
+        },
+    )
 
 
 def quantised(facts: Facts) -> Verdict | None:

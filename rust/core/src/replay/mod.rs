@@ -18,6 +18,7 @@
 //! sign are different bits, and a mismatch; they are counted apart, too.
 
 mod agreement;
+mod codes;
 mod linear;
 mod machine;
 mod operations;
@@ -28,6 +29,7 @@ mod scalar;
 #[cfg(test)]
 mod tests;
 
+pub use codes::{InCells, Room, in_cells};
 pub use machine::{Machine, replay_chunk, write_chunk};
 pub use program::{Factors, Inputs, Op, Place, Program};
 pub use run::{Replay, Target, replay, write};

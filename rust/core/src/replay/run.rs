@@ -213,7 +213,7 @@ fn write_at(file: &File, mut bytes: &[u8], mut offset: u64) -> std::io::Result<(
 }
 
 /// The elements of `chunk` of columns whose first element is `first`.
-fn parts<'a>(columns: &[Column<'a>], chunk: &ChunkRange, first: u64) -> Vec<Column<'a>> {
+pub(super) fn parts<'a>(columns: &[Column<'a>], chunk: &ChunkRange, first: u64) -> Vec<Column<'a>> {
     let range = (chunk.elements.start - first) as usize..(chunk.elements.end - first) as usize;
     columns.iter().map(|column| column.part(range.clone())).collect()
 }
