@@ -18,7 +18,7 @@ from parentage.pipeline.sequential import SampleRequest, Seed, trace_sample, wit
 from parentage.replay import compile_recipe
 from parentage.statistics import full_pass
 from parentage.stream import SILENT, Options, Progress, choose_io
-from parentage.support import give_back
+from parentage.support import give_back, printable
 from parentage.verdict import Thresholds, TraceInputs
 
 if TYPE_CHECKING:
@@ -199,8 +199,8 @@ def _trace(
     progress.stage("looking who came first")
     settled = settle_roles(inputs, grouped, options, seed)
     inputs, grouped = settled.inputs, settled.grouped
-    read = dict.fromkeys(one for each in (inputs.child, *inputs.others) for one in each.remarks)
-    remarks = (*settled.relations.remarks, *seen.remarks, *read)
+    choices = [printable(one) for each in (inputs.child, *inputs.others) for one in each.remarks]
+    remarks = (*settled.relations.remarks, *seen.remarks, *choices)
     main, alignment = inputs.chosen(grouped.main.columns), grouped.main.alignment
     options = with_digests(inputs, main, options) if digest else options
     rest = compare_rest(inputs, grouped, options, is_sample=request is not None)

@@ -37,7 +37,7 @@ def open(given: str | PathLike[str]) -> Opened:  # noqa: A001
     if contents is None:
         return Opened(path, name_of(path), _core.Checkpoint(path))
     core = contents.core(path)
-    return Opened(path, name_of(path), core, contents.encodings(), contents.remarks)
+    return Opened(path, name_of(path), core, contents.encodings(), contents.choices)
 
 
 def name_of(path: Path) -> str:
