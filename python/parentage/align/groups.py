@@ -31,6 +31,8 @@ from parentage.support import PlanError, collection_paused
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from parentage.align.held import Held
     from parentage.align.layouts.by_layer import LayerMap
     from parentage.align.slices import Alignment
@@ -134,7 +136,9 @@ def group(
     """
     with collection_paused():
         found = held(child, others, layers=layers, rows=True)
-        if int(found.counts.sum(axis=0).max(initial=0)) <= LEAST_SHARE * child.elements:
+        numbers = found.counts.sum(axis=0)
+        paired = int((numbers + _encoded(child, others, found, layers)).max(initial=0))
+        if not numbers.any() or paired <= LEAST_SHARE * child.elements:
             left = _left(child, others, found, [], [], layers)
             raise PlanError(nothing_pairs(child, others, found, left))
         return _group(child, others, found, main_set(found, candidates), layers)
@@ -206,6 +210,18 @@ def _bytes(
             if (mate.shape, mate.dtype) == (tensor.shape, tensor.dtype):
                 same.append(Bytes(index, column, mate.index))
     return same
+
+
+def _encoded(
+    child: Checkpoint, others: Sequence[Checkpoint], found: Held, layers: Sequence[LayerMap]
+) -> NDArray[np.int64]:
+    """Return (C,) bytes of tensors that each of C others has encoded as the child has them."""
+    out = np.zeros(len(others), np.int64)
+    if child.encodings:
+        for each in _bytes(child, others, found, layers):
+            tensor = child.tensors.at(each.tensor)
+            out[each.column] += tensor.elements if tensor.name in child.encodings else 0
+    return out
 
 
 def _coded(

@@ -12,7 +12,7 @@ from parentage.checkpoint import open_all
 from parentage.descent import with_blends
 from parentage.evidence import Journal, conclude, identity
 from parentage.hypothesise import SampleEstimates, decoy_share, hypothesise, select_for_full_pass
-from parentage.pipeline.rest import compare_rest
+from parentage.pipeline.rest import compare_rest, undecoded
 from parentage.pipeline.roles import settle_roles
 from parentage.pipeline.sequential import SampleRequest, Seed, trace_sample, with_preview
 from parentage.replay import compile_recipe
@@ -204,6 +204,8 @@ def _trace(
     main, alignment = inputs.chosen(grouped.main.columns), grouped.main.alignment
     options = with_digests(inputs, main, options) if digest else options
     rest = compare_rest(inputs, grouped, options, is_sample=request is not None)
+    left = undecoded(inputs, grouped, rest)
+    alignment = replace(alignment, unaligned=(*alignment.unaligned, *left))
     case = TraceInputs(
         main,
         alignment,
