@@ -30,6 +30,8 @@ from parentage.support import PlanError, collection_paused, listed, printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from parentage.align.held import Held
     from parentage.align.layouts.by_layer import LayerMap
     from parentage.align.slices import Alignment
@@ -135,7 +137,9 @@ def group(
     """
     with collection_paused():
         found = held(child, others, layers=layers, rows=True)
-        if int(found.counts.sum(axis=0).max(initial=0)) <= LEAST_SHARE * child.elements:
+        numbers = found.counts.sum(axis=0)
+        paired = int((numbers + _encoded(child, others, found, layers)).max(initial=0))
+        if not numbers.any() or paired <= LEAST_SHARE * child.elements:
             left = _left(child, others, found, [], [], layers)
             raise PlanError(nothing_pairs(child, others, found, left))
         return _group(child, others, found, main_set(found, candidates), layers)
@@ -225,6 +229,18 @@ def _is_stored_alike(child: Checkpoint, tensor: Tensor, other: Checkpoint, mate:
     mine, theirs = ways
     whole = is_whole_coding(child, tensor) and is_whole_coding(other, mate)
     return mine is not None and theirs is not None and whole and mine.is_like(theirs)
+
+
+def _encoded(
+    child: Checkpoint, others: Sequence[Checkpoint], found: Held, layers: Sequence[LayerMap]
+) -> NDArray[np.int64]:
+    """Return (C,) bytes of tensors that each of C others has encoded as the child has them."""
+    out = np.zeros(len(others), np.int64)
+    if child.encodings:
+        for each in _bytes(child, others, found, layers):
+            tensor = child.tensors.at(each.tensor)
+            out[each.column] += tensor.elements if tensor.name in child.encodings else 0
+    return out
 
 
 def _coded(

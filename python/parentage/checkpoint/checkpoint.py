@@ -148,8 +148,8 @@ class Checkpoint:
     core: _core.Checkpoint = field(repr=False)
     encodings: dict[str, Encoding] = field(default_factory=dict, repr=False, compare=False)
     """What the bytes of tensors stand for that are not stored as numbers, by name."""
-    remarks: tuple[str, ...] = field(default=(), repr=False, compare=False)
-    """Sentences on what was chosen among what is in its files, and what was left."""
+    choices: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    """What was chosen among what is in its files, and what was left: clauses of a sentence."""
 
     @classmethod
     def open(cls, path: str | PathLike[str], name: str | None = None) -> Checkpoint:
@@ -157,7 +157,7 @@ class Checkpoint:
         opened = open_source(path)
         # A folder's name may be no text at all; tables and JSON hold nothing else.
         text = (name or opened.name).encode("utf-8", "backslashreplace").decode("utf-8")
-        return cls(opened.path, text, opened.core, opened.encodings, opened.remarks)
+        return cls(opened.path, text, opened.core, opened.encodings, opened.choices)
 
     @cached_property
     def shards(self) -> tuple[Shard, ...]:
@@ -222,6 +222,11 @@ class Checkpoint:
     def unread(self) -> Unread:
         """What else lies in the folder that it was opened by, and is no part of it."""
         return beside(self.path, self.core.index, [shard.name for shard in self.shards])
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Sentences on what was chosen among what is in its files, and what was left."""
+        return tuple(f"Of {self.name}, {each}." for each in self.choices)
 
     @cached_property
     def promised_layers(self) -> int | None:

@@ -13,13 +13,13 @@ from parentage.descent import with_blends
 from parentage.evidence import Journal, conclude, identity
 from parentage.hypothesise import SampleEstimates, decoy_share, hypothesise, select_for_full_pass
 from parentage.pipeline.quantised import quantised_blends
-from parentage.pipeline.rest import compare_rest
+from parentage.pipeline.rest import compare_rest, undecoded
 from parentage.pipeline.roles import settle_roles
 from parentage.pipeline.sequential import SampleRequest, Seed, trace_sample, with_preview
 from parentage.replay import compile_recipe
 from parentage.statistics import full_pass
 from parentage.stream import SILENT, Options, Progress, choose_io
-from parentage.support import give_back
+from parentage.support import give_back, printable
 from parentage.verdict import Thresholds, TraceInputs
 
 if TYPE_CHECKING:
@@ -201,11 +201,13 @@ def _trace(
     progress.stage("looking who came first")
     settled = settle_roles(inputs, grouped, options, seed)
     inputs, grouped = settled.inputs, settled.grouped
-    read = dict.fromkeys(one for each in (inputs.child, *inputs.others) for one in each.remarks)
-    remarks = (*settled.relations.remarks, *seen.remarks, *read)
+    choices = [printable(one) for each in (inputs.child, *inputs.others) for one in each.remarks]
+    remarks = (*settled.relations.remarks, *seen.remarks, *choices)
     main, alignment = inputs.chosen(grouped.main.columns), grouped.main.alignment
     options = with_digests(inputs, main, options) if digest else options
     rest = compare_rest(inputs, grouped, options, is_sample=request is not None)
+    left = undecoded(inputs, grouped, rest)
+    alignment = replace(alignment, unaligned=(*alignment.unaligned, *left))
     case = TraceInputs(
         main,
         alignment,

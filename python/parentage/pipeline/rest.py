@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage import _core
-from parentage.align import embeddings, heads, tables
+from parentage.align import Unaligned, embeddings, heads, tables
 from parentage.checkpoint import as_stored
 from parentage.pipeline.codes import requantised
 from parentage.statistics import full_pass
@@ -83,7 +83,13 @@ def _same(
         found = same_bytes(
             inputs.child, other, [(each.tensor, each.mate) for each in plain], options, most
         )
-        out.extend(zip(plain, found, strict=True))
+        names = (inputs.child.tensors.at(each.tensor).name for each in plain)
+        out.extend(
+            (each, is_same)
+            for each, is_same, name in zip(plain, found, names, strict=True)
+            # Codes that differ say nothing of numbers: they are not compared.
+            if is_same or name not in inputs.child.encodings
+        )
         out.extend(zip(coded, _same_codes(inputs.child, other, coded, options, most), strict=True))
     return tuple(out)
 
@@ -114,6 +120,26 @@ def _same_codes(
     flat = [pair for span in spans for pair in span]
     same = iter(same_bytes(mine, theirs, flat, options, most))
     return [np.all([next(same) for _ in span]).item() for span in spans]
+
+
+def undecoded(inputs: Inputs, grouped: Grouped, rest: Rest) -> tuple[Unaligned, ...]:
+    """Return the tensors whose codes differ, of the child and of the others, as not compared."""
+    same = {(each.tensor, each.column) for each, _ in rest.bytes}
+    found: dict[tuple[int, int], Unaligned] = {}
+    compared = {tensor for tensor, _ in same}
+    for each in grouped.bytes:
+        if (each.tensor, each.column) in same:
+            continue
+        of = [(inputs.others[each.column], each.mate, each.column)]
+        if each.tensor not in compared:
+            of.insert(0, (inputs.child, each.tensor, -1))
+        for checkpoint, index, column in of:
+            tensor = checkpoint.tensors.at(index)
+            reason = f"{checkpoint.encodings[tensor.name]}, and not decoded: the codes differ"
+            found.setdefault(
+                (column, index), Unaligned(checkpoint.name, tensor.name, reason, tensor.elements)
+            )
+    return tuple(found.values())
 
 
 def same_bytes(

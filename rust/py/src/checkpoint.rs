@@ -16,8 +16,6 @@ use crate::errors::to_python;
 
 /// The parts of a shard: path, name, bytes, offset of the data, modification time, metadata.
 type Shard = (PathBuf, String, u64, u64, Option<i128>, Vec<(String, String)>);
-/// The parts of a file whose header was read elsewhere: path, name, metadata.
-type File = (PathBuf, String, Vec<(String, String)>);
 /// The parts of a tensor: position, name, dtype, shape, shard, first byte, byte past the last.
 type Tensor<'py> =
     (usize, Bound<'py, PyString>, Bound<'py, PyString>, Bound<'py, PyTuple>, usize, u64, u64);
@@ -254,7 +252,7 @@ impl Checkpoint {
         py: Python<'_>,
         path: PathBuf,
         index: Option<PathBuf>,
-        files: Vec<File>,
+        files: Vec<checkpoint::Described>,
         tensors: Vec<TensorState>,
     ) -> PyResult<Self> {
         let tensors = described(tensors)?;

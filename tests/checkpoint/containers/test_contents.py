@@ -75,7 +75,7 @@ def test_several_are_one(tmp_path):
     parts = [Contents((file(tmp_path, name),), (stored(name),), (name,)) for name in "ab"]
     found = together(parts)
     assert [each.file for each in found.tensors] == [0, 1]
-    assert found.remarks == ("a", "b")
+    assert found.choices == ("a", "b")
     named = found.named("unet.", "unet/")
     assert [each.name for each in named.tensors] == ["unet.a", "unet.b"]
     assert [each.name for each in named.files] == ["unet/a", "unet/b"]

@@ -127,8 +127,8 @@ def test_a_header_longer_than_the_file_is_refused(tmp_path):
 def valid(tmp_path_factory):
     folder = tmp_path_factory.mktemp("npz")
     with zipfile.ZipFile(folder / "valid.npz", "w") as archive:
-        archive.writestr("x.npy", saved(ARRAY))
-        archive.writestr("y.npy", saved(ARRAY[0].astype(">f4")))
+        for name, array in (("x", ARRAY), ("y", ARRAY[0].astype(">f4"))):
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), saved(array))
     return folder, [(folder / "valid.npz").read_bytes(), saved(ARRAY)]
 
 

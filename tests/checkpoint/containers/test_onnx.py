@@ -123,12 +123,17 @@ def test_constants_and_graphs_within_nodes_are_read(tmp_path):
     constant = node("Constant", "c", "", field(1, "value") + field(5, onnx_tensor("v", ARRAY)))
     shape = onnx_tensor("", np.zeros(2, np.int64))
     axes = node("Constant", "axes", "", field(1, "value") + field(5, shape))
+    zero = field(1, "value") + field(5, onnx_tensor("", ARRAY[0, :1]))
+    fill = node("ConstantOfShape", "zeros", "", zero)
     inner = field(5, onnx_tensor("w", ARRAY)) + constant
     branch = node("If", "out", "choice", field(1, "then_branch") + field(6, inner))
-    found = opened(tmp_path / "a.onnx", onnx_tensor("w", ARRAY), nodes=constant + branch + axes)
+    found = opened(
+        tmp_path / "a.onnx", onnx_tensor("w", ARRAY), nodes=constant + branch + axes + fill
+    )
     assert list(found.tensors) == ["c", "choice.then_branch.c", "choice.then_branch.w", "w"]
     assert found.remarks == (
-        "Of a.onnx, constants of nodes that are integers, as shapes and axes, are not read (1).",
+        "Of a, constants of nodes that are integers, as shapes and axes, or that fill a "
+        "shape, are not read (2).",
     )
 
 

@@ -164,6 +164,7 @@ def test_names_of_python_2_are_those_of_python_3():
         b"\x80\x02h\x05.",
         b"\x80\x02ccollections\nOrderedDict",
         b"\x80\x02X\x01\x00\x00\x00\xff.",
+        b"\x80\x02X\x03\x00\x00\x00\xed\xb2\x80.",
         b"\x80\x04\x93.",
     ],
 )

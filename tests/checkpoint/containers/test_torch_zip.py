@@ -126,7 +126,7 @@ def test_what_was_picked_is_told_by_the_verdict(tmp_path):
     write_torch(tmp_path / "a.ckpt", {"state_dict": tensors, "optimizer": {"s": ARRAY}})
     write_checkpoint(tmp_path / "b", tensors)
     found = parentage.trace(tmp_path / "a.ckpt", base=tmp_path / "b")
-    said = 'Of a.ckpt, the tensors of "state_dict" are read, and those of "optimizer" are not.'
+    said = 'Of a, the tensors of "state_dict" are read, and those of "optimizer" are not.'
     assert said in found.verdict.text
 
 

@@ -63,8 +63,8 @@ class Contents:
 
     files: tuple[File, ...]
     tensors: tuple[Stored, ...]
-    remarks: tuple[str, ...] = ()
-    """Sentences on what was chosen, and what was left."""
+    choices: tuple[str, ...] = ()
+    """What was chosen, and what was left: clauses of a sentence, each once."""
     index: Path | None = field(default=None)
     """The index that names the files, if there is one."""
 
@@ -115,13 +115,13 @@ def together(parts: Sequence[Contents], index: Path | None = None) -> Contents:
     """Return the contents of several as those of one."""
     files: list[File] = []
     tensors: list[Stored] = []
-    remarks: list[str] = []
+    choices: list[str] = []
     for part in parts:
         first = len(files)
         files.extend(part.files)
         tensors.extend(each._replace(file=each.file + first) for each in part.tensors)
-        remarks.extend(part.remarks)
-    return Contents(tuple(files), tuple(tensors), tuple(remarks), index)
+        choices.extend(part.choices)
+    return Contents(tuple(files), tuple(tensors), tuple(dict.fromkeys(choices)), index)
 
 
 def quoted(name: str) -> str:
@@ -132,7 +132,15 @@ def quoted(name: str) -> str:
     """
     shown = name if len(name) <= 120 else f"{name[:120]}..."
     escaped = shown.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{printable(escaped)}"'.encode("utf-8", "backslashreplace").decode("utf-8")
+    return f'"{_as_printed(escaped)}"'
+
+
+def _as_printed(text: str) -> str:
+    """Return text with all escaped that is not printed, halves of surrogates included."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode("ascii")
+        for each in text
+    )
 
 
 def wrong(
@@ -141,8 +149,7 @@ def wrong(
     """Return the error of a file that is not what its format demands, as the core's read."""
     of = "" if tensor is None else f"tensor {quoted(tensor)}: "
     at = "" if offset is None else f"at byte {offset}: "
-    said = printable(f"{path}: {of}{at}{message}")
-    return CheckpointError(said.encode("utf-8", "backslashreplace").decode("utf-8"))
+    return CheckpointError(_as_printed(f"{path}: {of}{at}{message}"))
 
 
 def require_apart(path: Path, tensors: Iterable[tuple[str, int, int]]) -> None:

@@ -127,7 +127,7 @@ def _file(path: Path, name: str) -> Contents:
     """Return what a file that is a part of a checkpoint holds, its file under that name."""
     found = contents_of_file(path) or contents_in_core(path)
     return Contents(
-        (found.files[0]._replace(name=name), *found.files[1:]), found.tensors, found.remarks
+        (found.files[0]._replace(name=name), *found.files[1:]), found.tensors, found.choices
     )
 
 
@@ -158,12 +158,9 @@ def _without_variants(folder: Path, names: Iterable[str]) -> Contents | None:
                 "name one of them instead of the folder"
             )
         )
-    remark = (
-        f"Of {folder.name}, {_some(plain)} {are(len(plain))} read, and what is stored there as "
-        f"{listed(kinds)} is not."
-    )
+    said = f"files without a variant are read, and what is stored as {listed(kinds)} is not"
     chosen = together([_file(inside(folder / name, name), name) for name in plain])
-    return Contents(chosen.files, chosen.tensors, (remark,))
+    return Contents(chosen.files, chosen.tensors, (said,))
 
 
 def _shards_of(names: Sequence[str]) -> list[str] | None:
@@ -297,9 +294,8 @@ def _pipeline(folder: Path) -> Contents | None:
         return None
     found = together(parts)
     if missing:
-        lacks = f"{_some(missing)}, which {are(len(missing))} not there"
-        remark = f"{PIPELINE} of {folder.name} names {lacks}."
-        return Contents(found.files, found.tensors, (*found.remarks, remark))
+        said = f"{PIPELINE} names {_some(missing)}, which {are(len(missing))} not there"
+        return Contents(found.files, found.tensors, (*found.choices, said))
     return found
 
 

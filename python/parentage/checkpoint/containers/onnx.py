@@ -222,12 +222,12 @@ class _Model:
         except _Damaged as error:
             raise self.file.wrong(error.message, error.at) from error
         main = self.file.as_file(self.file.path.name, tuple(self.metadata))
-        remark = (
-            f"Of {self.file.path.name}, constants of nodes that are integers, as shapes and axes, "
-            f"are not read ({self.left:,})."
+        said = (
+            "constants of nodes that are integers, as shapes and axes, or that fill a shape, are "
+            f"not read ({self.left:,})"
         )
-        remarks = (remark,) if self.left else ()
-        return Contents((main, *self.files), tuple(self.tensors), remarks)
+        choices = (said,) if self.left else ()
+        return Contents((main, *self.files), tuple(self.tensors), choices)
 
     def graph(self, field: _Field, prefix: str, depth: int) -> None:
         """Collect the tensors of a graph."""
@@ -276,7 +276,7 @@ class _Model:
                     before = len(self.tensors)
                     is_constant = kind == "Constant" and each.number == 5
                     self.tensor(each, "", f"{prefix}{output}" if is_constant else within)
-                    if self.kinds[before] in _OF_OPERATORS:
+                    if self.kinds[before] in _OF_OPERATORS or kind == "ConstantOfShape":
                         self.tensors.pop()
                         self.left += 1
 

@@ -276,7 +276,7 @@ class _Machine:
 
     def text(self, count: int) -> str:
         """Return as many bytes of text as the next ``count`` bytes say."""
-        return self.take(self.number(count)).decode("utf-8", "surrogatepass")
+        return self.take(self.number(count)).decode("utf-8")
 
     def push(self, value: object) -> None:
         """Put a value on the stack."""

@@ -79,7 +79,7 @@ def read(file: Reader) -> Contents:
     _require_little_endian(archive, root)
     begin, end = archive.place(root + PICKLE)
     value = read_pickle(file.at(begin, end - begin, "the pickle"), file.path, begin)
-    chosen, remarks = picked(value)
+    chosen, choices = picked(value)
     places: dict[str, tuple[int, int]] = {}
     tensors = []
     try:
@@ -101,8 +101,7 @@ def read(file: Reader) -> Contents:
     require_apart(
         file.path, [(PICKLE, begin, end), *((f"{root}data/{k}", *v) for k, v in places.items())]
     )
-    sentences = tuple(f"Of {file.path.name}, {each}." for each in remarks)
-    return Contents((file.as_file(file.path.name),), tuple(tensors), sentences)
+    return Contents((file.as_file(file.path.name),), tuple(tensors), tuple(choices))
 
 
 def _root(archive: Archive) -> str | None:

@@ -103,9 +103,9 @@ class Archive:
                 "place: store it as it is (zip -0)",
                 at,
             )
-        fields = _LOCAL.unpack(file.at(at, _LOCAL.size, f"the local header of {quoted(name)}"))
+        fields = _LOCAL.unpack(file.at(at, _LOCAL.size, "a local header"))
         begin = at + _LOCAL.size + fields[9] + fields[10]
-        raw = file.at(at + _LOCAL.size, fields[9], f"the local header of {quoted(name)}")
+        raw = file.at(at + _LOCAL.size, fields[9], "a local header")
         text = raw.decode("utf-8" if fields[2] & 0x800 else "cp437", "backslashreplace")
         if fields[0] != MAGIC or fields[3] != 0 or text != name:
             raise file.wrong(f"this is not the local header of {quoted(name)}", at)

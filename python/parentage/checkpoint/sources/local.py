@@ -9,7 +9,7 @@ from parentage import _core
 from parentage.checkpoint.containers.folders import contents_at
 from parentage.checkpoint.containers.gguf import PART
 from parentage.checkpoint.sources.source import Opened
-from parentage.support import is_folder
+from parentage.support import collection_paused, is_folder
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -32,12 +32,13 @@ def serves(given: str | PathLike[str]) -> bool:  # noqa: ARG001
 def open(given: str | PathLike[str]) -> Opened:  # noqa: A001
     """Read the headers of the checkpoint at a path."""
     path = Path(given)
-    contents = contents_at(path)
+    with collection_paused():
+        contents = contents_at(path)
     # What is safetensors, and what can not be read, is told by the core.
     if contents is None:
         return Opened(path, name_of(path), _core.Checkpoint(path))
     core = contents.core(path)
-    return Opened(path, name_of(path), core, contents.encodings(), contents.remarks)
+    return Opened(path, name_of(path), core, contents.encodings(), contents.choices)
 
 
 def name_of(path: Path) -> str:

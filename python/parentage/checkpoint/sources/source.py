@@ -25,8 +25,8 @@ class Opened:
     """Its headers, and the way to its bytes."""
     encodings: dict[str, Encoding] = field(default_factory=dict)
     """What the bytes of tensors stand for that are not stored as numbers, by name."""
-    remarks: tuple[str, ...] = ()
-    """Sentences on what was chosen among what is there, and what was left."""
+    choices: tuple[str, ...] = ()
+    """What was chosen among what is there, and what was left: clauses of a sentence."""
 
 
 class Source(Protocol):

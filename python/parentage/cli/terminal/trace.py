@@ -240,7 +240,8 @@ def _coverage(terminal: Terminal, trace: Trace) -> None:
         )
     else:
         did = "was compared" if trace.sample is None else "is in the sample"
-        is_all = not any(each.unread for each in (trace.inputs.child, *trace.inputs.others))
+        everyone = (trace.inputs.child, *trace.inputs.others)
+        is_all = not any(each.unread or each.choices for each in everyone)
         which = "every tensor of every checkpoint" if is_all else "every tensor that was read"
         terminal.prose(f"{which} {did}")
     terminal.prose(LEGEND, style="dim")

@@ -97,6 +97,9 @@ impl Shard {
     }
 }
 
+/// A file whose header somebody else has read: path, name relative to the checkpoint's folder, metadata.
+pub type Described = (PathBuf, String, Vec<(String, String)>);
+
 /// A checkpoint whose headers are read and checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
@@ -191,7 +194,7 @@ impl Checkpoint {
     pub fn over(
         path: &Path,
         index: Option<&Path>,
-        files: Vec<(PathBuf, String, Vec<(String, String)>)>,
+        files: Vec<Described>,
         tensors: Vec<Tensor>,
     ) -> Result<Self> {
         let shards = files

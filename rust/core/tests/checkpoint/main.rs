@@ -382,6 +382,42 @@ fn a_pickle_given_as_a_file_says_what_to_do() {
 }
 
 #[test]
+fn tensors_of_files_of_any_format_are_put_in_order_and_checked() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("a.gguf");
+    fs::write(&path, [0; 16]).unwrap();
+    let tensor = |name: &str, begin: u64, end: u64, shard: usize| header::Tensor {
+        name: name.to_owned(),
+        dtype: Dtype::U8,
+        shape: vec![4],
+        shard,
+        begin,
+        end,
+    };
+    let over = |tensors: Vec<header::Tensor>| {
+        let files = vec![(path.clone(), "a.gguf".to_owned(), Vec::new())];
+        Checkpoint::over(&path, None, files, tensors)
+    };
+    // Tied weights lie in one place.
+    let found = over(vec![tensor("b", 3, 7, 0), tensor("a", 3, 7, 0)]).unwrap();
+    assert_eq!(found.find("a"), Some(0));
+    assert_eq!((found.shards[0].bytes, found.shards[0].data_start), (16, 0));
+    assert!(found.verify_unchanged().is_ok());
+    for (tensors, why) in [
+        (vec![tensor("a", 14, 18, 0)], "tensor \"a\": at byte 14: it leaves the data"),
+        (vec![tensor("a", 4, 7, 0)], "do not have its bytes"),
+        (vec![tensor("a", 7, 3, 0)], "do not have its bytes"),
+        (vec![tensor("a", 0, 4, 1)], "a shard that is not there"),
+        (vec![tensor("a", 0, 4, 0), tensor("a", 4, 8, 0)], "only one can be meant"),
+    ] {
+        let error = over(tensors).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(over(Vec::new()), Err(Error::Io { .. })));
+}
+
+#[test]
 fn a_folder_in_place_of_a_shard_is_refused() {
     let folder = tempdir().unwrap();
     fs::create_dir(folder.path().join("x.safetensors")).unwrap();
