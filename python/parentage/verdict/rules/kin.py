@@ -93,7 +93,7 @@ def kept(facts: Facts) -> Verdict | None:
     if shared is not None and shared.alone_elements >= facts.thresholds.alone * facts.elements:
         return shared_slices(facts)
     found = facts.own[name]
-    met = facts.meets_at(name) if name == facts.base else {}
+    met = facts.meets_at(name) if name == facts.base and facts.is_own_training else {}
     is_less = share_of(facts.changes(name, MOST), *LESSENED) >= facts.thresholds.explained
     equal = facts.equal[name] / facts.elements
     order = "" if met else _order_lost(name) if is_less else _order_open(name)
@@ -150,7 +150,8 @@ def related(facts: Facts) -> Verdict | None:
         "related",
         "statistical",
         "related",
-        f"{lead}{what} {nearest} may have been made from the child, the child from {nearest}, or "
+        f"{lead}{what}{_structure(facts)} {nearest} may have been made from the child, the child "
+        f"from {nearest}, or "
         f"both from one that was not offered. {decide}{coverage_clause(facts)}",
         {
             **fit_numbers(facts),
@@ -158,6 +159,20 @@ def related(facts: Facts) -> Verdict | None:
             **{f"cosine_{name}": facts.likeness[name] for name in facts.relatives},
             "equal_share": facts.equal[nearest] / max(facts.elements, 1),
         },
+    )
+
+
+def _structure(facts: Facts) -> str:
+    """Return a sentence on differences from the base that have no structure, if that was seen."""
+    found = facts.structure()
+    if found is None or not abs(found.deviations) < facts.thresholds.structure:
+        return ""
+    beyond = f", beyond blends of {listed(facts.weights)}," if facts.weights else ""
+    return (
+        f" Its difference from {facts.base}{beyond} shows no structure in {found.matrices:,} "
+        f"matrices looked at (rows agree in sign {found.deviations:.1f} standard deviations beyond "
+        "chance): noise, rounding and coarser numbers leave none, and training does unless there "
+        "is little of it."
     )
 
 
