@@ -19,6 +19,9 @@ from parentage.verdict.verdict import Verdict
 LESSENED = ("zero", "nan", "constant", "quantised")
 """Changes that lose what was there, so that there is no way back."""
 
+TRAINED = ("moved", "units", "rows", "columns", "low rank")
+"""Changes of whole slices that training may leave."""
+
 if TYPE_CHECKING:
     from parentage.verdict.facts import Facts, SharedSlices
 
@@ -41,19 +44,26 @@ def shared_slices(facts: Facts) -> Verdict | None:
         # What differs has no arithmetic, and is told apart.
         return None
     is_replaced = bool(found.strange)
+    changes = facts.changes(name, MOST)
+    # What was lost, replaced or set by hand no training did.
+    is_trained = not is_replaced and share_of(changes, *TRAINED) >= limits.shown
+    is_less = share_of(changes, *LESSENED) >= limits.explained
     share = found.elements / facts.elements
     rest = (
         f"what is no relative of its slices of these names: {compress(found.strange)}"
         if is_replaced
         else f"what differs: {compress(found.others)}"
     )
+    is_copy = not is_trained and share >= limits.coverage
+    lead = f"a copy of {name} but for {compress(found.others)}: " if is_copy else ""
     return Verdict(
-        "assembled" if is_replaced else "fine-tune",
+        "fine-tune" if is_trained else "assembled" if is_copy or is_replaced else "related",
         "statistical",
         "shared_slices",
-        f"{found.slices:,} of {facts.slices:,} slices, {share:.1%} of the elements "
+        f"{lead}{found.slices:,} of {facts.slices:,} slices, {share:.1%} of the elements "
         f"{reading_verb(facts)}, are {name}'s bit for bit, {found.alone:,} of them matrices that "
-        f"no other checkpoint has; {rest}.{places_text(facts, name)}{_order_open(name)}"
+        f"no other checkpoint has{'' if is_copy and not is_replaced else f'; {rest}'}."
+        f"{places_text(facts, name)}{_order_lost(name) if is_less else _order_open(name)}"
         f"{coverage_clause(facts)}",
         {
             "parent": name,
