@@ -9,7 +9,7 @@ import numpy as np
 
 from parentage import _core
 from parentage.align import embeddings, heads, tables
-from parentage.pipeline.codes import requantised
+from parentage.pipeline.codes import Requantised, requantised
 from parentage.statistics import full_pass
 from parentage.verdict import Part, Rest
 
@@ -37,18 +37,25 @@ def compare_rest(
         columns = inputs.chosen(each.columns).columns
         alignment = _first_elements(each.alignment) if is_sample else each.alignment
         parts.append(Part(each, columns, full_pass(alignment, columns, options)))
+    most = MOST_OF_A_SAMPLE if is_sample else None
+    codes = _requantised(inputs, grouped.coded, options, most)
     return Rest(
         tuple(parts),
-        _same(inputs, grouped.bytes, options, MOST_OF_A_SAMPLE if is_sample else None),
+        _same(inputs, grouped.bytes, options, most),
         _tied(inputs, options),
-        _requantised(inputs, grouped.coded, options, MOST_OF_A_SAMPLE if is_sample else None),
+        tuple((each, found.is_copy) for each, found in codes),
+        tuple(
+            (each, found.elements, found.elements - found.equal)
+            for each, found in codes
+            if found.is_mostly and not found.is_copy
+        ),
     )
 
 
 def _requantised(
     inputs: Inputs, pairs: Sequence[Coded], options: Options, most: int | None
-) -> tuple[tuple[Coded, bool], ...]:
-    """Return quantised tensors with whether another's numbers, quantised anew, are its codes."""
+) -> list[tuple[Coded, Requantised]]:
+    """Return quantised tensors with what another's numbers, quantised anew, give of their codes."""
     child, tensors = inputs.child, inputs.child.tensors
     out = []
     for each in pairs:
@@ -57,8 +64,8 @@ def _requantised(
             child, tensors.at(each.tensor), tensors.at(each.scale),
             other, other.tensors.at(each.mate), options, most,
         )  # fmt: skip
-        out.append((each, found.is_copy))
-    return tuple(out)
+        out.append((each, found))
+    return out
 
 
 def _first_elements(alignment: Alignment) -> Alignment:

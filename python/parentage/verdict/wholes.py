@@ -208,7 +208,7 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
         strange=sum(
             pieces[place][1] for place in aside if not copies.get(place) and not casts.get(place)
         ),
-        aside=_aside(case, aside, pieces, copies, casts),
+        aside=(*_aside(case, aside, pieces, copies, casts), *_other_codes(case)),
         by_name=wholes,
         sources=sources,
         unsourced=unsourced,
@@ -376,6 +376,30 @@ def _aside(
             said.append(f"{what} as in {listed(whose)}, cast or quantised to the child's dtype.")
         else:
             said.append(f"{what} bit for bit as in none of those that have it.")
+    return tuple(said)
+
+
+def _other_codes(case: TraceInputs) -> tuple[str, ...]:
+    """Return of how many codes quantised tensors differ from what another's numbers give."""
+    child, others = case.offered.child, case.offered.others
+    nearest: dict[int, tuple[int, int, int]] = {}
+    for coded, elements, differing in case.rest.other_codes:
+        known = nearest.get(coded.tensor)
+        if known is None or differing < known[0]:
+            nearest[coded.tensor] = (differing, elements, coded.column)
+    names = child.core.names()
+    groups: dict[int, list[int]] = {}
+    for tensor, (_, _, column) in nearest.items():
+        groups.setdefault(column, []).append(tensor)
+    said = []
+    for column, tensors in sorted(groups.items()):
+        differing = sum(nearest[each][0] for each in tensors)
+        elements = sum(nearest[each][1] for each in tensors)
+        whose = others[column].name
+        said.append(
+            f"Of {named([names[each] for each in tensors])}, all but {differing:,} of {elements:,} "
+            f"codes compared are what quantising {whose} with the scales stored beside them gives."
+        )
     return tuple(said)
 
 
