@@ -47,8 +47,10 @@ class Whole:
     missing: tuple[str, ...] = ()
     """Tensors of the checkpoint that the child lacks, or rows of them."""
     missing_elements: int = 0
+    coded: tuple[str, ...] = ()
+    """Tensors that the checkpoint stores as codes, and the child as numbers: they took no part."""
     empty: tuple[str, ...] = ()
-    """Of those, the ones that the child has without elements."""
+    """Of the missing, the ones that the child has without elements."""
     shared_tensors: int = 0
     """Tensors of the child that hold data and were compared with it."""
     tied: str = ""
@@ -285,7 +287,8 @@ def _whole(child: Checkpoint, other: Checkpoint, one: _Sums, is_tied: bool | Non
     held: Counter[int] = Counter()
     for (b, _), elements in one.held.items():
         held[b] = min(held[b] + elements, sizes[b])
-    own, missing, empty, tied = [], [], [], []
+    own, missing, empty, tied, coded = [], [], [], [], []
+    scales = {scale: name for name, scale in other.scales.items()}
     own_elements = missing_elements = 0
     for tensor in child.tensors.values():
         left = tensor.elements - one.compared[tensor.index]
@@ -304,6 +307,10 @@ def _whole(child: Checkpoint, other: Checkpoint, one: _Sums, is_tied: bool | Non
         if left and held.get(tensor.index, 0):
             rows = tensor.elements // tensor.shape[0]
             missing.append(f"{left // rows:,} rows of {tensor.name}")
+        elif left and _is_coded(scales.get(tensor.name, tensor.name), child, other):
+            if tensor.name not in scales:
+                coded.append(tensor.name)
+            continue
         elif left:
             missing.append(tensor.name)
             found = child.tensors.get(tensor.name)
@@ -328,12 +335,19 @@ def _whole(child: Checkpoint, other: Checkpoint, one: _Sums, is_tied: bool | Non
         own_elements=own_elements,
         missing=tuple(missing),
         missing_elements=missing_elements,
+        coded=tuple(coded),
         empty=tuple(empty),
         shared_tensors=sum(1 for count in one.compared.values() if count),
         tied="; ".join(tied),
         moves=tuple(sorted(one.moves)) if any(a != b for a, b in one.moves) else (),
         layers=len(body_layers(other.core)),
     )
+
+
+def _is_coded(name: str, child: Checkpoint, other: Checkpoint) -> bool:
+    """Return whether a tensor is codes with scales in a checkpoint, and plain in the child."""
+    mine = child.tensors.get(name)
+    return name in other.scales and name not in child.scales and mine is not None
 
 
 def _uncompared(
