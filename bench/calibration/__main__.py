@@ -1,6 +1,6 @@
 """Measures error rates: every true and every false combination that a corpus allows, traced.
 
-    python bench/calibration FOLDER [--record] [--only CLASS ...]
+    python bench/calibration FOLDER [--record] [--only CLASS ...] [--family NAME ...]
 
 FOLDER holds checkpoints and a MANIFEST.json that says of each its "base", "parents", "family" and
 "method". Children are those of the corpus and others made on the fly from them: merges of small
@@ -124,11 +124,14 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--record", action="store_true", help="keep the result in bench/results")
     parser.add_argument("--only", nargs="*", default=[], help="groups that contain one of these")
+    parser.add_argument("--family", nargs="*", default=[], help="families of these names alone")
     arguments = parser.parse_args()
     manifest = json.loads((arguments.folder / "MANIFEST.json").read_text())
     results: list[Result] = []
     with tempfile.TemporaryDirectory() as scratch:
         for name in sorted({each["family"] for each in manifest.values()}):
+            if arguments.family and name not in arguments.family:
+                continue
             family = Family(arguments.folder, manifest, name, Path(scratch, name))
             for case in [*family.cases(), *disguised.cases(family)]:
                 if arguments.only and not any(part in case.group for part in arguments.only):

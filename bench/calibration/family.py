@@ -149,7 +149,10 @@ class Family:
                     }
                     made = self.write(f"{label}_noise_{noise}", noisy)
                     group = f"merge with noise of {noise} ulp"
-                    out.append(self.case(group, made, [parent], "merge-then-changed"))
+                    # A merge rounded in another order looks like one with noise of a unit, and what
+                    # is said of a merge of which only units are left names both.
+                    kinds = ("merge", "merge-then-changed")[noise > 1.0 :]
+                    out.append(self.case(group, made, [parent], *kinds))
             for scale in (0.001, 0.01, 0.1):
                 # A fine-tune so light that displacements are about one unit in the last place.
                 light = {

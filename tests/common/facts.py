@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from parentage.descent import BothWays
-from parentage.verdict import Facts, ReplayFacts, Whole, Wholes, decide
+from parentage.verdict import Facts, ReplayFacts, Structure, Whole, Wholes, decide
 
 FORWARD = BothWays(
     60_000,
@@ -57,6 +57,7 @@ TUNED = replace(
     stray=9_000,
     weights={"parent": 0.1},
     angle=lambda *_: 0.1,
+    structure=lambda: Structure(6, 60.0, 0.1),
 )
 """A fine-tune of the base, a sibling of the parent."""
 REPLAYED = replace(

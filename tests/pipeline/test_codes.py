@@ -108,6 +108,10 @@ def test_one_other_code_and_it_is_no_copy(tmp_path):
     path.write_bytes(bytes(content))
     found = parentage.trace(child, base=base, parents=[parent])
     assert found.verdict.kind not in ("re-encoded", "identical")
+    assert (
+        "Of q_proj of layer 0, all but 1 of 30,000 codes compared are what quantising parent with "
+        "the scales stored beside them gives." in found.verdict.text
+    )
 
 
 @pytest.mark.parametrize(("code", "scale"), [(0.0, 1e30), (448.0, 1e-30)])
@@ -137,3 +141,12 @@ def test_other_codes_under_the_same_scales_are_no_copies(tmp_path):
     verdict = parentage.trace(child, base=other).verdict
     assert verdict.kind not in ("identical", "re-encoded", "fine-tune")
     assert "none of those that have it" in verdict.text
+
+
+def test_a_parent_that_is_quantised_lacks_nothing(tmp_path):
+    quantised_one, _, plain_one = family(tmp_path)
+    text = parentage.trace(plain_one, base=quantised_one).verdict.text
+    assert "q_proj of layers 0 to 1 are stored as codes there, and not compared" in text
+    assert "missing" not in text
+    assert "lacks" not in text
+    assert "no partner" not in text

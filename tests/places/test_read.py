@@ -73,3 +73,26 @@ def test_rows_are_numbered_as_in_the_slice_where_not_all_are_read(found, monkeyp
     one = estimates.columns.names.index("one")
     ((_, _, change),) = changes_of(estimates, indices(estimates, Q[:1]), one)
     assert change.text == "1 of its 64 rows (127) set to 0 (in 4,096 of 8,192 elements)"
+
+
+def test_what_stands_elsewhere_is_not_said_to_be_new(found):
+    child = stored(FAMILY["one"])
+    child[Q[0]], child[Q[2]] = child[Q[2]], child[Q[0]]
+    estimates = found(child)
+    changes = changes_of(estimates, indices(estimates, Q), estimates.columns.names.index("one"))
+    texts = {name: change.text for name, _, change in changes}
+    assert texts[Q[0]] == (
+        "no relative of its own, and bit for bit another tensor of one (q_proj of layer 2)"
+    )
+    assert "q_proj of layer 0" in texts[Q[2]]
+
+
+def test_what_only_begins_as_another_does_is_not_taken_for_it(found):
+    child = stored(FAMILY["one"])
+    moved = child[Q[2]].copy()
+    moved.flat[-1] = 0.5
+    child[Q[0]] = moved
+    estimates = found(child)
+    column = estimates.columns.names.index("one")
+    ((_, _, change),) = changes_of(estimates, indices(estimates, Q[:1]), column)
+    assert change.kind == "foreign"

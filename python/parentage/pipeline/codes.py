@@ -41,7 +41,12 @@ class Requantised:
     @property
     def is_copy(self) -> bool:
         """Whether all codes are the child's, and most of them tell anything."""
-        return self.equal == self.elements and 2 * self.telling >= self.elements
+        return self.equal == self.elements and self.is_mostly
+
+    @property
+    def is_mostly(self) -> bool:
+        """Whether most codes are the child's, and most of them tell anything."""
+        return 2 * self.equal > self.elements and 2 * self.telling >= self.elements
 
 
 def requantised(

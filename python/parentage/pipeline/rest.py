@@ -10,7 +10,7 @@ import numpy as np
 from parentage import _core
 from parentage.align import Unaligned, embeddings, heads, tables
 from parentage.checkpoint import as_stored
-from parentage.pipeline.codes import requantised
+from parentage.pipeline.codes import Requantised, requantised
 from parentage.statistics import full_pass
 from parentage.verdict import Part, Rest
 
@@ -38,19 +38,26 @@ def compare_rest(
         columns = inputs.chosen(each.columns).columns
         alignment = _first_elements(each.alignment) if is_sample else each.alignment
         parts.append(Part(each, columns, full_pass(alignment, columns, options)))
+    most = MOST_OF_A_SAMPLE if is_sample else None
+    codes = _requantised(inputs, grouped.coded, options, most)
     return Rest(
         tuple(parts),
-        _same(inputs, grouped.bytes, options, MOST_OF_A_SAMPLE if is_sample else None),
+        _same(inputs, grouped.bytes, options, most),
         _tied(inputs, options),
-        _requantised(inputs, grouped.coded, options, MOST_OF_A_SAMPLE if is_sample else None),
+        tuple((each, found.is_copy) for each, found in codes),
+        tuple(
+            (each, found.elements, found.elements - found.equal)
+            for each, found in codes
+            if found.is_mostly and not found.is_copy
+        ),
     )
 
 
 def _requantised(
     inputs: Inputs, pairs: Sequence[Coded], options: Options, most: int | None
-) -> tuple[tuple[Coded, bool], ...]:
-    """Return quantised tensors with whether another's numbers, quantised anew, are its codes."""
-    out: list[tuple[Coded, bool]] = []
+) -> list[tuple[Coded, Requantised]]:
+    """Return quantised tensors with what another's numbers, quantised anew, give of their codes."""
+    out: list[tuple[Coded, Requantised]] = []
     for column, other in enumerate(inputs.others):
         chosen = [each for each in pairs if each.column == column]
         if not chosen:
@@ -58,8 +65,8 @@ def _requantised(
         codes = [inputs.child.tensors.at(each.tensor) for each in chosen]
         mates = [other.tensors.at(each.mate) for each in chosen]
         found = requantised(inputs.child, codes, other, mates, options, most)
-        out.extend((pair, each.is_copy) for pair, each in zip(chosen, found, strict=True))
-    return tuple(out)
+        out.extend(zip(chosen, found, strict=True))
+    return out
 
 
 def _first_elements(alignment: Alignment) -> Alignment:

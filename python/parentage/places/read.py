@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.places.describe import describe_change
+from parentage.places.names import compress
 from parentage.places.pair import every
+from parentage.support import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +24,12 @@ MOST_ELEMENTS = 1 << 20
 
 BAND, BANDS = 256, 8
 """Rows that are read together, at least, where not all are; and how many times, about."""
+
+HEAD = 64
+"""Elements that a slice which may lie elsewhere is looked for by, before it is read whole."""
+
+LOOKED_THROUGH = 2048
+"""Slices of its shape that are looked through, the nearest first."""
 
 CANCELLED = 2.0**-48
 """Most that is left, as a share of the terms, where they cancel."""
@@ -87,12 +95,52 @@ def changes_of(
         numbers = [np.arange(band.start, band.stop) for band in bands]
         rows = None if is_vector else np.concatenate(numbers)
         change = describe_change(child, expected, others, shape, each.dtype, name, rows)
+        if change.kind == "foreign":
+            change = _elsewhere(estimates, index, child[:count], change)
         if count < each.elements:
             of_all = {**change.numbers, "whole": float(each.elements)}
             pattern = f"{change.pattern} (in {{elements:count}} of {{whole:count}} elements)"
             change = replace(change, pattern=pattern, numbers=of_all)
         found.append((each.name, each.elements, change))
     return found
+
+
+def _elsewhere(estimates: SampleEstimates, index: int, child: Floats, change: Change) -> Change:
+    """Return the change of a slice that is no relative of its own: where else it lies, if it does.
+
+    Slices of its shape in every checkpoint are looked through, those that begin as it does are read
+    whole.
+    """
+    each = estimates.slices[index]
+    names = estimates.columns.names
+    alike = [
+        i
+        for i, other in enumerate(estimates.slices)
+        if i != index and other.shape == each.shape and other.dtype == each.dtype
+    ]
+    alike.sort(key=lambda i: abs(i - index))
+    head = child[:HEAD]
+    for i in alike[:LOOKED_THROUGH]:
+        begun = estimates.whole(i, tuple(range(len(names))), HEAD)
+        for column in np.flatnonzero((begun[:, :-1] == head[:, None]).all(axis=0)):
+            if _is_same(estimates, index, i, int(column)):
+                where = f" ({compress([estimates.slices[i].name])})"
+                labels = {"name": printable(names[column]), "which": where}
+                pattern = "no relative of its own, and bit for bit another tensor of {name}{which}"
+                numbers = {k: v for k, v in change.numbers.items() if k != "size"}
+                return replace(change, kind="copy", pattern=pattern, numbers=numbers, labels=labels)
+    return change
+
+
+def _is_same(estimates: SampleEstimates, index: int, other: int, column: int) -> bool:
+    """Return whether a slice of the child is, throughout, another slice of a checkpoint."""
+    total = estimates.slices[index].elements
+    for first in range(0, total, MOST_ELEMENTS):
+        mine = estimates.whole(index, (column,), MOST_ELEMENTS, first)[:, -1]
+        theirs = estimates.whole(other, (column,), MOST_ELEMENTS, first)[:, 0]
+        if not np.array_equal(mine, theirs, equal_nan=True):
+            return False
+    return True
 
 
 def _bands(rows: int, most: int) -> list[range]:

@@ -18,6 +18,7 @@ from .residual import LOOKED_AT as LOOKED_AT
 from .residual import SKETCH as SKETCH
 from .residual import SMALL_SIDE as SMALL_SIDE
 from .residual import Residual as Residual
+from .structure import Structure as Structure
 from .thresholds import Thresholds as Thresholds
 from .verdict import KINDS as KINDS
 from .verdict import Verdict as Verdict

@@ -66,6 +66,9 @@ class Rest:
     codes: tuple[tuple[Coded, bool], ...] = ()
     """Quantised tensors, and whether another's numbers, quantised with their scales, are the same
     codes."""
+    other_codes: tuple[tuple[Coded, int, int], ...] = ()
+    """Of those that are not, most of whose codes are the same: how many were compared, and how many
+    are not."""
     blends: tuple[QuantisedBlend, ...] = ()
     """What recipes give of the child's codes, the best first."""
 

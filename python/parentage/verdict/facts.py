@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from parentage.verdict.changes import Changes
     from parentage.verdict.invariants import Invariants
     from parentage.verdict.residual import Residual
+    from parentage.verdict.structure import Structure
 
 
 LEAST_OWN = 200
@@ -185,6 +186,9 @@ class Facts:
     """Weights of all checkpoints, the base's first, that most slices have up to a factor."""
     changes_of_blend: Callable[[tuple[float, ...], int], Changes] = lambda *_: ()
     """What was done to slices that are not what such a blend gives; asked for as ``changes``."""
+    structure: Callable[[], Structure | None] = lambda: None
+    """Whether the difference from the base has the structure that training leaves, beyond blends of
+    the parents. Asked for only of fine-tunes and relatives, since it reads some matrices."""
     invariants: Callable[[], Invariants | None] = lambda: None
     """What a change of basis would have left as it is. Asked for only of strangers."""
     blends_of_layers: Callable[[str, frozenset[int]], tuple[LayerBlend, ...]] = lambda *_: ()
@@ -301,6 +305,20 @@ class Facts:
         known = {other: cosine for other, cosine in cosines.items() if cosine == cosine}
         is_meeting = all(cosine <= self.thresholds.meeting for cosine in known.values())
         return known if is_meeting else {}
+
+    @property
+    def is_own_training(self) -> bool:
+        """Whether the difference from the base has structure that no blend of the parents has.
+
+        Noise and coarser numbers have none, and rounding may swallow most of a blend: then what is
+        left of it still lies in the parents' directions.
+        """
+        found, limits = self.structure(), self.thresholds
+        return (
+            found is not None
+            and found.deviations >= limits.structure
+            and not found.moved_r2 > limits.own_where_moved
+        )
 
     @property
     def stray_share(self) -> float | None:

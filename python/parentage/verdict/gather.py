@@ -21,6 +21,7 @@ from parentage.verdict.facts import Facts, ReplayFacts, SharedSlices, origin
 from parentage.verdict.invariants import invariants_of
 from parentage.verdict.outcome import best_outcome
 from parentage.verdict.residual import describe_residual
+from parentage.verdict.structure import structure_of
 from parentage.verdict.thresholds import Thresholds
 from parentage.verdict.wholes import gather_wholes
 
@@ -106,6 +107,7 @@ def gather_facts(
         changes=changes_from(view, statistics, outcome),
         blend=likely_blend(statistics, len(parents), len(others)),
         changes_of_blend=changes_of_blend(view),
+        structure=structure_of(view, statistics.slices.estimates.parents.weights),
         invariants=invariants_of(view),
         blends_of_layers=cache(
             lambda name, layers: layer_blends(
@@ -353,6 +355,7 @@ def judge(
         facts,
         remainder=nothing,
         displacement=nothing,
+        structure=nothing,
         changes=lambda *_: (),
         blend=(),
         wholes=replace(facts.wholes, constants=lambda: 0),

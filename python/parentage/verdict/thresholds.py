@@ -49,6 +49,13 @@ class Thresholds:
     own_direction: float = 0.30
     """Most R2, seen from its origin, of a fine-tune in a direction of its own. The largest seen is
     0.24; blends that sparsify (DARE) start at 0.38."""
+    own_where_moved: float = 0.50
+    """Most R2 of the same over the elements that differ: siblings reach 0.36 there; blends whose
+    weight is so small that rounding leaves most elements as they were, 0.9."""
+    structure: float = 8.0
+    """Least standard deviations by which rows of a difference agree in sign, beyond independent
+    signs, to be training's: noise and what quantising leaves reach 3, trainings 60 to 6000, and
+    fewer where rounding leaves one element in a hundred of them."""
     origin: float = 0.50
     """Most squared distance from a parent, as a share of that from the base, for the parent to be
     an origin: a grandchild keeps 0.20 of it; a sibling that drifted far, 0.88."""

@@ -50,8 +50,10 @@ class Whole:
     missing: tuple[str, ...] = ()
     """Tensors of the checkpoint that the child lacks, or rows of them."""
     missing_elements: int = 0
+    coded: tuple[str, ...] = ()
+    """Tensors that the checkpoint stores as codes, and the child as numbers: they took no part."""
     empty: tuple[str, ...] = ()
-    """Of those, the ones that the child has without elements."""
+    """Of the missing, the ones that the child has without elements."""
     shared_tensors: int = 0
     """Tensors of the child that hold data and were compared with it."""
     tied: str = ""
@@ -220,7 +222,7 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
         strange=sum(
             pieces[place][1] for place in aside if not copies.get(place) and not casts.get(place)
         ),
-        aside=_aside(case, aside, pieces, copies, casts),
+        aside=(*_aside(case, aside, pieces, copies, casts), *_other_codes(case)),
         by_name=wholes,
         sources=sources,
         unsourced=unsourced,
@@ -306,7 +308,8 @@ def _whole(
     held: Counter[int] = Counter()
     for (b, _), elements in one.held.items():
         held[b] = min(held[b] + elements, sizes[b])
-    own, missing, empty, tied = [], [], [], []
+    own, missing, empty, tied, coded = [], [], [], [], []
+    scales = {scale: name for name, scale in other.scales.items()}
     own_elements = missing_elements = 0
     for tensor in child.tensors.values():
         left = tensor.elements - one.compared[tensor.index]
@@ -325,6 +328,10 @@ def _whole(
         if left and held.get(tensor.index, 0):
             rows = tensor.elements // tensor.shape[0]
             missing.append(f"{left // rows:,} rows of {tensor.name}")
+        elif left and _is_coded(scales.get(tensor.name, tensor.name), child, other):
+            if tensor.name not in scales:
+                coded.append(tensor.name)
+            continue
         elif left:
             missing.append(_told(tensor, other))
             found = child.tensors.get(tensor.name)
@@ -351,6 +358,7 @@ def _whole(
         own_elements=own_elements,
         missing=tuple(missing),
         missing_elements=missing_elements,
+        coded=tuple(coded),
         empty=tuple(empty),
         shared_tensors=sum(1 for count in one.compared.values() if count),
         tied="; ".join(tied),
@@ -370,6 +378,12 @@ def _told(tensor: Tensor, other: Checkpoint) -> str:
     count = tensor.shape[0] if is_rows else tensor.shape[-1]
     what = "row" if is_rows else "column"
     return f"{count:,} {what if count == 1 else f'{what}s'} of {name}"
+
+
+def _is_coded(name: str, child: Checkpoint, other: Checkpoint) -> bool:
+    """Return whether a tensor is codes with scales in a checkpoint, and plain in the child."""
+    mine = child.tensors.get(name)
+    return name in other.scales and name not in child.scales and mine is not None
 
 
 def _uncompared(
@@ -412,6 +426,30 @@ def _aside(
             said.append(f"{what} as in {listed(whose)}, cast or quantised to the child's dtype.")
         else:
             said.append(f"{what} bit for bit as in none of those that have it.")
+    return tuple(said)
+
+
+def _other_codes(case: TraceInputs) -> tuple[str, ...]:
+    """Return of how many codes quantised tensors differ from what another's numbers give."""
+    child, others = case.offered.child, case.offered.others
+    nearest: dict[int, tuple[int, int, int]] = {}
+    for coded, elements, differing in case.rest.other_codes:
+        known = nearest.get(coded.tensor)
+        if known is None or differing < known[0]:
+            nearest[coded.tensor] = (differing, elements, coded.column)
+    names = child.core.names()
+    groups: dict[int, list[int]] = {}
+    for tensor, (_, _, column) in nearest.items():
+        groups.setdefault(column, []).append(tensor)
+    said = []
+    for column, tensors in sorted(groups.items()):
+        differing = sum(nearest[each][0] for each in tensors)
+        elements = sum(nearest[each][1] for each in tensors)
+        whose = others[column].name
+        said.append(
+            f"Of {named([names[each] for each in tensors])}, all but {differing:,} of {elements:,} "
+            f"codes compared are what quantising {whose} with the scales stored beside them gives."
+        )
     return tuple(said)
 
 

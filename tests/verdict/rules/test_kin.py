@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import parentage
 import pytest
 from common.facts import LINE, TUNED, kind
 from common.shipped import trace
 from conftest import write_checkpoint
 from parentage.descent import OwnValues
+from parentage.places import Change
 from parentage.verdict import SharedSlices, decide
 
 pytestmark = pytest.mark.levels
@@ -23,8 +25,51 @@ def shared(slices=15, alone=15, strange=()):
     return {"base": nothing, "parent": whole}
 
 
+def changed(kind):
+    """Return what is seen of slices that were all changed in one way."""
+    return lambda *_: (("layers.0.v", 50_000, Change(kind, kind)),)
+
+
+@pytest.mark.parametrize("kind", ["zero", "nan", "few", "noise", "foreign"])
+def test_a_copy_but_for_what_no_training_did_is_no_fine_tune(kind):
+    verdict = decide(replace(LINE, shared=shared(), changes=changed(kind)))
+    assert (verdict.kind, verdict.rule) == ("assembled", "shared_slices")
+    assert verdict.text.startswith("a copy of parent but for v of layers 0 and 1: 15 of 20 slices")
+    assert ("is the later" in verdict.text) == (kind in ("zero", "nan"))
+
+
+def test_few_slices_of_one_are_no_copy_of_it():
+    verdict = decide(replace(LINE, shared=shared(slices=4, alone=4), changes=changed("noise")))
+    assert (verdict.kind, verdict.rule) == ("related", "shared_slices")
+    assert "copy" not in verdict.text
+
+
+@pytest.mark.parametrize("what", ["zero", "nan"])
+def test_a_copy_with_a_tensor_lost_is_a_copy_but_for_it(tmp_path, family, weights, what):
+    child = {name: array.copy() for name, array in weights["parent"].items()}
+    name = next(name for name in child if "q_proj" in name)
+    if what == "nan":
+        child[name][3:5] = np.nan
+    else:
+        child[name][:] = 0.0
+    found = trace(tmp_path, family, child)
+    assert found.verdict.kind == "assembled"
+    assert found.verdict.text.startswith("a copy of parent but for q_proj of layer 0: 22 of 23")
+
+
+def test_tensors_that_were_exchanged_are_said_to_stand_elsewhere(tmp_path, family, weights):
+    child = dict(weights["parent"])
+    gate = next(name for name in child if "gate_proj" in name)
+    up = gate.replace("gate_proj", "up_proj")
+    child[gate], child[up] = child[up], child[gate]
+    found = trace(tmp_path, family, child)
+    assert found.verdict.kind == "assembled"
+    assert "bit for bit another tensor of parent" in found.verdict.text
+    assert "initialisation" not in found.verdict.text
+
+
 def test_whole_slices_name_one_checkpoint_and_no_order():
-    verdict = decide(replace(LINE, shared=shared()))
+    verdict = decide(replace(LINE, shared=shared(), changes=changed("moved")))
     assert (verdict.kind, verdict.rule) == ("fine-tune", "shared_slices")
     assert verdict.numbers["parent"] == "parent"
     assert "15 of 20 slices" in verdict.text

@@ -114,17 +114,19 @@ def _part_text(facts: Facts, found: Whole) -> str:
     equal = "cast to the child's dtype" if found.cast else "bit for bit"
     read = reading_clause(facts)
     missing = len(found.missing)
-    if not missing and found.own:
+    if not missing and found.own and not found.coded:
         share = found.own_elements / max(facts.wholes.child_elements, 1)
         text = (
             f"{facts.child} contains {found.name} whole, {equal}{read}; {share:.1%} of "
             f"{facts.child} has no partner there: {named(found.own)}."
         )
     else:
-        text = (
-            f"all {found.shared_tensors:,} tensors of {facts.child} that could be compared are "
-            f"{found.name}'s, {equal}{read}"
+        compared = (
+            f"all {found.shared_tensors:,} tensors of {facts.child} that could be compared are"
+            if found.shared_tensors != 1
+            else f"the one tensor of {facts.child} that could be compared is"
         )
+        text = f"{compared} {found.name}'s, {equal}{read}"
         if missing:
             gone = "empty" if len(found.empty) == missing else "missing"
             if found.empty and gone == "missing":
@@ -134,10 +136,16 @@ def _part_text(facts: Facts, found: Whole) -> str:
                 f"{found.missing_elements / max(found.elements, 1):.1%} of its elements: "
                 f"{named(found.missing)}"
             )
+        if found.coded:
+            text += (
+                f"; {named(found.coded)} {are(len(found.coded))} stored as codes there, and not "
+                "compared"
+            )
         text += "."
         if found.own:
             share = found.own_elements / max(facts.wholes.child_elements, 1)
-            text += f" {share:.1%} of {facts.child} has no partner there: {named(found.own)}."
+            alone = "was compared with nothing" if found.coded else "has no partner"
+            text += f" {share:.1%} of {facts.child} {alone} there: {named(found.own)}."
     if found.moves:
         text += f" Of the layers of {facts.child}, {map_text(facts, found.name)}, in this order."
     elif not found.is_in_place:

@@ -129,11 +129,11 @@ def _both_ways(facts: Facts, *, is_average: bool) -> str:
             f"{named(wholes.uncompared)}."
         )
     said += wholes.aside
-    alike: dict[tuple[float, tuple[str, ...]], list[str]] = {}
+    alike: dict[tuple[float, tuple[str, ...], tuple[str, ...]], list[str]] = {}
     for one in wholes.by_name.values():
         if one.share < 1.0:
-            alike.setdefault((one.share, one.missing), []).append(one.name)
-    for (share, missing), names in alike.items():
+            alike.setdefault((one.share, one.missing, one.coded), []).append(one.name)
+    for (share, missing, coded), names in alike.items():
         took = f"{percent(share)} of {listed(names)}" if share else f"Nothing of {listed(names)}"
         # Numbers of layers are those of whom they are missing of.
         moved = any(wholes.by_name[name].moves for name in names)
@@ -141,7 +141,8 @@ def _both_ways(facts: Facts, *, is_average: bool) -> str:
         lacks = f": {facts.child} lacks {named(missing)}{whose}" if share and missing else ""
         if lacks and is_average:
             lacks += ", but for what an average has of them"
-        said.append(f"{took} took part{lacks}.")
+        codes = f"; {named(coded)} {are(len(coded))} stored as codes there, and not compared"
+        said.append(f"{took} took part{lacks}{codes if coded else ''}.")
     return " ".join(said)
 
 

@@ -108,6 +108,9 @@ def fine_tune(facts: Facts) -> Verdict | None:
     if not facts.blended and facts.r2_slices >= limits.explained:
         # The base itself, scaled, explains it: that is no direction of its own.
         return None
+    structure = facts.structure()
+    if structure is None or not facts.is_own_training:
+        return None
     equal = facts.equal[facts.base] / facts.elements
     moved = facts.displacement()
     low_rank = f" {moved}" if moved is not None and moved.rank is not None else ""
@@ -125,8 +128,12 @@ def fine_tune(facts: Facts) -> Verdict | None:
         f"its difference from {facts.base} has a direction of its own: {against}, and seen from "
         f"{facts.base} the relatives offered lie elsewhere (the largest cosine, the median over "
         f"matrices, is {met[widest]:.3f}, with {widest}): {facts.base} is where their lines meet. "
+        f"What no blend of them explains has structure: in {structure.matrices:,} matrices looked "
+        f"at, rows agree in sign {structure.deviations:,.0f} standard deviations beyond chance, "
+        "which training leaves, and noise and quantising do not. "
         f"{equal:.1%} of the elements are {facts.base}'s.{low_rank} Which of the two is older was "
-        f"not tested: {facts.base} was offered as the base.{coverage_clause(facts)}",
+        f"not tested: {facts.base} was offered as the base."
+        f"{coverage_clause(facts)}",
         {
             "parent": facts.base,
             **({} if not low_rank or moved is None else {"rank": moved.rank}),
@@ -134,6 +141,8 @@ def fine_tune(facts: Facts) -> Verdict | None:
             "origin_r2": explained,
             "cosine": likeness,
             "meeting_cosine": met[widest],
+            "structure": structure.deviations,
+            "moved_r2": structure.moved_r2,
             "distance_floors": facts.distance_floors[facts.base],
         },
     )

@@ -19,6 +19,9 @@ from parentage.verdict.verdict import Verdict
 LESSENED = ("zero", "nan", "constant", "quantised")
 """Changes that lose what was there, so that there is no way back."""
 
+TRAINED = ("moved", "units", "rows", "columns", "low rank")
+"""Changes of whole slices that training may leave."""
+
 if TYPE_CHECKING:
     from parentage.verdict.facts import Facts, SharedSlices
 
@@ -41,19 +44,26 @@ def shared_slices(facts: Facts) -> Verdict | None:
         # What differs has no arithmetic, and is told apart.
         return None
     is_replaced = bool(found.strange)
+    changes = facts.changes(name, MOST)
+    # What was lost, replaced or set by hand no training did.
+    is_trained = not is_replaced and share_of(changes, *TRAINED) >= limits.shown
+    is_less = share_of(changes, *LESSENED) >= limits.explained
     share = found.elements / facts.elements
     rest = (
         f"what is no relative of its slices of these names: {compress(found.strange)}"
         if is_replaced
         else f"what differs: {compress(found.others)}"
     )
+    is_copy = not is_trained and share >= limits.coverage
+    lead = f"a copy of {name} but for {compress(found.others)}: " if is_copy else ""
     return Verdict(
-        "assembled" if is_replaced else "fine-tune",
+        "fine-tune" if is_trained else "assembled" if is_copy or is_replaced else "related",
         "statistical",
         "shared_slices",
-        f"{found.slices:,} of {facts.slices:,} slices, {share:.1%} of the elements "
+        f"{lead}{found.slices:,} of {facts.slices:,} slices, {share:.1%} of the elements "
         f"{reading_verb(facts)}, are {name}'s bit for bit, {found.alone:,} of them matrices that "
-        f"no other checkpoint has; {rest}.{places_text(facts, name)}{_order_open(name)}"
+        f"no other checkpoint has{'' if is_copy and not is_replaced else f'; {rest}'}."
+        f"{places_text(facts, name)}{_order_lost(name) if is_less else _order_open(name)}"
         f"{coverage_clause(facts)}",
         {
             "parent": name,
@@ -93,7 +103,7 @@ def kept(facts: Facts) -> Verdict | None:
     if shared is not None and shared.alone_elements >= facts.thresholds.alone * facts.elements:
         return shared_slices(facts)
     found = facts.own[name]
-    met = facts.meets_at(name) if name == facts.base else {}
+    met = facts.meets_at(name) if name == facts.base and facts.is_own_training else {}
     is_less = share_of(facts.changes(name, MOST), *LESSENED) >= facts.thresholds.explained
     equal = facts.equal[name] / facts.elements
     order = "" if met else _order_lost(name) if is_less else _order_open(name)
@@ -150,7 +160,8 @@ def related(facts: Facts) -> Verdict | None:
         "related",
         "statistical",
         "related",
-        f"{lead}{what} {nearest} may have been made from the child, the child from {nearest}, or "
+        f"{lead}{what}{_structure(facts)} {nearest} may have been made from the child, the child "
+        f"from {nearest}, or "
         f"both from one that was not offered. {decide}{coverage_clause(facts)}",
         {
             **fit_numbers(facts),
@@ -158,6 +169,20 @@ def related(facts: Facts) -> Verdict | None:
             **{f"cosine_{name}": facts.likeness[name] for name in facts.relatives},
             "equal_share": facts.equal[nearest] / max(facts.elements, 1),
         },
+    )
+
+
+def _structure(facts: Facts) -> str:
+    """Return a sentence on differences from the base that have no structure, if that was seen."""
+    found = facts.structure()
+    if found is None or not abs(found.deviations) < facts.thresholds.structure:
+        return ""
+    beyond = f", beyond blends of {listed(facts.weights)}," if facts.weights else ""
+    return (
+        f" Its difference from {facts.base}{beyond} shows no structure in {found.matrices:,} "
+        f"matrices looked at (rows agree in sign {found.deviations:.1f} standard deviations beyond "
+        "chance): noise, rounding and coarser numbers leave none, and training does unless there "
+        "is little of it."
     )
 
 

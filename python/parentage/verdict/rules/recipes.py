@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from parentage.places import compress
 from parentage.support import listed
+from parentage.verdict.changes import MOST
 from parentage.verdict.rules.wording import (
     coverage_clause,
     fit_numbers,
@@ -154,24 +155,50 @@ def _decoys_clause(replay: ReplayFacts) -> str:
     )
 
 
+def _units_left(facts: Facts) -> tuple[int, float] | None:
+    """Return what of a recipe's misses is arithmetic: slices looked at, or the share of elements.
+
+    ``None`` where it is not. The share is of those within two units of the numbers themselves;
+    where terms cancel, arithmetic leaves units of the terms, which only looking at slices tells:
+    0 is returned with a share that says so, and a number of slices otherwise.
+    """
+    replay = facts.replay
+    if replay is None:
+        return None
+    if replay.within_two >= facts.thresholds.within_two:
+        return 0, replay.within_two
+    changes = [each for _, _, each in facts.changes(None, MOST) if each.kind != "none"]
+    if changes and all(each.kind == "units" for each in changes):
+        return len(changes), replay.within_two
+    return None
+
+
 def rounding_left(facts: Facts) -> Verdict | None:
     """A recipe reproduces much, and what it does not is no more than rounding everywhere."""
     limits, replay = facts.thresholds, _merge_in_part(facts)
     if (
         replay is None
         or not _shows(facts, replay)
-        or replay.within_two < limits.within_two
         or facts.residual_floors_slices >= limits.changed_residual
         or facts.order != "forward"
     ):
         return None
+    found = _units_left(facts)
+    if found is None:
+        return None
+    slices, share = found
+    what = (
+        f"of the rest, {share:.1%} are one or two units in the last place off"
+        if not slices
+        else f"the rest lies within two units in the last place of the blend's terms, in the "
+        f"{slices:,} slices looked at"
+    )
     return Verdict(
         "merge",
         "statistical",
         "rounding_left",
-        f"{_decoys_clause(replay)}; of the rest, {replay.within_two:.1%} are one or two units in "
-        "the last place off. Arithmetic that rounds in another order, or more often, leaves as "
-        "much, and so does noise of one unit."
+        f"{_decoys_clause(replay)}; {what}. Arithmetic that rounds in another order, or more "
+        "often, leaves as much, and so does noise of one unit."
         f"{coverage_clause(facts)}",
         {**fit_numbers(facts), **replay_numbers(replay), "within_two": replay.within_two},
     )
@@ -213,12 +240,12 @@ def changed_in_part(facts: Facts) -> Verdict | None:
 
 def changed(facts: Facts) -> Verdict | None:
     """A recipe reproduces much of the child, more than decoys could, and no arithmetic the rest."""
-    limits, replay = facts.thresholds, _merge_in_part(facts)
+    replay = _merge_in_part(facts)
     if (
         replay is None
         or not _shows(facts, replay)
-        or replay.within_two >= limits.within_two
         or not _is_forward(facts, replay)
+        or _units_left(facts) is not None
     ):
         return None
     return Verdict(
