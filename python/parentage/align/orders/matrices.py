@@ -11,7 +11,7 @@ import numpy as np
 
 from parentage.align.layouts.by_layer import renamed_for
 from parentage.align.order import Order
-from parentage.align.orders.gathered import Gather
+from parentage.align.orders.gathered import Gather, can_gather
 from parentage.align.orders.lines import (
     Lines,
     block_of_order,
@@ -98,6 +98,7 @@ def matrix_orders(
         if rows is not None:
             found[each.mine.name] = each, rows
     _follow(child, other, layers, found, options)
+    found = {k: each for k, each in found.items() if can_gather(other, each[0].theirs)}
     for each, lines in found.values():
         order = lines.filled
         gather = Gather(rows=order) if lines.is_rows else Gather(columns=order)
