@@ -67,3 +67,10 @@ def test_plain_is_what_stands_as_it_stood():
     assert order(0, (0, 1, 2)).is_plain
     assert not order(0, (0, 1), unused=(2,)).is_plain
     assert not order(0, (0, 2, 1)).is_plain
+
+
+def test_what_was_added_leaves_the_rest_in_place():
+    assert order(0, (0, 1, "a mean", None)).is_in_place
+    assert not order(0, (0, 1, 0)).is_in_place
+    assert not order(0, (0, 1), unused=(2,)).is_in_place
+    assert not order(0, ("mlp", "mlp")).is_in_place

@@ -45,6 +45,12 @@ class Order:
         """Whether all are at home, and none is left over."""
         return not self.unused and self.sources == tuple(range(len(self.sources)))
 
+    @property
+    def is_in_place(self) -> bool:
+        """Whether what is paired at all is at home, and none is left over: something was added."""
+        paired = [each for each in enumerate(self.sources) if isinstance(each[1], int)]
+        return not self.unused and all(at == each for at, each in paired) and bool(paired)
+
     def as_dict(self) -> dict[str, Any]:
         """Return what JSON can hold of it, in whole."""
         return {
