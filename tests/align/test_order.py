@@ -22,8 +22,8 @@ def test_what_was_pruned_is_named():
 def test_the_same_order_in_several_checkpoints_is_told_once():
     (said,) = sentences([order(i, (1, 0), name) for name in ("a", "b") for i in range(4)])
     assert said == (
-        "Experts are paired by values, not by their order: of layers 0 to 3, the child's 0, 1 are a "
-        "and b's 1, 0."
+        "Experts are paired by values, not by their order: of layers 0 to 3, the child's 0, 1 are "
+        "a and b's 1, 0."
     )
 
 
@@ -43,8 +43,8 @@ def test_heads_are_told_with_their_size_and_their_matrices():
     tensors = tuple(f"model.layers.1.self_attn.{x}_proj.weight" for x in "qo")
     (said,) = sentences([order(1, (1, 0), kind="heads", tensors=tensors, size=64)])
     assert said == (
-        "Heads (blocks of 64) are paired by values, not by their order: of self_attn.q_proj and self_attn.o_proj of "
-        "layer 1, the child's 0, 1 are a's 1, 0."
+        "Heads (blocks of 64) are paired by values, not by their order: of self_attn.q_proj and "
+        "self_attn.o_proj of layer 1, the child's 0, 1 are a's 1, 0."
     )
 
 
