@@ -71,7 +71,9 @@ def test_plain_is_what_stands_as_it_stood():
 
 
 def test_what_was_added_leaves_the_rest_in_place():
-    assert order(0, (0, 1, "a mean", None)).is_in_place
-    assert not order(0, (0, 1, 0)).is_in_place
-    assert not order(0, (0, 1), unused=(2,)).is_in_place
+    assert order(None, (0, 1, "a mean", None), kind="rows", tensors=("e",)).is_in_place
+    assert not order(None, (0, 1, 0), kind="rows", tensors=("e",)).is_in_place
+    assert not order(None, (0, 1), unused=(2,), kind="rows", tensors=("e",)).is_in_place
     assert not order(0, ("mlp", "mlp")).is_in_place
+    # What comes from another layer was not added.
+    assert not order(0, (0, 1, "2 of layer 1")).is_in_place

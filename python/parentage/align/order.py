@@ -47,9 +47,10 @@ class Order:
 
     @property
     def is_in_place(self) -> bool:
-        """Whether what is paired at all is at home, and none is left over: something was added."""
-        paired = [each for each in enumerate(self.sources) if isinstance(each[1], int)]
-        return not self.unused and all(at == each for at, each in paired) and bool(paired)
+        """Whether all rows of the checkpoint are at home, and what follows them was added."""
+        paired = [each for each in self.sources if isinstance(each, int)]
+        is_home = self.sources[: len(paired)] == tuple(range(len(paired)))
+        return self.kind == "rows" and bool(paired) and is_home and not self.unused
 
     def as_dict(self) -> dict[str, Any]:
         """Return what JSON can hold of it, in whole."""
