@@ -18,6 +18,7 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
+import numpy as np
 import parentage
 from parentage.support import ParentageError
 from safetensors.numpy import save_file
@@ -46,7 +47,9 @@ def say(case: Case, family: Family, folder: Path) -> Said:
     offered = case.build(family)
     for name, tensors in offered.named().items():
         (folder / name).mkdir()
-        save_file(tensors, folder / name / "model.safetensors")
+        # What is not contiguous would be written as it lies in memory.
+        whole = {key: np.ascontiguousarray(x) for key, x in tensors.items()}
+        save_file(whole, folder / name / "model.safetensors")
     start = time.process_time()
     try:
         found = parentage.trace(

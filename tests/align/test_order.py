@@ -14,15 +14,16 @@ def order(layer, sources, checkpoint="a", unused=(), kind="experts", tensors=Non
 def test_what_was_pruned_is_named():
     (said,) = sentences([order(0, (0, 2), unused=(1, 3))])
     assert said == (
-        "Experts are paired by values: of layer 0, the child's 0, 1 are a's 0, 2, and 1, 3 are not "
-        "in the child."
+        "Experts are paired by values, not by their order: of layer 0, the child's 0, 1 are a's 0, "
+        "2, and 1, 3 are not in the child."
     )
 
 
 def test_the_same_order_in_several_checkpoints_is_told_once():
     (said,) = sentences([order(i, (1, 0), name) for name in ("a", "b") for i in range(4)])
     assert said == (
-        "Experts are paired by values: of layers 0 to 3, the child's 0, 1 are a and b's 1, 0."
+        "Experts are paired by values, not by their order: of layers 0 to 3, the child's 0, 1 are "
+        "a and b's 1, 0."
     )
 
 
@@ -42,8 +43,8 @@ def test_heads_are_told_with_their_size_and_their_matrices():
     tensors = tuple(f"model.layers.1.self_attn.{x}_proj.weight" for x in "qo")
     (said,) = sentences([order(1, (1, 0), kind="heads", tensors=tensors, size=64)])
     assert said == (
-        "Heads (blocks of 64) are paired by values: of self_attn.q_proj and self_attn.o_proj of "
-        "layer 1, the child's 0, 1 are a's 1, 0."
+        "Heads (blocks of 64) are paired by values, not by their order: of self_attn.q_proj and "
+        "self_attn.o_proj of layer 1, the child's 0, 1 are a's 1, 0."
     )
 
 
@@ -67,3 +68,12 @@ def test_plain_is_what_stands_as_it_stood():
     assert order(0, (0, 1, 2)).is_plain
     assert not order(0, (0, 1), unused=(2,)).is_plain
     assert not order(0, (0, 2, 1)).is_plain
+
+
+def test_what_was_added_leaves_the_rest_in_place():
+    assert order(None, (0, 1, "a mean", None), kind="rows", tensors=("e",)).is_in_place
+    assert not order(None, (0, 1, 0), kind="rows", tensors=("e",)).is_in_place
+    assert not order(None, (0, 1), unused=(2,), kind="rows", tensors=("e",)).is_in_place
+    assert not order(0, ("mlp", "mlp")).is_in_place
+    # What comes from another layer was not added.
+    assert not order(0, (0, 1, "2 of layer 1")).is_in_place

@@ -45,6 +45,13 @@ class Order:
         """Whether all are at home, and none is left over."""
         return not self.unused and self.sources == tuple(range(len(self.sources)))
 
+    @property
+    def is_in_place(self) -> bool:
+        """Whether all rows of the checkpoint are at home, and what follows them was added."""
+        paired = [each for each in self.sources if isinstance(each, int)]
+        is_home = self.sources[: len(paired)] == tuple(range(len(paired)))
+        return self.kind == "rows" and bool(paired) and is_home and not self.unused
+
     def as_dict(self) -> dict[str, Any]:
         """Return what JSON can hold of it, in whole."""
         return {
@@ -62,8 +69,8 @@ def sentences(orders: Sequence[Order]) -> list[str]:
     """Return a sentence for each kind of thing on how the child's are compared; short.
 
     >>> told = [Order("a", "experts", i, (f"layers.{i}.mlp.experts",), (1, 0, 1)) for i in (0, 1)]
-    >>> sentences(told)
-    ["Experts are paired by values: of layers 0, 1, the child's 0 to 2 are a's 1, 0, 1."]
+    >>> sentences(told)[0].partition(": ")[2]
+    "of layers 0, 1, the child's 0 to 2 are a's 1, 0, 1."
     """
     kinds = dict.fromkeys((each.kind, each.size) for each in orders)
     return [
@@ -96,7 +103,9 @@ def _of_kind(kind: str, size: int, orders: Sequence[Order]) -> str:
         more = f"{left:,} more orders {are(left)}" if left > 1 else "one more order is"
         said.append(f"{more} in the evidence")
     blocks = f" (blocks of {size})" if size > 1 else ""
-    return f"{kind.capitalize()}{blocks} are paired by values: {'; '.join(said)}."
+    return (
+        f"{kind.capitalize()}{blocks} are paired by values, not by their order: {'; '.join(said)}."
+    )
 
 
 def _clause(sources: Sources, unused: Sequence[int], owner: str) -> str:

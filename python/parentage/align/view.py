@@ -41,8 +41,7 @@ class Views:
     remarks: tuple[str, ...] = ()
     """Sentences on what was read under another name, taken apart, or in another order."""
     layers: tuple[LayerMap, ...] | None = None
-    """Per other checkpoint, its layers that the child's are paired with; ``None`` if none were
-    looked for."""
+    """Per other checkpoint, its layers that the child's are of; ``None`` if that is not known."""
     orders: tuple[Order, ...] = ()
     """What is seen in another order than it is stored in."""
 

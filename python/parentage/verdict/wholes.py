@@ -197,7 +197,7 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
             casts.setdefault((index, 0), []).append(coded.column)
     in_main = {each.extents[-1] for each in case.alignment.slices}
     sources, unsourced = _sources(pieces, copies, casts, others)
-    reordered = {each.checkpoint for each in case.orders}
+    reordered = {each.checkpoint for each in case.orders if not each.is_in_place}
     wholes = {
         other.name: _whole(
             child,

@@ -3,7 +3,7 @@
 import numpy as np
 from conftest import BF16, opened
 from parentage.align import UNPAIRED
-from parentage.align.orders.gathered import Gather, gathered
+from parentage.align.orders.gathered import Gather, can_gather, gathered
 from parentage.stream import Options, read_elements
 
 
@@ -48,6 +48,15 @@ def test_columns_that_are_left_out_are_kept_apart(tmp_path):
     view = gathered(one, {"a": Gather(columns=(2, 0))})
     assert read(view, "a").tolist() == [[2, 0], [6, 4], [10, 8]]
     assert read(view, f"{UNPAIRED}a").tolist() == [[1, 3], [5, 7], [9, 11]]
+
+
+def test_what_is_gathered_is_not_gathered_again(tmp_path):
+    one = opened(tmp_path, "one", {"a": np.zeros((3, 2), np.float32)})
+    once = gathered(one, {"a": Gather(rows=(2, 1, 0))})
+    assert can_gather(one, one.tensors["a"])
+    assert can_gather(once, once.tensors["a"])
+    twice = gathered(once, {"a": Gather(rows=(2, 1, 0))})
+    assert not can_gather(twice, twice.tensors["a"])
 
 
 def test_without_any_the_checkpoint_is_as_it_was(tmp_path):

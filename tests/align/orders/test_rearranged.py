@@ -38,7 +38,19 @@ def in_heads_and_neurons(tensors):
 
 
 PERMUTED = {i: order_of(i, EXPERTS) for i in range(LAYERS)}
+
+
+def exchanged(tensors):
+    """Return a mixture where layers 0 and 1 have one another's second expert."""
+    out = dict(tensors)
+    for part in ("gate_proj", "up_proj", "down_proj"):
+        one, two = (f"model.layers.{i}.mlp.experts.2.{part}.weight" for i in (0, 1))
+        out[one], out[two] = tensors[two], tensors[one]
+    return out
+
+
 WAYS = {
+    "experts exchanged": (mixture, exchanged),
     "experts permuted": (mixture, lambda x: with_experts(x, PERMUTED)),
     "experts pruned": (mixture, lambda x: with_experts(x, {i: [0, 2, 4] for i in range(LAYERS)})),
     "experts permuted and stacked": (mixture, lambda x: fused(with_experts(x, PERMUTED))),

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from common.rearranged import WORDS, dense, tuned, with_words
-from conftest import opened
+from conftest import BF16, opened
 from parentage.align.orders.lines import Lines
 from parentage.align.orders.strange import mates_of
-from parentage.align.orders.vocabulary import is_vocabulary, vocabulary_rows
+from parentage.align.orders.vocabulary import is_vocabulary, mean_rows, vocabulary_rows
 from parentage.stream import Options
 
 EMBED = "model.embed_tokens.weight"
@@ -46,6 +46,19 @@ def test_words_added_as_means_are_of_none(tmp_path):
     mean = base[EMBED].astype(np.float32).mean(axis=0, keepdims=True).astype(base[EMBED].dtype)
     child = base | {EMBED: np.concatenate([base[EMBED], mean, mean])}
     assert rows(tmp_path, child, base) is None
+
+
+@pytest.mark.parametrize("dtype", [BF16, np.float16, np.float32])
+def test_words_added_as_means_are_told(tmp_path, dtype):
+    base = {EMBED: dense(1)[EMBED].astype(dtype)}
+    mean = base[EMBED].astype(np.float32).mean(axis=0, keepdims=True).astype(dtype)
+    other = (mean.astype(np.float32) * 1.05).astype(dtype)
+    child = {EMBED: np.concatenate([base[EMBED], mean, other, mean])}
+    one, two = opened(tmp_path, "one", child), opened(tmp_path, "two", base)
+    (mates,) = mates_of(one, two, {})
+    assert mean_rows(one, mates, Options(2)) == [WORDS, WORDS + 2]
+    (alone,) = mates_of(two, two, {})
+    assert mean_rows(two, alone, Options(2)) == []
 
 
 def test_two_that_changed_places_alone_are_found(tmp_path):

@@ -21,6 +21,13 @@ class Gather(NamedTuple):
     columns: tuple[int, ...] | None = None
 
 
+def can_gather(checkpoint: Checkpoint, tensor: Tensor) -> bool:
+    """Return whether a tensor can be read in another order: one coding upon another is the most."""
+    place = tensor.shard - len(checkpoint.shards)
+    files = len(checkpoint.shards)
+    return place < 0 or all(each.shard < files for each in checkpoint.codings[place].windows)
+
+
 def gathered(checkpoint: Checkpoint, gathers: Mapping[str, Gather]) -> Checkpoint:
     """Return a view where some tensors, by name, are read in another order. Bytes are only moved.
 

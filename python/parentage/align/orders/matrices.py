@@ -11,7 +11,7 @@ import numpy as np
 
 from parentage.align.layouts.by_layer import renamed_for
 from parentage.align.order import Order
-from parentage.align.orders.gathered import Gather
+from parentage.align.orders.gathered import Gather, can_gather
 from parentage.align.orders.lines import (
     Lines,
     block_of_order,
@@ -22,7 +22,7 @@ from parentage.align.orders.lines import (
     spread,
 )
 from parentage.align.orders.strange import Mates, mates_of, strange_rows
-from parentage.align.orders.vocabulary import is_vocabulary, vocabulary_rows
+from parentage.align.orders.vocabulary import is_vocabulary, mean_rows, vocabulary_rows
 from parentage.checkpoint import dtype_class, place_of
 
 if TYPE_CHECKING:
@@ -93,17 +93,29 @@ def matrix_orders(
         if lines is not None:
             found[each.mine.name] = each, lines
     out = MatrixOrders()
+    means: list[Order] = []
     for each in vocabulary:
         rows = vocabulary_rows(child, other, each, options)
         if rows is not None:
             found[each.mine.name] = each, rows
+        elif added := mean_rows(child, each, options):
+            means.append(_with_means(other.name, each, added))
     _follow(child, other, layers, found, options)
+    found = {k: each for k, each in found.items() if can_gather(other, each[0].theirs)}
     for each, lines in found.values():
         order = lines.filled
         gather = Gather(rows=order) if lines.is_rows else Gather(columns=order)
         out.gathers[each.theirs.name] = gather
-    out.orders = _told(other.name, found)
+    out.orders = [*_told(other.name, found), *means]
     return out
+
+
+def _with_means(name: str, each: Mates, added: Sequence[int]) -> Order:
+    """Return the order of a vocabulary to which means were added."""
+    there = each.theirs.shape[0]
+    mean = f"the mean of the child's 0 to {there - 1}"
+    new = [mean if row in set(added) else None for row in range(there, each.mine.shape[0])]
+    return Order(name, "rows", None, (each.mine.name,), (*range(there), *new))
 
 
 def _module(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from parentage.align.orders.experts import ExpertOrders, expert_orders
-from parentage.align.orders.gathered import Gather, gathered
+from parentage.align.orders.gathered import Gather, can_gather, gathered
 from parentage.align.orders.matrices import matrix_orders
 from parentage.align.orders.stacks import apart
 from parentage.align.view import UNPAIRED
@@ -45,7 +45,11 @@ def rearranged(
     for other, moved, each in zip(found.others, layers, found.found, strict=True):
         orders = matrix_orders(found.child, other, moved, options, experts=each.inside)
         told += orders.orders
-        routers = {name: Gather(rows=rows) for name, rows in each.rows.items()}
+        routers = {
+            name: Gather(rows=rows)
+            for name, rows in each.rows.items()
+            if can_gather(other, other.tensors[name])
+        }
         seen.append(gathered(other, routers | orders.gathers))
     return Rearranged(found.child, tuple(seen), tuple(told))
 

@@ -26,6 +26,12 @@ FEWER = 32
 
 MANY = 1 << 16
 
+LEAST_WIDTH = 16
+"""Fewest elements of a row for it to be told from a mean by chance."""
+
+UNITS = {"BF16": 2.0**-8, "F16": 2.0**-11, "F32": 2.0**-16}
+"""Half a unit in the last place by dtype, relative; of float32, what the order of sums leaves."""
+
 DECIDED = 0.5
 """Least share of rows that values have to decide on, for an order to be one."""
 
@@ -96,6 +102,25 @@ def vocabulary_rows(
     if is_plain or known.mean() < DECIDED:
         return None
     return Lines(True, tuple(sources), there)
+
+
+def mean_rows(child: Checkpoint, each: Mates, options: Options) -> list[int]:
+    """Return the rows that the child has more that are the mean of those that both have.
+
+    They are that within two units in the last place, in all elements that are looked at: so new
+    words begin where their embedding is not drawn at random.
+    """
+    mine, there = each.mine, each.theirs.shape[0]
+    width = min(row_width(mine), ELEMENTS if mine.shape[0] <= MANY else FEWER)
+    added = range(there, mine.shape[0])
+    if not added or width < LEAST_WIDTH:
+        return []
+    known = rows_read(child, mine, range(there), width, options)
+    mean = known.mean(axis=0)
+    near = 4.0 * UNITS.get(mine.dtype, UNITS["F32"]) * np.abs(mean) + 1e-6 * known.std(axis=0)
+    rows = rows_read(child, mine, added, width, options)
+    is_mean = (np.abs(rows - mean) <= near).all(axis=1) & bool(mean.any())
+    return [there + int(row) for row in np.flatnonzero(is_mean)]
 
 
 def _are_alike(mine: Floats, theirs: Floats, least: float) -> NDArray[np.bool_]:
