@@ -146,7 +146,7 @@ def test_other_codes_under_the_same_scales_are_no_copies(tmp_path):
 def test_a_parent_that_is_quantised_lacks_nothing(tmp_path):
     quantised_one, _, plain_one = family(tmp_path)
     text = parentage.trace(plain_one, base=quantised_one).verdict.text
-    assert "q_proj of layers 0 to 1 are stored as codes there, and not compared" in text
+    assert "all 60,000 codes of child are those that quantising parent" in text
     assert "missing" not in text
     assert "lacks" not in text
     assert "no partner" not in text

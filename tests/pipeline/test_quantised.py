@@ -139,3 +139,38 @@ def test_codes_without_any_number_beside_them_are_said(tmp_path: Path) -> None:
     child = stored_as_gguf(tmp_path / "child.gguf", matrices, "Q8_0")
     with pytest.raises(parentage.PlanError, match="encoded as Q8_0"):
         parentage.trace(child, base=at["base"])
+
+
+def test_a_parent_that_is_the_child_with_less_is_said_to_be_that(tmp_path: Path) -> None:
+    one = family(2)
+    at = written(tmp_path, base=family(1), one=one, codes=as_fp8(one))
+    found = parentage.trace(at["one"], base=at["base"], parents=[at["codes"]])
+    assert (found.verdict.kind, found.verdict.rule) == ("related", "stored_with_less")
+    assert "codes holds the same numbers as one, stored with less" in found.verdict.text
+
+
+def test_what_was_decoded_and_stored_is_the_codes_re_encoded(tmp_path: Path) -> None:
+    one = as_fp8(family(2))
+    decoded = {
+        name: (values.astype(np.float32) * one[f"{name}_scale"]).astype(BF16)
+        if f"{name}_scale" in one
+        else values
+        for name, values in one.items()
+        if not name.endswith("_scale")
+    }
+    at = written(tmp_path, base=family(1), child=decoded, codes=one)
+    found = parentage.trace(at["child"], base=at["base"], parents=[at["codes"]])
+    assert (found.verdict.kind, found.verdict.level) == ("re-encoded", "exact")
+
+
+def test_the_same_codes_are_identical_and_other_scales_are_not(tmp_path: Path) -> None:
+    one = as_fp8(family(2))
+    scaled = {
+        name: values * np.float32(1.01) if name.endswith("_scale") else values
+        for name, values in one.items()
+    }
+    at = written(tmp_path, base=family(1), one=one, again=one, scaled=scaled)
+    found = parentage.trace(at["again"], base=at["base"], parents=[at["one"]])
+    assert (found.verdict.kind, found.verdict.level) == ("identical", "exact")
+    found = parentage.trace(at["scaled"], base=at["base"], parents=[at["one"]])
+    assert found.verdict.kind not in ("identical", "re-encoded")

@@ -85,6 +85,8 @@ class Grouped:
     bytes: tuple[Bytes, ...]
     coded: tuple[Coded, ...]
     """What can be compared by quantising another checkpoint's numbers anew."""
+    recoded: tuple[Coded, ...]
+    """What another stores as codes and the child as numbers: compared by quantising the child's."""
     held: Held
     layers: tuple[LayerMap, ...]
     """Per checkpoint, its layer that each layer of the child is paired with, if not the same;
@@ -186,6 +188,7 @@ def _group(
         tuple(groups.values()),
         tuple(same),
         tuple(coded),
+        _recoded(child, others, found),
         found,
         tuple(layers),
     )
@@ -267,6 +270,22 @@ def _coded(
             if mate is not None and is_number and not _is_stored_alike(child, tensor, other, mate):
                 out.append(Coded(tensor.index, column, mate.index))
     return out
+
+
+def _recoded(child: Checkpoint, others: Sequence[Checkpoint], found: Held) -> tuple[Coded, ...]:
+    """Return what others store as codes and the child as numbers, all of it."""
+    out: list[Coded] = []
+    for column, other in enumerate(others):
+        if not other.codings:
+            continue
+        for tensor in child.tensors.values():
+            mate = int(found.tensors[tensor.index, column])
+            if mate < 0 or tensor.index in found.barred or child.encoding_of(tensor) is not None:
+                continue
+            there = other.tensors.at(mate)
+            if there.shape == tensor.shape and other.encoding_of(there) is not None:
+                out.append(Coded(tensor.index, column, mate))
+    return tuple(out)
 
 
 def _left(

@@ -3,6 +3,12 @@ from .checkpoint import Tensor as Tensor
 from .checkpoint import distinct_names as distinct_names
 from .codings import Coding as Coding
 from .codings import Window as Window
+from .decoding import as_stored as as_stored
+from .decoding import block_of as block_of
+from .decoding import cells_of as cells_of
+from .decoding import decoded as decoded
+from .decoding import encoded as encoded
+from .decoding import is_whole_coding as is_whole_coding
 from .dtypes import DTYPES as DTYPES
 from .dtypes import MERGEKIT_DTYPES as MERGEKIT_DTYPES
 from .dtypes import WRITABLE as WRITABLE
@@ -10,12 +16,6 @@ from .dtypes import digits_of as digits_of
 from .dtypes import dtype_class as dtype_class
 from .dtypes import narrowest as narrowest
 from .dtypes import rounding_of as rounding_of
-from .decoding import as_stored as as_stored
-from .decoding import block_of as block_of
-from .decoding import cells_of as cells_of
-from .decoding import decoded as decoded
-from .decoding import encoded as encoded
-from .decoding import is_whole_coding as is_whole_coding
 from .encodings import Encoding as Encoding
 from .folder import Unread as Unread
 from .roles import Columns as Columns

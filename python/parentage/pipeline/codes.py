@@ -1,8 +1,8 @@
-"""Codes of the child: whether another checkpoint's numbers lie in their cells.
+"""Codes and numbers: whether one checkpoint's numbers lie in the cells of another's codes.
 
 Whoever quantises rounds to the nearest code. The numbers that are nearest to a code, given the
-scales that the child stores, are its *cell*; what was quantised to the child lies in the cells of
-all its codes.
+scales that are stored beside it, are its *cell*; numbers that were quantised to these codes lie in
+the cells of all of them.
 """
 
 from __future__ import annotations
@@ -12,84 +12,90 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from parentage import _core
 from parentage.checkpoint import cells_of
-from parentage.stream import read_elements
+from parentage.stream import Program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from parentage.checkpoint import Checkpoint, Tensor
     from parentage.stream import Options
-    from parentage.support import Floats
 
-AT_ONCE = 1 << 20
-"""Elements that are looked at together."""
+CELLS = ("value", "low", "high")
+"""What a plan ends with: of the codes, what they stand for and the ends of their cells."""
+
+MADE_OF_CODES = 0.6
+"""Share of numbers in the middle of their codes' cells, an eighth of a step to either side, from
+which on they may have been made of the codes: a quarter where numbers were quantised."""
 
 
 @dataclass(frozen=True, slots=True)
 class Requantised:
-    """What a candidate's numbers give, quantised with the child's scales."""
+    """What a candidate's numbers give, quantised with stored scales."""
 
     elements: int
     """Codes compared."""
     equal: int
     """Of them, those that the candidate's numbers round to."""
     telling: int
-    """Of the child's codes, those that are neither zero nor the last on their side: with scales out
-    of all proportion, anything gives the others."""
+    """Of the codes, those that are neither zero nor the last on their side: with scales out of all
+    proportion, anything gives the others."""
+    centred: int = 0
+    """Of the telling ones, those whose number is within an eighth of a step of what the code stands
+    for."""
 
     @property
     def is_copy(self) -> bool:
-        """Whether all codes are the child's, and most of them tell anything."""
+        """Whether all codes are those stored, and most of them tell anything."""
         return self.equal == self.elements and self.is_mostly
 
     @property
     def is_mostly(self) -> bool:
-        """Whether most codes are the child's, and most of them tell anything."""
+        """Whether most codes are those stored, and most of them tell anything."""
         return 2 * self.equal > self.elements and 2 * self.telling >= self.elements
 
 
 def requantised(
-    child: Checkpoint,
+    coded: Checkpoint,
     codes: Sequence[Tensor],
     other: Checkpoint,
     mates: Sequence[Tensor],
     options: Options,
     most: int | None = None,
 ) -> list[Requantised]:
-    """Return what a candidate's numbers give in place of each of the child's encoded tensors.
+    """Return what another checkpoint's numbers give in place of encoded tensors.
 
-    Of ``most`` elements of each, or all.
+    Of ``most`` elements of each, the first, or all.
     """
-    cells = cells_of(child, codes)
-    out = []
-    for tensor, mate in zip(codes, mates, strict=True):
-        encoding = child.encoding_of(tensor)
-        slack = 0.0 if encoding is None else encoding.rounding
-        shifted = 0 if encoding is None else encoding.shifted_codes
-        ends = [cells.tensors[f"{tensor.index:09}.{end}"] for end in ("value", "low", "high")]
-        last = tensor.elements if most is None else min(tensor.elements, most)
-        equal = telling = 0
-        for theirs, value, low, high in _pieces(cells, ends, other, mate, last, options):
-            step = 2.0 * np.minimum(high - value, value - low)
-            room = slack * (np.abs(value) + shifted * step)
-            equal += int(((theirs >= low - room) & (theirs <= high + room)).sum())
-            telling += int(((value != 0.0) & np.isfinite(low) & np.isfinite(high)).sum())
-        out.append(Requantised(last, equal, telling))
-    return out
+    if not codes:
+        return []
+    cells = cells_of(coded, codes)
+    limit = max(each.elements for each in codes) if most is None else most
+    elements = [min(each.elements, limit) for each in codes]
+    rows = [
+        [mate.index, *(cells.tensors[f"{each.index:09}.{end}"].index for end in CELLS)]
+        for each, mate in zip(codes, mates, strict=True)
+    ]
+    tensors = np.array(rows, dtype=np.uint64)
+    plan = _core.Plan(
+        [other.core, *[cells.core] * len(CELLS)],
+        np.array(elements, dtype=np.uint64),
+        tensors,
+        np.zeros_like(tensors),
+    )
+    program = Program(len(codes))
+    replay = program.replay([program.column(0)], np.arange(len(codes)))
+    found = _core.replay_in_cells(
+        plan, replay, "F32", [room_of(coded, each) for each in codes],
+        threads=options.threads, tile_bytes=options.tile_bytes, io=options.io, level=options.level,
+    )  # fmt: skip
+    return [
+        Requantised(count, *counts) for count, counts in zip(elements, found.tolist(), strict=True)
+    ]
 
 
-def _pieces(
-    cells: Checkpoint,
-    ends: Sequence[Tensor],
-    other: Checkpoint,
-    mate: Tensor,
-    last: int,
-    options: Options,
-) -> Iterator[tuple[Floats, Floats, Floats, Floats]]:
-    """Yield the other's numbers, with what the child's codes stand for and the ends of cells."""
-    cores = [other.core, *[cells.core] * len(ends)]
-    row = [[mate.index, *(each.index for each in ends)]]
-    for first in range(0, last, AT_ONCE):
-        found = read_elements(cores, row, first, min(AT_ONCE, last - first), options)
-        yield found[:, 0], found[:, 1], found[:, 2], found[:, 3]
+def room_of(checkpoint: Checkpoint, tensor: Tensor) -> tuple[float, float]:
+    """Return how far beyond a cell a number may lie: as a share of it, and of so many steps."""
+    coding = checkpoint.encoding_of(tensor)
+    return (0.0, 0.0) if coding is None else (coding.rounding, float(coding.shifted_codes))

@@ -18,6 +18,7 @@ from parentage.align import aligned, tables
 from parentage.checkpoint import WRITABLE, cells_of
 from parentage.hypothesise import written_forms
 from parentage.methods import METHODS
+from parentage.pipeline.codes import CELLS, room_of
 from parentage.recipe import Ingredient, Recipe
 from parentage.replay import compile_recipe
 from parentage.stream import read_elements
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from parentage.verdict import TraceInputs
 
     Room = list[tuple[float, float]]
-
-CELLS = ("value", "low", "high")
-"""What a plan ends with: of the codes, what they stand for and the ends of their cells."""
 
 MOST_COLUMNS = _core.MAX_COLUMNS - len(CELLS)
 """Checkpoints that fit beside them."""
@@ -122,10 +120,7 @@ def _with_cells(case: TraceInputs, alignment: Alignment) -> tuple[_core.Plan, Ro
         np.hstack([tensors[:, :-1], ends]),
         np.hstack([starts[:, :-1], np.repeat(starts[:, -1:], len(CELLS), axis=1)]),
     )
-    room = []
-    for each in codes:
-        coding = child.encoding_of(each)
-        room.append((0.0, 0.0) if coding is None else (coding.rounding, coding.shifted_codes))
+    room = [room_of(child, each) for each in codes]
     return plan, room
 
 

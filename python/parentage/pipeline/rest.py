@@ -12,10 +12,10 @@ from parentage.align import Unaligned, embeddings, heads, tables
 from parentage.checkpoint import as_stored
 from parentage.pipeline.codes import Requantised, requantised
 from parentage.statistics import full_pass
-from parentage.verdict import Part, Rest
+from parentage.verdict import Part, Recoded, Rest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from parentage.align import Alignment, Bytes, Coded, Grouped
     from parentage.checkpoint import Checkpoint, Inputs
@@ -50,6 +50,7 @@ def compare_rest(
             for each, found in codes
             if found.is_mostly and not found.is_copy
         ),
+        recoded=_recoded(inputs, grouped.recoded, options, most),
     )
 
 
@@ -66,6 +67,26 @@ def _requantised(
         mates = [other.tensors.at(each.mate) for each in chosen]
         found = requantised(inputs.child, codes, other, mates, options, most)
         out.extend(zip(chosen, found, strict=True))
+    return out
+
+
+def _recoded(
+    inputs: Inputs, pairs: Sequence[Coded], options: Options, most: int | None
+) -> Mapping[int, Recoded]:
+    """Return, per checkpoint with codes, what quantising the child gives of them."""
+    out: dict[int, Recoded] = {}
+    for column, other in enumerate(inputs.others):
+        chosen = [each for each in pairs if each.column == column]
+        codes = [other.tensors.at(each.mate) for each in chosen]
+        plain = [inputs.child.tensors.at(each.tensor) for each in chosen]
+        found = requantised(other, codes, inputs.child, plain, options, most)
+        if found:
+            out[column] = Recoded(
+                sum(each.elements for each in found),
+                sum(each.equal for each in found),
+                sum(each.telling for each in found),
+                sum(each.centred for each in found),
+            )
     return out
 
 

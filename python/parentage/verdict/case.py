@@ -54,6 +54,20 @@ class QuantisedBlend:
 
 
 @dataclass(frozen=True, slots=True)
+class Recoded:
+    """What quantising the child gives of the codes of another checkpoint."""
+
+    elements: int
+    """Codes."""
+    equal: int
+    """Of them, those that the child's numbers give with the scales stored beside them."""
+    telling: int
+    """Codes that are neither zero nor the last on their side."""
+    centred: int
+    """Of these, the ones whose number is within an eighth of a step of what the code stands for."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rest:
     """What was compared beside the main alignment."""
 
@@ -69,6 +83,9 @@ class Rest:
     other_codes: tuple[tuple[Coded, int, int], ...] = ()
     """Of those that are not, most of whose codes are the same: how many were compared, and how many
     are not."""
+    recoded: Mapping[int, Recoded] = field(default_factory=dict)
+    """Per checkpoint, as position among all offered, that stores codes where the child has numbers:
+    what quantising these gives."""
     blends: tuple[QuantisedBlend, ...] = ()
     """What recipes give of the child's codes, the best first."""
 

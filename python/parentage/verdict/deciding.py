@@ -17,7 +17,13 @@ from parentage.verdict.rules.coverage import (
     too_little_finite,
 )
 from parentage.verdict.rules.descent import disguised, fine_tune, undetermined, unrelated
-from parentage.verdict.rules.encodings import noised, quantised, quantised_merge, retold
+from parentage.verdict.rules.encodings import (
+    noised,
+    quantised,
+    quantised_merge,
+    retold,
+    stored_with_less,
+)
 from parentage.verdict.rules.kin import kept, related, shared_slices
 from parentage.verdict.rules.recipes import (
     changed,
@@ -42,6 +48,7 @@ RULES: tuple[Callable[[Facts], Verdict | None], ...] = (
     too_little,
     too_little_finite,
     quantised_merge,
+    stored_with_less,
     replayed,
     either_way,
     alone,

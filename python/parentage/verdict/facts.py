@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from parentage.align import LayerBlend
     from parentage.descent import BothWays, OwnValues
     from parentage.sample import Sampled
-    from parentage.verdict.case import QuantisedBlend
+    from parentage.verdict.case import QuantisedBlend, Recoded
     from parentage.verdict.changes import Changes
     from parentage.verdict.invariants import Invariants
     from parentage.verdict.residual import Residual
@@ -198,6 +198,8 @@ class Facts:
     """The names of all slices."""
     wholes: Wholes = field(default_factory=Wholes)
     """What the child and each checkpoint share, tensor by tensor, and what each lacks."""
+    recoded: Mapping[str, Recoded] = field(default_factory=dict)
+    """Per checkpoint that stores codes where the child has numbers, what quantising these gives."""
     quantised: tuple[QuantisedBlend, ...] = ()
     """What recipes give of tensors that the child stores as codes, the best first."""
     sample: Sampled | None = None

@@ -120,6 +120,7 @@ def gather_facts(
         remarks=case.relations.remarks,
         wholes=wholes,
         quantised=case.rest.blends,
+        recoded={case.offered.others[at].name: found for at, found in case.rest.recoded.items()},
         sample=sample,
     )
 

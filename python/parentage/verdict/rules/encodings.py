@@ -66,6 +66,33 @@ def quantised_merge(facts: Facts) -> Verdict | None:
     )
 
 
+def stored_with_less(facts: Facts) -> Verdict | None:
+    """All of one checkpoint's codes are those that quantising the child gives."""
+    for name, found in facts.recoded.items():
+        whole = facts.wholes.by_name[name]
+        rest = whole.compared - found.elements
+        if (
+            found.equal < found.elements
+            or 2 * found.telling < found.elements
+            or found.centred > MADE_OF_CODES * found.telling
+            or whole.same + whole.cast < rest
+            or whole.own
+        ):
+            continue
+        beside = f", and the other {rest:,} elements are its own" if rest > 0 else ""
+        return Verdict(
+            "related",
+            "exact" if facts.sample is None else "statistical",
+            "stored_with_less",
+            f"all {found.elements:,} codes of {name} are those that quantising {facts.child} with "
+            f"the scales stored beside them gives{beside}: {name} holds the same numbers as "
+            f"{facts.child}, stored with less. What {facts.child} has of them beyond the codes is "
+            f"not in {name}, so it was not made of {name} alone.{coverage_clause(facts)}",
+            {"codes": found.elements, "numbers": rest},
+        )
+    return None
+
+
 def quantised(facts: Facts) -> Verdict | None:
     """One checkpoint, quantised and decoded, has the child's numbers in every slice looked at."""
     name = _probed(facts, "quantised")
