@@ -52,11 +52,15 @@ impl<W: Wanted> Vectorize for All<'_, W> {
         let (each, size) = (each as usize, size as usize);
         let (mut skipped, mut out) = (self.skipped, self.out);
         for bytes in self.bytes.chunks_exact(size) {
-            let mut values = [0.0; MOST];
-            block(self.wanted, self.blocks, bytes, &mut values);
             let count = (each - skipped).min(out.len());
             let (into, rest) = out.split_at_mut(count);
-            into.copy_from_slice(&values[skipped..skipped + count]);
+            if count == each {
+                block(self.wanted, self.blocks, bytes, into);
+            } else {
+                let mut values = [0.0; MOST];
+                block(self.wanted, self.blocks, bytes, &mut values[..each]);
+                into.copy_from_slice(&values[skipped..skipped + count]);
+            }
             (skipped, out) = (0, rest);
         }
     }
@@ -70,7 +74,7 @@ fn half(bytes: &[u8], at: usize) -> f32 {
 
 /// Decodes one block.
 #[inline(always)]
-fn block<W: Wanted>(wanted: W, blocks: Blocks, bytes: &[u8], out: &mut [f32; MOST]) {
+fn block<W: Wanted>(wanted: W, blocks: Blocks, bytes: &[u8], out: &mut [f32]) {
     match blocks {
         Blocks::Q4_0 => simple(wanted, &bytes[2..], None, half(bytes, 0), 0.0, 8, out),
         Blocks::Q4_1 => {
@@ -93,13 +97,13 @@ fn block<W: Wanted>(wanted: W, blocks: Blocks, bytes: &[u8], out: &mut [f32; MOS
         Blocks::Q4K => q4_k(wanted, bytes, out),
         Blocks::Q5K => q5_k(wanted, bytes, out),
         Blocks::Q6K => q6_k(wanted, bytes, out),
-        Blocks::Iq4Nl => listed(wanted, &bytes[2..18], half(bytes, 0), &IQ4, &mut out[..32]),
+        Blocks::Iq4Nl => listed(wanted, &bytes[2..18], half(bytes, 0), &IQ4, out),
         Blocks::Iq4Xs => iq4_xs(wanted, bytes, out),
         Blocks::Mxfp4 => {
             // Half of a power of two, as the list holds twice the numbers.
             let code = u32::from(bytes[0]);
             let scale = if code < 2 { 0x0020_0000 << code } else { (code - 1) << 23 };
-            listed(wanted, &bytes[1..17], f32::from_bits(scale), &E2M1, &mut out[..32]);
+            listed(wanted, &bytes[1..17], f32::from_bits(scale), &E2M1, out);
         }
     }
 }
@@ -129,7 +133,7 @@ fn simple<W: Wanted>(
     scale: f32,
     shift: f32,
     middle: i32,
-    out: &mut [f32; MOST],
+    out: &mut [f32],
 ) {
     let most = if fifth.is_some() { 31 } else { 15 };
     let (least, most) = (-middle as f32, (most - middle) as f32);
@@ -152,7 +156,7 @@ fn listed<W: Wanted>(wanted: W, codes: &[u8], scale: f32, list: &[f32; 16], out:
 }
 
 #[inline(always)]
-fn q2_k<W: Wanted>(wanted: W, bytes: &[u8], out: &mut [f32; MOST]) {
+fn q2_k<W: Wanted>(wanted: W, bytes: &[u8], out: &mut [f32]) {
     let (scales, codes) = (&bytes[..16], &bytes[16..80]);
     let (all, least) = (half(bytes, 80), half(bytes, 82));
     for (at, out) in out.chunks_exact_mut(16).enumerate() {
@@ -168,7 +172,7 @@ fn q2_k<W: Wanted>(wanted: W, bytes: &[u8], out: &mut [f32; MOST]) {
 }
 
 #[inline(always)]
-fn q3_k<W: Wanted>(wanted: W, bytes: &[u8], out: &mut [f32; MOST]) {
+fn q3_k<W: Wanted>(wanted: W, bytes: &[u8], out: &mut [f32]) {
     let (masks, codes, packed) = (&bytes[..32], &bytes[32..96], &bytes[96..108]);
     let all = half(bytes, 108);
     for (at, out) in out.chunks_exact_mut(16).enumerate() {
@@ -200,7 +204,7 @@ fn scale_and_shift(packed: &[u8], at: usize) -> (f32, f32) {
 }
 
 #[inline(always)]
-fn q4_k<W: Wanted>(wanted: W, bytes: &[u8], out: &mut [f32; MOST]) {
+fn q4_k<W: Wanted>(wanted: W, bytes: &[u8], out: &mut [f32]) {
     let (all, least) = (half(bytes, 0), half(bytes, 2));
     for (at, out) in out.chunks_exact_mut(32).enumerate() {
         let (scale, shift) = scale_and_shift(&bytes[4..16], at);
@@ -214,7 +218,7 @@ fn q4_k<W: Wanted>(wanted: W, bytes: &[u8], out: &mut [f32; MOST]) {
 }
 
 #[inline(always)]
-fn q5_k<W: Wanted>(wanted: W, bytes: &[u8], out: &mut [f32; MOST]) {
+fn q5_k<W: Wanted>(wanted: W, bytes: &[u8], out: &mut [f32]) {
     let (all, least) = (half(bytes, 0), half(bytes, 2));
     let high = &bytes[16..48];
     for (at, out) in out.chunks_exact_mut(32).enumerate() {
@@ -230,7 +234,7 @@ fn q5_k<W: Wanted>(wanted: W, bytes: &[u8], out: &mut [f32; MOST]) {
 }
 
 #[inline(always)]
-fn q6_k<W: Wanted>(wanted: W, bytes: &[u8], out: &mut [f32; MOST]) {
+fn q6_k<W: Wanted>(wanted: W, bytes: &[u8], out: &mut [f32]) {
     let (low, high, scales) = (&bytes[..128], &bytes[128..192], &bytes[192..208]);
     let all = half(bytes, 208);
     for (at, out) in out.chunks_exact_mut(16).enumerate() {
@@ -247,7 +251,7 @@ fn q6_k<W: Wanted>(wanted: W, bytes: &[u8], out: &mut [f32; MOST]) {
 }
 
 #[inline(always)]
-fn iq4_xs<W: Wanted>(wanted: W, bytes: &[u8], out: &mut [f32; MOST]) {
+fn iq4_xs<W: Wanted>(wanted: W, bytes: &[u8], out: &mut [f32]) {
     let all = half(bytes, 0);
     let high = u16::from_le_bytes([bytes[2], bytes[3]]);
     for (at, out) in out.chunks_exact_mut(32).enumerate() {

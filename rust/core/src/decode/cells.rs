@@ -6,6 +6,8 @@ use crate::gram::decode;
 
 /// A number of a code, known when code is compiled: what it stands for, or an end of its cell.
 pub(super) trait Wanted: Copy {
+    /// Whether it is what the code stands for.
+    const IS_VALUE: bool;
     /// `code * scale - shift` or an end of its cell, where codes are all integers from `least` to `most`.
     fn uniform(self, code: f32, scale: f32, shift: f32, least: f32, most: f32) -> f32;
     /// The entry of `code` in ascending `values`, times `scale`, or an end of its cell.
@@ -17,6 +19,8 @@ pub(super) trait Wanted: Copy {
 pub(super) struct Value;
 
 impl Wanted for Value {
+    const IS_VALUE: bool = true;
+
     #[inline(always)]
     fn uniform(self, code: f32, scale: f32, shift: f32, _least: f32, _most: f32) -> f32 {
         code * scale - shift
@@ -35,6 +39,8 @@ pub(super) struct End {
 }
 
 impl Wanted for End {
+    const IS_VALUE: bool = false;
+
     #[inline(always)]
     fn uniform(self, code: f32, scale: f32, shift: f32, least: f32, most: f32) -> f32 {
         // A negative scale turns the order of codes around.

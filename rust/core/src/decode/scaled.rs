@@ -165,14 +165,44 @@ impl<W: Wanted> Vectorize for Nibbles<'_, W> {
     #[inline(always)]
     fn run(self) {
         let (start, group) = (self.first / 2 * 2, self.first / self.group);
-        for (k, out) in self.out.iter_mut().enumerate() {
-            let at = self.first + k as u64;
-            let byte = self.bytes[((at - start) / 2) as usize];
-            let code = byte >> (4 * (at % 2)) & 15;
+        let (mut at, mut out) = (self.first, self.out);
+        while !out.is_empty() {
             let scale = self.scales[(at / self.group - group) as usize];
-            *out = self.wanted.listed(usize::from(code), scale, &E2M1);
+            let left = (self.group - at % self.group) as usize;
+            let (into, rest) = out.split_at_mut(left.min(out.len()));
+            let bytes = &self.bytes[((at - start) / 2) as usize..];
+            if W::IS_VALUE && at.is_multiple_of(2) {
+                let (pairs, last) = into.as_chunks_mut::<2>();
+                for (pair, byte) in pairs.iter_mut().zip(bytes) {
+                    *pair = [e2m1(byte & 15) * scale, e2m1(byte >> 4) * scale];
+                }
+                if let [last] = last {
+                    *last = e2m1(bytes[pairs.len()] & 15) * scale;
+                }
+            } else {
+                for (k, out) in (at % 2..).zip(into.iter_mut()) {
+                    let code = bytes[(k / 2) as usize] >> (4 * (k % 2)) & 15;
+                    *out = self.wanted.listed(usize::from(code), scale, &E2M1);
+                }
+            }
+            at += left as u64;
+            out = rest;
         }
     }
+}
+
+/// [`E2M1`] without a table: halves of 0, 1, 2, 3, 4, 6, 8, 12.
+#[inline(always)]
+fn e2m1(code: u8) -> f32 {
+    let x = i32::from(code & 7);
+    let halves = if x < 4 {
+        x
+    } else if x < 6 {
+        2 * x - 4
+    } else {
+        4 * x - 16
+    };
+    f32::from_bits((halves as f32 * 0.5).to_bits() | u32::from(code & 8) << 28)
 }
 
 /// Codes of four bits in groups of `group`.

@@ -50,31 +50,55 @@ impl Decoded {
     }
 }
 
-/// Lends windows of a coding, one at a time.
+/// Bytes of a window up to which all of it is mapped as long as its coding is open.
+const KEPT: u64 = 16 << 20;
+/// Bytes of a larger window that are mapped at a time: decoders ask for some thousand elements after the other, and
+/// each time the system is asked costs as much as decoding those.
+const AHEAD: u64 = 1 << 20;
+
+/// Lends windows of a coding.
 struct Windows<'a> {
     decoded: &'a Decoded,
     buffers: Vec<Buffer>,
-    /// The window that is lent, and its bytes.
-    held: Option<(usize, Range<u64>)>,
+    /// Per window, what of it is mapped: which bytes of the file, and these.
+    mapped: Vec<Option<(Range<u64>, &'a [u8])>>,
 }
 
 impl Windows<'_> {
-    fn give_back(&mut self) -> Result<()> {
-        match self.held.take() {
-            Some((number, range)) => self.decoded.sources[number].release(range),
-            None => Ok(()),
-        }
+    /// Gives back what is mapped of a window; what is small stays mapped, and is asked whether it was its file's.
+    fn give_back(&mut self, number: usize) -> Result<()> {
+        let Some((range, _)) = self.mapped[number].take() else { return Ok(()) };
+        let window = &self.decoded.coding.windows[number];
+        let range = if window.bytes() <= KEPT { range.start..range.start } else { range };
+        self.decoded.sources[number].release(range)
     }
 }
 
 impl Lender for Windows<'_> {
     fn lend(&mut self, number: usize, range: Range<u64>) -> Result<&[u8]> {
-        self.give_back()?;
-        let window = self.decoded.coding.windows[number];
-        let range = window.begin + range.start..window.begin + range.end;
-        assert!(range.end <= window.end, "bytes of the window");
-        self.held = Some((number, range.clone()));
-        self.decoded.sources[number].lend(range, &mut self.buffers[number])
+        let decoded = self.decoded;
+        let window = decoded.coding.windows[number];
+        let (begin, end) = (window.begin + range.start, window.begin + range.end);
+        assert!(begin <= end && end <= window.end, "bytes of the window");
+        let is_mapped = |mapped: &Option<(Range<u64>, &[u8])>| {
+            mapped.as_ref().is_some_and(|(range, _)| range.start <= begin && end <= range.end)
+        };
+        if !is_mapped(&self.mapped[number]) {
+            self.give_back(number)?;
+            let wanted = if window.bytes() <= KEPT {
+                window.begin..window.end
+            } else {
+                begin..end.max(window.end.min(begin + AHEAD))
+            };
+            let bytes = decoded.sources[number].map(wanted.clone())?;
+            self.mapped[number] = bytes.map(|bytes| (wanted, bytes));
+        }
+        match &self.mapped[number] {
+            Some((range, bytes)) => {
+                Ok(&bytes[(begin - range.start) as usize..(end - range.start) as usize])
+            }
+            None => decoded.sources[number].lend(begin..end, &mut self.buffers[number]),
+        }
     }
 }
 
@@ -90,11 +114,12 @@ impl Source for Decoded {
         let taken = spare().pop();
         let buffers = taken
             .unwrap_or_else(|| self.coding.windows.iter().map(|_| Buffer::default()).collect());
-        let mut windows = Windows { decoded: self, buffers, held: None };
+        let mapped = self.coding.windows.iter().map(|_| None).collect();
+        let mut windows = Windows { decoded: self, buffers, mapped };
         let width = self.coding.dtype.bits() / 8;
         let elements = range.start / width..range.end / width;
         decode::elements(&self.coding, elements, &mut windows, self.level, out)?;
-        windows.give_back()?;
+        (0..self.coding.windows.len()).try_for_each(|number| windows.give_back(number))?;
         spare().push(windows.buffers);
         Ok(out)
     }

@@ -116,10 +116,14 @@ impl Source for Mmap {
     }
 
     fn lend<'a>(&'a self, range: Range<u64>, _buffer: &'a mut Buffer) -> Result<&'a [u8]> {
+        Ok(self.map(range)?.unwrap_or_default())
+    }
+
+    fn map(&self, range: Range<u64>) -> Result<Option<&[u8]>> {
         let (start, end) = (range.start as usize, range.end as usize);
         assert!(start <= end && end <= self.length, "a window inside the file");
         if start == end {
-            return Ok(&[]);
+            return Ok(Some(&[]));
         }
         // Another library may have put a handler of its own in place of the guard's.
         if !guard::watch() {
@@ -137,9 +141,9 @@ impl Source for Mmap {
         // file that others may write; a change is undefined to Rust in principle. The bytes are only
         // ever loaded as plain integers into vectors and copied, no decision on memory safety is
         // taken from them, and `verify_unchanged` after the pass turns a change into an error.
-        Ok(unsafe {
+        Ok(Some(unsafe {
             std::slice::from_raw_parts(self.address.as_ptr().cast::<u8>().add(start), end - start)
-        })
+        }))
     }
 
     fn expect(&self, range: Range<u64>) {

@@ -109,6 +109,11 @@ pub(crate) trait Source: Send + Sync {
     /// They stay as they are until [`Source::release`], which must be asked whether they did.
     fn lend<'a>(&'a self, range: Range<u64>, buffer: &'a mut Buffer) -> Result<&'a [u8]>;
 
+    /// The bytes at `range` without a copy, if the source can lend them so; as of [`Source::lend`].
+    fn map(&self, _range: Range<u64>) -> Result<Option<&[u8]>> {
+        Ok(None)
+    }
+
     /// How it reads, whatever was asked for.
     fn io(&self) -> Io;
 
