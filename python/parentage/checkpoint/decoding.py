@@ -19,14 +19,14 @@ from parentage.checkpoint.codings import Coding, Window
 from parentage.checkpoint.dtypes import DTYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from parentage.checkpoint.checkpoint import Checkpoint
     from parentage.checkpoint.codings import Packing
     from parentage.support import Floats
 
     Shape = tuple[int, ...]
-    Rule = Callable[[Checkpoint, str, str], "Encoded | None"]
+    Rule = Callable[["_Stored", str, str], "Encoded | None"]
 
 GGUF = (
     "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL",
@@ -58,19 +58,31 @@ class Encoded:
         return prod(self.shape) * DTYPES[self.coding.dtype].bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What a checkpoint stores: looking names up one by one in the core takes seconds of many."""
+
+    checkpoint: Checkpoint
+    tensors: Mapping[str, Tensor]
+
+
 def encoded(checkpoint: Checkpoint) -> Iterator[Encoded]:
     """Yield what a checkpoint stores as codes, as far as a rule says how it is decoded."""
+    endings = [(ending, rule, checkpoint.core.names(ending)) for ending, rule in RULES]
+    if not checkpoint.encodings and not any(names for _, _, names in endings):
+        return
     taken: set[str] = set()
+    stored = _Stored(checkpoint, {each.name: each for each in checkpoint.tensors.values()})
     for name, encoding in checkpoint.encodings.items():
         coding = Coding.gguf(checkpoint.tensors[name].window, encoding.kind)
         if encoding.kind in GGUF and _core.coding_elements(coding) == prod(encoding.shape):
             taken.add(name)
             yield Encoded(name, encoding.shape, coding, (name,))
-    for ending, rule in RULES:
-        for name in checkpoint.core.names(ending):
+    for ending, rule, names in endings:
+        for name in names:
             if name in taken:
                 continue
-            found = rule(checkpoint, name, name[: len(name) - len(ending)])
+            found = rule(stored, name, name[: len(name) - len(ending)])
             if found is None or not taken.isdisjoint(found.parts):
                 continue
             if _core.coding_elements(found.coding) == prod(found.shape):
@@ -112,17 +124,17 @@ def block_of(shape: Shape, scales: Shape) -> tuple[int, int] | None:
     return None
 
 
-def _scaled(checkpoint: Checkpoint, name: str, start: str) -> Encoded | None:
+def _scaled(stored: _Stored, name: str, start: str) -> Encoded | None:
     """Codes of a byte, times scales: the codes are what the scales are called after."""
-    scales = checkpoint.tensors[name]
-    codes = next(filter(None, map(checkpoint.tensors.get, _codes(start))), None)
+    scales = stored.tensors[name]
+    codes = next(filter(None, map(stored.tensors.get, _codes(start))), None)
     kind = None if codes is None else DTYPES.get(codes.dtype)
-    if codes is None or kind is None or kind.bytes != 1 or _is_packed(checkpoint, codes):
+    if codes is None or kind is None or kind.bytes != 1 or _is_packed(stored, codes):
         return None
     block = block_of(codes.shape, scales.shape)
     if block is None or scales.dtype not in _SCALES:
         return None
-    zeros = next(filter(None, (checkpoint.tensors.get(f"{start}{end}") for end in _ZEROS)), None)
+    zeros = next(filter(None, (stored.tensors.get(f"{start}{end}") for end in _ZEROS)), None)
     if zeros is not None and (zeros.dtype, zeros.elements) != (codes.dtype, scales.elements):
         return None
     parts = (codes.name, name, *([zeros.name] if zeros is not None else []))
@@ -151,16 +163,16 @@ def _codes(start: str) -> Iterator[str]:
     yield f"{start}_quantized"
 
 
-def _is_packed(checkpoint: Checkpoint, codes: Tensor) -> bool:
+def _is_packed(stored: _Stored, codes: Tensor) -> bool:
     """Return whether bytes hold more than one code each."""
     return codes.dtype == "U8" and any(
-        f"{codes.name}{end}" in checkpoint.tensors for end in ("_scale_2", "_global_scale")
+        f"{codes.name}{end}" in stored.tensors for end in ("_scale_2", "_global_scale")
     )
 
 
-def _mxfp4(checkpoint: Checkpoint, name: str, start: str) -> Encoded | None:
+def _mxfp4(stored: _Stored, name: str, start: str) -> Encoded | None:
     """``_blocks`` (.., groups, 16) and ``_scales`` (.., groups): transformers, mxfp4.py."""
-    blocks, scales = checkpoint.tensors[name], checkpoint.tensors.get(f"{start}_scales")
+    blocks, scales = stored.tensors[name], stored.tensors.get(f"{start}_scales")
     if scales is None or (blocks.dtype, scales.dtype) != ("U8", "U8"):
         return None
     if len(blocks.shape) < 2 or blocks.shape[-1] != 16 or scales.shape != blocks.shape[:-1]:
@@ -170,16 +182,16 @@ def _mxfp4(checkpoint: Checkpoint, name: str, start: str) -> Encoded | None:
     return Encoded(start, shape, coding, (name, scales.name))
 
 
-def _nvfp4(checkpoint: Checkpoint, name: str, start: str) -> Encoded | None:
+def _nvfp4(stored: _Stored, name: str, start: str) -> Encoded | None:
     """Two codes in a byte, an F8_E4M3 for sixteen, and a float32 for all.
 
     ModelOpt has ``weight``, ``weight_scale`` and ``weight_scale_2``, compressed-tensors
     ``weight_packed``, ``weight_scale`` and ``weight_global_scale``, which divides.
     """
-    whole = checkpoint.tensors[name]
+    whole = stored.tensors[name]
     is_divided = name.endswith("_global_scale")
-    codes = checkpoint.tensors.get(f"{start}_packed" if is_divided else start)
-    scales = checkpoint.tensors.get(f"{start}_scale")
+    codes = stored.tensors.get(f"{start}_packed" if is_divided else start)
+    scales = stored.tensors.get(f"{start}_scale")
     if codes is None or scales is None or (codes.dtype, scales.dtype) != ("U8", "F8_E4M3"):
         return None
     shape = (*codes.shape[:-1], 2 * codes.shape[-1]) if codes.shape else ()
@@ -190,20 +202,20 @@ def _nvfp4(checkpoint: Checkpoint, name: str, start: str) -> Encoded | None:
     return Encoded(start, shape, coding, (codes.name, scales.name, name))
 
 
-def _packed(checkpoint: Checkpoint, name: str, start: str) -> Encoded | None:
+def _packed(stored: _Stored, name: str, start: str) -> Encoded | None:
     """Integers along rows: compressed-tensors, ``pack_to_int32``."""
-    words, scales = checkpoint.tensors[name], checkpoint.tensors.get(f"{start}_scale")
-    shape = checkpoint.tensors.get(f"{start}_shape")
+    words, scales = stored.tensors[name], stored.tensors.get(f"{start}_scale")
+    shape = stored.tensors.get(f"{start}_shape")
     if scales is None or words.dtype != "I32" or scales.dtype not in ("BF16", "F16", "F32"):
         return None
     if shape is None or shape.shape != (2,) or len(words.shape) != 2 or len(scales.shape) != 2:
         return None
-    rows, columns = (int(size) for size in _values(checkpoint, shape))
+    rows, columns = (int(size) for size in _values(stored.checkpoint, shape))
     bits = next((b for b in (4, 8, 2) if words.shape == (rows, -(-columns // (32 // b)))), None)
     if bits is None or scales.shape[0] != rows or not scales.shape[1]:
         return None
-    zeros = checkpoint.tensors.get(f"{start}_zero_point")
-    groups = checkpoint.tensors.get(f"{start}_g_idx")
+    zeros = stored.tensors.get(f"{start}_zero_point")
+    groups = stored.tensors.get(f"{start}_g_idx")
     coding = Coding.packed(
         words.window, scales.window, (rows, columns), bits=bits,
         group=-(-columns // scales.shape[1]), packing="rows",
@@ -215,15 +227,15 @@ def _packed(checkpoint: Checkpoint, name: str, start: str) -> Encoded | None:
     return Encoded(start, (rows, columns), coding, (name, scales.name, shape.name, *also))
 
 
-def _qweight(checkpoint: Checkpoint, name: str, start: str) -> Encoded | None:
+def _qweight(stored: _Stored, name: str, start: str) -> Encoded | None:
     """GPTQ and AWQ: ``qweight``, ``qzeros``, ``scales`` and, of GPTQ, ``g_idx``."""
-    words = checkpoint.tensors[name]
-    zeros, scales = (checkpoint.tensors.get(f"{start}.{end}") for end in ("qzeros", "scales"))
+    words = stored.tensors[name]
+    zeros, scales = (stored.tensors.get(f"{start}.{end}") for end in ("qzeros", "scales"))
     if zeros is None or scales is None or (words.dtype, zeros.dtype) != ("I32", "I32"):
         return None
     if any(len(each.shape) != 2 for each in (words, zeros, scales)) or not scales.elements:
         return None
-    groups = checkpoint.tensors.get(f"{start}.g_idx")
+    groups = stored.tensors.get(f"{start}.g_idx")
     rows = scales.shape[1]
     if words.shape[1] * 8 == rows:
         packing: Packing = "awq"
@@ -249,14 +261,14 @@ def _qweight(checkpoint: Checkpoint, name: str, start: str) -> Encoded | None:
     return Encoded(f"{start}.weight", (rows, columns), coding, parts)
 
 
-def _nf4(checkpoint: Checkpoint, name: str, start: str) -> Encoded | None:
+def _nf4(stored: _Stored, name: str, start: str) -> Encoded | None:
     """bitsandbytes, ``QuantState.as_dict(packed=True)``: the state is JSON in a tensor of bytes."""
-    state = checkpoint.tensors[name]
+    state = stored.tensors[name]
     start = name[: name.rindex(".quant_state.")]
     if state.dtype != "U8" or state.elements > MOST_STATE:
         return None
     try:
-        said = json.loads(bytes(_values(checkpoint, state).astype(np.uint8)))
+        said = json.loads(bytes(_values(stored.checkpoint, state).astype(np.uint8)))
         shape = tuple(int(size) for size in said["shape"])
         block, nested = int(said["blocksize"]), int(said.get("nested_blocksize", 0))
         dtype = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}[said["dtype"]]
@@ -265,7 +277,7 @@ def _nf4(checkpoint: Checkpoint, name: str, start: str) -> Encoded | None:
         return None
     ends = ["", ".absmax", ".quant_map"]
     ends += [".nested_quant_map", ".nested_absmax"] if nested else []
-    parts = [checkpoint.tensors.get(f"{start}{end}") for end in ends]
+    parts = [stored.tensors.get(f"{start}{end}") for end in ends]
     found = [each for each in parts if each is not None]
     if len(found) < len(ends) or 2 * found[0].elements != prod(shape):
         return None
