@@ -17,6 +17,7 @@ from parentage import _core
 from parentage.checkpoint.checkpoint import Tensor
 from parentage.checkpoint.codings import Coding, Window
 from parentage.checkpoint.dtypes import DTYPES
+from parentage.support import collection_paused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -317,6 +318,11 @@ def decoded(checkpoint: Checkpoint) -> Checkpoint:
     It is the same one if nothing in it is encoded as any rule knows. What would have the name of
     another tensor stays as it is stored.
     """
+    with collection_paused():
+        return _decoded(checkpoint)
+
+
+def _decoded(checkpoint: Checkpoint) -> Checkpoint:
     found = {each.name: each for each in encoded(checkpoint)}
     gone = {part for each in found.values() for part in each.parts}
     kept = [each for each in checkpoint.tensors.values() if each.name not in gone]

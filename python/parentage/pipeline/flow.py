@@ -206,8 +206,8 @@ def _trace(
     main, alignment = inputs.chosen(grouped.main.columns), grouped.main.alignment
     options = with_digests(inputs, main, options) if digest else options
     rest = compare_rest(inputs, grouped, options, is_sample=request is not None)
-    left = undecoded(inputs, grouped, rest)
-    alignment = replace(alignment, unaligned=(*alignment.unaligned, *left))
+    if left := undecoded(inputs, grouped, rest):
+        alignment = replace(alignment, unaligned=(*alignment.unaligned, *left))
     case = TraceInputs(
         main,
         alignment,

@@ -144,7 +144,8 @@ def test_what_computes_the_same_with_neurons_scaled_is_never_identical(tmp_path)
         child[f"{at}.{name}.weight"] = (wide * factor).astype(BF16)
     folders = [write_checkpoint(tmp_path / n, x) for n, x in (("child", child), ("base", base))]
     found = parentage.trace(folders[0], base=folders[1])
-    assert found.verdict.kind not in ("identical", "re-encoded", "merge", "assembled", "unrelated")
+    assert found.verdict.kind not in ("identical", "re-encoded", "merge", "unrelated")
+    assert found.verdict.level != "exact"
     assert "Neurons are paired by values" in found.verdict.text
 
 
