@@ -1,3 +1,6 @@
+from .adapters import Applied as Applied
+from .adapters import applied as applied
+from .adapters import module_names as module_names
 from .blended import LayerBlend as LayerBlend
 from .blended import layer_blends as layer_blends
 from .by_content import seen_by as seen_by

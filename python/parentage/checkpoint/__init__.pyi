@@ -1,8 +1,16 @@
+from .adapters import Adapter as Adapter
+from .adapters import Module as Module
+from .adapters import Said as Said
+from .adapters import adapter_of as adapter_of
+from .adapters import checked as checked
+from .adapters import misfit as misfit
+from .adapters import said_of as said_of
 from .checkpoint import Checkpoint as Checkpoint
 from .checkpoint import Tensor as Tensor
 from .checkpoint import distinct_names as distinct_names
 from .codings import Coding as Coding
 from .codings import Window as Window
+from .codings import ROUNDED as ROUNDED
 from .dtypes import DTYPES as DTYPES
 from .dtypes import MERGEKIT_DTYPES as MERGEKIT_DTYPES
 from .dtypes import WRITABLE as WRITABLE
@@ -18,6 +26,7 @@ from .encoded import encoded as encoded
 from .encoded import is_whole_coding as is_whole_coding
 from .encodings import Encoding as Encoding
 from .folder import Unread as Unread
+from .joined import Joined as Joined
 from .roles import Columns as Columns
 from .roles import Inputs as Inputs
 from .roles import open_all as open_all

@@ -12,6 +12,7 @@ from parentage.checkpoint import open_all
 from parentage.descent import with_blends
 from parentage.evidence import Journal, conclude, identity
 from parentage.hypothesise import SampleEstimates, decoy_share, hypothesise, select_for_full_pass
+from parentage.pipeline.adapters import with_adapters
 from parentage.pipeline.rest import compare_rest
 from parentage.pipeline.roles import settle_roles
 from parentage.pipeline.sequential import SampleRequest, Seed, trace_sample, with_preview
@@ -193,6 +194,7 @@ def _trace(
 ) -> Trace:
     """Go through the stages, a line each; ``seed`` draws the places of samples."""
     progress.stage("pairing tensors")
+    inputs, _ = with_adapters(inputs)
     seen = seen_by(inputs.child, inputs.others, options)
     stored = {each.name: (len(each.tensors), each.elements) for each in inputs.others}
     inputs = inputs.replaced(seen.child, seen.others)
