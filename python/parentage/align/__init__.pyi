@@ -29,6 +29,9 @@ from .slices import Unaligned as Unaligned
 from .slices import is_matrix as is_matrix
 from .slices import is_replayed as is_replayed
 from .slices import tables as tables
+from .strengths import Strength as Strength
+from .strengths import strength_of as strength_of
+from .strengths import with_strength as with_strength
 from .unaligned import UNALIGNED as UNALIGNED
 from .unaligned import unaligned_frame as unaligned_frame
 from .view import UNPAIRED as UNPAIRED

@@ -7,7 +7,7 @@ any checkpoint.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -46,17 +46,17 @@ class Applied:
     absent: tuple[str, ...] = ()
     """Modules and tensors of the adapter that the base has no place for."""
 
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        """Sentences on what is compared."""
+    def remarks(self, strength: str) -> tuple[str, ...]:
+        """Return sentences on what is compared, where it is added as strongly as the text says."""
         name = self.adapter.checkpoint.name
         said = [
-            f"{name} is an adapter ({self.adapter}): it is compared as {self.base} plus its product."
+            f"{name} is an adapter ({self.adapter}): it is compared as {self.base} plus its product "
+            f"times {strength}."
         ]
         if self.absent:
             shown = [*self.absent[:SHOWN], *(["others"] if len(self.absent) > SHOWN else [])]
             said.append(
-                f"{len(self.absent):,} of its tensors and modules {self.base} has no place for, and "
+                f"{len(self.absent):,} of its modules and tensors {self.base} has no place for, and "
                 f"they are not compared: {listed(shown)}."
             )
         return tuple(map(printable, said))
@@ -111,8 +111,7 @@ def applied(adapter: Adapter, base: Checkpoint) -> Applied:
             tensors.append(Tensor(0, tensor.name, "F32", tensor.shape, place, 0, size))
         view = joined.view(tensors, codings)
         missing = [each.name for each in modules if each.name not in names]
-        found = Applied(view, adapter, base.name, added, (*missing, *absent))
-        return replace(found, view=replace(view, remarks=(*own.remarks, *found.remarks)))
+        return Applied(view, adapter, base.name, added, (*missing, *absent))
 
 
 def _whole(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from parentage.align import applied
+from parentage.align import applied, strength_of, with_strength
 from parentage.checkpoint import adapter_of
 from parentage.support import PlanError, printable
+from parentage.verdict import Added
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from parentage.align import Applied
-    from parentage.checkpoint import Inputs
+    from parentage.checkpoint import Checkpoint, Inputs
+    from parentage.stream import Options
 
 
 def with_adapters(inputs: Inputs) -> tuple[Inputs, dict[str, Applied]]:
@@ -48,3 +51,28 @@ def with_adapters(inputs: Inputs) -> tuple[Inputs, dict[str, Applied]]:
         for each in (inputs.child, *inputs.others)
     )
     return inputs.replaced(child, others), found
+
+
+def with_strengths(
+    inputs: Inputs, found: Mapping[str, Applied], options: Options
+) -> tuple[Inputs, dict[str, Added]]:
+    """Return inputs whose adapters are added as the child's values say, and how that is.
+
+    ``inputs`` are under the child's names. Where the child does not tell, what is said of an
+    adapter counts.
+    """
+    if not found:
+        return inputs, {}
+    added: dict[str, Added] = {}
+
+    def settled(each: Checkpoint) -> Checkpoint:
+        """Return a checkpoint, if it is a view of an adapter as it was added."""
+        if each.name not in found:
+            return each
+        one = found[each.name]
+        strength = strength_of(one, each, inputs.child, options)
+        added[each.name] = Added(one.base, str(strength))
+        return with_strength(each, one, strength)
+
+    others = [settled(each) for each in inputs.others]
+    return inputs.replaced(settled(inputs.child), others), added

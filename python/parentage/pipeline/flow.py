@@ -12,7 +12,7 @@ from parentage.checkpoint import open_all
 from parentage.descent import with_blends
 from parentage.evidence import Journal, conclude, identity
 from parentage.hypothesise import SampleEstimates, decoy_share, hypothesise, select_for_full_pass
-from parentage.pipeline.adapters import with_adapters
+from parentage.pipeline.adapters import with_adapters, with_strengths
 from parentage.pipeline.rest import compare_rest
 from parentage.pipeline.roles import settle_roles
 from parentage.pipeline.sequential import SampleRequest, Seed, trace_sample, with_preview
@@ -194,10 +194,11 @@ def _trace(
 ) -> Trace:
     """Go through the stages, a line each; ``seed`` draws the places of samples."""
     progress.stage("pairing tensors")
-    inputs, _ = with_adapters(inputs)
+    inputs, adapters = with_adapters(inputs)
     seen = seen_by(inputs.child, inputs.others, options)
     stored = {each.name: (len(each.tensors), each.elements) for each in inputs.others}
     inputs = inputs.replaced(seen.child, seen.others)
+    inputs, added = with_strengths(inputs, adapters, options)
     grouped = pair(inputs, options, seen.layers)
     progress.stage("looking who came first")
     settled = settle_roles(inputs, grouped, options, seed)
@@ -218,6 +219,7 @@ def _trace(
         rest=rest,
         orders=seen.orders,
         stored=stored,
+        added=added,
     )
     if recipes:
         progress.stage("looking for the recipe in a sample")

@@ -1,3 +1,4 @@
+from .case import Added as Added
 from .case import Part as Part
 from .case import Rest as Rest
 from .case import TraceInputs as TraceInputs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from parentage.descent import Relations
 
@@ -42,6 +42,15 @@ class Rest:
     codes."""
 
 
+class Added(NamedTuple):
+    """What an adapter is seen as: a base with its product added."""
+
+    base: str
+    """The base's name."""
+    strength: str
+    """What the product is multiplied by, and in which arithmetic, in words."""
+
+
 @dataclass(frozen=True, slots=True)
 class TraceInputs:
     """The checkpoints of a trace, how they pair, and the recipes that are tried on everything."""
@@ -68,6 +77,8 @@ class TraceInputs:
     """What of others is seen in another order than it is stored in."""
     stored: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """By name, the tensors and elements that a checkpoint holds, where it is seen as others."""
+    added: Mapping[str, Added] = field(default_factory=dict)
+    """By name, the checkpoints that are adapters, and how they are added."""
     view: SampleEstimates | None = None
     """What a sample showed of descent, before recipes are looked for."""
 

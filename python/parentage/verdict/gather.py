@@ -116,6 +116,7 @@ def gather_facts(
         shared=shared_slices(statistics, alignment, columns),
         descendants=case.relations.descendants,
         remarks=case.relations.remarks,
+        added=case.added,
         wholes=wholes,
         sample=sample,
     )
