@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from parentage.stream import Options
     from parentage.support import Floats
 
-MODULES = 32
-"""Modules that are looked at, at most, spread evenly."""
+ELEMENTS = 1 << 20
+"""Elements of all modules that are looked at, at most."""
 
-ELEMENTS = 1 << 13
+OF_EACH = 1 << 13
 """Elements of each of them, at most."""
 
 LEAST_EQUAL = 0.5
@@ -55,6 +55,10 @@ class Strength:
     """The scale in words."""
     is_found: bool = False
     """Whether the child's values told it."""
+    looked_at: int = 0
+    """Elements of the child that were compared with what it gives."""
+    rounding: int = 0
+    """Those of them that are no farther off than sums of products in float32, in any order."""
 
     def __str__(self) -> str:
         """Return scale and arithmetic: ``2 (alpha/r), in float32``."""
@@ -79,7 +83,7 @@ def strength_of(
             # Of those that give as much, what is said comes first, and so does float32.
             if equal > most:
                 best, most = replace(strength, rounded=rounded, is_found=True), equal
-    return best
+    return replace(best, looked_at=sample.child.size, rounding=sample.near(best))
 
 
 def with_strength(view: Checkpoint, found: Applied, strength: Strength) -> Checkpoint:
@@ -147,10 +151,12 @@ class _Sample:
     """(N,) what it is added to."""
     child: Floats
     """(N,) what the child has."""
-    count: int
-    """Elements of each tensor."""
+    ranks: Floats
+    """(N,) terms of the sum that each of the products is."""
     dtype: str
     """The child's."""
+    count: int
+    """Elements of each tensor."""
 
     @property
     def telling(self) -> int:
@@ -161,13 +167,31 @@ class _Sample:
         """Return (N,) scales of the tensors of all elements."""
         return np.repeat([scales[name] for name in self.names], self.count)
 
-    def equal(self, strength: Strength, rounded: Rounded) -> int:
-        """Return how many of the telling elements come out, less those that come out otherwise."""
+    def total(self, strength: Strength, rounded: Rounded) -> Floats:
+        """Return (N,) sums as float32, before they are stored."""
         kind, twice = rounded.removesuffix(" twice"), rounded.endswith("twice")
         product = _rounded(self.product, kind) if twice else self.product
         scales = self.spread(strength.scales).astype(np.float32).astype(np.float64)
-        product = _rounded(np.float32(1.0) * (product * scales).astype(np.float32), kind)
-        total = (self.origin.astype(np.float32) + product.astype(np.float32)).astype(np.float64)
+        product = _rounded((product * scales).astype(np.float32), kind)
+        return (self.origin + product).astype(np.float32).astype(np.float64)
+
+    def near(self, strength: Strength) -> int:
+        """Return how many elements no order of summation could tell from what comes out.
+
+        A sum of r products in float32 is r roundings off at most, of terms whose sizes add up to
+        sqrt(r) times that of the sum, where signs are as those of chance.
+        """
+        total = self.total(strength, strength.rounded)
+        below, above = half_cells(self.child, self.dtype)
+        added = np.abs(self.product * self.spread(strength.scales)).reshape(-1, self.count)
+        size = np.sqrt((added**2).mean(axis=1)).repeat(self.count)
+        room = 2.0**-23 * (np.abs(total) + np.abs(self.origin) + self.ranks**1.5 * size)
+        off = total - self.child
+        return int(((off >= -below - room) & (off <= above + room)).sum())
+
+    def equal(self, strength: Strength, rounded: Rounded) -> int:
+        """Return how many of the telling elements come out, less those that come out otherwise."""
+        total = self.total(strength, rounded)
         given, plain = self._cast(total), self._cast(self.origin)
         telling = self.child != plain
         return int((telling & (given == self.child)).sum()) - int(
@@ -207,9 +231,8 @@ def _sample(
             chosen.append((keys[_key(view, coding)], tensor, coding, mate))
     if not chosen:
         return None
-    chosen = chosen[:: -(-len(chosen) // MODULES)]
     chosen = [each for each in chosen if each[3].dtype == chosen[0][3].dtype]
-    count = min(ELEMENTS, *(each[1].elements for each in chosen))
+    count = min(OF_EACH, max(ELEMENTS // len(chosen), 1), *(each[1].elements for each in chosen))
     tensors, codings = [], []
     for number, (_, tensor, coding, _) in enumerate(chosen):
         width, rank, *_ = coding.numbers
@@ -233,7 +256,8 @@ def _sample(
     values = read_elements([parts.core, parts.core, child.core], rows, 0, count, options)
     values = np.where(np.isfinite(values).all(axis=1, keepdims=True), values, 0.0)
     names = tuple(each[0] for each in chosen)
-    return _Sample(names, *values.T, count, chosen[0][3].dtype)
+    ranks = np.repeat([float(each[2].numbers[1]) for each in chosen], count)
+    return _Sample(names, *values.T, ranks, chosen[0][3].dtype, count)
 
 
 def _candidates(found: Applied, guess: Strength, sample: _Sample) -> Iterator[Strength]:

@@ -71,7 +71,9 @@ def with_strengths(
             return each
         one = found[each.name]
         strength = strength_of(one, each, inputs.child, options)
-        added[each.name] = Added(one.base, str(strength))
+        added[each.name] = Added(
+            one.base, str(strength), strength.looked_at, strength.rounding
+        )
         return with_strength(each, one, strength)
 
     others = [settled(each) for each in inputs.others]

@@ -49,6 +49,10 @@ class Added(NamedTuple):
     """The base's name."""
     strength: str
     """What the product is multiplied by, and in which arithmetic, in words."""
+    looked_at: int = 0
+    """Elements that were looked at for that."""
+    rounding: int = 0
+    """Those of them that are no farther off than sums of products in float32, in any order."""
 
 
 @dataclass(frozen=True, slots=True)

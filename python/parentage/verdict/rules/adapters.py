@@ -22,29 +22,44 @@ def adapted(facts: Facts) -> Verdict | None:
     name = max(known, key=lambda each: facts.equal[each], default=None)
     if name is None or facts.coverage < limits.coverage:
         return None
-    base, strength = facts.added[name]
+    added, base = facts.added[name], facts.added[name].base
     if base not in facts.equal:
         return None
     differ = facts.elements - facts.equal[name]
     moved = facts.elements - facts.equal[base]
-    is_told = moved - differ >= limits.decisive and differ <= limits.decoy * moved
-    if not is_told or differ > (1.0 - limits.reproduced) * facts.elements:
+    if moved - differ < max(limits.decisive, limits.partial * moved):
+        return None
+    is_small = differ <= min(limits.decoy * moved, (1.0 - limits.reproduced) * facts.elements)
+    is_rounding = 0 < added.looked_at == added.rounding
+    if not (is_small or is_rounding):
         return None
     whole = facts.wholes.by_name.get(name)
     is_all = differ == 0 and whole is not None and whole.compared == facts.wholes.compared
     is_exact = is_all and whole is not None and whole.is_equal
-    gives = (
-        f"gives all {facts.elements:,} elements {reading_verb(facts)}, bit for bit once they are "
-        "stored in the child's dtype"
-        if is_exact
-        else f"gives {1.0 - differ / facts.elements:.4%} of the elements {reading_verb(facts)}; "
-        f"{differ:,} differ"
-    )
+    if is_exact:
+        gives = (
+            f"gives all {facts.elements:,} elements {reading_verb(facts)}, bit for bit once they "
+            "are stored in the child's dtype"
+        )
+    else:
+        gives = (
+            f"gives {1.0 - differ / facts.elements:.4%} of the elements {reading_verb(facts)}, and "
+            f"{differ:,} differ"
+        )
+    if is_rounding and differ:
+        gives += (
+            f"; of {added.looked_at:,} that were looked at, spread over all modules, none is farther "
+            "off than sums of products in float32 are that are taken in another order"
+        )
+    if facts.finite < 1.0:
+        gives += (
+            f"; {round((1.0 - facts.finite) * facts.elements):,} are not finite in some checkpoint"
+        )
     return Verdict(
         "merge",
         "exact" if is_exact else "statistical",
         "adapted",
-        f"{base} with the adapter {name} added, its product times {strength}, {gives}. Of the "
+        f"{base} with the adapter {name} added, its product times {added.strength}, {gives}. Of the "
         f"{moved:,} elements that are not {base}'s, it misses {differ:,}. That does not say which "
         f"was there first, the adapter or the child.{coverage_clause(facts)}",
         {
@@ -54,6 +69,8 @@ def adapted(facts: Facts) -> Verdict | None:
             "elements": facts.elements,
             "moved": moved,
             "mismatched": differ,
+            "looked_at": added.looked_at,
+            "within_rounding": added.rounding,
             "coverage": facts.coverage,
         },
     )
