@@ -1,6 +1,7 @@
 from .adapters import Applied as Applied
 from .adapters import applied as applied
 from .adapters import module_names as module_names
+from .adapters import products as products
 from .blended import LayerBlend as LayerBlend
 from .blended import layer_blends as layer_blends
 from .by_content import seen_by as seen_by

@@ -289,3 +289,31 @@ def _ends(name: str) -> list[str]:
     """
     parts = name.split("_")
     return ["_".join(parts[k:]) for k in range(min(DEPTH, len(parts)))]
+
+
+def products(adapter: Adapter, names: Mapping[str, str]) -> Checkpoint:
+    """Return an adapter's products, without anything that they are added to.
+
+    ``names`` say what the product of each module is called.
+
+    Raises
+    ------
+    CheckpointError
+        If two factors do not fit each other.
+    """
+    own, said = adapter.checkpoint, said_of(adapter.checkpoint)
+    tensors, codings = [], []
+    for module in checked(adapter):
+        if module.name not in names:
+            continue
+        scale = said.scale_of(module)
+        shape = module.size
+        codings.append(
+            Coding.low_rank(
+                module.left.window, module.right.window, shape, module.rank,
+                scale=1.0 if scale is None else scale,
+            )
+        )  # fmt: skip
+        place = own.places + len(codings) - 1
+        tensors.append(Tensor(0, names[module.name], "F32", shape, place, 0, 4 * prod(shape)))
+    return own.seen_as(tensors, codings)

@@ -194,7 +194,7 @@ def _trace(
 ) -> Trace:
     """Go through the stages, a line each; ``seed`` draws the places of samples."""
     progress.stage("pairing tensors")
-    inputs, adapters = with_adapters(inputs)
+    inputs, adapters = with_adapters(inputs, options)
     seen = seen_by(inputs.child, inputs.others, options)
     stored = {each.name: (len(each.tensors), each.elements) for each in inputs.others}
     inputs = inputs.replaced(seen.child, seen.others)

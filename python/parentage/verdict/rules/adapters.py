@@ -55,6 +55,19 @@ def adapted(facts: Facts) -> Verdict | None:
         gives += (
             f"; {round((1.0 - facts.finite) * facts.elements):,} are not finite in some checkpoint"
         )
+    numbers: dict[str, float | int | str | None] = {
+        "parent": name,
+        "base": base,
+        "equal": facts.equal[name],
+        "elements": facts.elements,
+        "moved": moved,
+        "mismatched": differ,
+        "looked_at": added.looked_at,
+        "within_rounding": added.rounding,
+        "coverage": facts.coverage,
+    }
+    if facts.child in facts.added:
+        return _same_products(facts, name, gives, numbers, is_exact=is_exact)
     return Verdict(
         "merge",
         "exact" if is_exact else "statistical",
@@ -62,15 +75,26 @@ def adapted(facts: Facts) -> Verdict | None:
         f"{base} with the adapter {name} added, its product times {added.strength}, {gives}. Of the "
         f"{moved:,} elements that are not {base}'s, it misses {differ:,}. That does not say which "
         f"was there first, the adapter or the child.{coverage_clause(facts)}",
-        {
-            "parent": name,
-            "base": base,
-            "equal": facts.equal[name],
-            "elements": facts.elements,
-            "moved": moved,
-            "mismatched": differ,
-            "looked_at": added.looked_at,
-            "within_rounding": added.rounding,
-            "coverage": facts.coverage,
-        },
+        numbers,
+    )
+
+
+def _same_products(
+    facts: Facts,
+    name: str,
+    gives: str,
+    numbers: dict[str, float | int | str | None],
+    *,
+    is_exact: bool,
+) -> Verdict:
+    """Return the verdict on an adapter whose products are another's."""
+    base = facts.added[name].base
+    return Verdict(
+        "re-encoded",
+        "exact" if is_exact else "statistical",
+        "adapted",
+        f"the adapter {facts.child} does to {base} what {name} does: added to it, {name} {gives}. "
+        f"Their factors were not compared, only what their products make of {base}; which of the "
+        f"two came first is not decided.{coverage_clause(facts)}",
+        numbers,
     )
