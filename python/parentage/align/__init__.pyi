@@ -31,6 +31,7 @@ from .slices import is_matrix as is_matrix
 from .slices import is_replayed as is_replayed
 from .slices import tables as tables
 from .strengths import Strength as Strength
+from .strengths import reached as reached
 from .strengths import strength_of as strength_of
 from .strengths import with_strength as with_strength
 from .unaligned import UNALIGNED as UNALIGNED

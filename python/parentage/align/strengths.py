@@ -83,7 +83,11 @@ def strength_of(
             # Of those that give as much, what is said comes first, and so does float32.
             if equal > most:
                 best, most = replace(strength, rounded=rounded, is_found=True), equal
-    return replace(best, looked_at=sample.child.size, rounding=sample.near(best))
+    return replace(
+        best,
+        looked_at=sample.child.size - sample.without,
+        rounding=sample.near(best) - sample.without,
+    )
 
 
 def with_strength(view: Checkpoint, found: Applied, strength: Strength) -> Checkpoint:
@@ -97,6 +101,18 @@ def with_strength(view: Checkpoint, found: Applied, strength: Strength) -> Check
         )
     core = view.core.seen_as(list(view.tensors.values()), codings)
     return replace(view, core=core, remarks=(*view.remarks, *found.remarks(str(strength))))
+
+
+def reached(view: Checkpoint) -> frozenset[str]:
+    """Return the tensors of a view that a product is added to, by name."""
+    files, found = len(view.shards), set()
+    for tensor in view.tensors.values():
+        place = tensor.shard
+        while place >= files and view.codings[place - files].is_moved:
+            place = view.codings[place - files].windows[0].shard
+        if place >= files and view.codings[place - files].kind == "low_rank":
+            found.add(tensor.name)
+    return frozenset(found)
 
 
 def _key(view: Checkpoint, coding: Coding) -> tuple[tuple[int, int, int, str], ...]:
@@ -153,6 +169,8 @@ class _Sample:
     """(N,) what the child has."""
     ranks: Floats
     """(N,) terms of the sum that each of the products is."""
+    without: int
+    """Elements that are not finite somewhere, and zero here."""
     dtype: str
     """The child's."""
     count: int
@@ -254,10 +272,11 @@ def _sample(
         for n, each in enumerate(chosen)
     ]
     values = read_elements([parts.core, parts.core, child.core], rows, 0, count, options)
-    values = np.where(np.isfinite(values).all(axis=1, keepdims=True), values, 0.0)
+    finite = np.isfinite(values).all(axis=1)
+    values[~finite] = 0.0
     names = tuple(each[0] for each in chosen)
     ranks = np.repeat([float(each[2].numbers[1]) for each in chosen], count)
-    return _Sample(names, *values.T, ranks, chosen[0][3].dtype, count)
+    return _Sample(names, *values.T, ranks, int((~finite).sum()), chosen[0][3].dtype, count)
 
 
 def _candidates(found: Applied, guess: Strength, sample: _Sample) -> Iterator[Strength]:

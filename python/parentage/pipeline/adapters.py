@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.align import applied, module_names, products, strength_of, with_strength
+from parentage.align import applied, module_names, products, reached, strength_of, with_strength
 from parentage.checkpoint import adapter_of
 from parentage.stream import read_elements
 from parentage.support import PlanError, printable
@@ -82,7 +82,7 @@ def with_strengths(
         one = found[each.name]
         strength = strength_of(one, each, inputs.child, options)
         added[each.name] = Added(
-            one.base, str(strength), strength.looked_at, strength.rounding
+            one.base, str(strength), reached(each), strength.looked_at, strength.rounding
         )
         return with_strength(each, one, strength)
 

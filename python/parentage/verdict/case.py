@@ -49,6 +49,8 @@ class Added(NamedTuple):
     """The base's name."""
     strength: str
     """What the product is multiplied by, and in which arithmetic, in words."""
+    tensors: frozenset[str] = frozenset()
+    """The child's tensors that it is added to in the view, by name."""
     looked_at: int = 0
     """Elements that were looked at for that."""
     rounding: int = 0

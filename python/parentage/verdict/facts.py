@@ -194,6 +194,8 @@ class Facts:
     """The names of all slices."""
     added: Mapping[str, Added] = field(default_factory=dict)
     """By name, the checkpoints that are adapters, and how they are added."""
+    beyond: Mapping[str, int] = field(default_factory=dict)
+    """By name of such a checkpoint, elements that differ where nothing is added."""
     wholes: Wholes = field(default_factory=Wholes)
     """What the child and each checkpoint share, tensor by tensor, and what each lacks."""
     sample: Sampled | None = None

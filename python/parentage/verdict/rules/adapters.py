@@ -30,7 +30,7 @@ def adapted(facts: Facts) -> Verdict | None:
     if moved - differ < max(limits.decisive, limits.partial * moved):
         return None
     is_small = differ <= min(limits.decoy * moved, (1.0 - limits.reproduced) * facts.elements)
-    is_rounding = 0 < added.looked_at == added.rounding
+    is_rounding = 0 < added.looked_at == added.rounding and not facts.beyond.get(name, 0)
     if not (is_small or is_rounding):
         return None
     whole = facts.wholes.by_name.get(name)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from parentage.places import compress
 from parentage.support import listed
+from parentage.verdict.changes import MOST, share_of
 from parentage.verdict.rules.wording import (
     coverage_clause,
     fit_numbers,
@@ -154,13 +155,22 @@ def _decoys_clause(replay: ReplayFacts) -> str:
     )
 
 
+def _is_of_terms(facts: Facts) -> bool:
+    """Return whether what a recipe does not give is within units of its terms, wherever looked at.
+
+    What was rounded before terms cancelled is many units of their sum off.
+    """
+    changes = facts.changes(None, MOST)
+    return bool(changes) and share_of(changes, "units") == 1.0
+
+
 def rounding_left(facts: Facts) -> Verdict | None:
     """A recipe reproduces much, and what it does not is no more than rounding everywhere."""
     limits, replay = facts.thresholds, _merge_in_part(facts)
     if (
         replay is None
         or not _shows(facts, replay)
-        or replay.within_two < limits.within_two
+        or not (replay.within_two >= limits.within_two or _is_of_terms(facts))
         or facts.residual_floors_slices >= limits.changed_residual
         or facts.order != "forward"
     ):
@@ -170,10 +180,20 @@ def rounding_left(facts: Facts) -> Verdict | None:
         "statistical",
         "rounding_left",
         f"{_decoys_clause(replay)}; of the rest, {replay.within_two:.1%} are one or two units in "
-        "the last place off. Arithmetic that rounds in another order, or more often, leaves as "
+        f"the last place off{_terms_clause(facts, replay)}. Arithmetic that rounds in another order, or more often, leaves as "
         "much, and so does noise of one unit."
         f"{coverage_clause(facts)}",
         {**fit_numbers(facts), **replay_numbers(replay), "within_two": replay.within_two},
+    )
+
+
+def _terms_clause(facts: Facts, replay: ReplayFacts) -> str:
+    """Return a clause on what is farther off than two units, where that is within its terms'."""
+    if replay.within_two >= facts.thresholds.within_two:
+        return ""
+    return (
+        ", and all that was looked at are within what rounding leaves of the terms, which partly "
+        "cancel"
     )
 
 
@@ -218,6 +238,7 @@ def changed(facts: Facts) -> Verdict | None:
         replay is None
         or not _shows(facts, replay)
         or replay.within_two >= limits.within_two
+        or _is_of_terms(facts)
         or not _is_forward(facts, replay)
     ):
         return None
