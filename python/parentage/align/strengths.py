@@ -60,6 +60,12 @@ class Strength:
     rounding: int = 0
     """Those of them that are no farther off than sums of products in float32, in any order."""
 
+    @property
+    def scale(self) -> float | Mapping[str, float]:
+        """One number if it is the same for all tensors, else all."""
+        found = set(self.scales.values())
+        return found.pop() if len(found) == 1 else self.scales
+
     def __str__(self) -> str:
         """Return scale and arithmetic: ``2 (alpha/r), in float32``."""
         return f"{self.said}, in {ARITHMETICS[self.rounded]}"

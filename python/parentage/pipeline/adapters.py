@@ -10,6 +10,7 @@ import numpy as np
 
 from parentage.align import applied, module_names, products, reached, strength_of, with_strength
 from parentage.checkpoint import adapter_of
+from parentage.recipe import Addition
 from parentage.stream import read_elements
 from parentage.support import PlanError, printable
 from parentage.verdict import Added
@@ -82,7 +83,11 @@ def with_strengths(
         one = found[each.name]
         strength = strength_of(one, each, inputs.child, options)
         added[each.name] = Added(
-            one.base, str(strength), reached(each), strength.looked_at, strength.rounding
+            Addition(one.base, strength.scale, strength.rounded),
+            str(strength),
+            reached(each),
+            strength.looked_at,
+            strength.rounding,
         )
         return with_strength(each, one, strength)
 

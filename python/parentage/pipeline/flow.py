@@ -23,12 +23,14 @@ from parentage.support import give_back
 from parentage.verdict import Thresholds, TraceInputs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from os import PathLike
 
     from parentage.checkpoint import Checkpoint, Inputs
     from parentage.evidence import Trace
+    from parentage.recipe import Addition, Recipe
     from parentage.support import Portion
+    from parentage.verdict import Added
 
     Path = str | PathLike[str]
 
@@ -262,6 +264,10 @@ def with_hypotheses(case: TraceInputs, seed: int | None = None) -> TraceInputs:
         is_whole=estimates.sample.is_whole,
         decoys_of=lambda recipe: decoy_share(recipe, estimates),
     )
+    chosen = [
+        replace(each, recipe=replace(each.recipe, adapters=_additions(each.recipe, case.added)))
+        for each in chosen
+    ]
     replays = [
         compile_recipe(each.recipe, estimates.columns.indices, case.alignment.slices)
         for each in chosen
@@ -275,6 +281,12 @@ def with_hypotheses(case: TraceInputs, seed: int | None = None) -> TraceInputs:
     )
 
 
+def _additions(recipe: Recipe, added: Mapping[str, Added]) -> dict[str, Addition]:
+    """Return how the adapters that a recipe needs are added to their bases."""
+    needed = [name for name in recipe.checkpoints if name in added]
+    return {name: added[name].addition for name in needed}
+
+
 def with_digests(inputs: Inputs, main: Inputs, options: Options) -> Options:
     """Return options that compute the digest of every shard in the pass over ``main``."""
     cores = [each.core for each in _digested(inputs, main)]
@@ -286,8 +298,10 @@ def digests_of(inputs: Inputs, main: Inputs, options: Options) -> dict[str, tupl
     if options.digests is None:
         return {}
     digests = options.digests.finish(threads=options.threads, io=options.io)
-    names = [each.name for each in _digested(inputs, main)]
-    return {name: tuple(found) for name, found in zip(names, digests, strict=True)}
+    return {
+        each.name: tuple(found[: len(each.own_shards)])
+        for each, found in zip(_digested(inputs, main), digests, strict=True)
+    }
 
 
 def _digested(inputs: Inputs, main: Inputs) -> list[Checkpoint]:

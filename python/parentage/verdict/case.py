@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from parentage.align import Alignment, Bytes, Coded, Group, Grouped, Order
     from parentage.checkpoint import Columns, Inputs
+    from parentage.recipe import Addition
     from parentage.hypothesise import Hypothesis, SampleEstimates
     from parentage.statistics import Statistics
     from parentage.stream import Options, Program, Value
@@ -45,8 +46,8 @@ class Rest:
 class Added(NamedTuple):
     """What an adapter is seen as: a base with its product added."""
 
-    base: str
-    """The base's name."""
+    addition: Addition
+    """The same as recipes have it."""
     strength: str
     """What the product is multiplied by, and in which arithmetic, in words."""
     tensors: frozenset[str] = frozenset()
@@ -55,6 +56,11 @@ class Added(NamedTuple):
     """Elements that were looked at for that."""
     rounding: int = 0
     """Those of them that are no farther off than sums of products in float32, in any order."""
+
+    @property
+    def base(self) -> str:
+        """The base's name."""
+        return self.addition.base
 
 
 @dataclass(frozen=True, slots=True)
