@@ -380,9 +380,7 @@ def test_products_of_low_rank_are_added(tmp_path: Path, rank: int, dtype: type) 
         coding = Coding.low_rank(*at[:2], (37, 203), rank, scale=1.7, rounded=rounded)
         equal(computed(opened, coding, (37, 203)), product)
         assert Coding.of(opened.core.seen_as([], [coding]).codings()[0]) == coding
-        coding = Coding.low_rank(
-            *at[:2], (37, 203), rank, scale=1.7, rounded=rounded, origin=at[2]
-        )
+        coding = Coding.low_rank(*at[:2], (37, 203), rank, scale=1.7, rounded=rounded, origin=at[2])
         equal(computed(opened, coding, (37, 203)), origin.astype(np.float32) + product)
 
 

@@ -17,7 +17,7 @@ from parentage.support import CheckpointError, collection_paused, listed, printa
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from parentage.checkpoint import Adapter, Checkpoint, Module
+    from parentage.checkpoint import Adapter, Checkpoint, Module, Said
 
 DEPTH = 6
 """Parts of a name, at most, that stand before the name that a module has in the base."""
@@ -50,14 +50,14 @@ class Applied:
         """Return sentences on what is compared, where it is added as strongly as the text says."""
         name = self.adapter.checkpoint.name
         said = [
-            f"{name} is an adapter ({self.adapter}): it is compared as {self.base} plus its product "
-            f"times {strength}."
+            f"{name} is an adapter ({self.adapter}): it is compared as {self.base} plus its "
+            f"product times {strength}."
         ]
         if self.absent:
             shown = [*self.absent[:SHOWN], *(["others"] if len(self.absent) > SHOWN else [])]
             said.append(
-                f"{len(self.absent):,} of its modules and tensors {self.base} has no place for, and "
-                f"they are not compared: {listed(shown)}."
+                f"{len(self.absent):,} of its modules and tensors {self.base} has no place for, "
+                f"and they are not compared: {listed(shown)}."
             )
         return tuple(map(printable, said))
 
@@ -81,9 +81,9 @@ def applied(adapter: Adapter, base: Checkpoint) -> Applied:
         if not names:
             raise CheckpointError(
                 printable(
-                    f"{own.path}: {own.name} is an adapter ({adapter}), and none of its modules is "
-                    f"in {base.name}: {modules[0].name} here, {next(iter(base.tensors), 'nothing')} "
-                    "there"
+                    f"{own.path}: {own.name} is an adapter ({adapter}), and none of its modules "
+                    f"is in {base.name}: {modules[0].name} here, "
+                    f"{next(iter(base.tensors), 'nothing')} there"
                 )
             )
         joined = Joined(own, base)
@@ -101,11 +101,8 @@ def applied(adapter: Adapter, base: Checkpoint) -> Applied:
             if module is None:
                 tensors.append(origin)
                 continue
-            scale = said.scale_of(module)
-            codings += _codings(
-                joined, module, origin, joined.places + len(codings), 1.0 if scale is None else scale,
-                adapter, prefers_turned=said.is_turned,
-            )  # fmt: skip
+            place = joined.places + len(codings)
+            codings += _codings(joined, module, origin, place, said)
             place = joined.places + len(codings) - 1
             size = 4 * tensor.elements
             tensors.append(Tensor(0, tensor.name, "F32", tensor.shape, place, 0, size))
@@ -159,21 +156,18 @@ def _codings(
     module: Module,
     origin: Tensor,
     place: int,
-    scale: float,
-    adapter: Adapter,
-    *,
-    prefers_turned: bool,
+    said: Said,
 ) -> list[Coding]:
     """Return what computes a weight with a module's product added; the last coding is it.
 
     ``place`` is that of the first coding.
     """
-    own = adapter.checkpoint
+    own = joined.first
     left, right = (joined.of_first(each).window for each in (module.left, module.right))
     rows, columns = module.size
     size = origin.shape[0] if origin.shape else 1, prod(origin.shape[1:])
     fits, fits_turned = size == (rows, columns), size == (columns, rows)
-    is_turned = fits_turned and (module.is_turned or prefers_turned or not fits)
+    is_turned = fits_turned and (module.is_turned or said.is_turned or not fits)
     if not (fits or is_turned) or (fits and len(module.right.shape) == len(origin.shape) > 2 and (
         module.right.shape[1:] != origin.shape[1:]
     )):  # fmt: skip
@@ -188,7 +182,9 @@ def _codings(
     magnitudes = module.magnitudes
     if magnitudes is not None and (magnitudes.elements != size[0] or is_turned):
         raise misfit(
-            own, magnitudes, f"{magnitudes.elements} magnitudes are not of the rows of {origin.name}"
+            own,
+            magnitudes,
+            f"{magnitudes.elements} magnitudes are not of the rows of {origin.name}",
         )
     rank = module.rank
     turned: list[Coding] = []
@@ -203,8 +199,9 @@ def _codings(
             each._replace(shard=place + k, begin=0, end=each.end - each.begin)
             for k, each in enumerate(at)
         )
+    scale = said.scale_of(module)
     product = Coding.low_rank(
-        left, right, size, rank, scale=scale, origin=origin.window,
+        left, right, size, rank, scale=1.0 if scale is None else scale, origin=origin.window,
         magnitudes=None if magnitudes is None else joined.of_first(magnitudes).window,
     )  # fmt: skip
     return [*turned, product]
@@ -237,7 +234,7 @@ def module_names(modules: Sequence[str], there: Iterable[str]) -> dict[str, str]
             for other in others:
                 whole = end if other.endswith(end) else f"{end}_0"
                 before = module[: len(module) - len(end)], other[: len(other) - len(whole)]
-                # What has the number of a layer in it stands before one layer's names, not a model's.
+                # What has the number of a layer in it stands before one layer's names.
                 if not any(part.isdigit() for each in before for part in each.split("_")):
                     votes[before] += 1
             if others:
@@ -246,14 +243,14 @@ def module_names(modules: Sequence[str], there: Iterable[str]) -> dict[str, str]
         votes = Counter({before: count for before, count in votes.items() if count >= LEAST})
     found: dict[str, str] = {}
     taken: set[str] = set()
-    for before in _in_order(votes):
+    for group in _in_order(votes):
         claims: dict[str, list[str]] = defaultdict(list)
         for module, name in flat.items():
             if module in found:
                 continue
             targets = {
                 other
-                for mine, theirs in before
+                for mine, theirs in group
                 if name.startswith(mine)
                 for flat_there in (theirs + name[len(mine) :], f"{theirs}{name[len(mine) :]}_0")
                 for other in plain.get(flat_there, ())

@@ -71,9 +71,7 @@ class Strength:
         return f"{self.said}, in {ARITHMETICS[self.rounded]}"
 
 
-def strength_of(
-    found: Applied, view: Checkpoint, child: Checkpoint, options: Options
-) -> Strength:
+def strength_of(found: Applied, view: Checkpoint, child: Checkpoint, options: Options) -> Strength:
     """Return how an adapter was added to its base in a child, or as is said where it was not.
 
     ``view`` is the adapter's, under the child's names.
@@ -250,7 +248,10 @@ def _sample(
         if coding is None or coding.kind != "low_rank" or mate is None:
             continue
         # Magnitudes make a sum that is not linear in its scale.
-        is_plain = len(coding.windows) == 3 and (tensor.begin, tensor.end) == (0, view.computed[place])
+        is_plain = len(coding.windows) == 3 and (tensor.begin, tensor.end) == (
+            0,
+            view.computed[place],
+        )
         if is_plain and mate.shape == tensor.shape and mate.dtype in ("F32", "BF16", "F16"):
             chosen.append((keys[_key(view, coding)], tensor, coding, mate))
     if not chosen:
@@ -274,15 +275,16 @@ def _sample(
         ]  # fmt: skip
     parts = view.seen_as(tensors, codings)
     rows = [
-        (parts.tensors[f"{n:06}.product"].index, parts.tensors[f"{n:06}.origin"].index, each[3].index)
+        (*(parts.tensors[f"{n:06}.{part}"].index for part in ("product", "origin")), each[3].index)
         for n, each in enumerate(chosen)
     ]
     values = read_elements([parts.core, parts.core, child.core], rows, 0, count, options)
     finite = np.isfinite(values).all(axis=1)
     values[~finite] = 0.0
-    names = tuple(each[0] for each in chosen)
+    product, base, stored = values.T
     ranks = np.repeat([float(each[2].numbers[1]) for each in chosen], count)
-    return _Sample(names, *values.T, ranks, int((~finite).sum()), chosen[0][3].dtype, count)
+    names, dtype = tuple(each[0] for each in chosen), chosen[0][3].dtype
+    return _Sample(names, product, base, stored, ranks, int((~finite).sum()), dtype, count)
 
 
 def _candidates(found: Applied, guess: Strength, sample: _Sample) -> Iterator[Strength]:

@@ -8,9 +8,9 @@ from .adapters import said_of as said_of
 from .checkpoint import Checkpoint as Checkpoint
 from .checkpoint import Tensor as Tensor
 from .checkpoint import distinct_names as distinct_names
+from .codings import ROUNDED as ROUNDED
 from .codings import Coding as Coding
 from .codings import Window as Window
-from .codings import ROUNDED as ROUNDED
 from .dtypes import DTYPES as DTYPES
 from .dtypes import MERGEKIT_DTYPES as MERGEKIT_DTYPES
 from .dtypes import WRITABLE as WRITABLE

@@ -89,7 +89,8 @@ class Module(NamedTuple):
         """Return why there is no product, if there is none."""
         left, right = self.left, self.right
         if len(left.shape) < 2 or len(right.shape) < 2 or prod(left.shape[2:]) != 1:
-            return f"its shape {list(left.shape)} and {list(right.shape)} of {right.name} are none of factors"
+            shapes = f"{list(left.shape)} and {list(right.shape)}"
+            return f"it and {right.name} have shapes {shapes}, which are none of factors"
         if not self.rank or not prod(self.size):
             return "a product of rank 0, or without elements"
         if left.shape[1] != right.shape[0]:
@@ -145,10 +146,10 @@ def adapter_of(checkpoint: Checkpoint) -> Adapter | None:
     alphas = _alphas(checkpoint, pairs)
     modules = []
     for name, (left, right) in sorted(pairs.items()):
-        magnitudes = next(filter(None, (checkpoint.tensors.get(name + x) for x in MAGNITUDES)), None)
-        modules.append(
-            Module(name, left, right, name in embeddings, alphas.get(name), magnitudes)
+        magnitudes = next(
+            filter(None, (checkpoint.tensors.get(name + x) for x in MAGNITUDES)), None
         )
+        modules.append(Module(name, left, right, name in embeddings, alphas.get(name), magnitudes))
     used = {each.name for module in modules for each in (module.left, module.right)}
     used |= {module.magnitudes.name for module in modules if module.magnitudes is not None}
     used |= {f"{name}.alpha" for name in pairs}
@@ -182,9 +183,7 @@ def _factors(checkpoint: Checkpoint) -> tuple[dict[str, tuple[Tensor, Tensor]], 
     }, embeddings
 
 
-def _alphas(
-    checkpoint: Checkpoint, names: Mapping[str, object]
-) -> dict[str, float]:
+def _alphas(checkpoint: Checkpoint, names: Mapping[str, object]) -> dict[str, float]:
     """Return the numbers that tensors called ``X.alpha`` hold, by module."""
     tensors = {}
     for name in names:
@@ -286,8 +285,8 @@ def checked(adapter: Adapter) -> Iterator[Module]:
     if not adapter.modules:
         raise CheckpointError(
             printable(
-                f"{checkpoint.path}: {checkpoint.name} is an adapter ({adapter.kind}), which is not "
-                "a product of two factors, and not read"
+                f"{checkpoint.path}: {checkpoint.name} is an adapter ({adapter.kind}), which is "
+                "not a product of two factors, and not read"
             )
         )
     for module in adapter.modules:

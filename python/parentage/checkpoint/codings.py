@@ -161,7 +161,7 @@ class Coding(NamedTuple):
         magnitudes: Window | None = None,
         rounded: Rounded = "never",
     ) -> Coding:
-        """Return ``origin + scale (left right)`` as float32, with rows of the norm of ``magnitudes``.
+        """Return ``origin + scale (left right)`` as float32, rows set to the norm ``magnitudes``.
 
         ``left`` is (rows, rank), ``right`` (rank, columns), ``magnitudes`` (rows). Sums are fused
         multiply-adds in the order of ranks, which are ``rounded`` when they are scaled

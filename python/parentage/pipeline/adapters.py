@@ -138,7 +138,9 @@ def _most_alike(checkpoints: Sequence[Checkpoint], options: Options) -> float:
         theirs = 0.0
         for pair in pairs:
             count = min(OF_EACH, child.tensors.at(pair[0]).elements)
-            a, b = np.nan_to_num(read_elements([child.core, other.core], [pair], 0, count, options)).T
+            a, b = np.nan_to_num(
+                read_elements([child.core, other.core], [pair], 0, count, options)
+            ).T
             both, mine, theirs = both + float(a @ b), mine + float(a @ a), theirs + float(b @ b)
         if mine > 0.0 and theirs > 0.0 and len(pairs) == len(child.tensors):
             most = max(most, abs(both) / math.sqrt(mine * theirs))

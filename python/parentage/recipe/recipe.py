@@ -42,7 +42,7 @@ class Addition:
     scale: float | Mapping[str, float] = 1.0
     """What products are multiplied by: one number, or one for each of the base's tensors."""
     rounded: str = "never"
-    """How products are rounded when they are scaled, one of :data:`parentage.checkpoint.ROUNDED`."""
+    """How products are rounded, one of :data:`parentage.checkpoint.ROUNDED`."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return what JSON holds of it."""

@@ -115,11 +115,15 @@ def _with_adapter(recipe: Recipe, name: str, opened: Mapping[str, Checkpoint]) -
         return checkpoint
     adapter = adapter_of(checkpoint)
     if adapter is None:
-        raise RecipeError(f"{checkpoint.path}: the recipe has {name!r} for an adapter, and it is none")
+        raise RecipeError(
+            f"{checkpoint.path}: the recipe has {name!r} for an adapter, and it is none"
+        )
     found = applied(adapter, opened[added.base])
     scale = added.scale
     scales = (
-        dict.fromkeys(found.modules, float(scale)) if isinstance(scale, int | float) else dict(scale)
+        dict.fromkeys(found.modules, float(scale))
+        if isinstance(scale, int | float)
+        else dict(scale)
     )
     lacking = next((each for each in found.modules if each not in scales), None)
     if lacking is not None:

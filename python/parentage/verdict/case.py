@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from parentage.align import Alignment, Bytes, Coded, Group, Grouped, Order
     from parentage.checkpoint import Columns, Inputs
-    from parentage.recipe import Addition
     from parentage.hypothesise import Hypothesis, SampleEstimates
+    from parentage.recipe import Addition
     from parentage.statistics import Statistics
     from parentage.stream import Options, Program, Value
 

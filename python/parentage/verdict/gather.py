@@ -130,7 +130,9 @@ def _beyond(case: TraceInputs, statistics: Statistics) -> dict[str, int]:
         if name in case.added:
             names = [each.name for each in case.inputs.child.tensors.values()]
             reached = case.added[name].tensors
-            beyond = [names[each.extents[-1].tensor] not in reached for each in case.alignment.slices]
+            beyond = [
+                names[each.extents[-1].tensor] not in reached for each in case.alignment.slices
+            ]
             differ = statistics.slices.n - statistics.slices.equal[:, column]
             out[name] = int(differ[np.array(beyond, bool)].sum())
     return out

@@ -180,8 +180,8 @@ def rounding_left(facts: Facts) -> Verdict | None:
         "statistical",
         "rounding_left",
         f"{_decoys_clause(replay)}; of the rest, {replay.within_two:.1%} are one or two units in "
-        f"the last place off{_terms_clause(facts, replay)}. Arithmetic that rounds in another order, or more often, leaves as "
-        "much, and so does noise of one unit."
+        f"the last place off{_terms_clause(facts, replay)}. Arithmetic that rounds in another "
+        "order, or more often, leaves as much, and so does noise of one unit."
         f"{coverage_clause(facts)}",
         {**fit_numbers(facts), **replay_numbers(replay), "within_two": replay.within_two},
     )
