@@ -34,6 +34,10 @@ LEAST_EQUAL = 0.5
 """Least share of the elements that an adapter moves, for a scale that gives them to be the child's:
 a scale that was not used gives them by chance, a few in a hundred."""
 
+LEAST_MORE = 1e-3
+"""Least share of these elements that another scale has to give beside, to be preferred to one that
+is said or shorter: sums in another order move fewer."""
+
 ARITHMETICS: dict[Rounded, str] = {
     "never": "float32",
     "BF16": "float32, the product rounded to bf16",
@@ -86,7 +90,8 @@ def strength_of(found: Applied, view: Checkpoint, child: Checkpoint, options: Op
             equal = sample.equal(strength, rounded)
             # Of those that give as much, what is said comes first, and so does float32.
             if equal > most:
-                best, most = replace(strength, rounded=rounded, is_found=True), equal
+                best = replace(strength, rounded=rounded, is_found=True)
+                most = equal + LEAST_MORE * sample.telling
     return replace(
         best,
         looked_at=sample.child.size - sample.without,
@@ -336,11 +341,11 @@ def _factors_of(sample: _Sample, unit: Floats) -> Iterator[float]:
     low, high = _most_admitted(sample, product, middle - near, middle + near)
     inside = (low + high) / 2.0
     half = max((high - low) / 2.0, 2.0**-22 * abs(inside))
-    tried = []
+    tried: list[float] = []
     for value, room in ((inside, half), (middle, near)):
-        tried += [float(Fraction(value).limit_denominator(n)) for n in (1, 8, 64)]
-        tried += [round(value, digits) for digits in range(1, 7)]
-        tried = [x for x in tried if x != 0.0 and abs(x - value) <= max(room, near)]
+        short = [float(Fraction(value).limit_denominator(n)) for n in (1, 8, 64)]
+        short += [round(value, digits) for digits in range(1, 7)]
+        tried += [x for x in short if abs(x - value) <= max(room, near)]
     for each in dict.fromkeys([*tried, inside, middle]):
         if each != 0.0:
             yield each

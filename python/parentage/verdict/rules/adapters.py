@@ -48,8 +48,8 @@ def adapted(facts: Facts) -> Verdict | None:
         )
     if is_rounding and differ:
         gives += (
-            f"; of {added.looked_at:,} looked at, spread over all modules, none is farther off than "
-            "sums in float32 are that are taken in another order"
+            f"; of {added.looked_at:,} looked at, spread over all modules, none is farther off "
+            "than sums in float32 are that are taken in another order"
         )
     if facts.finite < 1.0:
         gives += (
@@ -73,8 +73,8 @@ def adapted(facts: Facts) -> Verdict | None:
         "exact" if is_exact else "statistical",
         "adapted",
         f"{base} with the adapter {name} added, its product times {added.strength}, {gives}. "
-        f"{moved:,} of the child's elements are not {base}'s. Which was there first, the adapter or "
-        f"the child, that does not say.{coverage_clause(facts)}",
+        f"{moved:,} of the child's elements are not {base}'s. Which was there first, the adapter "
+        f"or the child, that does not say.{coverage_clause(facts)}",
         numbers,
     )
 
