@@ -90,7 +90,7 @@ def test_a_convolution_of_another_kernel_is_refused(tmp_path: Path) -> None:
         "c.lora_up.weight": np.zeros((8, 2, 1, 1), np.float32),
         "c.lora_down.weight": np.zeros((2, 4, 2, 3), np.float32),
     }
-    with pytest.raises(CheckpointError, match="c.lora_up.weight"):
+    with pytest.raises(CheckpointError, match=r"c\.lora_up\.weight"):
         seen(tmp_path, factors, model)
 
 

@@ -85,9 +85,18 @@ def test_scales_are_what_tensors_say_before_configurations(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", '{"lora_alpha": "16"}', '{"lora_alpha": 1e999}', "[" * 10**5,
-     '{"lora_alpha": true, "alpha_pattern": [1], "use_rslora": 1}', '{"lora_alpha": ' + "9" * 400 + "}"],
-)  # fmt: skip
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "[" * 10**5,
+        '{"lora_alpha": "16"}',
+        '{"lora_alpha": 1e999}',
+        '{"lora_alpha": true, "alpha_pattern": [1], "use_rslora": 1}',
+        f'{{"lora_alpha": {"9" * 400}}}',
+    ],
+)
 def test_what_a_configuration_says_wrongly_is_not_taken(tmp_path: Path, text: str) -> None:
     found = Checkpoint.open(write(tmp_path, FACTORS))
     (tmp_path / "adapter_config.json").write_text(text)
@@ -111,7 +120,7 @@ def test_alphas_that_are_no_numbers_are_none(tmp_path: Path) -> None:
         (lambda left, right: (left[:0], right), "without elements"),
         (lambda left, right: (left, right.astype(np.int32)), "I32"),
         (lambda left, right: (left, right.astype(np.float64)), "F64"),
-        (lambda left, right: (left, np.zeros((), np.float32)), "shapes"),
+        (lambda left, _: (left, np.zeros((), np.float32)), "shapes"),
         (lambda left, right: (left[..., None], right[None]), "rank 8, and .* rank 1"),
         (lambda left, right: (np.stack([left] * 2, axis=-1), right), "shapes"),
     ],

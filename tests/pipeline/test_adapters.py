@@ -146,14 +146,14 @@ def test_nan_of_a_factor_is_nan_of_the_child(at: Path) -> None:
 
 def test_an_adapter_is_no_base_of_a_model(at: Path) -> None:
     write(at / "child", merged(BASE, FACTORS, 2.0))
-    with pytest.raises(PlanError, match="lora is an adapter .* a base has all weights"):
+    with pytest.raises(PlanError, match=r"lora is an adapter .* a base has all weights"):
         parentage.trace(at / "child", base=at / "lora", parents=[at / "base"])
 
 
 def test_an_adapter_of_another_model_is_refused(at: Path) -> None:
     other = {name: each[:, :48] if each.ndim == 2 else each for name, each in BASE.items()}
     write(at / "odd", adapter(other, 3))
-    with pytest.raises(CheckpointError, match="lora_B.weight"):
+    with pytest.raises(CheckpointError, match=r"lora_B\.weight"):
         verdict(at, dict(BASE), "odd")
 
 

@@ -250,11 +250,11 @@ def _converted(found: object, type_: type[_T] | Any, place: str) -> _T:
 
 _HINTS = {
     name: hint
-    for struct in (Document, Parent, Varying)
+    for struct in (Added, Document, Parent, Varying)
     for name, hint in get_type_hints(struct, include_extras=True).items()
     if hasattr(hint, "__metadata__")
 }
-"""What fields are, by name; no two structs share one."""
+"""What fields are, by name; of the two that are called base, the one that may be null."""
 
 _EXPECTED: dict[str, str] = {
     name: hint.__metadata__[-1].description for name, hint in _HINTS.items()
