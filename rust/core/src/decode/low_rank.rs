@@ -15,8 +15,11 @@ const HELD: u64 = 1 << 20;
 /// Elements that are computed before they are stored.
 const AT_ONCE: u64 = 1 << 16;
 
-/// Columns of which sums stay in registers.
-const REGISTERS: usize = 32;
+/// Columns of which the sums of [`ROWS`] rows stay in registers.
+const BLOCK: usize = 16;
+
+/// Rows that are multiplied by the same columns at once, which are read for all of them.
+const ROWS: usize = 4;
 
 /// `W + s (B A)`, or without W, each element by these operations of float32, in this order:
 ///
@@ -58,7 +61,8 @@ struct Work<'a> {
     kind: &'a LowRank,
     lender: &'a mut dyn Lender,
     level: Level,
-    /// Columns `strip` of the right factor, row by row.
+    /// Columns `strip` of the right factor, block by block, each row by row: rows of a matrix whose width is a power
+    /// of two would fall upon each other in the cache. The last block is filled up with zeros.
     right: Vec<f32>,
     strip: Range<u64>,
 }
@@ -114,11 +118,19 @@ impl Work<'_> {
         if self.strip == *strip {
             return Ok(());
         }
-        let count = strip.end - strip.start;
-        self.right.resize((self.kind.rank * count) as usize, 0.0);
-        for (k, row) in (0..).zip(self.right.chunks_exact_mut(count as usize)) {
-            let at = k * self.kind.width;
-            widen(self.coding, 1, at + strip.start..at + strip.end, self.lender, self.level, row)?;
+        let rank = self.kind.rank as usize;
+        let count = (strip.end - strip.start) as usize;
+        self.right.clear();
+        self.right.resize(count.div_ceil(BLOCK) * BLOCK * rank, 0.0);
+        let mut row = vec![0.0; count];
+        for k in 0..rank {
+            let at = k as u64 * self.kind.width;
+            let range = at + strip.start..at + strip.end;
+            widen(self.coding, 1, range, self.lender, self.level, &mut row)?;
+            for (block, columns) in row.chunks(BLOCK).enumerate() {
+                let begin = (block * rank + k) * BLOCK;
+                self.right[begin..begin + columns.len()].copy_from_slice(columns);
+            }
         }
         self.strip = strip.clone();
         Ok(())
@@ -133,14 +145,25 @@ impl Work<'_> {
         let rows = range.start / width..(range.end - 1) / width + 1;
         let mut left = vec![0.0; ((rows.end - rows.start) * rank) as usize];
         widen(self.coding, 0, rows.start * rank..rows.end * rank, self.lender, level, &mut left)?;
-        let stride = (self.strip.end - self.strip.start) as usize;
+        let rank = rank as usize;
+        let right = self.right.as_slice();
+        let mut factors = left.chunks_exact(rank);
+        let mut rest = values.as_mut_slice();
         let mut at = range.start;
-        for (row, out) in segments(range.start, width, values) {
-            let from = (at - row * width - self.strip.start) as usize;
-            let begin = ((row - rows.start) * rank) as usize;
-            let left = &left[begin..begin + rank as usize];
-            at += out.len() as u64;
-            level.vectorize(Product { left, right: &self.right, stride, from, out });
+        while !rest.is_empty() {
+            let from = (at - at / width * width - self.strip.start) as usize;
+            let in_row = ((width - at % width) as usize).min(rest.len());
+            let is_whole = in_row as u64 == width && rest.len() >= ROWS * in_row;
+            let count = if is_whole { ROWS * in_row } else { in_row };
+            let (out, more) = std::mem::take(&mut rest).split_at_mut(count);
+            if is_whole {
+                let left = std::array::from_fn(|_| factors.next().unwrap_or_default());
+                level.vectorize(Rows { left, right, length: in_row, out });
+            } else {
+                let left = factors.next().unwrap_or_default();
+                level.vectorize(Row { left, right, from, out });
+            }
+            (at, rest) = (at + count as u64, more);
         }
         let (dtype, is_twice) = match kind.rounded {
             Rounded::Never => (Dtype::F32, false),
@@ -333,37 +356,72 @@ impl Vectorize for Squares<'_> {
     }
 }
 
-/// One row of the left factor times columns of the right one, from column `from` of those that are held.
-struct Product<'a> {
+/// A row of the left factor times columns of the right one, from column `from` of those that are held.
+struct Row<'a> {
     left: &'a [f32],
     right: &'a [f32],
-    stride: usize,
     from: usize,
     out: &'a mut [f32],
 }
 
-impl Vectorize for Product<'_> {
+impl Vectorize for Row<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
-        let mut from = self.from;
-        let (blocks, rest) = self.out.as_chunks_mut::<REGISTERS>();
-        for block in blocks {
-            let mut sums = [0.0_f32; REGISTERS];
-            for (k, &factor) in self.left.iter().enumerate() {
-                let row = &self.right[k * self.stride + from..][..REGISTERS];
-                for (sum, value) in sums.iter_mut().zip(row) {
+        let rank = self.left.len();
+        let mut at = 0;
+        while at < self.out.len() {
+            let (block, first) = ((self.from + at) / BLOCK, (self.from + at) % BLOCK);
+            let count = (BLOCK - first).min(self.out.len() - at);
+            let right = &self.right[block * BLOCK * rank..][..BLOCK * rank];
+            let mut sums = [0.0_f32; BLOCK];
+            for (columns, factor) in right.as_chunks::<BLOCK>().0.iter().zip(self.left) {
+                for (sum, value) in sums.iter_mut().zip(columns) {
                     *sum = factor.mul_add(*value, *sum);
                 }
             }
-            *block = sums;
-            from += REGISTERS;
+            self.out[at..at + count].copy_from_slice(&sums[first..first + count]);
+            at += count;
         }
-        for (k, &factor) in self.left.iter().enumerate() {
-            let row = &self.right[k * self.stride + from..][..rest.len()];
-            for (sum, value) in rest.iter_mut().zip(row) {
-                *sum = factor.mul_add(*value, *sum);
+    }
+}
+
+/// Whole rows of the left factor times all columns of the right one. Each sum is that of [`Row`].
+struct Rows<'a> {
+    left: [&'a [f32]; ROWS],
+    right: &'a [f32],
+    /// Columns.
+    length: usize,
+    /// Row by row.
+    out: &'a mut [f32],
+}
+
+impl Vectorize for Rows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let rank = self.left[0].len();
+        let [a, b, c, d] = self.left.map(|row| &row[..rank]);
+        for (block, right) in self.right.chunks_exact(BLOCK * rank).enumerate() {
+            // A list of lists would be kept in memory: so each row has a name.
+            let mut sums = [[0.0_f32; BLOCK]; ROWS];
+            let [of_a, of_b, of_c, of_d] = &mut sums;
+            for (k, columns) in right.as_chunks::<BLOCK>().0.iter().enumerate() {
+                let (a, b, c, d) = (a[k], b[k], c[k], d[k]);
+                for j in 0..BLOCK {
+                    let value = columns[j];
+                    of_a[j] = a.mul_add(value, of_a[j]);
+                    of_b[j] = b.mul_add(value, of_b[j]);
+                    of_c[j] = c.mul_add(value, of_c[j]);
+                    of_d[j] = d.mul_add(value, of_d[j]);
+                }
+            }
+            let at = block * BLOCK;
+            let count = BLOCK.min(self.length - at);
+            for (out, sums) in self.out.chunks_exact_mut(self.length).zip(&sums) {
+                out[at..at + count].copy_from_slice(&sums[..count]);
             }
         }
     }
