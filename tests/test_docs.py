@@ -308,7 +308,7 @@ def test_every_key_of_evidence_is_described(trace, fine_tune, folder):
     check_keys(
         said,
         told,
-        r"coverage\.(unaligned|orders)\[\]|recipe\.parents\[\]\.density|recipe\.(fitted|matrices|sources|layers)",
+        r"coverage\.(unaligned|orders)\[\]|recipe\.parents\[\]\.density|recipe\.(fitted|matrices|sources|layers|adapters)",
     )
 
 
@@ -438,4 +438,4 @@ def test_keys_of_recipes_are_described():
     recipe = from_json(re.findall(r"```json\n(.*?)```", page, re.DOTALL)[0])
     told = set(re.findall(r"^\| `([\w.\[\]]+)` \|", page.partition("## Settings")[0], re.MULTILINE))
     parts = {f"parents[].{key}" for parent in recipe.as_dict()["parents"] for key in parent}
-    assert set(recipe.as_dict()) | parts | {"parents[].density", "layers"} == told
+    assert set(recipe.as_dict()) | parts | {"parents[].density", "layers", "adapters"} == told

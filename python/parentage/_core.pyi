@@ -159,6 +159,16 @@ class Checkpoint:
 
         Those of shard ``number of files + k`` are what coding ``k`` gives.
         """
+    def joined(
+        self,
+        other: Checkpoint,
+        tensors: Sequence[tuple[int, str, str, tuple[int, ...], int, int, int]],
+        codings: Sequence[_Coding] = ...,
+    ) -> Checkpoint:
+        """Tensors, by name, over the files of this one and of ``other``.
+
+        Shards are this one's files, the other's, this one's codings, the other's, then ``codings``.
+        """
     def __copy__(self) -> Checkpoint: ...
     def __deepcopy__(self, _memo: object) -> Checkpoint: ...
 

@@ -339,3 +339,91 @@ def test_a_changed_file_is_an_error(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes() + b"\0")
     with pytest.raises(_core.ReadError):
         numbers(view)
+
+
+def low_rank_reference(
+    left: Array, right: Array, scale: float, rounded: np.dtype | None = None, *, twice: bool = False
+) -> NDArray[np.float32]:
+    """Return a product of low rank as the core computes it: a chain of fused multiply-adds."""
+    b, a = left.astype(np.float64), right.astype(np.float64)
+    total = np.zeros((b.shape[0], a.shape[1]), np.float32)
+    for k in range(b.shape[1]):
+        # Products of what has at most 12 bits each are exact, so that the sum is rounded once.
+        total = (b[:, k : k + 1] * a[k] + total.astype(np.float64)).astype(np.float32)
+    if rounded is not None and twice:
+        total = total.astype(rounded).astype(np.float32)
+    total = total * np.float32(scale)
+    return total if rounded is None else total.astype(rounded).astype(np.float32)
+
+
+def short(rng: np.random.Generator, shape: tuple[int, int], dtype: type) -> Array:
+    """Return numbers of few bits: sums of their products in float64 are rounded only once."""
+    return (rng.integers(-200, 201, shape) * 2.0**-9).astype(dtype)
+
+
+@pytest.mark.parametrize("rank", [1, 3, 16, 64])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, BF16])
+def test_products_of_low_rank_are_added(tmp_path: Path, rank: int, dtype: type) -> None:
+    rng = np.random.default_rng(rank)
+    left, right = short(rng, (37, rank), dtype), short(rng, (rank, 203), dtype)
+    origin = rng.normal(size=(37, 203)).astype(dtype)
+    opened = stored(tmp_path, b=left, a=right, w=origin)
+    at = [window(opened, name) for name in "baw"]
+    for rounded, numpy, twice in (
+        ("never", None, False),
+        ("BF16", BF16, False),
+        ("F16", np.float16, False),
+        ("BF16 twice", BF16, True),
+        ("F16 twice", np.float16, True),
+    ):
+        product = low_rank_reference(left, right, 1.7, numpy, twice=twice)
+        coding = Coding.low_rank(*at[:2], (37, 203), rank, scale=1.7, rounded=rounded)
+        equal(computed(opened, coding, (37, 203)), product)
+        assert Coding.of(opened.core.seen_as([], [coding]).codings()[0]) == coding
+        coding = Coding.low_rank(*at[:2], (37, 203), rank, scale=1.7, rounded=rounded, origin=at[2])
+        equal(computed(opened, coding, (37, 203)), origin.astype(np.float32) + product)
+
+
+def test_rows_of_a_sum_have_the_norm_of_magnitudes(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    left, right = short(rng, (11, 4), np.float32), short(rng, (4, 5000), np.float32)
+    origin = rng.normal(size=(11, 5000)).astype(BF16)
+    magnitudes = rng.uniform(0.5, 2.0, 11).astype(np.float32)
+    opened = stored(tmp_path, b=left, a=right, w=origin, m=magnitudes)
+    at = [window(opened, name) for name in "bawm"]
+    coding = Coding.low_rank(*at[:2], (11, 5000), 4, origin=at[2], magnitudes=at[3])
+    total = origin.astype(np.float32) + low_rank_reference(left, right, 1.0)
+    squares = np.pad(total.astype(np.float64) ** 2, ((0, 0), (0, -5000 % 8))).reshape(11, -1, 8)
+    norms = np.zeros(11)
+    lanes = np.zeros((11, 8))
+    for k in range(squares.shape[1]):
+        lanes += squares[:, k]
+    for lane in range(8):
+        norms += lanes[:, lane]
+    factor = magnitudes / np.sqrt(norms).astype(np.float32)
+    equal(computed(opened, coding, (11, 5000)), total * factor[:, None])
+
+
+def test_a_rank_that_fills_what_is_held_is_computed_in_strips(tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    left, right = short(rng, (3, 700), BF16), short(rng, (700, 4000), BF16)
+    opened = stored(tmp_path, b=left, a=right)
+    coding = Coding.low_rank(window(opened, "b"), window(opened, "a"), (3, 4000), 700)
+    equal(computed(opened, coding, (3, 4000)), low_rank_reference(left, right, 1.0))
+
+
+def test_factors_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    opened = stored(
+        tmp_path, b=short(rng, (6, 2), BF16), a=short(rng, (2, 5), BF16), w=np.zeros(31, np.float32)
+    )
+    at = [window(opened, name) for name in "baw"]
+    for coding in (
+        Coding.low_rank(*at[:2], (6, 5), 2, origin=at[2]),
+        Coding.low_rank(*at[:2], (6, 5), 0),
+        Coding.low_rank(*at[:2], (6, 5), 5),
+        Coding.low_rank(*at[:2], (6, 5), 2, magnitudes=at[2]),
+        Coding.low_rank(at[0], at[1]._replace(dtype="I16"), (6, 5), 2),
+    ):
+        with pytest.raises(CheckpointError, match="coding 0"):
+            computed(opened, coding, (6, 5))

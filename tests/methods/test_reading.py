@@ -13,7 +13,7 @@ import pytest
 from common.recipes import SETTINGS
 from parentage.methods import METHODS, from_json, open_recipe
 from parentage.methods.reading import MOST_PARENTS
-from parentage.recipe import Ingredient, Recipe
+from parentage.recipe import Addition, Ingredient, Recipe
 from parentage.support import RecipeError
 
 LINEAR = {
@@ -405,3 +405,26 @@ def test_layers_that_are_none_are_refused(layers, told):
     assert read(layers={"a": [0, None, 2]}).layers == {"a": (0, None, 2)}
     with pytest.raises(RecipeError, match=told):
         read(layers=layers)
+
+
+ADDED = {"a": {"base": "b", "scale": {"x": 0.5}, "rounded": "BF16 twice"}}
+
+
+@pytest.mark.parametrize(
+    ("adapters", "told"),
+    [
+        ({"a": 3}, r'adapters\["a"\] is 3'),
+        ({"a": {"scale": 1.0}}, "base"),
+        ({"a": {"base": "b", "scale": "2"}}, "scale"),
+        ({"a": {"base": "b", "rounded": "F8"}}, "rounded 'F8' is none of never"),
+        ({"x": {"base": "b"}}, r'adapters\["x"\] is of no checkpoint'),
+        ({"a": {"base": "b"}, "b": {"base": "a"}}, "an adapter too"),
+    ],
+    ids=str,
+)
+def test_adapters_that_are_none_are_refused(adapters, told):
+    found = read(adapters=ADDED)
+    assert found.adapters == {"a": Addition("b", {"x": 0.5}, "BF16 twice")}
+    assert found.as_dict()["adapters"] == ADDED
+    with pytest.raises(RecipeError, match=told):
+        read(adapters=adapters)

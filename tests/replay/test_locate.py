@@ -1,10 +1,13 @@
 """Checkpoints of a recipe are found by name, and nowhere outside."""
 
+from dataclasses import replace
+
 import pytest
+from common import adapters
 from common.two_parents import RECIPE, invoke
 from parentage import Recipe, RecipeError
-from parentage.recipe import Ingredient
-from parentage.replay import checkpoint_order, locate_checkpoints
+from parentage.recipe import Addition, Ingredient
+from parentage.replay import checkpoint_order, locate_checkpoints, open_parents
 
 
 def test_checkpoints_are_found_by_name(merged, monkeypatch):
@@ -72,3 +75,28 @@ def test_parents_are_those_of_the_recipe(merged):
     based = Recipe("task_arithmetic", (Ingredient("one", 1.0),), "two")
     assert checkpoint_order(based) == ("two", "one")
     assert checkpoint_order(RECIPE) == ("one", "two")
+
+
+def test_adapters_are_added_to_the_base_once(tmp_path):
+    model = adapters.base()
+    factors = adapters.adapter(model, 2)
+    adapters.write(tmp_path / "model", model)
+    adapters.write(tmp_path / "lora", factors)
+    adapters.write(tmp_path / "child", adapters.merged(model, factors, 2.0))
+    scales = dict.fromkeys(adapters.modules(factors), 2.0)
+    copied = dict.fromkeys(model, "lora")
+    for scale in (2.0, scales):
+        recipe = Recipe(
+            "passthrough",
+            (Ingredient("lora"),),
+            arithmetic="copy",
+            sources=copied,
+            adapters={"lora": Addition("model", scale)},
+        )
+        assert checkpoint_order(recipe) == ("lora", "model")
+        opened = open_parents(recipe, {name: tmp_path / name for name in ("lora", "model")})
+        assert opened["lora"].tensors["model.layers.0.mlp.up_proj.weight"].dtype == "F32"
+        assert recipe.replay(opened, tmp_path / "child").mismatched == 0
+    lacking = replace(recipe, adapters={"lora": Addition("model", {"x": 2.0})})
+    with pytest.raises(RecipeError, match=r"no scale of 'lora' for model\.layers\.0"):
+        open_parents(lacking, {name: tmp_path / name for name in ("lora", "model")})

@@ -1,3 +1,7 @@
+from .adapters import Applied as Applied
+from .adapters import applied as applied
+from .adapters import module_names as module_names
+from .adapters import products as products
 from .blended import LayerBlend as LayerBlend
 from .blended import layer_blends as layer_blends
 from .by_content import seen_by as seen_by
@@ -27,6 +31,10 @@ from .slices import Unaligned as Unaligned
 from .slices import is_matrix as is_matrix
 from .slices import is_replayed as is_replayed
 from .slices import tables as tables
+from .strengths import Strength as Strength
+from .strengths import reached as reached
+from .strengths import strength_of as strength_of
+from .strengths import with_strength as with_strength
 from .unaligned import UNALIGNED as UNALIGNED
 from .unaligned import unaligned_frame as unaligned_frame
 from .view import UNPAIRED as UNPAIRED

@@ -1,6 +1,14 @@
+from .adapters import Adapter as Adapter
+from .adapters import Module as Module
+from .adapters import Said as Said
+from .adapters import adapter_of as adapter_of
+from .adapters import checked as checked
+from .adapters import misfit as misfit
+from .adapters import said_of as said_of
 from .checkpoint import Checkpoint as Checkpoint
 from .checkpoint import Tensor as Tensor
 from .checkpoint import distinct_names as distinct_names
+from .codings import ROUNDED as ROUNDED
 from .codings import Coding as Coding
 from .codings import Window as Window
 from .decoding import as_stored as as_stored
@@ -18,6 +26,7 @@ from .dtypes import narrowest as narrowest
 from .dtypes import rounding_of as rounding_of
 from .encodings import Encoding as Encoding
 from .folder import Unread as Unread
+from .joined import Joined as Joined
 from .roles import Columns as Columns
 from .roles import Inputs as Inputs
 from .roles import open_all as open_all

@@ -150,6 +150,10 @@ class Checkpoint:
     """What the bytes of tensors stand for that are not stored as numbers, by name."""
     choices: tuple[str, ...] = field(default=(), repr=False, compare=False)
     """What was chosen among what is in its files, and what was left: clauses of a sentence."""
+    noted: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    """Sentences on how it is seen."""
+    borrowed: int = field(default=0, repr=False, compare=False)
+    """How many of its files, the last ones, are another checkpoint's."""
 
     @classmethod
     def open(cls, path: str | PathLike[str], name: str | None = None) -> Checkpoint:
@@ -185,16 +189,15 @@ class Checkpoint:
     def encoding_of(self, tensor: Tensor) -> Coding | None:
         """Return the coding of a tensor that is stored as codes; ``None`` if it is not.
 
-        What is stored as numbers and seen in another order is not.
+        What is stored as numbers and seen in another order, or computed of numbers, is not.
         """
         place = tensor.shard - len(self.shards)
-        if place < 0:
-            return None
-        coding = self.codings[place]
-        if not coding.is_moved:
-            return coding
-        inner = coding.windows[0].shard - len(self.shards)
-        return None if inner < 0 else self.codings[inner]
+        while place >= 0:
+            coding = self.codings[place]
+            if not coding.is_moved:
+                return coding if coding.is_of_codes else None
+            place = coding.windows[0].shard - len(self.shards)
+        return None
 
     @cached_property
     def scales(self) -> dict[str, str]:
@@ -207,6 +210,11 @@ class Checkpoint:
                 if name.endswith(suffix) and scaled in self.tensors:
                     found.setdefault(scaled, name)
         return found
+
+    @property
+    def own_shards(self) -> tuple[Shard, ...]:
+        """The files that no other checkpoint lends."""
+        return self.shards[: len(self.shards) - self.borrowed]
 
     @property
     def elements(self) -> int:
@@ -226,7 +234,7 @@ class Checkpoint:
     @property
     def remarks(self) -> tuple[str, ...]:
         """Sentences on what was chosen among what is in its files, and what was left."""
-        return tuple(f"Of {self.name}, {each}." for each in self.choices)
+        return (*(f"Of {self.name}, {each}." for each in self.choices), *self.noted)
 
     @cached_property
     def promised_layers(self) -> int | None:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Literal
 
+    Rounded = Literal["never", "BF16", "F16", "BF16 twice", "F16 twice"]
     Part = Literal["value", "low", "high"]
     Packing = Literal["rows", "gptq", "awq"]
 
@@ -17,6 +18,10 @@ GGML_SCALED_BEFORE = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0")
 (ggml-quants.c, ``quantize_row_*_ref``)."""
 
 _PACKINGS = ("rows", "gptq", "awq")
+
+ROUNDED: tuple[Rounded, ...] = ("never", "BF16", "F16", "BF16 twice", "F16 twice")
+"""How a product of low rank may be rounded before it is added: when it is scaled, or before and
+after."""
 
 
 class Window(NamedTuple):
@@ -144,6 +149,37 @@ class Coding(NamedTuple):
         return cls(kind, dtype, "value", (blocks,))
 
     @classmethod
+    def low_rank(
+        cls,
+        left: Window,
+        right: Window,
+        shape: tuple[int, int],
+        rank: int,
+        *,
+        scale: float = 1.0,
+        origin: Window | None = None,
+        magnitudes: Window | None = None,
+        rounded: Rounded = "never",
+    ) -> Coding:
+        """Return ``origin + scale (left right)`` as float32, rows set to the norm ``magnitudes``.
+
+        ``left`` is (rows, rank), ``right`` (rank, columns), ``magnitudes`` (rows). Sums are fused
+        multiply-adds in the order of ranks, which are ``rounded`` when they are scaled
+        (``rust/core/src/decode/low_rank.rs``).
+        """
+        windows = [left, right, *(each for each in (origin, magnitudes) if each is not None)]
+        bits = int.from_bytes(struct.pack("<f", scale), "little")
+        present = (int(origin is not None), int(magnitudes is not None))
+        numbers = (shape[1], rank, bits, ROUNDED.index(rounded), *present)
+        return cls("low_rank", "F32", "value", tuple(windows), numbers)
+
+    def scaled_by(self, scale: float, rounded: Rounded) -> Coding:
+        """Return a product of low rank with another scale, rounded in another way."""
+        bits = int.from_bytes(struct.pack("<f", scale), "little")
+        width, rank, _, _, *present = self.numbers
+        return self._replace(numbers=(width, rank, bits, ROUNDED.index(rounded), *present))
+
+    @classmethod
     def of(
         cls,
         state: tuple[
@@ -159,6 +195,11 @@ class Coding(NamedTuple):
     def is_moved(self) -> bool:
         """Whether it is of stored numbers in another order, and decodes nothing itself."""
         return self.kind in ("gather", "strided")
+
+    @property
+    def is_of_codes(self) -> bool:
+        """Whether it decodes what is stored as codes; others give numbers of stored numbers."""
+        return not self.is_moved and self.kind != "low_rank"
 
     @property
     def scheme(self) -> str:

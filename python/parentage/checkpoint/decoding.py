@@ -342,7 +342,7 @@ def _decoded(checkpoint: Checkpoint) -> Checkpoint:
 def is_whole_coding(checkpoint: Checkpoint, tensor: Tensor) -> bool:
     """Return whether a tensor is all of what a coding gives, in the order that it is stored in."""
     place = tensor.shard - len(checkpoint.shards)
-    if place < 0 or checkpoint.codings[place].is_moved:
+    if place < 0 or not checkpoint.codings[place].is_of_codes:
         return False
     return (tensor.begin, tensor.end) == (0, checkpoint.computed[place])
 

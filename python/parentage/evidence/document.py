@@ -107,13 +107,13 @@ def document(
 
 def _checkpoint(checkpoint: Checkpoint, digests: Sequence[str] | None) -> dict[str, Any]:
     """Return what identifies a checkpoint."""
-    known: Sequence[str | None] = digests or (None,) * len(checkpoint.shards)
+    known: Sequence[str | None] = digests or (None,) * len(checkpoint.own_shards)
     return {
         "name": checkpoint.name,
         "revision": None,
         "files": [
             {"name": shard.name, "bytes": shard.bytes, "sha256": digest}
-            for shard, digest in zip(checkpoint.shards, known, strict=True)
+            for shard, digest in zip(checkpoint.own_shards, known, strict=True)
         ],
         "tensors": len(checkpoint.tensors),
         "elements": checkpoint.elements,

@@ -17,9 +17,9 @@ import msgspec
 import numpy as np
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from parentage.checkpoint import MERGEKIT_DTYPES
+from parentage.checkpoint import MERGEKIT_DTYPES, ROUNDED
 from parentage.methods.registry import METHODS
-from parentage.recipe import SCHEMA, SETTING_KEYS, Ingredient, Recipe
+from parentage.recipe import SCHEMA, SETTING_KEYS, Addition, Ingredient, Recipe
 from parentage.support import RecipeError
 
 if TYPE_CHECKING:
@@ -93,6 +93,17 @@ class Parent(Struct, forbid_unknown_fields=True):
     """Follows from the rest; a trace tells it."""
 
 
+class Added(Struct, forbid_unknown_fields=True):
+    """How an adapter is added to a base."""
+
+    base: Annotated[str, Meta(description="a name")]
+    scale: Annotated[
+        Number | dict[str, Number],
+        Meta(description="a finite number, or an object of them by tensor"),
+    ] = 1.0
+    rounded: Annotated[str, Meta(description=f"one of {', '.join(ROUNDED)}")] = "never"
+
+
 class Document(Struct, forbid_unknown_fields=True):
     """What the JSON of a recipe holds, and what a trace adds to it."""
 
@@ -130,6 +141,11 @@ class Document(Struct, forbid_unknown_fields=True):
             ],
         ],
         Meta(description="an object by checkpoint of a list of layers, each a number or null"),
+    ] = {}
+
+    adapters: Annotated[
+        dict[str, Added],
+        Meta(description="an object by checkpoint of what an adapter is added to, and how"),
     ] = {}
 
     # What a trace found when it carried the recipe out; read over.
@@ -234,11 +250,11 @@ def _converted(found: object, type_: type[_T] | Any, place: str) -> _T:
 
 _HINTS = {
     name: hint
-    for struct in (Document, Parent, Varying)
+    for struct in (Added, Document, Parent, Varying)
     for name, hint in get_type_hints(struct, include_extras=True).items()
     if hasattr(hint, "__metadata__")
 }
-"""What fields are, by name; no two structs share one."""
+"""What fields are, by name; of the two that are called base, the one that may be null."""
 
 _EXPECTED: dict[str, str] = {
     name: hint.__metadata__[-1].description for name, hint in _HINTS.items()
@@ -355,12 +371,29 @@ def _recipe(told: Document) -> Recipe:
         tuple(told.equivalents),
         told.out_dtypes,
         {name: tuple(layers) for name, layers in told.layers.items()},
+        {
+            name: Addition(each.base, each.scale, each.rounded)
+            for name, each in told.adapters.items()
+        },
     )
     _check_layers(recipe)
+    _check_adapters(recipe)
     objection = method.objection and method.objection(recipe)
     if objection:
         raise RecipeError(objection)
     return recipe
+
+
+def _check_adapters(recipe: Recipe) -> None:
+    """Refuse adapters of no ingredient, added to what is one itself, or rounded in no known way."""
+    for name, each in recipe.adapters.items():
+        said = f"adapters[{json.dumps(name)}]"
+        if name not in recipe.checkpoints:
+            raise RecipeError(f"{said} is of no checkpoint that the recipe names")
+        if each.base in recipe.adapters:
+            raise RecipeError(f"{said} is added to {each.base!r}, which is an adapter too")
+        if each.rounded not in ROUNDED:
+            raise RecipeError(f"{said}: rounded {each.rounded!r} is none of {', '.join(ROUNDED)}")
 
 
 def _check_layers(recipe: Recipe) -> None:

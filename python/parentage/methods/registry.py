@@ -71,6 +71,11 @@ def to_mergekit(recipe: Recipe, paths: Mapping[str, str] | None = None) -> str:
             f"mergekit's {recipe.method} copies no tensors as they are, and this recipe does: "
             f"{next(iter(recipe.copied))}"
         )
+    if recipe.adapters:
+        raise RecipeError(
+            "mergekit adds adapters as their configurations say, and this recipe says how: "
+            f"{next(iter(recipe.adapters))}"
+        )
     if recipe.out_dtypes:
         raise RecipeError("mergekit writes one dtype, and this recipe rounds to several")
     known = {**{name: name for name in recipe.checkpoints}, **(paths or {})}

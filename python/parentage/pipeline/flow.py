@@ -12,6 +12,7 @@ from parentage.checkpoint import open_all
 from parentage.descent import with_blends
 from parentage.evidence import Journal, conclude, identity
 from parentage.hypothesise import SampleEstimates, decoy_share, hypothesise, select_for_full_pass
+from parentage.pipeline.adapters import with_adapters, with_strengths
 from parentage.pipeline.quantised import quantised_blends
 from parentage.pipeline.rest import compare_rest, undecoded
 from parentage.pipeline.roles import settle_roles
@@ -23,12 +24,14 @@ from parentage.support import give_back, printable
 from parentage.verdict import Thresholds, TraceInputs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from os import PathLike
 
     from parentage.checkpoint import Checkpoint, Inputs
     from parentage.evidence import Trace
+    from parentage.recipe import Addition, Recipe
     from parentage.support import Portion
+    from parentage.verdict import Added
 
     Path = str | PathLike[str]
 
@@ -194,9 +197,11 @@ def _trace(
 ) -> Trace:
     """Go through the stages, a line each; ``seed`` draws the places of samples."""
     progress.stage("pairing tensors")
+    inputs, adapters = with_adapters(inputs, options)
     seen = seen_by(inputs.child, inputs.others, options)
     stored = {each.name: (len(each.tensors), each.elements) for each in inputs.others}
     inputs = inputs.replaced(seen.child, seen.others)
+    inputs, added = with_strengths(inputs, adapters, options)
     grouped = pair(inputs, options, seen.layers)
     progress.stage("looking who came first")
     settled = settle_roles(inputs, grouped, options, seed)
@@ -219,6 +224,7 @@ def _trace(
         rest=rest,
         orders=seen.orders,
         stored=stored,
+        added=added,
     )
     if recipes:
         progress.stage("looking for the recipe in a sample")
@@ -263,6 +269,10 @@ def with_hypotheses(case: TraceInputs, seed: int | None = None) -> TraceInputs:
         is_whole=estimates.sample.is_whole,
         decoys_of=lambda recipe: decoy_share(recipe, estimates),
     )
+    chosen = [
+        replace(each, recipe=replace(each.recipe, adapters=_additions(each.recipe, case.added)))
+        for each in chosen
+    ]
     replays = [
         compile_recipe(each.recipe, estimates.columns.indices, case.alignment.slices)
         for each in chosen
@@ -276,6 +286,12 @@ def with_hypotheses(case: TraceInputs, seed: int | None = None) -> TraceInputs:
     )
 
 
+def _additions(recipe: Recipe, added: Mapping[str, Added]) -> dict[str, Addition]:
+    """Return how the adapters that a recipe needs are added to their bases."""
+    needed = [name for name in recipe.checkpoints if name in added]
+    return {name: added[name].addition for name in needed}
+
+
 def with_digests(inputs: Inputs, main: Inputs, options: Options) -> Options:
     """Return options that compute the digest of every shard in the pass over ``main``."""
     cores = [each.core for each in _digested(inputs, main)]
@@ -287,8 +303,10 @@ def digests_of(inputs: Inputs, main: Inputs, options: Options) -> dict[str, tupl
     if options.digests is None:
         return {}
     digests = options.digests.finish(threads=options.threads, io=options.io)
-    names = [each.name for each in _digested(inputs, main)]
-    return {name: tuple(found) for name, found in zip(names, digests, strict=True)}
+    return {
+        each.name: tuple(found[: len(each.own_shards)])
+        for each, found in zip(_digested(inputs, main), digests, strict=True)
+    }
 
 
 def _digested(inputs: Inputs, main: Inputs) -> list[Checkpoint]:

@@ -2,6 +2,7 @@ from .method import Method as Method
 from .method import Parameter as Parameter
 from .method import Replaying as Replaying
 from .recipe import SCHEMA as SCHEMA
+from .recipe import Addition as Addition
 from .recipe import Ingredient as Ingredient
 from .recipe import Recipe as Recipe
 from .settings import SETTING_KEYS as SETTING_KEYS

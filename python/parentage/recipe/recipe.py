@@ -34,6 +34,23 @@ NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
+class Addition:
+    """What an adapter is seen as: a base with products of two factors added."""
+
+    base: str
+    """The base's name."""
+    scale: float | Mapping[str, float] = 1.0
+    """What products are multiplied by: one number, or one for each of the base's tensors."""
+    rounded: str = "never"
+    """How products are rounded, one of :data:`parentage.checkpoint.ROUNDED`."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what JSON holds of it."""
+        scale = self.scale if isinstance(self.scale, int | float) else dict(self.scale)
+        return {"base": self.base, "scale": scale, "rounded": self.rounded}
+
+
+@dataclass(frozen=True, slots=True)
 class Ingredient:
     """A checkpoint that went in, and how much of it."""
 
@@ -74,6 +91,8 @@ class Recipe:
     """By checkpoint, the layer that each layer of the child, from 0 on, is made of; ``None`` where
     it is made of none. A checkpoint that is not among them has every layer where the child has it.
     """
+    adapters: Mapping[str, Addition] = field(default_factory=dict)
+    """By checkpoint, how those that are adapters are added to a base before anything else."""
 
     @property
     def checkpoints(self) -> tuple[str, ...]:
@@ -81,7 +100,8 @@ class Recipe:
         named = [each.name for each in self.ingredients]
         if self.base is not None:
             named.append(self.base)
-        return tuple(dict.fromkeys([*named, *self.sources.values()]))
+        named += self.sources.values()
+        return tuple(dict.fromkeys([*named, *(each.base for each in self.adapters.values())]))
 
     def describe(self) -> str:
         """Return it in a line, as a person would say it."""
@@ -92,7 +112,10 @@ class Recipe:
         tail = f"; {', '.join(settings)}" if settings else ""
         if self.method == "passthrough" and len(set(self.sources.values())) == 1:
             how = "rescaled copy" if "scale" in self.parameters else "copy"
-            return f"{how} of {self.parents_added[0]}{tail}"
+            name = self.parents_added[0]
+            added = self.adapters.get(name)
+            what = name if added is None else f"{added.base} with {name} added"
+            return f"{how} of {what}{tail}"
         copied = f", with {self._copies_taken()}" if self.copied else ""
         return f"{self.method} of {self._sum()}{base}{tail}, in {self.arithmetic}{copied}"
 
@@ -272,5 +295,10 @@ class Recipe:
                 for name, (left, right) in self.matrices.items()
             },
             "sources": dict(self.sources),
+            **(
+                {"adapters": {name: each.as_dict() for name, each in self.adapters.items()}}
+                if self.adapters
+                else {}
+            ),
             **({"layers": {k: list(x) for k, x in self.layers.items()}} if self.layers else {}),
         }

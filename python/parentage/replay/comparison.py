@@ -369,7 +369,7 @@ def document(recipe: Recipe, opened: Mapping[str, Checkpoint], **found: Any) -> 
         "parents": [
             {
                 "name": name,
-                "files": [{"name": shard.name, "bytes": shard.bytes} for shard in each.shards],
+                "files": [{"name": shard.name, "bytes": shard.bytes} for shard in each.own_shards],
                 "tensors": len(each.tensors),
                 "elements": each.elements,
             }

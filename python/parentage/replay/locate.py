@@ -7,7 +7,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parentage.checkpoint import Checkpoint
+from parentage.align import Strength, applied, with_strength
+from parentage.checkpoint import ROUNDED, Checkpoint, adapter_of
 from parentage.support import RecipeError, is_there
 
 if TYPE_CHECKING:
@@ -96,14 +97,39 @@ def open_parents(recipe: Recipe, parents: Mapping[str, Offered]) -> dict[str, Ch
     unknown = [name for name in parents if name not in names]
     if unknown:
         raise RecipeError(f"the recipe needs {_listed(names)}, and not {_listed(unknown)}")
-    out = {}
+    out: dict[str, Checkpoint] = {}
     for name in names:
         given = parents[name]
         if isinstance(given, Checkpoint):
             out[name] = replace(given, name=name)
         else:
             out[name] = Checkpoint.open(given, name)
-    return out
+    return {name: _with_adapter(recipe, name, out) for name in names}
+
+
+def _with_adapter(recipe: Recipe, name: str, opened: Mapping[str, Checkpoint]) -> Checkpoint:
+    """Return a checkpoint of a recipe, added to its base if it is an adapter there."""
+    checkpoint, added = opened[name], recipe.adapters.get(name)
+    # What has files of another is added already.
+    if added is None or checkpoint.borrowed:
+        return checkpoint
+    adapter = adapter_of(checkpoint)
+    if adapter is None:
+        raise RecipeError(
+            f"{checkpoint.path}: the recipe has {name!r} for an adapter, and it is none"
+        )
+    found = applied(adapter, opened[added.base])
+    scale = added.scale
+    scales = (
+        dict.fromkeys(found.modules, float(scale))
+        if isinstance(scale, int | float)
+        else dict(scale)
+    )
+    lacking = next((each for each in found.modules if each not in scales), None)
+    if lacking is not None:
+        raise RecipeError(f"the recipe has no scale of {name!r} for {lacking}")
+    rounded = next(each for each in ROUNDED if each == added.rounded)
+    return with_strength(found.view, found, Strength(scales, rounded))
 
 
 def _listed(names: Sequence[str]) -> str:

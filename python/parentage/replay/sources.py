@@ -56,7 +56,7 @@ def check_sources(
         for name, files in known.items()
         if all(sha256 for _, sha256 in files) and _sizes(files) == _sizes_here(opened[name])
     ]
-    progress.start(sum(shard.bytes for name in hashed for shard in opened[name].shards))
+    progress.start(sum(shard.bytes for name in hashed for shard in opened[name].own_shards))
     done = 0
 
     def tell(count: int) -> None:
@@ -73,7 +73,7 @@ def check_sources(
             )
         elif name in hashed:
             expected = Counter(sha256 for _, sha256 in files)
-            for shard in opened[name].shards:
+            for shard in opened[name].own_shards:
                 sha256 = sha256_of(shard.path, shard.bytes, tell)
                 if not expected[sha256]:
                     differences.append(
@@ -122,7 +122,7 @@ def _sizes(files: list[tuple[int, str | None]]) -> list[int]:
 
 
 def _sizes_here(checkpoint: Checkpoint) -> list[int]:
-    return sorted(shard.bytes for shard in checkpoint.shards)
+    return sorted(shard.bytes for shard in checkpoint.own_shards)
 
 
 def _told(sizes: list[int]) -> str:

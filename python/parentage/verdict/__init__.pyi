@@ -1,3 +1,4 @@
+from .case import Added as Added
 from .case import Part as Part
 from .case import QuantisedBlend as QuantisedBlend
 from .case import Recoded as Recoded

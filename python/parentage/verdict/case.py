@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from parentage.descent import Relations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from parentage.align import Alignment, Bytes, Coded, Group, Grouped, Order
     from parentage.checkpoint import Columns, Inputs
     from parentage.hypothesise import Hypothesis, SampleEstimates
-    from parentage.recipe import Recipe
+    from parentage.recipe import Addition, Recipe
     from parentage.statistics import Statistics
     from parentage.stream import Options, Program, Value
 
@@ -90,6 +90,26 @@ class Rest:
     """What recipes give of the child's codes, the best first."""
 
 
+class Added(NamedTuple):
+    """What an adapter is seen as: a base with its product added."""
+
+    addition: Addition
+    """The same as recipes have it."""
+    strength: str
+    """What the product is multiplied by, and in which arithmetic, in words."""
+    tensors: frozenset[str] = frozenset()
+    """The child's tensors that it is added to in the view, by name."""
+    looked_at: int = 0
+    """Elements that were looked at for that."""
+    rounding: int = 0
+    """Those of them that are no farther off than sums of products in float32, in any order."""
+
+    @property
+    def base(self) -> str:
+        """The base's name."""
+        return self.addition.base
+
+
 @dataclass(frozen=True, slots=True)
 class TraceInputs:
     """The checkpoints of a trace, how they pair, and the recipes that are tried on everything."""
@@ -116,6 +136,8 @@ class TraceInputs:
     """What of others is seen in another order than it is stored in."""
     stored: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """By name, the tensors and elements that a checkpoint holds, where it is seen as others."""
+    added: Mapping[str, Added] = field(default_factory=dict)
+    """By name, the checkpoints that are adapters, and how they are added."""
     view: SampleEstimates | None = None
     """What a sample showed of descent, before recipes are looked for."""
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from parentage.support import printable
+from parentage.verdict.rules.adapters import adapted
 from parentage.verdict.rules.averages import averaged
 from parentage.verdict.rules.blends import merge
 from parentage.verdict.rules.copies import assembled, identical, part_of, re_encoded
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from parentage.verdict.verdict import Verdict
 
 RULES: tuple[Callable[[Facts], Verdict | None], ...] = (
+    adapted,
     identical,
     re_encoded,
     part_of,

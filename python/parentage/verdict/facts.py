@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from parentage.align import LayerBlend
     from parentage.descent import BothWays, OwnValues
     from parentage.sample import Sampled
-    from parentage.verdict.case import QuantisedBlend, Recoded
+    from parentage.verdict.case import Added, QuantisedBlend, Recoded
     from parentage.verdict.changes import Changes
     from parentage.verdict.invariants import Invariants
     from parentage.verdict.residual import Residual
@@ -196,6 +196,10 @@ class Facts:
     others are copies of it, since it reads some elements of each layer."""
     names: tuple[str, ...] = ()
     """The names of all slices."""
+    added: Mapping[str, Added] = field(default_factory=dict)
+    """By name, the checkpoints that are adapters, and how they are added."""
+    beyond: Mapping[str, int] = field(default_factory=dict)
+    """By name of such a checkpoint, elements that differ where nothing is added."""
     wholes: Wholes = field(default_factory=Wholes)
     """What the child and each checkpoint share, tensor by tensor, and what each lacks."""
     recoded: Mapping[str, Recoded] = field(default_factory=dict)

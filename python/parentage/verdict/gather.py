@@ -118,11 +118,28 @@ def gather_facts(
         shared=shared_slices(statistics, alignment, columns),
         descendants=case.relations.descendants,
         remarks=case.relations.remarks,
+        added=case.added,
+        beyond=_beyond(case, statistics),
         wholes=wholes,
         quantised=case.rest.blends,
         recoded={case.offered.others[at].name: found for at, found in case.rest.recoded.items()},
         sample=sample,
     )
+
+
+def _beyond(case: TraceInputs, statistics: Statistics) -> dict[str, int]:
+    """Return, for every adapter, the elements that differ in slices that it does not reach."""
+    out = {}
+    for column, name in enumerate(case.inputs.columns.names):
+        if name in case.added:
+            names = [each.name for each in case.inputs.child.tensors.values()]
+            reached = case.added[name].tensors
+            beyond = [
+                names[each.extents[-1].tensor] not in reached for each in case.alignment.slices
+            ]
+            differ = statistics.slices.n - statistics.slices.equal[:, column]
+            out[name] = int(differ[np.array(beyond, bool)].sum())
+    return out
 
 
 def _same_dtype(alignment: Alignment) -> NDArray[np.bool_]:

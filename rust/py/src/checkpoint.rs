@@ -268,6 +268,19 @@ impl Checkpoint {
         Self::of(self.path(), self.index(), self.0.shards.clone(), tensors, codings)
     }
 
+    /// Tensors over the files of this one and of `other`: shards are this one's files, the other's, this
+    /// one's codings, the other's, then `codings`.
+    fn joined(
+        &self,
+        other: PyRef<'_, Self>,
+        tensors: Vec<TensorState>,
+        codings: Vec<CodingState>,
+    ) -> PyResult<Self> {
+        let codings = codings.into_iter().map(coding::of).collect::<PyResult<_>>()?;
+        let found = self.0.joined(&other.0, described(tensors)?, codings);
+        found.map(|found| Self(Arc::new(found))).map_err(|error| to_python(&error))
+    }
+
     /// Itself: it never changes.
     fn __copy__(slf: Py<Self>) -> Py<Self> {
         slf

@@ -1,7 +1,9 @@
 //! Codings as tuples of Python.
 
 use parentage_core::checkpoint::Dtype;
-use parentage_core::checkpoint::coding::{Blocks, Coding, Kind, Packing, Part, Window};
+use parentage_core::checkpoint::coding::{
+    Blocks, Coding, Kind, LowRank, Packing, Part, Rounded, Window,
+};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -15,6 +17,15 @@ const PARTS: [(&str, Part); 3] = [("value", Part::Value), ("low", Part::Low), ("
 
 const PACKINGS: [(&str, Packing); 3] =
     [("rows", Packing::AlongRows), ("gptq", Packing::Gptq), ("awq", Packing::Awq)];
+
+/// How products of low rank are rounded, by number.
+const ROUNDED: [Rounded; 5] = [
+    Rounded::Never,
+    Rounded::Once(Dtype::Bf16),
+    Rounded::Once(Dtype::F16),
+    Rounded::Twice(Dtype::Bf16),
+    Rounded::Twice(Dtype::F16),
+];
 
 /// The coding of a tuple.
 pub(crate) fn of(state: CodingState) -> PyResult<Coding> {
@@ -79,6 +90,14 @@ fn kind_of(kind: &str, numbers: &[u64], lists: Vec<Vec<u64>>) -> Option<Kind> {
             has_zeros: zeros != 0,
             has_groups: groups != 0,
         },
+        ("low_rank", &[width, rank, scale, rounded, origin, magnitude]) => Kind::LowRank(LowRank {
+            width,
+            rank,
+            scale: u32::try_from(scale).ok()?,
+            rounded: *ROUNDED.get(usize::try_from(rounded).ok()?)?,
+            has_origin: origin != 0,
+            has_magnitude: magnitude != 0,
+        }),
         (name, []) => Kind::Gguf(Blocks::named(name)?),
         _ => return None,
     })
@@ -112,6 +131,13 @@ pub(crate) fn state(coding: &Coding) -> CodingState {
             let (zeros, groups) = (u64::from(*has_zeros), u64::from(*has_groups));
             let numbers = vec![*bits, shape.0, shape.1, *group, *offset, zeros, groups, at as u64];
             ("packed", numbers, Vec::new())
+        }
+        Kind::LowRank(kind) => {
+            let LowRank { width, rank, scale, rounded, has_origin, has_magnitude } = *kind;
+            let at = ROUNDED.iter().position(|each| *each == rounded).unwrap_or(0);
+            let (scale, origin) = (u64::from(scale), u64::from(has_origin));
+            let numbers = vec![width, rank, scale, at as u64, origin, u64::from(has_magnitude)];
+            ("low_rank", numbers, Vec::new())
         }
         Kind::Gguf(blocks) => {
             let name = Blocks::ALL.iter().find(|each| each.1 == *blocks);

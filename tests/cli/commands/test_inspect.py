@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+from common.adapters import adapter, base, write
 from common.two_parents import invoke
 from conftest import family_path, write_checkpoint
 
@@ -55,3 +56,19 @@ def test_what_is_no_checkpoint_is_an_error_that_names_it(capsys, tmp_path):
     assert (status, out) == (1, "")
     assert err.startswith("error: ")
     assert "none" in err
+
+
+def test_an_adapter_is_called_one(capsys, tmp_path):
+    factors = adapter(base(), 2)
+    plain = write(tmp_path / "plain", factors)
+    told = write(tmp_path / "told", factors, lora_alpha=16)
+    assert (
+        "an adapter: LoRA, rank 8, 6 modules; nothing says its scale"
+        in (invoke(capsys, "inspect", plain)[1])
+    )
+    assert "said to be multiplied by 2" in invoke(capsys, "inspect", told)[1]
+    document = json.loads(invoke(capsys, "inspect", plain, "--json")[1])
+    assert document["adapter"]["kind"] == "LoRA"
+    assert {each["rank"] for each in document["adapter"]["modules"]} == {8}
+    document = json.loads(invoke(capsys, "inspect", family_path("base"), "--json")[1])
+    assert document["adapter"] is None

@@ -46,6 +46,9 @@ def inspect(checkpoints: tuple[str, ...], as_json: bool, tensors: bool, terminal
 
 def headers(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return what JSON can hold of a checkpoint's headers."""
+    from parentage.checkpoint import adapter_of
+
+    adapter = adapter_of(checkpoint)
     tensors = checkpoint.tensors.values()
     encodings = {
         name: {"kind": each.kind, "shape": list(each.shape)}
@@ -60,6 +63,15 @@ def headers(checkpoint: Checkpoint) -> dict[str, Any]:
         "bytes": checkpoint.bytes,
         "elements": checkpoint.elements,
         "remarks": list(checkpoint.remarks),
+        "adapter": None
+        if adapter is None
+        else {
+            "kind": adapter.kind,
+            "modules": [
+                {"name": each.name, "rank": each.rank, "alpha": each.alpha}
+                for each in adapter.modules
+            ],
+        },
         "layers": sorted({tensor.layer for tensor in tensors if tensor.layer is not None}),
         "tensors": [
             {

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from parentage.checkpoint import COMPONENTS
+from parentage.checkpoint import COMPONENTS, adapter_of, said_of
 from parentage.cli.terminal.console import as_text, counted, new_table
 from parentage.support import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from parentage.checkpoint import Checkpoint, Tensor
+    from parentage.checkpoint import Adapter, Checkpoint, Tensor
     from parentage.cli.terminal.console import Terminal
     from parentage.cli.terminal.grid import Grid
 
@@ -25,6 +25,9 @@ def show_inspect(terminal: Terminal, checkpoint: Checkpoint, *, tensors: bool = 
     terminal.out.print(_headline(checkpoint))
     for remark in checkpoint.remarks:
         terminal.prose(printable(remark))
+    adapter = adapter_of(checkpoint)
+    if adapter is not None:
+        terminal.prose(printable(f"an adapter: {adapter}{_scale_of(adapter)}"))
     by_dtype, by_component = defaultdict(list), defaultdict(list)
     for tensor in map(_as_numbers(checkpoint), checkpoint.tensors.values()):
         by_dtype[tensor.dtype].append(tensor)
@@ -36,6 +39,19 @@ def show_inspect(terminal: Terminal, checkpoint: Checkpoint, *, tensors: bool = 
         terminal.table(_files(checkpoint))
     if tensors:
         terminal.table(_tensors(checkpoint))
+
+
+def _scale_of(adapter: Adapter) -> str:
+    """Return a clause on the scale that an adapter or its configuration says."""
+    if not adapter.modules:
+        return ""
+    said = said_of(adapter.checkpoint)
+    scales = [x for each in adapter.modules if (x := said.scale_of(each)) is not None]
+    if len(scales) < len(adapter.modules):
+        return "; nothing says its scale"
+    low, high = min(scales), max(scales)
+    number = f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
+    return f"; its product is said to be multiplied by {number}"
 
 
 def _as_numbers(checkpoint: Checkpoint) -> Callable[[Tensor], Tensor]:

@@ -251,7 +251,7 @@ def _digests(terminal: Terminal, trace: Trace) -> None:
     """Print the SHA-256 of every file, as sha256sum does, if they were computed."""
     for checkpoint in (trace.inputs.child, *trace.inputs.others):
         digests = trace.digests.get(checkpoint.name, ())
-        for shard, digest in zip(checkpoint.shards, digests, strict=False):
+        for shard, digest in zip(checkpoint.own_shards, digests, strict=False):
             name = printable(f"{checkpoint.name}/{shard.name}")
             terminal.out.print(f"{digest}  {name}", markup=False, highlight=False, soft_wrap=True)
 

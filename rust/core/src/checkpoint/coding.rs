@@ -101,6 +101,34 @@ pub enum Packing {
     Awq,
 }
 
+/// How a product of low rank is rounded before it is added: a dtype of 16 bits, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounded {
+    /// It stays float32.
+    Never,
+    /// Once, when it is scaled.
+    Once(Dtype),
+    /// Before it is scaled, and after.
+    Twice(Dtype),
+}
+
+/// A product of two thin matrices, and what it is added to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LowRank {
+    /// Columns of the matrix.
+    pub width: u64,
+    /// Columns of the left factor, and rows of the right one.
+    pub rank: u64,
+    /// What the product is multiplied by, as the bits of a float32.
+    pub scale: u32,
+    /// How the product is rounded.
+    pub rounded: Rounded,
+    /// Whether there is a window of what it is added to.
+    pub has_origin: bool,
+    /// Whether there is a window of what the norm of each row becomes.
+    pub has_magnitude: bool,
+}
+
 /// What a tensor is computed from, and how.
 ///
 /// Matrices are (rows, columns), where rows are all dimensions but the last.
@@ -178,6 +206,10 @@ pub enum Kind {
     },
     /// Blocks of GGUF. One window.
     Gguf(Blocks),
+    /// `W + scale (B A)`, rows of that set to magnitudes where there are some.
+    ///
+    /// Windows: B (rows, rank), A (rank, columns); W and magnitudes, where there are any.
+    LowRank(LowRank),
 }
 
 /// A tensor that is computed.
@@ -194,11 +226,6 @@ pub struct Coding {
 }
 
 impl Coding {
-    /// Whether all windows are of the files of a checkpoint that has so many.
-    pub fn is_of_files(&self, shards: usize) -> bool {
-        self.windows.iter().all(|window| window.shard < shards)
-    }
-
     /// Elements of the tensor.
     ///
     /// # Errors
@@ -349,6 +376,34 @@ impl Coding {
                 }
                 Ok(elements)
             }
+            Kind::LowRank(kind) => {
+                if kind.rank == 0 {
+                    return Err("a product has a rank".into());
+                }
+                let rows = matrix(main.elements(), kind.rank)?;
+                let elements = times(rows, kind.width)?;
+                holds(1, times(kind.rank, kind.width)?, "the right factor")?;
+                if kind.has_origin {
+                    holds(2, elements, "what is added to")?;
+                }
+                if kind.has_magnitude {
+                    holds(2 + usize::from(kind.has_origin), rows, "the magnitudes")?;
+                }
+                let windows = 2 + usize::from(kind.has_origin) + usize::from(kind.has_magnitude);
+                if self.windows.len() != windows || self.part != Part::Value {
+                    return Err(format!("a product is of {windows} windows, and has no cells"));
+                }
+                if let Some(odd) = self.windows.iter().find(|each| !is_plain(each.dtype)) {
+                    return Err(format!("products of {} are not computed", odd.dtype));
+                }
+                if let Rounded::Once(dtype) | Rounded::Twice(dtype) = kind.rounded
+                    && !matches!(dtype, Dtype::Bf16 | Dtype::F16)
+                {
+                    return Err(format!("products are not rounded to {dtype}"));
+                }
+                matrix(elements, kind.width)?;
+                Ok(elements)
+            }
             Kind::Gguf(blocks) => {
                 let (elements, bytes) = blocks.size();
                 whole(main.bytes(), bytes)?;
@@ -391,6 +446,11 @@ fn real(window: &Window) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("{} has no scales", window.dtype))
+}
+
+/// Numbers that float32 holds, with a fraction.
+fn is_plain(dtype: Dtype) -> bool {
+    matches!(dtype, Dtype::F32 | Dtype::Bf16 | Dtype::F16)
 }
 
 /// Codes that are scaled have numbers of their own.
@@ -448,6 +508,31 @@ mod tests {
         };
         assert_eq!(of(6), Ok(60_000));
         assert!(of(5).is_err());
+    }
+
+    #[test]
+    fn factors_that_do_not_fit_are_refused() {
+        let of = |rank, width, left, right, origin| {
+            let kind = LowRank {
+                width,
+                rank,
+                scale: 1.0_f32.to_bits(),
+                rounded: Rounded::Never,
+                has_origin: true,
+                has_magnitude: false,
+            };
+            let windows = [(left, Dtype::F16), (right, Dtype::F32), (origin, Dtype::Bf16)];
+            coding(Kind::LowRank(kind), Dtype::F32, &windows).elements()
+        };
+        assert_eq!(of(4, 5, 12, 20, 15), Ok(15));
+        assert_eq!(of(9, 5, 27, 45, 15), Ok(15));
+        assert!(of(0, 5, 12, 20, 15).is_err());
+        assert!(of(4, 0, 12, 0, 0).is_err());
+        assert!(of(4, 5, 13, 20, 15).is_err());
+        assert!(of(4, 5, 12, 21, 15).is_err());
+        assert!(of(4, 5, 12, 20, 16).is_err());
+        assert!(of(u64::MAX, 5, 12, 20, 15).is_err());
+        assert!(of(4, u64::MAX, 12, 20, 15).is_err());
     }
 
     #[test]

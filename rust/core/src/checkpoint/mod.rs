@@ -209,6 +209,30 @@ impl Checkpoint {
         Self::assemble(path, index, shards, tensors)
     }
 
+    /// Tensors over the files of this checkpoint and of `other`, under the path of this one: what is computed from
+    /// both. Shards are this one's files, the other's, this one's codings, the other's, then `codings`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::restore`].
+    pub fn joined(&self, other: &Self, tensors: Vec<Tensor>, codings: Vec<Coding>) -> Result<Self> {
+        let (mine, theirs) = (self.shards.len(), other.shards.len());
+        let moved = |coding: &Arc<Coding>, files: usize, before: usize, codings: usize| {
+            let mut coding = Coding::clone(coding);
+            for window in &mut coding.windows {
+                window.shard += if window.shard < files { before } else { codings };
+            }
+            coding
+        };
+        let own = self.codings.iter().map(|each| moved(each, mine, 0, theirs));
+        let theirs = other.codings.iter();
+        let theirs =
+            theirs.map(|each| moved(each, other.shards.len(), mine, mine + self.codings.len()));
+        let all = own.chain(theirs).chain(codings).collect();
+        let shards = [self.shards.as_slice(), other.shards.as_slice()].concat();
+        Self::restore(self.path.clone(), self.index.clone(), shards, tensors, all)
+    }
+
     /// Makes sure that tensors lie in files that are there, within their data, with the bytes that shape
     /// and dtype ask for.
     fn require_within(
@@ -358,9 +382,14 @@ impl Shard {
     }
 }
 
+/// Codings that lie one upon another, at most: codes, of which one is turned, in a product, whose rows are gathered.
+/// So no more files are open than such a pile has windows.
+const MOST_DEEP: usize = 4;
+
 /// Bytes of what every coding gives; each is of windows inside files, or inside codings before it.
 fn check(path: &Path, shards: &[Shard], codings: &[Coding]) -> Result<Vec<u64>> {
     let mut computed: Vec<u64> = Vec::with_capacity(codings.len());
+    let mut depths: Vec<usize> = Vec::with_capacity(codings.len());
     for (number, coding) in codings.iter().enumerate() {
         let wrong = |message: &str| {
             let at = coding.windows.first().map(|window| window.begin);
@@ -368,11 +397,12 @@ fn check(path: &Path, shards: &[Shard], codings: &[Coding]) -> Result<Vec<u64>> 
             let file = file.map_or(path, |shard| &shard.path);
             Error::format(file, None, at, format!("coding {number}: {message}"))
         };
+        let mut depth = 0;
         for window in &coding.windows {
             let (start, end, dtype) = match window.shard.checked_sub(shards.len()) {
                 None => (shards[window.shard].data_start, shards[window.shard].bytes, None),
-                // One upon another is enough, and so no more files are open than a coding has windows of windows.
-                Some(at) if at < number && codings[at].is_of_files(shards.len()) => {
+                Some(at) if at < number && depths[at] < MOST_DEEP => {
+                    depth = depth.max(depths[at]);
                     (0, computed[at], Some(codings[at].dtype))
                 }
                 Some(_) => return Err(wrong("it is computed from what is not there")),
@@ -387,6 +417,7 @@ fn check(path: &Path, shards: &[Shard], codings: &[Coding]) -> Result<Vec<u64>> 
             }
         }
         let elements = coding.elements().map_err(|message| wrong(&message))?;
+        depths.push(depth + 1);
         let bytes = elements.checked_mul(coding.dtype.bits() / 8);
         computed.push(bytes.ok_or_else(|| wrong("too many elements"))?);
     }

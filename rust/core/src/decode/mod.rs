@@ -5,10 +5,11 @@
 //! elements of any other.
 //!
 //! Each value is what the reference implementation of its format computes, operation by operation in float32,
-//! rounded once to the dtype of the coding. Nothing is fused.
+//! rounded once to the dtype of the coding. Nothing is fused but the sums of products of low rank.
 
 mod blocks;
 mod cells;
+mod low_rank;
 mod moved;
 mod nf4;
 mod packed;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Lender, Prepared, blocks, moved, nf4, packed, scaled};
+use super::{Lender, Prepared, blocks, low_rank, moved, nf4, packed, scaled};
 use crate::checkpoint::coding::{Coding, Kind};
 use crate::checkpoint::dtype::Dtype;
 use crate::error::Result;
@@ -30,6 +30,9 @@ pub(crate) fn elements(
         Kind::Strided { first, shape, strides } => {
             return moved::strided(coding, *first, shape, strides, elements, lender, out);
         }
+        Kind::LowRank(kind) => {
+            return low_rank::low_rank(coding, kind, elements, lender, level, out);
+        }
         _ => {}
     }
     let width = (coding.dtype.bits() / 8) as usize;
@@ -55,7 +58,7 @@ pub(crate) fn elements(
             Kind::Gguf(blocks) => {
                 blocks::gguf(*blocks, coding.part, range, lender, level, values)?;
             }
-            Kind::Gather { .. } | Kind::Strided { .. } => {}
+            Kind::Gather { .. } | Kind::Strided { .. } | Kind::LowRank(_) => {}
         }
         level.vectorize(Store { dtype: coding.dtype, values, out });
         at += count;
@@ -64,10 +67,10 @@ pub(crate) fn elements(
 }
 
 /// Writes float32 as another dtype.
-struct Store<'a> {
-    dtype: Dtype,
-    values: &'a [f32],
-    out: &'a mut [u8],
+pub(super) struct Store<'a> {
+    pub(super) dtype: Dtype,
+    pub(super) values: &'a [f32],
+    pub(super) out: &'a mut [u8],
 }
 
 impl Vectorize for Store<'_> {
