@@ -15,11 +15,8 @@ const HELD: u64 = 1 << 20;
 /// Elements that are computed before they are stored.
 const AT_ONCE: u64 = 1 << 16;
 
-/// Columns of which the sums of [`ROWS`] rows stay in registers.
-const BLOCK: usize = 16;
-
-/// Rows that are multiplied by the same columns at once, which are read for all of them.
-const ROWS: usize = 4;
+/// Columns of which the sums stay in registers. Half as many are unrolled into single numbers, and not vectors.
+const BLOCK: usize = 32;
 
 /// `W + s (B A)`, or without W, each element by these operations of float32, in this order:
 ///
@@ -147,23 +144,12 @@ impl Work<'_> {
         widen(self.coding, 0, rows.start * rank..rows.end * rank, self.lender, level, &mut left)?;
         let rank = rank as usize;
         let right = self.right.as_slice();
-        let mut factors = left.chunks_exact(rank);
-        let mut rest = values.as_mut_slice();
         let mut at = range.start;
-        while !rest.is_empty() {
-            let from = (at - at / width * width - self.strip.start) as usize;
-            let in_row = ((width - at % width) as usize).min(rest.len());
-            let is_whole = in_row as u64 == width && rest.len() >= ROWS * in_row;
-            let count = if is_whole { ROWS * in_row } else { in_row };
-            let (out, more) = std::mem::take(&mut rest).split_at_mut(count);
-            if is_whole {
-                let left = std::array::from_fn(|_| factors.next().unwrap_or_default());
-                level.vectorize(Rows { left, right, length: in_row, out });
-            } else {
-                let left = factors.next().unwrap_or_default();
-                level.vectorize(Row { left, right, from, out });
-            }
-            (at, rest) = (at + count as u64, more);
+        for (left, (row, out)) in left.chunks_exact(rank).zip(segments(range.start, width, values))
+        {
+            let from = (at - row * width - self.strip.start) as usize;
+            at += out.len() as u64;
+            level.vectorize(Product { left, right, from, out });
         }
         let (dtype, is_twice) = match kind.rounded {
             Rounded::Never => (Dtype::F32, false),
@@ -357,14 +343,14 @@ impl Vectorize for Squares<'_> {
 }
 
 /// A row of the left factor times columns of the right one, from column `from` of those that are held.
-struct Row<'a> {
+struct Product<'a> {
     left: &'a [f32],
     right: &'a [f32],
     from: usize,
     out: &'a mut [f32],
 }
 
-impl Vectorize for Row<'_> {
+impl Vectorize for Product<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -376,53 +362,14 @@ impl Vectorize for Row<'_> {
             let count = (BLOCK - first).min(self.out.len() - at);
             let right = &self.right[block * BLOCK * rank..][..BLOCK * rank];
             let mut sums = [0.0_f32; BLOCK];
-            for (columns, factor) in right.as_chunks::<BLOCK>().0.iter().zip(self.left) {
+            for (k, columns) in right.as_chunks::<BLOCK>().0.iter().enumerate() {
+                let factor = self.left[k];
                 for (sum, value) in sums.iter_mut().zip(columns) {
                     *sum = factor.mul_add(*value, *sum);
                 }
             }
             self.out[at..at + count].copy_from_slice(&sums[first..first + count]);
             at += count;
-        }
-    }
-}
-
-/// Whole rows of the left factor times all columns of the right one. Each sum is that of [`Row`].
-struct Rows<'a> {
-    left: [&'a [f32]; ROWS],
-    right: &'a [f32],
-    /// Columns.
-    length: usize,
-    /// Row by row.
-    out: &'a mut [f32],
-}
-
-impl Vectorize for Rows<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let rank = self.left[0].len();
-        let [a, b, c, d] = self.left.map(|row| &row[..rank]);
-        for (block, right) in self.right.chunks_exact(BLOCK * rank).enumerate() {
-            // A list of lists would be kept in memory: so each row has a name.
-            let mut sums = [[0.0_f32; BLOCK]; ROWS];
-            let [of_a, of_b, of_c, of_d] = &mut sums;
-            for (k, columns) in right.as_chunks::<BLOCK>().0.iter().enumerate() {
-                let (a, b, c, d) = (a[k], b[k], c[k], d[k]);
-                for j in 0..BLOCK {
-                    let value = columns[j];
-                    of_a[j] = a.mul_add(value, of_a[j]);
-                    of_b[j] = b.mul_add(value, of_b[j]);
-                    of_c[j] = c.mul_add(value, of_c[j]);
-                    of_d[j] = d.mul_add(value, of_d[j]);
-                }
-            }
-            let at = block * BLOCK;
-            let count = BLOCK.min(self.length - at);
-            for (out, sums) in self.out.chunks_exact_mut(self.length).zip(&sums) {
-                out[at..at + count].copy_from_slice(&sums[..count]);
-            }
         }
     }
 }
