@@ -169,7 +169,7 @@ def test_what_is_replayed_adds_the_adapter_again(at: Path) -> None:
     recipe = from_json(json.dumps(document))
     parents = {"base": at / "base", "lora": at / "lora"}
     assert compare(recipe, parents, at / "child").mismatched == 0
-    with pytest.raises(RecipeError, match="this is none"):
+    with pytest.raises(RecipeError, match="it is none"):
         compare(recipe, parents | {"lora": at / "base"}, at / "child")
 
 
