@@ -19,6 +19,7 @@ from .order import Order as Order
 from .pairing import LEAST_SHARE as LEAST_SHARE
 from .pairing import align as align
 from .pairing import how_names_differ as how_names_differ
+from .slices import UNPAIRED as UNPAIRED
 from .slices import Alignment as Alignment
 from .slices import Extent as Extent
 from .slices import Slice as Slice
@@ -28,6 +29,5 @@ from .slices import is_replayed as is_replayed
 from .slices import tables as tables
 from .unaligned import UNALIGNED as UNALIGNED
 from .unaligned import unaligned_frame as unaligned_frame
-from .view import UNPAIRED as UNPAIRED
 from .view import Views as Views
 from .view import views as views

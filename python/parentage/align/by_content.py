@@ -15,7 +15,8 @@ from parentage.align.content import layer_map
 from parentage.align.order import sentences
 from parentage.align.orders.rearranged import rearranged
 from parentage.align.pairing import LEAST_SHARE
-from parentage.align.view import UNPAIRED, Views, views
+from parentage.align.slices import UNPAIRED
+from parentage.align.view import Views, views
 from parentage.checkpoint import decoded, dtype_class
 from parentage.stream import read_elements
 from parentage.support import listed, printable

@@ -18,6 +18,8 @@ from .encoded import encoded as encoded
 from .encoded import is_whole_coding as is_whole_coding
 from .encodings import Encoding as Encoding
 from .folder import Unread as Unread
+from .naming import common_name as common_name
+from .naming import context_of as context_of
 from .roles import Columns as Columns
 from .roles import Inputs as Inputs
 from .roles import open_all as open_all
