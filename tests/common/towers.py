@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from common.images import diffusers, stable_diffusion
 from common.layouts import (
     HEAD,
     LAYERS,
@@ -383,4 +384,5 @@ FAMILIES: dict[str, tuple[Shapes, Callable[[Tensors], Tensors]]] = {
     "Whisper": (whisper(), openai_whisper),
     "weight norm": (weight_norms(), parametrised),
     "Flux": (flux(), flux_original),
+    "Stable Diffusion": (stable_diffusion(), diffusers),
 }

@@ -29,6 +29,7 @@ from .structure import COMPONENTS as COMPONENTS
 from .structure import Place as Place
 from .structure import body_layers as body_layers
 from .structure import component_of as component_of
+from .structure import in_order as in_order
 from .structure import is_of_the_body as is_of_the_body
 from .structure import layer_of as layer_of
 from .structure import place_of as place_of
