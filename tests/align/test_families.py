@@ -3,13 +3,24 @@
 import numpy as np
 import parentage
 import pytest
-from common.layouts import filled, tuned
+from common.layouts import (
+    filled,
+    fused_experts,
+    gemma,
+    gguf,
+    gguf_gemma,
+    llama,
+    meta,
+    moe,
+    phi3,
+    tuned,
+)
 from common.merges import two_in_bf16
 from common.towers import FAMILIES
 from conftest import opened, write_checkpoint
-from parentage.align import views
+from parentage.align import align, views
 from parentage.align.orders.reading import runs
-from parentage.stream import Options
+from parentage.stream import Options, one_pass
 
 ALL = pytest.mark.parametrize("name", FAMILIES)
 
@@ -62,3 +73,65 @@ def test_a_copy_is_identical_and_a_merge_is_found(tmp_path, name):
     )
     assert again.mismatched == 0
     assert again.elements == sum(x.size for x in blend.values())
+
+
+def grams(child, base):
+    """Return the sums of each slice of a child and a base, by name."""
+    found = views(child, [base])
+    aligned = align(found.child, found.others)
+    rows = one_pass(aligned.plan, 0, aligned.plan.slices, Options(1)).gram
+    return {each.name: row.tobytes() for each, row in zip(aligned.slices, rows, strict=True)}
+
+
+@pytest.mark.parametrize("options", [{}, {"transposed": True}, {"transposed": True, "turns": True}])
+def test_fused_and_split_experts_give_the_same_sums(tmp_path, options):
+    base, child = filled(moe(), 1), tuned(filled(moe(), 1), 2)
+    split = opened(tmp_path, "split", base)
+    plain = grams(opened(tmp_path, "child", child), split)
+    fused = opened(tmp_path, "fused", fused_experts(child, **options))
+    assert grams(fused, split) == plain
+    both = opened(tmp_path, "both", fused_experts(base, **options))
+    assert grams(opened(tmp_path, "again", child), both) == plain
+
+
+def test_norms_that_are_one_more_are_the_same(tmp_path):
+    base = filled(gemma(), 1)
+    parent = tuned(base, 2)
+    folders = {
+        name: write_checkpoint(tmp_path / name, tensors)
+        for name, tensors in (("base", base), ("parent", parent), ("child", gguf_gemma(parent)))
+    }
+    found = parentage.trace(folders["child"], base=folders["base"], parents=[folders["parent"]])
+    assert (found.verdict.kind, found.verdict.level) == ("identical", "exact")
+    assert "plus a number" in found.verdict.text
+    found = parentage.trace(folders["parent"], base=folders["child"])
+    assert found.verdict.kind in ("identical", "re-encoded")
+
+
+def test_strangers_in_another_layout_are_unrelated_and_in_no_order(tmp_path):
+    """What names do not decide, values of strangers do not either, and it is said."""
+    one, two = filled(llama(), 1), meta(filled(llama(), 2))
+    found = parentage.trace(
+        write_checkpoint(tmp_path / "child", one), base=write_checkpoint(tmp_path / "base", two)
+    )
+    assert found.verdict.kind == "unrelated"
+    assert "values tell none" in found.verdict.text
+
+
+def test_a_checkpoint_that_holds_a_whole_and_its_pieces_is_told_of(tmp_path):
+    tensors = filled(llama(), 1)
+    both = tensors | {name: x for name, x in phi3(filled(llama(), 2)).items() if "qkv_proj" in name}
+    found = views(opened(tmp_path, "child", phi3(tensors)), [opened(tmp_path, "other", both)])
+    assert "model.layers.0.self_attn.qkv_proj.weight" in found.child.tensors
+    assert "model.layers.0.mlp.gate_proj.weight" in found.child.tensors
+    pieces = views(opened(tmp_path, "two", gguf(both | {})), [opened(tmp_path, "plain", tensors)])
+    assert any("as a whole and in pieces" in each for each in pieces.remarks)
+
+
+def test_two_names_that_mean_the_same_are_not_taken_for_one_another(tmp_path):
+    """One of them is the partner, by its name; the other keeps its own."""
+    tensors = filled(llama(), 1)
+    more = tensors | {"model.layers.0.self_attn.query.weight": tensors["model.norm.weight"]}
+    twice = tensors | {"model.layers.0.attention.wq.weight": filled({"a": (32, 32)}, 9)["a"]}
+    found = views(opened(tmp_path, "child", more), [opened(tmp_path, "other", twice)])
+    assert set(found.others[0].tensors) == set(twice)

@@ -138,6 +138,24 @@ def gguf(tensors: Tensors, *, permuted: bool = True) -> Tensors:
     return renamed(moved, *GGUF, ("post_attention_layernorm", "ffn_norm"))
 
 
+def gemma() -> Shapes:
+    return llama(norms=("pre_feedforward_layernorm", "post_feedforward_layernorm"))
+
+
+def gguf_gemma(tensors: Tensors) -> Tensors:
+    """Return Gemma's names in GGUF; norms are float32, and one more."""
+    return {
+        name: x.astype(np.float32) + np.float32(1) if name.endswith("norm.weight") else x
+        for name, x in renamed(
+            tensors,
+            *GGUF,
+            ("post_attention_layernorm", "post_attention_norm"),
+            ("pre_feedforward_layernorm", "ffn_norm"),
+            ("post_feedforward_layernorm", "post_ffw_norm"),
+        ).items()
+    }
+
+
 def stacked(tensors: Tensors, names: dict[str, str], at: str = "mlp.experts") -> Tensors:
     """Return tensors whose experts are stacked, by how the matrices of one are called."""
     out = dict(tensors)

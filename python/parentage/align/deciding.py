@@ -30,6 +30,9 @@ CHANCE = 6.0
 CLEAR = 0.75
 """Most that the distance (1 - correlation) of the best order is of that of the next."""
 
+NEAR = 0.25
+"""Most that the squared distance to the nearest is of that to the next."""
+
 TENSORS = 4
 """Tensors of one kind that are looked at: layers are stored alike."""
 
@@ -143,6 +146,8 @@ def _answer(checkpoint: Checkpoint, other: Checkpoint, asked: Sequence[Question]
     index = [view.tensors[each.name] for each in sorted(tensors, key=lambda each: each.name)]
     theirs = _sample(other, mates)
     mine = _sample(view, index).reshape(count, -1)
+    if any(piece.shift for reading in asked[0].readings for piece in reading.pieces):
+        return nearest(mine, theirs)
     return clearest(mine, theirs)
 
 
@@ -165,6 +170,21 @@ def clearest(mine: Floats, theirs: Floats) -> int | None:
     if alike[best] < least or 1.0 - alike[best] > CLEAR * (1.0 - following):
         return None
     return best
+
+
+def nearest(mine: Floats, theirs: Floats) -> int | None:
+    """Return which row of (R, n) is clearly nearest to (n,); ``None`` if none is.
+
+    What differs by a number that is the same everywhere is as well correlated as what does not.
+
+    >>> theirs = np.array([1.0, 1.1, 0.9, 1.05])
+    >>> nearest(np.array([theirs - 1.0, theirs + 0.01]), theirs)
+    1
+    """
+    distances = ((mine - theirs) ** 2).sum(axis=1)
+    best = int(distances.argmin())
+    others = np.delete(distances, best)
+    return best if distances[best] <= NEAR * others.min(initial=np.inf) else None
 
 
 def _correlations(mine: Floats, theirs: Floats) -> Floats:

@@ -362,13 +362,14 @@ def _orders(names: _Names) -> list[str]:
             f"{len(names.apart):,} tensors of {owner} are read in pieces, as {example} in "
             f"{listed(shown)}."
         )
-    by_order: dict[str, list[str]] = {}
+    by_order: dict[tuple[str, str], list[str]] = {}
     for name, reading in (*names.apart.items(), *names.moved.items()):
         if reading.order:
-            by_order.setdefault(reading.order, []).append(name)
+            how = "plus a number" if reading.pieces[0].shift else "in another order"
+            by_order.setdefault((how, reading.order), []).append(name)
     said += [
-        f"{len(those):,} tensors of {owner} are read in another order, as {min(those)}: {order}."
-        for order, those in by_order.items()
+        f"{len(those):,} tensors of {owner} are read {how}, as {min(those)}: {order}."
+        for (how, order), those in by_order.items()
     ]
     if names.undecided:
         count = len(names.undecided)

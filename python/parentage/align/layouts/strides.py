@@ -28,6 +28,8 @@ class Piece(NamedTuple):
     """Elements from one to the next, of each."""
     rows: Shape = ()
     """Which row each row is, if strides do not say it."""
+    shift: float = 0.0
+    """What is added to each; only to all elements of a tensor, in order."""
 
     @property
     def is_consecutive(self) -> bool:
@@ -38,7 +40,7 @@ class Piece(NamedTuple):
         >>> Piece("a", 0, (4,), (2, 2), (1, 2)).is_consecutive
         False
         """
-        if self.rows:
+        if self.rows or self.shift:
             return False
         step = 1
         for size, stride in zip(reversed(self.sizes), reversed(self.strides), strict=True):
@@ -72,6 +74,11 @@ def seen(tensor: Tensor, piece: Piece, name: str, place: int) -> tuple[Tensor, C
         begin = tensor.begin + piece.first * width
         end = begin + count * width
         return tensor._replace(name=name, shape=piece.shape, begin=begin, end=end), None
+    if piece.shift:
+        shifted = Coding.shift(tensor.window, piece.shift)
+        return tensor._replace(
+            name=name, dtype="F32", shape=piece.shape, shard=place, begin=0, end=4 * count
+        ), shifted
     coding = (
         Coding.gather(tensor.window, prod(piece.shape[1:]), piece.rows)
         if piece.rows
@@ -94,7 +101,7 @@ def transposed(name: str, shape: Shape) -> Piece:
     """Return all of a matrix, or of a stack of them, with its last two dimensions exchanged.
 
     >>> transposed("a", (2, 3))
-    Piece(name='a', first=0, shape=(3, 2), sizes=(3, 2), strides=(1, 3), rows=())
+    Piece(name='a', first=0, shape=(3, 2), sizes=(3, 2), strides=(1, 3), rows=(), shift=0.0)
     """
     order = (*range(len(shape) - 2), len(shape) - 1, len(shape) - 2)
     strides = strides_of(shape)

@@ -33,6 +33,10 @@ MODULATION = re.compile(r"(?:^|\.)(?:norm_out|norm1_context)\.linear\.(?:weight|
 """Shift and scale, which diffusers has as scale and shift (``convert_flux_to_diffusers.py``,
 ``swap_scale_shift``)."""
 
+NORM = re.compile(r"norm\w*\.weight$", re.IGNORECASE)
+"""Weights of norms, which some tools store as w where others store 1 + w: llama.cpp and mlx-lm add
+one to those of Gemma and Qwen3.5 (``convert_hf_to_gguf.py``, ``norm_shift``)."""
+
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
 
@@ -72,6 +76,9 @@ def _of_rows(key: str, shape: Shape) -> Iterator[Reading]:
         yield from rotary(key, shape)
     if key.endswith((".qkv_proj.weight", ".qkv_proj.bias")) and shape[0] % 3 == 0:
         yield from _by_heads(key, shape)
+    if NORM.search(key) and len(shape) == 1:
+        for shift in (1.0, -1.0):
+            yield Reading((Piece(key, 0, shape, shift=shift),), f"{shift:+.0f}")
     if MODULATION.search(key) and shape[0] % 2 == 0:
         yield halves_exchanged(key, shape)
 
@@ -110,7 +117,7 @@ def is_spelled_alike(name: str, other: str) -> bool:
     one, two = _module(name), _module(other)
     if "#" in one and "#" in two:
         return _tail(one) == _tail(two)
-    return one == two or one.endswith(f".{two}") or two.endswith(f".{one}")
+    return one.rsplit(".", 2)[-2:] == two.rsplit(".", 2)[-2:]
 
 
 def _tail(name: str) -> str:
