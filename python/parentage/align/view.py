@@ -94,15 +94,20 @@ class _Names:
         self.keys = {name: keys.get(key, key) for name, key in self.keys.items()}
         self.by_key = {key: name for name, key in self.keys.items()}
 
+    @cached_property
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors, by stored name."""
+        return {each.name: each for each in self.checkpoint.tensors.values()}
+
     def tensor(self, key: str) -> Tensor | None:
         """Return the tensor that is meant by a name."""
         name = self.by_key.get(key)
-        return None if name is None else self.checkpoint.tensors[name]
+        return None if name is None else self.tensors[name]
 
     def shape_of(self, key: str) -> Shape | None:
         """Return the shape of a tensor; ``None`` if there is none."""
-        found = self.tensor(key)
-        return None if found is None else found.shape
+        name = self.by_key.get(key)
+        return None if name is None else self.tensors[name].shape
 
     def holds_both(self, key: str) -> bool:
         """Return whether a tensor is here as a whole and in pieces, which need not be the same."""
@@ -118,7 +123,7 @@ class _Names:
         for name, key in self.keys.items():
             if key in other.by_key or name in self.apart or not may_be_fused(key):
                 continue
-            tensor = self.checkpoint.tensors[name]
+            tensor = self.tensors[name]
             # Elements of less than a byte may begin within one.
             if not tensor.elements or (tensor.end - tensor.begin) % tensor.elements:
                 continue
@@ -150,11 +155,14 @@ class _Names:
             if (there := child.by_key.get(key)) is not None and name not in self.apart
         ]
         # What has one name in both is stored alike, unless shapes of others say that some is not.
-        is_transposed = _any_transposed(child.checkpoint, self.checkpoint)
+        is_transposed = any(
+            name == there and _is_turned(self.tensors[name].shape, child.tensors[there].shape)
+            for name, _, there in pairs
+        )
         for name, key, there in pairs:
             if name == there and not is_transposed:
                 continue
-            one, two = self.checkpoint.tensors[name], child.checkpoint.tensors[there]
+            one, two = self.tensors[name], child.tensors[there]
             is_alike = one.shape == two.shape and is_spelled_alike(name, there)
             may_differ = is_transposed and len(one.shape) > 1 and one.shape[-1] == one.shape[-2]
             if (is_alike and not may_differ) or not one.elements:
@@ -187,8 +195,7 @@ class _Names:
             tensors.append(found)
             codings.extend([] if coding is None else [coding])
 
-        for tensor in self.checkpoint.tensors.values():
-            name = tensor.name
+        for name, tensor in self.tensors.items():
             if name in self.apart:
                 for piece in self.apart[name].pieces:
                     add(tensor, piece, self._called(piece.name, piece.name, child))
@@ -273,10 +280,18 @@ def _any_transposed(child: Checkpoint, other: Checkpoint) -> bool:
     for index in np.flatnonzero(child.core.mates(other.core) < 0).tolist():
         tensor = child.tensors.at(index)
         found = other.tensors.get(tensor.name) if len(tensor.shape) > 1 else None
-        turned = (*tensor.shape[:-2], *reversed(tensor.shape[-2:]))
-        if found is not None and found.shape != tensor.shape and found.shape == turned:
+        if found is not None and _is_turned(tensor.shape, found.shape):
             return True
     return False
+
+
+def _is_turned(shape: Shape, other: Shape) -> bool:
+    """Return whether one of two shapes is the other one transposed, and not the same.
+
+    >>> _is_turned((4, 2, 3), (4, 3, 2)), _is_turned((3, 3), (3, 3))
+    (True, False)
+    """
+    return shape != other and len(shape) > 1 and other == (*shape[:-2], shape[-1], shape[-2])
 
 
 def _exchange(mine: _Names, other: _Names) -> None:

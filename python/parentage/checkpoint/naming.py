@@ -306,6 +306,18 @@ def common_name(name: str, context: frozenset[str] = frozenset()) -> str:
     >>> common_name("tok_embeddings.weight"), common_name("transformer.ln_f.bias")
     ('embed_tokens.weight', 'transformer.norm.bias')
     """
+    begin, inside, end = name.partition(".experts.")
+    expert, dot, rest = end.partition(".")
+    if inside and dot and expert.isdigit():
+        # There may be a hundred thousand of them, which differ in this number alone.
+        found = _common_name(f"{begin}{inside}0.{rest}", context)
+        return found.replace(".experts.0.", f".experts.{expert}.", 1)
+    return _common_name(name, context)
+
+
+@lru_cache(maxsize=1 << 15)
+def _common_name(name: str, context: frozenset[str]) -> str:
+    """Return what :func:`common_name` does, of a name that is kept."""
     name = image_name(name)
     numbers: list[str] = []
 

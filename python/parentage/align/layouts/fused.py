@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -119,6 +120,16 @@ def family(name: str) -> str:
     >>> family("m.q_proj.bias"), family("m.o_proj.bias")
     ('m.[q_proj+k_proj+v_proj].bias', 'm.o_proj.bias')
     """
+    begin, inside, end = name.partition(".experts.")
+    number, dot, rest = end.partition(".")
+    if inside and dot and number.isdigit():
+        # Experts are all of one family.
+        return _family(f"{begin}{inside}0.{rest}")
+    return _family(name)
+
+
+@lru_cache(maxsize=1 << 15)
+def _family(name: str) -> str:
     if _ANY.search(name) is None:
         return name
     for rule, whole, piece in _PIECES:
@@ -147,8 +158,19 @@ def may_be_fused(name: str) -> bool:
 
     >>> may_be_fused("m.qkv_proj.weight"), may_be_fused("m.o_proj.weight")
     (True, False)
+    >>> may_be_fused("m.experts.up_proj.weight"), may_be_fused("m.experts.7.up_proj.weight")
+    (True, False)
     """
-    return any(whole.fullmatch(name) for _, whole, _ in _PIECES)
+    # There may be a hundred thousand names: their ends are looked at first.
+    parts = name.rsplit(".", 3)
+    if parts[-1] in ("weight", "bias"):
+        del parts[-1]
+    if parts[-1] in ("gate_proj", "up_proj", "down_proj") and parts[-2:-1] != ["experts"]:
+        return False
+    return parts[-1] in _FUSED or any(whole.fullmatch(name) for _, whole, _ in _PIECES)
+
+
+_FUSED = frozenset(("qkv_proj", "gate_up_proj", "gate_proj", "up_proj", "down_proj"))
 
 
 def pieces(name: str, shape: Shape, shape_of: ShapeOf) -> list[Piece] | None:
@@ -219,11 +241,17 @@ def _readings(rule: Rule, begin: str, end: str, shape: Shape, shape_of: ShapeOf)
                 for name, part, (first, lengths, strides) in zip(names, sizes, cuts, strict=True)
             ]  # fmt: skip
         else:
+            cuts = [
+                (piece.first, piece.sizes, piece.strides)
+                for part, (first, lengths, strides) in zip(sizes, cuts, strict=True)
+                for piece in (Piece("", first, part, lengths, strides).simplest,)
+            ]
+            each_part = list(zip(sizes, cuts, strict=True))
+            by_expert = zip(range(0, step * len(begins), step), _by(names, len(sizes)), strict=True)
             found = [
-                Piece(name, first + number // len(sizes) * step, part, lengths, strides).simplest
-                for number, name in enumerate(names)
-                for part in (sizes[number % len(sizes)],)
-                for first, lengths, strides in (cuts[number % len(sizes)],)
+                Piece(name, at + first, part, lengths, strides)
+                for at, several in by_expert
+                for name, (part, (first, lengths, strides)) in zip(several, each_part, strict=True)
             ]
         out.append(Reading(tuple(found), order))
     if rule.stacked and not is_stack and len(begins) != shape[0]:
@@ -287,6 +315,11 @@ def _other_orders(
                     for first, each in zip(firsts, (served * head, head, head), strict=True)
                 ],
             )
+
+
+def _by(names: Sequence[str], count: int) -> Iterator[Sequence[str]]:
+    """Yield names, so many at a time."""
+    return (names[first : first + count] for first in range(0, len(names), count))
 
 
 def _plain(shape: Shape) -> Shape:

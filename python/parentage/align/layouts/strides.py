@@ -70,7 +70,7 @@ def seen(tensor: Tensor, piece: Piece, name: str, place: int) -> tuple[Tensor, C
     """
     width = (tensor.end - tensor.begin) // tensor.elements
     count = prod(piece.shape)
-    if piece.is_consecutive:
+    if not (piece.sizes or piece.rows or piece.shift) or piece.is_consecutive:
         begin = tensor.begin + piece.first * width
         end = begin + count * width
         return tensor._replace(name=name, shape=piece.shape, begin=begin, end=end), None

@@ -114,6 +114,10 @@ def is_spelled_alike(name: str, other: str) -> bool:
     >>> is_spelled_alike("h.0.attn.q.weight", "layers.0.attn.q.weight")
     False
     """
+    # Of most, what follows the layers is the same to the letter.
+    mine, theirs = name.rpartition("layers."), other.rpartition("layers.")
+    if mine[1] and theirs[1] and mine[2] == theirs[2]:
+        return True
     one, two = _module(name), _module(other)
     if "#" in one and "#" in two:
         return _tail(one) == _tail(two)
