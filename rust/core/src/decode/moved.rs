@@ -187,10 +187,14 @@ fn turned(bytes: &[u8], rows: (u64, u64), columns: (u64, u64), out: &mut [u8]) {
                 if stride == 1 {
                     line[..2 * height].copy_from_slice(&bytes[begin..begin + 2 * height]);
                 } else {
-                    let from = bytes[begin..].as_chunks::<2>().0.iter().step_by(stride);
-                    for (into, from) in line.as_chunks_mut::<2>().0[..height].iter_mut().zip(from) {
-                        *into = *from;
+                    // Every other one; what follows the last may be no part of what is lent.
+                    let into = &mut line.as_chunks_mut::<2>().0[..height];
+                    let from = bytes[begin..].as_chunks::<4>().0;
+                    for (into, from) in into.iter_mut().zip(from) {
+                        *into = [from[0], from[1]];
                     }
+                    let last = begin + 4 * (height - 1);
+                    into[height - 1].copy_from_slice(&bytes[last..last + 2]);
                 }
             }
             let into = &mut out[2 * (top * across + left)..];
