@@ -144,7 +144,12 @@ def _paired(child: Checkpoint, other: Checkpoint, options: Options) -> dict[str,
     for shape, tensors in mine.items():
         turned = shape[::-1] if len(shape) == 2 else ()
         mates = [(each, False) for each in theirs.get(shape, ())]
-        mates += [(each, True) for each in theirs.get(turned, ()) if min(turned) > 1]
+        mates += [
+            (each, True)
+            for each in theirs.get(turned, ())
+            # Elements of less than a byte are not moved.
+            if min(turned) > 1 and (each.end - each.begin) % each.elements == 0
+        ]
         mates = [(each, is_turned) for each, is_turned in mates if each.name not in out]
         if not mates or max(len(tensors), len(mates)) > MOST_OF_A_SHAPE:
             continue

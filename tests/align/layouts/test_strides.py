@@ -14,6 +14,7 @@ from parentage.align.layouts.strides import (
     transposed,
 )
 from parentage.align.orders.reading import runs
+from parentage.checkpoint import Tensor
 from parentage.stream import Options
 
 
@@ -60,3 +61,9 @@ def test_heads_are_even_and_large_ones_are_multiples_of_eight():
     assert 80 in heads_of(2560)
     assert not list(heads_of(7))
     assert all(4096 % head == 0 for head in heads_of(4096))
+
+
+def test_all_of_a_tensor_of_less_than_a_byte_an_element_stays_as_it_is():
+    tensor = Tensor(0, "a", "F4", (2, 4), 0, 100, 104)
+    found, coding = seen(tensor, Piece("b", 0, (8,)), "b", 1)
+    assert (found, coding) == (tensor._replace(name="b", shape=(8,)), None)

@@ -68,8 +68,11 @@ def seen(tensor: Tensor, piece: Piece, name: str, place: int) -> tuple[Tensor, C
 
     ``place`` is what that coding will be called.
     """
-    width = (tensor.end - tensor.begin) // tensor.elements
     count = prod(piece.shape)
+    if count == tensor.elements and piece.is_consecutive:
+        # Elements of less than a byte as well.
+        return tensor._replace(name=name, shape=piece.shape), None
+    width = (tensor.end - tensor.begin) // tensor.elements
     if not (piece.sizes or piece.rows or piece.shift) or piece.is_consecutive:
         begin = tensor.begin + piece.first * width
         end = begin + count * width
