@@ -6,7 +6,7 @@ Makes a bf16 child of the given size and, as its parent, the same number of elem
 encoding and order. For each, on the warm page cache and in turns: the ceiling (the mapped bytes of
 child and parent, both bf16, summed as 64-bit words) and the Gram matrix of the two; the ratio is of
 bytes read in a second. Orders are compared with the plain Gram matrix instead. That decoded
-numbers are those of the reference implementations is asserted by `tests/checkpoint/test_codings.py`.
+numbers are those of the references is asserted by `tests/checkpoint/test_codings.py`.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ PACKAGE = Path(str(files(parentage)))
 TESTS = Path(__file__).parent
 
 OF_SEVERAL_MODULES = {
+    "align/test_families.py": "every family of models, through all layout rules at once",
     "bench/test_attacks.py": "the bench of that name, which is not part of the package",
     "cli/test_commands.py": "every command and the group: files, answers, exit status",
     "evidence/test_pickle.py": "traces, and all that they hold, travel between processes",

@@ -128,3 +128,34 @@ def test_towers_with_the_same_names_inside_are_told_by_values(tmp_path):
     base = write_checkpoint(tmp_path / "base", towers)
     found = parentage.trace(write_checkpoint(tmp_path / "child", renamed), base=base)
     assert (found.verdict.kind, found.verdict.level) == ("identical", "exact")
+
+
+def test_matrices_of_an_export_are_transposed_and_called_by_numbers(tmp_path):
+    """As an ONNX file has them: biases and norms keep their names, what is multiplied does not."""
+    tensors = {name: x for name, x in stored(model(1)).items() if "norm" in name or x.ndim == 2}
+    exported = {
+        name if "norm" in name or "embed" in name else f"onnx::MatMul_{number}": (
+            x if "norm" in name or "embed" in name else x.T.copy()
+        )
+        for number, (name, x) in enumerate(tensors.items())
+    }
+    for child, other in ((exported, tensors), (tensors, exported)):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        found = seen_by(opened(folder, "child", child), [opened(folder, "other", other)], OPTIONS)
+        assert set(found.others[0].tensors) == set(child)
+        assert all(found.others[0].tensors[name].shape == x.shape for name, x in child.items())
+        assert any("8 of them transposed" in each for each in found.remarks)
+    copy = parentage.trace(
+        write_checkpoint(tmp_path / "copy", exported),
+        base=write_checkpoint(tmp_path / "plain", tensors),
+    )
+    assert (copy.verdict.kind, copy.verdict.level) == ("identical", "exact")
+
+
+def test_what_is_left_of_strangers_stays_unpaired(tmp_path):
+    tensors = stored(model(1))
+    more = {f"a.p{i}": x for i, x in enumerate(stored(model(2)).values())}
+    rest = {f"b.q{i}": x for i, x in enumerate(stored(model(3)).values())}
+    other = opened(tmp_path, "other", tensors | rest)
+    found = seen_by(opened(tmp_path, "child", tensors | more), [other], OPTIONS)
+    assert found.others == (other,)

@@ -90,6 +90,39 @@ def test_rows_and_columns_are_moved_bit_for_bit(tmp_path: Path, dtype: np.dtype)
         equal(computed(opened, coding, expected.shape), expected)
 
 
+@pytest.mark.parametrize("dtype", [BF16, np.dtype(np.float16), np.dtype(np.float32)])
+@pytest.mark.parametrize("into", ["F32", "BF16"])
+def test_norms_are_shifted_in_float32_and_rounded_once(
+    tmp_path: Path, dtype: np.dtype, into: str
+) -> None:
+    """As torch does: ``(w.float() + 1).to(dtype)``; ml_dtypes rounds as it does."""
+    x = np.random.default_rng(1).normal(size=9000).astype(dtype)
+    opened = stored(tmp_path, m=x)
+    for offset in (1.0, -1.0):
+        expected = x.astype(np.float32) + np.float32(offset)
+        coding = Coding.shift(window(opened, "m"), offset, into)
+        said = expected if into == "F32" else expected.astype(BF16)
+        equal(computed(opened, coding, (9000,)), said)
+
+
+@pytest.mark.parametrize("dtype", [BF16, np.dtype(np.float32), np.dtype(E4M3)])
+@pytest.mark.parametrize("shape", [(64, 96), (65, 97), (3, 200), (200, 3), (33, 40)])
+def test_squares_and_their_rests_are_turned(
+    tmp_path: Path, dtype: np.dtype, shape: tuple[int, int]
+) -> None:
+    down, across = shape
+    matrix = np.random.default_rng(4).normal(size=shape).astype(np.float32).astype(dtype)
+    opened = stored(tmp_path, m=matrix)
+    at = window(opened, "m")
+    turned = Coding.strided(at, (across, down), (1, across))
+    equal(computed(opened, turned, (across, down)), matrix.T)
+    for first in (0, 1):
+        expected = matrix.T[first::2]
+        rows = len(expected)
+        coding = Coding.strided(at, (rows, down), (2, across), first=first)
+        equal(computed(opened, coding, (rows, down)), expected)
+
+
 def test_stacks_are_transposed_each_for_itself(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     stack = rng.normal(size=(5, 70, 90)).astype(BF16)

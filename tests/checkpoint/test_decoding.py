@@ -87,6 +87,8 @@ SCHEMES: dict[str, tuple[dict[str, Array], str]] = {
                  "I8 with a scale for each row"),
     "onnx": ({"a.weight_quantized": codes((8, 64)), "a.weight_scale": floats(),
               "a.weight_zero_point": codes(())}, "U8 with a scale for each 8 rows"),
+    "onnx_columns": ({"a.weight_q": codes((8, 64), np.int8), "a.weight_scale": floats(1, 64)},
+                     "I8 with a scale for each 8 x 1"),
     "mxfp4": ({"a.weight_blocks": codes((4, 2, 16)), "a.weight_scales": codes((4, 2)) | 96},
               "MXFP4"),
     "nvfp4": ({"a.weight": codes((4, 32)), "a.weight_scale": codes((4, 4), E4M3),

@@ -24,6 +24,7 @@ from .pairing import LEAST_SHARE as LEAST_SHARE
 from .pairing import align as align
 from .pairing import aligned as aligned
 from .pairing import how_names_differ as how_names_differ
+from .slices import UNPAIRED as UNPAIRED
 from .slices import Alignment as Alignment
 from .slices import Extent as Extent
 from .slices import Slice as Slice
@@ -37,6 +38,5 @@ from .strengths import strength_of as strength_of
 from .strengths import with_strength as with_strength
 from .unaligned import UNALIGNED as UNALIGNED
 from .unaligned import unaligned_frame as unaligned_frame
-from .view import UNPAIRED as UNPAIRED
 from .view import Views as Views
 from .view import views as views

@@ -12,29 +12,37 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.align.content import layer_map
+from parentage.align.layouts.strides import Piece, transposed
+from parentage.align.layouts.strides import seen as seen_as
 from parentage.align.order import sentences
 from parentage.align.orders.rearranged import rearranged
 from parentage.align.pairing import LEAST_SHARE
-from parentage.align.view import UNPAIRED, Views, views
+from parentage.align.slices import UNPAIRED
+from parentage.align.view import Views, views
 from parentage.checkpoint import decoded, dtype_class
 from parentage.stream import read_elements
 from parentage.support import listed, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
     from parentage.align.layouts.by_layer import LayerMap
-    from parentage.checkpoint import Checkpoint, Tensor
+    from parentage.checkpoint import Checkpoint, Coding, Tensor
     from parentage.stream import Options
     from parentage.support import Floats
 
     Shape = tuple[int, ...]
+    Found = tuple[str, bool]
+    """What the child calls it, and whether it is transposed."""
 
 ELEMENTS = 1 << 12
 """Elements of each tensor that are looked at, the first."""
 
 CHANCE = 5.0
 """Standard deviations of the correlation of independent values that one has to exceed."""
+
+LEAST_ELEMENTS = 1 << 10
+"""Elements from which on a tensor that has no partner by name is looked for by values."""
 
 MOST_OF_A_SHAPE = 512
 """Tensors of one shape, at most, for values to tell them apart."""
@@ -61,28 +69,54 @@ def _paired_views(child: Checkpoint, others: Sequence[Checkpoint], options: Opti
     """Return a child and others under the child's names, or under those that values tell."""
     named = views(decoded(child), [decoded(other) for other in others])
     seen: list[Checkpoint] = []
-    paired: list[str] = []
+    strange: list[str] = []
+    left: list[str] = []
     for other in named.others:
-        names = {} if _is_named(named.child, other) else _paired(named.child, other, options)
+        names = {} if _is_all(named.child, other) else _paired(named.child, other, options)
+        seen.append(_as_paired(named.child, other, names) if names else other)
         if not names:
-            seen.append(other)
             continue
-        seen.append(
-            other.seen_as(
-                each._replace(name=names.get(each.name, each.name))
-                if each.name in names or each.name not in named.child.tensors
-                else each._replace(name=f"{UNPAIRED}{each.name}")
-                for each in other.tensors.values()
-            )
+        turned = sum(is_transposed for _, is_transposed in names.values())
+        also = f", {turned:,} of them transposed" if turned else ""
+        told = f"{len(names):,} of {len(other.tensors):,} of {other.name}{also}"
+        (left if _is_named(named.child, other) else strange).append(told)
+    remarks = list(named.remarks)
+    if strange:
+        remarks.append(
+            "Names have nothing in common with the child's: tensors are paired by shape and by the "
+            f"likeness of values, not by name ({listed(strange)})."
         )
-        paired.append(f"{len(names):,} of {len(other.tensors):,} of {other.name}")
-    if not paired:
-        return named
-    said = (
-        "Names have nothing in common with the child's: tensors are paired by shape and by the "
-        f"likeness of values, not by name ({listed(paired)})."
-    )
-    return Views(named.child, tuple(seen), (*named.remarks, printable(said)))
+    if left:
+        remarks.append(
+            "Tensors whose names the child has not are paired by shape and by the likeness of "
+            f"values ({listed(left)})."
+        )
+    return Views(named.child, tuple(seen), tuple(map(printable, remarks)))
+
+
+def _as_paired(child: Checkpoint, other: Checkpoint, names: Mapping[str, Found]) -> Checkpoint:
+    """Return a checkpoint under the names, and as the transposes, that values tell."""
+    tensors: list[Tensor] = []
+    codings: list[Coding] = []
+    given = {name for name, _ in names.values()}
+    for each in other.tensors.values():
+        if each.name in names:
+            name, is_transposed = names[each.name]
+            piece = transposed(name, each.shape) if is_transposed else Piece(name, 0, each.shape)
+            found, coding = seen_as(each, piece, name, other.places + len(codings))
+            codings += [] if coding is None else [coding]
+            tensors.append(found)
+        elif each.name in given or (each.name in child.tensors and not _is_named(child, other)):
+            tensors.append(each._replace(name=f"{UNPAIRED}{each.name}"))
+        else:
+            tensors.append(each)
+    return other.seen_as(tensors, codings)
+
+
+def _is_all(child: Checkpoint, other: Checkpoint) -> bool:
+    """Return whether all tensors of the one or of the other have a partner by name."""
+    mine, theirs = child.core.names(), other.core.names()
+    return mine == theirs or set(mine) <= set(theirs) or set(theirs) <= set(mine)
 
 
 def _is_named(child: Checkpoint, other: Checkpoint) -> bool:
@@ -97,26 +131,64 @@ def _is_named(child: Checkpoint, other: Checkpoint) -> bool:
     )
 
 
-def _paired(child: Checkpoint, other: Checkpoint, options: Options) -> dict[str, str]:
-    """Return the child's names by those of another checkpoint, as far as values tell them."""
-    mine, theirs = _by_shape(child), _by_shape(other)
-    out: dict[str, str] = {}
+def _paired(child: Checkpoint, other: Checkpoint, options: Options) -> dict[str, Found]:
+    """Return the child's names by those of another checkpoint, as far as values tell them.
+
+    Where some names are in common, the rest is looked at: of tensors that are large enough.
+    """
+    some = _is_named(child, other)
+    shared = set(child.core.names()) & set(other.core.names()) if some else set()
+    least = LEAST_ELEMENTS if some else 2
+    mine, theirs = _by_shape(child, shared, least), _by_shape(other, shared, least)
+    out: dict[str, Found] = {}
     for shape, tensors in mine.items():
-        mates = theirs.get(shape, [])
+        turned = shape[::-1] if len(shape) == 2 else ()
+        mates = [(each, False) for each in theirs.get(shape, ())]
+        mates += [
+            (each, True)
+            for each in theirs.get(turned, ())
+            # Elements of less than a byte are not moved.
+            if min(turned) > 1 and (each.end - each.begin) % each.elements == 0
+        ]
+        mates = [(each, is_turned) for each, is_turned in mates if each.name not in out]
         if not mates or max(len(tensors), len(mates)) > MOST_OF_A_SHAPE:
             continue
-        least = max(LEAST_LIKE, CHANCE / min(tensors[0].elements, ELEMENTS) ** 0.5)
-        alike = _correlations(_values(child, tensors, options), _values(other, mates, options))
-        for row, column in _matched(alike, least):
-            out[mates[column].name] = tensors[row].name
+        lowest = max(LEAST_LIKE, CHANCE / min(tensors[0].elements, ELEMENTS) ** 0.5)
+        alike = _correlations(
+            _values(child, tensors, options), _values(*_turned(other, mates), options)
+        )
+        owners = [each.name for each, _ in mates]
+        for row, column in _matched(alike, lowest, owners):
+            out[owners[column]] = tensors[row].name, mates[column][1]
     return out
 
 
-def _by_shape(checkpoint: Checkpoint) -> dict[Shape, list[Tensor]]:
-    """Return tensors of numbers with a fraction, by shape."""
+def _turned(
+    other: Checkpoint, mates: Sequence[tuple[Tensor, bool]]
+) -> tuple[Checkpoint, list[Tensor]]:
+    """Return a view of some tensors, some of them transposed, in this order."""
+    if not any(is_turned for _, is_turned in mates):
+        return other, [each for each, _ in mates]
+    tensors: list[Tensor] = []
+    codings: list[Coding] = []
+    for number, (each, is_turned) in enumerate(mates):
+        name = f"{number:09}"
+        piece = transposed(name, each.shape) if is_turned else Piece(name, 0, each.shape)
+        found, coding = seen_as(each, piece, name, other.places + len(codings))
+        tensors.append(found)
+        codings += [] if coding is None else [coding]
+    view = other.seen_as(tensors, codings)
+    return view, list(view.tensors.values())
+
+
+def _by_shape(
+    checkpoint: Checkpoint, without: Container[str], least: int
+) -> dict[Shape, list[Tensor]]:
+    """Return tensors of numbers with a fraction, by shape, but for some."""
     out: dict[Shape, list[Tensor]] = defaultdict(list)
     for each in checkpoint.tensors.values():
-        if dtype_class(each.dtype) == "float" and each.elements > 1:
+        is_large = each.elements >= least and each.name not in without
+        if is_large and dtype_class(each.dtype) == "float":
             out[each.shape].append(each)
     return out
 
@@ -143,13 +215,17 @@ def _correlations(mine: Floats, theirs: Floats) -> Floats:
     return found
 
 
-def _matched(alike: Floats, least: float) -> Iterator[tuple[int, int]]:
+def _matched(alike: Floats, least: float, owners: Sequence[object]) -> Iterator[tuple[int, int]]:
     """Yield pairs of rows and columns that are alike, the most alike first, each once.
 
-    >>> list(_matched(np.array([[0.9, 0.2], [0.95, 0.8]]), 0.5))
+    ``owners`` say of columns whose they are; an owner has one row at most.
+
+    >>> list(_matched(np.array([[0.9, 0.2], [0.95, 0.8]]), 0.5, "ab"))
     [(1, 0)]
-    >>> list(_matched(np.array([[0.9, 0.2], [0.3, 0.8]]), 0.5))
+    >>> list(_matched(np.array([[0.9, 0.2], [0.3, 0.8]]), 0.5, "ab"))
     [(0, 0), (1, 1)]
+    >>> list(_matched(np.array([[0.9, 0.2], [0.3, 0.8]]), 0.5, "aa"))
+    [(0, 0)]
     """
     left = alike.copy()
     while left.size:
@@ -158,4 +234,4 @@ def _matched(alike: Floats, least: float) -> Iterator[tuple[int, int]]:
             return
         yield int(row), int(column)
         left[row, :] = -1.0
-        left[:, column] = -1.0
+        left[:, [owner == owners[int(column)] for owner in owners]] = -1.0

@@ -11,7 +11,7 @@ from parentage.align.layouts.by_layer import pair_by_layer, source_layer
 from parentage.align.layouts.by_name import pair_by_name, scale_of
 from parentage.align.layouts.by_rows import common_rows
 from parentage.align.slices import Extent, Slice
-from parentage.checkpoint import dtype_class, places_of
+from parentage.checkpoint import COMPONENTS, dtype_class, places_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -190,7 +190,7 @@ def _add_slices(
         slices.append(Slice(name, *whole))
         return
     each = elements // shape[0]
-    where = ("experts" if component == "other" else component, layer)
+    where = (component if component in COMPONENTS else "experts", layer)
     slices.extend(
         Slice(
             f"{name}[{expert}]",

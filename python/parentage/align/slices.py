@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+UNPAIRED = "unpaired."
+"""What is put before names that are paired with none, where the child has them for another."""
+
+
 class Extent(NamedTuple):
     """Consecutive elements of one tensor of one checkpoint."""
 

@@ -7,26 +7,31 @@ reads it as it reads any checkpoint: what is fused and its split twin give the s
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING
 
-from parentage.align.layouts.fused import family, pieces
+import numpy as np
+
+from parentage.align.deciding import Question, decided
+from parentage.align.layouts.fused import family, may_be_fused, readings
 from parentage.align.layouts.prefixes import exchanged
+from parentage.align.layouts.strides import seen
+from parentage.align.layouts.whole import is_documented, is_spelled_alike, orders
+from parentage.align.slices import UNPAIRED
+from parentage.checkpoint import common_name, context_of
 from parentage.support import collection_paused, listed, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from parentage.align.layouts.by_layer import LayerMap
-    from parentage.align.layouts.fused import Piece
     from parentage.align.layouts.prefixes import Prefix
+    from parentage.align.layouts.strides import Piece, Reading
     from parentage.align.order import Order
-    from parentage.checkpoint import Checkpoint, Tensor
+    from parentage.checkpoint import Checkpoint, Coding, Tensor
 
     Shape = tuple[int, ...]
-
-UNPAIRED = "unpaired."
-"""What is put before names that are paired with none, where the child has them for another."""
 
 SHOWN = 3
 """Pieces of an example that are told, at most."""
@@ -51,69 +56,187 @@ class _Names:
     """The names of one checkpoint, as they are read for a child."""
 
     checkpoint: Checkpoint
-    tensors: dict[str, Tensor]
-    """By name, as it is read."""
+    keys: dict[str, str]
+    """By stored name, the one that stands for all that mean the same; no two have one."""
+    by_key: dict[str, str]
+    """By such a name, the stored one."""
+    twice: dict[str, str] = field(default_factory=dict)
+    """Stored names that mean the same as another, which they are not called."""
     prefixes: list[Prefix] = field(default_factory=list)
-    split: dict[str, list[Piece]] = field(default_factory=dict)
-    """By name as it is read, the pieces of what is taken apart."""
+    apart: dict[str, Reading] = field(default_factory=dict)
+    """By stored name, the pieces of what is taken apart; they are called by their keys."""
+    moved: dict[str, Reading] = field(default_factory=dict)
+    """By stored name, what is whole and read in another order."""
+    undecided: list[str] = field(default_factory=list)
+    """Stored names of what may be stored in several orders, and values tell none."""
+    both: list[str] = field(default_factory=list)
+    """Stored names of what is here as a whole and in pieces."""
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint) -> _Names:
-        """Return the names as they are."""
-        return cls(checkpoint, {each.name: each for each in checkpoint.tensors.values()})
+    def of(cls, checkpoint: Checkpoint, child: _Names | None = None) -> _Names:
+        """Return the names; those that the child has as well mean the same here."""
+        names = checkpoint.core.names()
+        context = context_of(names)
+        found = cls(checkpoint, {}, {})
+        shared = {} if child is None else child.keys
+        for name in sorted(names, key=lambda name: name not in shared):
+            key = shared[name] if name in shared else common_name(name, context)
+            if key in found.by_key:
+                found.twice[name] = found.by_key[key]
+                key = name
+            found.keys[name] = key
+            found.by_key[key] = name
+        return found
 
-    def rename(self, names: Mapping[str, str]) -> None:
-        """Give tensors other names."""
-        self.tensors = {names.get(name, name): each for name, each in self.tensors.items()}
+    def rename(self, keys: Mapping[str, str]) -> None:
+        """Give other names to what means the same, by those they have."""
+        self.keys = {name: keys.get(key, key) for name, key in self.keys.items()}
+        self.by_key = {key: name for name, key in self.keys.items()}
 
-    def shape_of(self, name: str) -> Shape | None:
+    @cached_property
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors, by stored name."""
+        return {each.name: each for each in self.checkpoint.tensors.values()}
+
+    def tensor(self, key: str) -> Tensor | None:
+        """Return the tensor that is meant by a name."""
+        name = self.by_key.get(key)
+        return None if name is None else self.tensors[name]
+
+    def shape_of(self, key: str) -> Shape | None:
         """Return the shape of a tensor; ``None`` if there is none."""
-        found = self.tensors.get(name)
-        return None if found is None else found.shape
+        name = self.by_key.get(key)
+        return None if name is None else self.tensors[name].shape
 
-    def holds_both(self, name: str) -> bool:
+    def holds_both(self, key: str) -> bool:
         """Return whether a tensor is here as a whole and in pieces, which need not be the same."""
-        shape = self.shape_of(name)
-        return shape is not None and pieces(name, shape, self.shape_of) is not None
+        shape = self.shape_of(key)
+        return shape is not None and bool(readings(key, shape, self.shape_of))
 
     def take_apart(self, other: _Names, whole: Sequence[_Names] = ()) -> None:
         """Split what another checkpoint holds in pieces, and this one does not.
 
         What one of ``whole`` holds in pieces and as a whole stays whole: it has a partner.
         """
-        for name, tensor in self.tensors.items():
+        questions: dict[str, Question] = {}
+        for name, key in self.keys.items():
+            if key in other.by_key or name in self.apart or not may_be_fused(key):
+                continue
+            tensor = self.tensors[name]
             # Elements of less than a byte may begin within one.
-            is_whole = tensor.elements > 0 and (tensor.end - tensor.begin) % tensor.elements == 0
-            if name in other.tensors or name in self.split or not is_whole:
+            if not tensor.elements or (tensor.end - tensor.begin) % tensor.elements:
                 continue
-            found = pieces(name, tensor.shape, other.shape_of)
-            is_here = found is not None and any(each.name in self.tensors for each in found)
-            if found is not None and not is_here and not any(x.holds_both(name) for x in whole):
-                self.split[name] = found
+            found = readings(key, tensor.shape, other.shape_of)
+            if not found:
+                continue
+            parts = [each.name for each in found[0].pieces]
+            if any(part in self.by_key or part in self.keys for part in parts):
+                self.both.append(name)
+                continue
+            if any(each.holds_both(key) for each in whole):
+                continue
+            mates = [mate for part in parts if (mate := other.tensor(part)) is not None]
+            plain = not found[0].order
+            questions[name] = Question(key, tensor, found, mates, plain or len(found) == 1)
+        answers = decided(self.checkpoint, other.checkpoint, list(questions.values()))
+        for name, answer in zip(questions, answers, strict=True):
+            if answer is None:
+                self.undecided.append(name)
+            else:
+                self.apart[name] = answer
 
-    def view(self) -> Checkpoint:
-        """Return the checkpoint with these names and pieces."""
-        if not self.split and all(name == each.name for name, each in self.tensors.items()):
+    def put_in_order(self, child: _Names) -> None:
+        """Find in which order this one stores what the child stores whole as well."""
+        questions: dict[str, Question] = {}
+        pairs = [
+            (name, key, there)
+            for name, key in self.keys.items()
+            if (there := child.by_key.get(key)) is not None and name not in self.apart
+        ]
+        # What has one name in both is stored alike, unless shapes of others say that some is not.
+        is_transposed = any(
+            name == there and _is_turned(self.tensors[name].shape, child.tensors[there].shape)
+            for name, _, there in pairs
+        )
+        for name, key, there in pairs:
+            if name == there and not is_transposed:
+                continue
+            one, two = self.tensors[name], child.tensors[there]
+            is_alike = one.shape == two.shape and is_spelled_alike(name, there)
+            may_differ = is_transposed and len(one.shape) > 1 and one.shape[-1] == one.shape[-2]
+            if (is_alike and not may_differ) or not one.elements:
+                continue
+            if (one.end - one.begin) % one.elements:
+                continue
+            found = orders(key, (name, there), one.shape, two.shape)
+            if len(found) > 1 or (found and one.shape != two.shape):
+                plain = is_documented(key, found)
+                questions[name] = Question(key, one, found, [two], plain)
+        answers = decided(self.checkpoint, child.checkpoint, list(questions.values()))
+        for name, answer in zip(questions, answers, strict=True):
+            if answer is None:
+                self.undecided.append(name)
+            elif answer.order or answer.pieces[0].shape != questions[name].tensor.shape:
+                self.moved[name] = answer
+
+    def view(self, child: _Names | None = None) -> Checkpoint:
+        """Return the checkpoint in these pieces and orders, under the names of the child."""
+        if child is None and not self.apart:
             return self.checkpoint
-        return self.checkpoint.seen_as(self._all())
+        called = {name: self._called(key, name, child) for name, key in self.keys.items()}
+        if not self.apart and not self.moved and all(a == b for a, b in called.items()):
+            return self.checkpoint
+        tensors: list[Tensor] = []
+        codings: list[Coding] = []
 
-    def _all(self) -> Iterable[Tensor]:
+        def add(tensor: Tensor, piece: Piece, name: str) -> None:
+            found, coding = seen(tensor, piece, name, self.checkpoint.places + len(codings))
+            tensors.append(found)
+            codings.extend([] if coding is None else [coding])
+
         for name, tensor in self.tensors.items():
-            if name not in self.split:
-                yield tensor._replace(name=name)
-                continue
-            width = (tensor.end - tensor.begin) // tensor.elements
-            for piece in self.split[name]:
-                begin = tensor.begin + piece.first * width
-                end = begin + prod(piece.shape) * width
-                yield tensor._replace(name=piece.name, shape=piece.shape, begin=begin, end=end)
+            if name in self.apart:
+                for piece in self.apart[name].pieces:
+                    add(tensor, piece, self._called(piece.name, piece.name, child))
+            elif name in self.moved:
+                add(tensor, self.moved[name].pieces[0], called[name])
+            else:
+                tensors.append(tensor._replace(name=called[name]))
+        return self.checkpoint.seen_as(tensors, codings)
+
+    def _called(self, key: str, name: str, child: _Names | None) -> str:
+        """Return what a tensor is called, of a key and a stored name."""
+        if child is None:
+            return name
+        is_paired = name not in self.undecided
+        if is_paired and key in child.by_key and child.by_key[key] not in child.apart:
+            return child.by_key[key]
+        if is_paired and key in child.pieces:
+            return key
+        taken = name in child.keys or name in child.pieces
+        return f"{UNPAIRED}{name}" if taken else name
+
+    @cached_property
+    def pieces(self) -> frozenset[str]:
+        """What the pieces are called of all that is taken apart."""
+        return frozenset(piece.name for each in self.apart.values() for piece in each.pieces)
+
+    def in_pieces(self) -> _Names:
+        """Return the names of what is seen: of what is taken apart, its pieces."""
+        if not self.apart:
+            return self
+        keys = {name: key for name, key in self.keys.items() if name not in self.apart}
+        keys |= {piece: piece for piece in self.pieces}
+        return _Names(self.view(), keys, {key: name for name, key in keys.items()})
 
 
 def views(child: Checkpoint, others: Sequence[Checkpoint]) -> Views:
     """Return a child and others as far as their tensors can be had under the child's names.
 
-    What has the same name, and what neither has, stays as it is. Prefixes are exchanged first; then
-    what one of two holds in one piece and the other in several is taken apart.
+    What has the same name, and what neither has, stays as it is. Spellings of one name are one, and
+    prefixes are exchanged; what one of two holds in one piece and the other in several is taken
+    apart; and what is stored in another order than the child's is read in the child's. Where names
+    and shapes leave open which order that is, a sample of values decides, or nothing is paired.
 
     >>> from parentage.checkpoint import Checkpoint
     >>> from parentage.demo import family
@@ -125,41 +248,66 @@ def views(child: Checkpoint, others: Sequence[Checkpoint]) -> Views:
         return Views(child, tuple(others))
     with collection_paused():
         mine = _Names.of(child)
-        theirs = [_Names.of(other) for other in others]
+        theirs = [_Names.of(other, mine) for other in others]
         for other in theirs:
             _exchange(mine, other)
         for other in theirs:
             mine.take_apart(other, theirs)
         # Other checkpoints are seen as the child is, in the pieces that it has by now.
-        seen = mine.view()
-        apart = mine if seen is child else _Names.of(seen)
+        apart = mine.in_pieces()
         for other in theirs:
             other.take_apart(apart)
-        return Views(seen, tuple(other.view() for other in theirs), tuple(_remarks(mine, theirs)))
+            other.put_in_order(apart)
+        found = tuple(other.view(mine) for other in theirs)
+        return Views(apart.checkpoint, found, tuple(_remarks(mine, theirs)))
 
 
 def _is_paired(child: Checkpoint, other: Checkpoint) -> bool:
-    """Return whether all names of the child are the other's as well, or all of the other's its."""
+    """Return whether names and shapes leave nothing to ask.
+
+    All names of the child are the other's as well, or all of the other's its; and no tensor has in
+    one of them the shape that it has in the other, transposed.
+    """
     mine, theirs = child.core.names(), other.core.names()
-    if mine == theirs:
-        return True
-    return set(mine) <= set(theirs) or set(theirs) <= set(mine)
+    if mine != theirs and not set(mine) <= set(theirs) and not set(theirs) <= set(mine):
+        return False
+    return not _any_transposed(child, other)
+
+
+def _any_transposed(child: Checkpoint, other: Checkpoint) -> bool:
+    """Return whether a tensor of one name has one shape in one, and it transposed in the other."""
+    for index in np.flatnonzero(child.core.mates(other.core) < 0).tolist():
+        tensor = child.tensors.at(index)
+        found = other.tensors.get(tensor.name) if len(tensor.shape) > 1 else None
+        if found is not None and _is_turned(tensor.shape, found.shape):
+            return True
+    return False
+
+
+def _is_turned(shape: Shape, other: Shape) -> bool:
+    """Return whether one of two shapes is the other one transposed, and not the same.
+
+    >>> _is_turned((4, 2, 3), (4, 3, 2)), _is_turned((3, 3), (3, 3))
+    (True, False)
+    """
+    return shape != other and len(shape) > 1 and other == (*shape[:-2], shape[-1], shape[-2])
 
 
 def _exchange(mine: _Names, other: _Names) -> None:
-    """Rename what is called otherwise in another checkpoint."""
-    lacking = [each for each in mine.tensors if each not in other.tensors]
-    spare = [each for each in other.tensors if each not in mine.tensors]
+    """Rename what begins otherwise in another checkpoint."""
+    lacking = [key for key in mine.by_key if key not in other.by_key]
+    spare = [key for key in other.by_key if key not in mine.by_key]
     if not lacking or not spare:
         return
-    other.prefixes, _ = exchanged(_families(mine, lacking), _families(other, spare))
+    families = _families(mine, lacking)
+    other.prefixes, _ = exchanged(families, _families(other, spare))
     renamed: dict[str, str] = {}
-    taken = set(other.tensors)
-    for name in spare:
+    taken = set(other.by_key)
+    for key in spare:
         for prefix in other.prefixes:
-            said = prefix.mine + name[len(prefix.theirs) :]
-            if name.startswith(prefix.theirs) and said not in taken:
-                renamed[name] = said
+            said = prefix.mine + key[len(prefix.theirs) :]
+            if key.startswith(prefix.theirs) and said not in taken and family(said) in families:
+                renamed[key] = said
                 taken.add(said)
                 break
     other.rename(renamed)
@@ -168,17 +316,20 @@ def _exchange(mine: _Names, other: _Names) -> None:
 def _families(names: _Names, chosen: Iterable[str]) -> dict[str, Shape]:
     """Return tensors with their shapes; those that may be fused as one, with the size of all.
 
-    So what is fused in one checkpoint and split in another speaks for the same prefix.
+    So what is fused in one checkpoint and split in another speaks for the same prefix; and what is
+    transposed in one, too.
     """
     members: dict[str, list[str]] = {}
-    for name in chosen:
-        members.setdefault(family(name), []).append(name)
-    return {
-        name: names.tensors[each[0]].shape
-        if each == [name]
-        else (sum(names.tensors[one].elements for one in each),)
-        for name, each in members.items()
-    }
+    for key in chosen:
+        members.setdefault(family(key), []).append(key)
+
+    def shape(keys: Sequence[str]) -> Shape:
+        found = [names.shape_of(key) or () for key in keys]
+        if len(found) == 1 and keys[0] == family(keys[0]):
+            return tuple(sorted(size for size in found[0] if size != 1))
+        return (sum(prod(each) for each in found),)
+
+    return {name: shape(keys) for name, keys in members.items()}
 
 
 def _remarks(mine: _Names, theirs: Sequence[_Names]) -> list[str]:
@@ -191,16 +342,61 @@ def _remarks(mine: _Names, theirs: Sequence[_Names]) -> list[str]:
         f"Names begin otherwise in {listed(names)}: {listed(map(_exchanged, prefixes))}."
         for prefixes, names in alike.items()
     ]
+    for other in theirs:
+        said += _spellings(mine, other)
     for each in (mine, *theirs):
-        if each.split:
-            example = min(each.split)
-            inside = [piece.name for piece in each.split[example]]
-            shown = inside if len(inside) <= SHOWN else [*inside[:SHOWN], "others"]
-            said.append(
-                f"{len(each.split):,} tensors of {each.checkpoint.name} are read in pieces, as "
-                f"{example} in {listed(shown)}."
-            )
+        said += _orders(each)
     return [printable(each) for each in said]
+
+
+def _spellings(mine: _Names, other: _Names) -> list[str]:
+    """Return a sentence on what is called otherwise, beyond how names begin."""
+    found = [
+        (name, there)
+        for name, key in other.keys.items()
+        if (there := mine.by_key.get(key)) is not None and not is_spelled_alike(name, there)
+    ]
+    if not found:
+        return []
+    name, there = min(found)
+    return [
+        f"{len(found):,} tensors of {other.checkpoint.name} are called otherwise, as {name} for "
+        f"{there}."
+    ]
+
+
+def _orders(names: _Names) -> list[str]:
+    """Return sentences on what one checkpoint holds in pieces or another order, or is not told."""
+    owner, said = names.checkpoint.name, []
+    if names.apart:
+        example = min(names.apart)
+        inside = [piece.name for piece in names.apart[example].pieces]
+        shown = inside if len(inside) <= SHOWN else [*inside[:SHOWN], "others"]
+        said.append(
+            f"{len(names.apart):,} tensors of {owner} are read in pieces, as {example} in "
+            f"{listed(shown)}."
+        )
+    by_order: dict[tuple[str, str], list[str]] = {}
+    for name, reading in (*names.apart.items(), *names.moved.items()):
+        if reading.order:
+            how = "plus a number" if reading.pieces[0].shift else "in another order"
+            by_order.setdefault((how, reading.order), []).append(name)
+    said += [
+        f"{len(those):,} tensors of {owner} are read {how}, as {min(those)}: {order}."
+        for (how, order), those in by_order.items()
+    ]
+    if names.undecided:
+        count = len(names.undecided)
+        said.append(
+            f"{count:,} tensors of {owner}, as {min(names.undecided)}, may be stored in several "
+            "orders, and values tell none: they are not paired."
+        )
+    if names.both:
+        said.append(
+            f"{len(names.both):,} tensors of {owner}, as {min(names.both)}, are there as a whole "
+            "and in pieces, which need not be the same: the whole is not taken apart."
+        )
+    return said
 
 
 def _exchanged(prefix: Prefix) -> str:

@@ -27,6 +27,8 @@ from .dtypes import rounding_of as rounding_of
 from .encodings import Encoding as Encoding
 from .folder import Unread as Unread
 from .joined import Joined as Joined
+from .naming import common_name as common_name
+from .naming import context_of as context_of
 from .roles import Columns as Columns
 from .roles import Inputs as Inputs
 from .roles import open_all as open_all
@@ -36,6 +38,7 @@ from .structure import COMPONENTS as COMPONENTS
 from .structure import Place as Place
 from .structure import body_layers as body_layers
 from .structure import component_of as component_of
+from .structure import in_order as in_order
 from .structure import is_of_the_body as is_of_the_body
 from .structure import layer_of as layer_of
 from .structure import place_of as place_of

@@ -71,6 +71,12 @@ class Coding(NamedTuple):
         return cls("strided", window.dtype, "value", (window,), (first,), (shape, strides))
 
     @classmethod
+    def shift(cls, window: Window, offset: float, dtype: str = "F32") -> Coding:
+        """Return all elements plus a number, in float32: norms that are stored as 1 + w."""
+        bits = int.from_bytes(struct.pack("<f", offset), "little")
+        return cls("shift", dtype, "value", (window,), (bits,))
+
+    @classmethod
     def scaled(
         cls,
         codes: Window,
@@ -193,8 +199,8 @@ class Coding(NamedTuple):
 
     @property
     def is_moved(self) -> bool:
-        """Whether it is of stored numbers in another order, and decodes nothing itself."""
-        return self.kind in ("gather", "strided")
+        """Whether it is of stored numbers, moved or shifted, and decodes nothing itself."""
+        return self.kind in ("gather", "strided", "shift")
 
     @property
     def is_of_codes(self) -> bool:

@@ -147,7 +147,7 @@ def _scaled(stored: _Stored, name: str, start: str) -> Encoded | None:
         zeros=None if zeros is None else zeros.window,
         by_127=name.endswith(".SCB"),
     )
-    plain = codes.name.removesuffix("_quantized")
+    plain = codes.name.removesuffix("_quantized").removesuffix("_q")
     return Encoded(plain, codes.shape, coding, parts)
 
 
@@ -162,6 +162,7 @@ def _codes(start: str) -> Iterator[str]:
     yield start
     yield f"{start}.weight"
     yield f"{start}_quantized"
+    yield f"{start}_q"
 
 
 def _is_packed(stored: _Stored, codes: Tensor) -> bool:

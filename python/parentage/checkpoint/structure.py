@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from parentage.support import collection_paused
+from parentage.checkpoint.image_names import image_name
+from parentage.checkpoint.naming import common_name
+from parentage.support import collection_paused, natural_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from parentage import _core
 
@@ -27,14 +29,34 @@ COMPONENTS = (
     "head",
     "vision",
     "mtp",
-    "other",
+    "text_encoder",
+    "vae",
+    "adapter",
+    *(
+        f"{part}{number:02}"
+        for part, count in (("IN", 12), ("M", 1), ("OUT", 12))
+        for number in range(count)
+    ),
+    "TIME",
+    "OUT",
+    *(f"D{number:02}" for number in range(38)),
+    *(f"S{number:02}" for number in range(48)),
 )
-"""Every component, in the order of reports."""
+"""Every component that is known, in the order of reports.
+
+The blocks of a UNet have the numbers that merge tools give them: ``IN00`` to ``IN11``, ``M00``, and
+``OUT00`` to ``OUT11``; ``TIME`` is what embeds the time and labels, ``OUT`` what is after the last
+block. Transformers of images have double blocks, ``D00`` and so on, and single ones, ``S00``. What
+is none of these is a component of its own for each name that differs in numbers alone.
+"""
 
 # The first pattern that matches decides, so the special ones stand before the general ones.
 _COMPONENT_PATTERNS = tuple(
     (component, re.compile(pattern))
     for component, pattern in (
+        ("adapter", r"\.(lora_(a|b|A|B|up|down|mid|magnitude_vector)|hada_\w+|lokr_\w+)\b"),
+        ("text_encoder", r"(^|\.)(cond_stage_model|conditioner|text_encoders?(_\d)?)\."),
+        ("vae", r"(^|\.)(first_stage_model|vae)\.|(^|\.)(en|de)coder\.(up|down|mid)(_block|\.)"),
         ("vision", r"(^|\.)(visual|vision\w*|image_encoder)\."),
         ("mtp", r"(^|\.)mtp\w*\."),
         ("norm", r"(?i:norm)|(^|\.)ln_\w+\."),
@@ -45,22 +67,47 @@ _COMPONENT_PATTERNS = tuple(
         ("attention", r"attn|(?i:attention)"),
         ("head", r"(^|\.)(lm_head|head|embed_out|output|score|classifier)\.(weight|bias)$"),
         ("embed", r"embed|(^|\.)wte\.|(^|\.)wpe\."),
-        ("mlp", r"\.(mlp|ffn|feed_forward|intermediate|output|dense\w*)\.|\.w[123]\.|\.fc\d?\."),
+        (
+            "mlp",
+            r"\.(mlp|ffn|feed_forward|intermediate|output|dense\w*)\.|\.w[123]\.|\.fc\d?\.|DenseReluDense",
+        ),
     )
 )
 
-_LAYER_PATTERN = re.compile(r"(?:^|\.)(?:layers?|blocks?|h)\.([0-9]{1,9})\.")
+_LAYER_PATTERN = re.compile(r"(?:^|\.)(?:layers?|blocks?|h|blk|resblocks)\.([0-9]{1,9})\.")
 
 _NUMBER_PATTERN = re.compile(r"(?<=\.)([0-9]{1,9})(?=\.)")
 
 _EXPERT_PATTERN = re.compile(r"\.experts\.([0-9]{1,9})\.")
 
 
+_IMAGE_PATTERNS = tuple(
+    (component, re.compile(pattern))
+    for component, pattern in (
+        ("IN", r"(?:^|\.)input_blocks\.(\d{1,2})\."),
+        ("M", r"(?:^|\.)middle_block\.()"),
+        ("OUT", r"(?:^|\.)output_blocks\.(\d{1,2})\."),
+        ("S", r"(?:^|\.)single_transformer_blocks\.(\d{1,2})\."),
+        ("D", r"(?:^|(?:unet|transformer|diffusion_model)\.)transformer_blocks\.(\d{1,2})\."),
+    )
+)
+_IMAGE_REST = tuple(
+    (component, re.compile(pattern))
+    for component, pattern in (
+        ("TIME", r"(?:^|\.)(?:time_embedding|add_embedding|time_text_embed)\."),
+        (
+            "OUT",
+            r"^(?:(?:unet|transformer|model\.diffusion_model|diffusion_model)\.)?(?:conv_norm_out|conv_out|norm_out|proj_out)\.",
+        ),
+    )
+)
+
+
 class Place(NamedTuple):
     """Where in a model a tensor's name stands."""
 
     component: str
-    """One of :data:`COMPONENTS`."""
+    """One of :data:`COMPONENTS`, or a name without its numbers."""
     layer: int | None
     expert: int | None
 
@@ -75,7 +122,7 @@ def place_of(name: str) -> Place:
     component, layer, expert = _places_of("0".join(parts[::2]))
     numbers = parts[1::2]
     return Place(
-        component,
+        _image_block(name) or component,
         None if layer is None else int(numbers[layer]),
         None if expert is None else int(numbers[expert]),
     )
@@ -96,8 +143,15 @@ def places_of(core: _core.Checkpoint) -> list[Place]:
         return [None if number < 0 else number for number in found]
 
     with collection_paused():
+        called = [components[template] for template in which.tolist()]
+        # Of an image model the numbers say which block it is.
+        blocks = [template for template, name in enumerate(templates) if _image_block(name)]
+        if blocks:
+            names = core.names()
+            for place in np.flatnonzero(np.isin(which, blocks)).tolist():
+                called[place] = _image_block(names[place]) or called[place]
         rows = zip(
-            [components[template] for template in which.tolist()],
+            called,
             read([layer for _, layer, _ in places]),
             read([expert for _, _, expert in places]),
             strict=True,
@@ -122,18 +176,72 @@ def _places_of(template: str) -> tuple[str, int | None, int | None]:
 
     Names that differ in numbers alone have one template, with ``0`` for each.
     """
-    matching = (name for name, pattern in _COMPONENT_PATTERNS if pattern.search(template))
+    common = common_name(template)
+    matching = (name for name, pattern in _COMPONENT_PATTERNS if pattern.search(common))
     starts = [found.start() for found in _NUMBER_PATTERN.finditer(template)]
     layer, expert = _LAYER_PATTERN.search(template), _EXPERT_PATTERN.search(template)
+    component = next(matching, None) or _unknown(template)
     return (
-        next(matching, "other"),
-        starts.index(layer.start(1)) if layer else None,
+        component,
+        # Blocks of a VAE are counted within each of its resolutions.
+        starts.index(layer.start(1)) if layer and component != "vae" else None,
         starts.index(expert.start(1)) if expert else None,
     )
 
 
+@lru_cache(maxsize=16384)
+def _image_block(name: str) -> str | None:
+    """Return the block of a UNet, or of a transformer of images, that a name stands for, if any.
+
+    >>> _image_block("unet.up_blocks.1.attentions.2.norm.weight"), _image_block("a.weight")
+    ('OUT05', None)
+    """
+    if any(pattern.search(name) for _, pattern in _OTHER_PARTS):
+        return None
+    common = image_name(name)
+    for component, pattern in _IMAGE_PATTERNS:
+        found = pattern.search(common)
+        if found is not None:
+            said = f"{component}{int(found[1] or 0):02}"
+            return said if said in _KNOWN else None
+    if common == name:
+        return None
+    return next((part for part, pattern in _IMAGE_REST if pattern.search(common)), None)
+
+
+_KNOWN = frozenset(COMPONENTS)
+_OTHER_PARTS = _COMPONENT_PATTERNS[:3]
+
+
+def _unknown(template: str) -> str:
+    """Return the component of a name that no pattern knows: without its numbers and its ending.
+
+    >>> _unknown("model.layers.0.eh_proj.weight"), _unknown("encoder.0.reparam_conv.bias")
+    ('eh_proj', 'encoder.*.reparam_conv')
+    """
+    layer = _LAYER_PATTERN.search(template)
+    inside = template if layer is None else template[layer.end() :]
+    inside = re.sub(r"\.(weight|bias)$", "", inside)
+    inside = re.sub(r"(?:^|(?<=\.))[0-9]+(?=\.|$)", "*", inside)
+    return re.sub(r"[^\w.*-]", "_", inside)[:LONGEST] or "*"
+
+
+LONGEST = 60
+"""Letters of a component that is a name, at most."""
+
+
+def in_order(components: Iterable[str]) -> list[str]:
+    """Return components, each once, in the order of reports; those that are names follow.
+
+    >>> in_order(["head", "embed", "a.b", "head"])
+    ['embed', 'head', 'a.b']
+    """
+    found = set(components)
+    return [name for name in COMPONENTS if name in found] + sorted(found - _KNOWN, key=natural_key)
+
+
 def component_of(name: str) -> str:
-    """Return the component, one of :data:`COMPONENTS`, that a tensor's name stands for.
+    """Return the component that a tensor's name stands for.
 
     >>> component_of("model.layers.3.mlp.experts.17.gate_proj.weight")
     'experts'
@@ -154,4 +262,4 @@ def layer_of(name: str) -> int | None:
 
 def is_of_the_body(component: str) -> bool:
     """Whether layers of a component are those of the language model, not of another tower."""
-    return component not in ("vision", "mtp")
+    return component not in ("vision", "mtp", "text_encoder", "vae")

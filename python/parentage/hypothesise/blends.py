@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.checkpoint import COMPONENTS, half_cells
+from parentage.checkpoint import half_cells, in_order
 from parentage.hypothesise.cells import LEAST_NARROW, locate, peaks
 from parentage.hypothesise.sample_view import SampleView
 from parentage.hypothesise.written_weights import NEGLIGIBLE
@@ -298,8 +298,8 @@ class BlendSearch(SampleView):
                 dtype=np.intp,
             )
         if kind == "components":
-            present = [name for name in COMPONENTS if any(s.component == name for s in self.slices)]
-            return np.array([present.index(s.component) for s in self.slices], dtype=np.intp)
+            present = {name: i for i, name in enumerate(in_order(s.component for s in self.slices))}
+            return np.array([present[s.component] for s in self.slices], dtype=np.intp)
         if kind == "slices":
             return np.arange(len(self.slices), dtype=np.intp)
         keys = [KEYS[kind](each) for each in self.slices]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.align import is_matrix
-from parentage.checkpoint import COMPONENTS, DTYPES, dtype_class, is_of_the_body
+from parentage.checkpoint import DTYPES, dtype_class, in_order, is_of_the_body
 from parentage.statistics.estimates import estimate
 from parentage.statistics.rounding import rounding_moves
 from parentage.statistics.scattered import rounded_as, scatter
@@ -117,9 +117,7 @@ def tabulate(
     """
     slices, width = alignment.slices, alignment.plan.columns
     layer_numbers = tuple(sorted({layer for each in slices if (layer := _layer(each)) is not None}))
-    component_names = tuple(
-        name for name in COMPONENTS if any(each.component == name for each in slices)
-    )
+    component_names = tuple(in_order(each.component for each in slices))
     sums = {
         "layers": Sums(len(layer_numbers) + 1, width),
         "components": Sums(len(component_names), width),

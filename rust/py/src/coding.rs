@@ -76,6 +76,7 @@ fn kind_of(kind: &str, numbers: &[u64], lists: Vec<Vec<u64>>) -> Option<Kind> {
         ("scaled", &[width, down, across, by_127]) => {
             Kind::Scaled { width, block: (down, across), by_127: by_127 != 0 }
         }
+        ("shift", &[offset]) => Kind::Shift { offset: u32::try_from(offset).ok()? },
         ("mxfp4", []) => Kind::Mxfp4,
         ("nvfp4", &[is_divided]) => Kind::Nvfp4 { is_divided: is_divided != 0 },
         ("nf4", &[block, nested, offset]) => {
@@ -121,6 +122,7 @@ pub(crate) fn state(coding: &Coding) -> CodingState {
         Kind::Scaled { width, block, by_127 } => {
             ("scaled", vec![*width, block.0, block.1, u64::from(*by_127)], Vec::new())
         }
+        Kind::Shift { offset } => ("shift", vec![u64::from(*offset)], Vec::new()),
         Kind::Mxfp4 => ("mxfp4", Vec::new(), Vec::new()),
         Kind::Nvfp4 { is_divided } => ("nvfp4", vec![u64::from(*is_divided)], Vec::new()),
         Kind::Nf4 { block, nested, offset } => {

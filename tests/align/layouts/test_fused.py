@@ -65,10 +65,10 @@ def test_rows_are_those_of_the_parts_in_order(name, parts):
         ("a.gate_up_proj.weight", (8, 2), HALVES),
         ("a.gate_up_proj.weight", (8, 3), {"a.gate_proj.weight": (4, 3)}),
         ("a.gate_up_proj.weight", (), {"a.gate_proj.weight": (), "a.up_proj.weight": ()}),
-        ("m.experts.gate_up_proj", (E, H, 2 * M), experts()),
+        ("m.experts.gate_up_proj", (E, H + 1, 2 * M), experts()),
         ("m.experts.gate_up_proj", (E + 1, 2 * M, H), experts()),
         ("m.experts.gate_up_proj", (E, 2 * M), experts()),
-        ("m.experts.down_proj", (E, M, H), experts()),
+        ("m.experts.down_proj", (E, M, H + 1), experts()),
         ("m.dense.weight", (8, 3), {}),
     ],
 )  # fmt: skip

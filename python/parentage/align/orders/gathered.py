@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
-from parentage.align.view import UNPAIRED
+from parentage.align.slices import UNPAIRED
 from parentage.checkpoint import Coding
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from parentage.align.orders.experts import ExpertOrders, expert_orders
 from parentage.align.orders.gathered import Gather, can_gather, gathered
 from parentage.align.orders.matrices import matrix_orders
 from parentage.align.orders.stacks import apart
-from parentage.align.view import UNPAIRED
+from parentage.align.slices import UNPAIRED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from parentage.checkpoint import COMPONENTS, adapter_of, said_of
+from parentage.checkpoint import adapter_of, in_order, said_of
 from parentage.cli.terminal.console import as_text, counted, new_table
 from parentage.support import printable
 
@@ -32,7 +32,7 @@ def show_inspect(terminal: Terminal, checkpoint: Checkpoint, *, tensors: bool = 
     for tensor in map(_as_numbers(checkpoint), checkpoint.tensors.values()):
         by_dtype[tensor.dtype].append(tensor)
         by_component[tensor.component].append(tensor)
-    components = sorted(by_component.items(), key=lambda item: COMPONENTS.index(item[0]))
+    components = [(name, by_component[name]) for name in in_order(by_component)]
     terminal.table(_groups("dtype", sorted(by_dtype.items())))
     terminal.table(_groups("component", components))
     if len(checkpoint.shards) > 1 or tensors:

@@ -204,6 +204,11 @@ pub enum Kind {
         /// What is added to nested absmax, as the bits of a float32.
         offset: u32,
     },
+    /// `out[i] = in[i] + offset`, in float32: norms that are stored as 1 + w. One window.
+    Shift {
+        /// What is added, as the bits of a float32.
+        offset: u32,
+    },
     /// Blocks of GGUF. One window.
     Gguf(Blocks),
     /// `W + scale (B A)`, rows of that set to magnitudes where there are some.
@@ -404,6 +409,14 @@ impl Coding {
                 matrix(elements, kind.width)?;
                 Ok(elements)
             }
+            Kind::Shift { offset } => {
+                is_number(main.dtype)?;
+                real(main)?;
+                if self.part != Part::Value || !f32::from_bits(*offset).is_finite() {
+                    return Err("numbers are shifted by a number, and have no cells".into());
+                }
+                Ok(main.elements())
+            }
             Kind::Gguf(blocks) => {
                 let (elements, bytes) = blocks.size();
                 whole(main.bytes(), bytes)?;
@@ -533,6 +546,18 @@ mod tests {
         assert!(of(4, 5, 12, 20, 16).is_err());
         assert!(of(u64::MAX, 5, 12, 20, 15).is_err());
         assert!(of(4, u64::MAX, 12, 20, 15).is_err());
+    }
+
+    #[test]
+    fn numbers_with_a_fraction_are_shifted_and_nothing_else() {
+        let of = |dtype, offset: f32| {
+            let kind = Kind::Shift { offset: offset.to_bits() };
+            coding(kind, Dtype::F32, &[(12, dtype)]).elements()
+        };
+        assert_eq!(of(Dtype::Bf16, 1.0), Ok(12));
+        assert!(of(Dtype::I32, 1.0).is_err());
+        assert!(of(Dtype::F64, 1.0).is_err());
+        assert!(of(Dtype::F32, f32::NAN).is_err());
     }
 
     #[test]

@@ -110,7 +110,12 @@ pub(super) fn strided(
             }
         } else {
             let bytes = lender.lend(0, begin * size..(begin + reach) * size)?;
-            plane(size, bytes, (rows, stride), (columns, step), into);
+            // What lies across is copied by lines; of few rows or columns, element by element.
+            if size == 2 && stride <= NEAR && step > NEAR && rows > 1 {
+                turned(bytes, (rows, stride), (columns, step), into);
+            } else {
+                plane(size, bytes, (rows, stride), (columns, step), into);
+            }
         }
         (at, out) = (at + rows * columns, rest);
     }
@@ -157,4 +162,83 @@ fn plane(size: u64, bytes: &[u8], rows: (u64, u64), columns: (u64, u64), out: &m
         4 => of!(4),
         _ => of!(8),
     }
+}
+
+/// Elements from one row to the next, at most, that are read as one line.
+const NEAR: u64 = 2;
+
+/// Rows and columns of a square that is turned at once: a line of 64 bytes of each.
+const LINE: usize = 32;
+
+/// Copies a plane of elements of two bytes whose rows lie side by side, and whose columns lie far apart.
+///
+/// Strides are mostly powers of two, and lines that far apart push each other out of the cache: each is read once,
+/// into a square that stays, and turned there.
+fn turned(bytes: &[u8], rows: (u64, u64), columns: (u64, u64), out: &mut [u8]) {
+    let (down, stride) = (rows.0 as usize, rows.1 as usize);
+    let (across, step) = (columns.0 as usize, columns.1 as usize);
+    let mut square = [[0_u8; 2 * LINE]; LINE];
+    for top in (0..down).step_by(LINE) {
+        let height = LINE.min(down - top);
+        for left in (0..across).step_by(LINE) {
+            let width = LINE.min(across - left);
+            for (column, line) in square[..width].iter_mut().enumerate() {
+                let begin = 2 * ((left + column) * step + top * stride);
+                if stride == 1 {
+                    line[..2 * height].copy_from_slice(&bytes[begin..begin + 2 * height]);
+                } else {
+                    // Every other one; what follows the last may be no part of what is lent.
+                    let into = &mut line.as_chunks_mut::<2>().0[..height];
+                    let from = bytes[begin..].as_chunks::<4>().0;
+                    for (into, from) in into.iter_mut().zip(from) {
+                        *into = [from[0], from[1]];
+                    }
+                    let last = begin + 4 * (height - 1);
+                    into[height - 1].copy_from_slice(&bytes[last..last + 2]);
+                }
+            }
+            let into = &mut out[2 * (top * across + left)..];
+            let (tall, wide) = (height - height % 4, width - width % 4);
+            for row in (0..tall).step_by(4) {
+                for column in (0..wide).step_by(4) {
+                    let four = std::array::from_fn(|at| word(&square[column + at], row));
+                    for (at, four) in four_by_four(four).into_iter().enumerate() {
+                        let begin = 2 * ((row + at) * across + column);
+                        into[begin..begin + 8].copy_from_slice(&four.to_le_bytes());
+                    }
+                }
+            }
+            for row in 0..height {
+                for column in if row < tall { wide..width } else { 0..width } {
+                    let begin = 2 * (row * across + column);
+                    into[begin..begin + 2].copy_from_slice(&square[column][2 * row..2 * row + 2]);
+                }
+            }
+        }
+    }
+}
+
+/// Four elements of a line, from one on.
+#[inline(always)]
+fn word(line: &[u8; 2 * LINE], first: usize) -> u64 {
+    let mut four = [0; 8];
+    four.copy_from_slice(&line[2 * first..2 * first + 8]);
+    u64::from_le_bytes(four)
+}
+
+/// Turns four rows of four elements: pairs of elements change places, and then pairs of pairs.
+#[inline(always)]
+fn four_by_four([mut a, mut b, mut c, mut d]: [u64; 4]) -> [u64; 4] {
+    const ODD: u64 = 0x0000_FFFF_0000_FFFF;
+    const LOW: u64 = 0x0000_0000_FFFF_FFFF;
+    let exchange = |one: &mut u64, two: &mut u64, bits: u32, mask: u64| {
+        let moved = ((*one >> bits) ^ *two) & mask;
+        *two ^= moved;
+        *one ^= moved << bits;
+    };
+    exchange(&mut a, &mut b, 16, ODD);
+    exchange(&mut c, &mut d, 16, ODD);
+    exchange(&mut a, &mut c, 32, LOW);
+    exchange(&mut b, &mut d, 32, LOW);
+    [a, b, c, d]
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Lender, Prepared, blocks, low_rank, moved, nf4, packed, scaled};
+use super::{Lender, Prepared, blocks, floats, low_rank, moved, nf4, packed, scaled};
 use crate::checkpoint::coding::{Coding, Kind};
 use crate::checkpoint::dtype::Dtype;
 use crate::error::Result;
@@ -54,6 +54,13 @@ pub(crate) fn elements(
             Kind::Packed { .. } => packed::packed(coding, range, lender, values)?,
             Kind::Nf4 { block, nested, offset } => {
                 nf4::nf4(coding, *block, (*nested, *offset), range, lender, &mut prepared, values)?;
+            }
+            Kind::Shift { offset } => {
+                let offset = f32::from_bits(*offset);
+                let stored = floats(coding, 0, range, lender)?;
+                for (value, stored) in values.iter_mut().zip(stored) {
+                    *value = stored + offset;
+                }
             }
             Kind::Gguf(blocks) => {
                 blocks::gguf(*blocks, coding.part, range, lender, level, values)?;
