@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Lender;
-use super::tensor::Store;
+use super::store::Store;
 use crate::checkpoint::coding::{Coding, LowRank, Rounded};
 use crate::checkpoint::dtype::Dtype;
 use crate::error::Result;

@@ -14,6 +14,7 @@ mod moved;
 mod nf4;
 mod packed;
 mod scaled;
+mod store;
 mod tensor;
 
 use std::ops::Range;
