@@ -47,16 +47,21 @@ def constant_elements(alignment: Alignment, statistics: Statistics, options: Opt
         if looked + count > MOST_IN_ALL:
             break
         looked += count
-        owner = np.array([index], dtype=np.intp)
-        plan = alignment.part(
-            owner,
-            counts=np.array([count], dtype=np.uint64),
-            columns=(0, len(alignment.checkpoints) - 1),
-        )
-        values = options.backend.elements(plan, 0, 1, threads=1, io=options.io)[:, -1]
-        if is_constant(values, each.shape, each.dtype):
+        if is_computed(alignment, index, options):
             found += each.elements
     return found
+
+
+def is_computed(alignment: Alignment, index: int, options: Options) -> bool:
+    """Return whether the child's slice of a number is of computed form, by its first elements."""
+    each = alignment.slices[index]
+    plan = alignment.part(
+        np.array([index], dtype=np.intp),
+        counts=np.array([min(each.elements, MOST_ELEMENTS)], dtype=np.uint64),
+        columns=(0, len(alignment.checkpoints) - 1),
+    )
+    values = options.backend.elements(plan, 0, 1, threads=1, io=options.io)[:, -1]
+    return is_constant(values, each.shape, each.dtype)
 
 
 def is_constant(values: Floats, shape: Sequence[int], dtype: str) -> bool:

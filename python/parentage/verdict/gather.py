@@ -16,6 +16,7 @@ from parentage.methods import METHODS
 from parentage.statistics import fit, holm
 from parentage.stream import likeness
 from parentage.verdict.changes import changes_from, changes_of_blend, likely_blend
+from parentage.verdict.constants import is_computed
 from parentage.verdict.deciding import decide
 from parentage.verdict.facts import Facts, ReplayFacts, SharedSlices, origin
 from parentage.verdict.invariants import invariants_of
@@ -24,6 +25,9 @@ from parentage.verdict.residual import describe_residual
 from parentage.verdict.structure import structure_of
 from parentage.verdict.thresholds import Thresholds
 from parentage.verdict.wholes import gather_wholes
+
+FEW_ALONE = 16
+"""Matrices that one checkpoint alone has, up to which they are asked whether they are computed."""
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
     from parentage.recipe import Recipe
     from parentage.sample import Sampled
     from parentage.statistics import Statistics
+    from parentage.stream import Options
     from parentage.support import Floats
     from parentage.verdict.case import TraceInputs
     from parentage.verdict.outcome import Outcome
@@ -115,7 +120,7 @@ def gather_facts(
             )
         ),
         names=tuple(each.name for each in alignment.slices),
-        shared=shared_slices(statistics, alignment, columns),
+        shared=shared_slices(statistics, alignment, columns, case.options),
         descendants=case.relations.descendants,
         remarks=case.relations.remarks,
         added=case.added,
@@ -249,13 +254,21 @@ def _angles(statistics: Statistics, alignment: Alignment, columns: Columns, chil
 
 
 def shared_slices(
-    statistics: Statistics, alignment: Alignment, columns: Columns
+    statistics: Statistics, alignment: Alignment, columns: Columns, options: Options
 ) -> dict[str, SharedSlices]:
-    """Return what the child shares with each checkpoint by whole slices, bit for bit."""
+    """Return what the child shares with each checkpoint by whole slices, bit for bit.
+
+    Matrices that are computed, not learned, are nobody's alone. They are looked for where there are
+    few that could be: what is shared of a model beside them is more.
+    """
     sizes = statistics.slices.n.astype(np.int64)
     equal = (statistics.slices.equal == statistics.slices.n[:, None]) & _same_dtype(alignment)
     # Vectors of relatives move alike: norms, variances, counters.
     is_alone = equal & ((equal.sum(axis=1) == 1) & is_matrix(alignment.slices))[:, None]
+    rows = np.flatnonzero(is_alone.any(axis=1))
+    if len(rows) <= FEW_ALONE:
+        for row in rows.tolist():
+            is_alone[row] &= not is_computed(alignment, row, options)
     strange = is_matrix(alignment.slices)[:, None] & (
         likeness(statistics.slices.estimates.gram) < Thresholds().related
     )

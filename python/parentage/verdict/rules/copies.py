@@ -112,6 +112,12 @@ def _are(found: Whole) -> str:
 def _part_text(facts: Facts, found: Whole) -> str:
     """Return what there is of a checkpoint in the child, and what is missing, added and moved."""
     equal = "cast to the child's dtype" if found.cast else "bit for bit"
+    if found.requantised:
+        equal = (
+            f"{found.requantised:,} elements of them as the codes that quantising with the scales "
+            "stored beside them gives, the rest "
+            + ("after a cast" if found.cast > found.requantised else "bit for bit")
+        )
     read = reading_clause(facts)
     missing = len(found.missing)
     if not missing and found.own and not found.coded:
