@@ -38,9 +38,9 @@ def wider():
     return {name: x.astype(np.float32) if x.dtype == BF16 else x for name, x in child().items()}
 
 
-def transposed():
+def of_another_shape():
     tensors = child()
-    tensors["lm_head.weight"] = np.ascontiguousarray(tensors["lm_head.weight"].T)
+    tensors["lm_head.weight"] = tensors["lm_head.weight"].reshape(12, 32)
     return tensors
 
 
@@ -66,7 +66,7 @@ CASES = {
     fragment: "lacking in other: 5 tensors",
     without_layer: "lacking in other: 1 tensor",
     wider: "of another dtype, 7 slices: F32, and the recipe writes BF16",
-    transposed: "of shape [16, 24], and the child's is [24, 16]",
+    of_another_shape: "of shape [16, 24], and the child's is [12, 32]",
     with_more: "not compared, of other: 1 tensor",
     with_other_integers: "it is not that of one",
     with_empty: "lacking in other: 1 tensor",

@@ -167,9 +167,8 @@ def clearest(mine: Floats, theirs: Floats) -> int | None:
     least = max(LEAST_LIKE, min(CHANCE / sqrt(max(theirs.size, 1)), 0.98))
     others = [i for i in range(len(mine)) if not np.array_equal(mine[i], mine[best])]
     following = max((float(alike[i]) for i in others), default=-1.0)
-    if alike[best] < least or 1.0 - alike[best] > CLEAR * (1.0 - following):
-        return None
-    return best
+    is_clear = following < alike[best] and 1.0 - alike[best] <= CLEAR * (1.0 - following)
+    return best if is_clear and alike[best] >= least else None
 
 
 def nearest(mine: Floats, theirs: Floats) -> int | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from parentage.checkpoint import MERGEKIT_DTYPES
+from parentage.recipe import of_component
 from parentage.support import RecipeError
 
 if TYPE_CHECKING:
@@ -147,8 +148,8 @@ def with_filters(recipe: Recipe, slices: Sequence[Slice]) -> Recipe:
     def spelled(setting: Setting | None) -> Setting | None:
         if isinstance(setting, Mapping) and "components" in setting:
             values = setting["components"]
-            known = [each for each in slices if each.component in values]
-            return {"slices": {each.name: values[each.component] for each in known}}
+            known = {each.name: of_component(values, each.component) for each in slices}
+            return {"slices": {name: x for name, x in known.items() if not math.isnan(x)}}
         return setting
 
     return replace(

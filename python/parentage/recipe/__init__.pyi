@@ -9,6 +9,7 @@ from .settings import SETTING_KEYS as SETTING_KEYS
 from .settings import Setting as Setting
 from .settings import gradient as gradient
 from .settings import layers as layers
+from .settings import of_component as of_component
 from .settings import position as position
 from .settings import resolve as resolve
 from .settings import show as show

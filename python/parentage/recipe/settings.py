@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from parentage.checkpoint import is_of_the_body
+from parentage.checkpoint import COMPONENTS, is_of_the_body
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,8 +50,22 @@ def resolve(setting: Setting, slices: Sequence[Slice]) -> Floats:
     if kind == "filters":
         return np.array([filtered(value, each.name) for each in slices])
     if kind == "components":
-        return np.array([float(value.get(each.component, math.nan)) for each in slices])
+        return np.array([of_component(value, each.component) for each in slices])
     return np.array([float(value.get(each.name, math.nan)) for each in slices])
+
+
+def of_component(values: Mapping[str, float], component: str) -> float:
+    """Return the number of a component; NaN if there is none.
+
+    ``other`` stands for all components that are names of their own.
+
+    >>> of_component({"mlp": 0.7, "other": 0.2}, "eh_proj"), of_component({"other": 0.2}, "mlp")
+    (0.2, nan)
+    """
+    found = values.get(component)
+    if found is None and component not in COMPONENTS:
+        found = values.get("other")
+    return math.nan if found is None else float(found)
 
 
 def filtered(filters: Mapping[str, float], name: str) -> float:
