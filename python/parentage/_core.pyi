@@ -163,7 +163,7 @@ class Checkpoint:
         self,
         other: Checkpoint,
         tensors: Sequence[tuple[int, str, str, tuple[int, ...], int, int, int]],
-        codings: Sequence[_Coding] = ...,
+        codings: Sequence[_Coding],
     ) -> Checkpoint:
         """Tensors, by name, over the files of this one and of ``other``.
 

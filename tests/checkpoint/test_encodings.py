@@ -80,7 +80,7 @@ def test_codes_that_differ_are_no_copy(tmp_path):
     base = coded(tmp_path / "base.gguf", raw=other, **more)
     found = parentage.trace(child, base=base)
     assert found.verdict.kind == "undetermined"
-    assert f"{NAME}: bit for bit as in none of those that have it" in found.verdict.text
+    assert "attn_q of layer 0: bit for bit as in none of those that have it" in found.verdict.text
 
 
 def test_a_checkpoint_that_is_codes_but_for_a_norm_has_an_identical_copy(tmp_path):

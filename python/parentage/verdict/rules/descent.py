@@ -175,13 +175,17 @@ def undetermined(facts: Facts) -> Verdict:
             "unchanged: layers may have been moved or taken from elsewhere. Pairing layers by "
             "content would decide."
         )
-    else:
+    elif facts.weights and facts.r2_slices == facts.r2_slices:
         text = (
             f"the nearest checkpoint is {facts.nearest}; the best blend of "
-            f"{listed(facts.weights) or 'none'} explains {facts.r2_slices:.1%} of the "
-            "displacement, and "
+            f"{listed(facts.weights)} explains {facts.r2_slices:.1%} of the displacement, and "
             "what is left is neither rounding nor a direction of its own. Other candidate parents, "
             "or methods that are no weighted sums, would explain it."
+        )
+    else:
+        text = (
+            f"the nearest checkpoint is {facts.nearest}, and the numbers compared do not decide "
+            "what the child is to it. Other checkpoints would decide more."
         )
     return Verdict(
         "undetermined",
