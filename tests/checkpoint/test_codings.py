@@ -308,7 +308,7 @@ def test_cells_hold_their_value_and_share_their_ends(tmp_path: Path, kind: str) 
     coding = Coding.gguf(window(opened, "b"), kind)
     with np.errstate(all="ignore"):
         shape = gguf.quants.dequantize(raw, GGML[kind]).shape
-    each = [numbers(computed(opened, one, shape)) for one in (coding, *coding.ends())]
+    each = [numbers(computed(opened, one, shape)) for one in coding.cells()]
     value, low, high = (array.reshape(shape) for array in each)
     known = np.isfinite(value)
     assert known.mean() > 0.8
@@ -320,7 +320,7 @@ def test_cells_of_scaled_codes_lie_halfway_to_their_neighbours(tmp_path: Path) -
     every = np.tile(np.arange(256).astype(np.uint8).view(E4M3), (2, 1))
     opened = stored(tmp_path, c=every, s=np.array([[2.0], [-2.0]], np.float32))
     coding = Coding.scaled(window(opened, "c"), window(opened, "s"), 256, (1, 256))
-    each = [numbers(computed(opened, one, (2, 256))) for one in (coding, *coding.ends())]
+    each = [numbers(computed(opened, one, (2, 256))) for one in coding.cells()]
     values, low, high = (array[~np.isnan(each[0])] for array in each)
     assert (low < values).all()
     assert (values < high).all()

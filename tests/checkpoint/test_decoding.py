@@ -125,10 +125,13 @@ def test_schemes_are_known_by_names_and_shapes(tmp_path: Path, scheme: str) -> N
     numbers = values(found, "a.weight")
     assert np.isfinite(numbers).all()
     assert np.unique(numbers).size > 5
-    cells = cells_of(found, [tensor])
-    low, high = (values(cells, f"{tensor.index:09}.{end}") for end in ("low", "high"))
+    cells, places = cells_of(found, [tensor])
+    names = [cells.tensors.at(place).name for place in places[tensor.index]]
+    value, low, high = (values(cells, name) for name in names)
+    assert np.allclose(value, numbers, rtol=2.0**-8)
+    assert {each.dtype for each in cells.tensors.values()} == {"F32"}
     assert ((low <= numbers) & (numbers <= high)).all()
-    stored = as_stored(found, [tensor])
+    stored, _ = as_stored(found, [tensor])
     assert sum(each.elements for each in stored.tensors.values()) <= sum(
         each.nbytes for each in tensors.values()
     )

@@ -13,11 +13,13 @@ from common.containers import gguf_bytes
 from conftest import BF16, write_checkpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     Tensors = dict[str, NDArray[np.generic]]
+    Stored = Callable[[Tensors], Tensors]
 
 GGML = gguf.GGMLQuantizationType
 E4M3 = ml_dtypes.float8_e4m3fn
@@ -76,6 +78,42 @@ def as_fp8(tensors: Tensors) -> Tensors:
     return out
 
 
+def as_mxfp4(tensors: Tensors) -> Tensors:
+    """Return matrices as MXFP4, with a power of two for 32 elements."""
+    numbers = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)
+    out: Tensors = {}
+    for name, values in tensors.items():
+        if values.ndim == 1:
+            out[name] = values
+            continue
+        plain = values.astype(np.float32).reshape(len(values), -1, 32)
+        power = np.floor(np.log2(np.abs(plain).max(axis=-1))) - 2
+        scaled = plain / np.exp2(power)[..., None]
+        codes = np.abs(np.abs(scaled)[..., None] - numbers).argmin(axis=-1) + 8 * (scaled < 0)
+        pairs = codes.astype(np.uint8).reshape(*codes.shape[:-1], 16, 2)
+        out[f"{name}_blocks"] = pairs[..., 0] | pairs[..., 1] << 4
+        out[f"{name}_scales"] = (power + 127).astype(np.uint8)
+    return out
+
+
+def as_packed(tensors: Tensors) -> Tensors:
+    """Return matrices as packed integers of 4 bits, with a bf16 scale for 64 columns."""
+    out: Tensors = {}
+    for name, values in tensors.items():
+        if values.ndim == 1:
+            out[name] = values
+            continue
+        plain = values.astype(np.float32)
+        grouped = plain.reshape(len(plain), -1, 64)
+        scales = (np.abs(grouped).max(axis=-1) / np.float32(7.0)).astype(BF16)
+        codes = np.rint(grouped / scales.astype(np.float32)[..., None]).clip(-8, 7) + 8
+        words = codes.astype(np.uint32).reshape(len(plain), -1, 8) << 4 * np.arange(8)
+        out[f"{name}_packed"] = words.sum(axis=-1).astype(np.uint32).view(np.int32)
+        out[f"{name}_scale"] = scales
+        out[f"{name}_shape"] = np.array(plain.shape)
+    return out
+
+
 def written(folder: Path, **checkpoints: Tensors) -> dict[str, Path]:
     """Write checkpoints, by name."""
     return {name: write_checkpoint(folder / name, each) for name, each in checkpoints.items()}
@@ -93,6 +131,23 @@ def test_blocks_of_a_copy_and_of_a_merge(tmp_path: Path, kind: str) -> None:
     assert (found.verdict.kind, found.verdict.level) == ("merge", "exact")
     assert found.verdict.rule == "quantised_merge"
     assert "0.6 one + 0.4 other" in found.verdict.text
+
+
+@pytest.mark.parametrize("stored", [as_fp8, as_mxfp4, as_packed])
+def test_codes_beside_scales_of_a_copy_and_of_a_merge(tmp_path: Path, stored: Stored) -> None:
+    one, other = family(2), family(3)
+    at = written(
+        tmp_path, base=family(1), one=one, other=other,
+        copy=stored(one), merged=stored(blend(one, other)),
+    )  # fmt: skip
+    parents = [at["one"], at["other"]]
+    found = parentage.trace(at["copy"], base=at["base"], parents=parents)
+    assert (found.verdict.kind, found.verdict.level) == ("re-encoded", "exact")
+    found = parentage.trace(at["merged"], base=at["base"], parents=parents)
+    assert (found.verdict.kind, found.verdict.rule) == ("merge", "quantised_merge")
+    assert "0.6 one + 0.4 other" in found.verdict.text
+    turned = parentage.trace(at["one"], base=at["base"], parents=[at["copy"]])
+    assert (turned.verdict.kind, turned.verdict.rule) == ("related", "stored_with_less")
 
 
 def test_fp8_of_a_merge_and_one_other_code(tmp_path: Path) -> None:

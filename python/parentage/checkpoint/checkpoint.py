@@ -186,18 +186,27 @@ class Checkpoint:
         """Bytes of what each coding gives."""
         return tuple(self.core.computed())
 
+    def pile_of(self, tensor: Tensor) -> list[Coding]:
+        """Return the codings that a tensor is seen through, the outermost first.
+
+        All but the last are of numbers that are moved; none if it lies in a file as it is.
+        """
+        pile: list[Coding] = []
+        place = tensor.shard - len(self.shards)
+        while place >= 0:
+            pile.append(self.codings[place])
+            if not pile[-1].is_moved:
+                break
+            place = pile[-1].windows[0].shard - len(self.shards)
+        return pile
+
     def encoding_of(self, tensor: Tensor) -> Coding | None:
         """Return the coding of a tensor that is stored as codes; ``None`` if it is not.
 
         What is stored as numbers and seen in another order, or computed of numbers, is not.
         """
-        place = tensor.shard - len(self.shards)
-        while place >= 0:
-            coding = self.codings[place]
-            if not coding.is_moved:
-                return coding if coding.is_of_codes else None
-            place = coding.windows[0].shard - len(self.shards)
-        return None
+        pile = self.pile_of(tensor)
+        return pile[-1] if pile and pile[-1].is_of_codes else None
 
     @cached_property
     def scales(self) -> dict[str, str]:

@@ -19,6 +19,8 @@ GGML_SCALED_BEFORE = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0")
 
 _PACKINGS = ("rows", "gptq", "awq")
 
+_PARTS: tuple[Part, ...] = ("value", "low", "high")
+
 ROUNDED: tuple[Rounded, ...] = ("never", "BF16", "F16", "BF16 twice", "F16 twice")
 """How a product of low rank may be rounded before it is added: when it is scaled, or before and
 after."""
@@ -257,7 +259,7 @@ class Coding(NamedTuple):
 
         return way(self) == way(other)
 
-    def ends(self) -> tuple[Coding, Coding]:
-        """Return the lower and the upper ends of the cells of codes, as float32."""
-        low, high = (self._replace(part=part, dtype="F32") for part in ("low", "high"))
-        return low, high
+    def cells(self) -> tuple[Coding, Coding, Coding]:
+        """Return what codes stand for, and the lower and upper ends of their cells, as float32."""
+        value, low, high = (self._replace(part=part, dtype="F32") for part in _PARTS)
+        return value, low, high

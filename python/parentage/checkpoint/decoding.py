@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import count
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from parentage.checkpoint.dtypes import DTYPES
 from parentage.support import collection_paused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from parentage.checkpoint.checkpoint import Checkpoint
     from parentage.checkpoint.codings import Packing
@@ -348,42 +349,60 @@ def is_whole_coding(checkpoint: Checkpoint, tensor: Tensor) -> bool:
     return (tensor.begin, tensor.end) == (0, checkpoint.computed[place])
 
 
-def as_stored(checkpoint: Checkpoint, tensors: Iterable[Tensor]) -> Checkpoint:
+def as_stored(
+    checkpoint: Checkpoint, tensors: Iterable[Tensor]
+) -> tuple[Checkpoint, dict[int, list[int]]]:
     """Return a view of the bytes that encoded tensors are stored in.
 
-    Window ``k`` of the tensor at position ``i`` is called ``i.k``, with leading zeros.
+    With it, for the position of each tensor, those of its codes, scales and so on in the view.
     """
-    found = []
-    for tensor in tensors:
-        coding = checkpoint.codings[tensor.shard - len(checkpoint.shards)]
-        for number, (shard, begin, end, _) in enumerate(coding.windows):
-            name = f"{tensor.index:09}.{number}"
-            found.append(Tensor(0, name, "U8", (end - begin,), shard, begin, end))
-    return checkpoint.seen_as(found)
+    files = len(checkpoint.shards)
+    parts = {
+        tensor.index: [
+            Tensor(0, "", "U8", (end - begin,), shard, begin, end)
+            for shard, begin, end, _ in checkpoint.codings[tensor.shard - files].windows
+        ]
+        for tensor in tensors
+    }
+    return _numbered(checkpoint, parts)
 
 
-def cells_of(checkpoint: Checkpoint, tensors: Iterable[Tensor]) -> Checkpoint:
-    """Return a view of the cells of encoded tensors.
+def cells_of(
+    checkpoint: Checkpoint, tensors: Iterable[Tensor]
+) -> tuple[Checkpoint, dict[int, list[int]]]:
+    """Return a view of the cells of encoded tensors, as float32.
 
-    Of the tensor at position ``i``, with leading zeros, ``i.value`` is what its codes stand for,
-    ``i.low`` and ``i.high`` are the ends of the numbers that are nearest to it, as float32.
+    With it, for the position of each tensor, those in the view of what its codes stand for, and of
+    the lower and upper ends of the numbers that are nearest to these.
     """
     codings: list[Coding] = []
-    found = []
-    first, files = checkpoint.places, len(checkpoint.shards)
+    parts: dict[int, list[Tensor]] = {}
     for tensor in tensors:
-        outer = checkpoint.codings[tensor.shard - files]
-        inner = checkpoint.codings[outer.windows[0].shard - files] if outer.is_moved else outer
-        found.append(tensor._replace(name=f"{tensor.index:09}.value"))
         wide = DTYPES[tensor.dtype].bytes
-        at = tensor.begin // wide * 4, tensor.end // wide * 4
-        for end, coding in zip(("low", "high"), inner.ends(), strict=True):
-            codings.append(coding)
-            if outer.is_moved:
-                window = outer.windows[0]
-                span = (window.begin // wide * 4, window.end // wide * 4)
-                moved = Window(first + len(codings) - 1, *span, "F32")
-                codings.append(outer._replace(dtype="F32", windows=(moved,)))
-            place = first + len(codings) - 1
-            found.append(Tensor(0, f"{tensor.index:09}.{end}", "F32", tensor.shape, place, *at))
-    return checkpoint.seen_as(found, codings)
+        span = tensor.begin // wide * 4, tensor.end // wide * 4
+        pile = checkpoint.pile_of(tensor)
+        parts[tensor.index] = []
+        for end in pile[-1].cells():
+            codings.append(end)
+            # What is seen in another order is so of its cells.
+            for coding in reversed(pile[:-1]):
+                below = coding.windows[0]
+                width = DTYPES[below.dtype].bytes
+                at = below.begin // width * 4, below.end // width * 4
+                window = Window(checkpoint.places + len(codings) - 1, *at, "F32")
+                codings.append(coding._replace(dtype="F32", windows=(window,)))
+            place = checkpoint.places + len(codings) - 1
+            parts[tensor.index].append(Tensor(0, "", "F32", tensor.shape, place, *span))
+    return _numbered(checkpoint, parts, codings)
+
+
+def _numbered(
+    checkpoint: Checkpoint, parts: Mapping[int, Sequence[Tensor]], codings: Sequence[Coding] = ()
+) -> tuple[Checkpoint, dict[int, list[int]]]:
+    """Return a view of tensors without names, and their positions in it, as they are given."""
+    flat = [each for tensors in parts.values() for each in tensors]
+    # Names of one length are sorted as the numbers in them are.
+    named = (each._replace(name=f"{at:012}") for at, each in enumerate(flat))
+    at = count()
+    places = {index: [next(at) for _ in tensors] for index, tensors in parts.items()}
+    return checkpoint.seen_as(named, codings), places

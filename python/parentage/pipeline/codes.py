@@ -7,7 +7,6 @@ the cells of all of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,45 +14,17 @@ import numpy as np
 from parentage import _core
 from parentage.checkpoint import cells_of
 from parentage.stream import Program
+from parentage.verdict import Requantised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from parentage.checkpoint import Checkpoint, Tensor
-    from parentage.stream import Options
+    from parentage.stream import Options, Value
+    from parentage.support import Counts
 
-CELLS = ("value", "low", "high")
-"""What a plan ends with: of the codes, what they stand for and the ends of their cells."""
-
-MADE_OF_CODES = 0.6
-"""Share of numbers in the middle of their codes' cells, an eighth of a step to either side, from
-which on they may have been made of the codes: a quarter where numbers were quantised."""
-
-
-@dataclass(frozen=True, slots=True)
-class Requantised:
-    """What a candidate's numbers give, quantised with stored scales."""
-
-    elements: int
-    """Codes compared."""
-    equal: int
-    """Of them, those that the candidate's numbers round to."""
-    telling: int
-    """Of the codes, those that are neither zero nor the last on their side: with scales out of all
-    proportion, anything gives the others."""
-    centred: int = 0
-    """Of the telling ones, those whose number is within an eighth of a step of what the code stands
-    for."""
-
-    @property
-    def is_copy(self) -> bool:
-        """Whether all codes are those stored, and most of them tell anything."""
-        return self.equal == self.elements and self.is_mostly
-
-    @property
-    def is_mostly(self) -> bool:
-        """Whether most codes are those stored, and most of them tell anything."""
-        return 2 * self.equal > self.elements and 2 * self.telling >= self.elements
+CELLS = 3
+"""Columns that a plan ends with: of the codes, what they stand for and the ends of their cells."""
 
 
 def requantised(
@@ -70,29 +41,41 @@ def requantised(
     """
     if not codes:
         return []
-    cells = cells_of(coded, codes)
+    cells, places = cells_of(coded, codes)
     limit = max(each.elements for each in codes) if most is None else most
     elements = [min(each.elements, limit) for each in codes]
-    rows = [
-        [mate.index, *(cells.tensors[f"{each.index:09}.{end}"].index for end in CELLS)]
-        for each, mate in zip(codes, mates, strict=True)
-    ]
+    rows = [[mate.index, *places[each.index]] for each, mate in zip(codes, mates, strict=True)]
     tensors = np.array(rows, dtype=np.uint64)
     plan = _core.Plan(
-        [other.core, *[cells.core] * len(CELLS)],
+        [other.core, *[cells.core] * CELLS],
         np.array(elements, dtype=np.uint64),
         tensors,
         np.zeros_like(tensors),
     )
     program = Program(len(codes))
-    replay = program.replay([program.column(0)], np.arange(len(codes)))
-    found = _core.replay_in_cells(
-        plan, replay, "F32", [room_of(coded, each) for each in codes],
-        threads=options.threads, tile_bytes=options.tile_bytes, io=options.io, level=options.level,
-    )  # fmt: skip
+    room = [room_of(coded, each) for each in codes]
+    found = in_cells(plan, room, program, [program.column(0)], "F32", options)
     return [
         Requantised(count, *counts) for count, counts in zip(elements, found.tolist(), strict=True)
     ]
+
+
+def in_cells(
+    plan: _core.Plan,
+    room: Sequence[tuple[float, float]],
+    program: Program,
+    results: Sequence[Value],
+    dtype: str,
+    options: Options,
+) -> Counts:
+    """Return (S, 3), by slice: results in cells, codes that tell, and results in their middle.
+
+    Results are rounded to ``dtype`` before. The plan ends with :data:`CELLS` columns.
+    """
+    return options.backend.replay_in_cells(
+        plan, program.replay(results, np.arange(plan.slices)), dtype, room,
+        threads=options.threads, tile_bytes=options.tile_bytes, io=options.io, level=options.level,
+    )  # fmt: skip
 
 
 def room_of(checkpoint: Checkpoint, tensor: Tensor) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from parentage.align import aligned, tables
 from parentage.checkpoint import WRITABLE, cells_of
 from parentage.hypothesise import written_forms
 from parentage.methods import METHODS
-from parentage.pipeline.codes import CELLS, room_of
+from parentage.pipeline.codes import CELLS, in_cells, room_of
 from parentage.recipe import Ingredient, Recipe
 from parentage.replay import compile_recipe
 from parentage.stream import read_elements
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     Room = list[tuple[float, float]]
 
-MOST_COLUMNS = _core.MAX_COLUMNS - len(CELLS)
-"""Checkpoints that fit beside them."""
+MOST_COLUMNS = _core.MAX_COLUMNS - CELLS
+"""Checkpoints that fit beside cells."""
 
 SAMPLED = 1 << 14
 """Elements of each tensor that weights are fitted to, the first."""
@@ -55,7 +55,7 @@ def quantised_blends(case: TraceInputs) -> tuple[QuantisedBlend, ...]:
     A checkpoint by itself is the first recipe: what lies in the cells of a blend's codes by chance.
     """
     alignment = _coded(case)
-    if alignment is None or alignment.plan.columns + len(CELLS) - 1 > _core.MAX_COLUMNS:
+    if alignment is None or alignment.plan.columns - 1 > MOST_COLUMNS:
         return ()
     plan, room = _with_cells(case, alignment)
     columns = case.inputs.columns
@@ -109,16 +109,14 @@ def _with_cells(case: TraceInputs, alignment: Alignment) -> tuple[_core.Plan, Ro
     """Return the plan of an alignment of codes with their cells, and room for each slice."""
     child = case.offered.child
     codes = [child.tensors.at(each.extents[-1].tensor) for each in alignment.slices]
-    unique = {each.index: each for each in codes}
-    cells = cells_of(child, unique.values())
-    place = {index: [cells.tensors[f"{index:09}.{end}"].index for end in CELLS] for index in unique}
+    cells, places = cells_of(child, codes)
     elements, tensors, starts = tables(alignment.slices)
-    ends = np.array([place[int(index)] for index in tensors[:, -1]], dtype=np.uint64)
+    ends = np.array([places[each.index] for each in codes], dtype=np.uint64)
     plan = _core.Plan(
-        [*alignment.checkpoints[:-1], *[cells.core] * len(CELLS)],
+        [*alignment.checkpoints[:-1], *[cells.core] * CELLS],
         elements,
         np.hstack([tensors[:, :-1], ends]),
-        np.hstack([starts[:, :-1], np.repeat(starts[:, -1:], len(CELLS), axis=1)]),
+        np.hstack([starts[:, :-1], np.repeat(starts[:, -1:], CELLS, axis=1)]),
     )
     room = [room_of(child, each) for each in codes]
     return plan, room
@@ -134,12 +132,7 @@ def _tried(
 ) -> tuple[int, int, int]:
     """Return how many results lie in cells, how many codes tell, and how many are in the middle."""
     program, results = compile_recipe(recipe, case.inputs.columns.indices, alignment.slices)
-    replay = program.replay(results, np.arange(len(alignment.slices)))
-    options = case.options
-    found = _core.replay_in_cells(
-        plan, replay, dtype, room,
-        threads=options.threads, tile_bytes=options.tile_bytes, io=options.io, level=options.level,
-    )  # fmt: skip
+    found = in_cells(plan, room, program, results, dtype, case.options)
     inside, telling, centred = found.sum(axis=0).tolist()
     return inside, telling, centred
 
@@ -207,7 +200,7 @@ def _of_numbers(case: TraceInputs, recipe: Recipe, dtype: str) -> tuple[int, int
     owner = np.flatnonzero(alignment.applies)
     replay = program.replay(results, np.arange(len(alignment.slices)), applies=alignment.applies)
     options = case.options
-    found = _core.replay_slices(
+    found = options.backend.replay_slices(
         alignment.plan, 0, alignment.plan.slices, [replay],
         threads=options.threads, tile_bytes=options.tile_bytes, io=options.io, level=options.level,
     )  # fmt: skip

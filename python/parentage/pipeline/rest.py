@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import astuple, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,12 +10,12 @@ import numpy as np
 from parentage import _core
 from parentage.align import Unaligned, embeddings, heads, tables
 from parentage.checkpoint import as_stored
-from parentage.pipeline.codes import Requantised, requantised
+from parentage.pipeline.codes import requantised
 from parentage.statistics import full_pass
-from parentage.verdict import Part, Recoded, Rest
+from parentage.verdict import Part, Requantised, Rest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from parentage.align import Alignment, Bytes, Coded, Grouped
     from parentage.checkpoint import Checkpoint, Inputs
@@ -39,7 +39,8 @@ def compare_rest(
         alignment = _first_elements(each.alignment) if is_sample else each.alignment
         parts.append(Part(each, columns, full_pass(alignment, columns, options)))
     most = MOST_OF_A_SAMPLE if is_sample else None
-    codes = _requantised(inputs, grouped.coded, options, most)
+    codes = _requantised(inputs, grouped.coded, options, most, turned=False)
+    recoded = _requantised(inputs, grouped.recoded, options, most, turned=True)
     return Rest(
         tuple(parts),
         _same(inputs, grouped.bytes, options, most),
@@ -50,44 +51,37 @@ def compare_rest(
             for each, found in codes
             if found.is_mostly and not found.is_copy
         ),
-        recoded=_recoded(inputs, grouped.recoded, options, most),
+        recoded=_summed(recoded),
     )
 
 
 def _requantised(
-    inputs: Inputs, pairs: Sequence[Coded], options: Options, most: int | None
+    inputs: Inputs, pairs: Sequence[Coded], options: Options, most: int | None, *, turned: bool
 ) -> list[tuple[Coded, Requantised]]:
-    """Return quantised tensors with what another's numbers, quantised anew, give of their codes."""
+    """Return encoded tensors with what numbers in their place give of their codes.
+
+    Codes are the child's, and numbers others'; ``turned`` is the other way round.
+    """
     out: list[tuple[Coded, Requantised]] = []
     for column, other in enumerate(inputs.others):
         chosen = [each for each in pairs if each.column == column]
-        if not chosen:
-            continue
-        codes = [inputs.child.tensors.at(each.tensor) for each in chosen]
-        mates = [other.tensors.at(each.mate) for each in chosen]
-        found = requantised(inputs.child, codes, other, mates, options, most)
+        sides = [
+            (inputs.child, [inputs.child.tensors.at(each.tensor) for each in chosen]),
+            (other, [other.tensors.at(each.mate) for each in chosen]),
+        ]
+        (coded, codes), (plain, numbers) = sides[::-1] if turned else sides
+        found = requantised(coded, codes, plain, numbers, options, most)
         out.extend(zip(chosen, found, strict=True))
     return out
 
 
-def _recoded(
-    inputs: Inputs, pairs: Sequence[Coded], options: Options, most: int | None
-) -> Mapping[int, Recoded]:
-    """Return, per checkpoint with codes, what quantising the child gives of them."""
-    out: dict[int, Recoded] = {}
-    for column, other in enumerate(inputs.others):
-        chosen = [each for each in pairs if each.column == column]
-        codes = [other.tensors.at(each.mate) for each in chosen]
-        plain = [inputs.child.tensors.at(each.tensor) for each in chosen]
-        found = requantised(other, codes, inputs.child, plain, options, most)
-        if found:
-            out[column] = Recoded(
-                sum(each.elements for each in found),
-                sum(each.equal for each in found),
-                sum(each.telling for each in found),
-                sum(each.centred for each in found),
-            )
-    return out
+def _summed(found: Sequence[tuple[Coded, Requantised]]) -> dict[int, Requantised]:
+    """Return, per checkpoint, the sums over its tensors."""
+    sums: dict[int, list[int]] = {}
+    for pair, each in found:
+        known = sums.setdefault(pair.column, [0] * len(fields(each)))
+        sums[pair.column] = [a + b for a, b in zip(known, astuple(each), strict=True)]
+    return {column: Requantised(*counts) for column, counts in sums.items()}
 
 
 def _first_elements(alignment: Alignment) -> Alignment:
@@ -137,14 +131,11 @@ def _same_codes(
     """Return whether all that encoded tensors are stored in has the same bytes."""
     if not pairs:
         return []
-    mine = as_stored(child, [child.tensors.at(each.tensor) for each in pairs])
-    theirs = as_stored(other, [other.tensors.at(each.mate) for each in pairs])
-    spans: list[list[tuple[int, int]]] = []
-    for each in pairs:
-        place = child.tensors.at(each.tensor).shard - len(child.shards)
-        windows = range(len(child.codings[place].windows))
-        names = ((f"{each.tensor:09}.{k}", f"{each.mate:09}.{k}") for k in windows)
-        spans.append([(mine.tensors[a].index, theirs.tensors[b].index) for a, b in names])
+    mine, my_places = as_stored(child, [child.tensors.at(each.tensor) for each in pairs])
+    theirs, their_places = as_stored(other, [other.tensors.at(each.mate) for each in pairs])
+    spans = [
+        list(zip(my_places[each.tensor], their_places[each.mate], strict=True)) for each in pairs
+    ]
     flat = [pair for span in spans for pair in span]
     same = iter(same_bytes(mine, theirs, flat, options, most))
     return [np.all([next(same) for _ in span]).item() for span in spans]

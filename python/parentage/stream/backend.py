@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -186,6 +186,24 @@ class Backend(Protocol):
         progress: Told = None,
     ) -> ReplayCounts:
         """Carry recipes out on slices, and compare them with the child."""
+
+    def replay_in_cells(
+        self,
+        plan: _core.Plan,
+        replay: _core.Replay,
+        dtype: str,
+        room: Sequence[tuple[float, float]],
+        *,
+        threads: int,
+        tile_bytes: int | None = None,
+        io: str = "mmap",
+        level: str | None = None,
+        progress: Told = None,
+    ) -> NDArray[np.uint64]:
+        """Count, by slice, results in the cells of codes, codes that tell, and results in middles.
+
+        The plan ends with what codes stand for and the ends of their cells.
+        """
 
     def write_replay(
         self,

@@ -1,7 +1,7 @@
 from .case import Added as Added
 from .case import Part as Part
 from .case import QuantisedBlend as QuantisedBlend
-from .case import Recoded as Recoded
+from .case import Requantised as Requantised
 from .case import Rest as Rest
 from .case import TraceInputs as TraceInputs
 from .deciding import RULES as RULES

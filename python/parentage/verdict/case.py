@@ -54,17 +54,29 @@ class QuantisedBlend:
 
 
 @dataclass(frozen=True, slots=True)
-class Recoded:
-    """What quantising the child gives of the codes of another checkpoint."""
+class Requantised:
+    """What one checkpoint's numbers give of another's codes, quantised with stored scales."""
 
     elements: int
-    """Codes."""
+    """Codes compared."""
     equal: int
-    """Of them, those that the child's numbers give with the scales stored beside them."""
+    """Of them, those that the numbers round to."""
     telling: int
-    """Codes that are neither zero nor the last on their side."""
+    """Of the codes, those that are neither zero nor the last on their side: with scales out of all
+    proportion, anything gives the others."""
     centred: int
-    """Of these, the ones whose number is within an eighth of a step of what the code stands for."""
+    """Of the telling ones, those whose number is within an eighth of a step of what the code stands
+    for."""
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether all codes are those stored, and most of them tell anything."""
+        return self.equal == self.elements and self.is_mostly
+
+    @property
+    def is_mostly(self) -> bool:
+        """Whether most codes are those stored, and most of them tell anything."""
+        return 2 * self.equal > self.elements and 2 * self.telling >= self.elements
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +95,7 @@ class Rest:
     other_codes: tuple[tuple[Coded, int, int], ...] = ()
     """Of those that are not, most of whose codes are the same: how many were compared, and how many
     are not."""
-    recoded: Mapping[int, Recoded] = field(default_factory=dict)
+    recoded: Mapping[int, Requantised] = field(default_factory=dict)
     """Per checkpoint, as position among all offered, that stores codes where the child has numbers:
     what quantising these gives."""
     blends: tuple[QuantisedBlend, ...] = ()

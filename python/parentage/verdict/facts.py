@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from parentage.align import LayerBlend
     from parentage.descent import BothWays, OwnValues
     from parentage.sample import Sampled
-    from parentage.verdict.case import Added, QuantisedBlend, Recoded
+    from parentage.verdict.case import Added, QuantisedBlend, Requantised
     from parentage.verdict.changes import Changes
     from parentage.verdict.invariants import Invariants
     from parentage.verdict.residual import Residual
@@ -202,7 +202,7 @@ class Facts:
     """By name of such a checkpoint, elements that differ where nothing is added."""
     wholes: Wholes = field(default_factory=Wholes)
     """What the child and each checkpoint share, tensor by tensor, and what each lacks."""
-    recoded: Mapping[str, Recoded] = field(default_factory=dict)
+    recoded: Mapping[str, Requantised] = field(default_factory=dict)
     """Per checkpoint that stores codes where the child has numbers, what quantising these gives."""
     quantised: tuple[QuantisedBlend, ...] = ()
     """What recipes give of tensors that the child stores as codes, the best first."""

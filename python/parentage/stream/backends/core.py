@@ -1,4 +1,4 @@
-"""The Rust core as a backend. It defines what the five calls return."""
+"""The Rust core as a backend. It defines what the six calls return."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ if TYPE_CHECKING:
 
 
 class Core:
-    """The core's five calls, as they are."""
+    """The core's six calls, as they are."""
 
     gram = staticmethod(_core.gram)
     elements = staticmethod(_core.elements)
     spectrum = staticmethod(_core.spectrum)
     replay_slices = staticmethod(_core.replay_slices)
+    replay_in_cells = staticmethod(_core.replay_in_cells)
     write_replay = staticmethod(_core.write_replay)
 
     def __reduce__(self) -> str:

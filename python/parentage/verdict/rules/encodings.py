@@ -72,8 +72,7 @@ def stored_with_less(facts: Facts) -> Verdict | None:
         whole = facts.wholes.by_name[name]
         rest = whole.compared - found.elements
         if (
-            found.equal < found.elements
-            or 2 * found.telling < found.elements
+            not found.is_copy
             or found.centred > MADE_OF_CODES * found.telling
             or whole.same + whole.cast < rest
             or whole.own
