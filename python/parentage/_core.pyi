@@ -367,8 +367,8 @@ def replay_slices(
 
 def replay_in_cells(
     plan: Plan,
-    replay: Replay,
-    dtype: str,
+    replays: list[Replay],
+    dtypes: Sequence[str],
     room: Sequence[tuple[float, float]],
     *,
     threads: int,
@@ -377,7 +377,7 @@ def replay_in_cells(
     level: str | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> NDArray[np.uint64]:
-    """Counts, by slice, results in cells, codes that tell, and results in their middle: (S, 3)."""
+    """Counts results in cells, codes that tell, and results in their middle: (S, R, 3)."""
 
 def write_replay(
     plan: Plan,

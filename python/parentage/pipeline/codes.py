@@ -54,7 +54,7 @@ def requantised(
     )
     program = Program(len(codes))
     room = [room_of(coded, each) for each in codes]
-    found = in_cells(plan, room, program, [program.column(0)], "F32", options)
+    found = in_cells(plan, room, [(program, [program.column(0)], "F32")], options)[:, 0]
     return [
         Requantised(count, *counts) for count, counts in zip(elements, found.tolist(), strict=True)
     ]
@@ -63,17 +63,18 @@ def requantised(
 def in_cells(
     plan: _core.Plan,
     room: Sequence[tuple[float, float]],
-    program: Program,
-    results: Sequence[Value],
-    dtype: str,
+    tries: Sequence[tuple[Program, Sequence[Value], str]],
     options: Options,
 ) -> Counts:
-    """Return (S, 3), by slice: results in cells, codes that tell, and results in their middle.
+    """Return (S, R, 3), by slice: results in cells, codes that tell, and results in their middle.
 
-    Results are rounded to ``dtype`` before. The plan ends with :data:`CELLS` columns.
+    Each of R programs has its results rounded to a dtype before; all are carried out in one pass.
+    The plan ends with :data:`CELLS` columns.
     """
+    owner = np.arange(plan.slices)
     return options.backend.replay_in_cells(
-        plan, program.replay(results, np.arange(plan.slices)), dtype, room,
+        plan, [program.replay(results, owner) for program, results, _ in tries],
+        [dtype for _, _, dtype in tries], room,
         threads=options.threads, tile_bytes=options.tile_bytes, io=options.io, level=options.level,
     )  # fmt: skip
 

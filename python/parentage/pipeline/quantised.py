@@ -26,7 +26,7 @@ from parentage.support import RecipeError
 from parentage.verdict import QuantisedBlend
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from parentage.align import Alignment
     from parentage.verdict import TraceInputs
@@ -62,20 +62,22 @@ def quantised_blends(case: TraceInputs) -> tuple[QuantisedBlend, ...]:
     singles = [
         Recipe("linear", (Ingredient(name, 1.0),), out_dtype="F32") for name in columns.names
     ]
-    alone = {each.checkpoints[0]: _tried(case, alignment, plan, room, each) for each in singles}
-    nearest, best = max(alone.items(), key=lambda item: item[1][0])
+    alone = _tried(case, alignment, plan, room, [(each, "F32") for each in singles])
+    nearest, best = max(zip(columns.names, alone, strict=True), key=lambda item: item[1][0])
     found: list[QuantisedBlend] = []
     for recipe in _recipes(case, alignment):
         if METHODS[recipe.method].verdict(recipe) != "merge":
             continue
         try:
-            tries = {dtype: _tried(case, alignment, plan, room, recipe, dtype) for dtype in STORED}
+            tried = _tried(case, alignment, plan, room, [(recipe, dtype) for dtype in STORED])
         except RecipeError:
             continue
-        counts = max(tries.values())
+        counts = max(tried)
         # Codes are coarse: that several dtypes give the same ones is no surprise, and numbers tell.
         numbers = max(
-            _of_numbers(case, recipe, dtype) for dtype, each in tries.items() if each == counts
+            _of_numbers(case, recipe, dtype)
+            for dtype, each in zip(STORED, tried, strict=True)
+            if each == counts
         )
         blend = QuantisedBlend(
             recipe, int(alignment.elements.sum()), *counts, nearest, best[0], *numbers
@@ -127,14 +129,18 @@ def _tried(
     alignment: Alignment,
     plan: _core.Plan,
     room: Room,
-    recipe: Recipe,
-    dtype: str = "F32",
-) -> tuple[int, int, int]:
-    """Return how many results lie in cells, how many codes tell, and how many are in the middle."""
-    program, results = compile_recipe(recipe, case.inputs.columns.indices, alignment.slices)
-    found = in_cells(plan, room, program, results, dtype, case.options)
-    inside, telling, centred = found.sum(axis=0).tolist()
-    return inside, telling, centred
+    recipes: Sequence[tuple[Recipe, str]],
+) -> list[tuple[int, int, int]]:
+    """Return, for recipes with the dtype that they are rounded to, what one pass shows of each.
+
+    Results in cells, codes that tell anything, and results in the middle of these.
+    """
+    indices = case.inputs.columns.indices
+    tries = [
+        (*compile_recipe(recipe, indices, alignment.slices), dtype) for recipe, dtype in recipes
+    ]
+    found = in_cells(plan, room, tries, case.options).sum(axis=0)
+    return [(inside, telling, centred) for inside, telling, centred in found.tolist()]
 
 
 def _recipes(case: TraceInputs, alignment: Alignment) -> Iterator[Recipe]:

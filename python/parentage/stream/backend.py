@@ -190,8 +190,8 @@ class Backend(Protocol):
     def replay_in_cells(
         self,
         plan: _core.Plan,
-        replay: _core.Replay,
-        dtype: str,
+        replays: list[_core.Replay],
+        dtypes: Sequence[str],
         room: Sequence[tuple[float, float]],
         *,
         threads: int,
@@ -200,7 +200,7 @@ class Backend(Protocol):
         level: str | None = None,
         progress: Told = None,
     ) -> NDArray[np.uint64]:
-        """Count, by slice, results in the cells of codes, codes that tell, and results in middles.
+        """Count (S, R, 3) results in the cells of codes, codes that tell, and results in middles.
 
         The plan ends with what codes stand for and the ends of their cells.
         """

@@ -107,36 +107,42 @@ pub(crate) fn replay_slices(
     Replayed::new(py, &counts, last - first, replays.len())
 }
 
-/// Counts, by slice, results in the cells of codes, codes that tell anything, and results in the middle of these: (S, 3).
+/// Counts, by slice and replay, results in the cells of codes, codes that tell anything, and results in the middle of
+/// these: (S, R, 3).
 ///
 /// The last three columns of `plan` are what codes stand for and the ends of their cells. `room` is (S, 2): how far
 /// beyond them a result may lie, as a share of the code's number, and of how many of its steps as well.
 #[pyfunction]
-#[pyo3(signature = (plan, replay, dtype, room, *, threads, tile_bytes=None, io="mmap", level=None, progress=None))]
+#[pyo3(signature = (plan, replays, dtypes, room, *, threads, tile_bytes=None, io="mmap", level=None, progress=None))]
 #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python function")]
 pub(crate) fn replay_in_cells(
     py: Python<'_>,
     plan: &Plan,
-    replay: PyRef<'_, Replay>,
-    dtype: &str,
+    replays: Vec<PyRef<'_, Replay>>,
+    dtypes: Vec<String>,
     room: Vec<(f32, f32)>,
     threads: usize,
     tile_bytes: Option<u64>,
     io: &str,
     level: Option<&str>,
     progress: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Py<PyArray2<u64>>> {
+) -> PyResult<Py<PyArray3<u64>>> {
     let options = options(threads, tile_bytes, io, level)?;
-    let dtype = named_dtype(dtype).map_err(|error| to_python(&error))?;
+    if dtypes.len() != replays.len() {
+        return Err(PyValueError::new_err("a dtype for every replay"));
+    }
+    let dtypes = dtypes.iter().map(|dtype| named_dtype(dtype)).collect::<Result<Vec<_>>>();
+    let dtypes = dtypes.map_err(|error| to_python(&error))?;
+    let replays: Vec<_> = inner(&replays).into_iter().zip(dtypes).collect();
     let room: Vec<_> =
         room.into_iter().map(|(share, steps)| replay::Room { share, steps }).collect();
-    let (plan, replay) = (&plan.0, replay.replay.clone());
+    let plan = &plan.0;
     let found = run(py, progress, |watch| {
-        replay::in_cells(plan, 0..plan.slices(), &replay, dtype, &room, &options, watch)
+        replay::in_cells(plan, 0..plan.slices(), &replays, &room, &options, watch)
     })?;
     let counts: Vec<u64> =
         found.iter().flat_map(|each| [each.inside, each.telling, each.centred]).collect();
-    Ok(counts.into_pyarray(py).reshape((found.len(), 3))?.unbind())
+    Ok(counts.into_pyarray(py).reshape((plan.slices(), replays.len(), 3))?.unbind())
 }
 
 /// Writes what a replay gives of every slice of `plan` into existing files.

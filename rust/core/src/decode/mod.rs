@@ -31,12 +31,16 @@ pub(crate) trait Lender {
     fn lend(&mut self, number: usize, range: Range<u64>) -> Result<&[u8]>;
 }
 
-/// What is the same for all elements of a tensor, and read once.
+/// What is the same for all elements of a tensor, and made once.
 #[derive(Default)]
 struct Prepared {
     map: Vec<f32>,
     nested: Vec<f32>,
+    ends: Option<Ends>,
 }
+
+/// For codes of a byte, that end of each one's cell which is wanted, and the other, where a scale turns them round.
+type Ends = Box<[[f32; 256]; 2]>;
 
 /// Elements `range` of a window, as float32. Each is one that float32 holds.
 fn floats(

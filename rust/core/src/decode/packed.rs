@@ -26,12 +26,17 @@ pub(super) fn packed(
     let mask = (1_u64 << bits) - 1;
     let first = elements.start / columns;
     let last = (elements.end - 1) / columns + 1;
+    let (from, to) = if last - first > 1 {
+        (0, columns - 1)
+    } else {
+        (elements.start % columns, (elements.end - 1) % columns)
+    };
     let groups = coding.windows[1].elements().checked_div(rows).unwrap_or(0);
     let group_of: Vec<u64> = if has_groups {
-        let found = floats(coding, 2 + usize::from(has_zeros), 0..columns, lender)?;
+        let found = floats(coding, 2 + usize::from(has_zeros), from..to + 1, lender)?;
         found.into_iter().map(|at| (at.max(0.0) as u64).min(groups.saturating_sub(1))).collect()
     } else {
-        (0..columns).map(|column| column / group).collect()
+        (from..=to).map(|column| column / group).collect()
     };
     // Scales of the rows that are wanted: (rows, groups), or (groups, rows) of what lies transposed.
     let along = packing == Packing::AlongRows;
@@ -49,16 +54,24 @@ pub(super) fn packed(
         scales[place as usize]
     };
     let middle = 1_u64 << (bits - 1);
-    let zeros = if has_zeros { words(coding, 2, lender)? } else { Vec::new() };
+    // Words of zeros that the rows have: (words, groups), or (groups, words) of what lies transposed.
+    let (top, bottom) = (first / each, (last - 1) / each + 1);
+    let mut zeros = Vec::new();
+    if has_zeros && along {
+        zeros = words(coding, 2, top * groups..bottom * groups, lender)?;
+    } else if has_zeros {
+        let line = rows.div_ceil(each);
+        for at in 0..groups {
+            zeros.extend(words(coding, 2, at * line + top..at * line + bottom, lender)?);
+        }
+    }
     let zero_at = |row: u64, at: u64| {
         if !has_zeros {
             return middle;
         }
-        let (word, place) = match packing {
-            Packing::AlongRows => (row / each * groups + at, row % each),
-            Packing::Gptq => (at * rows.div_ceil(each) + row / each, row % each),
-            Packing::Awq => (at * rows.div_ceil(each) + row / each, AWQ[(row % 8) as usize]),
-        };
+        let word = row / each - top;
+        let word = if along { word * groups + at } else { at * (bottom - top) + word };
+        let place = if packing == Packing::Awq { AWQ[(row % 8) as usize] } else { row % each };
         (u64::from(zeros[word as usize]) >> (bits * place) & mask) + offset
     };
     // Words that hold the elements: whole rows of words, of which the columns between are asked for together.
@@ -72,11 +85,6 @@ pub(super) fn packed(
         Packing::Gptq => (column / each * line + row, column % each),
         Packing::Awq => (column * line + row / each, AWQ[(row % 8) as usize]),
     };
-    let whole = last - first > 1;
-    let (from, to) = match whole {
-        true => (0, columns - 1),
-        false => (elements.start % columns, (elements.end - 1) % columns),
-    };
     let begin = place(first, from).0;
     let end = place(last - 1, to).0 + 1;
     let bytes = lender.lend(0, 4 * begin..4 * end)?;
@@ -86,7 +94,7 @@ pub(super) fn packed(
         let (word, place) = place(row, column);
         let word = u64::from(u32::from_le_bytes(bytes[(word - begin) as usize]));
         let code = (word >> (bits * place) & mask) as f32;
-        let group = group_of[column as usize];
+        let group = group_of[(column - from) as usize];
         let (zero, scale) = (zero_at(row, group) as f32, scale_at(row, group));
         let (least, most) = (-zero, mask as f32 - zero);
         *out = match coding.part {
@@ -99,8 +107,14 @@ pub(super) fn packed(
     Ok(())
 }
 
-/// All words of a window.
-fn words(coding: &Coding, number: usize, lender: &mut dyn Lender) -> Result<Vec<u32>> {
-    let bytes = lender.lend(number, 0..coding.windows[number].bytes())?;
+/// Words `range` of a window.
+fn words(
+    coding: &Coding,
+    number: usize,
+    range: Range<u64>,
+    lender: &mut dyn Lender,
+) -> Result<Vec<u32>> {
+    debug_assert!(coding.windows[number].dtype.bits() == 32, "words of 32 bits");
+    let bytes = lender.lend(number, 4 * range.start..4 * range.end)?;
     Ok(bytes.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word)).collect())
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::cells::{End, Value, Wanted, table, turned};
-use super::{Lender, floats};
+use super::{Ends, Lender, Prepared, floats};
 use crate::checkpoint::coding::{Coding, Part};
 use crate::checkpoint::dtype::Dtype;
 use crate::error::Result;
@@ -19,6 +19,7 @@ pub(super) fn scaled(
     elements: Range<u64>,
     lender: &mut dyn Lender,
     level: Level,
+    prepared: &mut Prepared,
     out: &mut [f32],
 ) -> Result<()> {
     let dtype = coding.windows[0].dtype;
@@ -32,10 +33,11 @@ pub(super) fn scaled(
         2 => Vec::new(),
         _ => floats(coding, 2, top * across..end, lender)?,
     };
-    let ends = [coding.part, turned(coding.part)].map(|part| match part {
-        Part::Value => None,
-        _ => (size == 1).then(|| table(dtype, part)),
-    });
+    if coding.part != Part::Value && size == 1 && prepared.ends.is_none() {
+        let ends = [coding.part, turned(coding.part)].map(|part| table(dtype, part));
+        prepared.ends = Some(Box::new(ends));
+    }
+    let ends = prepared.ends.as_ref();
     let bytes = lender.lend(0, elements.start * size..elements.end * size)?;
     let (mut at, mut out, mut bytes) = (elements.start, out, bytes);
     while at < elements.end {
@@ -54,7 +56,7 @@ pub(super) fn scaled(
                 let zero = zeros.get(scale_at + k).copied().unwrap_or(0.0);
                 let scale = scales[scale_at + k];
                 let times = Times { dtype, scale, zero, by_127 };
-                times.run(code, std::slice::from_mut(into), coding.part, &ends);
+                times.run(code, std::slice::from_mut(into), coding.part, ends);
             }
         } else {
             let zero = zeros.get(scale_at).copied().unwrap_or(0.0);
@@ -62,7 +64,7 @@ pub(super) fn scaled(
             if coding.part == Part::Value {
                 level.vectorize(Run { times, codes, out: into });
             } else {
-                times.run(codes, into, coding.part, &ends);
+                times.run(codes, into, coding.part, ends);
             }
         }
         (at, out, bytes) = (at + count, rest, more);
@@ -88,9 +90,9 @@ impl Times {
     }
 
     /// Decodes any part of codes of any dtype.
-    fn run(self, codes: &[u8], out: &mut [f32], part: Part, ends: &[Option<[f32; 256]>; 2]) {
+    fn run(self, codes: &[u8], out: &mut [f32], part: Part, ends: Option<&Ends>) {
         let size = (self.dtype.bits() / 8) as usize;
-        let table = &ends[usize::from(self.scale < 0.0)];
+        let table = ends.map(|ends| &ends[usize::from(self.scale < 0.0)]);
         for (code, out) in codes.chunks_exact(size).zip(out) {
             let end = match (part, table) {
                 (Part::Value, _) => decode(self.dtype, code) as f32,

@@ -45,7 +45,10 @@ pub(crate) fn elements(
         let range = at..at + count;
         match &coding.kind {
             Kind::Scaled { width, block, by_127 } => {
-                scaled::scaled(coding, *width, *block, *by_127, range, lender, level, values)?;
+                let prepared = &mut prepared;
+                scaled::scaled(
+                    coding, *width, *block, *by_127, range, lender, level, prepared, values,
+                )?;
             }
             Kind::Mxfp4 => scaled::mxfp4(coding, range, lender, level, values)?,
             Kind::Nvfp4 { is_divided } => {

@@ -37,11 +37,19 @@ pub struct InCells {
     pub centred: u64,
 }
 
-/// Streams `slices` once and counts the results that lie in the cells of codes.
+impl InCells {
+    fn add(&mut self, other: Self) {
+        self.inside += other.inside;
+        self.telling += other.telling;
+        self.centred += other.centred;
+    }
+}
+
+/// Streams `slices` once and counts, for every replay, the results that lie in the cells of codes: (slices, replays).
 ///
 /// The last three columns of the plan are float32: what the codes stand for, and the lower and upper ends of their
-/// cells. Results are rounded to `dtype` first, as tools do that store a merge before it is quantised. `room` is one per
-/// slice.
+/// cells. Results are rounded to the dtype beside each replay first, as tools do that store a merge before it is
+/// quantised. `room` is one per slice.
 ///
 /// # Errors
 ///
@@ -49,19 +57,20 @@ pub struct InCells {
 pub fn in_cells(
     plan: &Plan,
     slices: Range<usize>,
-    replay: &Replay,
-    dtype: Dtype,
+    replays: &[(Replay, Dtype)],
     room: &[Room],
     options: &Options<'_>,
     progress: &Progress,
 ) -> Result<Vec<InCells>> {
-    replay.check(plan, &slices)?;
     let wrong = |message: &str| Err(Error::Argument(format!("replay: {message}")));
-    if replay.program.columns() + CELLS > plan.columns() || room.len() != slices.len() {
-        return wrong("three columns of cells at the end, and room for every slice");
-    }
-    if !is_rounded_to(dtype) || !matches!(dtype, Dtype::F32 | Dtype::Bf16 | Dtype::F16) {
-        return wrong("results are float32, bfloat16 or float16");
+    for (replay, dtype) in replays {
+        replay.check(plan, &slices)?;
+        if replay.program.columns() + CELLS > plan.columns() || room.len() != slices.len() {
+            return wrong("three columns of cells at the end, and room for every slice");
+        }
+        if !is_rounded_to(*dtype) || !matches!(dtype, Dtype::F32 | Dtype::Bf16 | Dtype::F16) {
+            return wrong("results are float32, bfloat16 or float16");
+        }
     }
     let first = plan.columns() - CELLS;
     let singles =
@@ -71,30 +80,29 @@ pub fn in_cells(
     }
     let found = tiles(plan, slices.clone(), options, progress, |tile, columns| {
         let mut machine = Machine::default();
-        let (mut out, mut count) = (Vec::new(), InCells::default());
+        let (mut out, mut counts) = (Vec::new(), vec![InCells::default(); replays.len()]);
         let index = tile.slice - slices.start;
         for chunk in &tile.chunks {
-            progress.check()?;
-            let Some(place) = replay.place(index, chunk) else { continue };
             let window = parts(columns, chunk, tile.elements().start);
-            out.clear();
-            let (level, program) = (options.level, &replay.program);
-            write_chunk(level, &mut machine, program, &window, &place, dtype, &mut out);
-            let result = Column { dtype, bytes: &out };
             let cells = [window[first], window[first + 1], window[first + 2]];
-            let found = options.level.vectorize(Inside { result, cells, room: room[index] });
-            count.inside += found.inside;
-            count.telling += found.telling;
-            count.centred += found.centred;
+            for ((replay, dtype), count) in replays.iter().zip(&mut counts) {
+                progress.check()?;
+                let Some(place) = replay.place(index, chunk) else { continue };
+                out.clear();
+                let (level, program, dtype) = (options.level, &replay.program, *dtype);
+                write_chunk(level, &mut machine, program, &window, &place, dtype, &mut out);
+                let result = Column { dtype, bytes: &out };
+                count.add(level.vectorize(Inside { result, cells, room: room[index] }));
+            }
         }
-        Ok(count)
+        Ok(counts)
     })?;
-    let mut total = vec![InCells::default(); slices.len()];
-    for (tile, count) in &found {
-        let sum = &mut total[tile.slice - slices.start];
-        sum.inside += count.inside;
-        sum.telling += count.telling;
-        sum.centred += count.centred;
+    let mut total = vec![InCells::default(); slices.len() * replays.len()];
+    for (tile, counts) in &found {
+        let slice = (tile.slice - slices.start) * replays.len();
+        for (sum, count) in total[slice..].iter_mut().zip(counts) {
+            sum.add(*count);
+        }
     }
     Ok(total)
 }

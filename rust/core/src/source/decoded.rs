@@ -34,16 +34,22 @@ struct Decoded {
 impl Decoded {
     fn open(checkpoint: &Checkpoint, number: usize, io: Io) -> Result<Self> {
         let coding = Arc::clone(&checkpoint.codings[number]);
+        // Decoders ask for little at a time, and some for the same again: past the page cache, each request would be
+        // one of the disk.
+        let inner = if io == Io::Direct { Io::Mmap } else { io };
         let mut sources: Vec<Arc<dyn Source>> = Vec::with_capacity(coding.windows.len());
         for (at, window) in coding.windows.iter().enumerate() {
             // A coding may have several windows of one file, which is opened once.
             let earlier = coding.windows[..at].iter().position(|each| each.shard == window.shard);
             sources.push(match earlier {
                 Some(earlier) => Arc::clone(&sources[earlier]),
-                None => open_place(checkpoint, window.shard, io)?.into(),
+                None => open_place(checkpoint, window.shard, inner)?.into(),
             });
         }
-        let io = sources.first().map_or(io, |source| source.io());
+        let io = match (io, sources.first()) {
+            (Io::Direct, _) | (_, None) => io,
+            (_, Some(source)) => source.io(),
+        };
         let path = checkpoint.path.clone();
         let spare = Mutex::default();
         Ok(Self { coding, sources, path, level: Level::detect()?, io, spare })
