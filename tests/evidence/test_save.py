@@ -118,7 +118,7 @@ def test_a_full_disk_is_told_in_the_system_s_words(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(WriteError, match="No space left"):
-        save(tmp_path / "out", pl.DataFrame({"a": [1]}), "{}")
+        save(tmp_path / "out", {"a.parquet": pl.DataFrame({"a": [1]}), "a.json": "{}"})
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -127,5 +127,5 @@ def test_what_a_killed_writer_left_is_removed(tmp_path):
     left = tmp_path / ".writing-abc123_x"
     left.mkdir()
     (left / "slices.parquet").write_bytes(b"half")
-    save(tmp_path, pl.DataFrame({"a": [1]}), "{}")
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["evidence.json", "slices.parquet"]
+    save(tmp_path, {"a.parquet": pl.DataFrame({"a": [1]}), "a.json": "{}"})
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.json", "a.parquet"]

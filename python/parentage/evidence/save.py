@@ -14,16 +14,16 @@ import polars as pl
 from parentage.support import WRITING, WriteError, held, sweep, sync_file
 
 if TYPE_CHECKING:
-    import polars
-
-FILES = ("slices.parquet", "evidence.json")
-"""What is written, in this order: the document is there last."""
+    from collections.abc import Mapping
 
 _SCRATCH = re.compile(rf"{re.escape(WRITING)}\w+")
 
 
-def save(folder: str | os.PathLike[str], slices: polars.DataFrame, document: str) -> Path:
-    """Write ``evidence.json`` and ``slices.parquet`` into ``folder``, made if need be.
+def save(folder: str | os.PathLike[str], files: Mapping[str, pl.DataFrame | str]) -> Path:
+    """Write tables as parquet and texts as UTF-8 into ``folder``, made if need be.
+
+    They are put in place in the order given, once all are written: what says of the others that
+    they are there comes last.
 
     Raises
     ------
@@ -38,16 +38,23 @@ def save(folder: str | os.PathLike[str], slices: polars.DataFrame, document: str
             tempfile.TemporaryDirectory(dir=folder, prefix=WRITING) as scratch,
             held(Path(scratch)),
         ):
-            # Written by the system's own calls: polars says of a full disk that it is no parquet.
-            table = io.BytesIO()
-            slices.write_parquet(table, statistics=False)
-            Path(scratch, "slices.parquet").write_bytes(table.getbuffer())
-            Path(scratch, "evidence.json").write_text(document, encoding="utf-8")
-            for name in FILES:
+            for name, content in files.items():
+                Path(scratch, name).write_bytes(_bytes(name, content))
+            for name in files:
                 sync_file(Path(scratch, name))
                 Path(scratch, name).replace(folder / name)
     except OSError as error:
         raise WriteError(f"{folder}: write evidence: {error.strerror or error}") from error
-    except pl.exceptions.PolarsError as error:
-        raise WriteError(f"{folder}: write slices.parquet: {error}") from error
     return folder
+
+
+def _bytes(name: str, content: pl.DataFrame | str) -> bytes:
+    """Return what a file holds; its writing is ours: polars calls a full disk no parquet."""
+    if isinstance(content, str):
+        return content.encode()
+    table = io.BytesIO()
+    try:
+        content.write_parquet(table, statistics=False)
+    except pl.exceptions.PolarsError as error:
+        raise WriteError(f"write {name}: {error}") from error
+    return table.getvalue()

@@ -165,7 +165,7 @@ class Trace:
         WriteError
             If the system refuses to write.
         """
-        return save(folder, self.slices, self.to_json())
+        return save(folder, {"slices.parquet": self.slices, "evidence.json": self.to_json()})
 
     def __repr__(self) -> str:
         weights = ", ".join(
