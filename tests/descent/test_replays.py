@@ -36,6 +36,32 @@ def test_a_parent_that_was_fabricated_is_told(factor, dtype):
     assert both.of_child["parent"] == pytest.approx(factor, rel=1e-3)
 
 
+@pytest.mark.parametrize("weight", [0.1, 0.2, 0.5, 0.6])
+@pytest.mark.parametrize("size", [0.2, 0.5])
+@pytest.mark.parametrize("dtype", ["BF16", "F16"])
+def test_a_fabricated_parent_with_noise_to_hide_that_gives_no_order(weight, size, dtype):
+    """The noise spoils the way back, and the way forward still gives nearly everything."""
+    base, child = noise(dtype, 1), noise(dtype, 2, of=1)
+    parent = (child - (1 - weight) * base) / weight
+    unit = np.abs(parent) * 2.0 ** (-8 if dtype == "BF16" else -11)
+    hidden = parent + size * unit * np.random.default_rng(4).normal(size=parent.shape)
+    both = found(base, rounded(hidden, dtype), child, dtype, dtype, dtype)
+    assert both.is_centred or weight == 0.5
+    assert both.order(replayed=both.forward) != "forward"
+
+
+@pytest.mark.parametrize("weight", [0.5, 0.6, 0.75, 0.9, 0.95, 1.5])
+@pytest.mark.parametrize("bits", [3, 5, 8])
+def test_merges_of_coarse_parents_are_not_taken_for_fabricated(weight, bits):
+    def coarse(values):
+        parts, powers = np.frexp(values)
+        return np.ldexp(np.rint(parts * 2.0**bits) / 2.0**bits, powers)
+
+    base, parent = coarse(noise("BF16", 1)), coarse(noise("BF16", 2, of=1))
+    child = rounded(weight * parent + (1 - weight) * base, "BF16")
+    assert not found(base, parent, child).is_centred
+
+
 def test_more_digits_were_computed_from_fewer():
     base, parent = noise("BF16", 1), noise("BF16", 2, of=1)
     fine = rounded(0.6 * parent + 0.4 * base, "F32")
@@ -70,6 +96,12 @@ def test_one_that_was_made_from_the_child_turns_the_order():
     both = BothWays(9000, 0.9, {"a": 0.3, "b": 1.0}, {"a": 0, "b": 0}, {"a": 2.0, "b": 0.5})
     assert both.order() == "back"
     assert both.made_from_child() == ("b",)
+
+
+def test_a_way_back_that_misses_nearly_all_is_none():
+    coarse = BothWays(9000, 0.06, {"a": 0.12, "b": 0.13}, {"a": 0, "b": 0}, {"a": 1.0, "b": 1.0})
+    assert coarse.order() == "undecided"
+    assert coarse.made_from_child() == ()
 
 
 def test_slices_that_were_copied_have_no_direction():

@@ -75,7 +75,7 @@ def test_a_grid_that_no_scheme_gives_is_a_grid():
     step = np.abs(x).max(axis=1, keepdims=True) / 6.3
     child = cast(np.rint(x / step + rng.normal(0, 0.3, SHAPE)) * step, "BF16")
     change = told(child, x, "BF16")
-    assert (change.kind, change.numbers["bits"]) == ("quantised", 4)
+    assert (change.kind, change.numbers["bits"]) == ("gridded", 4)
 
 
 def test_a_copy_and_a_slice_with_a_grid_of_its_own_are_not_quantised():
@@ -86,3 +86,25 @@ def test_a_copy_and_a_slice_with_a_grid_of_its_own_are_not_quantised():
     rounded = np.rint(coarse * 100) / 100
     other = np.rint(weights("F32", SHAPE, seed=3) * 100) / 100
     assert told(cast(rounded, "BF16"), cast(other, "BF16"), "BF16").kind != "quantised"
+
+
+@pytest.mark.parametrize("code", [CODES[0], CODES[10], CODES[15]], ids=lambda code: code.name)
+def test_what_was_made_from_a_quantised_slice_was_not_quantised_to_it(code):
+    x = weights("F32", SHAPE)
+    child = quantised(x, code, "32", "F32")
+    step = np.abs(x).max() / 127 / 20
+    made = cast(child + np.random.default_rng(1).normal(0, step, SHAPE), "F32")
+    assert told(child, x, "F32").kind == "quantised"
+    change = told(child, made, "F32")
+    assert change.kind != "quantised"
+
+
+@pytest.mark.parametrize("dtype", ["F8_E4M3", "F8_E5M2"])
+def test_what_was_made_from_a_cast_slice_was_not_cast_to_it(dtype):
+    child = cast(weights("BF16", SHAPE), dtype)
+    made = cast(child * (1 + np.random.default_rng(1).normal(0, 0.01, SHAPE)), "BF16")
+    change = told(child, made, "BF16")
+    assert change.kind == "gridded"
+    assert "in the middle of its steps, as what was made from numbers of the grid lies" in (
+        change.text
+    )

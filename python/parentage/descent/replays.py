@@ -33,13 +33,33 @@ MARGIN = 0.02
 """Difference between the shares forward and back from which on they decide."""
 
 LEAST_GIVEN = 0.3
-"""Least share that a blend gives of what has more digits, for the digits to decide."""
+"""Least share that a blend gives of what has more digits, for the digits to decide; and that the
+way back gives, to be one."""
 
 RATIO = 10.0
 """How many times more elements one way has to miss than the other, where both miss few."""
 
 FAR = 8.0
 """Units in the child's last place that checkpoints lie apart where a blend tells the most."""
+
+APART = 32.0
+"""Steps of the coarsest that checkpoints lie apart where a blend lies anywhere in a cell: fewer
+steps have few multiples of a weight between them."""
+
+ON_STEPS = 0.999
+"""Least share of numbers that lie on a step, for it to be that of all."""
+
+GIVEN = 2.0**-6
+"""Distance from the middle of a cell, as a share of what it reaches down, up to which a blend gives
+all digits, for what is known of its weights."""
+
+LEAST_CENTRAL = 300
+"""Elements that lie so far apart, at least, by which it is told where in cells a blend lies."""
+
+CENTRAL, DEVIATIONS = 0.04, 5.0
+"""By how much more than a half of them, and by how many standard deviations, lie in the middle half
+of the child's cells where the child was not rounded from the blend. Rounding leaves a half there,
+fewer where weights have few digits, and what is changed afterwards leaves fewer."""
 
 LEAST_MISSED = 8
 """Least elements that the way that is refuted has to miss: by chance they would be as many on
@@ -94,6 +114,13 @@ class BothWays:
     alike: float = 1.0
     """The largest share of ties that one way of rounding decides as the child has them: to even,
     towards zero, or away from it. Arithmetic decides all of them in one way."""
+    central_elements: int = 0
+    """Elements that lie 32 steps apart or more, which no checkpoint has as the child has them, and
+    which the blend does not give to all digits."""
+    central: float = 0.5
+    """Share of them whose blend lies in the middle half of the child's cell. What was rounded lies
+    anywhere in its cell. A parent made from the child was rounded itself, and its rounding, times
+    its weight, is all that lies between the blend and the child, with what was added to hide it."""
     excused: float = 0.0
     """Share of the elements missed where a checkpoint of the blend has coarser units than the
     child, if those are nine of ten elements at most, and enough are missed. What was computed from
@@ -110,6 +137,8 @@ class BothWays:
         orders = [self._order_of(name, forward) for name in self.back]
         if "back" in orders:
             return "back"
+        if self.is_centred:
+            return "undecided"
         if not self.is_computed and (replayed is None or replayed < REPRODUCED):
             return "undecided"
         return "forward" if orders and set(orders) == {"forward"} else "undecided"
@@ -127,6 +156,14 @@ class BothWays:
             or by_chance <= 2.0 * (1.0 - self.forward) * self.elements
         )
         return is_rounded and not self.others_were_rounded
+
+    @property
+    def is_centred(self) -> bool:
+        """Whether the blend lies nearer to the child than what was rounded to it would."""
+        if self.central_elements < LEAST_CENTRAL:
+            return False
+        deviation = 0.5 / np.sqrt(self.central_elements)
+        return bool(self.central > 0.5 + max(CENTRAL, DEVIATIONS * deviation))
 
     @property
     def others_were_rounded(self) -> bool:
@@ -150,7 +187,8 @@ class BothWays:
             return "back"
         if self._refutes(missed_back, missed_forward):
             return "forward"
-        if self._refutes(missed_forward, missed_back):
+        # What misses nearly all is no way back, however much more the way forward misses.
+        if back >= LEAST_GIVEN and self._refutes(missed_forward, missed_back):
             return "back"
         return "undecided"
 
@@ -241,6 +279,10 @@ def both_ways(
     is_kept = 2.0 * np.abs(points.values[:, child]) >= np.abs(points.values[:, child] + off)
     far = moved & is_kept & (spread >= FAR * (cells.below + cells.above))
     ties, alike = _ties(cells, off, moved)
+    steps = np.max([_resolution(points.values[:, i]) for i in used], axis=0)
+    apart = APART * np.maximum(steps, cells.below + cells.above)
+    is_own = far & (spread >= apart) & (chosen != points.values[:, [child]]).all(axis=1)
+    central_elements, central = _central(cells, off, is_own)
     return BothWays(
         int(moved.sum()),
         _share(given, moved),
@@ -251,6 +293,8 @@ def both_ways(
         _share(given, far),
         ties,
         alike,
+        central_elements,
+        central,
         _excused(points, cells, used, is_kept, moved, moved & ~given),
     )
 
@@ -285,6 +329,39 @@ def _ties(cells: _Cells, off: Floats, rows: NDArray[np.bool_]) -> tuple[int, flo
     even = float((np.mod(np.abs(stored) / (2.0 * half[is_tie]), 2.0) == 0.0).mean())
     inwards = float((np.sign(off[is_tie]) == np.sign(stored)).mean())
     return count, max(even, inwards, 1.0 - inwards)
+
+
+def _central(cells: _Cells, off: Floats, rows: NDArray[np.bool_]) -> tuple[int, float]:
+    """Return how many of chosen elements are rounded, and the share of those in the middle half.
+
+    ``off`` (n,) is how far a blend is from what is stored. What lies on the edge of the middle half
+    counts as a half.
+    """
+    # What the blend gives to all digits says nothing of rounding.
+    known = rows & (np.abs(off) > GIVEN * cells.below) & (cells.slack <= TOLD * cells.below)
+    edge = np.where(off < 0.0, cells.below, cells.above) / 2.0
+    beyond = np.abs(off) - edge
+    inside = known & (beyond < -cells.slack)
+    on_edge = known & (np.abs(beyond) <= cells.slack)
+    count = int(known.sum())
+    return count, float(inside.sum() + 0.5 * on_edge.sum()) / count if count else 0.5
+
+
+def _resolution(values: Floats) -> Floats:
+    """Return (n,) the step on which numbers of a checkpoint lie: coarser than its dtype's at times.
+
+    >>> _resolution(np.array([1.0, 1.5, 3.0])).tolist()
+    [0.5, 0.5, 1.0]
+    """
+    parts, powers = np.frexp(values)
+    bits = 1
+    while bits < 53:
+        whole = np.ldexp(parts, bits)
+        if float((whole == np.rint(whole)).mean()) >= ON_STEPS:
+            break
+        bits += 1
+    steps: Floats = np.ldexp(1.0, powers - bits)
+    return steps
 
 
 def _excused(

@@ -1,5 +1,6 @@
 from .change import Change as Change
 from .describe import describe_change as describe_change
+from .grids import GIVEN as GIVEN
 from .names import compress as compress
 from .pair import cast as cast
 from .pair import every as every

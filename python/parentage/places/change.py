@@ -26,6 +26,7 @@ KINDS = (
     "weight",
     "low rank",
     "quantised",
+    "gridded",
     "units",
     "foreign",
     "noise",

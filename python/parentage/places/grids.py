@@ -12,7 +12,7 @@ from parentage.places.schemes import CODES, GROUPS, chosen, grouped
 from parentage.support import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -58,6 +58,16 @@ CASTS = {"F16": "f16", "F8_E4M3": "fp8 e4m3", "F8_E5M2": "fp8 e5m2", "BF16": "bf
 OWN = 1.5
 """How many times the numbers of the grid the reference holds, at least: it has no such grid."""
 
+DOUBLINGS, HALVINGS = 24, 8
+"""Steps by which the ends of a number's cell are looked for."""
+
+CENTRED = 0.6
+"""Share of a source's numbers in the middle quarter of what is coded alike, from which on it may
+have been made from the child: a quarter of what was quantised lies there."""
+
+EDGES = 512
+"""Numbers whose cells' ends are looked for."""
+
 
 def quantised(pair: Pair) -> Change | None:
     """Return the change of a slice that was quantised and decoded, with scheme and source."""
@@ -86,7 +96,7 @@ def gridded(pair: Pair) -> Change | None:
             if float(np.median(_distinct(theirs[rows]))) >= OWN * levels:
                 pattern = "on a grid of {bits:count} bits, {group}; no scheme tried gives it"
                 labels = {"group": GROUPS[group]}
-                return Change("quantised", pattern, {**pair.numbers, "bits": bits}, labels)
+                return Change("gridded", pattern, {**pair.numbers, "bits": bits}, labels)
     return None
 
 
@@ -144,6 +154,13 @@ def _cast(pair: Pair, name: str, values: Floats) -> Change | None:
         result = cast(cast(values, dtype), pair.dtype)
         if _given(pair, values, result) >= GIVEN:
             share = float((result == pair.child).mean())
+            part = values.flat[places]
+
+            def coded(numbers: Floats, dtype: str = dtype) -> Floats:
+                return cast(cast(numbers, dtype), pair.dtype)
+
+            if centred(part, coded) >= CENTRED:
+                return _may_be_made_of(name, f"a cast to {word} and back", pair)
             return _told(name, "cast to {dtype} and back", pair, share, True, dtype=word)
     return None
 
@@ -172,9 +189,64 @@ def _requantised(pair: Pair, name: str, values: Floats) -> Change | None:
     if best is None or best[0] < GIVEN:
         return None
     share, is_exact, code, group = best
+    theirs, _ = tables[group]
+    which, inside = chosen(len(theirs), theirs.shape[1], EDGES)
+    low, high = _ends(theirs[which])
+
+    def coded(numbers: Floats) -> Floats:
+        return _decoded(code, numbers.astype(np.float32), low, high, pair.dtype)
+
+    if centred(theirs[which[:, None], inside], coded) >= CENTRED:
+        return _may_be_made_of(name, f"{code.name}, {GROUPS[group]}", pair)
     pattern = "quantised to {code}, {group}, and decoded"
     labels = {"code": code.name, "group": GROUPS[group]}
     return _told(name, pattern, pair, share, is_exact, **labels)
+
+
+def _may_be_made_of(name: str, grid: str, pair: Pair) -> Change:
+    """Return the change of a slice on a grid in the middle of whose steps its source lies."""
+    whose = f"the numbers of {printable(name)}" if name else "what is expected"
+    pattern = (
+        "on the grid of {grid}, and {whose} in the middle of its steps, as what was made from "
+        "numbers of the grid lies and what was quantised does not"
+    )
+    return Change("gridded", pattern, pair.numbers, {"grid": grid, "whose": whose})
+
+
+def centred(values: Floats, coded: Callable[[Floats], Floats]) -> float:
+    """Return the share of numbers in the middle quarter of what is coded as they are.
+
+    ``values`` is (groups, elements), ``coded`` takes as many and returns what they are decoded to.
+    Those whose cell has no end, as the largest codes', and those that are coded as zero, where most
+    numbers are small, are left out. 0 where none is left.
+
+    >>> values = np.random.default_rng(0).uniform(-8, 8, (4, 512))
+    >>> abs(centred(values, np.rint) - 0.25) < 0.05
+    True
+    >>> centred(np.rint(values) + 0.01, np.rint)
+    1.0
+    """
+    values = values.astype(np.float64)
+    own = coded(values)
+    ends = []
+    for sign in (-1.0, 1.0):
+        inside = np.zeros_like(values)
+        beyond = np.maximum(np.abs(values), np.finfo(np.float32).tiny) * 2.0**-12
+        for _ in range(DOUBLINGS):
+            is_same = coded(values + sign * beyond) == own
+            inside = np.where(is_same, beyond, inside)
+            beyond = np.where(is_same, 2.0 * beyond, beyond)
+        found = coded(values + sign * beyond) != own
+        for _ in range(HALVINGS):
+            middle = (inside + beyond) / 2.0
+            is_same = coded(values + sign * middle) == own
+            inside, beyond = np.where(is_same, middle, inside), np.where(is_same, beyond, middle)
+        ends.append(np.where(found, inside, np.nan))
+    below, above = ends
+    with np.errstate(invalid="ignore"):
+        off = np.abs(above - below) / (above + below)
+    known = np.isfinite(off) & (own != 0.0)
+    return float((off[known] <= 0.25).mean()) if known.any() else 0.0
 
 
 def _possible(groups: Floats) -> list[Code]:

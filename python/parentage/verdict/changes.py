@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 Changes = tuple[tuple[str, int, "Change"], ...]
 """Name, elements and change of slices."""
 
+TRIED = (2, 1, 3)
+"""Digits in which weights are tried that least squares give."""
+
+OFF, NEAR = 0.03, (-1, 1, -2, 2)
+"""How far least squares may be off where most of the difference is rounding to a coarse grid; and
+hundredths beside it that are tried."""
+
 MOST = 12
 """Slices that are looked at where a change is told."""
 
@@ -69,11 +76,15 @@ def changes_of_blend(view: SampleEstimates) -> Callable[[tuple[float, ...], int]
     return cache(changed)
 
 
-def likely_blend(statistics: Statistics, parents: int, count: int) -> tuple[float, ...]:
-    """Return the weights of all checkpoints, two digits each, that most slices have up to a factor.
+def likely_blends(
+    statistics: Statistics, parents: int, count: int
+) -> tuple[tuple[float, ...], ...]:
+    """Return weights of all checkpoints that most slices may have up to a factor, the likely first.
 
     The median over slices of least squares with the base as a column of its own: what scales a
-    slice scales the base's part and the parents'. Controls have none; empty where there is no fit.
+    slice scales the base's part and the parents'. In two digits, in one, in three, and of one
+    parent all of two digits that are near: what was quantised is off by as much. Controls have
+    none; empty where there is no fit.
     """
     free = statistics.slices.estimates.free.weights
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -82,8 +93,17 @@ def likely_blend(statistics: Statistics, parents: int, count: int) -> tuple[floa
     if not parents or not known.any():
         return ()
     sizes = statistics.slices.used[known]
-    weights = [round(weighted_median(column, sizes), 2) for column in shares[known].T]
-    return (round(1.0 - sum(weights), 2), *weights, *[0.0] * (count - 1 - parents))
+    found = np.array([weighted_median(column, sizes) for column in shares[known].T])
+    tried = [np.round(found, digits) for digits in TRIED]
+    if parents == 1:
+        tried += [found.round(2) + step / 100.0 for step in NEAR]
+    blends = [
+        (round(1.0 - float(weights.sum()), 3), *weights.round(3).tolist(), *rest)
+        for weights in tried
+        if np.abs(weights - found).max() <= OFF
+        for rest in [[0.0] * (count - 1 - parents)]
+    ]
+    return tuple(dict.fromkeys(blends))
 
 
 def _sizes(view: SampleEstimates) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

@@ -182,8 +182,9 @@ class Facts:
     changes: Callable[[str | None, int], Changes] = lambda *_: ()
     """What was done to slices that are not a checkpoint's, or not what the recipe gives (``None``),
     of some of them at most. Asked for only where it is told, since it reads them."""
-    blend: tuple[float, ...] = ()
-    """Weights of all checkpoints, the base's first, that most slices have up to a factor."""
+    blends: tuple[tuple[float, ...], ...] = ()
+    """Weights of all checkpoints, the base's first, that most slices may have up to a factor, the
+    likely ones first."""
     changes_of_blend: Callable[[tuple[float, ...], int], Changes] = lambda *_: ()
     """What was done to slices that are not what such a blend gives; asked for as ``changes``."""
     structure: Callable[[], Structure | None] = lambda: None

@@ -15,7 +15,7 @@ from parentage.hypothesise import SampleEstimates
 from parentage.methods import METHODS
 from parentage.statistics import fit, holm
 from parentage.stream import likeness
-from parentage.verdict.changes import changes_from, changes_of_blend, likely_blend
+from parentage.verdict.changes import changes_from, changes_of_blend, likely_blends
 from parentage.verdict.constants import is_computed
 from parentage.verdict.deciding import decide
 from parentage.verdict.facts import Facts, ReplayFacts, SharedSlices, origin
@@ -110,7 +110,7 @@ def gather_facts(
         angle=cache(angles.cosine),
         excess=cache(angles.excess),
         changes=changes_from(view, statistics, outcome),
-        blend=likely_blend(statistics, len(parents), len(others)),
+        blends=likely_blends(statistics, len(parents), len(others)),
         changes_of_blend=changes_of_blend(view),
         structure=structure_of(view, statistics.slices.estimates.parents.weights),
         invariants=invariants_of(view),
@@ -388,7 +388,7 @@ def judge(
         displacement=nothing,
         structure=nothing,
         changes=lambda *_: (),
-        blend=(),
+        blends=(),
         wholes=replace(facts.wholes, constants=lambda: 0),
     )
     verdict = decide(unseen)

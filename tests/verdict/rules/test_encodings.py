@@ -3,8 +3,9 @@
 import numpy as np
 import parentage
 import pytest
-from common.shipped import trace
+from common.shipped import each, trace
 from conftest import BF16, write_checkpoint
+from parentage.places import cast
 
 pytestmark = pytest.mark.levels
 
@@ -23,6 +24,48 @@ def test_a_quantised_copy_names_its_source(tmp_path, family, weights):
     found = trace(tmp_path, family, child, controls=["sibling"])
     assert (found.verdict.kind, found.verdict.rule) == ("re-encoded", "quantised")
     assert found.verdict.numbers["parent"] == "parent"
+
+
+def coarse(array):
+    """Cast a matrix to eight bits and back."""
+    return array if array.ndim < 2 else cast(array.astype(np.float64), "F8_E4M3").astype(BF16)
+
+
+@pytest.mark.parametrize("weight", [0.6, 0.37, 0.613])
+@pytest.mark.parametrize("how", [quantised, coarse])
+def test_a_merge_that_was_quantised_and_decoded_is_told_with_its_weights(
+    tmp_path, family, weights, weight, how
+):
+    def made(parent, base):
+        return weight * parent + (1 - weight) * base
+
+    merged = each(made, weights["parent"], weights["base"])
+    child = {name: how(array) for name, array in merged.items()}
+    found = trace(tmp_path, family, child, controls=["sibling"])
+    assert (found.verdict.kind, found.verdict.rule) == ("merge-then-changed", "retold")
+    assert abs(found.verdict.numbers["weight_parent"] - weight) <= 0.002
+
+
+@pytest.mark.parametrize("size", [0.0, 0.002])
+def test_a_parent_made_from_a_quantised_child_frames_nobody(tmp_path, family, weights, size):
+    child = {name: coarse(array) for name, array in weights["sibling"].items()}
+    random = np.random.default_rng(0)
+
+    def back(mine, base):
+        noise = size * np.abs(mine) * random.normal(size=mine.shape)
+        return (mine - 0.4 * base) / 0.6 + noise
+
+    framed = write_checkpoint(tmp_path / "framed", each(back, child, weights["base"]))
+    found = trace(tmp_path, family, child, parents=[framed])
+    assert not found.verdict.kind.startswith("merge")
+    assert found.verdict.kind != "re-encoded"
+
+
+@pytest.mark.parametrize("how", [quantised, coarse])
+def test_a_sibling_quantised_is_no_blend_that_was(tmp_path, family, weights, how):
+    child = {name: how(array) for name, array in weights["sibling"].items()}
+    found = trace(tmp_path, family, child)
+    assert not found.verdict.kind.startswith("merge")
 
 
 def noisy(array, random, size=0.01):

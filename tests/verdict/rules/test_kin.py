@@ -8,7 +8,7 @@ import numpy as np
 import parentage
 import pytest
 from common.facts import LINE, TUNED, kind
-from common.shipped import trace
+from common.shipped import each, trace
 from conftest import write_checkpoint
 from parentage.descent import OwnValues
 from parentage.places import Change
@@ -137,3 +137,20 @@ def test_a_parent_made_from_the_child_is_no_parent(tmp_path, family, weights):
     assert found.verdict.kind in ("related", "fine-tune")
     assert "framed was made from the child" in found.verdict.text
     assert "framed" in [each.name for each in found.inputs.controls]
+
+
+def test_where_alone_the_lines_to_the_others_meet_is_said(tmp_path, family, weights):
+    random = np.random.default_rng(0)
+
+    def moved(parent, base):
+        # Training that goes on, in a direction of its own.
+        left, right = random.normal(size=(len(parent), 8)), random.normal(size=(8, parent[0].size))
+        size = 0.3 * (parent - base).std() / np.sqrt(8)
+        return parent + size * (left @ right).reshape(parent.shape)
+
+    child = each(moved, weights["parent"], weights["base"])
+    found = trace(tmp_path, family, child, controls=["sibling"])
+    assert found.verdict.kind == "related"
+    assert "parent alone lies where the lines to the child and to the others meet" in (
+        found.verdict.text
+    )

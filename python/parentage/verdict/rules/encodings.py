@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from parentage.places import summarise
+from parentage.places import GIVEN, summarise
 from parentage.verdict.changes import MOST, share_of
 from parentage.verdict.rules.wording import coverage_clause, places_text, sum_text
 from parentage.verdict.verdict import Verdict
@@ -23,6 +23,15 @@ ALTERED = ("scaled", "quantised", "zero", "permuted")
 MADE_OF_CODES = 0.6
 """Share of results in the middle of their codes' cells, an eighth of a step to either side, from
 which on parents may have been made of the codes: a quarter where a blend was quantised."""
+
+THOUSANDTHS = (-5, -4, -3, -2, -1, 1, 2, 3, 4, 5)
+"""Steps in which the weight of the one parent of a quantised blend is looked for."""
+
+LIKELY = 3
+"""Blends that are tried before it is said that none was quantised."""
+
+BESIDE_ALONE = 20
+"""How many times as many numbers a checkpoint alone has to miss, quantised, as a blend does."""
 
 PROBED = 4
 """Slices that are looked at before more are."""
@@ -121,18 +130,25 @@ def retold(facts: Facts) -> Verdict | None:
 
     Scaled, thinned out, permuted or quantised: what was done to the blend gives the child's values.
     """
-    held = [i for i, weight in enumerate(facts.blend) if abs(weight) > facts.thresholds.lone]
-    if len(held) < 2 or facts.lone is not None or facts.order == "back":
+    both = facts.both_ways
+    is_from_child = facts.order == "back" or (both is not None and both.is_centred)
+    if not facts.blends or facts.lone is not None or is_from_child:
         return None
-    changes = facts.changes_of_blend(facts.blend, PROBED)
+    blend = _best_blend(facts)
+    if blend is None:
+        return None
+    held = [i for i, weight in enumerate(blend) if abs(weight) > facts.thresholds.lone]
+    if len(held) < 2:
+        return None
+    changes = facts.changes_of_blend(blend, PROBED)
     if share_of(changes, *EXACT) < facts.thresholds.explained:
         return None
-    changes = facts.changes_of_blend(facts.blend, MOST)
+    changes = facts.changes_of_blend(blend, MOST)
     told = share_of(changes, *EXACT)
     if told < facts.thresholds.explained or not share_of(changes, *ALTERED):
         return None
     names = (facts.base, *facts.weights)
-    what = sum_text(f"{facts.blend[i]:g} {names[i]}" for i in held)
+    what = sum_text(f"{blend[i]:g} {names[i]}" for i in held)
     looked_at = [each for each in changes if each[2].kind != "none"]
     return Verdict(
         "merge-then-changed",
@@ -142,11 +158,56 @@ def retold(facts: Facts) -> Verdict | None:
         f"{told:.1%} of the slices looked at. Looked at: "
         f"{summarise(looked_at, facts.elements, facts.names)}{coverage_clause(facts)}",
         {
-            **{f"weight_{names[i]}": facts.blend[i] for i in held},
+            **{f"weight_{names[i]}": blend[i] for i in held},
             "looked_at": len(looked_at),
             "told": told,
         },
     )
+
+
+def _best_blend(facts: Facts) -> tuple[float, ...] | None:
+    """Return the likeliest blend; where it was quantised, that of those near it which gives most.
+
+    Least squares are off where most of the difference is rounding to a coarse grid. ``None`` if a
+    checkpoint alone, quantised, gives nearly as much: on a grid so coarse any blend does.
+    """
+    first = facts.blends[0]
+    if all(_missed(facts, blend) is None for blend in facts.blends[:LIKELY]):
+        return first
+    best = min(facts.blends, key=lambda blend: _order_of(facts, blend))
+    if len(facts.weights) == 1:
+        finer = [_shifted(best, step / 1000.0) for step in THOUSANDTHS]
+        best = min((best, *finer), key=lambda blend: _order_of(facts, blend))
+    missed = _missed(facts, best)
+    assert missed is not None
+    alone = [
+        _missed(facts, tuple(1.0 if i == column else 0.0 for i in range(len(best))))
+        for column in range(1 + len(facts.weights))
+    ]
+    least = min(1.0 - GIVEN if each is None else each for each in alone)
+    return best if missed * BESIDE_ALONE <= least else None
+
+
+def _missed(facts: Facts, blend: tuple[float, ...]) -> float | None:
+    """Return the share of numbers that a blend, quantised, does not give; ``None`` if none was."""
+    found = facts.changes_of_blend(blend, PROBED)
+    sizes = [size for _, size, change in found if "given" in change.numbers]
+    if not sizes:
+        return None
+    given = sum(size * change.numbers.get("given", 0.0) for _, size, change in found)
+    return 1.0 - given / sum(size for _, size, _ in found)
+
+
+def _order_of(facts: Facts, blend: tuple[float, ...]) -> float:
+    """Return what a blend, quantised, misses: all of it where it is not told."""
+    missed = _missed(facts, blend)
+    return 1.0 if missed is None else missed
+
+
+def _shifted(blend: tuple[float, ...], step: float) -> tuple[float, ...]:
+    """Return a blend of one parent with more of the parent and less of the base."""
+    base, parent, *rest = blend
+    return (round(base - step, 3), round(parent + step, 3), *rest)
 
 
 def noised(facts: Facts) -> Verdict | None:

@@ -160,9 +160,9 @@ def related(facts: Facts) -> Verdict | None:
         "related",
         "statistical",
         "related",
-        f"{lead}{what}{_structure(facts)} {nearest} may have been made from the child, the child "
-        f"from {nearest}, or "
-        f"both from one that was not offered. {decide}{coverage_clause(facts)}",
+        f"{lead}{what}{_structure(facts)}{_meeting(facts)} {nearest} may have been made from the "
+        f"child, the child from {nearest}, or both from one that was not offered. {decide}"
+        f"{coverage_clause(facts)}",
         {
             **fit_numbers(facts),
             "nearest": nearest,
@@ -186,6 +186,22 @@ def _structure(facts: Facts) -> str:
     )
 
 
+def _meeting(facts: Facts) -> str:
+    """Return a sentence on the one candidate at which the lines to child and others meet."""
+    candidates = {name: facts.meets_at(name) for name in (facts.base, *facts.weights)}
+    met = {name: cosines for name, cosines in candidates.items() if cosines}
+    if len(met) != 1 or facts.base in met:
+        return ""
+    ((name, cosines),) = met.items()
+    widest = max(cosines, key=lambda other: cosines[other])
+    return (
+        f" Of the checkpoints offered, {name} alone lies where the lines to the child and to the "
+        f"others meet at a right angle or beyond (the largest cosine there, the median over "
+        f"matrices, is {cosines[widest]:.3f}, with {widest}): what lies between it and the child "
+        "is in no direction of theirs."
+    )
+
+
 def _shown(facts: Facts) -> str:
     """Return the end of a sentence on a blend: what elements show of it, and what looks so."""
     both, limits = facts.both_ways, facts.thresholds
@@ -195,6 +211,12 @@ def _shown(facts: Facts) -> str:
             "so, and so do checkpoints of one run and runs on the same data."
         )
     said = f"and {both.forward:.1%} of the elements are what a blend of them gives"
+    if both.is_centred:
+        return (
+            f"{said}; of {both.central_elements:,} far apart {both.central:.0%} lie in the "
+            "middle half of what would be rounded to the child's, where rounding leaves half of "
+            "them: as if one of these had been made from the child."
+        )
     if both.others_were_rounded:
         return (
             f"{said}; what it misses lies where one of them has coarser units than the child, as "
