@@ -76,6 +76,16 @@ def _whole(levels: float, most: float, scale: str) -> Decoding:
     return decoded
 
 
+def _q8_0(values: Singles, low: Singles, high: Singles) -> Singles:
+    """Return llama.cpp's Q8_0: times the inverse of the scale, halves away from zero."""
+    step = np.maximum(-low, high) / np.float32(127)
+    inverse = np.where(step > 0, 1 / np.where(step > 0, step, 1), 0).astype(np.float32)
+    scaled = values * inverse
+    codes = np.trunc(scaled + np.copysign(np.float32(0.5), scaled))
+    found: Singles = codes * _narrow(step, "F16")
+    return found
+
+
 def _q4_0(values: Singles, low: Singles, high: Singles) -> Singles:
     """Return llama.cpp's Q4_0: the number of largest magnitude becomes -8."""
     step = np.where(-low > high, low, high) / np.float32(-8)
@@ -148,7 +158,8 @@ def _mxfp4(values: Singles, low: Singles, high: Singles) -> Singles:
 
 CODES = (
     Code("int8", 8, _whole(127, 127, "F32")),
-    Code("int8 with scales in f16, as Q8_0", 8, _whole(127, 127, "F16")),
+    Code("int8 with scales in f16, as Q8_0", 8, _q8_0),
+    Code("int8 with scales in f16", 8, _whole(127, 127, "F16")),
     Code("int8 with scales in bf16", 8, _whole(127, 127, "BF16")),
     Code("int8, the largest 128", 8, _whole(128, 127, "F32")),
     Code("int8 with a zero point", 8, _between(255, "F32")),
