@@ -572,5 +572,6 @@ def several() -> list[Disguise]:
         Disguise("several", "layer dropped, noise", dropped_and_noisy,
                  (right("merge-then-changed assembled merge", "layer"),),
                  (right("assembled fine-tune merge-then-changed", "layer"),
+                  right("related", f"(?:{SHARED}).*layers"),
                   partly("fine-tune", "parent0")), never),
     ]  # fmt: skip
