@@ -226,10 +226,10 @@ def _bytes(
 
 def _is_stored_alike(child: Checkpoint, tensor: Tensor, other: Checkpoint, mate: Tensor) -> bool:
     """Return whether two tensors can be compared byte for byte."""
-    ways = child.encoding_of(tensor), other.encoding_of(mate)
-    if ways == (None, None):
-        return (mate.shape, mate.dtype) == (tensor.shape, tensor.dtype)
-    mine, theirs = ways
+    mine, theirs = child.encoding_of(tensor), other.encoding_of(mate)
+    if mine is None and theirs is None:
+        is_encoded_alike = child.encodings.get(tensor.name) == other.encodings.get(mate.name)
+        return is_encoded_alike and (mate.shape, mate.dtype) == (tensor.shape, tensor.dtype)
     whole = is_whole_coding(child, tensor) and is_whole_coding(other, mate)
     return mine is not None and theirs is not None and whole and mine.is_like(theirs)
 
