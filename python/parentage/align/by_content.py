@@ -15,12 +15,12 @@ from parentage.align.content import layer_map
 from parentage.align.layouts.strides import Piece, transposed
 from parentage.align.layouts.strides import seen as seen_as
 from parentage.align.order import sentences
+from parentage.align.orders.reading import runs
 from parentage.align.orders.rearranged import rearranged
 from parentage.align.pairing import LEAST_SHARE
 from parentage.align.slices import UNPAIRED
 from parentage.align.view import Views, views
 from parentage.checkpoint import decoded, dtype_class
-from parentage.stream import read_elements
 from parentage.support import listed, printable
 
 if TYPE_CHECKING:
@@ -72,14 +72,19 @@ def _paired_views(child: Checkpoint, others: Sequence[Checkpoint], options: Opti
     strange: list[str] = []
     left: list[str] = []
     for other in named.others:
-        names = {} if _is_all(named.child, other) else _paired(named.child, other, options)
-        seen.append(_as_paired(named.child, other, names) if names else other)
-        if not names:
+        if _is_all(named.child, other):
+            seen.append(other)
             continue
+        is_named = _is_named(named.child, other)
+        names = _paired(named.child, other, options, is_named=is_named)
+        if not names:
+            seen.append(other)
+            continue
+        seen.append(_as_paired(named.child, other, names, is_named=is_named))
         turned = sum(is_transposed for _, is_transposed in names.values())
         also = f", {turned:,} of them transposed" if turned else ""
         told = f"{len(names):,} of {len(other.tensors):,} of {other.name}{also}"
-        (left if _is_named(named.child, other) else strange).append(told)
+        (left if is_named else strange).append(told)
     remarks = list(named.remarks)
     if strange:
         remarks.append(
@@ -94,8 +99,15 @@ def _paired_views(child: Checkpoint, others: Sequence[Checkpoint], options: Opti
     return Views(named.child, tuple(seen), tuple(map(printable, remarks)))
 
 
-def _as_paired(child: Checkpoint, other: Checkpoint, names: Mapping[str, Found]) -> Checkpoint:
-    """Return a checkpoint under the names, and as the transposes, that values tell."""
+def _as_paired(
+    child: Checkpoint, other: Checkpoint, names: Mapping[str, Found], *, is_named: bool
+) -> Checkpoint:
+    """Return a checkpoint under the names, and as the transposes, that values tell.
+
+    Where names in common are a coincidence, not ``is_named``, what has one of the child's and is not
+    paired is called otherwise.
+    """
+    mine = set(child.core.names())
     tensors: list[Tensor] = []
     codings: list[Coding] = []
     given = {name for name, _ in names.values()}
@@ -106,7 +118,7 @@ def _as_paired(child: Checkpoint, other: Checkpoint, names: Mapping[str, Found])
             found, coding = seen_as(each, piece, name, other.places + len(codings))
             codings += [] if coding is None else [coding]
             tensors.append(found)
-        elif each.name in given or (each.name in child.tensors and not _is_named(child, other)):
+        elif each.name in given or (each.name in mine and not is_named):
             tensors.append(each._replace(name=f"{UNPAIRED}{each.name}"))
         else:
             tensors.append(each)
@@ -131,14 +143,16 @@ def _is_named(child: Checkpoint, other: Checkpoint) -> bool:
     )
 
 
-def _paired(child: Checkpoint, other: Checkpoint, options: Options) -> dict[str, Found]:
+def _paired(
+    child: Checkpoint, other: Checkpoint, options: Options, *, is_named: bool
+) -> dict[str, Found]:
     """Return the child's names by those of another checkpoint, as far as values tell them.
 
-    Where some names are in common, the rest is looked at: of tensors that are large enough.
+    Where some names are in common, ``is_named``, the rest is looked at: of tensors that are large
+    enough.
     """
-    some = _is_named(child, other)
-    shared = set(child.core.names()) & set(other.core.names()) if some else set()
-    least = LEAST_ELEMENTS if some else 2
+    shared = set(child.core.names()) & set(other.core.names()) if is_named else set()
+    least = LEAST_ELEMENTS if is_named else 2
     mine, theirs = _by_shape(child, shared, least), _by_shape(other, shared, least)
     out: dict[str, Found] = {}
     for shape, tensors in mine.items():
@@ -199,9 +213,7 @@ def _values(checkpoint: Checkpoint, tensors: Sequence[Tensor], options: Options)
     What is not finite is 0.
     """
     count = min(tensors[0].elements, ELEMENTS)
-    index = [[each.index] for each in tensors]
-    found = read_elements([checkpoint.core], index, 0, count, options)
-    values = np.nan_to_num(found[:, 0].reshape(len(tensors), count), posinf=0.0, neginf=0.0)
+    values = runs(checkpoint, [(each.index, 0) for each in tensors], count, options)
     moved: Floats = values - values.mean(axis=1, keepdims=True)
     return moved
 
