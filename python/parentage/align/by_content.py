@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.align.content import layer_map
-from parentage.align.layouts.strides import Piece, transposed
-from parentage.align.layouts.strides import seen as seen_as
+from parentage.align.layouts.strides import Composed, Piece, transposed
 from parentage.align.order import sentences
 from parentage.align.orders.reading import runs
 from parentage.align.orders.rearranged import rearranged
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping, Sequence
 
     from parentage.align.layouts.by_layer import LayerMap
-    from parentage.checkpoint import Checkpoint, Coding, Tensor
+    from parentage.checkpoint import Checkpoint, Tensor
     from parentage.stream import Options
     from parentage.support import Floats
 
@@ -104,25 +103,26 @@ def _as_paired(
 ) -> Checkpoint:
     """Return a checkpoint under the names, and as the transposes, that values tell.
 
-    Where names in common are a coincidence, not ``is_named``, what has one of the child's and is not
-    paired is called otherwise.
+    Where names in common are a coincidence, not ``is_named``, what has a name of the child's and is
+    not paired is called otherwise.
     """
     mine = set(child.core.names())
-    tensors: list[Tensor] = []
-    codings: list[Coding] = []
+    composed = Composed(other)
     given = {name for name, _ in names.values()}
     for each in other.tensors.values():
         if each.name in names:
             name, is_transposed = names[each.name]
-            piece = transposed(name, each.shape) if is_transposed else Piece(name, 0, each.shape)
-            found, coding = seen_as(each, piece, name, other.places + len(codings))
-            codings += [] if coding is None else [coding]
-            tensors.append(found)
+            composed.add(each, _whole(name, each, is_transposed=is_transposed), name)
         elif each.name in given or (each.name in mine and not is_named):
-            tensors.append(each._replace(name=f"{UNPAIRED}{each.name}"))
+            composed.keep(each._replace(name=f"{UNPAIRED}{each.name}"))
         else:
-            tensors.append(each)
-    return other.seen_as(tensors, codings)
+            composed.keep(each)
+    return composed.view()
+
+
+def _whole(name: str, tensor: Tensor, *, is_transposed: bool) -> Piece:
+    """Return all of a tensor as a piece, which may be the transpose."""
+    return transposed(name, tensor.shape) if is_transposed else Piece(name, 0, tensor.shape)
 
 
 def _is_all(child: Checkpoint, other: Checkpoint) -> bool:
@@ -183,15 +183,11 @@ def _turned(
     """Return a view of some tensors, some of them transposed, in this order."""
     if not any(is_turned for _, is_turned in mates):
         return other, [each for each, _ in mates]
-    tensors: list[Tensor] = []
-    codings: list[Coding] = []
+    composed = Composed(other)
     for number, (each, is_turned) in enumerate(mates):
         name = f"{number:09}"
-        piece = transposed(name, each.shape) if is_turned else Piece(name, 0, each.shape)
-        found, coding = seen_as(each, piece, name, other.places + len(codings))
-        tensors.append(found)
-        codings += [] if coding is None else [coding]
-    view = other.seen_as(tensors, codings)
+        composed.add(each, _whole(name, each, is_transposed=is_turned), name)
+    view = composed.view()
     return view, list(view.tensors.values())
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from parentage.align.layouts.strides import seen
+from parentage.align.layouts.strides import Composed
 from parentage.align.orders.reading import runs
 from parentage.checkpoint import dtype_class
 from parentage.stream import Options
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from parentage.align.layouts.strides import Reading
-    from parentage.checkpoint import Checkpoint, Coding, Tensor
+    from parentage.checkpoint import Checkpoint, Tensor
     from parentage.support import Floats
 
 LEAST_LIKE = 0.5
@@ -125,8 +125,7 @@ def _answer(checkpoint: Checkpoint, other: Checkpoint, asked: Sequence[Question]
         for each in (question.tensor, *question.mates)
     ):
         return None
-    tensors: list[Tensor] = []
-    codings: list[Coding] = []
+    composed = Composed(checkpoint)
     mates: list[Tensor] = []
     count = len(asked[0].readings)
     for number, question in enumerate(asked):
@@ -134,18 +133,14 @@ def _answer(checkpoint: Checkpoint, other: Checkpoint, asked: Sequence[Question]
         mates += [question.mates[piece] for piece in chosen]
         for reading in range(count):
             for piece in chosen:
-                found, coding = seen(
+                composed.add(
                     question.tensor,
                     question.readings[reading].pieces[piece],
                     f"{reading:04}.{number:02}.{piece:06}",
-                    checkpoint.places + len(codings),
                 )
-                tensors.append(found)
-                codings += [] if coding is None else [coding]
-    view = checkpoint.seen_as(tensors, codings)
-    index = [view.tensors[each.name] for each in sorted(tensors, key=lambda each: each.name)]
+    view = composed.view()
     theirs = _sample(other, mates)
-    mine = _sample(view, index).reshape(count, -1)
+    mine = _sample(view, list(view.tensors.values())).reshape(count, -1)
     if any(piece.shift for reading in asked[0].readings for piece in reading.pieces):
         return nearest(mine, theirs)
     return clearest(mine, theirs)

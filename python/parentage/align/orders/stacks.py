@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from parentage.align.layouts.by_name import scale_of
 from parentage.align.layouts.fused import DOWN, GATE_UP
+from parentage.align.layouts.strides import Composed, Piece
 from parentage.checkpoint import dtype_class, place_of
 
 if TYPE_CHECKING:
@@ -139,14 +140,13 @@ def apart(checkpoint: Checkpoint, *, halves: bool) -> Checkpoint:
         for parts in stack.experts.values():
             for part in parts.values():
                 taken[part.tensor.index].append(part)
-    listed = []
+    composed = Composed(checkpoint)
     for tensor in checkpoint.tensors.values():
-        for part in taken.get(tensor.index, [Part(tensor, 0, tensor.shape, tensor.name)]):
-            width = (tensor.end - tensor.begin) // max(tensor.elements, 1)
-            begin = tensor.begin + part.first * width
-            end = begin + part.elements * width if part.elements else tensor.end
-            listed.append(tensor._replace(name=part.name, shape=part.shape, begin=begin, end=end))
-    return checkpoint.seen_as(listed)
+        if tensor.index not in taken:
+            composed.keep(tensor)
+        for part in taken[tensor.index]:
+            composed.add(tensor, Piece(part.name, part.first, part.shape), part.name)
+    return composed.view()
 
 
 def modules_of(checkpoint: Checkpoint) -> dict[int | None, dict[str, Parts]]:
