@@ -9,9 +9,9 @@ import numpy as np
 
 from parentage import _core
 from parentage.align.groups import group
-from parentage.align.layouts.by_name import scale_of
+from parentage.align.layouts.by_name import is_readable
 from parentage.align.sums import layers_by_sums
-from parentage.checkpoint import body_layers, dtype_class, is_of_the_body, places_of
+from parentage.checkpoint import body_layers, is_of_the_body, places_of
 from parentage.stream import likeness, one_pass, unpack
 
 if TYPE_CHECKING:
@@ -162,8 +162,7 @@ def _matrices(checkpoint: Checkpoint) -> Kinds:
         if expert is not None or len(tensor.shape) != 2 or tensor.elements < LEAST_ELEMENTS:
             continue
         in_body = layer is not None and is_of_the_body(component)
-        readable = dtype_class(tensor.dtype) == "float" and scale_of(tensor, checkpoint) is None
-        if layer is not None and in_body and readable:
+        if layer is not None and in_body and is_readable(tensor, checkpoint):
             name = tensor.name.replace(f".{layer}.", ".*.", 1)
             kinds[name, tensor.shape][layer] = tensor
     return kinds

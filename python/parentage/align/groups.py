@@ -15,7 +15,7 @@ import numpy as np
 
 from parentage.align.held import held
 from parentage.align.layouts.by_layer import renamed_for
-from parentage.align.layouts.by_name import scale_of
+from parentage.align.layouts.by_name import is_readable
 from parentage.align.pairing import (
     LEAST_SHARE,
     aligned,
@@ -24,7 +24,7 @@ from parentage.align.pairing import (
     unused,
 )
 from parentage.align.slices import Unaligned
-from parentage.checkpoint import dtype_class, is_whole_coding
+from parentage.checkpoint import is_whole_coding
 from parentage.support import PlanError, collection_paused, listed, printable
 
 if TYPE_CHECKING:
@@ -261,12 +261,7 @@ def _coded(
         for column, other in enumerate(others):
             there = renamed_for(tensor.name, layers[column] if layers else {})
             mate = None if there is None else other.tensors.get(there)
-            is_number = (
-                mate is not None
-                and mate.shape == tensor.shape
-                and dtype_class(mate.dtype) == "float"
-                and scale_of(mate, other) is None
-            )
+            is_number = mate is not None and mate.shape == tensor.shape and is_readable(mate, other)
             if mate is not None and is_number and not _is_stored_alike(child, tensor, other, mate):
                 out.append(Coded(tensor.index, column, mate.index))
     return out
