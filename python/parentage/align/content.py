@@ -201,8 +201,7 @@ def pair(inputs: Inputs, options: Options, layers: Sequence[LayerMap] | None = N
 
     ``layers`` are what :func:`layer_map` says of each of the others, if that is known.
     """
-    child, others, candidates = inputs.child, inputs.others, inputs.candidates
-    found = group(child, others, candidates)
+    child, others = inputs.child, inputs.others
     if layers is None:
         layers = [layer_map(child, other, options) for other in others]
-    return group(child, others, candidates, layers) if any(layers) else found
+    return group(child, others, inputs.candidates, layers if any(layers) else ())
