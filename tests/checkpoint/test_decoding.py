@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import BF16, opened
 from parentage.checkpoint import as_stored, block_of, cells_of, decoded, is_whole_coding
+from parentage.checkpoint.decoding import numbers_of
 from parentage.stream import Options, read_elements
 
 if TYPE_CHECKING:
@@ -161,6 +162,14 @@ def test_parts_that_do_not_fit_are_left_as_they_are_stored(
 def test_what_stands_both_encoded_and_plain_is_left(tmp_path: Path) -> None:
     tensors = dict(SCHEMES["mxfp4"][0]) | {"a.weight": np.ones((4, 64), BF16)}
     assert set(decoded(opened(tmp_path, "child", tensors)).tensors) == set(tensors)
+
+
+def test_numbers_of_tensors_of_few_follow_one_another(tmp_path: Path) -> None:
+    tensors = {"a": np.arange(3, dtype=np.int32), "b": np.array(0.5, BF16), "c": np.zeros(0, BF16)}
+    found = opened(tmp_path, "one", tensors)
+    chosen = [found.tensors[name] for name in "bca"]
+    assert numbers_of(found, chosen).tolist() == [0.5, 0.0, 1.0, 2.0]
+    assert numbers_of(found, []).size == 0
 
 
 def test_a_checkpoint_of_numbers_is_itself(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from .adapters import Said as Said
 from .adapters import adapter_of as adapter_of
 from .adapters import checked as checked
 from .adapters import misfit as misfit
-from .adapters import said_of as said_of
 from .checkpoint import Checkpoint as Checkpoint
 from .checkpoint import Tensor as Tensor
 from .checkpoint import distinct_names as distinct_names
