@@ -14,11 +14,12 @@ import numpy as np
 from parentage.align.content import layer_map
 from parentage.align.layouts.strides import Composed, Piece, transposed
 from parentage.align.order import sentences
+from parentage.align.orders.matching import LEAST_LIKE
 from parentage.align.orders.reading import runs
 from parentage.align.orders.rearranged import rearranged
 from parentage.align.pairing import LEAST_SHARE
 from parentage.align.slices import UNPAIRED
-from parentage.align.view import Views, views
+from parentage.align.view import Views, is_named_alike, views
 from parentage.checkpoint import decoded, dtype_class
 from parentage.support import listed, printable
 
@@ -46,9 +47,6 @@ LEAST_ELEMENTS = 1 << 10
 MOST_OF_A_SHAPE = 512
 """Tensors of one shape, at most, for values to tell them apart."""
 
-LEAST_LIKE = 0.5
-"""Least correlation of two tensors of one origin: continued training keeps 0.9, strangers 0.01."""
-
 
 def seen_by(child: Checkpoint, others: Sequence[Checkpoint], options: Options) -> Views:
     """Return a child and others under the child's names: by what names say, or else by values.
@@ -71,7 +69,7 @@ def _paired_views(child: Checkpoint, others: Sequence[Checkpoint], options: Opti
     strange: list[str] = []
     left: list[str] = []
     for other in named.others:
-        if _is_all(named.child, other):
+        if is_named_alike(named.child, other):
             seen.append(other)
             continue
         is_named = _is_named(named.child, other)
@@ -123,12 +121,6 @@ def _as_paired(
 def _whole(name: str, tensor: Tensor, *, is_transposed: bool) -> Piece:
     """Return all of a tensor as a piece, which may be the transpose."""
     return transposed(name, tensor.shape) if is_transposed else Piece(name, 0, tensor.shape)
-
-
-def _is_all(child: Checkpoint, other: Checkpoint) -> bool:
-    """Return whether all tensors of the one or of the other have a partner by name."""
-    mine, theirs = child.core.names(), other.core.names()
-    return mine == theirs or set(mine) <= set(theirs) or set(theirs) <= set(mine)
 
 
 def _is_named(child: Checkpoint, other: Checkpoint) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from parentage import _core
 from parentage.align.groups import group
 from parentage.align.layouts.by_name import is_readable
+from parentage.align.orders.matching import LEAST_LIKE
 from parentage.align.sums import layers_by_sums
 from parentage.checkpoint import body_layers, is_of_the_body, places_of
 from parentage.stream import likeness, one_pass, unpack
@@ -31,9 +32,6 @@ ELEMENTS = 1 << 14
 
 LEAST_ELEMENTS = 1 << 12
 """Elements from which on a tensor is large enough for its cosine to mean something."""
-
-SAME_LAYER = 0.5
-"""Least cosine of two layers of one origin: continued training keeps 0.9, strangers have 0.01."""
 
 LAYERS = 128
 """Layers of each checkpoint that are tried."""
@@ -110,7 +108,7 @@ def strange_layers(
     by_layer: dict[int, list[float]] = defaultdict(list)
     for (_, a), cosine in zip(places, np.nan_to_num(cosines).tolist(), strict=True):
         by_layer[a].append(cosine)
-    return any(sum(each) / len(each) < SAME_LAYER for each in by_layer.values())
+    return any(sum(each) / len(each) < LEAST_LIKE for each in by_layer.values())
 
 
 def layer_map(child: Checkpoint, other: Checkpoint, options: Options) -> dict[int, int | None]:
@@ -132,7 +130,7 @@ def layer_map(child: Checkpoint, other: Checkpoint, options: Options) -> dict[in
     known: dict[int, int] = {}
     for layer, row in zip(crossed[0], crossed[2], strict=True):
         best = float(np.nanmax(row, initial=-1.0))
-        if best >= SAME_LAYER:
+        if best >= LEAST_LIKE:
             alike = [b for b, x in zip(crossed[1], row.tolist(), strict=True) if x >= best - TIE]
             following = known.get(layer - 1, -2) + 1
             known[layer] = next((b for b in (layer, following) if b in alike), alike[0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from math import prod, sqrt
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from parentage.align.layouts.strides import Composed
+from parentage.align.layouts.whole import without_numbers
+from parentage.align.orders.matching import CLEAR, LEAST_LIKE
 from parentage.align.orders.reading import runs
 from parentage.checkpoint import dtype_class
 from parentage.stream import Options
@@ -21,14 +22,8 @@ if TYPE_CHECKING:
     from parentage.checkpoint import Checkpoint, Tensor
     from parentage.support import Floats
 
-LEAST_LIKE = 0.5
-"""Least correlation of two tensors of one origin: continued training keeps 0.9, strangers 0.01."""
-
 CHANCE = 6.0
 """Standard deviations of the correlation of independent values that one has to exceed."""
-
-CLEAR = 0.75
-"""Most that the distance (1 - correlation) of the best order is of that of the next."""
 
 NEAR = 0.25
 """Most that the squared distance to the nearest is of that to the next."""
@@ -45,7 +40,6 @@ RUNS = 32
 LENGTH = 64
 """Elements of each, at most."""
 
-_NUMBERS = re.compile(r"(?<=\.)\d+(?=\.)")
 _READ = Options(1)
 
 
@@ -71,7 +65,7 @@ def decided(
     """
     kinds: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for number, each in enumerate(questions):
-        kind = (_NUMBERS.sub("#", each.key), each.tensor.shape, len(each.readings))
+        kind = (without_numbers(each.key), each.tensor.shape, len(each.readings))
         kinds[kind].append(number)
     answers: dict[int, int | None] = {}
     for among in kinds.values():

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from parentage.align.held import held
-from parentage.align.layouts.by_layer import renamed_for
+from parentage.align.layouts.by_layer import counterpart
 from parentage.align.layouts.by_name import is_readable
 from parentage.align.pairing import (
     LEAST_SHARE,
@@ -217,8 +217,7 @@ def _bytes(
         indices = {*found.barred, *(i for (i, at) in found.reasons if at == column)}
         for index in sorted(indices):
             tensor = child.tensors.at(index)
-            name = renamed_for(tensor.name, layers[column] if layers else {})
-            mate = None if name is None else other.tensors.get(name)
+            mate = counterpart(tensor.name, other, layers[column] if layers else {})
             if mate is not None and _is_stored_alike(child, tensor, other, mate):
                 same.append(Bytes(index, column, mate.index))
     return same
@@ -259,8 +258,7 @@ def _coded(
         if encoding is None:
             continue
         for column, other in enumerate(others):
-            there = renamed_for(tensor.name, layers[column] if layers else {})
-            mate = None if there is None else other.tensors.get(there)
+            mate = counterpart(tensor.name, other, layers[column] if layers else {})
             is_number = mate is not None and mate.shape == tensor.shape and is_readable(mate, other)
             if mate is not None and is_number and not _is_stored_alike(child, tensor, other, mate):
                 out.append(Coded(tensor.index, column, mate.index))

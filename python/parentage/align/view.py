@@ -258,13 +258,16 @@ def views(child: Checkpoint, others: Sequence[Checkpoint]) -> Views:
 def _is_paired(child: Checkpoint, other: Checkpoint) -> bool:
     """Return whether names and shapes leave nothing to ask.
 
-    All names of the child are the other's as well, or all of the other's its; and no tensor has in
-    one of them the shape that it has in the other, transposed.
+    All names of one of them are the other's as well, and no tensor has in one the shape that it
+    has in the other, transposed.
     """
+    return is_named_alike(child, other) and not _any_transposed(child, other)
+
+
+def is_named_alike(child: Checkpoint, other: Checkpoint) -> bool:
+    """Return whether all names of the child are the other's as well, or all of the other's its."""
     mine, theirs = child.core.names(), other.core.names()
-    if mine != theirs and not set(mine) <= set(theirs) and not set(theirs) <= set(mine):
-        return False
-    return not _any_transposed(child, other)
+    return mine == theirs or set(mine) <= set(theirs) or set(theirs) <= set(mine)
 
 
 def _any_transposed(child: Checkpoint, other: Checkpoint) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from parentage.align.layouts.by_layer import renamed_for
+from parentage.align.layouts.by_layer import counterpart, renamed_for
 from parentage.align.layouts.by_name import is_readable
 from parentage.align.order import Order
 from parentage.align.orders.matching import NONE, least_alike, matched, units
@@ -78,7 +78,7 @@ def expert_orders(
     found = ExpertOrders()
     done: set[str] = set()
     for stack in mine.values():
-        there = (renamed_for(f"{stack.stem}.0.", layers) or "").removesuffix(".0.")
+        there = _stem_there(stack.stem, layers)
         # A layer that the child has twice is seen in one order, that of the first.
         if there in done or not _is_numbered(stack):
             continue
@@ -110,10 +110,17 @@ def expert_orders(
     return found
 
 
+def _stem_there(stem: str, layers: LayerMap) -> str:
+    """Return what names of experts begin with where those of a stack of the child are looked for.
+
+    It is empty if its layer is paired with none.
+    """
+    return (renamed_for(f"{stem}.0.", layers) or "").removesuffix(".0.")
+
+
 def _without(order: Order, stacks: Stacks, used: set[str], layers: LayerMap) -> Order:
     """Return an order without the unused that are used elsewhere."""
-    there = (renamed_for(f"{order.tensors[0]}.0.", layers) or "").removesuffix(".0.")
-    own = stacks.get(there)
+    own = stacks.get(_stem_there(order.tensors[0], layers))
     if own is None:
         return order
     left = tuple(
@@ -162,7 +169,7 @@ class _Search:
             if not name.startswith(begin):
                 continue
             tensor = self.child.tensors[name]
-            mate = self.other.tensors.get(renamed_for(name, self.layers) or "")
+            mate = counterpart(name, self.other, self.layers)
             if (
                 mate is not None
                 and tensor.shape[:1] == (len(stack.experts),)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from parentage.align.layouts.by_layer import renamed_for
+from parentage.align.layouts.by_layer import counterpart
 from parentage.align.layouts.by_name import is_readable
 from parentage.align.orders.lines import row_width, spread
 from parentage.align.orders.matching import LEAST_LIKE, units
@@ -66,7 +66,7 @@ def mates_of(
             continue
         if len(tensor.shape) < 2 or not tensor.elements or not is_readable(tensor, child):
             continue
-        found = other.tensors.get(renamed_for(tensor.name, layers) or "")
+        found = counterpart(tensor.name, other, layers)
         if (
             found is None
             or found.shape[1:] != tensor.shape[1:]
