@@ -17,18 +17,10 @@ if TYPE_CHECKING:
 SINGLE = "model.safetensors"
 """The file that loaders of the transformers library ask for first, before any index."""
 
-_WEIGHTS = (
-    ".safetensors",
-    ".safetensors.index.json",
-    ".bin.index.json",
-    ".bin",
-    ".pt",
-    ".pth",
-    ".ckpt",
-    ".gguf",
-    ".onnx",
-    ".npz",
-)
+ENDINGS = (".bin", ".pt", ".pth", ".ckpt", ".gguf", ".onnx", ".npz")
+"""Endings of files of a folder that are looked into, if it has no safetensors."""
+
+_WEIGHTS = (".safetensors", ".safetensors.index.json", ".bin.index.json", *ENDINGS)
 """Endings of files that may hold weights, or name those that do."""
 
 NO_WEIGHTS = (
