@@ -93,6 +93,8 @@ def test_scales_are_what_tensors_say_before_configurations(tmp_path: Path) -> No
         "[" * 10**5,
         '{"lora_alpha": "16"}',
         '{"lora_alpha": 1e999}',
+        '{"lora_alpha": 1e300}',
+        '{"lora_alpha": -1e39}',
         '{"lora_alpha": true, "alpha_pattern": [1], "use_rslora": 1}',
         f'{{"lora_alpha": {"9" * 400}}}',
     ],
@@ -105,7 +107,7 @@ def test_what_a_configuration_says_wrongly_is_not_taken(tmp_path: Path, text: st
 
 
 def test_alphas_that_are_no_numbers_are_none(tmp_path: Path) -> None:
-    for value in (np.array(np.nan, np.float32), np.ones(3, np.float32), np.array(True)):
+    for value in (np.array(np.nan, "f4"), np.ones(3, "f4"), np.array(True), np.array(1e300)):
         tensors = kohya(FACTORS, 2.0)
         tensors[next(name for name in tensors if name.endswith(".alpha"))] = value
         found = adapter_of(Checkpoint.open(write(tmp_path, tensors)))

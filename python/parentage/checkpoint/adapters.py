@@ -10,9 +10,10 @@ import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cached_property
-from math import isfinite, prod
+from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
+from parentage.checkpoint.codings import is_float32
 from parentage.checkpoint.containers.contents import wrong
 from parentage.checkpoint.decoding import numbers_of
 from parentage.checkpoint.folder import json_beside
@@ -191,7 +192,7 @@ def _alphas(checkpoint: Checkpoint, names: Mapping[str, object]) -> dict[str, fl
         if tensor is not None and tensor.elements == 1 and tensor.dtype in _NUMBERS:
             tensors[name] = tensor
     values = numbers_of(checkpoint, list(tensors.values())).tolist()
-    return {name: x for name, x in zip(tensors, values, strict=True) if isfinite(x)}
+    return {name: x for name, x in zip(tensors, values, strict=True) if is_float32(x)}
 
 
 _NUMBERS = ("F64", "F32", "BF16", "F16", "I32")
@@ -240,10 +241,10 @@ def _said(checkpoint: Checkpoint) -> Said:
 
 
 def _number(value: object) -> float | None:
-    """Return a finite number, or ``None``.
+    """Return a number of float32, or ``None``.
 
-    >>> _number(16), _number("16"), _number(True), _number(float("nan"))
-    (16.0, None, None, None)
+    >>> _number(16), _number("16"), _number(True), _number(float("nan")), _number(1e39)
+    (16.0, None, None, None, None)
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -251,7 +252,7 @@ def _number(value: object) -> float | None:
         number = float(value)
     except OverflowError:
         return None
-    return number if isfinite(number) else None
+    return number if is_float32(number) else None
 
 
 def checked(adapter: Adapter) -> Iterator[Module]:
