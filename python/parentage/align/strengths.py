@@ -108,7 +108,7 @@ def with_strength(view: Checkpoint, found: Applied, strength: Strength) -> Check
         codings.append(
             coding if name is None else coding.scaled_by(strength.scales[name], strength.rounded)
         )
-    core = view.core.seen_as(list(view.tensors.values()), codings)
+    core = view.core.seen_as(list(view.tensors.values()), codings, kept=0)
     return replace(view, core=core, noted=(*view.noted, *found.remarks(str(strength))))
 
 
