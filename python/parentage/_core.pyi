@@ -154,10 +154,13 @@ class Checkpoint:
         self,
         tensors: Sequence[tuple[int, str, str, tuple[int, ...], int, int, int]],
         codings: Sequence[_Coding] = ...,
+        *,
+        kept: int | None = None,
     ) -> Checkpoint:
         """Other tensors, by name, over the same files, as they were when they were opened.
 
-        Those of shard ``number of files + k`` are what coding ``k`` gives.
+        Those of shard ``number of files + k`` are what coding ``k`` gives. Codings are the first
+        ``kept`` of this one's, or all, and then ``codings``.
         """
     def joined(
         self,

@@ -209,3 +209,8 @@ def test_products_alone_are_those_of_the_factors(tmp_path: Path) -> None:
         expected = 0.5 * (left.astype(float) @ right)
         got = elements(view, f"{PEFT}{name.removesuffix('.weight')}.product")
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6 * abs(expected).max())
+
+
+def test_a_scale_that_float32_does_not_hold_is_not_taken(tmp_path):
+    found = seen(tmp_path, FACTORS, lora_alpha=1e300)
+    assert_is(found.view, merged(BASE, FACTORS, 1.0, dtype=np.float32))

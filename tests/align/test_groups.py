@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from common.alignments import full
+from common.containers import gguf_bytes
 from conftest import opened
 from parentage.align import group
+from parentage.checkpoint import Checkpoint
 from parentage.support import PlanError
 
 A, B, C = "model.a.weight", "model.b.weight", "model.c.weight"
@@ -115,3 +117,31 @@ def test_if_nobody_holds_anything_it_is_said_who_pairs_and_how_names_differ(tmp_
     child = {"model.language_model.norm.weight": full(9)}
     with pytest.raises(PlanError, match=r"none of 1 tensors pair with other0: model\.language_"):
         grouped(tmp_path, child, {"model.norm.weight": full(9)})
+
+
+IQ2_XXS, TQ2_0 = 16, 35
+"""Types of GGUF files whose blocks both have 66 bytes for 256 elements."""
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "is_compared"), [(IQ2_XXS, IQ2_XXS, True), (IQ2_XXS, TQ2_0, False)]
+)
+def test_codes_of_two_encodings_are_not_compared_byte_for_byte(tmp_path, mine, theirs, is_compared):
+    raw, numbers = bytes(range(66)), full(900)
+    for name, kind in (("child", mine), ("other", theirs)):
+        tensors = {A: numbers, B: (kind, (1, 256), raw)}
+        (tmp_path / f"{name}.gguf").write_bytes(gguf_bytes(tensors))
+    child, other = (Checkpoint.open(tmp_path / f"{name}.gguf") for name in ("child", "other"))
+    found = group(child, [other], 1)
+    assert [each.tensor for each in found.bytes] == ([1] if is_compared else [])
+    left = [] if is_compared else [(child.name, B), (other.name, B)]
+    assert [(each.checkpoint, each.tensor) for each in found.unaligned] == left
+
+
+def test_codes_are_not_compared_with_bytes_that_stand_for_themselves(tmp_path):
+    raw = bytes(range(66))
+    (tmp_path / "child.gguf").write_bytes(gguf_bytes({A: full(900), B: (TQ2_0, (1, 256), raw)}))
+    child = Checkpoint.open(tmp_path / "child.gguf")
+    other = opened(tmp_path, "other", {A: full(900), B: np.frombuffer(raw, np.uint8)})
+    assert group(child, [other], 1).bytes == ()
+    assert group(other, [child], 1).bytes == ()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from common.adapters import adapter, base, kohya, merged, write
-from parentage.checkpoint import Checkpoint, adapter_of, checked, said_of
+from parentage.checkpoint import Checkpoint, adapter_of, checked
 from parentage.support import CheckpointError
 
 if TYPE_CHECKING:
@@ -69,13 +69,13 @@ def test_models_are_none(tmp_path: Path) -> None:
 def test_scales_are_what_tensors_say_before_configurations(tmp_path: Path) -> None:
     found = Checkpoint.open(write(tmp_path / "k", kohya(FACTORS, 4.0), lora_alpha=16))
     module = adapter_of(found).modules[0]
-    assert (module.alpha, said_of(found).scale_of(module)) == (4.0, 0.5)
+    assert (module.alpha, adapter_of(found).said.scale_of(module)) == (4.0, 0.5)
     found = Checkpoint.open(write(tmp_path / "p", FACTORS, lora_alpha=16, use_rslora=True))
     module = adapter_of(found).modules[0]
-    assert said_of(found).scale_of(module) == pytest.approx(16 / 8**0.5)
+    assert adapter_of(found).said.scale_of(module) == pytest.approx(16 / 8**0.5)
     pattern = {"q_proj": 32, "layers.1.mlp.up_proj": 64, "x": None}
     found = Checkpoint.open(write(tmp_path / "a", FACTORS, lora_alpha=16, alpha_pattern=pattern))
-    said = said_of(found)
+    said = adapter_of(found).said
     scales = {each.name: said.scale_of(each) for each in adapter_of(found).modules}
     start = "base_model.model.model.layers"
     assert scales[f"{start}.0.self_attn.q_proj"] == 4.0
@@ -93,6 +93,8 @@ def test_scales_are_what_tensors_say_before_configurations(tmp_path: Path) -> No
         "[" * 10**5,
         '{"lora_alpha": "16"}',
         '{"lora_alpha": 1e999}',
+        '{"lora_alpha": 1e300}',
+        '{"lora_alpha": -1e39}',
         '{"lora_alpha": true, "alpha_pattern": [1], "use_rslora": 1}',
         f'{{"lora_alpha": {"9" * 400}}}',
     ],
@@ -100,12 +102,12 @@ def test_scales_are_what_tensors_say_before_configurations(tmp_path: Path) -> No
 def test_what_a_configuration_says_wrongly_is_not_taken(tmp_path: Path, text: str) -> None:
     found = Checkpoint.open(write(tmp_path, FACTORS))
     (tmp_path / "adapter_config.json").write_text(text)
-    said = said_of(found)
+    said = adapter_of(found).said
     assert said.scale_of(adapter_of(found).modules[0]) is None
 
 
 def test_alphas_that_are_no_numbers_are_none(tmp_path: Path) -> None:
-    for value in (np.array(np.nan, np.float32), np.ones(3, np.float32), np.array(True)):
+    for value in (np.array(np.nan, "f4"), np.ones(3, "f4"), np.array(True), np.array(1e300)):
         tensors = kohya(FACTORS, 2.0)
         tensors[next(name for name in tensors if name.endswith(".alpha"))] = value
         found = adapter_of(Checkpoint.open(write(tmp_path, tensors)))

@@ -3,7 +3,8 @@
 import pytest
 from common.tensors import ONE, TENSORS
 from conftest import encode_safetensors, write_checkpoint
-from parentage.checkpoint import Checkpoint, distinct_names
+from parentage.checkpoint import Checkpoint
+from parentage.checkpoint.checkpoint import distinct_names
 
 
 def test_names_of_equal_checkpoints_are_made_distinct(tmp_path):

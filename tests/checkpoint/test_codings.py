@@ -460,3 +460,17 @@ def test_factors_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(CheckpointError, match="coding 0"):
             computed(opened, coding, (6, 5))
+
+
+def test_a_view_of_a_view_keeps_its_codings_and_adds_to_them(tmp_path: Path) -> None:
+    opened = stored(tmp_path, m=np.arange(12, dtype=np.float32).reshape(3, 4))
+    first = Coding.gather(window(opened, "m"), 4, [2, 0, 1], [])
+    moved = opened.tensors["m"]._replace(name="x", shard=opened.places, begin=0, end=48)
+    view = opened.seen_as([moved], [first])
+    assert (view.codings, view.places) == ((first,), opened.places + 1)
+    second = Coding.shift(view.tensors["x"].window, 1.0)
+    again = view.seen_as([view.tensors["x"]._replace(shard=view.places)], [second])
+    assert again.codings == (first, second)
+    assert numbers(again, 0, 12).tolist() == [9, 10, 11, 12, 1, 2, 3, 4, 5, 6, 7, 8]
+    assert again.core.seen_as([], kept=1).codings() == view.core.codings()
+    assert again.core.seen_as([], [first], kept=0).codings() == view.core.codings()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import BF16, opened
 from parentage.checkpoint import as_stored, block_of, cells_of, decoded, is_whole_coding
+from parentage.checkpoint.decoding import numbers_of
 from parentage.stream import Options, read_elements
 
 if TYPE_CHECKING:
@@ -158,9 +159,60 @@ def test_parts_that_do_not_fit_are_left_as_they_are_stored(
         assert set(found.tensors) == set(kept)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"blocksize": -64}, {"blocksize": 10**30}, {"blocksize": 0}, {"blocksize": "Infinity"},
+        {"nested_blocksize": -1}, {"nested_blocksize": 10**20}, {"shape": [-4, -64]},
+        {"shape": [2**70, 0]}, {"nested_offset": 1e300}, {"nested_offset": -1e300},
+        {"nested_offset": "NaN"}, {"nested_offset": "Infinity"}, {"shape": "Infinity"},
+    ],
+)  # fmt: skip
+def test_states_that_say_no_sizes_or_numbers_are_left(tmp_path: Path, said: dict[str, object]):
+    nested = {"nested_blocksize": 256, "nested_offset": 0.25}
+    beside = {
+        "a.weight.absmax": codes((4,)), "a.weight.nested_absmax": floats(1),
+        "a.weight.nested_quant_map": floats(256),
+    }  # fmt: skip
+    name = "a.weight.quant_state.bitsandbytes__nf4"
+    state = json.loads(STATE) | nested
+    for change, is_decoded in (({}, True), (said, False)):
+        # json says Infinity and NaN as numbers, which parsers of it take.
+        text = json.dumps(state | change).replace('"Infinity"', "Infinity").replace('"NaN"', "NaN")
+        raw = {name: np.frombuffer(text.encode(), np.uint8)}
+        tensors = SCHEMES["nf4"][0] | beside | raw
+        found = decoded(opened(tmp_path, f"child{is_decoded}", tensors))
+        assert ("a.weight.absmax" not in found.tensors) is is_decoded
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        np.array([4, -3]),
+        np.array([-4, -3]),
+        np.array([4.0, np.nan], np.float32),
+        np.array([np.inf, 64.0], np.float32),
+        np.array([4, 2**62]),
+    ],
+)
+@pytest.mark.parametrize("columns", [0, 8])
+def test_shapes_that_are_none_are_left(tmp_path: Path, said: Array, columns: int) -> None:
+    words = {"a.weight_packed": np.zeros((4, columns), np.int32), "a.weight_shape": said}
+    tensors = SCHEMES["packed"][0] | words
+    assert set(decoded(opened(tmp_path, "child", tensors)).tensors) == set(tensors)
+
+
 def test_what_stands_both_encoded_and_plain_is_left(tmp_path: Path) -> None:
     tensors = dict(SCHEMES["mxfp4"][0]) | {"a.weight": np.ones((4, 64), BF16)}
     assert set(decoded(opened(tmp_path, "child", tensors)).tensors) == set(tensors)
+
+
+def test_numbers_of_tensors_of_few_follow_one_another(tmp_path: Path) -> None:
+    tensors = {"a": np.arange(3, dtype=np.int32), "b": np.array(0.5, BF16), "c": np.zeros(0, BF16)}
+    found = opened(tmp_path, "one", tensors)
+    chosen = [found.tensors[name] for name in "bca"]
+    assert numbers_of(found, chosen).tolist() == [0.5, 0.0, 1.0, 2.0]
+    assert numbers_of(found, []).size == 0
 
 
 def test_a_checkpoint_of_numbers_is_itself(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from common.alignments import full
 from conftest import write_checkpoint
 from parentage.checkpoint import Checkpoint, Unread
-from parentage.checkpoint.folder import layers_in_config
+from parentage.checkpoint.folder import json_beside, layers_in_config
 
 TENSORS = {"a": full(4), "b": full(4)}
 
@@ -81,3 +81,18 @@ def test_a_config_that_is_a_pipe_promises_nothing(tmp_path):
     write_checkpoint(tmp_path / "a", TENSORS)
     os.mkfifo(tmp_path / "a" / "config.json")
     assert layers_in_config(tmp_path / "a") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"a": 1}', {"a": 1}), ("", {}), ("[1]", {}), ("null", {}), ("[" * 10**5, {}),
+        ('{"a": "' + "x" * (1 << 20) + '"}', {}), ("\udcff", {}),
+    ],
+    ids=["said", "empty", "list", "null", "nested", "large", "no text"],
+)  # fmt: skip
+def test_what_json_says_beside_a_checkpoint_is_names_and_values_or_nothing(tmp_path, text, said):
+    (tmp_path / "x.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    assert json_beside(tmp_path, "x.json") == said
+    assert json_beside(tmp_path / "model.safetensors", "x.json") == said
+    assert json_beside(tmp_path, "y.json") == {}

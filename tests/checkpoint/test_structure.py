@@ -144,15 +144,47 @@ def test_a_number_of_any_length_is_no_obstacle():
 
 
 _PARTS = st.sampled_from(["layers", "experts", "attn", "norm", "x", "", "\u0663"])
+_IMAGE_PARTS = st.sampled_from(
+    [
+        "final_layer.adaLN_modulation", "final_layer.linear", "out", "time_embed", "label_emb",
+        "input_blocks", "down_blocks", "up_blocks", "resnets", "upsamplers", "double_blocks",
+        "transformer_blocks", "unet", "conv_in", "t_embedder.mlp", "img_in", "weight",
+    ]
+)  # fmt: skip
 _NUMBERS = st.from_regex("[0-9]{1,11}", fullmatch=True)
 
 
-@given(st.lists(st.lists(_PARTS | _NUMBERS, max_size=6).map(".".join), max_size=8, unique=True))
-def test_names_stand_where_they_do_one_by_one(names):
+def in_a_file(names):
+    """Return where names stand, of those of the tensors of one file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "m.safetensors")
         path.write_bytes(encode_safetensors({name: np.zeros(1, BF16) for name in names}))
-        assert places_of(Checkpoint.open(path).core) == [place_of(name) for name in sorted(names)]
+        return places_of(Checkpoint.open(path).core)
+
+
+@given(
+    st.lists(
+        st.lists(_PARTS | _IMAGE_PARTS | _NUMBERS | st.sampled_from("0123"), max_size=6).map(
+            ".".join
+        ),
+        max_size=8,
+        unique=True,
+    )
+)
+def test_names_stand_where_they_do_one_by_one(names):
+    assert in_a_file(names) == [place_of(name) for name in sorted(names)]
+
+
+@pytest.mark.parametrize("before", ["", "model.diffusion_model.", "transformer."])
+def test_what_is_of_an_image_model_is_not_told_by_a_number_that_is_left_out(before):
+    names = [f"{before}final_layer.adaLN_modulation.{at}.weight" for at in (0, 1)]
+    assert in_a_file(names) == [place_of(name) for name in names]
+    assert place_of(f"{before}final_layer.adaLN_modulation.1.weight").component == "OUT"
+
+
+def test_the_names_of_all_kinds_of_models_stand_where_they_do_one_by_one():
+    names = sorted({name for name, *_ in MEANINGS})
+    assert in_a_file(names) == [place_of(name) for name in names]
 
 
 def test_a_name_of_many_numbers_costs_no_more_than_its_length(tmp_path):

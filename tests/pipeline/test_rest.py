@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from common.containers import gguf_bytes
 from conftest import BF16, write_checkpoint
 from parentage.align import pair
 from parentage.checkpoint import open_all
@@ -247,3 +248,45 @@ def test_a_merge_with_a_part_of_its_own_is_told_as_that(tmp_path):
     found = verdict(tmp_path, {**blend, "model.extra.weight": OTHER[EMBED]})
     assert found.kind == "merge"
     assert "model.extra.weight" in found.text
+
+
+IQ2_XXS, TQ2_0 = 16, 35
+"""Types of GGUF files whose blocks both have 66 bytes for 256 elements."""
+
+BLOCKS = np.random.default_rng(4).bytes(66 * 64)
+
+
+def with_codes(path, kind, codes=BLOCKS):
+    """Write a GGUF file of numbers, and of codes that nothing here decodes."""
+    plain = np.random.default_rng(5).normal(0, 0.03, (64, 32)).astype(np.float32)
+    codes = kind, (64, 256), codes
+    path.write_bytes(gguf_bytes({"token_embd.weight": plain, "blk.0.ffn_up.weight": codes}))
+    return path
+
+
+@pytest.mark.parametrize("kind", [IQ2_XXS, TQ2_0])
+def test_codes_of_one_encoding_are_the_same_if_their_bytes_are(tmp_path, kind):
+    base, child = (with_codes(tmp_path / f"{name}.gguf", kind) for name in ("base", "child"))
+    found = traced(child, base=base)
+    assert (found.verdict.kind, found.verdict.level) == ("identical", "exact")
+
+
+def test_codes_of_two_encodings_are_not_the_same_though_their_bytes_are(tmp_path):
+    base = with_codes(tmp_path / "base.gguf", TQ2_0)
+    found = traced(with_codes(tmp_path / "child.gguf", IQ2_XXS), base=base)
+    assert found.verdict.kind != "identical"
+    assert "ffn_up of layer 0: bit for bit" not in found.verdict.text
+    assert {(x["checkpoint"], x["tensor"]) for x in found.unaligned.to_dicts()} == {
+        (name, "blk.0.ffn_up.weight") for name in ("base", "child")
+    }
+
+
+@pytest.mark.parametrize("is_turned", [False, True])
+def test_codes_are_not_the_same_as_bytes_that_stand_for_themselves(tmp_path, is_turned):
+    coded = with_codes(tmp_path / "coded.gguf", IQ2_XXS, BLOCKS[::-1])
+    plain = np.random.default_rng(5).normal(0, 0.03, (64, 32)).astype(np.float32)
+    held = {"token_embd.weight": plain, "blk.0.ffn_up.weight": np.frombuffer(BLOCKS, np.uint8)}
+    sides = coded, write_checkpoint(tmp_path / "plain", held)
+    child, base = sides[::-1] if is_turned else sides
+    found = traced(child, base=base)
+    assert found.verdict.kind == "undetermined"

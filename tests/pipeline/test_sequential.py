@@ -15,8 +15,8 @@ from parentage.checkpoint import open_all
 from parentage.cli import run
 from parentage.descent import relations_of
 from parentage.hypothesise import SampleEstimates
-from parentage.pipeline import SampleRequest, with_preview
 from parentage.pipeline import sequential as sure
+from parentage.pipeline.sequential import SampleRequest, with_preview
 from parentage.sample import SearchSample
 from parentage.stream import SILENT, Options, Progress
 from parentage.support import Portion

@@ -3,9 +3,11 @@
 import ml_dtypes
 import numpy as np
 import pytest
+from common.containers import gguf_bytes
 from hypothesis import given
 from hypothesis import strategies as st
-from parentage.replay.raw import is_finite, is_nan, pieces, sha256_of
+from parentage.checkpoint import Checkpoint
+from parentage.replay.raw import is_finite, is_nan, pieces, same_bytes, sha256_of
 from parentage.support import ReadError
 
 TWINS = {
@@ -44,3 +46,12 @@ def test_bytes_are_read_from_where_to_where_or_not_at_all(tmp_path):
     seen = []
     sha256_of(path, 100, seen.append)
     assert sum(seen) == 100
+
+
+@pytest.mark.parametrize(("kinds", "is_same"), [((16, 16), True), ((16, 35), False)])
+def test_codes_are_alike_if_they_are_of_one_encoding(tmp_path, kinds, is_same):
+    # IQ2_XXS and TQ2_0 both have 66 bytes for 256 elements.
+    for kind in kinds:
+        (tmp_path / f"{kind}.gguf").write_bytes(gguf_bytes({"x": (kind, (1, 256), bytes(66))}))
+    one, other = (Checkpoint.open(tmp_path / f"{kind}.gguf") for kind in kinds)
+    assert same_bytes(one, one.tensors["x"], other, other.tensors["x"]) is is_same

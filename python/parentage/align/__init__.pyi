@@ -13,7 +13,6 @@ from .groups import Group as Group
 from .groups import Grouped as Grouped
 from .groups import group as group
 from .layouts.by_layer import LayerMap as LayerMap
-from .layouts.by_layer import layer_list as layer_list
 from .layouts.by_layer import renamed_for as renamed_for
 from .layouts.by_name import pair_by_name as pair_by_name
 from .layouts.by_name import scale_of as scale_of

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
-from parentage.checkpoint import Coding, Joined, Tensor, checked, decoded, misfit, said_of
+from parentage.checkpoint import Coding, Joined, Tensor, checked, decoded, misfit
 from parentage.support import CheckpointError, collection_paused, listed, printable
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def applied(adapter: Adapter, base: Checkpoint) -> Applied:
         whole, absent = _whole(adapter, base, names)
         tensors: list[Tensor] = []
         codings: list[Coding] = []
-        said = said_of(own)
+        said = adapter.said
         for tensor in base.tensors.values():
             module = added.get(tensor.name)
             if tensor.name in whole:
@@ -298,7 +298,7 @@ def products(adapter: Adapter, names: Mapping[str, str]) -> Checkpoint:
     CheckpointError
         If two factors do not fit each other.
     """
-    own, said = adapter.checkpoint, said_of(adapter.checkpoint)
+    own, said = adapter.checkpoint, adapter.said
     tensors, codings = [], []
     for module in checked(adapter):
         if module.name not in names:

@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.align.content import layer_map
-from parentage.align.layouts.strides import Piece, transposed
-from parentage.align.layouts.strides import seen as seen_as
+from parentage.align.layouts.strides import Composed, Piece, transposed
 from parentage.align.order import sentences
+from parentage.align.orders.matching import LEAST_LIKE
+from parentage.align.orders.reading import runs
 from parentage.align.orders.rearranged import rearranged
 from parentage.align.pairing import LEAST_SHARE
 from parentage.align.slices import UNPAIRED
-from parentage.align.view import Views, views
+from parentage.align.view import Views, is_named_alike, views
 from parentage.checkpoint import decoded, dtype_class
-from parentage.stream import read_elements
 from parentage.support import listed, printable
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping, Sequence
 
     from parentage.align.layouts.by_layer import LayerMap
-    from parentage.checkpoint import Checkpoint, Coding, Tensor
+    from parentage.checkpoint import Checkpoint, Tensor
     from parentage.stream import Options
     from parentage.support import Floats
 
@@ -46,9 +46,6 @@ LEAST_ELEMENTS = 1 << 10
 
 MOST_OF_A_SHAPE = 512
 """Tensors of one shape, at most, for values to tell them apart."""
-
-LEAST_LIKE = 0.5
-"""Least correlation of two tensors of one origin: continued training keeps 0.9, strangers 0.01."""
 
 
 def seen_by(child: Checkpoint, others: Sequence[Checkpoint], options: Options) -> Views:
@@ -72,14 +69,19 @@ def _paired_views(child: Checkpoint, others: Sequence[Checkpoint], options: Opti
     strange: list[str] = []
     left: list[str] = []
     for other in named.others:
-        names = {} if _is_all(named.child, other) else _paired(named.child, other, options)
-        seen.append(_as_paired(named.child, other, names) if names else other)
-        if not names:
+        if is_named_alike(named.child, other):
+            seen.append(other)
             continue
+        is_named = _is_named(named.child, other)
+        names = _paired(named.child, other, options, is_named=is_named)
+        if not names:
+            seen.append(other)
+            continue
+        seen.append(_as_paired(named.child, other, names, is_named=is_named))
         turned = sum(is_transposed for _, is_transposed in names.values())
         also = f", {turned:,} of them transposed" if turned else ""
         told = f"{len(names):,} of {len(other.tensors):,} of {other.name}{also}"
-        (left if _is_named(named.child, other) else strange).append(told)
+        (left if is_named else strange).append(told)
     remarks = list(named.remarks)
     if strange:
         remarks.append(
@@ -94,29 +96,31 @@ def _paired_views(child: Checkpoint, others: Sequence[Checkpoint], options: Opti
     return Views(named.child, tuple(seen), tuple(map(printable, remarks)))
 
 
-def _as_paired(child: Checkpoint, other: Checkpoint, names: Mapping[str, Found]) -> Checkpoint:
-    """Return a checkpoint under the names, and as the transposes, that values tell."""
-    tensors: list[Tensor] = []
-    codings: list[Coding] = []
+def _as_paired(
+    child: Checkpoint, other: Checkpoint, names: Mapping[str, Found], *, is_named: bool
+) -> Checkpoint:
+    """Return a checkpoint under the names, and as the transposes, that values tell.
+
+    Where names in common are a coincidence, not ``is_named``, what has a name of the child's and is
+    not paired is called otherwise.
+    """
+    mine = set(child.core.names())
+    composed = Composed(other)
     given = {name for name, _ in names.values()}
     for each in other.tensors.values():
         if each.name in names:
             name, is_transposed = names[each.name]
-            piece = transposed(name, each.shape) if is_transposed else Piece(name, 0, each.shape)
-            found, coding = seen_as(each, piece, name, other.places + len(codings))
-            codings += [] if coding is None else [coding]
-            tensors.append(found)
-        elif each.name in given or (each.name in child.tensors and not _is_named(child, other)):
-            tensors.append(each._replace(name=f"{UNPAIRED}{each.name}"))
+            composed.add(each, _whole(name, each, is_transposed=is_transposed), name)
+        elif each.name in given or (each.name in mine and not is_named):
+            composed.keep(each._replace(name=f"{UNPAIRED}{each.name}"))
         else:
-            tensors.append(each)
-    return other.seen_as(tensors, codings)
+            composed.keep(each)
+    return composed.view()
 
 
-def _is_all(child: Checkpoint, other: Checkpoint) -> bool:
-    """Return whether all tensors of the one or of the other have a partner by name."""
-    mine, theirs = child.core.names(), other.core.names()
-    return mine == theirs or set(mine) <= set(theirs) or set(theirs) <= set(mine)
+def _whole(name: str, tensor: Tensor, *, is_transposed: bool) -> Piece:
+    """Return all of a tensor as a piece, which may be the transpose."""
+    return transposed(name, tensor.shape) if is_transposed else Piece(name, 0, tensor.shape)
 
 
 def _is_named(child: Checkpoint, other: Checkpoint) -> bool:
@@ -131,14 +135,16 @@ def _is_named(child: Checkpoint, other: Checkpoint) -> bool:
     )
 
 
-def _paired(child: Checkpoint, other: Checkpoint, options: Options) -> dict[str, Found]:
+def _paired(
+    child: Checkpoint, other: Checkpoint, options: Options, *, is_named: bool
+) -> dict[str, Found]:
     """Return the child's names by those of another checkpoint, as far as values tell them.
 
-    Where some names are in common, the rest is looked at: of tensors that are large enough.
+    Where some names are in common, ``is_named``, the rest is looked at: of tensors that are large
+    enough.
     """
-    some = _is_named(child, other)
-    shared = set(child.core.names()) & set(other.core.names()) if some else set()
-    least = LEAST_ELEMENTS if some else 2
+    shared = set(child.core.names()) & set(other.core.names()) if is_named else set()
+    least = LEAST_ELEMENTS if is_named else 2
     mine, theirs = _by_shape(child, shared, least), _by_shape(other, shared, least)
     out: dict[str, Found] = {}
     for shape, tensors in mine.items():
@@ -169,15 +175,11 @@ def _turned(
     """Return a view of some tensors, some of them transposed, in this order."""
     if not any(is_turned for _, is_turned in mates):
         return other, [each for each, _ in mates]
-    tensors: list[Tensor] = []
-    codings: list[Coding] = []
+    composed = Composed(other)
     for number, (each, is_turned) in enumerate(mates):
         name = f"{number:09}"
-        piece = transposed(name, each.shape) if is_turned else Piece(name, 0, each.shape)
-        found, coding = seen_as(each, piece, name, other.places + len(codings))
-        tensors.append(found)
-        codings += [] if coding is None else [coding]
-    view = other.seen_as(tensors, codings)
+        composed.add(each, _whole(name, each, is_transposed=is_turned), name)
+    view = composed.view()
     return view, list(view.tensors.values())
 
 
@@ -199,9 +201,7 @@ def _values(checkpoint: Checkpoint, tensors: Sequence[Tensor], options: Options)
     What is not finite is 0.
     """
     count = min(tensors[0].elements, ELEMENTS)
-    index = [[each.index] for each in tensors]
-    found = read_elements([checkpoint.core], index, 0, count, options)
-    values = np.nan_to_num(found[:, 0].reshape(len(tensors), count), posinf=0.0, neginf=0.0)
+    values = runs(checkpoint, [(each.index, 0) for each in tensors], count, options)
     moved: Floats = values - values.mean(axis=1, keepdims=True)
     return moved
 

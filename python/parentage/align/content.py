@@ -9,9 +9,10 @@ import numpy as np
 
 from parentage import _core
 from parentage.align.groups import group
-from parentage.align.layouts.by_name import scale_of
+from parentage.align.layouts.by_name import is_readable
+from parentage.align.orders.matching import LEAST_LIKE
 from parentage.align.sums import layers_by_sums
-from parentage.checkpoint import body_layers, dtype_class, is_of_the_body, places_of
+from parentage.checkpoint import body_layers, is_of_the_body, places_of
 from parentage.stream import likeness, one_pass, unpack
 
 if TYPE_CHECKING:
@@ -31,9 +32,6 @@ ELEMENTS = 1 << 14
 
 LEAST_ELEMENTS = 1 << 12
 """Elements from which on a tensor is large enough for its cosine to mean something."""
-
-SAME_LAYER = 0.5
-"""Least cosine of two layers of one origin: continued training keeps 0.9, strangers have 0.01."""
 
 LAYERS = 128
 """Layers of each checkpoint that are tried."""
@@ -110,7 +108,7 @@ def strange_layers(
     by_layer: dict[int, list[float]] = defaultdict(list)
     for (_, a), cosine in zip(places, np.nan_to_num(cosines).tolist(), strict=True):
         by_layer[a].append(cosine)
-    return any(sum(each) / len(each) < SAME_LAYER for each in by_layer.values())
+    return any(sum(each) / len(each) < LEAST_LIKE for each in by_layer.values())
 
 
 def layer_map(child: Checkpoint, other: Checkpoint, options: Options) -> dict[int, int | None]:
@@ -132,7 +130,7 @@ def layer_map(child: Checkpoint, other: Checkpoint, options: Options) -> dict[in
     known: dict[int, int] = {}
     for layer, row in zip(crossed[0], crossed[2], strict=True):
         best = float(np.nanmax(row, initial=-1.0))
-        if best >= SAME_LAYER:
+        if best >= LEAST_LIKE:
             alike = [b for b, x in zip(crossed[1], row.tolist(), strict=True) if x >= best - TIE]
             following = known.get(layer - 1, -2) + 1
             known[layer] = next((b for b in (layer, following) if b in alike), alike[0])
@@ -162,8 +160,7 @@ def _matrices(checkpoint: Checkpoint) -> Kinds:
         if expert is not None or len(tensor.shape) != 2 or tensor.elements < LEAST_ELEMENTS:
             continue
         in_body = layer is not None and is_of_the_body(component)
-        readable = dtype_class(tensor.dtype) == "float" and scale_of(tensor, checkpoint) is None
-        if layer is not None and in_body and readable:
+        if layer is not None and in_body and is_readable(tensor, checkpoint):
             name = tensor.name.replace(f".{layer}.", ".*.", 1)
             kinds[name, tensor.shape][layer] = tensor
     return kinds
@@ -202,8 +199,7 @@ def pair(inputs: Inputs, options: Options, layers: Sequence[LayerMap] | None = N
 
     ``layers`` are what :func:`layer_map` says of each of the others, if that is known.
     """
-    child, others, candidates = inputs.child, inputs.others, inputs.candidates
-    found = group(child, others, candidates)
+    child, others = inputs.child, inputs.others
     if layers is None:
         layers = [layer_map(child, other, options) for other in others]
-    return group(child, others, candidates, layers) if any(layers) else found
+    return group(child, others, inputs.candidates, layers if any(layers) else ())

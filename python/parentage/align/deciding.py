@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from math import prod, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from parentage.align.layouts.strides import seen
+from parentage.align.layouts.strides import Composed
+from parentage.align.layouts.whole import without_numbers
+from parentage.align.orders.matching import CLEAR, LEAST_LIKE
 from parentage.align.orders.reading import runs
 from parentage.checkpoint import dtype_class
 from parentage.stream import Options
@@ -18,17 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from parentage.align.layouts.strides import Reading
-    from parentage.checkpoint import Checkpoint, Coding, Tensor
+    from parentage.checkpoint import Checkpoint, Tensor
     from parentage.support import Floats
-
-LEAST_LIKE = 0.5
-"""Least correlation of two tensors of one origin: continued training keeps 0.9, strangers 0.01."""
 
 CHANCE = 6.0
 """Standard deviations of the correlation of independent values that one has to exceed."""
-
-CLEAR = 0.75
-"""Most that the distance (1 - correlation) of the best order is of that of the next."""
 
 NEAR = 0.25
 """Most that the squared distance to the nearest is of that to the next."""
@@ -45,7 +40,6 @@ RUNS = 32
 LENGTH = 64
 """Elements of each, at most."""
 
-_NUMBERS = re.compile(r"(?<=\.)\d+(?=\.)")
 _READ = Options(1)
 
 
@@ -71,7 +65,7 @@ def decided(
     """
     kinds: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for number, each in enumerate(questions):
-        kind = (_NUMBERS.sub("#", each.key), each.tensor.shape, len(each.readings))
+        kind = (without_numbers(each.key), each.tensor.shape, len(each.readings))
         kinds[kind].append(number)
     answers: dict[int, int | None] = {}
     for among in kinds.values():
@@ -125,8 +119,7 @@ def _answer(checkpoint: Checkpoint, other: Checkpoint, asked: Sequence[Question]
         for each in (question.tensor, *question.mates)
     ):
         return None
-    tensors: list[Tensor] = []
-    codings: list[Coding] = []
+    composed = Composed(checkpoint)
     mates: list[Tensor] = []
     count = len(asked[0].readings)
     for number, question in enumerate(asked):
@@ -134,18 +127,14 @@ def _answer(checkpoint: Checkpoint, other: Checkpoint, asked: Sequence[Question]
         mates += [question.mates[piece] for piece in chosen]
         for reading in range(count):
             for piece in chosen:
-                found, coding = seen(
+                composed.add(
                     question.tensor,
                     question.readings[reading].pieces[piece],
                     f"{reading:04}.{number:02}.{piece:06}",
-                    checkpoint.places + len(codings),
                 )
-                tensors.append(found)
-                codings += [] if coding is None else [coding]
-    view = checkpoint.seen_as(tensors, codings)
-    index = [view.tensors[each.name] for each in sorted(tensors, key=lambda each: each.name)]
+    view = composed.view()
     theirs = _sample(other, mates)
-    mine = _sample(view, index).reshape(count, -1)
+    mine = _sample(view, list(view.tensors.values())).reshape(count, -1)
     if any(piece.shift for reading in asked[0].readings for piece in reading.pieces):
         return nearest(mine, theirs)
     return clearest(mine, theirs)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from parentage.align.held import held
-from parentage.align.layouts.by_layer import renamed_for
-from parentage.align.layouts.by_name import scale_of
+from parentage.align.layouts.by_layer import counterpart
+from parentage.align.layouts.by_name import is_readable
 from parentage.align.pairing import (
     LEAST_SHARE,
     aligned,
@@ -24,7 +24,7 @@ from parentage.align.pairing import (
     unused,
 )
 from parentage.align.slices import Unaligned
-from parentage.checkpoint import dtype_class, is_whole_coding
+from parentage.checkpoint import is_whole_coding
 from parentage.support import PlanError, collection_paused, listed, printable
 
 if TYPE_CHECKING:
@@ -217,8 +217,7 @@ def _bytes(
         indices = {*found.barred, *(i for (i, at) in found.reasons if at == column)}
         for index in sorted(indices):
             tensor = child.tensors.at(index)
-            name = renamed_for(tensor.name, layers[column] if layers else {})
-            mate = None if name is None else other.tensors.get(name)
+            mate = counterpart(tensor.name, other, layers[column] if layers else {})
             if mate is not None and _is_stored_alike(child, tensor, other, mate):
                 same.append(Bytes(index, column, mate.index))
     return same
@@ -226,10 +225,10 @@ def _bytes(
 
 def _is_stored_alike(child: Checkpoint, tensor: Tensor, other: Checkpoint, mate: Tensor) -> bool:
     """Return whether two tensors can be compared byte for byte."""
-    ways = child.encoding_of(tensor), other.encoding_of(mate)
-    if ways == (None, None):
-        return (mate.shape, mate.dtype) == (tensor.shape, tensor.dtype)
-    mine, theirs = ways
+    mine, theirs = child.encoding_of(tensor), other.encoding_of(mate)
+    if mine is None and theirs is None:
+        is_encoded_alike = child.encodings.get(tensor.name) == other.encodings.get(mate.name)
+        return is_encoded_alike and (mate.shape, mate.dtype) == (tensor.shape, tensor.dtype)
     whole = is_whole_coding(child, tensor) and is_whole_coding(other, mate)
     return mine is not None and theirs is not None and whole and mine.is_like(theirs)
 
@@ -259,14 +258,8 @@ def _coded(
         if encoding is None:
             continue
         for column, other in enumerate(others):
-            there = renamed_for(tensor.name, layers[column] if layers else {})
-            mate = None if there is None else other.tensors.get(there)
-            is_number = (
-                mate is not None
-                and mate.shape == tensor.shape
-                and dtype_class(mate.dtype) == "float"
-                and scale_of(mate, other) is None
-            )
+            mate = counterpart(tensor.name, other, layers[column] if layers else {})
+            is_number = mate is not None and mate.shape == tensor.shape and is_readable(mate, other)
             if mate is not None and is_number and not _is_stored_alike(child, tensor, other, mate):
                 out.append(Coded(tensor.index, column, mate.index))
     return out

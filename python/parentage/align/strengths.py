@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.checkpoint import ROUNDED, Coding, half_cells, said_of, to_bf16
+from parentage.checkpoint import ROUNDED, Coding, half_cells, to_bf16
 from parentage.stream import read_elements
 
 if TYPE_CHECKING:
@@ -108,20 +108,17 @@ def with_strength(view: Checkpoint, found: Applied, strength: Strength) -> Check
         codings.append(
             coding if name is None else coding.scaled_by(strength.scales[name], strength.rounded)
         )
-    core = view.core.seen_as(list(view.tensors.values()), codings)
+    core = view.core.seen_as(list(view.tensors.values()), codings, kept=0)
     return replace(view, core=core, noted=(*view.noted, *found.remarks(str(strength))))
 
 
 def reached(view: Checkpoint) -> frozenset[str]:
     """Return the tensors of a view that a product is added to, by name."""
-    files, found = len(view.shards), set()
-    for tensor in view.tensors.values():
-        place = tensor.shard
-        while place >= files and view.codings[place - files].is_moved:
-            place = view.codings[place - files].windows[0].shard
-        if place >= files and view.codings[place - files].kind == "low_rank":
-            found.add(tensor.name)
-    return frozenset(found)
+    return frozenset(
+        tensor.name
+        for tensor in view.tensors.values()
+        if any(coding.kind == "low_rank" for coding in view.pile_of(tensor)[-1:])
+    )
 
 
 def _key(view: Checkpoint, coding: Coding) -> tuple[tuple[int, int, int, str], ...]:
@@ -143,7 +140,7 @@ def _factors(view: Checkpoint, name: str) -> tuple[tuple[int, int, int, str], ..
 
 def _said(found: Applied) -> Strength:
     """Return the scale that tensors and the configuration of an adapter say."""
-    said = said_of(found.adapter.checkpoint)
+    said = found.adapter.said
     scales = {name: said.scale_of(module) for name, module in found.modules.items()}
     if any(scale is None for scale in scales.values()):
         return Strength({name: 1.0 if x is None else x for name, x in scales.items()})
@@ -299,7 +296,7 @@ def _candidates(found: Applied, guess: Strength, sample: _Sample) -> Iterator[St
     alphas = {
         name: alpha
         for name, module in found.modules.items()
-        if (alpha := said_of(found.adapter.checkpoint).alpha_of(module)) is not None
+        if (alpha := found.adapter.said.alpha_of(module)) is not None
     }
     if len(alphas) == len(ranks):
         for by_root in (False, True):

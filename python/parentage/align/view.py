@@ -16,7 +16,7 @@ import numpy as np
 from parentage.align.deciding import Question, decided
 from parentage.align.layouts.fused import family, may_be_fused, readings
 from parentage.align.layouts.prefixes import exchanged
-from parentage.align.layouts.strides import seen
+from parentage.align.layouts.strides import Composed
 from parentage.align.layouts.whole import is_documented, is_spelled_alike, orders
 from parentage.align.slices import UNPAIRED
 from parentage.checkpoint import common_name, context_of
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from parentage.align.layouts.by_layer import LayerMap
     from parentage.align.layouts.prefixes import Prefix
-    from parentage.align.layouts.strides import Piece, Reading
+    from parentage.align.layouts.strides import Reading
     from parentage.align.order import Order
-    from parentage.checkpoint import Checkpoint, Coding, Tensor
+    from parentage.checkpoint import Checkpoint, Tensor
 
     Shape = tuple[int, ...]
 
@@ -186,23 +186,16 @@ class _Names:
         called = {name: self._called(key, name, child) for name, key in self.keys.items()}
         if not self.apart and not self.moved and all(a == b for a, b in called.items()):
             return self.checkpoint
-        tensors: list[Tensor] = []
-        codings: list[Coding] = []
-
-        def add(tensor: Tensor, piece: Piece, name: str) -> None:
-            found, coding = seen(tensor, piece, name, self.checkpoint.places + len(codings))
-            tensors.append(found)
-            codings.extend([] if coding is None else [coding])
-
+        composed = Composed(self.checkpoint)
         for name, tensor in self.tensors.items():
             if name in self.apart:
                 for piece in self.apart[name].pieces:
-                    add(tensor, piece, self._called(piece.name, piece.name, child))
+                    composed.add(tensor, piece, self._called(piece.name, piece.name, child))
             elif name in self.moved:
-                add(tensor, self.moved[name].pieces[0], called[name])
+                composed.add(tensor, self.moved[name].pieces[0], called[name])
             else:
-                tensors.append(tensor._replace(name=called[name]))
-        return self.checkpoint.seen_as(tensors, codings)
+                composed.keep(tensor._replace(name=called[name]))
+        return composed.view()
 
     def _called(self, key: str, name: str, child: _Names | None) -> str:
         """Return what a tensor is called, of a key and a stored name."""
@@ -265,13 +258,16 @@ def views(child: Checkpoint, others: Sequence[Checkpoint]) -> Views:
 def _is_paired(child: Checkpoint, other: Checkpoint) -> bool:
     """Return whether names and shapes leave nothing to ask.
 
-    All names of the child are the other's as well, or all of the other's its; and no tensor has in
-    one of them the shape that it has in the other, transposed.
+    All names of one of them are the other's as well, and no tensor has in one the shape that it
+    has in the other, transposed.
     """
+    return is_named_alike(child, other) and not _any_transposed(child, other)
+
+
+def is_named_alike(child: Checkpoint, other: Checkpoint) -> bool:
+    """Return whether all names of the child are the other's as well, or all of the other's its."""
     mine, theirs = child.core.names(), other.core.names()
-    if mine != theirs and not set(mine) <= set(theirs) and not set(theirs) <= set(mine):
-        return False
-    return not _any_transposed(child, other)
+    return mine == theirs or set(mine) <= set(theirs) or set(theirs) <= set(mine)
 
 
 def _any_transposed(child: Checkpoint, other: Checkpoint) -> bool:

@@ -4,10 +4,8 @@ from .adapters import Said as Said
 from .adapters import adapter_of as adapter_of
 from .adapters import checked as checked
 from .adapters import misfit as misfit
-from .adapters import said_of as said_of
 from .checkpoint import Checkpoint as Checkpoint
 from .checkpoint import Tensor as Tensor
-from .checkpoint import distinct_names as distinct_names
 from .codings import ROUNDED as ROUNDED
 from .codings import Coding as Coding
 from .codings import Window as Window

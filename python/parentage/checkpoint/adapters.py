@@ -6,31 +6,26 @@ weight itself is not there. Configurations tell of a scale, which is a first gue
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from io import BufferedReader
-from math import isfinite, prod
+from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from parentage import _core
+from parentage.checkpoint.codings import is_float32
 from parentage.checkpoint.containers.contents import wrong
-from parentage.support import CheckpointError, open_file, printable
+from parentage.checkpoint.decoding import numbers_of
+from parentage.checkpoint.folder import json_beside
+from parentage.support import CheckpointError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Iterator, Mapping
 
     from parentage.checkpoint.checkpoint import Checkpoint, Tensor
 
 CONFIG = "adapter_config.json"
 """What PEFT writes beside an adapter."""
-
-_MOST_BYTES = 1 << 20
-"""Bytes of a configuration from which on it is none."""
 
 FACTORS = re.compile(
     # PEFT, and diffusers since: X.lora_A.weight, X.lora_B.default.weight, X.lora_embedding_A.
@@ -111,6 +106,11 @@ class Adapter:
     kind: str = "LoRA"
     """``LoRA``, ``DoRA``, or of :data:`OTHERS`, in which case there are no modules."""
 
+    @cached_property
+    def said(self) -> Said:
+        """What the configuration beside it says of its scale."""
+        return _said(self.checkpoint)
+
     @property
     def ranks(self) -> tuple[int, ...]:
         """Return the ranks of the modules, each once, ascending."""
@@ -165,14 +165,15 @@ def _factors(checkpoint: Checkpoint) -> tuple[dict[str, tuple[Tensor, Tensor]], 
     """
     found: dict[tuple[str, str], dict[str, Tensor]] = defaultdict(dict)
     embeddings: set[str] = set()
-    for tensor in checkpoint.tensors.values():
-        match = FACTORS.fullmatch(tensor.name)
+    # There may be a hundred thousand names, of which a model has none.
+    for full_name in (each for each in checkpoint.core.names() if "lora" in each):
+        match = FACTORS.fullmatch(full_name)
         if match is None:
             continue
         name = match["module"] or match["other"]
         label = match["label"] or ""
         side = "left" if match["letter"] == "B" or match["way"] == "up" else "right"
-        found[name, label][side] = tensor
+        found[name, label][side] = checkpoint.tensors[full_name]
         if match["embedding"]:
             embeddings.add(name)
     several = Counter(name for name, _ in found)
@@ -190,23 +191,12 @@ def _alphas(checkpoint: Checkpoint, names: Mapping[str, object]) -> dict[str, fl
         tensor = checkpoint.tensors.get(f"{name}.alpha")
         if tensor is not None and tensor.elements == 1 and tensor.dtype in _NUMBERS:
             tensors[name] = tensor
-    values = numbers_of(checkpoint, list(tensors.values()))
-    return {name: x for name, x in zip(tensors, values, strict=True) if isfinite(x)}
+    values = numbers_of(checkpoint, list(tensors.values())).tolist()
+    return {name: x for name, x in zip(tensors, values, strict=True) if is_float32(x)}
 
 
 _NUMBERS = ("F64", "F32", "BF16", "F16", "I32")
 """Dtypes that a scale may have."""
-
-
-def numbers_of(checkpoint: Checkpoint, tensors: Sequence[Tensor]) -> list[float]:
-    """Return the numbers of tensors of one element each."""
-    if not tensors:
-        return []
-    pairs = [[each.index] * 2 for each in tensors]
-    tables = [1] * len(tensors), pairs, [[0, 0]] * len(tensors)
-    plan = _core.Plan([checkpoint.core] * 2, *(np.array(each, np.uint64) for each in tables))
-    found: list[float] = _core.elements(plan, 0, len(tensors), threads=1, io="pread")[:, 0].tolist()
-    return found
 
 
 class Said(NamedTuple):
@@ -237,17 +227,9 @@ class Said(NamedTuple):
         return alpha / (module.rank**0.5 if self.by_root else module.rank)
 
 
-def said_of(checkpoint: Checkpoint) -> Said:
+def _said(checkpoint: Checkpoint) -> Said:
     """Return what the configuration beside an adapter says; what is no number is not taken."""
-    folder = checkpoint.path if checkpoint.path.is_dir() else checkpoint.path.parent
-    try:
-        with BufferedReader(open_file(folder / CONFIG)) as file:
-            raw = file.read(_MOST_BYTES + 1)
-        config: Any = json.loads(raw) if len(raw) <= _MOST_BYTES else None
-    except (OSError, ValueError, RecursionError):
-        return Said()
-    if not isinstance(config, dict):
-        return Said()
+    config = json_beside(checkpoint.path, CONFIG)
     pattern = config.get("alpha_pattern")
     alphas = pattern.items() if isinstance(pattern, dict) else ()
     return Said(
@@ -259,10 +241,10 @@ def said_of(checkpoint: Checkpoint) -> Said:
 
 
 def _number(value: object) -> float | None:
-    """Return a finite number, or ``None``.
+    """Return a number of float32, or ``None``.
 
-    >>> _number(16), _number("16"), _number(True), _number(float("nan"))
-    (16.0, None, None, None)
+    >>> _number(16), _number("16"), _number(True), _number(float("nan")), _number(1e39)
+    (16.0, None, None, None, None)
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -270,7 +252,7 @@ def _number(value: object) -> float | None:
         number = float(value)
     except OverflowError:
         return None
-    return number if isfinite(number) else None
+    return number if is_float32(number) else None
 
 
 def checked(adapter: Adapter) -> Iterator[Module]:

@@ -253,7 +253,7 @@ class Checkpoint:
     @cached_property
     def places(self) -> int:
         """What the next coding is called where tensors say their shard: files, then codings."""
-        return len(self.shards) + len(self.codings)
+        return len(self.shards) + len(self.computed)
 
     def seen_as(self, tensors: Iterable[Tensor], codings: Sequence[Coding] = ()) -> Checkpoint:
         """Return a view: other tensors over the same files, under names of their own.
@@ -276,7 +276,7 @@ class Checkpoint:
                 for each in listed
                 if each.shard < len(self.shards) and names[each.index] in self.encodings
             }
-        core = self.core.seen_as(listed, [*self.codings, *codings])
+        core = self.core.seen_as(listed, codings)
         return replace(self, core=core, encodings=encodings)
 
     def same_files(self, other: Checkpoint) -> bool:

@@ -26,6 +26,24 @@ ROUNDED: tuple[Rounded, ...] = ("never", "BF16", "F16", "BF16 twice", "F16 twice
 after."""
 
 
+LARGEST = float.fromhex("0x1.fffffep127")
+"""The largest number of float32, which the numbers of codings are."""
+
+
+def is_float32(number: float) -> bool:
+    """Return whether a number is finite, and float32 has one near it.
+
+    >>> is_float32(-3e38), is_float32(1e39), is_float32(float("nan"))
+    (True, False, False)
+    """
+    return abs(number) <= LARGEST
+
+
+def _bits(number: float) -> int:
+    """Return the bits of a number as float32."""
+    return int.from_bytes(struct.pack("<f", number), "little")
+
+
 class Window(NamedTuple):
     """Bytes that a coding is computed from."""
 
@@ -75,8 +93,7 @@ class Coding(NamedTuple):
     @classmethod
     def shift(cls, window: Window, offset: float, dtype: str = "F32") -> Coding:
         """Return all elements plus a number, in float32: norms that are stored as 1 + w."""
-        bits = int.from_bytes(struct.pack("<f", offset), "little")
-        return cls("shift", dtype, "value", (window,), (bits,))
+        return cls("shift", dtype, "value", (window,), (_bits(offset),))
 
     @classmethod
     def scaled(
@@ -123,8 +140,7 @@ class Coding(NamedTuple):
         Windows are codes, absmax and map; where absmax are ``nested``, they are codes for which the
         map of their own and their absmax follow, and ``offset`` is added to what these give.
         """
-        bits = int.from_bytes(struct.pack("<f", offset), "little")
-        return cls("nf4", dtype, "value", tuple(windows), (block, nested, bits))
+        return cls("nf4", dtype, "value", tuple(windows), (block, nested, _bits(offset)))
 
     @classmethod
     def packed(
@@ -176,16 +192,14 @@ class Coding(NamedTuple):
         (``rust/core/src/decode/low_rank.rs``).
         """
         windows = [left, right, *(each for each in (origin, magnitudes) if each is not None)]
-        bits = int.from_bytes(struct.pack("<f", scale), "little")
         present = (int(origin is not None), int(magnitudes is not None))
-        numbers = (shape[1], rank, bits, ROUNDED.index(rounded), *present)
+        numbers = (shape[1], rank, _bits(scale), ROUNDED.index(rounded), *present)
         return cls("low_rank", "F32", "value", tuple(windows), numbers)
 
     def scaled_by(self, scale: float, rounded: Rounded) -> Coding:
         """Return a product of low rank with another scale, rounded in another way."""
-        bits = int.from_bytes(struct.pack("<f", scale), "little")
         width, rank, _, _, *present = self.numbers
-        return self._replace(numbers=(width, rank, bits, ROUNDED.index(rounded), *present))
+        return self._replace(numbers=(width, rank, _bits(scale), ROUNDED.index(rounded), *present))
 
     @classmethod
     def of(

@@ -16,8 +16,8 @@ import numpy as np
 
 from parentage import _core
 from parentage.checkpoint.checkpoint import Tensor
-from parentage.checkpoint.codings import Coding, Window
-from parentage.checkpoint.dtypes import DTYPES
+from parentage.checkpoint.codings import Coding, Window, is_float32
+from parentage.checkpoint.dtypes import DTYPES, dtype_class
 from parentage.support import collection_paused
 
 if TYPE_CHECKING:
@@ -42,6 +42,10 @@ transformers' ``finegrained_fp8``."""
 
 MOST_STATE = 1 << 16
 """Bytes of a quantisation state from which on it is none."""
+
+
+MOST_SIZE = 1 << 48
+"""Elements, along a dimension or in a block, from which on it is no size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,11 +215,13 @@ def _packed(stored: _Stored, name: str, start: str) -> Encoded | None:
     shape = stored.tensors.get(f"{start}_shape")
     if scales is None or words.dtype != "I32" or scales.dtype not in ("BF16", "F16", "F32"):
         return None
-    if shape is None or shape.shape != (2,) or len(words.shape) != 2 or len(scales.shape) != 2:
+    if shape is None or (shape.shape, dtype_class(shape.dtype)) != ((2,), "integer"):
         return None
-    rows, columns = (int(size) for size in _values(stored.checkpoint, shape))
+    if len(words.shape) != 2 or len(scales.shape) != 2:
+        return None
+    rows, columns = (int(size) for size in numbers_of(stored.checkpoint, [shape]))
     bits = next((b for b in (4, 8, 2) if words.shape == (rows, -(-columns // (32 // b)))), None)
-    if bits is None or scales.shape[0] != rows or not scales.shape[1]:
+    if bits is None or columns < 0 or scales.shape[0] != rows or not scales.shape[1]:
         return None
     zeros = stored.tensors.get(f"{start}_zero_point")
     groups = stored.tensors.get(f"{start}_g_idx")
@@ -271,12 +277,15 @@ def _nf4(stored: _Stored, name: str, start: str) -> Encoded | None:
     if state.dtype != "U8" or state.elements > MOST_STATE:
         return None
     try:
-        said = json.loads(bytes(_values(stored.checkpoint, state).astype(np.uint8)))
+        said = json.loads(bytes(numbers_of(stored.checkpoint, [state]).astype(np.uint8)))
         shape = tuple(int(size) for size in said["shape"])
         block, nested = int(said["blocksize"]), int(said.get("nested_blocksize", 0))
         dtype = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}[said["dtype"]]
         offset = float(said.get("nested_offset", 0.0))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        return None
+    sizes = *shape, block, nested
+    if not all(0 <= size <= MOST_SIZE for size in sizes) or not is_float32(offset):
         return None
     ends = ["", ".absmax", ".quant_map"]
     ends += [".nested_quant_map", ".nested_absmax"] if nested else []
@@ -288,11 +297,15 @@ def _nf4(stored: _Stored, name: str, start: str) -> Encoded | None:
     return Encoded(start, shape, coding, (*(each.name for each in found), name))
 
 
-def _values(checkpoint: Checkpoint, tensor: Tensor) -> Floats:
-    """Return all elements of a tensor of few."""
-    tables = [tensor.elements], [[tensor.index] * 2], [[0] * 2]
-    plan = _core.Plan([checkpoint.core] * 2, *(np.array(each, np.uint64) for each in tables))
-    found: Floats = _core.elements(plan, 0, 1, threads=1, io="pread")[:, 0]
+def numbers_of(checkpoint: Checkpoint, tensors: Sequence[Tensor]) -> Floats:
+    """Return (n,) all elements of tensors of few, one tensor after the other."""
+    if not tensors:
+        return np.zeros(0)
+    # A plan is of two checkpoints at least.
+    index = np.array([[each.index] * 2 for each in tensors], np.uint64)
+    elements = np.array([each.elements for each in tensors], np.uint64)
+    plan = _core.Plan([checkpoint.core] * 2, elements, index, np.zeros_like(index))
+    found: Floats = _core.elements(plan, 0, len(tensors), threads=1, io="pread")[:, 0]
     return found
 
 

@@ -17,18 +17,10 @@ if TYPE_CHECKING:
 SINGLE = "model.safetensors"
 """The file that loaders of the transformers library ask for first, before any index."""
 
-_WEIGHTS = (
-    ".safetensors",
-    ".safetensors.index.json",
-    ".bin.index.json",
-    ".bin",
-    ".pt",
-    ".pth",
-    ".ckpt",
-    ".gguf",
-    ".onnx",
-    ".npz",
-)
+ENDINGS = (".bin", ".pt", ".pth", ".ckpt", ".gguf", ".onnx", ".npz")
+"""Endings of files of a folder that are looked into, if it has no safetensors."""
+
+_WEIGHTS = (".safetensors", ".safetensors.index.json", ".bin.index.json", *ENDINGS)
 """Endings of files that may hold weights, or name those that do."""
 
 NO_WEIGHTS = (
@@ -47,7 +39,7 @@ _TEXT = ("text_config", "llm_config", "language_config", "thinker_config")
 """Names that configs have for the part that is the language model."""
 
 _MOST_BYTES = 1 << 20
-"""Bytes of a config from which on it is none."""
+"""Bytes of a file of JSON from which on it is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +92,24 @@ def beside(path: Path, index: Path | None, read: Sequence[str]) -> Unread:
     return Unread(files, preferred)
 
 
-def layers_in_config(path: Path) -> int | None:
-    """Return the number of layers that the config.json beside a checkpoint promises."""
+def json_beside(path: Path, name: str) -> dict[str, Any]:
+    """Return what a file of JSON called ``name`` says in the folder of the checkpoint at ``path``.
+
+    It is empty where there is none, or none that says names and values.
+    """
     folder = path if path.is_dir() else path.parent
     try:
-        with BufferedReader(open_file(folder / "config.json")) as file:
+        with BufferedReader(open_file(folder / name)) as file:
             raw = file.read(_MOST_BYTES + 1)
-        config: Any = json.loads(raw) if len(raw) <= _MOST_BYTES else None
+        found: Any = json.loads(raw) if len(raw) <= _MOST_BYTES else None
     except (OSError, ValueError, RecursionError):
-        return None
-    if not isinstance(config, dict):
-        return None
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def layers_in_config(path: Path) -> int | None:
+    """Return the number of layers that the config.json beside a checkpoint promises."""
+    config = json_beside(path, "config.json")
     parts = [part for part in (config, *map(config.get, _TEXT)) if isinstance(part, dict)]
     for part in parts:
         for name in _LAYERS:

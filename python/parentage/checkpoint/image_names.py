@@ -7,7 +7,7 @@ images.md of ComfyUI's and others' merge tools: facts about names, in rules of o
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -142,7 +142,12 @@ RULES = (
 )  # fmt: skip
 """All that fit are carried out, in this order."""
 
-_RULES = tuple((re.compile(rule.pattern), rule.to) for rule in RULES)
+
+@cache
+def _rules() -> tuple[tuple[re.Pattern[str], str | Callable[[Match], str]], ...]:
+    """Return the rules as they are carried out; models of language need none of them."""
+    return tuple((re.compile(rule.pattern), rule.to) for rule in RULES)
+
 
 _HINT = re.compile(
     r"(?:down|up|input|output|double|joint|single|single_transformer)_blocks?\.|mid(?:dle)?_block\.|"
@@ -150,6 +155,17 @@ _HINT = re.compile(
     r"embedder|final_layer)\b"
 )
 """What a name holds that any rule is about."""
+
+
+def is_ruled(name: str) -> bool:
+    """Return whether some rule may be about a name.
+
+    If one is, one may be about what the name is with ``0`` for each number between points.
+
+    >>> is_ruled("out.2.weight"), is_ruled("out.0.weight"), is_ruled("layers.0.mlp.up_proj.weight")
+    (True, True, False)
+    """
+    return _HINT.search(name) is not None
 
 
 @lru_cache(maxsize=16384)
@@ -163,8 +179,8 @@ def image_name(name: str) -> str:
     >>> image_name("model.layers.0.mlp.up_proj.weight")
     'model.layers.0.mlp.up_proj.weight'
     """
-    if _HINT.search(name) is None:
+    if not is_ruled(name):
         return name
-    for pattern, to in _RULES:
+    for pattern, to in _rules():
         name = pattern.sub(to, name)
     return name

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from parentage.checkpoint.image_names import image_name
+from parentage.checkpoint.image_names import image_name, is_ruled
 from parentage.checkpoint.naming import common_name
 from parentage.support import collection_paused, natural_key
 
@@ -81,25 +81,22 @@ _NUMBER_PATTERN = re.compile(r"(?<=\.)([0-9]{1,9})(?=\.)")
 _EXPERT_PATTERN = re.compile(r"\.experts\.([0-9]{1,9})\.")
 
 
-_IMAGE_PATTERNS = tuple(
-    (component, re.compile(pattern))
-    for component, pattern in (
-        ("IN", r"(?:^|\.)input_blocks\.(\d{1,2})\."),
-        ("M", r"(?:^|\.)middle_block\.()"),
-        ("OUT", r"(?:^|\.)output_blocks\.(\d{1,2})\."),
-        ("S", r"(?:^|\.)single_transformer_blocks\.(\d{1,2})\."),
-        ("D", r"(?:^|(?:unet|transformer|diffusion_model)\.)transformer_blocks\.(\d{1,2})\."),
-    )
+_IMAGE_PATTERNS = (
+    ("IN", r"(?:^|\.)input_blocks\.(\d{1,2})\."),
+    ("M", r"(?:^|\.)middle_block\.()"),
+    ("OUT", r"(?:^|\.)output_blocks\.(\d{1,2})\."),
+    ("S", r"(?:^|\.)single_transformer_blocks\.(\d{1,2})\."),
+    ("D", r"(?:^|(?:unet|transformer|diffusion_model)\.)transformer_blocks\.(\d{1,2})\."),
 )
-_IMAGE_REST = tuple(
-    (component, re.compile(pattern))
-    for component, pattern in (
-        ("TIME", r"(?:^|\.)(?:time_embedding|add_embedding|time_text_embed)\."),
-        (
-            "OUT",
-            r"^(?:(?:unet|transformer|model\.diffusion_model|diffusion_model)\.)?(?:conv_norm_out|conv_out|norm_out|proj_out)\.",
-        ),
-    )
+"""Blocks by the names that are one for all tools, with their numbers; :mod:`re` keeps what it has
+compiled, once a name of an image model is asked for."""
+
+_IMAGE_REST = (
+    ("TIME", r"(?:^|\.)(?:time_embedding|add_embedding|time_text_embed)\."),
+    (
+        "OUT",
+        r"^(?:(?:unet|transformer|model\.diffusion_model|diffusion_model)\.)?(?:conv_norm_out|conv_out|norm_out|proj_out)\.",
+    ),
 )
 
 
@@ -119,20 +116,19 @@ def place_of(name: str) -> Place:
     Place(component='experts', layer=3, expert=17)
     """
     parts = _NUMBER_PATTERN.split(name)
-    component, layer, expert = _places_of("0".join(parts[::2]))
+    found = _template("0".join(parts[::2]))
     numbers = parts[1::2]
     return Place(
-        _image_block(name) or component,
-        None if layer is None else int(numbers[layer]),
-        None if expert is None else int(numbers[expert]),
+        found.component_of(name),
+        None if found.layer is None else int(numbers[found.layer]),
+        None if found.expert is None else int(numbers[found.expert]),
     )
 
 
 def places_of(core: _core.Checkpoint) -> list[Place]:
     """Return where the names of a checkpoint's tensors stand, in the order of the tensors."""
-    templates, which, numbers, starts = core.templates()
-    places = [_places_of(template) for template in templates]
-    components = [component for component, _, _ in places]
+    texts, which, numbers, starts = core.templates()
+    templates = [_template(text) for text in texts]
     # What a name has no number for is read past the last.
     padded = np.append(numbers, -1)
 
@@ -143,17 +139,16 @@ def places_of(core: _core.Checkpoint) -> list[Place]:
         return [None if number < 0 else number for number in found]
 
     with collection_paused():
-        called = [components[template] for template in which.tolist()]
-        # Of an image model the numbers say which block it is.
-        blocks = [template for template, name in enumerate(templates) if _image_block(name)]
-        if blocks:
+        called = [templates[template].component for template in which.tolist()]
+        images = [at for at, template in enumerate(templates) if template.may_be_of_images]
+        if images:
             names = core.names()
-            for place in np.flatnonzero(np.isin(which, blocks)).tolist():
-                called[place] = _image_block(names[place]) or called[place]
+            for place in np.flatnonzero(np.isin(which, images)).tolist():
+                called[place] = templates[which[place]].component_of(names[place])
         rows = zip(
             called,
-            read([layer for _, layer, _ in places]),
-            read([expert for _, _, expert in places]),
+            read([template.layer for template in templates]),
+            read([template.expert for template in templates]),
             strict=True,
         )
         return list(map(Place._make, rows))
@@ -161,31 +156,44 @@ def places_of(core: _core.Checkpoint) -> list[Place]:
 
 def body_layers(core: _core.Checkpoint) -> frozenset[int]:
     """Return the numbers of the layers of the body of the model."""
-    templates, which, numbers, starts = core.templates()
+    texts, which, numbers, starts = core.templates()
     found: set[int] = set()
-    for index, template in enumerate(templates):
-        component, layer, _ = _places_of(template)
-        if layer is not None and is_of_the_body(component):
-            found.update(np.unique(numbers[starts[which == index] + layer]).tolist())
+    for index, template in enumerate(map(_template, texts)):
+        if template.layer is not None and is_of_the_body(template.component):
+            found.update(np.unique(numbers[starts[which == index] + template.layer]).tolist())
     return frozenset(found)
 
 
-@lru_cache(maxsize=4096)
-def _places_of(template: str) -> tuple[str, int | None, int | None]:
-    """Return the component, and which numbers of a name are those of its layer and its expert.
+class _Template(NamedTuple):
+    """What names say that differ in numbers alone: their template has ``0`` for each."""
 
-    Names that differ in numbers alone have one template, with ``0`` for each.
-    """
+    component: str
+    """That of names that are not of an image model."""
+    layer: int | None
+    """Which of a name's numbers is that of its layer."""
+    expert: int | None
+    may_be_of_images: bool
+    """Whether numbers may say of which part of an image model a name is."""
+
+    def component_of(self, name: str) -> str:
+        """Return the component that a name of this template stands for."""
+        return (self.may_be_of_images and _image_block(name)) or self.component
+
+
+@lru_cache(maxsize=4096)
+def _template(template: str) -> _Template:
+    """Return what all names of a template say."""
     common = common_name(template)
     matching = (name for name, pattern in _COMPONENT_PATTERNS if pattern.search(common))
     starts = [found.start() for found in _NUMBER_PATTERN.finditer(template)]
     layer, expert = _LAYER_PATTERN.search(template), _EXPERT_PATTERN.search(template)
     component = next(matching, None) or _unknown(template)
-    return (
+    return _Template(
         component,
         # Blocks of a VAE are counted within each of its resolutions.
         starts.index(layer.start(1)) if layer and component != "vae" else None,
         starts.index(expert.start(1)) if expert else None,
+        is_ruled(template) or "transformer_blocks." in template,
     )
 
 
@@ -200,13 +208,13 @@ def _image_block(name: str) -> str | None:
         return None
     common = image_name(name)
     for component, pattern in _IMAGE_PATTERNS:
-        found = pattern.search(common)
+        found = re.search(pattern, common)
         if found is not None:
             said = f"{component}{int(found[1] or 0):02}"
             return said if said in _KNOWN else None
     if common == name:
         return None
-    return next((part for part, pattern in _IMAGE_REST if pattern.search(common)), None)
+    return next((part for part, pattern in _IMAGE_REST if re.search(pattern, common)), None)
 
 
 _KNOWN = frozenset(COMPONENTS)

@@ -1,3 +1,1 @@
 from .flow import trace as trace
-from .sequential import SampleRequest as SampleRequest
-from .sequential import with_preview as with_preview

@@ -73,8 +73,10 @@ def sha256_of(path: Path, size: int, tell: Callable[[int], object]) -> str:
 
 
 def same_bytes(one: Checkpoint, first: Tensor, other: Checkpoint, second: Tensor) -> bool:
-    """Return whether two tensors are alike in dtype, shape and every byte."""
+    """Return whether two tensors are alike in dtype, shape, encoding and every byte."""
     if (first.dtype, first.shape) != (second.dtype, second.shape):
+        return False
+    if one.encodings.get(first.name) != other.encodings.get(second.name):
         return False
     pairs = zip(tensor_pieces(one, first), tensor_pieces(other, second), strict=True)
     return all(left == right for left, right in pairs)

@@ -59,22 +59,6 @@ impl<'py, 'a> Tensors<'py, 'a> {
     }
 }
 
-impl Checkpoint {
-    /// The checkpoint of these files and tensors.
-    fn of(
-        path: PathBuf,
-        index: Option<PathBuf>,
-        shards: Vec<checkpoint::Shard>,
-        tensors: Vec<TensorState>,
-        codings: Vec<CodingState>,
-    ) -> PyResult<Self> {
-        let codings = codings.into_iter().map(coding::of).collect::<PyResult<_>>()?;
-        let tensors = described(tensors)?;
-        let found = checkpoint::Checkpoint::restore(path, index, shards, tensors, codings);
-        found.map(|found| Self(Arc::new(found))).map_err(|error| to_python(&error))
-    }
-}
-
 /// Tensors as the core has them.
 fn described(tensors: Vec<TensorState>) -> PyResult<Vec<checkpoint::Tensor>> {
     let tensor = |(_, name, dtype, shape, shard, begin, end): TensorState| {
@@ -228,7 +212,14 @@ impl Checkpoint {
             let identity = None;
             checkpoint::Shard { path, name, bytes, data_start, modified_ns, identity, metadata }
         };
-        Self::of(path, index, shards.into_iter().map(shard).collect(), tensors, codings)
+        let shards = shards.into_iter().map(shard).collect();
+        let tensors = described(tensors)?;
+        let codings = codings
+            .into_iter()
+            .map(|each| coding::of(each).map(Arc::new))
+            .collect::<PyResult<_>>()?;
+        let found = checkpoint::Checkpoint::restore(path, index, shards, tensors, codings);
+        found.map(|found| Self(Arc::new(found))).map_err(|error| to_python(&error))
     }
 
     /// How tensors are computed that no file holds, in order: kind, dtype, part, windows, numbers, lists.
@@ -262,10 +253,19 @@ impl Checkpoint {
     }
 
     /// Other tensors, by name, over the same files, as they were when their headers were read. Those of
-    /// shard `number of files + k` are what coding `k` gives.
-    #[pyo3(signature = (tensors, codings = Vec::new()))]
-    fn seen_as(&self, tensors: Vec<TensorState>, codings: Vec<CodingState>) -> PyResult<Self> {
-        Self::of(self.path(), self.index(), self.0.shards.clone(), tensors, codings)
+    /// shard `number of files + k` are what coding `k` gives. Codings are the first `kept` of this one's, or
+    /// all, and then `codings`.
+    #[pyo3(signature = (tensors, codings = Vec::new(), *, kept = None))]
+    fn seen_as(
+        &self,
+        tensors: Vec<TensorState>,
+        codings: Vec<CodingState>,
+        kept: Option<usize>,
+    ) -> PyResult<Self> {
+        let kept = kept.unwrap_or(self.0.codings.len());
+        let codings = codings.into_iter().map(coding::of).collect::<PyResult<_>>()?;
+        let found = self.0.seen_as(described(tensors)?, kept, codings);
+        found.map(|found| Self(Arc::new(found))).map_err(|error| to_python(&error))
     }
 
     /// Tensors over the files of this one and of `other`: shards are this one's files, the other's, this

@@ -3,7 +3,7 @@
 import pytest
 from common.alignments import full
 from conftest import opened
-from parentage.align.layouts.by_layer import layer_list, pair_by_layer, renamed_for
+from parentage.align.layouts.by_layer import counterpart, layer_list, pair_by_layer, renamed_for
 from parentage.align.slices import Extent
 
 
@@ -35,6 +35,15 @@ def test_a_moved_layer_pairs_with_the_one_it_was(tmp_path):
     assert pair(tensors[moved], base) == Extent(0, 0)
     assert pair(tensors[kept], base) == Extent(1, 0)
     assert pair_by_layer({1: 5})(tensors[moved], base) == "not in base"
+
+
+def test_the_counterpart_of_a_name_stands_in_the_layer_that_its_own_is_of(tmp_path):
+    # A tensor may be called anything: nothing is not one that has no name.
+    base = opened(tmp_path, "base", {"model.layers.0.norm.weight": full(2), "": full(2)})
+    name = "model.layers.1.norm.weight"
+    assert counterpart(name, base, {1: 0}) == base.tensors["model.layers.0.norm.weight"]
+    assert counterpart(name, base, {}) is None
+    assert counterpart(name, base, {1: None}) is None
 
 
 def test_a_layer_that_is_paired_with_none_pairs_with_nothing(tmp_path):

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from common.alignments import COMMON, aligned, full, reasons
+from conftest import opened
+from parentage.align.layouts.by_name import is_readable
 from parentage.checkpoint import dtype_class
 
 
@@ -37,6 +39,13 @@ def test_codes_with_scales_are_no_weights(tmp_path, suffix):
     assert reasons(alignment)["x"] == f"quantised with x{suffix}, and not decoded"
     alignment = aligned(tmp_path / "other", plain, scaled)
     assert reasons(alignment)["x"] == f"quantised in base with x{suffix}, and not decoded"
+
+
+def test_numbers_are_read_that_have_a_fraction_and_no_scales(tmp_path):
+    tensors = {"x": full(4), "y": full(4, np.int8), "z": full(4), "z_scale": full(1)}
+    one = opened(tmp_path, "one", tensors)
+    readable = [name for name, each in one.tensors.items() if is_readable(each, one)]
+    assert readable == ["x", "z_scale"]
 
 
 def test_floats_of_other_widths_pair(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 from common.layouts import pairs_of_neighbours
 from conftest import opened
 from parentage.align.layouts.strides import (
+    Composed,
     Piece,
     halves_exchanged,
     heads_of,
@@ -21,10 +22,11 @@ from parentage.stream import Options
 def carried_out(tmp_path, tensor, piece):
     """Return the elements of a piece of a tensor."""
     found = opened(tmp_path, "one", {"a": tensor})
-    said, coding = seen(found.tensors["a"], piece, "b", found.places)
-    view = found.seen_as([said], [] if coding is None else [coding])
+    composed = Composed(found)
+    composed.add(found.tensors["a"], piece, "b")
+    view = composed.view()
     assert view.tensors["b"].shape == piece.shape
-    return runs(view, [(0, 0)], said.elements, Options(1)).reshape(piece.shape)
+    return runs(view, [(0, 0)], view.elements, Options(1)).reshape(piece.shape)
 
 
 X = np.arange(4 * 6, dtype=np.float32).reshape(4, 6)
@@ -67,3 +69,18 @@ def test_all_of_a_tensor_of_less_than_a_byte_an_element_stays_as_it_is():
     tensor = Tensor(0, "a", "F4", (2, 4), 0, 100, 104)
     found, coding = seen(tensor, Piece("b", 0, (8,)), "b", 1)
     assert (found, coding) == (tensor._replace(name="b", shape=(8,)), None)
+
+
+def test_a_view_is_composed_of_pieces_and_of_what_stays(tmp_path):
+    found = opened(tmp_path, "one", {"a": X, "b": X + 1.0})
+    composed = Composed(found)
+    composed.add(found.tensors["a"], transposed("t", X.shape), "t")
+    composed.add(found.tensors["a"], Piece("row", 6, (6,)), "row")
+    composed.add(found.tensors["b"], Piece("turned", 0, X.shape, rows=(3, 2, 1, 0)), "turned")
+    composed.keep(found.tensors["b"])
+    view = composed.view()
+    expected = {"b": X + 1.0, "row": X[1], "t": X.T, "turned": X[::-1] + 1.0}
+    assert list(view.tensors) == list(expected)
+    for index, (name, values) in enumerate(expected.items()):
+        elements = runs(view, [(index, 0)], values.size, Options(1))
+        assert np.array_equal(elements.reshape(values.shape), values), name

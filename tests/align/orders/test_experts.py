@@ -16,6 +16,7 @@ from common.rearranged import (
 )
 from conftest import opened
 from parentage.align.orders.experts import expert_orders
+from parentage.align.orders.stacks import stacks_of
 from parentage.stream import Options
 
 OPTIONS = Options(2)
@@ -23,10 +24,9 @@ STEM = "model.layers.{}.mlp.experts"
 
 
 def found(folder, child, other, layers=None, **options):
-    return expert_orders(
-        opened(folder, "child", child), opened(folder, "other", other), layers or {}, OPTIONS,
-        **options,
-    )  # fmt: skip
+    both = opened(folder, "child", child), opened(folder, "other", other)
+    stacks = tuple(stacks_of(each, **options) for each in both)
+    return expert_orders(*both, stacks, layers or {}, OPTIONS)
 
 
 def told(orders):

@@ -3,7 +3,8 @@
 import pytest
 from common.rearranged import EXPERTS, HIDDEN, INNER, dense, fused, mixture, upcycled
 from conftest import opened
-from parentage.align.orders.stacks import apart, is_readable, modules_of, spelled, stacks_of
+from parentage.align.layouts.by_name import is_readable
+from parentage.align.orders.stacks import apart, modules_of, spelled, stacks_of
 
 STEM = "model.layers.1.mlp.experts"
 
@@ -17,8 +18,8 @@ def test_stacked_experts_have_the_parts_of_split_ones(tmp_path):
     for number in range(EXPERTS):
         mine, yours = one[STEM].experts[number], two[STEM].experts[number]
         assert {k: x.shape for k, x in mine.items()} == {k: x.shape for k, x in yours.items()}
-        assert all(is_readable(part, whole) for part in yours.values())
-    view = apart(whole, halves=True)
+        assert all(is_readable(part.tensor, whole) for part in yours.values())
+    view = apart(whole, two)
     data = {each.name: each for each in view.tensors.values()}
     raw = (whole.shards[0].path).read_bytes()
     for name, x in tensors.items():
@@ -36,7 +37,7 @@ def test_without_halves_an_expert_keeps_its_fused_part(tmp_path):
 
 def test_what_is_apart_is_left_as_it_is(tmp_path):
     one = opened(tmp_path, "one", mixture(1))
-    assert apart(one, halves=False) is one
+    assert apart(one, stacks_of(one)) is one
 
 
 def test_dense_modules_are_known_by_layer(tmp_path):

@@ -4,11 +4,13 @@ import os
 
 import pytest
 from parentage.checkpoint.containers.contents import (
+    SIZES,
     Contents,
     File,
     Stored,
     quoted,
     require_apart,
+    size_of,
     together,
     wrong,
 )
@@ -23,6 +25,17 @@ def file(folder, name, size=16):
 
 def stored(name="a", dtype="F32", shape=(2,), begin=4, end=12, number=0):
     return Stored(name, dtype, shape, begin, end, number)
+
+
+def test_sizes_are_those_of_shapes_and_of_the_bytes_that_dtypes_say():
+    assert {name: size_of((), name) for name in SIZES} == {
+        **dict.fromkeys(("F64", "I64", "U64", "C64"), 8),
+        **dict.fromkeys(("F32", "I32", "U32"), 4),
+        **dict.fromkeys(("F16", "BF16", "I16", "U16"), 2),
+        **dict.fromkeys(("I8", "U8", "BOOL", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 1),
+        **dict.fromkeys(("F8_E4M3FNUZ", "F8_E5M2FNUZ"), 1),
+    }
+    assert (size_of((2, 3), "F16"), size_of((2, 0), "F64")) == (12, 0)
 
 
 def core(folder, *tensors):

@@ -26,6 +26,16 @@ def test_bytes_are_those_of_the_file_in_any_order(path, asked):
                 assert file.at(offset, count) == RAW[offset : offset + count]
 
 
+def test_the_first_bytes_tell_the_format(path, tmp_path):
+    with Reader(path) as file:
+        assert file.begins_with(RAW[:6])
+        assert not file.begins_with(RAW[1:7])
+    (tmp_path / "short").write_bytes(RAW[:3])
+    with Reader(tmp_path / "short") as file:
+        assert file.begins_with(RAW[:3])
+        assert not file.begins_with(RAW[:4])
+
+
 @pytest.mark.parametrize(("offset", "count"), [(0, 20_001), (20_000, 1), (-1, 1), (0, -1)])
 def test_what_is_not_there_is_an_error_with_its_offset(path, offset, count):
     with Reader(path) as file, pytest.raises(CheckpointError) as raised:

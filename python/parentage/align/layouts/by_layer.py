@@ -53,6 +53,12 @@ def renamed_for(name: str, layers: LayerMap) -> str | None:
     return None if source is None else name.replace(f".{place.layer}.", f".{source}.", 1)
 
 
+def counterpart(name: str, other: Checkpoint, layers: LayerMap) -> Tensor | None:
+    """Return the tensor of another checkpoint that stands where the child has one of a name."""
+    there = renamed_for(name, layers)
+    return None if there is None else other.tensors.get(there)
+
+
 def source_layer(place: Place, layers: LayerMap) -> int | None:
     """Return the layer that what stands at a place is paired with; ``None`` if there is none."""
     component, layer, _ = place

@@ -41,6 +41,11 @@ def scale_of(tensor: Tensor, checkpoint: Checkpoint) -> str | None:
     return checkpoint.scales.get(tensor.name)
 
 
+def is_readable(tensor: Tensor, checkpoint: Checkpoint) -> bool:
+    """Return whether a tensor holds numbers with a fraction, and no codes."""
+    return dtype_class(tensor.dtype) == "float" and scale_of(tensor, checkpoint) is None
+
+
 def shape_text(tensor: Tensor) -> str:
     """Return a tensor's shape as messages have it."""
     return str(list(tensor.shape))

@@ -12,7 +12,7 @@ from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING
 
-from parentage.align.layouts.strides import Piece, Reading, heads_of
+from parentage.align.layouts.strides import Piece, Reading, heads_of, strides_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -236,7 +236,7 @@ def _readings(rule: Rule, begin: str, end: str, shape: Shape, shape_of: ShapeOf)
             found = [
                 Piece(
                     name, first, (shape[0], *part),
-                    (shape[0], *(lengths or part)), (step, *(strides or _plain(part))),
+                    (shape[0], *(lengths or part)), (step, *(strides or strides_of(part))),
                 ).simplest
                 for name, part, (first, lengths, strides) in zip(names, sizes, cuts, strict=True)
             ]  # fmt: skip
@@ -320,10 +320,6 @@ def _other_orders(
 def _by(names: Sequence[str], count: int) -> Iterator[Sequence[str]]:
     """Yield names, so many at a time."""
     return (names[first : first + count] for first in range(0, len(names), count))
-
-
-def _plain(shape: Shape) -> Shape:
-    return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
 def _is_expert(begin: str) -> bool:

@@ -10,7 +10,7 @@ from parentage.checkpoint import Coding
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from parentage.checkpoint import Tensor
+    from parentage.checkpoint import Checkpoint, Tensor
 
     Shape = tuple[int, ...]
 
@@ -89,6 +89,38 @@ def seen(tensor: Tensor, piece: Piece, name: str, place: int) -> tuple[Tensor, C
     )
     said = tensor._replace(name=name, shape=piece.shape, shard=place, begin=0, end=count * width)
     return said, coding
+
+
+class Composed:
+    """The tensors of a view of a checkpoint, as they are put together of pieces."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        """Begin a view of ``checkpoint`` without tensors."""
+        self._checkpoint = checkpoint
+        self._tensors: list[Tensor] = []
+        self._codings: list[Coding] = []
+
+    def keep(self, tensor: Tensor) -> None:
+        """Add a tensor as it lies."""
+        self._tensors.append(tensor)
+
+    def add(self, tensor: Tensor, piece: Piece, name: str) -> None:
+        """Add a piece of a tensor, under a name."""
+        place = self._checkpoint.places + len(self._codings)
+        found, coding = seen(tensor, piece, name, place)
+        self._tensors.append(found)
+        if coding is not None:
+            self._codings.append(coding)
+
+    def view(self) -> Checkpoint:
+        """Return the view of what was added.
+
+        Raises
+        ------
+        CheckpointError
+            As :meth:`parentage.checkpoint.Checkpoint.seen_as`.
+        """
+        return self._checkpoint.seen_as(self._tensors, self._codings)
 
 
 def strides_of(shape: Shape) -> Shape:

@@ -101,7 +101,7 @@ def _squeezed(shape: Shape) -> Shape:
 
 
 @lru_cache(maxsize=1 << 16)
-def _module(name: str) -> str:
+def without_numbers(name: str) -> str:
     """Return a name without numbers."""
     return _NUMBER.sub("#", name)
 
@@ -118,7 +118,7 @@ def is_spelled_alike(name: str, other: str) -> bool:
     mine, theirs = name.rpartition("layers."), other.rpartition("layers.")
     if mine[1] and theirs[1] and mine[2] == theirs[2]:
         return True
-    one, two = _module(name), _module(other)
+    one, two = without_numbers(name), without_numbers(other)
     if "#" in one and "#" in two:
         return _tail(one) == _tail(two)
     return one.rsplit(".", 2)[-2:] == two.rsplit(".", 2)[-2:]

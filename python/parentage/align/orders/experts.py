@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from parentage.align.layouts.by_layer import renamed_for
+from parentage.align.layouts.by_layer import counterpart, renamed_for
+from parentage.align.layouts.by_name import is_readable
 from parentage.align.order import Order
 from parentage.align.orders.matching import NONE, least_alike, matched, units
 from parentage.align.orders.reading import runs
-from parentage.align.orders.stacks import MOST_EXPERTS, is_readable, modules_of, stacks_of
-from parentage.checkpoint import place_of
+from parentage.align.orders.stacks import MOST_EXPERTS, modules_of
+from parentage.checkpoint import place_of, places_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from parentage.align.layouts.by_layer import LayerMap
     from parentage.align.orders.matching import Rows
-    from parentage.align.orders.stacks import Parts, Stack
+    from parentage.align.orders.stacks import Parts, Stack, Stacks
     from parentage.checkpoint import Checkpoint, Tensor
     from parentage.stream import Options
     from parentage.support import Floats
@@ -63,21 +64,21 @@ class ExpertOrders:
 def expert_orders(
     child: Checkpoint,
     other: Checkpoint,
+    stacks: tuple[Stacks, Stacks],
     layers: LayerMap,
     options: Options,
-    *,
-    halves: bool = False,
 ) -> ExpertOrders:
     """Return how the child's experts are to be compared, where it is not each with its number.
 
-    The first elements of experts decide; the rows of routers, where those do not.
+    ``stacks`` are the experts of both. The first elements of these decide; the rows of routers,
+    where they do not.
     """
-    mine, theirs = stacks_of(child, halves=halves), stacks_of(other, halves=halves)
+    mine, theirs = stacks
     search = _Search(child, other, theirs, layers, options)
     found = ExpertOrders()
     done: set[str] = set()
     for stack in mine.values():
-        there = (renamed_for(f"{stack.stem}.0.", layers) or "").removesuffix(".0.")
+        there = _stem_there(stack.stem, layers)
         # A layer that the child has twice is seen in one order, that of the first.
         if there in done or not _is_numbered(stack):
             continue
@@ -99,7 +100,7 @@ def expert_orders(
             continue
         found.orders.append(order)
         _name(found, stack, there, partners)
-        for name, row in _routers(child, other, stack, own, layers):
+        for name, row in search.routers(stack, own):
             rows = _router_rows(child, other, name, row, order, options)
             if rows is not None:
                 found.rows[row.name] = rows
@@ -109,10 +110,17 @@ def expert_orders(
     return found
 
 
-def _without(order: Order, stacks: Mapping[str, Stack], used: set[str], layers: LayerMap) -> Order:
+def _stem_there(stem: str, layers: LayerMap) -> str:
+    """Return what names of experts begin with where those of a stack of the child are looked for.
+
+    It is empty if its layer is paired with none.
+    """
+    return (renamed_for(f"{stem}.0.", layers) or "").removesuffix(".0.")
+
+
+def _without(order: Order, stacks: Stacks, used: set[str], layers: LayerMap) -> Order:
     """Return an order without the unused that are used elsewhere."""
-    there = (renamed_for(f"{order.tensors[0]}.0.", layers) or "").removesuffix(".0.")
-    own = stacks.get(there)
+    own = stacks.get(_stem_there(order.tensors[0], layers))
     if own is None:
         return order
     left = tuple(
@@ -127,7 +135,7 @@ class _Search:
     """Looks for the child's experts in one checkpoint: what is read of it is read once."""
 
     def __init__(
-        self, child: Checkpoint, other: Checkpoint, stacks: dict[str, Stack], layers: LayerMap,
+        self, child: Checkpoint, other: Checkpoint, stacks: Stacks, layers: LayerMap,
         options: Options,
     ) -> None:  # fmt: skip
         self.child, self.other, self.layers, self.options = child, other, layers, options
@@ -141,6 +149,34 @@ class _Search:
     def _dense(self) -> dict[int | None, dict[str, Parts]]:
         """MLPs that are no experts, by layer."""
         return modules_of(self.other)
+
+    @cached_property
+    def _routers(self) -> list[str]:
+        """Names of the child's tensors of routers."""
+        placed = zip(self.child.core.names(), places_of(self.child.core), strict=True)
+        return [
+            name
+            for name, place in placed
+            if place.component == "router" and ".experts." not in name
+        ]
+
+    def routers(self, stack: Stack, own: Stack | None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield tensors of the child with a row for each expert of a stack, and the other's."""
+        if own is None:
+            return
+        begin = stack.stem.removesuffix("experts")
+        for name in self._routers:
+            if not name.startswith(begin):
+                continue
+            tensor = self.child.tensors[name]
+            mate = counterpart(name, self.other, self.layers)
+            if (
+                mate is not None
+                and tensor.shape[:1] == (len(stack.experts),)
+                and mate.shape == (len(own.experts), *tensor.shape[1:])
+                and mate.elements
+            ):
+                yield tensor, mate
 
     def partners(self, stack: Stack, own: Stack | None, there: str) -> list[Candidate | None]:
         """Return what each expert of a stack of the child is; ``own`` is the checkpoint's there."""
@@ -197,7 +233,7 @@ class _Search:
         numbered: Sequence[Candidate],
     ) -> None:
         """Pair by rows of routers: neurons in another order make an expert like none."""
-        for mine, theirs in _routers(self.child, self.other, stack, own, self.layers):
+        for mine, theirs in self.routers(stack, own):
             if len(mine.shape) != 2:
                 continue
             rows = [
@@ -243,7 +279,7 @@ def _looked_at(experts: Sequence[Parts], child: Checkpoint) -> list[str]:
         for key, part in first.items()
         if len(part.shape) == 2
         and part.elements >= ELEMENTS
-        and is_readable(part, child)
+        and is_readable(part.tensor, child)
         and all(key in each and each[key].shape == part.shape for each in experts)
     ]
     return sorted(keys, key=lambda key: (first[key].elements, key))[:PARTS]
@@ -252,7 +288,9 @@ def _looked_at(experts: Sequence[Parts], child: Checkpoint) -> list[str]:
 def _fits(one: Parts, parts: Parts, keys: Sequence[str], other: Checkpoint) -> bool:
     """Return whether a candidate has the parts that are looked at, in the same shapes."""
     return all(
-        key in parts and parts[key].shape == one[key].shape and is_readable(parts[key], other)
+        key in parts
+        and parts[key].shape == one[key].shape
+        and is_readable(parts[key].tensor, other)
         for key in keys
     )
 
@@ -292,29 +330,6 @@ def _name(
             if partner is not None and key in partner.parts:
                 name = f"{there}{part.name.removeprefix(stack.stem)}"
                 found.names[name] = partner.parts[key].name
-
-
-def _routers(
-    child: Checkpoint, other: Checkpoint, stack: Stack, own: Stack | None, layers: LayerMap
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield tensors of the child that have a row for each expert of a stack, with the other's."""
-    if own is None:
-        return
-    begin = stack.stem.removesuffix("experts")
-    for name in child.core.names():
-        if not name.startswith(begin) or ".experts." in name:
-            continue
-        if place_of(name).component != "router":
-            continue
-        tensor = child.tensors[name]
-        mate = other.tensors.get(renamed_for(name, layers) or "")
-        if (
-            mate is not None
-            and tensor.shape[:1] == (len(stack.experts),)
-            and mate.shape == (len(own.experts), *tensor.shape[1:])
-            and mate.elements
-        ):
-            yield tensor, mate
 
 
 def _rows(checkpoint: Checkpoint, tensor: Tensor, options: Options) -> Floats:

@@ -1,4 +1,4 @@
-"""Matrices whose rows or columns are read in another order than they are stored in."""
+"""Tensors whose rows or columns are read in another order than they are stored in."""
 
 from __future__ import annotations
 
@@ -15,16 +15,22 @@ if TYPE_CHECKING:
 
 
 class Gather(NamedTuple):
-    """Which rows, and which columns, of a matrix are read, in order; ``None`` for all in place."""
+    """Which rows, and which columns, of a tensor are read, in order; ``None`` for all in place.
+
+    Rows are along its first dimension, columns along its last.
+    """
 
     rows: tuple[int, ...] | None = None
     columns: tuple[int, ...] | None = None
 
 
 def can_gather(checkpoint: Checkpoint, tensor: Tensor) -> bool:
-    """Return whether a tensor can be read in another order: one coding upon another is the most."""
-    place = tensor.shard - len(checkpoint.shards)
+    """Return whether a tensor is read in another order: if it lies in a file, or is of files alone.
+
+    What is computed of what is computed, as a product added to decoded codes, stays as it is.
+    """
     files = len(checkpoint.shards)
+    place = tensor.shard - files
     return place < 0 or all(each.shard < files for each in checkpoint.codings[place].windows)
 
 

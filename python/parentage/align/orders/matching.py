@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     Rows = NDArray[np.float32]
 
 LEAST_LIKE = 0.5
-"""Least cosine of two things of one origin: continued training keeps 0.9, strangers 0.01."""
+"""Least cosine, or correlation, of two things of one origin, be they layers, tensors or rows:
+continued training keeps 0.9, strangers have 0.01."""
 
 CHANCE = 7.0
 """Standard deviations of the cosine of independent values that a pair has to exceed: the best of a
 million by chance reaches five."""
 
 CLEAR = 0.75
-"""Most that the distance (1 - cosine) to the likest is of that to the next that is not its twin.
+"""Most that the distance (1 - likeness) to the likest is of that to the next that is not its twin.
 Strangers have the likest and the next about as far."""
 
 TIE = 1e-5

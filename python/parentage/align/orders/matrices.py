@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.align.layouts.by_layer import renamed_for
+from parentage.align.layouts.by_layer import counterpart
 from parentage.align.order import Order
 from parentage.align.orders.gathered import Gather, can_gather
 from parentage.align.orders.lines import (
@@ -149,7 +149,7 @@ def _follow(
         orders = own | everywhere
         if not orders or name in found:
             continue
-        mine, theirs = child.tensors[name], other.tensors.get(renamed_for(name, layers) or "")
+        mine, theirs = child.tensors[name], counterpart(name, other, layers)
         if (
             theirs is None
             or not 1 <= len(mine.shape) <= 3

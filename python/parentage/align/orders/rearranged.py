@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from parentage.align.orders.experts import ExpertOrders, expert_orders
 from parentage.align.orders.gathered import Gather, can_gather, gathered
 from parentage.align.orders.matrices import matrix_orders
-from parentage.align.orders.stacks import apart
+from parentage.align.orders.stacks import apart, stacks_of
 from parentage.align.slices import UNPAIRED
 
 if TYPE_CHECKING:
@@ -71,19 +71,20 @@ def _experts(
     if _is_dense(child):
         return _Experts(child, others, (), [ExpertOrders() for _ in others])
     halves = any(_is_dense(other) for other in others)
+    mine, theirs = stacks_of(child, halves=halves), [stacks_of(x, halves=halves) for x in others]
     found = [
-        expert_orders(child, other, moved, options, halves=halves)
-        for other, moved in zip(others, layers, strict=True)
+        expert_orders(child, other, (mine, stacks), moved, options)
+        for other, stacks, moved in zip(others, theirs, layers, strict=True)
     ]
     orders = [order for each in found for order in each.orders]
     if not orders and not any(each.inside for each in found):
         return _Experts(child, others, (), found)
     # What is stacked in one tensor can not be in another order: all are taken apart alike.
     seen = [
-        named(apart(other, halves=halves), each.names, child)
-        for other, each in zip(others, found, strict=True)
+        named(apart(other, stacks), each.names, child)
+        for other, stacks, each in zip(others, theirs, found, strict=True)
     ]
-    return _Experts(apart(child, halves=halves), seen, orders, found)
+    return _Experts(apart(child, mine), seen, orders, found)
 
 
 def _is_dense(checkpoint: Checkpoint) -> bool:
@@ -100,7 +101,8 @@ def named(other: Checkpoint, names: Mapping[str, str], child: Checkpoint) -> Che
         return other
     used = set(names.values())
     listed = [other.tensors[old]._replace(name=new) for new, old in names.items()]
-    for name, tensor in other.tensors.items():
+    for tensor in other.tensors.values():
+        name = tensor.name
         is_gone = name in used and (".experts." in name or name not in child.tensors)
         if name in names:
             if name not in used:

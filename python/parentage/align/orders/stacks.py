@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
-from parentage.align.layouts.by_name import scale_of
 from parentage.align.layouts.fused import DOWN, GATE_UP
-from parentage.checkpoint import dtype_class, place_of
+from parentage.align.layouts.strides import Composed, Piece
+from parentage.checkpoint import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,8 +75,12 @@ def spelled(part: str) -> str:
     return f"{name}{dot}{end}"
 
 
-def stacks_of(checkpoint: Checkpoint, *, halves: bool = False) -> dict[str, Stack]:
-    """Return the experts of a checkpoint by what their names begin with.
+Stacks = Mapping[str, Stack]
+"""By what the names of their experts begin with."""
+
+
+def stacks_of(checkpoint: Checkpoint, *, halves: bool = False) -> Stacks:
+    """Return the experts of a checkpoint.
 
     With ``halves``, a stacked ``gate_up_proj`` is taken for its two halves of rows.
     """
@@ -129,9 +134,8 @@ def _indices(
             yield number, said, Part(tensor, first + at * each // 2, half, name)
 
 
-def apart(checkpoint: Checkpoint, *, halves: bool) -> Checkpoint:
+def apart(checkpoint: Checkpoint, stacks: Stacks) -> Checkpoint:
     """Return a view where every expert has tensors of its own; the same if all have."""
-    stacks = stacks_of(checkpoint, halves=halves)
     if all(each.is_apart for each in stacks.values()):
         return checkpoint
     taken: dict[int, list[Part]] = defaultdict(list)
@@ -139,14 +143,13 @@ def apart(checkpoint: Checkpoint, *, halves: bool) -> Checkpoint:
         for parts in stack.experts.values():
             for part in parts.values():
                 taken[part.tensor.index].append(part)
-    listed = []
+    composed = Composed(checkpoint)
     for tensor in checkpoint.tensors.values():
-        for part in taken.get(tensor.index, [Part(tensor, 0, tensor.shape, tensor.name)]):
-            width = (tensor.end - tensor.begin) // max(tensor.elements, 1)
-            begin = tensor.begin + part.first * width
-            end = begin + part.elements * width if part.elements else tensor.end
-            listed.append(tensor._replace(name=part.name, shape=part.shape, begin=begin, end=end))
-    return checkpoint.seen_as(listed)
+        if tensor.index not in taken:
+            composed.keep(tensor)
+        for part in taken[tensor.index]:
+            composed.add(tensor, Piece(part.name, part.first, part.shape), part.name)
+    return composed.view()
 
 
 def modules_of(checkpoint: Checkpoint) -> dict[int | None, dict[str, Parts]]:
@@ -160,9 +163,3 @@ def modules_of(checkpoint: Checkpoint) -> dict[int | None, dict[str, Parts]]:
         stem, part = ".".join(pieces[:-2]), spelled(".".join(pieces[-2:]))
         found[place.layer][stem][part] = Part(tensor, 0, tensor.shape, tensor.name)
     return found
-
-
-def is_readable(part: Part, checkpoint: Checkpoint) -> bool:
-    """Return whether a part holds numbers, and no codes."""
-    tensor = part.tensor
-    return dtype_class(tensor.dtype) == "float" and scale_of(tensor, checkpoint) is None

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from parentage.align.layouts.by_layer import renamed_for
-from parentage.align.layouts.by_name import scale_of
+from parentage.align.layouts.by_layer import counterpart
+from parentage.align.layouts.by_name import is_readable
 from parentage.align.orders.lines import row_width, spread
 from parentage.align.orders.matching import LEAST_LIKE, units
 from parentage.align.orders.reading import pairs_of_runs
-from parentage.checkpoint import dtype_class, places_of
+from parentage.checkpoint import places_of
 
 if TYPE_CHECKING:
     from collections.abc import Set
@@ -64,17 +64,15 @@ def mates_of(
         is_told = place.expert is not None and is_many and tensor.name not in experts
         if is_told or (place.component == "experts" and len(tensor.shape) > 2):
             continue
-        if len(tensor.shape) < 2 or dtype_class(tensor.dtype) != "float" or not tensor.elements:
+        if len(tensor.shape) < 2 or not tensor.elements or not is_readable(tensor, child):
             continue
-        found = other.tensors.get(renamed_for(tensor.name, layers) or "")
+        found = counterpart(tensor.name, other, layers)
         if (
             found is None
             or found.shape[1:] != tensor.shape[1:]
             or not found.elements
-            or dtype_class(found.dtype) != "float"
             or found.index in done
-            or scale_of(tensor, child) is not None
-            or scale_of(found, other) is not None
+            or not is_readable(found, other)
         ):
             continue
         done.add(found.index)

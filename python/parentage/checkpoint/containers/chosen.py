@@ -57,7 +57,7 @@ def contents_of_file(path: Path) -> Contents | None:
         for container in CONTAINERS:
             if container.serves(file):
                 return container.read(file)
-        if file.at(0, min(file.size, len(ZIP))) == ZIP:
+        if file.begins_with(ZIP):
             raise file.wrong(
                 "this is a zip archive, but neither PyTorch's, which has a data.pkl in one folder, "
                 "nor NumPy's, which has .npy files alone"

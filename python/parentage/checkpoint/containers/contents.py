@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from parentage import _core
+from parentage.checkpoint.dtypes import DTYPES
 from parentage.support import CheckpointError, ReadError, printable
 
 if TYPE_CHECKING:
@@ -20,12 +22,9 @@ MOST_TENSORS = 1 << 19
 MOST_DIMENSIONS = 64
 """Dimensions of a tensor, at most: NumPy and PyTorch hold no more."""
 
-SIZES = {
-    **dict.fromkeys(("F64", "I64", "U64", "C64"), 8),
-    **dict.fromkeys(("F32", "I32", "U32"), 4),
-    **dict.fromkeys(("F16", "BF16", "I16", "U16"), 2),
-    **dict.fromkeys(("I8", "U8", "BOOL", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 1),
-    **dict.fromkeys(("F8_E4M3FNUZ", "F8_E5M2FNUZ"), 1),
+SIZES = {name: each.bytes for name, each in DTYPES.items()} | {
+    "C64": 8,
+    **dict.fromkeys(("BOOL", "F8_E4M3FNUZ", "F8_E5M2FNUZ"), 1),
 }
 """Bytes of an element of the dtypes that containers hold, by their safetensors names."""
 
@@ -55,6 +54,11 @@ class Stored(NamedTuple):
     file: int = 0
     encoding: Encoding | None = None
     """What its bytes stand for, where dtype and shape are those of the bytes alone."""
+
+    @classmethod
+    def as_bytes(cls, name: str, begin: int, end: int, encoding: Encoding, file: int = 0) -> Stored:
+        """Return a tensor that is not stored as numbers, or not in their order."""
+        return cls(name, "U8", (end - begin,), begin, end, file, encoding)
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,20 @@ def together(parts: Sequence[Contents], index: Path | None = None) -> Contents:
         tensors.extend(each._replace(file=each.file + first) for each in part.tensors)
         choices.extend(part.choices)
     return Contents(tuple(files), tuple(tensors), tuple(dict.fromkeys(choices)), index)
+
+
+def size_of(shape: Sequence[int], dtype: str) -> int:
+    """Return the bytes of all elements of a shape, of a dtype of :data:`SIZES`."""
+    return prod(shape) * SIZES[dtype]
+
+
+def of_another_size(has: str, shape: Sequence[int], dtype: str) -> str:
+    """Return the message on a tensor of which ``has`` says how many bytes it has: not its shape's.
+
+    >>> of_another_size("it has 7 bytes", (2, 2), "F16")
+    'it has 7 bytes, and its shape [2, 2] of F16 needs 8'
+    """
+    return f"{has}, and its shape {list(shape)} of {dtype} needs {size_of(shape, dtype):,}"
 
 
 def quoted(name: str) -> str:

@@ -14,7 +14,7 @@ from parentage.checkpoint.containers.chosen import contents_in_core, contents_of
 from parentage.checkpoint.containers.contents import Contents, quoted, together, wrong
 from parentage.checkpoint.containers.places import inside
 from parentage.checkpoint.containers.reading import MOST_BYTES, Reader
-from parentage.checkpoint.folder import NO_WEIGHTS
+from parentage.checkpoint.folder import ENDINGS, NO_WEIGHTS
 from parentage.support import CheckpointError, ReadError, are, is_folder, listed, printable
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 PIPELINE = "model_index.json"
 """What names the models of a diffusers pipeline, each in a folder of its name."""
-
-ENDINGS = (".bin", ".pt", ".pth", ".ckpt", ".gguf", ".onnx", ".npz")
-"""Endings of files of a folder that are looked into, if it has no safetensors."""
 
 _INDEX = ".index.json"
 _USUAL = ("pytorch_model.bin", "diffusion_pytorch_model.bin", "model.onnx")

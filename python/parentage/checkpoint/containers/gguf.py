@@ -18,6 +18,7 @@ from parentage.checkpoint.containers.contents import (
     Stored,
     quoted,
     require_apart,
+    size_of,
 )
 from parentage.checkpoint.encodings import Encoding
 
@@ -29,17 +30,8 @@ MAGIC = b"GGUF"
 PART = re.compile(r"(?P<name>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
 """Names of files that are parts of one model, as llama.cpp's ``gguf-split`` gives them."""
 
-PLAIN = {
-    0: ("F32", 4),
-    1: ("F16", 2),
-    24: ("I8", 1),
-    25: ("I16", 2),
-    26: ("I32", 4),
-    27: ("I64", 8),
-    28: ("F64", 8),
-    30: ("BF16", 2),
-}
-"""Types that are numbers: dtype, and bytes of an element."""
+PLAIN = {0: "F32", 1: "F16", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64", 30: "BF16"}
+"""Types that are numbers, by their dtype."""
 
 BLOCKS = {
     2: ("Q4_0", 32, 18),
@@ -97,7 +89,7 @@ _SHOWN = 512
 
 def serves(file: Reader) -> bool:
     """Return whether a file begins as GGUF does."""
-    return file.size >= len(MAGIC) and file.at(0, len(MAGIC)) == MAGIC
+    return file.begins_with(MAGIC)
 
 
 def read(file: Reader) -> Contents:
@@ -215,18 +207,16 @@ def _stored(
     begin = start + offset
     if offset % alignment:
         raise file.wrong(f"its offset {offset:,} is no multiple of {alignment}", at, name)
-    elements = prod(shape)
     if kind in PLAIN:
-        dtype, width = PLAIN[kind]
-        stored = Stored(name, dtype, shape, begin, begin + elements * width)
+        dtype = PLAIN[kind]
+        stored = Stored(name, dtype, shape, begin, begin + size_of(shape, dtype))
     elif kind in BLOCKS:
         called, block, size = BLOCKS[kind]
         if not shape or shape[-1] % block:
             message = f"its rows do not consist of blocks of {block} elements, as {called} has them"
             raise file.wrong(message, at, name)
-        count = elements // block * size
-        encoding = Encoding(called, shape)
-        stored = Stored(name, "U8", (count,), begin, begin + count, encoding=encoding)
+        end = begin + prod(shape) // block * size
+        stored = Stored.as_bytes(name, begin, end, Encoding(called, shape))
     else:
         raise file.wrong(f"its type {kind:,} is none that is known here", at, name)
     if stored.end > file.size:

@@ -6,17 +6,17 @@ Format: ``numpy/lib/format.py``. The header is text that a regular expression re
 from __future__ import annotations
 
 import re
-from math import prod
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from parentage.checkpoint.containers.contents import (
     MOST_DIMENSIONS,
-    SIZES,
     Contents,
     Stored,
+    of_another_size,
     quoted,
     require_apart,
+    size_of,
 )
 from parentage.checkpoint.containers.zip_archive import MAGIC as ZIP
 from parentage.checkpoint.containers.zip_archive import Archive
@@ -52,10 +52,9 @@ _DTYPES = {
 
 def serves(file: Reader) -> bool:
     """Return whether a file is an array of NumPy's, or an archive of nothing else."""
-    first = file.at(0, min(file.size, len(MAGIC)))
-    if first == MAGIC:
+    if file.begins_with(MAGIC):
         return True
-    if not first.startswith(ZIP):
+    if not file.begins_with(ZIP):
         return False
     names = Archive(file).entries
     return bool(names) and all(name.endswith(".npy") for name in names)
@@ -69,7 +68,7 @@ def read(file: Reader) -> Contents:
     CheckpointError
         If it is damaged or compressed.
     """
-    if file.at(0, len(MAGIC)) == MAGIC:
+    if file.begins_with(MAGIC):
         tensors = [_array(file, PurePath(file.path.name).stem, 0, file.size)]
     else:
         archive = Archive(file)
@@ -103,13 +102,9 @@ def _array(file: Reader, name: str, begin: int, end: int) -> Stored:
     if len(shape) > MOST_DIMENSIONS:
         raise file.wrong(f"the array has {len(shape)} dimensions", begin, name)
     dtype = _DTYPES.get(descr)
-    if dtype is not None and data + prod(shape) * SIZES[dtype] != end:
-        raise file.wrong(
-            f"the array has {end - data:,} bytes, and its shape {list(shape)} of {dtype} needs "
-            f"{prod(shape) * SIZES[dtype]:,}",
-            data,
-            name,
-        )
+    if dtype is not None and data + size_of(shape, dtype) != end:
+        has = f"the array has {end - data:,} bytes"
+        raise file.wrong(of_another_size(has, shape, dtype), data, name)
     is_plain = found["fortran"] == "False" or sum(each > 1 for each in shape) < 2
     if dtype is None:
         encoding = Encoding(f"numpy's {descr[:32]}", shape)
@@ -117,4 +112,4 @@ def _array(file: Reader, name: str, begin: int, end: int) -> Stored:
         encoding = Encoding("columns one after the other", shape)
     else:
         return Stored(name, dtype, shape, data, end)
-    return Stored(name, "U8", (end - data,), data, end, encoding=encoding)
+    return Stored.as_bytes(name, data, end, encoding)

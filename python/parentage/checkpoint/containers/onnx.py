@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from parentage.checkpoint.containers.contents import (
     MOST_DIMENSIONS,
     MOST_TENSORS,
-    SIZES,
     Contents,
     File,
     Stored,
+    of_another_size,
     quoted,
+    size_of,
 )
 from parentage.checkpoint.containers.places import inside
 from parentage.checkpoint.containers.reading import Reader
@@ -64,8 +65,8 @@ _ENCODED = {
 }  # fmt: skip
 """Types of ONNX that have no dtype here."""
 
-_IN_PLACE = {(4, 1): 4, (4, 14): 8, (10, 11): 8}
-"""Typed fields whose bytes, if packed, are the numbers, by field and data type: bytes of each."""
+_IN_PLACE = {(4, 1), (4, 14), (10, 11)}
+"""Typed fields whose bytes, if packed, are the numbers, by field and data type."""
 
 _TYPED = {4: "float_data", 5: "int32_data", 6: "string_data", 7: "int64_data", 10: "double_data",
           11: "uint64_data"}  # fmt: skip
@@ -204,8 +205,6 @@ class _Model:
         self.file, self.walk = file, _Walk(file)
         self.tensors: list[Stored] = []
         self.metadata: list[tuple[str, str]] = []
-        self.kinds: list[int] = []
-        """Data types of the tensors."""
         self.left = 0
         """Constants of nodes that are left out."""
         self.files: list[File] = []
@@ -237,7 +236,7 @@ class _Model:
             if each.wire != _BYTES:
                 continue
             if each.number == 5:
-                self.tensor(each, prefix, None)
+                self.tensors.append(self.tensor(each, prefix, None)[0])
             elif each.number == 1:
                 self.node(each, prefix, depth)
             elif each.number == 15:
@@ -273,12 +272,13 @@ class _Model:
                 if each.number in (6, 11):
                     self.graph(each, f"{within}.", depth + 1)
                 else:
-                    before = len(self.tensors)
                     is_constant = kind == "Constant" and each.number == 5
-                    self.tensor(each, "", f"{prefix}{output}" if is_constant else within)
-                    if self.kinds[before] in _OF_OPERATORS or kind == "ConstantOfShape":
-                        self.tensors.pop()
+                    called = f"{prefix}{output}" if is_constant else within
+                    stored, data = self.tensor(each, "", called)
+                    if data in _OF_OPERATORS or kind == "ConstantOfShape":
                         self.left += 1
+                    else:
+                        self.tensors.append(stored)
 
     def sparse(self, field: _Field, prefix: str) -> None:
         """Collect the values and indices of a sparse tensor, which say nothing by themselves."""
@@ -288,18 +288,20 @@ class _Model:
                 shape += self.walk.numbers(each)
         for each in self.walk.fields(field.value, field.end):
             if each.number in (1, 2) and each.wire == _BYTES:
-                before = len(self.tensors)
-                self.tensor(each, prefix, None, ".indices" if each.number == 2 else "")
-                for at in range(before, len(self.tensors)):
-                    found = self.tensors[at]
-                    self.tensors[at] = found._replace(
-                        dtype="U8",
-                        shape=(found.end - found.begin,),
-                        encoding=Encoding("a sparse tensor", tuple(shape)),
-                    )
+                ending = ".indices" if each.number == 2 else ""
+                found, _ = self.tensor(each, prefix, None, ending)
+                encoding = Encoding("a sparse tensor", tuple(shape))
+                self.tensors.append(
+                    Stored.as_bytes(found.name, found.begin, found.end, encoding, found.file)
+                )
 
-    def tensor(self, field: _Field, prefix: str, called: str | None, ending: str = "") -> None:
-        """Collect a tensor: under ``called``, or its own name with what is before and after."""
+    def tensor(
+        self, field: _Field, prefix: str, called: str | None, ending: str = ""
+    ) -> tuple[Stored, int]:
+        """Return a tensor, and its data type.
+
+        Its name is ``called``, or its own with what is before and after.
+        """
         walk, kind, name, location = self.walk, 0, "", 0
         sizes: list[int] = []
         beside: dict[str, str] = {}
@@ -323,24 +325,22 @@ class _Model:
         shape = tuple(sizes)
         if any(each >= 1 << 63 for each in shape):
             raise self.file.wrong("a dimension is negative", field.value, name)
-        del self.kinds[len(self.tensors) :]
-        self.kinds.append(kind)
-        self.tensors.append(
+        if kind not in DTYPES and kind not in _ENCODED:
+            raise self.file.wrong(f"its data type {kind:,} is none of ONNX's", field.value, name)
+        stored = (
             self.external(name, kind, shape, beside, field.value)
             if location == 1
             else self.internal(name, kind, shape, data, field.value)
         )
+        return stored, kind
 
     def internal(
         self, name: str, kind: int, shape: tuple[int, ...], data: list[_Field], at: int
     ) -> Stored:
         """Return where the bytes of a tensor lie that is held in the file."""
-        elements = prod(shape)
         dtype = DTYPES.get(kind)
-        if dtype is None and kind not in _ENCODED:
-            raise self.file.wrong(f"its data type {kind:,} is none of ONNX's", at, name)
         if not data:
-            if elements and dtype is not None:
+            if prod(shape) and dtype is not None:
                 raise self.file.wrong(f"its shape {list(shape)} has no data", at, name)
             return Stored(name, dtype or "U8", shape if dtype else (0,), at, at)
         first = data[0]
@@ -348,22 +348,17 @@ class _Model:
         if first.wire != _BYTES:
             # One number that is not packed lies before the end of its field.
             begin = end
-        width = SIZES[dtype] if dtype is not None and first.number == 9 else None
-        width = width or _IN_PLACE.get((first.number, kind))
+        is_in_place = first.number == 9 or (first.number, kind) in _IN_PLACE
         if dtype is None:
             encoding = Encoding(_ENCODED[kind], shape)
-        elif len(data) > 1 or width is None or first.wire != _BYTES:
+        elif len(data) > 1 or not is_in_place or first.wire != _BYTES:
             encoding = Encoding(f"ONNX's {_TYPED.get(first.number, 'raw_data')}", shape)
-        elif end - begin != elements * width:
-            raise self.file.wrong(
-                f"it has {end - begin:,} bytes, and its shape {list(shape)} of {dtype} needs "
-                f"{elements * width:,}",
-                begin,
-                name,
-            )
+        elif end - begin != size_of(shape, dtype):
+            has = f"it has {end - begin:,} bytes"
+            raise self.file.wrong(of_another_size(has, shape, dtype), begin, name)
         else:
             return Stored(name, dtype, shape, begin, end)
-        return Stored(name, "U8", (end - begin,), begin, end, encoding=encoding)
+        return Stored.as_bytes(name, begin, end, encoding)
 
     def external(
         self, name: str, kind: int, shape: tuple[int, ...], beside: dict[str, str], at: int
@@ -377,20 +372,14 @@ class _Model:
             self.beside[location] = len(self.files)
         number = self.beside[location]
         size = self.files[number - 1].bytes
-        begin = self.size_of(beside.get("offset", "0"), name, at)
-        dtype, elements = DTYPES.get(kind), prod(shape)
-        if dtype is None and kind not in _ENCODED:
-            raise self.file.wrong(f"its data type {kind:,} is none of ONNX's", at, name)
-        needed = None if dtype is None else elements * SIZES[dtype]
+        begin = self.said_size(beside.get("offset", "0"), name, at)
+        dtype = DTYPES.get(kind)
+        needed = 0 if dtype is None else size_of(shape, dtype)
         said = beside.get("length")
-        length = (needed or 0) if said is None else self.size_of(said, name, at)
-        if needed is not None and length != needed:
-            raise self.file.wrong(
-                f"it has {length:,} bytes in {quoted(location)}, and its shape {list(shape)} of "
-                f"{dtype} needs {needed:,}",
-                at,
-                name,
-            )
+        length = needed if said is None else self.said_size(said, name, at)
+        if dtype is not None and length != needed:
+            has = f"it has {length:,} bytes in {quoted(location)}"
+            raise self.file.wrong(of_another_size(has, shape, dtype), at, name)
         end = begin + length
         if end > size:
             raise self.file.wrong(
@@ -398,10 +387,9 @@ class _Model:
             )
         if dtype is not None:
             return Stored(name, dtype, shape, begin, end, number)
-        encoding = Encoding(_ENCODED[kind], shape)
-        return Stored(name, "U8", (length,), begin, end, number, encoding)
+        return Stored.as_bytes(name, begin, end, Encoding(_ENCODED[kind], shape), number)
 
-    def size_of(self, text: str, name: str, at: int) -> int:
+    def said_size(self, text: str, name: str, at: int) -> int:
         """Return a number of bytes that a text says."""
         if not (text.isascii() and text.isdecimal() and len(text) <= 18):
             raise self.file.wrong(f"{quoted(text)} is no number of bytes", at, name)

@@ -371,11 +371,6 @@ class _Machine:
         arguments, called = self.pop(), self.pop()
         self.push(self.returned(called, arguments))
 
-    def reduce_with_keywords(self) -> None:
-        """As :meth:`reduce`; what keywords say is of no tensor."""
-        self.pop()
-        self.reduce()
-
     def returned(self, called: object, arguments: object) -> object:
         """Return what a known callable returns, as far as it says where tensors lie."""
         if not isinstance(called, _Global) or not isinstance(arguments, tuple):

@@ -64,6 +64,10 @@ class Reader:
         """Return the file, as it was when it was opened, under a name."""
         return File(self.path, name, self.size, self._modified_ns, metadata)
 
+    def begins_with(self, magic: bytes) -> bool:
+        """Return whether these are the first bytes of the file."""
+        return self.size >= len(magic) and self.at(0, len(magic)) == magic
+
     def at(self, offset: int, count: int, of: str = "the header") -> bytes:
         """Return ``count`` bytes from ``offset`` on; ``of`` says what they are.
 

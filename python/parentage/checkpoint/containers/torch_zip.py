@@ -61,9 +61,7 @@ _WIDE = {"complex128": 16, "complex32": 4, "qint32": 4}
 
 def serves(file: Reader) -> bool:
     """Return whether a file is a zip archive that PyTorch wrote."""
-    if file.size < len(MAGIC) or file.at(0, len(MAGIC)) != MAGIC:
-        return False
-    return _root(Archive(file)) is not None
+    return file.begins_with(MAGIC) and _root(Archive(file)) is not None
 
 
 def read(file: Reader) -> Contents:
@@ -254,14 +252,11 @@ def _stored(file: Reader, name: str, tensor: Strided, place: tuple[int, int]) ->
             f"it ends at byte {end:,}, and its storage at byte {place[1]:,}", first, tensor=name
         )
     if dtype not in SIZES:
-        return _as_bytes(name, first, end, Encoding(f"torch's {dtype}", shape))
+        return Stored.as_bytes(name, first, end, Encoding(f"torch's {dtype}", shape))
     if not _is_contiguous(shape, strides):
-        return _as_bytes(name, first, end, Encoding(f"strided elements {list(strides)}", shape))
+        encoding = Encoding(f"strided elements {list(strides)}", shape)
+        return Stored.as_bytes(name, first, end, encoding)
     return Stored(name, dtype, shape, first, end)
-
-
-def _as_bytes(name: str, begin: int, end: int, encoding: Encoding) -> Stored:
-    return Stored(name, "U8", (end - begin,), begin, end, encoding=encoding)
 
 
 def _is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:

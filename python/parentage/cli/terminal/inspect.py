@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from parentage.checkpoint import adapter_of, in_order, said_of
+from parentage.checkpoint import adapter_of, in_order
 from parentage.cli.terminal.console import as_text, counted, new_table
 from parentage.support import printable
 
@@ -45,8 +45,7 @@ def _scale_of(adapter: Adapter) -> str:
     """Return a clause on the scale that an adapter or its configuration says."""
     if not adapter.modules:
         return ""
-    said = said_of(adapter.checkpoint)
-    scales = [x for each in adapter.modules if (x := said.scale_of(each)) is not None]
+    scales = [x for each in adapter.modules if (x := adapter.said.scale_of(each)) is not None]
     if len(scales) < len(adapter.modules):
         return "; nothing says its scale"
     low, high = min(scales), max(scales)

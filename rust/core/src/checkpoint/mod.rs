@@ -171,14 +171,13 @@ impl Checkpoint {
         index: Option<PathBuf>,
         shards: Vec<Shard>,
         tensors: Vec<Tensor>,
-        codings: Vec<Coding>,
+        codings: Vec<Arc<Coding>>,
     ) -> Result<Self> {
         Self::require_within(&path, &shards, &codings, &tensors)?;
         if let Some([first, _]) = tensors.windows(2).find(|pair| pair[0].name >= pair[1].name) {
             let message = "the names of tensors do not ascend from here on";
             return Err(Error::format(&path, Some(&first.name), None, message));
         }
-        let codings = codings.into_iter().map(Arc::new).collect();
         Ok(Self { path, index, shards, tensors, codings })
     }
 
@@ -209,6 +208,17 @@ impl Checkpoint {
         Self::assemble(path, index, shards, tensors)
     }
 
+    /// Other tensors over the same files. Codings are the first `kept` of this one's, and then `codings`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::restore`].
+    pub fn seen_as(&self, tensors: Vec<Tensor>, kept: usize, codings: Vec<Coding>) -> Result<Self> {
+        let all = self.codings.iter().take(kept).cloned();
+        let all = all.chain(codings.into_iter().map(Arc::new)).collect();
+        Self::restore(self.path.clone(), self.index.clone(), self.shards.clone(), tensors, all)
+    }
+
     /// Tensors over the files of this checkpoint and of `other`, under the path of this one: what is computed from
     /// both. Shards are this one's files, the other's, this one's codings, the other's, then `codings`.
     ///
@@ -222,13 +232,13 @@ impl Checkpoint {
             for window in &mut coding.windows {
                 window.shard += if window.shard < files { before } else { codings };
             }
-            coding
+            Arc::new(coding)
         };
         let own = self.codings.iter().map(|each| moved(each, mine, 0, theirs));
         let theirs = other.codings.iter();
         let theirs =
             theirs.map(|each| moved(each, other.shards.len(), mine, mine + self.codings.len()));
-        let all = own.chain(theirs).chain(codings).collect();
+        let all = own.chain(theirs).chain(codings.into_iter().map(Arc::new)).collect();
         let shards = [self.shards.as_slice(), other.shards.as_slice()].concat();
         Self::restore(self.path.clone(), self.index.clone(), shards, tensors, all)
     }
@@ -238,7 +248,7 @@ impl Checkpoint {
     fn require_within(
         path: &Path,
         shards: &[Shard],
-        codings: &[Coding],
+        codings: &[Arc<Coding>],
         tensors: &[Tensor],
     ) -> Result<()> {
         let computed = check(path, shards, codings)?;
@@ -387,7 +397,7 @@ impl Shard {
 const MOST_DEEP: usize = 4;
 
 /// Bytes of what every coding gives; each is of windows inside files, or inside codings before it.
-fn check(path: &Path, shards: &[Shard], codings: &[Coding]) -> Result<Vec<u64>> {
+fn check(path: &Path, shards: &[Shard], codings: &[Arc<Coding>]) -> Result<Vec<u64>> {
     let mut computed: Vec<u64> = Vec::with_capacity(codings.len());
     let mut depths: Vec<usize> = Vec::with_capacity(codings.len());
     for (number, coding) in codings.iter().enumerate() {

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use super::Lender;
 use super::store::Store;
+use super::{Lender, read_floats};
 use crate::checkpoint::coding::{Coding, LowRank, Rounded};
 use crate::checkpoint::dtype::Dtype;
 use crate::error::Result;
-use crate::gram::{Level, Vectorize, bf16_bits, widen_bf16};
+use crate::gram::{Level, Vectorize, bf16_bits};
 
 /// Elements of the right factor that are held at a time, as float32, which fit in a second-level cache or little more.
 const HELD: u64 = 1 << 20;
@@ -123,7 +123,7 @@ impl Work<'_> {
         for k in 0..rank {
             let at = k as u64 * self.kind.width;
             let range = at + strip.start..at + strip.end;
-            widen(self.coding, 1, range, self.lender, self.level, &mut row)?;
+            read_floats(self.coding, 1, range, self.lender, self.level, &mut row)?;
             for (block, columns) in row.chunks(BLOCK).enumerate() {
                 let begin = (block * rank + k) * BLOCK;
                 self.right[begin..begin + columns.len()].copy_from_slice(columns);
@@ -141,7 +141,14 @@ impl Work<'_> {
         values.resize((range.end - range.start) as usize, 0.0);
         let rows = range.start / width..(range.end - 1) / width + 1;
         let mut left = vec![0.0; ((rows.end - rows.start) * rank) as usize];
-        widen(self.coding, 0, rows.start * rank..rows.end * rank, self.lender, level, &mut left)?;
+        read_floats(
+            self.coding,
+            0,
+            rows.start * rank..rows.end * rank,
+            self.lender,
+            level,
+            &mut left,
+        )?;
         let rank = rank as usize;
         let right = self.right.as_slice();
         let mut at = range.start;
@@ -163,7 +170,7 @@ impl Work<'_> {
         round(dtype, values, level);
         if kind.has_origin {
             let mut origin = vec![0.0; values.len()];
-            widen(self.coding, 2, range, self.lender, level, &mut origin)?;
+            read_floats(self.coding, 2, range, self.lender, level, &mut origin)?;
             level.vectorize(Add { origin: &origin, values });
         }
         Ok(())
@@ -184,7 +191,7 @@ impl Work<'_> {
         })?;
         let mut factors = vec![0.0; lanes.len()];
         let number = self.coding.windows.len() - 1;
-        widen(self.coding, number, rows, self.lender, self.level, &mut factors)?;
+        read_floats(self.coding, number, rows, self.lender, self.level, &mut factors)?;
         for (factor, lanes) in factors.iter_mut().zip(lanes) {
             *factor /= lanes.iter().sum::<f64>().sqrt() as f32;
         }
@@ -212,54 +219,12 @@ fn segments(
     })
 }
 
-/// Elements `range` of a window, as float32.
-fn widen(
-    coding: &Coding,
-    number: usize,
-    range: Range<u64>,
-    lender: &mut dyn Lender,
-    level: Level,
-    out: &mut [f32],
-) -> Result<()> {
-    let dtype = coding.windows[number].dtype;
-    let size = dtype.bits() / 8;
-    let bytes = lender.lend(number, range.start * size..range.end * size)?;
-    match dtype {
-        Dtype::F16 => level.widen_f16(bytes, out),
-        _ => level.vectorize(Widen { dtype, bytes, out }),
-    }
-    Ok(())
-}
-
 /// Rounds to a dtype of 16 bits; float32 stays.
 fn round(dtype: Dtype, values: &mut [f32], level: Level) {
     match dtype {
         Dtype::Bf16 => level.vectorize(RoundBf16 { values }),
         Dtype::F16 => level.round_f16(values),
         _ => {}
-    }
-}
-
-struct Widen<'a> {
-    dtype: Dtype,
-    bytes: &'a [u8],
-    out: &'a mut [f32],
-}
-
-impl Vectorize for Widen<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        if self.dtype == Dtype::Bf16 {
-            for (out, bytes) in self.out.iter_mut().zip(self.bytes.as_chunks().0) {
-                *out = widen_bf16(*bytes);
-            }
-        } else {
-            for (out, bytes) in self.out.iter_mut().zip(self.bytes.as_chunks().0) {
-                *out = f32::from_le_bytes(*bytes);
-            }
-        }
     }
 }
 

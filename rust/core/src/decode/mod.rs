@@ -22,8 +22,9 @@ use std::ops::Range;
 pub(crate) use tensor::elements;
 
 use crate::checkpoint::coding::Coding;
+use crate::checkpoint::dtype::Dtype;
 use crate::error::Result;
-use crate::gram::decode;
+use crate::gram::{Level, Vectorize, decode, widen_bf16};
 
 /// Lends bytes of a coding's windows.
 pub(crate) trait Lender {
@@ -48,9 +49,61 @@ fn floats(
     number: usize,
     range: Range<u64>,
     lender: &mut dyn Lender,
+    level: Level,
 ) -> Result<Vec<f32>> {
+    let mut out = vec![0.0; (range.end - range.start) as usize];
+    read_floats(coding, number, range, lender, level, &mut out)?;
+    Ok(out)
+}
+
+/// As [`floats`], into `out`, which has their number.
+fn read_floats(
+    coding: &Coding,
+    number: usize,
+    range: Range<u64>,
+    lender: &mut dyn Lender,
+    level: Level,
+    out: &mut [f32],
+) -> Result<()> {
     let dtype = coding.windows[number].dtype;
-    let width = dtype.bits() / 8;
-    let bytes = lender.lend(number, range.start * width..range.end * width)?;
-    Ok(bytes.chunks_exact(width as usize).map(|bytes| decode(dtype, bytes) as f32).collect())
+    let size = dtype.bits() / 8;
+    let bytes = lender.lend(number, range.start * size..range.end * size)?;
+    match dtype {
+        Dtype::F16 => level.widen_f16(bytes, out),
+        _ => level.vectorize(Widen { dtype, bytes, out }),
+    }
+    Ok(())
+}
+
+/// Decodes elements, each to the float32 that it is.
+struct Widen<'a> {
+    dtype: Dtype,
+    bytes: &'a [u8],
+    out: &'a mut [f32],
+}
+
+impl Vectorize for Widen<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        match self.dtype {
+            Dtype::Bf16 => {
+                for (out, bytes) in self.out.iter_mut().zip(self.bytes.as_chunks().0) {
+                    *out = widen_bf16(*bytes);
+                }
+            }
+            Dtype::F32 => {
+                for (out, bytes) in self.out.iter_mut().zip(self.bytes.as_chunks().0) {
+                    *out = f32::from_le_bytes(*bytes);
+                }
+            }
+            dtype => {
+                let size = (dtype.bits() / 8) as usize;
+                for (out, bytes) in self.out.iter_mut().zip(self.bytes.chunks_exact(size)) {
+                    *out = decode(dtype, bytes) as f32;
+                }
+            }
+        }
+    }
 }

@@ -6,32 +6,33 @@ use super::cells::{End, Value, Wanted};
 use super::{Lender, Prepared, floats};
 use crate::checkpoint::coding::{Coding, Part};
 use crate::error::Result;
+use crate::gram::Level;
 
 /// `map[code] absmax[block]`, the upper half of a byte first (bitsandbytes, `functional.py`, `dequantize_4bit`);
 /// nested absmax are `map[code] absmax + offset` themselves (`dequantize_blockwise`).
 pub(super) fn nf4(
     coding: &Coding,
-    block: u64,
-    (nested, offset): (u64, u32),
+    (block, nested, offset): (u64, u64, u32),
     elements: Range<u64>,
     lender: &mut dyn Lender,
+    level: Level,
     prepared: &mut Prepared,
     out: &mut [f32],
 ) -> Result<()> {
     if prepared.map.is_empty() {
-        prepared.map = floats(coding, 2, 0..16, lender)?;
+        prepared.map = floats(coding, 2, 0..16, lender, level)?;
         if nested > 0 {
-            prepared.nested = floats(coding, 3, 0..256, lender)?;
+            prepared.nested = floats(coding, 3, 0..256, lender, level)?;
             prepared.nested.push(f32::from_bits(offset));
         }
     }
     let blocks = elements.start / block..elements.end.div_ceil(block);
     let scales = if prepared.nested.is_empty() {
-        floats(coding, 1, blocks.clone(), lender)?
+        floats(coding, 1, blocks.clone(), lender, level)?
     } else {
         let groups = blocks.start / nested..blocks.end.div_ceil(nested);
         let first = groups.start;
-        let outer = floats(coding, 4, groups, lender)?;
+        let outer = floats(coding, 4, groups, lender, level)?;
         let codes = lender.lend(1, blocks.clone())?;
         let scale = |(at, &code): (u64, &u8)| {
             let outer = outer[(at / nested - first) as usize];

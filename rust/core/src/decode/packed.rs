@@ -6,6 +6,7 @@ use super::cells::{End, Value, Wanted};
 use super::{Lender, floats};
 use crate::checkpoint::coding::{Coding, Kind, Packing, Part};
 use crate::error::Result;
+use crate::gram::Level;
 
 /// Where AWQ's GEMM puts each of eight integers of a word.
 const AWQ: [u64; 8] = [0, 4, 1, 5, 2, 6, 3, 7];
@@ -15,6 +16,7 @@ pub(super) fn packed(
     coding: &Coding,
     elements: Range<u64>,
     lender: &mut dyn Lender,
+    level: Level,
     out: &mut [f32],
 ) -> Result<()> {
     let Kind::Packed { bits, packing, shape, group, offset, has_zeros, has_groups } = coding.kind
@@ -33,7 +35,7 @@ pub(super) fn packed(
     };
     let groups = coding.windows[1].elements().checked_div(rows).unwrap_or(0);
     let group_of: Vec<u64> = if has_groups {
-        let found = floats(coding, 2 + usize::from(has_zeros), from..to + 1, lender)?;
+        let found = floats(coding, 2 + usize::from(has_zeros), from..to + 1, lender, level)?;
         found.into_iter().map(|at| (at.max(0.0) as u64).min(groups.saturating_sub(1))).collect()
     } else {
         (from..=to).map(|column| column / group).collect()
@@ -42,10 +44,10 @@ pub(super) fn packed(
     let along = packing == Packing::AlongRows;
     let mut scales = Vec::with_capacity(((last - first) * groups) as usize);
     if along {
-        scales = floats(coding, 1, first * groups..last * groups, lender)?;
+        scales = floats(coding, 1, first * groups..last * groups, lender, level)?;
     } else {
         for at in 0..groups {
-            scales.extend(floats(coding, 1, at * rows + first..at * rows + last, lender)?);
+            scales.extend(floats(coding, 1, at * rows + first..at * rows + last, lender, level)?);
         }
     }
     let scale_at = |row: u64, at: u64| {

@@ -28,10 +28,10 @@ pub(super) fn scaled(
     // The scales of all rows of blocks that the elements touch.
     let top = elements.start / width / block.0;
     let end = ((elements.end - 1) / width / block.0 + 1) * across;
-    let scales = floats(coding, 1, top * across..end, lender)?;
+    let scales = floats(coding, 1, top * across..end, lender, level)?;
     let zeros = match coding.windows.len() {
         2 => Vec::new(),
-        _ => floats(coding, 2, top * across..end, lender)?,
+        _ => floats(coding, 2, top * across..end, lender, level)?,
     };
     if coding.part != Part::Value && size == 1 && prepared.ends.is_none() {
         let ends = [coding.part, turned(coding.part)].map(|part| table(dtype, part));
@@ -259,9 +259,9 @@ pub(super) fn nvfp4(
     level: Level,
     out: &mut [f32],
 ) -> Result<()> {
-    let all = floats(coding, 2, 0..1, lender)?[0];
+    let all = floats(coding, 2, 0..1, lender, level)?[0];
     let groups = elements.start / 16..elements.end.div_ceil(16);
-    let mut scales = floats(coding, 1, groups, lender)?;
+    let mut scales = floats(coding, 1, groups, lender, level)?;
     for scale in &mut scales {
         *scale = if is_divided { *scale / all } else { *scale * all };
     }

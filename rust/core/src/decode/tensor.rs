@@ -54,13 +54,14 @@ pub(crate) fn elements(
             Kind::Nvfp4 { is_divided } => {
                 scaled::nvfp4(coding, *is_divided, range, lender, level, values)?;
             }
-            Kind::Packed { .. } => packed::packed(coding, range, lender, values)?,
+            Kind::Packed { .. } => packed::packed(coding, range, lender, level, values)?,
             Kind::Nf4 { block, nested, offset } => {
-                nf4::nf4(coding, *block, (*nested, *offset), range, lender, &mut prepared, values)?;
+                let state = (*block, *nested, *offset);
+                nf4::nf4(coding, state, range, lender, level, &mut prepared, values)?;
             }
             Kind::Shift { offset } => {
                 let offset = f32::from_bits(*offset);
-                let stored = floats(coding, 0, range, lender)?;
+                let stored = floats(coding, 0, range, lender, level)?;
                 for (value, stored) in values.iter_mut().zip(stored) {
                     *value = stored + offset;
                 }
