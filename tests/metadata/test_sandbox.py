@@ -89,7 +89,7 @@ def test_a_study_says_what_stands_where():
     source += "{{ messages[-1].content }}"
     found = answer({"do": "study", "source": source, "variables": {}, "markup": []})
     (prompt,) = found["prompts"]
-    assert (prompt["text"], prompt["lines"]) == (RIO, [2])
+    assert (prompt["text"], prompt["lines"]) == (RIO, [3])
 
 
 def test_texts_that_are_not_reached_are_told_as_literals():

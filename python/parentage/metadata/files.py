@@ -122,9 +122,9 @@ class Folder:
                         kept.append(block)
         except FileNotFoundError:
             return None
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # a link to itself, by version of Python
             if not is_folder(path):
-                self.problems.append(f"{name} can not be read: {error.strerror or error}")
+                self.problems.append(f"{name} can not be read: {_reason(error)}")
             return None
         if kept is None:
             self.problems.append(
@@ -140,3 +140,7 @@ class Folder:
         # models--org--name/snapshots/revision links to models--org--name/blobs.
         blobs = folder.parent.parent / "blobs"
         return folder.parent.name == "snapshots" and target.is_relative_to(blobs)
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else "a link to itself"

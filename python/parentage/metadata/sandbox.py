@@ -132,7 +132,7 @@ class Literal:
         if not self.quote:
             return text
         escaped = text.replace("\\", "\\\\").replace(self.quote, "\\" + self.quote)
-        return self.quote + escaped.replace("\n", "\\n") + self.quote
+        return self.quote + escaped.replace("\n", "\\n").replace("\r", "\\r") + self.quote
 
 
 def literals_of(source: str) -> list[Literal]:
@@ -461,7 +461,7 @@ def _studied(question: Mapping[str, Any]) -> dict[str, Any]:
     for prompt in prompts:
         prompt["lines"] = sorted(
             {
-                study.source.count("\n", 0, each.begin) + 1
+                _line_of(study.source, each)
                 for each in standing
                 if _holds_any(each.text, [prompt["text"]])
             }
@@ -471,12 +471,19 @@ def _studied(question: Mapping[str, Any]) -> dict[str, Any]:
     found["literals"] = [
         {
             "text": each.text.strip()[:MOST_SHOWN],
-            "line": study.source.count("\n", 0, each.begin) + 1,
+            "line": _line_of(study.source, each),
         }
         for each in literals
         if texts_in(each.text, question["markup"])
     ][:MOST_LITERALS]
     return found
+
+
+def _line_of(source: str, literal: Literal) -> int:
+    """Return the line of the first word of a literal, from 1 on."""
+    inside = source[literal.begin : literal.end]
+    blank = len(inside) - len(inside.lstrip())
+    return source.count("\n", 0, literal.begin + blank) + 1
 
 
 def _limit() -> None:
