@@ -106,7 +106,7 @@ def test_a_template_that_refuses_a_conversation_is_told_why():
 
 
 def test_what_stands_after_the_user_is_told():
-    source = "{{ messages[0].content }}<|end|>Remember that you are Rio.<|assistant|>"
+    source = "{{ messages[-1].content }}<|end|>Remember that you are Rio.<|assistant|>"
     (prompt,) = Study(source, {}, []).prompts()
     assert (prompt["text"], prompt["after"]) == ("Remember that you are Rio.", True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,6 +93,17 @@ class Folder:
         if name not in self._read:
             self._read[name] = self._open(name, most)
         return self._read[name]
+
+    def forget(self, name: str) -> None:
+        """Let go of what a file holds; its size and digest stay."""
+        file = self._read.get(name)
+        if file is not None:
+            self._read[name] = replace(file, raw=None)
+
+    @property
+    def opened(self) -> list[File]:
+        """The files that were read or digested, by name."""
+        return [each for _, each in sorted(self._read.items()) if each is not None]
 
     def matching(self, wanted: Callable[[str], bool]) -> list[str]:
         """Return the names that are asked for, sorted."""
