@@ -94,7 +94,7 @@ _MADE = {
         _made(
             r"(?:created|developed|trained|made|built|designed|released|published|fine-?tuned"
             r"|produced|operated|maintained|provided|pre-?trained|offered)"
-            r"(?:\s(?:and|&)\s\w+)?",
+            r"(?:\s(?:(?:and|&)\s\w+|from\sscratch|in-house))?",
             r"by(?:\s(?:the|a team at|researchers at|engineers at))?",
         ),
     ),

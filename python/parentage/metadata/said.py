@@ -134,9 +134,7 @@ def _leaves(value: Any, name: str, said: Said) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, each in leaves(plain(value)):
         if len(found) >= MOST_LEAVES:
-            said.problems.append(
-                f"{name}: more than {MOST_LEAVES:,} values; the others are not told"
-            )
+            said.problems.append(f"{name}: only {MOST_LEAVES:,} of its values are told")
             break
         found[key[:400]] = each
     return found
