@@ -85,7 +85,8 @@ def test_without_evidence_nothing_is_tested_but_the_headers(folder):
     found = claims(folder, text, evidence=False)
     assert found["base_model", "x/one"].standing == "not tested"
     assert found["base_model_relation", "merge"].standing == "not tested"
-    assert found["parameters", "900B param"].standing == "contradicts"
+    assert found["parameters", "900B param"].standing == "not decided"
+    assert found["parameters", "900B param"].weights.endswith("which is another number")
 
 
 def test_a_card_that_names_no_base_is_told(folder):

@@ -2,6 +2,8 @@
 
 import json
 
+import gguf
+import numpy as np
 import pytest
 from common.said import CONFIG, TOKENIZER, family, said_so
 from common.templates import HOSTILE, RIO, SAYING, TURNS
@@ -107,3 +109,23 @@ def test_recipes_that_call_for_objects_are_not_followed(tmp_path):
     assert found.claimed == []
     assert "mergekit_config.yml: it is no YAML that is read" in found.problems[0]
     json.dumps(found.files)
+
+
+def test_headers_of_gguf_name_models_and_hold_templates(tmp_path):
+    writer = gguf.GGUFWriter(tmp_path / "model.gguf", "llama")
+    writer.add_string("general.organization", "Lab")
+    writer.add_string("general.base_model.0.repo_url", "https://huggingface.co/org/base")
+    writer.add_string("tokenizer.chat_template", SAYING["branch"][0] + "{# " + "x" * 5000 + " #}")
+    writer.add_tensor("w", np.ones((4, 32), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    found = said_by(Checkpoint.open(tmp_path / "model.gguf"))
+    (prompted,) = found.templates
+    assert prompted.template.origin == "model.gguf, tokenizer.chat_template"
+    assert [each.text for each in prompted.prompts] == [RIO]
+    assert found.claimed == [
+        {"source": "header, general.base_model.0.repo_url", "model": "org/base", "weight": None}
+    ]
+    assert ("header", "Lab") in {(where, name.name) for where, name in found.names}

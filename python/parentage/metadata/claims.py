@@ -279,7 +279,8 @@ class Table:
                 text += ", some of them codes of several numbers"
             else:
                 close = abs(number - elements) <= COUNT_TOLERANCE * max(elements, 1)
-                standing = "agrees" if close else "contradicts"
+                standing = "agrees" if close else "not decided"
+                text += "" if close else ", which is another number"
             found.append(
                 Claim("parameters", said, self.child.card_file,
                       "a card may speak of other models, too", standing, text)

@@ -28,8 +28,8 @@ SCHEMA = "parentage.metadata/1"
 """Version of the document; the number goes up when a key changes its meaning or place."""
 
 NOTE = (
-    "Circumstantial: this is what files say, which anybody can write. It makes no verdict about "
-    "weights, and no claim is judged by it."
+    "This is what files say, which anybody can write: it is circumstantial, makes no verdict about "
+    "weights, and judges no claim."
 )
 """What is said of everything that is here."""
 
@@ -329,6 +329,45 @@ def _evidence(given: str | PathLike[str] | Mapping[str, Any]) -> Mapping[str, An
     if not _is_whole(document):
         raise MetadataError(f"{where}: it is no document of evidence: its verdict is not whole")
     return dict(document)
+
+
+def _is_whole(document: Mapping[str, Any]) -> bool:
+    """Return whether a document has what is put beside claims."""
+    try:
+        verdict, recipe = document["verdict"], document["recipe"]
+        parents = [] if recipe is None else recipe["parents"]
+        return (
+            all(isinstance(verdict[x], str) for x in ("kind", "level", "rule", "text"))
+            and isinstance(verdict["numbers"], dict)
+            and all(isinstance(x["relation"], str) for x in document["relations"])
+            and all(isinstance(x["checkpoint"], str) for x in document["relations"])
+            and all(isinstance(x["name"], str) for x in parents)
+        )
+    except (KeyError, TypeError):
+        return False
+
+
+def _require_same(evidence: Mapping[str, Any], inputs: Inputs) -> None:
+    """Raise if evidence is of another child, as far as names and sizes of files tell."""
+    try:
+        there = evidence["inputs"]
+        said = {(x["name"], x["bytes"]) for x in there["child"]["files"]}
+        name = there["child"]["name"]
+        others = [there["base"], *there["parents"], *there["controls"]]
+        is_other = inputs.child.name != name and any(
+            each["name"] == inputs.child.name for each in others
+        )
+    except (KeyError, TypeError):
+        raise MetadataError("the evidence does not say which files it is of") from None
+    here = {(shard.name, shard.bytes) for shard in inputs.child.own_shards}
+    if said != here:
+        raise MetadataError(
+            f"the evidence is of {name}, whose files are others than those of {inputs.child.name}"
+        )
+    if is_other:
+        raise MetadataError(
+            f"the evidence is of {name}, and {inputs.child.name} is one of the others in it"
+        )
 
 
 def _is_whole(document: Mapping[str, Any]) -> bool:

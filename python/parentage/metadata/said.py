@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -212,8 +213,10 @@ def _recipes(_: Checkpoint, folder: Folder, said: Said) -> None:
     adapter = said.documents.get("adapter config", {}).get("base_model_name_or_path")
     if isinstance(adapter, str):
         said.claimed.append({"source": "adapter_config.json", "model": adapter, "weight": None})
-    for key in ("sd_merge_models", "sd_merge_recipe", "mecha_recipe"):
-        value = said.headers.metadata.get(key)
+    for key, value in said.headers.metadata.items():
+        if isinstance(value, str) and _BASE.fullmatch(key):
+            model = value.removeprefix("https://huggingface.co/")[:MOST_VALUE]
+            said.claimed.append({"source": f"header, {key}", "model": model, "weight": None})
         if isinstance(value, dict) and key == "sd_merge_models":
             for digest, each in sorted(value.items())[:64]:
                 called = each.get("name") if isinstance(each, dict) else None
@@ -221,6 +224,16 @@ def _recipes(_: Checkpoint, folder: Folder, said: Said) -> None:
                     {"source": f"header, {key}", "model": str(called or digest)[:MOST_VALUE],
                      "weight": None}
                 )  # fmt: skip
+
+
+_NAMING = re.compile(
+    r"general\.(?:name|basename|organization|author|base_model\.\d+\.(?:name|organization|repo_url))"
+    r"|modelspec\.(?:title|author|merged_from)"
+)
+"""Keys of headers that hold names: of GGUF (its ``docs/gguf.md``) and of the ModelSpec."""
+
+_BASE = re.compile(r"general\.base_model\.\d+\.(?:repo_url|name)|modelspec\.merged_from")
+"""Keys of headers that say what a model was made of."""
 
 
 def _of_mergekit(recipe: Any, source: str) -> list[dict[str, Any]]:
@@ -286,6 +299,9 @@ def _names(checkpoint: Checkpoint, folder: Folder, said: Said) -> None:
         value = said.documents.get(aspect, {}).get(key)
         if isinstance(value, str) and value:
             said.names.append((CONFIGS[aspect], Name(value[:200], "path", key)))
+    for key, header in said.headers.metadata.items():
+        if isinstance(header, str) and header and _NAMING.fullmatch(key):
+            said.names.append(("header", Name(header[:200], "field", key)))
     if said.card is not None:
         for field_name in ("base_model", "model_name"):
             for each_name in as_names(said.card.fields.get(field_name)):

@@ -461,7 +461,7 @@ def _studied(question: Mapping[str, Any]) -> dict[str, Any]:
     for prompt in prompts:
         prompt["lines"] = sorted(
             {
-                _line_of(study.source, each)
+                _line_of(study.source, each, prompt["text"])
                 for each in standing
                 if _holds_any(each.text, [prompt["text"]])
             }
@@ -479,11 +479,13 @@ def _studied(question: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _line_of(source: str, literal: Literal) -> int:
-    """Return the line of the first word of a literal, from 1 on."""
+def _line_of(source: str, literal: Literal, text: str = "") -> int:
+    """Return the line that a text begins in within a literal, or its first word, from 1 on."""
     inside = source[literal.begin : literal.end]
-    blank = len(inside) - len(inside.lstrip())
-    return source.count("\n", 0, literal.begin + blank) + 1
+    begin = inside.find(text.partition("\n")[0]) if text else -1
+    if begin < 0:
+        begin = len(inside) - len(inside.lstrip())
+    return source.count("\n", 0, literal.begin + begin) + 1
 
 
 def _limit() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -28,6 +29,8 @@ _VALUE = 120
 
 _QUOTE = 1500
 """Characters of a prompt that are printed."""
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 _WORDS = {
     "is": "is said to be",
@@ -64,7 +67,8 @@ def _prompts(terminal: Terminal, found: Comparison) -> None:
         return
     for text, held in _by_text(found).items():
         names = list(dict.fromkeys(x["checkpoint"] for x in held))
-        terminal.say("Default prompt", f"of {printable(listed(names))}, told {held[0]['when']}:")
+        of = listed(names) + (" alone" if len(names) == 1 else "")
+        terminal.say("Default prompt", printable(f"of {of}, told {held[0]['when']}:"))
         _quote(terminal, text)
         for one in held:
             lines = f", line {one['lines'][0]}" if one["lines"] else ""
@@ -143,7 +147,8 @@ def _claims(terminal: Terminal, found: Comparison) -> None:
         terminal.prose(printable(f"{each.field}: {each.claim}  ({each.source})"), 2, "bold")
         if each.metadata:
             terminal.prose(printable(f"files: {each.metadata}"), 4)
-        terminal.prose(printable(f"weights: {each.standing}; {each.weights}"), 4)
+        of = "headers" if each.field == "parameters" else "weights"
+        terminal.prose(printable(f"{of}: {each.standing}; {each.weights}"), 4)
 
 
 def _summary(terminal: Terminal, found: Comparison) -> None:
@@ -238,4 +243,6 @@ def _problems(terminal: Terminal, found: Comparison) -> None:
 
 def _shown(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if _DIGEST.fullmatch(text):
+        return f"{text[:16]}..."
     return text if len(text) <= _VALUE else f"{text[:_VALUE]}..."
