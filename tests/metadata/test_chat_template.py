@@ -9,7 +9,7 @@ import pytest
 from common.templates import HOSTILE, RIO, SAYING, SILENT, TURNS
 from conftest import write_checkpoint
 from parentage.checkpoint import Checkpoint
-from parentage.metadata import ChatTemplate, DefaultPrompt, TemplateError
+from parentage.metadata import ChatTemplate, DefaultPrompt, TemplateError, rendering
 
 HELLO = [{"role": "user", "content": "Hello"}]
 TOLD = [{"role": "system", "content": "Be brief."}, *HELLO]
@@ -78,7 +78,8 @@ def test_a_prompt_that_no_text_holds_is_quoted_and_not_left_out():
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_hostile_templates_end_in_an_error(kind):
+def test_hostile_templates_end_in_an_error(kind, monkeypatch):
+    monkeypatch.setattr(rendering, "MOST_SECONDS", 1)
     template = ChatTemplate(HOSTILE[kind], "here")
     began = time.monotonic()
     with pytest.raises(TemplateError):

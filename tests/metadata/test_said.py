@@ -8,6 +8,7 @@ import pytest
 from common.said import CONFIG, TOKENIZER, family, said_so
 from common.templates import HOSTILE, RIO, SAYING, TURNS
 from parentage.checkpoint import Checkpoint
+from parentage.metadata import rendering
 from parentage.metadata.said import CONFIGS, MOST_LEAVES, said_by
 
 
@@ -66,7 +67,8 @@ def test_a_document_of_many_values_is_cut(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["attributes", "syntax", "loops"])
-def test_a_hostile_template_is_a_problem_of_it_alone(tmp_path, kind):
+def test_a_hostile_template_is_a_problem_of_it_alone(tmp_path, kind, monkeypatch):
+    monkeypatch.setattr(rendering, "MOST_SECONDS", 1)
     found = said(tmp_path / "m", {"chat_template.jinja": HOSTILE[kind], "config.json": CONFIG})
     (prompted,) = found.templates
     told = prompted.problem or " ".join(prompted.refused.values())

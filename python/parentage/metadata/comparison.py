@@ -370,36 +370,6 @@ def _require_same(evidence: Mapping[str, Any], inputs: Inputs) -> None:
         )
 
 
-def _is_whole(document: Mapping[str, Any]) -> bool:
-    """Return whether a document has what is put beside claims."""
-    try:
-        verdict, recipe = document["verdict"], document["recipe"]
-        parents = [] if recipe is None else recipe["parents"]
-        return (
-            all(isinstance(verdict[x], str) for x in ("kind", "level", "rule", "text"))
-            and isinstance(verdict["numbers"], dict)
-            and all(isinstance(x["relation"], str) for x in document["relations"])
-            and all(isinstance(x["checkpoint"], str) for x in document["relations"])
-            and all(isinstance(x["name"], str) for x in parents)
-        )
-    except (KeyError, TypeError):
-        return False
-
-
-def _require_same(evidence: Mapping[str, Any], inputs: Inputs) -> None:
-    """Raise if evidence is of another child: by the names and sizes of its files."""
-    try:
-        said = {(x["name"], x["bytes"]) for x in evidence["inputs"]["child"]["files"]}
-    except (KeyError, TypeError):
-        raise MetadataError("the evidence does not say which files it is of") from None
-    here = {(shard.name, shard.bytes) for shard in inputs.child.own_shards}
-    if said != here:
-        name = evidence["inputs"]["child"].get("name")
-        raise MetadataError(
-            f"the evidence is of {name}, whose files are others than those of {inputs.child.name}"
-        )
-
-
 def _renamed(evidence: Mapping[str, Any], inputs: Inputs) -> Mapping[str, Any]:
     """Return evidence with the names that checkpoints have here, where they had others there.
 

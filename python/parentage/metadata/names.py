@@ -149,6 +149,9 @@ _MADE = {
 }  # fmt: skip
 """Patterns of who has made something, by language; the first group is the name."""
 
+LANGUAGES = tuple(_IS)
+"""Languages that names are found in."""
+
 _PATTERNS = tuple(
     (kind, re.compile(pattern))
     for kind, languages in (("is", _IS), ("made by", _MADE))
