@@ -31,10 +31,10 @@ _MOST_TEXT = 400_000
 _MOST_QUOTES = 4
 
 _SCRATCH = re.compile(
-    r"[^.\n\u3002]{0,120}(?:\btrained\s+(?:entirely\s+|completely\s+)?from\s+(?:scratch|the\s+ground"
+    r"\btrained\s+(?:entirely\s+|completely\s+)?from\s+(?:scratch|the\s+ground"
     r"\s+up)|\bfrom-scratch\b|treinad[oa]\s+do\s+zero|entrenad[oa]\s+desde\s+cero"
     r"|entraînée?\s+(?:de|depuis)\s+zéro|von\s+Grund\s+auf|从零|从头"
-    r"|從零|ゼロから)[^.\n\u3002]{0,120}",
+    r"|從零|ゼロから",
     re.IGNORECASE,
 )
 
@@ -98,7 +98,7 @@ def card_of(text: str) -> Card:
             found[1].replace(",", "")
         )  # fmt: skip
         counts.setdefault(found[0], float(said) * _UNITS[found[2][0].lower()])
-    scratch = dict.fromkeys(" ".join(each.split()) for each in _SCRATCH.findall(body))
+    scratch = dict.fromkeys(_sentence(body, each) for each in _SCRATCH.finditer(body))
     return Card(
         fields,
         tuple(scratch)[:_MOST_QUOTES],
@@ -106,3 +106,10 @@ def card_of(text: str) -> Card:
         body,
         tuple(problems),
     )
+
+
+def _sentence(text: str, found: re.Match[str]) -> str:
+    """Return the sentence that a match stands in, as far as it is near."""
+    before = re.split(r"[.\n。]", text[max(found.start() - 120, 0) : found.start()])[-1]
+    after = re.split(r"[.\n。]", text[found.end() : found.end() + 120])[0]
+    return " ".join(f"{before}{found[0]}{after}".split())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -239,7 +240,8 @@ class Comparison:
 
     def to_json(self) -> str:
         """Return :meth:`as_dict` as JSON text."""
-        return json.dumps(_sound(self.as_dict()), indent=1, ensure_ascii=False) + "\n"
+        document = _sound(self.as_dict())
+        return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     def __repr__(self) -> str:
         prompts = [each for each in self.prompts if each["checkpoint"] == self.child.checkpoint]
@@ -499,8 +501,14 @@ def _difference(text: str, other: Said) -> list[str]:
     theirs = [prompt.text for each in other.templates for prompt in each.prompts]
     if text in theirs:
         return []
-    nearest = max(theirs, key=lambda x: difflib.SequenceMatcher(None, x, text).ratio(), default="")
-    lines = difflib.unified_diff(nearest.splitlines(), text.splitlines(), lineterm="", n=1)
+    # Whose letters are most alike: what is asked of strangers' texts takes no longer than they are.
+    nearest = max(
+        theirs,
+        key=lambda x: difflib.SequenceMatcher(None, x[:1000], text[:1000]).quick_ratio(),
+        default="",
+    )
+    one, two = (each.splitlines()[:_MOST_DIFF] for each in (nearest, text))
+    lines = difflib.unified_diff(one, two, lineterm="", n=1)
     return [line for line in lines if not line.startswith(("---", "+++"))][:_MOST_DIFF]
 
 
@@ -523,6 +531,8 @@ def _sound(value: Any) -> Any:
     """Return a document whose texts are all text: what JSON may hold as half a character is not."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     if isinstance(value, dict):
         return {_sound(key): _sound(each) for key, each in value.items()}
     return [_sound(each) for each in value] if isinstance(value, (list, tuple)) else value

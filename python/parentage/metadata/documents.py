@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,9 @@ MOST_ALIASES = 64
 
 MOST_VALUES = 100_000
 """Values of a YAML document, each alias counted as what it stands for."""
+
+_NUMBER = re.compile(r"[-+0-9:_.]{1000,}")
+"""What YAML may take for a number, which takes the square of its length to read."""
 
 MOST_DEPTH = 64
 """Levels of a document below which nothing is told."""
@@ -111,6 +115,8 @@ def _require_simple(text: str) -> None:
         elif isinstance(event, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
             depth -= 1
         aliases += isinstance(event, yaml.AliasEvent)
+        if isinstance(event, yaml.ScalarEvent) and _NUMBER.fullmatch(event.value):
+            raise yaml.YAMLError("a number has more than a thousand digits")
         if depth > MOST_DEPTH:
             raise yaml.YAMLError("it is nested too deeply")
         if aliases > MOST_ALIASES:

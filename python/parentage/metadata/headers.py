@@ -25,6 +25,9 @@ MOST_HEADER = 16 << 20
 MOST_INDEX = 64 << 20
 """Bytes of an index that is read."""
 
+MOST_KEYS = 5000
+"""Keys of headers that are told."""
+
 MOST_VALUE = 4000
 """Characters of a value that are told."""
 
@@ -64,7 +67,9 @@ def headers_of(checkpoint: Checkpoint, folder: Folder) -> Headers:
     for shard in shards:
         for key, value in shard.metadata.items():
             values.setdefault(key[:200], Counter())[value] += 1
-    for key in sorted(values):
+    if len(values) > MOST_KEYS:
+        found.problems.append(f"of {len(values):,} keys of headers {MOST_KEYS:,} are told")
+    for key in sorted(values)[:MOST_KEYS]:
         counts = values[key]
         if len(counts) == 1 and counts.total() == len(shards):
             found.metadata[key] = _value(next(iter(counts)))

@@ -45,7 +45,11 @@ _PHRASES = (
 )
 """Licences as the hub spells them, most special first, with phrases that all stand in them."""
 
-_COPYRIGHT = re.compile(r"^.*(?:copyright|\(c\)|\u00a9)\s.*\d{4}.*$", re.IGNORECASE | re.MULTILINE)
+_COPYRIGHT = re.compile(r"(?:copyright|\(c\)|©)\s", re.IGNORECASE)
+_YEAR = re.compile(r"\d{4}")
+
+_MOST_TEXT = 400_000
+_MOST_LINE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +72,15 @@ def licence_of(file: str, text: str) -> Licence:
     ('apache-2.0', ('Copyright 2026 Example Ltd',))
     """
     words = " ".join(text.split())
-    lowered = words.lower()
+    lowered = words[:_MOST_TEXT].lower()
     recognised = next(
         (name for name, phrases in _PHRASES if all(each in lowered for each in phrases)), None
     )
-    lines = [" ".join(each.split())[:200] for each in _COPYRIGHT.findall(text)]
+    lines = [
+        " ".join(line.split())
+        for line in (each[:_MOST_LINE] for each in text[:_MOST_TEXT].splitlines())
+        if _COPYRIGHT.search(line) and _YEAR.search(line)
+    ]
     return Licence(
         file,
         hashlib.sha256(words.encode("utf-8", "backslashreplace")).hexdigest(),

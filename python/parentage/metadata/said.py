@@ -46,6 +46,15 @@ MOST_LEAVES = 5000
 MOST_VALUE = 2000
 """Characters of a value that are told."""
 
+_MOST_GIVEN_UP = 2
+"""Templates of a checkpoint that are given up before no more are tried: each takes seconds."""
+
+_MOST_LITERALS = 100
+"""Texts of a template that are looked through for who they say somebody is."""
+
+_MOST_TEXT = 400_000
+"""Characters, over all texts of a checkpoint, that are looked through for names."""
+
 _LICENCES = ("licen", "notice", "copying", "use_policy", "usage_policy", "copyright")
 
 
@@ -165,13 +174,16 @@ def _templates(checkpoint: Checkpoint, folder: Folder, said: Said) -> None:
             prompted.prompts, prompted.hidden = same.prompts, same.hidden
             prompted.refused, prompted.problem = same.refused, same.problem
             continue
+        if sum(x.problem is not None for x in said.templates) >= _MOST_GIVEN_UP:
+            prompted.problem = "not tried: others of this checkpoint were given up"
+            continue
         try:
             prompted.prompts = template.default_prompts()
             prompted.refused = dict(template.study["refused_arms"])
             texts = [prompt.text for prompt in prompted.prompts]
             prompted.hidden = tuple(
                 each
-                for each in template.study["literals"]
+                for each in template.study["literals"][:_MOST_LITERALS]
                 if says_who(each["text"]) and not any(x in each["text"] for x in texts)
             )
         except TemplateError as error:
@@ -286,7 +298,9 @@ def _names(checkpoint: Checkpoint, folder: Folder, said: Said) -> None:
     for licence in said.licences:
         texts.append((licence.file, "\n".join(licence.copyright)))
     seen = set()
-    for where, text in texts:
+    left = _MOST_TEXT
+    for where, text in dict.fromkeys(texts):
+        text, left = text[:left], left - len(text[:left])
         for name in names_in(text):
             if (where, name.name, name.kind) not in seen:
                 seen.add((where, name.name, name.kind))

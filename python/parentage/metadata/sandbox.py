@@ -31,6 +31,9 @@ MOST_TEXT = 1 << 20
 MOST_LITERALS = 200
 """Literals of a template that are told, and that are tried one by one."""
 
+MOST_PROMPTS = 32
+"""Texts that a template says by itself, of which more are not told."""
+
 MOST_SHOWN = 4000
 """Characters of one text that are told."""
 
@@ -186,15 +189,26 @@ def texts_in(written: str, markup: Sequence[str] = ()) -> list[str]:
     >>> texts_in("<|im_start|>system\\nYou are Rio.<|im_end|>\\n<|im_start|>user\\n")
     ['You are Rio.']
     """
+    return [piece for piece in _pieces(written, markup) if _WORDS.search(_KEYS.sub(" ", piece))]
+
+
+_KEYS = re.compile(
+    r"\b(?:role|content|system|developer|user|assistant|type|text|messages?)\b", re.IGNORECASE
+)
+"""Words that stand in messages written as JSON, and tell nobody anything."""
+
+
+def _pieces(written: str, markup: Sequence[str]) -> list[str]:
+    """Return what stands between marks of turns, without roles in front."""
     marks = "|".join([*map(re.escape, sorted(filter(None, markup), key=len, reverse=True)), _TURNS])
     found = []
-    for part in re.split(marks, written):
-        role = _ROLE.match(part)
+    for piece in re.split(marks, written):
+        role = _ROLE.match(piece)
         while role is not None and role.end():
-            part = part[role.end() :]
-            role = _ROLE.match(part)
-        if _WORDS.search(part):
-            found.append(part.strip())
+            piece = piece[role.end() :]
+            role = _ROLE.match(piece)
+        if piece.strip():
+            found.append(piece.strip())
     return found
 
 
@@ -290,7 +304,7 @@ class Study:
                 found.setdefault(text, []).append(arm)
         return [
             {"text": text[:MOST_SHOWN], "arms": arms, "after": after}
-            for (text, after), arms in found.items()
+            for (text, after), arms in list(found.items())[:MOST_PROMPTS]
         ]
 
     def standing(self, literals: Sequence[Literal]) -> dict[Literal, set[str]]:
@@ -344,7 +358,7 @@ class Study:
         tried = self._tried(source)
         if set(tried.refused) != set(self.tried.refused):
             return False
-        if any(self.texts(tried, arm) for arm in ARMS):
+        if any(self.texts(tried, arm) for arm in ARMS) or self._is_told_still(tried):
             return False
         for arm, out in tried.whole.items():
             if (self.user in self.tried.whole[arm]) != (self.user in out):
@@ -363,6 +377,18 @@ class Study:
         # The user's turn has its head still.
         return bool(_common_end(tried.before.get("none", ""), self.tried.between).strip())
 
+    def _is_told_still(self, tried: Tried) -> bool:
+        """Return whether a word of a prompt is left, which alone is no text of its own."""
+        words = {word.lower() for each in self.prompts() for word in _WORD.findall(each["text"])}
+        for arm in ARMS:
+            before = tried.before.get(arm, "")
+            shared = len(_common_end(before, tried.between))
+            before = before[: len(before) - shared].replace(self.system, "<|system|>")
+            for piece in _pieces(before, self.markup):
+                if words & {word.lower() for word in _WORD.findall(piece)}:
+                    return True
+        return False
+
     def _turn(self, source: str) -> str:
         """Say whether a turn of the system is left that nobody asked for."""
         before = self._tried(source).before.get("none", "")
@@ -380,6 +406,8 @@ def _common_end(one: str, other: str) -> str:
 def _holds_any(text: str, others: Sequence[str]) -> bool:
     return any(_cut(text, [each]) != text for each in others)
 
+
+_WORD = re.compile(r"\w{2,}")
 
 _LEAST_SHARED = 4
 """Characters that a literal and a prompt share before a part of the literal is a part of it."""
