@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from array import array
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,8 @@ class Tokenizer:
     """As ``"BPE"``."""
     tokens: bytes = b""
     """The tokens in the order of their ids, each ended by a zero."""
-    ids: list[int] = field(default_factory=list, repr=False)
+    ids: array[int] = field(default_factory=lambda: array("q"), repr=False)
+    """Of each token."""
     merges: bytes = b""
     """The merges in their order, each ended by a zero."""
     added: dict[str, tuple[int, bool]] = field(default_factory=dict)
@@ -68,7 +70,7 @@ class Tokenizer:
         return {
             "kind": self.kind,
             "tokens": self.size,
-            "vocabulary sha256": _digest(self.tokens + repr(self.ids).encode()),
+            "vocabulary sha256": _digest(self.tokens + self.ids.tobytes()),
             "merges": self.number_of_merges,
             "merges sha256": _digest(self.merges),
             "added tokens": {name: {"id": at, "special": special}
@@ -81,9 +83,8 @@ def tokenizer_of(folder: Folder) -> Tokenizer | None:
     """Return the tokenizer in a folder: of tokenizer.json, or of vocab.json and merges.txt."""
     file = folder.read("tokenizer.json", MOST_BYTES)
     if file is not None and file.raw is not None:
-        found = _of_json(file.raw)
         folder.forget(file.name)
-        return found
+        return _of_json(file.raw)
     file = folder.read("vocab.json", MOST_BYTES)
     if file is None or file.raw is None:
         return None
@@ -103,7 +104,7 @@ def _of_json(raw: bytes) -> Tokenizer:
     whole = _decoded(raw, dict[str, msgspec.Raw], found, "it")
     if whole is None:
         return found
-    model = _decoded(bytes(whole.get("model", b"{}")), dict[str, msgspec.Raw], found, "its model")
+    model = _decoded(whole.get("model", b"{}"), dict[str, msgspec.Raw], found, "its model")
     for name in PARTS:
         if name in whole:
             found.parts[name] = _canonical(bytes(whole[name]))
@@ -135,15 +136,18 @@ def _set_vocabulary(found: Tokenizer, raw: bytes) -> None:
         rows = _decoded(raw, list[tuple[str, float]], found, "its vocabulary")
         if rows is not None:
             found.tokens = b"".join(_bytes(token) for token, _ in rows)
-            found.ids = list(range(len(rows)))
+            found.ids = array("q", range(len(rows)))
             scores = hashlib.sha256(repr([score for _, score in rows]).encode())
             found.parts["scores sha256"] = scores.hexdigest()
         return
     pairs = _decoded(raw, dict[str, int], found, "its vocabulary")
     if pairs is not None:
         ordered = sorted(pairs.items(), key=lambda each: (each[1], each[0]))
+        if ordered and max(map(abs, (ordered[0][1], ordered[-1][1]))) >= 1 << 62:
+            found.problems.append("its vocabulary has ids that are none")
+            return
         found.tokens = b"".join(_bytes(token) for token, _ in ordered)
-        found.ids = [number for _, number in ordered]
+        found.ids = array("q", (number for _, number in ordered))
 
 
 def _set_merges(found: Tokenizer, raw: bytes) -> None:
@@ -162,7 +166,7 @@ def _bytes(token: str) -> bytes:
     return token.encode("utf-8", "backslashreplace").replace(b"\0", b"\\0") + b"\0"
 
 
-def _decoded(raw: bytes, kind: Any, found: Tokenizer, what: str) -> Any:
+def _decoded(raw: bytes | msgspec.Raw, kind: Any, found: Tokenizer, what: str) -> Any:
     """Return JSON of a type; ``None``, and a problem, if it is none."""
     try:
         return msgspec.json.decode(raw, type=kind)
