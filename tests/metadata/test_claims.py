@@ -20,6 +20,10 @@ from parentage.metadata.claims import STANDINGS, is_called, sources_of
         ("./models/base/", "base", True),
         ("base", "base2", False),
         ("", "base", False),
+        ("小明/模型", "某某/模型", False),
+        ("模型", "小明", False),
+        ("模型", "org/模型", True),
+        ("--", "__", False),
         ("/", "base", False),
     ],
 )
@@ -113,6 +117,22 @@ def test_licences_are_put_side_by_side_and_not_judged(tmp_path):
         "base: apache-2.0",
         "not tested",
     )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"base_model": {"a": 1}, "base_model_relation": ["merge"], "license": [1, {}]},
+        {"base_model": [None, "x"], "base_model_relation": {"a": 1}, "license": {"a": 1}},
+        {"base_model": 3, "base_model_relation": "adapter", "license": None},
+    ],
+)
+def test_fields_of_odd_types_beside_evidence_are_no_exceptions(folder, fields):
+    recipe = "models: [{model: 3}, {model: x/one, parameters: {weight: {a: [1]}}}, 7, {model: {}}]"
+    (folder / "child" / "mergekit_config.yml").write_text(recipe)
+    found = claims(folder, card(**fields))
+    (folder / "child" / "mergekit_config.yml").unlink()
+    assert found
 
 
 def test_fields_of_odd_types_are_no_exceptions(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from parentage.metadata.documents import read_json
@@ -143,7 +143,7 @@ class ChatTemplate:
             )["text"]
         )
 
-    @cached_property
+    @property
     def study(self) -> dict[str, Any]:
         """What was found by trying it, as ``sandbox.py`` says it.
 
@@ -152,14 +152,7 @@ class ChatTemplate:
         TemplateError
             If the template can not be read, or takes more than it may.
         """
-        return ask(
-            {
-                "do": "study",
-                "source": self.source,
-                "variables": dict(self.variables),
-                "markup": list(self.markup),
-            }
-        )
+        return _study(self.source, tuple(sorted(self.variables.items())), self.markup)
 
     def default_prompts(self) -> tuple[DefaultPrompt, ...]:
         """Return what the template has the model told by itself.
@@ -217,6 +210,15 @@ class ChatTemplate:
         if "refused" in without:
             raise TemplateError(f"the default prompt was not left out: {without['refused']}")
         return replace(self, source=str(without["source"]))
+
+
+@lru_cache(maxsize=64)
+def _study(
+    source: str, variables: tuple[tuple[str, str], ...], markup: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return what is found by trying a template: relatives have the same ones."""
+    question = {"source": source, "variables": dict(variables), "markup": list(markup)}
+    return ask({"do": "study", **question})
 
 
 def _templates(folder: Folder) -> Iterable[tuple[str, str, str]]:

@@ -65,11 +65,11 @@ def is_called(claim: str, name: str) -> bool:
 
     def parts(text: str) -> list[str]:
         text = text.strip().rstrip("/").partition("@")[0]
-        return [re.sub(r"[^a-z0-9]+", "", each.lower()) for each in text.split("/") if each]
+        return [re.sub(r"[\W_]+", "", each.casefold()) for each in text.split("/") if each]
 
     one, other = parts(claim), parts(name)
     length = min(len(one), len(other))
-    return length > 0 and one[-length:] == other[-length:]
+    return length > 0 and one[-length:] == other[-length:] and any(one[-length:])
 
 
 def sources_of(evidence: Mapping[str, Any]) -> list[str]:
@@ -205,10 +205,13 @@ class Table:
         standing, text = "not tested", "no evidence of weights was given"
         if self.evidence is not None:
             kind, text = self.evidence["verdict"]["kind"], self._verdict()
-            if claimed not in RELATIONS:
-                text = f"{claimed} is no relation that a verdict has a word for; {text}"
+            if str(claimed) not in RELATIONS:
+                text = f"{_shown(claimed)} is no relation that a verdict has a word for; {text}"
             elif kind in RELATIONS[str(claimed)]:
                 standing = "agrees"
+            elif (claimed, kind) == ("finetune", "merge-then-changed"):
+                # Who trains a merge may call it so; what is on top need not be training.
+                standing = "not decided"
             elif kind in _OF_ORIGIN or kind == "unrelated":
                 standing = "contradicts"
             else:

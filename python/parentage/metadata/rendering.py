@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MOST_SOURCE = 1 << 20
 """Characters of a template from which on it is none."""
 
-MOST_WAITED = 30.0
+MOST_WAITED = 60.0
 """Seconds that are waited for an answer, whatever the process does with them."""
 
 MOST_SECONDS = 5
@@ -43,7 +43,7 @@ def ask(question: Mapping[str, Any]) -> dict[str, Any]:
     """Return what ``sandbox.py`` answers to a question about a template.
 
     It is a process of its own, without the environment of this one, with limits of memory (512
-    MiB), of CPU time (5 seconds) and of waiting (30 seconds).
+    MiB), of CPU time (5 seconds) and of waiting (60 seconds).
 
     Raises
     ------

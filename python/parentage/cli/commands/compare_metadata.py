@@ -82,7 +82,7 @@ def compare_metadata(
     from parentage.cli.terminal.compare_metadata import show_metadata
 
     found = metadata.compare_metadata(
-        as_named(child),
+        child,
         base=as_named(base),
         parents=[as_named(each) for each in parents],
         controls=[as_named(each) for each in controls],
