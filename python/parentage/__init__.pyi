@@ -1,5 +1,6 @@
 from .checkpoint import Checkpoint as Checkpoint
 from .evidence import Trace as Trace
+from .metadata import compare_metadata as compare_metadata
 from .pipeline import trace as trace
 from .replay import Recipe as Recipe
 from .stream import Progress as Progress
