@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING
 from parentage.evidence.document import document
 from parentage.evidence.notebook import html
 from parentage.evidence.save import save
+from parentage.evidence.sums import sums_of
 from parentage.evidence.tables import rows_of, tables_of, wide
 from parentage.replay import Recipe
 from parentage.support import printable
-from parentage.verdict import best_outcome, decide, decided_relations, gather_facts
+from parentage.verdict import (
+    best_outcome,
+    decide,
+    decided_relations,
+    gather_facts,
+    stored_facts,
+    watched,
+)
 
 if TYPE_CHECKING:
     import os
@@ -57,6 +65,10 @@ class Trace:
     """What of the others was compared in another order than it is stored in."""
     given: Inputs | None = None
     """All checkpoints that were offered, in their roles."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What the rules looked at, as :func:`parentage.verdict.stored_facts` writes it."""
+    sums: pl.DataFrame | None = None
+    """One row per slice: the sums that tables and rules rest on."""
 
     @property
     def offered(self) -> Inputs:
@@ -191,11 +203,14 @@ def conclude(case: TraceInputs, statistics: Statistics, sample: Sampled | None =
     ``sample`` is what the statistics are estimated from, if not everything was read.
     """
     outcome = best_outcome(statistics.replayed, case.hypotheses)
-    facts = gather_facts(case, statistics, outcome, sample)
+    facts, asked = watched(gather_facts(case, statistics, outcome, sample))
     verdict = decide(facts)
+    relations = decided_relations(facts, verdict)
     return Trace(
         verdict=verdict,
-        relations=decided_relations(facts, verdict),
+        relations=relations,
+        facts=stored_facts(facts, asked),
+        sums=sums_of(case, statistics, outcome),
         inputs=case.inputs,
         tables=tables_of(case, statistics, outcome, facts.wholes),
         outcome=outcome,

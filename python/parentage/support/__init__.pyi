@@ -12,6 +12,7 @@ from .atomic import sync_file as sync_file
 from .atomic import sync_folder as sync_folder
 from .atomic import sync_folder_strictly as sync_folder_strictly
 from .errors import CheckpointError as CheckpointError
+from .errors import EvidenceError as EvidenceError
 from .errors import JournalError as JournalError
 from .errors import ParentageError as ParentageError
 from .errors import PlanError as PlanError
@@ -21,6 +22,7 @@ from .errors import WriteError as WriteError
 from .places import is_folder as is_folder
 from .places import is_there as is_there
 from .places import open_file as open_file
+from .plain import Plain as Plain
 from .text import are as are
 from .text import listed as listed
 from .text import natural_key as natural_key
