@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from parentage.align import Order
+    from parentage.bundle import FolderDigests
     from parentage.checkpoint import Checkpoint, Columns, Inputs
     from parentage.evidence.tables import Tables
     from parentage.sample import Sampled
@@ -43,6 +44,7 @@ def document(
     relations: Sequence[Relation],
     offered: Inputs,
     orders: Sequence[Order] = (),
+    folders: Mapping[str, FolderDigests] | None = None,
 ) -> dict[str, Any]:
     """Return everything a stranger needs to check the verdict.
 
@@ -53,7 +55,9 @@ def document(
     ((model, of_model),) = rows_of(tables.model, columns)
 
     def described(checkpoint: Checkpoint) -> dict[str, Any]:
-        return _checkpoint(checkpoint, digests.get(checkpoint.name))
+        told = _checkpoint(checkpoint, digests.get(checkpoint.name))
+        folder = None if folders is None else folders.get(checkpoint.name)
+        return told if folder is None else {**told, **_folder(folder)}
 
     return {
         "schema": SCHEMA,
@@ -117,6 +121,16 @@ def _checkpoint(checkpoint: Checkpoint, digests: Sequence[str] | None) -> dict[s
         ],
         "tensors": len(checkpoint.tensors),
         "elements": checkpoint.elements,
+    }
+
+
+def _folder(found: FolderDigests) -> dict[str, Any]:
+    """Return what is said of the folder of a checkpoint where digests were asked for."""
+    return {
+        "beside": [
+            {"name": name, "bytes": size, "sha256": digest} for name, size, digest in found.files
+        ],
+        "root": found.root,
     }
 
 

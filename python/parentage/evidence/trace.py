@@ -7,9 +7,20 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from parentage.bundle import (
+    EVIDENCE,
+    FACTS,
+    RECIPE,
+    SLICES,
+    SUMS,
+    checkpoint_entry,
+    log_custody,
+    recipe_yaml,
+    sealed,
+)
 from parentage.evidence.document import document
 from parentage.evidence.notebook import html
-from parentage.evidence.save import save
+from parentage.evidence.save import as_bytes, save
 from parentage.evidence.sums import sums_of
 from parentage.evidence.tables import rows_of, tables_of, wide
 from parentage.replay import Recipe
@@ -32,6 +43,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from parentage.align import Order
+    from parentage.bundle import FolderDigests
     from parentage.checkpoint import Inputs
     from parentage.evidence.tables import Tables
     from parentage.sample import Sampled
@@ -57,6 +69,8 @@ class Trace:
     """What was read, if that was a sample; ``None`` if it was everything."""
     digests: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """SHA-256 of every file by the checkpoint's name; empty if they were not asked for."""
+    folders: Mapping[str, FolderDigests] = field(default_factory=dict)
+    """Digests of what lies beside the weights, by the checkpoint's name; empty as ``digests``."""
     search_seed: int | None = None
     """What drew the places that recipes were looked for at; ``None`` if that was everywhere."""
     relations: tuple[Relation, ...] = ()
@@ -161,6 +175,7 @@ class Trace:
             relations=self.relations,
             offered=self.offered,
             orders=self.orders,
+            folders=self.folders,
         )
 
     def to_json(self) -> str:
@@ -168,16 +183,39 @@ class Trace:
         return json.dumps(self.evidence, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``evidence.json`` and ``slices.parquet`` into ``folder``, made if need be.
+        """Write the evidence as a bundle into ``folder``, made if need be.
 
-        Each file appears whole or not at all.
+        ``evidence.json`` is the document; ``manifest.json`` names all files with their digests, and
+        docs/bundle.md what each of them is. The same trace gives the same files, but for
+        ``custody.jsonl``, which an entry is added to (:func:`parentage.bundle.acting`). Each file
+        appears whole or not at all.
 
         Raises
         ------
         WriteError
             If the system refuses to write.
+        EvidenceError
+            If ``custody.jsonl`` is there and is damaged: it is left as it is.
         """
-        return save(folder, {"slices.parquet": self.slices, "evidence.json": self.to_json()})
+        files: dict[str, pl.DataFrame | str] = {SLICES: self.slices}
+        if self.sums is not None:
+            files[SUMS] = self.sums
+        if self.facts:
+            files[FACTS] = json.dumps(self.facts, ensure_ascii=False, allow_nan=False) + "\n"
+        if self.outcome is not None:
+            files[RECIPE] = recipe_yaml(self.outcome.recipe)
+        files[EVIDENCE] = self.to_json()
+        written = save(folder, sealed({name: as_bytes(name, x) for name, x in files.items()}))
+        log_custody(folder, "trace", self._custody_inputs(), {"verdict": self.verdict.kind})
+        return written
+
+    def _custody_inputs(self) -> list[dict[str, Any]]:
+        """Return what the custody log says of the checkpoints."""
+        offered = self.offered
+        roles = [("child", offered.child), ("base", offered.base)]
+        roles += [("parent", each) for each in offered.parents]
+        roles += [("control", each) for each in offered.controls]
+        return [checkpoint_entry(role, each, self.digests.get(each.name)) for role, each in roles]
 
     def __repr__(self) -> str:
         weights = ", ".join(

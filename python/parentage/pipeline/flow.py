@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from parentage import _core
 from parentage.align import pair, seen_by
+from parentage.bundle import digest_folder
 from parentage.checkpoint import open_all
 from parentage.descent import with_blends
 from parentage.evidence import Journal, conclude, identity
@@ -241,7 +242,15 @@ def _trace(
     progress.stage("making tables")
     give_back()
     trace = conclude(case, statistics)
-    return replace(trace, digests=digests_of(inputs, main, options))
+    digests = digests_of(inputs, main, options)
+    if digests:
+        progress.stage("hashing what lies beside the weights")
+    folders = {
+        each.name: digest_folder(each, digests[each.name])
+        for each in (inputs.child, *inputs.others)
+        if each.name in digests
+    }
+    return replace(trace, digests=digests, folders=folders)
 
 
 def _kept_seed(journal: Journal, chosen: Seed) -> Seed:
