@@ -19,4 +19,5 @@ from .seal import FACTS as FACTS
 from .seal import SLICES as SLICES
 from .seal import SUMS as SUMS
 from .seal import sealed as sealed
+from .seal import statements_of as statements_of
 from .statements import STATEMENTS as STATEMENTS

@@ -31,14 +31,19 @@ def sealed(files: Mapping[str, bytes]) -> dict[str, bytes]:
     The document is the last: where it is, all others are.
     """
     out = {name: data for name, data in files.items() if name != EVIDENCE}
-    document = read_document(files[EVIDENCE], EVIDENCE)
-    recipe = recipe_of(files[EVIDENCE])
-    stated = {name: files[name] for name in STATED if name in files}
-    statements = statement_lines(document, recipe, stated)
+    statements = statements_of(files)
     if statements is not None:
-        out[STATEMENTS] = statements.encode()
+        out[STATEMENTS] = statements
     out[MANIFEST] = manifest_text({**out, EVIDENCE: files[EVIDENCE]}).encode()
     return {**out, EVIDENCE: files[EVIDENCE]}
+
+
+def statements_of(files: Mapping[str, bytes]) -> bytes | None:
+    """Return the statements on the files of a bundle; ``None`` if there are no digests to name."""
+    document = read_document(files[EVIDENCE], EVIDENCE)
+    stated = {name: files[name] for name in STATED if name in files}
+    lines = statement_lines(document, recipe_of(files[EVIDENCE]), stated)
+    return None if lines is None else lines.encode()
 
 
 def recipe_of(document: bytes) -> dict[str, object] | None:

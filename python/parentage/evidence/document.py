@@ -92,20 +92,25 @@ def document(
             "unaligned": tables.unaligned.select("checkpoint", "tensor", "reason").to_dicts(),
             "orders": [each.as_dict() for each in orders],
         },
-        "model": _summary(model, of_model, columns),
+        "model": summary(model, of_model, columns),
         "components": {
-            row["component"]: _summary(row, of_row, columns)
+            row["component"]: summary(row, of_row, columns)
             for row, of_row in rows_of(tables.components, columns)
         },
         "recipe": None if outcome is None else _recipe(outcome),
         "relations": [each.as_dict() for each in relations],
-        "verdict": {
-            "kind": verdict.kind,
-            "level": verdict.level,
-            "rule": verdict.rule,
-            "text": verdict.text,
-            "numbers": {name: _plain(x) for name, x in verdict.numbers.items()},
-        },
+        "verdict": verdict_entry(verdict),
+    }
+
+
+def verdict_entry(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as it stands in the document."""
+    return {
+        "kind": verdict.kind,
+        "level": verdict.level,
+        "rule": verdict.rule,
+        "text": verdict.text,
+        "numbers": {name: _plain(x) for name, x in verdict.numbers.items()},
     }
 
 
@@ -134,7 +139,7 @@ def _folder(found: FolderDigests) -> dict[str, Any]:
     }
 
 
-def _summary(
+def summary(
     row: Mapping[str, Any], single: Mapping[str, Mapping[str, Any]], columns: Columns
 ) -> dict[str, Any]:
     """Return what the document says of the model or of a component.

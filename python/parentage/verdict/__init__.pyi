@@ -12,6 +12,7 @@ from .facts import SharedSlices as SharedSlices
 from .facts import origin as origin
 from .gather import gather_facts as gather_facts
 from .gather import judge as judge
+from .gather import measured_facts as measured_facts
 from .outcome import Outcome as Outcome
 from .outcome import best_outcome as best_outcome
 from .relations import Relation as Relation

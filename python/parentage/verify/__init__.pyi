@@ -1,0 +1,6 @@
+from .finding import FAILED as FAILED
+from .finding import OK as OK
+from .finding import UNCHECKED as UNCHECKED
+from .finding import Finding as Finding
+from .finding import Verification as Verification
+from .verifying import verify as verify
