@@ -161,6 +161,8 @@ def read_custody(data: bytes, where: str) -> list[dict[str, Any]]:
         text = {name: value for name, value in entry.items() if name != "digest"}
         if entry_line(text).encode() != raw + b"\n":
             raise EvidenceError(f"{at}: is altered: its digest is not that of its text")
+        if not isinstance(entry.get("action"), str):
+            raise EvidenceError(f"{at}: says of no action")
         previous = entries[-1]["digest"] if entries else None
         if entry.get("number") != number or entry.get("previous") != previous:
             raise EvidenceError(f"{at}: does not follow the entry before: one was taken out")

@@ -171,22 +171,19 @@ def provenance_statement(document: Document, recipe: Mapping[str, Any]) -> dict[
     }
 
 
-def result_statement(
-    document: Document, created: str, files: Mapping[str, bytes]
-) -> dict[str, Any]:
+def result_statement(document: Document, created: str) -> dict[str, Any]:
     """Return a simple verification result: the verdict as properties, in a line.
 
-    ``created`` is when the verdict was found, as RFC 3339 has it.
+    ``created`` is when the verdict was found, as RFC 3339 has it. The rules are those of the
+    verifier's version, and there is no policy of anybody else.
     """
     verdict = document.verdict
-    evidence = files.get("evidence.json")
-    policies = [] if evidence is None else [resource("evidence.json", sha256(evidence))]
     return {
         "_type": STATEMENT_TYPE,
         "subject": subjects(document.inputs.child),
         "predicateType": RESULT_TYPE,
         "predicate": {
-            "verifier": {"id": verifier_id(document), "policies": policies},
+            "verifier": {"id": verifier_id(document), "policies": []},
             "timeCreated": created,
             "properties": [
                 f"PARENTAGE_VERDICT_{property_name(verdict.kind)}",

@@ -11,6 +11,7 @@ from .atomic import sweep as sweep
 from .atomic import sync_file as sync_file
 from .atomic import sync_folder as sync_folder
 from .atomic import sync_folder_strictly as sync_folder_strictly
+from .atomic import write_file as write_file
 from .errors import CheckpointError as CheckpointError
 from .errors import EvidenceError as EvidenceError
 from .errors import JournalError as JournalError

@@ -19,6 +19,7 @@ from parentage.bundle import (
     SUMS,
     read_custody,
     read_document,
+    read_file,
     recipe_yaml,
     statements_of,
 )
@@ -34,7 +35,7 @@ from parentage.verdict import (
 )
 from parentage.verify.derived import parts_of, restored_statistics
 from parentage.verify.finding import FAILED, OK, UNCHECKED, Finding
-from parentage.verify.folder import read_file, read_table
+from parentage.verify.folder import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -100,12 +101,21 @@ def _guarded(check: str, file: str, run: Any, *given: Any) -> Iterator[Finding]:
         yield Finding(check, FAILED, f"does not hold what it should: {error!r}", file)
 
 
-def _same(check: str, file: str, what: str, found: Any, expected: Any) -> Finding:
-    """Return a finding on a value that was made again."""
-    if _alike(found, expected, 0.0):
-        return Finding(check, OK, f"{what}: as made again", file)
-    text = f"{what} is {_short(found)}, and made again it is {_short(expected)}"
-    return Finding(check, FAILED, text, file)
+def _held(
+    check: str, file: str, pairs: Mapping[str, tuple[Any, Any]], holds: str
+) -> Iterator[Finding]:
+    """Yield a finding on every value, by name, that is another than it was made again as.
+
+    ``holds`` is what is said if there is none.
+    """
+    wrong = 0
+    for name, (found, expected) in pairs.items():
+        if not _alike(found, expected, 0.0):
+            wrong += 1
+            text = f"{name} is {_short(found)}, and made again it is {_short(expected)}"
+            yield Finding(check, FAILED, text, file)
+    if not wrong:
+        yield Finding(check, OK, holds, file)
 
 
 def _short(value: Any) -> str:
@@ -136,16 +146,18 @@ def _check_document(
     folder: Folder, document: Document, told: Mapping[str, Any]
 ) -> Iterator[Finding]:
     again = json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    names = [each.name for _, each in document.inputs.by_role]
     if again.encode() != folder.files[EVIDENCE]:
         yield Finding("document", FAILED, "is not written as documents are", EVIDENCE)
-    else:
-        yield Finding("document", OK, f"is of {document.schema}, and written as those are", EVIDENCE)
-    own = {name: getattr(Thresholds(), name) for name in Thresholds.__slots__}
-    if _is_ours(document):
-        yield _same("document", EVIDENCE, "parameters.thresholds", document.parameters.thresholds, own)
-    names = [each.name for _, each in document.inputs.by_role]
-    if len(set(names)) < len(names):
+    elif len(set(names)) < len(names):
         yield Finding("document", FAILED, "inputs: two checkpoints have one name", EVIDENCE)
+    else:
+        text = f"is of {document.schema}, and written as those are"
+        yield Finding("document", OK, text, EVIDENCE)
+    if _is_ours(document):
+        own = {name: getattr(Thresholds(), name) for name in Thresholds.__slots__}
+        pairs = {"parameters.thresholds": (document.parameters.thresholds, own)}
+        yield from _held("thresholds", EVIDENCE, pairs, "thresholds are those of the rules")
 
 
 def _is_ours(document: Document) -> bool:
@@ -177,17 +189,23 @@ def _check_verdict(
     facts = restored_facts(data, FACTS)
     verdict = decide(facts)
     kept.append(facts)
-    for name, value in verdict_entry(verdict).items():
-        yield _same("verdict", EVIDENCE, f"verdict.{name}", told["verdict"].get(name), value)
+    again = verdict_entry(verdict)
     relations = [each.as_dict() for each in decided_relations(facts, verdict)]
-    yield _same("verdict", EVIDENCE, "relations", told["relations"], relations)
-    yield from _check_against_facts(document, facts)
+    pairs = {f"verdict.{name}": (told["verdict"].get(name), again[name]) for name in again}
+    pairs["relations"] = told["relations"], relations
+    holds = (
+        f"decided again from {FACTS}, the rules say the same: {verdict.kind} ({verdict.level}), by "
+        f"{verdict.rule}"
+    )
+    yield from _held("verdict", EVIDENCE, pairs, holds)
+    yield from _check_coverage(document, facts)
 
 
-def _check_against_facts(document: Document, facts: Facts) -> Iterator[Finding]:
+def _check_coverage(document: Document, facts: Facts) -> Iterator[Finding]:
     """Hold what the document says of coverage and checkpoints against the facts."""
     inputs, coverage, wholes = document.inputs, document.coverage, facts.wholes
-    said = {
+    sample = None if facts.sample is None else facts.sample.as_dict()
+    pairs: dict[str, tuple[Any, Any]] = {
         "inputs.child.name": (inputs.child.name, facts.child),
         "inputs.child.elements": (inputs.child.elements, wholes.child_elements),
         "coverage.elements": (coverage.elements, wholes.child_elements),
@@ -199,20 +217,20 @@ def _check_against_facts(document: Document, facts: Facts) -> Iterator[Finding]:
             coverage.share,
             coverage.elements_read / max(inputs.child.elements, 1),
         ),
+        "parameters.sample": (document.parameters.sample, sample),
+        "inputs, by name": (
+            [each.name for _, each in inputs.by_role[1:]],
+            list(wholes.by_name),
+        ),
     }
     if facts.sample is None:
-        said["coverage.elements_read"] = (coverage.elements_read, wholes.compared)
-    for name, (found, expected) in said.items():
-        yield _same("coverage", EVIDENCE, name, found, expected)
-    sample = None if facts.sample is None else facts.sample.as_dict()
-    yield _same("coverage", EVIDENCE, "parameters.sample", document.parameters.sample, sample)
+        pairs["coverage.elements_read"] = coverage.elements_read, wholes.compared
     replay, recipe = facts.replay, document.recipe
-    if replay is not None and recipe is not None:
-        found = (recipe.elements, recipe.mismatches, recipe.explained)
-        expected = (replay.elements, replay.mismatched, replay.explained)
-        yield _same("coverage", EVIDENCE, "recipe: elements, mismatches, explained", found, expected)
-    elif (replay is None) != (recipe is None):
-        yield Finding("coverage", FAILED, "has a recipe where the facts have none, or none", EVIDENCE)
+    pairs["recipe: elements, mismatches, explained"] = (
+        None if recipe is None else [recipe.elements, recipe.mismatches, recipe.explained],
+        None if replay is None else [replay.elements, replay.mismatched, replay.explained],
+    )
+    yield from _held("coverage", EVIDENCE, pairs, f"coverage is what {FACTS} says of it")
 
 
 def _check_sums(
@@ -430,23 +448,24 @@ def _check_recipe(
         return
     found = document.recipe
     exact = (found.elements - found.mismatches - found.explained) / max(found.elements, 1)
-    yield _same("recipe", EVIDENCE, "recipe.exact_share", found.exact_share, exact)
+    pairs: dict[str, tuple[Any, Any]] = {"recipe.exact_share": (found.exact_share, exact)}
+    if _is_ours(document):
+        try:
+            mergekit: str | None = to_mergekit(recipe)
+        except RecipeError:
+            mergekit = None
+        pairs["recipe.mergekit"] = found.mergekit, mergekit
+    holds = f"the recipe gives {percent(found.exact_share)} of the elements replayed"
+    yield from _held("recipe", EVIDENCE, pairs, holds)
     if not _is_ours(document):
         text = f"was written by parentage {document.tool.version}, which writes it again"
         yield Finding("recipe", UNCHECKED, text, RECIPE)
-        return
-    try:
-        mergekit: str | None = to_mergekit(recipe)
-    except RecipeError:
-        mergekit = None
-    yield _same("recipe", EVIDENCE, "recipe.mergekit", found.mergekit, mergekit)
-    if RECIPE not in folder.files:
+    elif RECIPE not in folder.files:
         yield Finding("recipe", FAILED, "is missing, and the evidence has a recipe", RECIPE)
     elif folder.files[RECIPE] != recipe_yaml(recipe).encode():
         yield Finding("recipe", FAILED, f"is not the recipe of {EVIDENCE}", RECIPE)
     else:
-        text = f"is the recipe of {EVIDENCE}: {percent(found.exact_share)} of the elements replayed"
-        yield Finding("recipe", OK, text, RECIPE)
+        yield Finding("recipe", OK, f"is the recipe of {EVIDENCE}", RECIPE)
 
 
 def _check_statements(folder: Folder, document: Document) -> Iterator[Finding]:
@@ -481,10 +500,11 @@ def _check_custody(folder: Folder) -> Iterator[Finding]:
     except ParentageError as error:
         yield Finding("custody", FAILED, str(error).removeprefix(f"{CUSTODY}: "), CUSTODY)
         return
-    known = [each["manifest"] for each in entries if each.get("manifest")]
+    # Whoever verifies changes nothing, and may have seen files that had been changed.
+    known = [each["manifest"] for each in entries if each["action"] != "verify"]
     if not known or known[-1] != folder.manifest:
-        text = "its last entry is of other files than these: they were changed since"
+        text = "the last entry of whoever wrote is of other files than these: they were changed"
         yield Finding("custody", FAILED, text, CUSTODY)
     else:
-        text = f"{len(entries)} entries follow each other, and the last is of these files"
+        text = f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}, unaltered, of these files"
         yield Finding("custody", OK, text, CUSTODY)

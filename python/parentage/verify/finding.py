@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from parentage.support import printable
@@ -50,8 +50,10 @@ class Verification:
     """The evidence, if it can be read."""
     manifest: str | None = None
     """The SHA-256 of the manifest: whoever knows it from elsewhere knows all files of the bundle."""
-    slices: Mapping[str, Any] | None = field(default=None)
+    slices: Mapping[str, Any] | None = None
     """How many slices were read again of the checkpoints, of how many, and by which seed."""
+    inputs: tuple[Mapping[str, Any], ...] = ()
+    """The checkpoints that were at hand, as the custody log tells them."""
 
     @property
     def is_refuted(self) -> bool:
@@ -69,6 +71,12 @@ class Verification:
         if self.is_refuted:
             return "refuted"
         return "consistent" if self.slices is None else "reproduced"
+
+    @property
+    def outcome(self) -> dict[str, Any]:
+        """What the custody log tells of it."""
+        slices = None if self.slices is None else dict(self.slices)
+        return {"standing": self.standing, "slices": slices}
 
     def as_dict(self) -> dict[str, Any]:
         """Return what JSON holds of it."""

@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from parentage.bundle import CUSTODY, EVIDENCE, MANIFEST, read_manifest, sha256
-from parentage.support import EvidenceError, ReadError, is_folder, is_there, open_file
+from parentage.bundle import (
+    CUSTODY,
+    EVIDENCE,
+    MANIFEST,
+    check_folder,
+    read_file,
+    read_manifest,
+    sha256,
+)
+from parentage.support import EvidenceError, ReadError, is_there
 from parentage.verify.finding import FAILED, OK, UNCHECKED, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-MOST_BYTES = 1 << 31
-"""Bytes of a file from which on it is none of a bundle."""
 
 NOT_SEALED = {MANIFEST, CUSTODY, "trace.journal", "claims.jsonl"}
 """What may lie in the folder, and is in no manifest: it is added to, or of the time before."""
@@ -38,28 +43,6 @@ class Folder:
         return str(self.path / name)
 
 
-def read_file(path: Path) -> bytes:
-    """Return the bytes of a file of a bundle.
-
-    Raises
-    ------
-    ReadError
-        If it can not be read, or is larger than :data:`MOST_BYTES`.
-    """
-    try:
-        with open_file(path) as file:
-            data = file.read(MOST_BYTES + 1)
-            while piece := file.read(MOST_BYTES + 1):
-                data += piece
-                if len(data) > MOST_BYTES:
-                    break
-    except OSError as error:
-        raise ReadError(f"{path}: read: {error.strerror or error}") from error
-    if len(data) > MOST_BYTES:
-        raise ReadError(f"{path}: has more than {MOST_BYTES:,} bytes, and is no file of a bundle")
-    return data
-
-
 def check_files(folder: Folder) -> Iterator[Finding]:
     """Hold every file against the manifest, and take over those that are what it says.
 
@@ -68,11 +51,7 @@ def check_files(folder: Folder) -> Iterator[Finding]:
     EvidenceError
         If there is no folder, or no evidence in it.
     """
-    if not is_folder(folder.path):
-        what = "is no folder" if is_there(folder.path) else "does not exist"
-        raise EvidenceError(f"{folder.path}: {what}; a bundle is a folder, made by trace -o DIR")
-    if not is_there(folder.path / EVIDENCE):
-        raise EvidenceError(f"{folder.path}: holds no {EVIDENCE}: it is no bundle of a trace")
+    check_folder(folder.path)
     if not is_there(folder.path / MANIFEST):
         yield Finding(
             "manifest",
