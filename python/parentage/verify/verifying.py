@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from parentage import _core
 from parentage.bundle import EVIDENCE, checkpoint_entry, read_document
 from parentage.stream import SILENT, Options
-from parentage.support import EvidenceError
 from parentage.verify.checkpoints import (
     Asked,
     Reread,
@@ -107,12 +106,10 @@ def verify(
     if EVIDENCE in found.files:
         document = read_document(found.files[EVIDENCE], str(found.path / EVIDENCE))
         findings += check_consistency(found)
-    if files:
-        if document is None:
-            raise EvidenceError(
-                f"{found.path / EVIDENCE}: is not what the manifest says, so that the checkpoints "
-                "can not be compared with it"
-            )
+    if files and document is None:
+        text = f"are not compared: {EVIDENCE} is not what the manifest says"
+        findings.append(Finding("slices", UNCHECKED, text))
+    elif files and document is not None:
         drawn = secrets.randbits(SEED_BITS) if seed is None else seed
         asked = Asked(files, drawn, slices, slices is None if digest is None else digest)
         inputs = open_inputs(document, asked)
@@ -148,6 +145,7 @@ def _with_checkpoints(
     return findings, {
         "seed": asked.seed,
         "read": reread.slices,
+        "drawn": reread.drawn,
         "of": reread.of,
         "equal": reread.equal,
         "elements": reread.elements,

@@ -123,7 +123,8 @@ def verify(
             "--seed, --slices, --all and --digest are of checkpoints: say where they are, with "
             "--child, --base and --parent, or with --files"
         )
-    from parentage.bundle import CUSTODY, log_custody, read_bundle
+    from parentage.bundle import CUSTODY, EVIDENCE, check_folder, log_custody
+    from parentage.bundle import read_document, read_file
     from parentage.cli.terminal.verify import show_verification
     from parentage.support import ParentageError
     from parentage.verify import DRAWN, placed
@@ -131,7 +132,8 @@ def verify(
 
     places = None
     if is_given:
-        document = read_bundle(folder).document
+        check_folder(folder)
+        document = read_document(read_file(folder / EVIDENCE), str(folder / EVIDENCE))
         of = [tuple(map(named, given)) for given in (parents, controls)]
         places = placed(document, pairs, *of)
     with terminal.watching() as progress:
