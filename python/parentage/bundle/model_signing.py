@@ -1,8 +1,10 @@
-"""The root digest of a model's files, as OpenSSF model signing defines it, and files beside weights.
+"""The root digest of a model's files, as OpenSSF model signing has it, and files beside weights.
 
 The root digest is the SHA-256 of the concatenated SHA-256 of all files, in the order of their names
-by code point (OpenSSF Model Signing specification 1.0, section 6.5.1). A signature of the model is
-a statement on this digest, so what is said of it here lies beside that.
+(OpenSSF Model Signing specification 1.0, section 6.5.1). Names are ordered as the package
+``model-signing`` 1.1.1 does it, folder by folder: ``a/b`` is before ``a.b``, which the code points of
+whole names would put first. A signature of the model is a statement on this digest, so what is said
+of it here lies beside that.
 """
 
 from __future__ import annotations
@@ -59,7 +61,8 @@ def root_digest(digests: Mapping[str, str]) -> str:
     >>> root_digest({"b": "01" * 32, "a": "00" * 32})[:12]
     '5c85955f7092'
     """
-    raw = b"".join(bytes.fromhex(digests[name]) for name in sorted(digests))
+    order = sorted(digests, key=lambda name: name.split("/"))
+    raw = b"".join(bytes.fromhex(digests[name]) for name in order)
     return hashlib.sha256(raw).hexdigest()
 
 
