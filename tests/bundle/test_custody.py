@@ -5,8 +5,15 @@ import threading
 
 import pytest
 from common.bundles import PLACES, traced
-from parentage.bundle import CUSTODY, MANIFEST, acting, checkpoint_entry, log_custody, read_custody
-from parentage.bundle import sha256
+from parentage.bundle import (
+    CUSTODY,
+    MANIFEST,
+    acting,
+    checkpoint_entry,
+    log_custody,
+    read_custody,
+    sha256,
+)
 from parentage.bundle.custody import entry_line, hub_source, without_secrets
 from parentage.checkpoint import Checkpoint
 from parentage.support import EvidenceError, WriteError

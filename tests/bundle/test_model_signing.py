@@ -10,7 +10,13 @@ from parentage.bundle.model_signing import file_digest, folder_of, root_digest
 from parentage.checkpoint import Checkpoint
 from parentage.support import ReadError
 
-CONTENTS = {"a.txt": b"a\n", "B.txt": b"b\n", "sub/c.txt": b"c\n", "e.sig": b"e\n", "sub.txt": b"z\n"}
+CONTENTS = {
+    "a.txt": b"a\n",
+    "B.txt": b"b\n",
+    "sub/c.txt": b"c\n",
+    "e.sig": b"e\n",
+    "sub.txt": b"z\n",
+}
 DIGESTS = {
     "B.txt": "0263829989b6fd954f72baaf2fc64bc2e2f01d692d4de72986ea808f6e99813f",
     "a.txt": "87428fc522803d31065e7bce3cf03fe475096631e5e07bbd7a0fde60c4cf25c7",

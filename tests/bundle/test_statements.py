@@ -60,7 +60,9 @@ def test_provenance_names_recipe_and_parents_by_digest(found):
     statement = checked(provenance_statement(found.document, found.told["recipe"]))
     predicate = statement["predicate"]
     read = json_format.ParseDict(predicate, provenance_pb2.Provenance())
-    named = {each.name: each.digest["sha256"] for each in read.build_definition.resolved_dependencies}
+    named = {
+        each.name: each.digest["sha256"] for each in read.build_definition.resolved_dependencies
+    }
     inputs = found.document.inputs
     assert named["base/model.safetensors"] == inputs.base.files[0].sha256
     assert named["parent"] == inputs.parents[0].root

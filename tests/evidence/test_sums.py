@@ -35,9 +35,7 @@ def test_the_order_is_that_of_the_files(merge):
 
 
 def test_without_a_recipe_nothing_was_replayed(family):
-    found = traced(
-        family("child"), base=family("base"), parents=[family("parent")], recipes=False
-    )
+    found = traced(family("child"), base=family("base"), parents=[family("parent")], recipes=False)
     assert found.sums.select(REPLAYED).null_count().row(0) == (23,) * len(REPLAYED)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -131,10 +132,8 @@ JSON = st.recursive(
 
 @given(st.sampled_from(sorted(GOOD)), JSON)
 def test_any_value_is_read_or_refused(name, value):
-    try:
+    with contextlib.suppress(ValueError):
         PLAIN.read(Outer, {**GOOD, name: value}, "x")
-    except ValueError:
-        pass
 
 
 def test_a_class_may_be_written_in_its_own_way():

@@ -46,7 +46,7 @@ NUMBER = st.floats() | st.floats(0, 1)
 @given(
     st.sampled_from([MERGE, LINE, TUNED]),
     st.fixed_dictionaries(
-        {name: NUMBER for name in ("r2", "r2_slices", "residual_floors", "origin_r2", "finite")}
+        dict.fromkeys(("r2", "r2_slices", "residual_floors", "origin_r2", "finite"), NUMBER)
     ),
 )
 def test_whatever_the_numbers_are(facts, numbers):
@@ -62,9 +62,7 @@ def decided_again(found):
     return again
 
 
-@pytest.mark.parametrize(
-    "change", [{}, {"scale": 5e-4}, {"scale": 5e-4, "only": "layers.1"}]
-)
+@pytest.mark.parametrize("change", [{}, {"scale": 5e-4}, {"scale": 5e-4, "only": "layers.1"}])
 def test_real_traces_are_decided_again(tmp_path, change):
     child = merged("linear", "float32", {"one": 0.5, "two": 0.3, "base": 0.2})
     found = trace(tmp_path, disturbed(child, **change) if change else child, ["one", "two"])
@@ -77,7 +75,10 @@ def test_so_are_copies_strangers_parts_and_samples(tmp_path):
         "copy": (stored(FAMILY["one"]), {}),
         "cast": ({name: x.astype(F32) for name, x in stored(FAMILY["one"]).items()}, {}),
         "stranger": (
-            {n: random.normal(0, 0.03, x.shape).astype(x.dtype) for n, x in stored(FAMILY["one"]).items()},
+            {
+                n: random.normal(0, 0.03, x.shape).astype(x.dtype)
+                for n, x in stored(FAMILY["one"]).items()
+            },
             {},
         ),
         "parts": ({**stored(FAMILY["one"]), "model.layers.9.new.weight": np.ones((4, 4), F32)}, {}),

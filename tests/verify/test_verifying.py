@@ -75,7 +75,7 @@ def test_what_is_no_bundle_is_an_error_that_says_so(bundle, tmp_path):
 
 def test_a_manifest_that_is_gone_is_found(bundle):
     (bundle / MANIFEST).unlink()
-    assert [each[:2] for each in failures(verify(bundle))][0] == ("manifest", MANIFEST)
+    assert next(each[:2] for each in failures(verify(bundle))) == ("manifest", MANIFEST)
 
 
 EDITED = {

@@ -1,4 +1,4 @@
-"""A bundle that strangers can verify: manifest, statements, custody, and exports for other tools."""
+"""A bundle that strangers can verify: manifest, statements, custody, and exports to other tools."""
 
 import lazy_loader
 

@@ -57,13 +57,11 @@ class Acting:
     """Whoever answers for what is done; ``None`` leaves the name out."""
 
 
-_ACTING: ContextVar[Acting] = ContextVar("parentage_acting", default=Acting())
+_ACTING: ContextVar[Acting | None] = ContextVar("parentage_acting", default=None)
 
 
 @contextmanager
-def acting(
-    *, command: Sequence[str] | None = None, custodian: str | None = None
-) -> Iterator[None]:
+def acting(*, command: Sequence[str] | None = None, custodian: str | None = None) -> Iterator[None]:
     """Have the custody log say by which command line, and on whose behalf, things are done.
 
     >>> with acting(custodian="A. Expert"):
@@ -101,7 +99,7 @@ def log_custody(
         If the log that is there is damaged: nothing is appended to it.
     """
     path = Path(folder, CUSTODY)
-    now = _ACTING.get()
+    now = _ACTING.get() or Acting()
     manifest = Path(folder, MANIFEST)
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)

@@ -1,4 +1,4 @@
-"""The evidence as a bill of materials: CycloneDX 1.7, with pedigree, formulation and declarations."""
+"""The evidence as a bill of materials: CycloneDX 1.7."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ known who came of whom. Strangers are in none."""
 def cyclonedx(bundle: Bundle) -> str:
     """Return the evidence as a CycloneDX document.
 
-    The child is the component that the document is of. Its *pedigree* has each relative where it
-    was decided who came first, the *formulation* the recipe, and the *declarations* the verdict as a
-    claim, with what speaks for it and what limits it.
+    The child is the component that the document is of. Its *pedigree* has its relatives, the
+    *formulation* the recipe, and the *declarations* the verdict as a claim, with what speaks for it
+    and what limits it.
     """
     document = bundle.document
     digest = sha256(bundle.files[EVIDENCE])
@@ -45,7 +45,9 @@ def cyclonedx(bundle: Bundle) -> str:
             *_root(document.inputs.child),
         ],
     }
-    others = [(f"{role}-{i}", each) for i, (role, each) in enumerate(document.inputs.by_role[1:], 1)]
+    others = [
+        (f"{role}-{i}", each) for i, (role, each) in enumerate(document.inputs.by_role[1:], 1)
+    ]
     out: dict[str, Any] = {
         "$schema": "http://cyclonedx.org/schema/bom-1.7.schema.json",
         "bomFormat": "CycloneDX",

@@ -79,10 +79,7 @@ def export(
         raise ValueError(f"formats are {', '.join(FORMATS)}; there is no {form!r}")
     bundle = read_bundle(folder)
     of_ci = {"sarif": sarif, "junit": junit}
-    if form in of_ci:
-        text = of_ci[form](bundle, fail_on)
-    else:
-        text = _MADE[form](bundle)
+    text = of_ci[form](bundle, fail_on) if form in of_ci else _MADE[form](bundle)
     return text, bundle.document.verdict.kind
 
 

@@ -2,7 +2,7 @@
 
 The root digest is the SHA-256 of the concatenated SHA-256 of all files, in the order of their names
 (OpenSSF Model Signing specification 1.0, section 6.5.1). Names are ordered as the package
-``model-signing`` 1.1.1 does it, folder by folder: ``a/b`` is before ``a.b``, which the code points of
+``model-signing`` 1.1.1 does it, folder by folder: ``a/b`` is before ``a.b``, which code points of
 whole names would put first. A signature of the model is a statement on this digest, so what is said
 of it here lies beside that.
 """

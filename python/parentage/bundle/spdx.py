@@ -22,7 +22,7 @@ RELATED = {
     "sibling": ("hasVariant", False),
     "undecided": ("hasVariant", False),
 }
-"""By what a checkpoint is to the child: the relationship, and whether it leads from it to the child.
+"""By what a checkpoint is to the child: the relationship, and whether it leads to the child.
 
 Strangers have none."""
 

@@ -41,7 +41,5 @@ def view_inputs(inputs: Inputs, options: Options) -> Viewed:
     inputs, adapters = with_adapters(inputs, options)
     seen = seen_by(inputs.child, inputs.others, options)
     stored = {each.name: (len(each.tensors), each.elements) for each in inputs.others}
-    inputs, added = with_strengths(
-        inputs.replaced(seen.child, seen.others), adapters, options
-    )
+    inputs, added = with_strengths(inputs.replaced(seen.child, seen.others), adapters, options)
     return Viewed(inputs, seen, stored, added)

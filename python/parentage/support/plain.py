@@ -69,7 +69,7 @@ class Plain:
         """
         if value is None or isinstance(value, bool | str):
             return value
-        if isinstance(value, bool | np.bool_):
+        if isinstance(value, np.bool_):
             return bool(value)
         if isinstance(value, int | np.integer):
             return int(value)
@@ -177,7 +177,9 @@ class Plain:
         for name in hints:
             if name not in data:
                 raise ValueError(f"{where}: lacks {name!r}")
-        found = {name: self.read(each, data[name], f"{where}.{name}") for name, each in hints.items()}
+        found = {
+            name: self.read(each, data[name], f"{where}.{name}") for name, each in hints.items()
+        }
         return hint(**dict.fromkeys(_functions(hint), _no_data), **found)
 
     def _hints_of(self, hint: type) -> dict[str, Any]:
@@ -228,9 +230,7 @@ def _simple(hint: Any, data: Any, where: str) -> Any:
             return data
         if isinstance(data, str) and data in NOT_FINITE:
             return NOT_FINITE[data]
-    elif hint is int and isinstance(data, int) and not isinstance(data, bool):
-        return data
-    elif hint in (bool, str) and isinstance(data, hint):
+    elif isinstance(data, hint) and (hint is not int or not isinstance(data, bool)):
         return data
     said = "nothing" if hint in (None, type(None)) else hint.__name__
     raise ValueError(f"{where}: {_told(data)} where {said} is expected")

@@ -179,7 +179,7 @@ def _with_answers(
     facts: Facts, answering: Callable[[str, Callable[..., Any]], Callable[..., Any]]
 ) -> Facts:
     """Return facts whose functions are others."""
-    changed = {
+    changed: dict[str, Any] = {
         each.name: answering(each.name, getattr(facts, each.name))
         for each in fields(facts)
         if each.name in _ASKED
@@ -198,4 +198,3 @@ def _recipe(recipe: Recipe) -> dict[str, Any]:
 
 def _restored_recipe(data: Any) -> Recipe:
     return from_json(json.dumps(data), "recipe")
-

@@ -210,10 +210,11 @@ def check_slices(
     told.drawn = told.of if asked.slices is None else min(asked.slices, told.of)
     chosen = _drawn(parts, aligned, asked)
     progress.stage("reading slices again")
-    jobs = [(part, alignment, chosen[part.number]) for part, alignment in zip(parts, aligned, strict=True)]
-    plans = [
-        None if alignment is None else alignment.part(rows) for _, alignment, rows in jobs
+    jobs = [
+        (part, alignment, chosen[part.number])
+        for part, alignment in zip(parts, aligned, strict=True)
     ]
+    plans = [None if alignment is None else alignment.part(rows) for _, alignment, rows in jobs]
     progress.start(sum(0 if plan is None else plan.bytes(0, plan.slices) for plan in plans))
     done = 0
     for part, alignment, rows in jobs:
@@ -233,7 +234,9 @@ def check_slices(
         plan = alignment.part(rows)
         for first, last in plan.ranges(RANGE_CHUNKS):
             owner = rows[first:last]
-            differing += _differing(part, alignment, plan, first, last, owner, replays, options, progress, done)
+            differing += _differing(
+                part, alignment, plan, first, last, owner, replays, options, progress, done
+            )
             done += plan.bytes(first, last)
         told.slices += len(rows)
         told.equal += len(rows) - len(differing)
@@ -256,9 +259,7 @@ MOST_TOLD = 8
 """Slices that differ, of which each is told."""
 
 
-def _alignments(
-    inputs: Inputs, parts: Sequence[Part], options: Options
-) -> list[Alignment | None]:
+def _alignments(inputs: Inputs, parts: Sequence[Part], options: Options) -> list[Alignment | None]:
     """Return the alignment of each part, as pairing the checkpoints gives it; ``None`` without."""
     viewed = view_inputs(inputs, options)
     found: list[Alignment | None] = []
@@ -294,7 +295,11 @@ def _drawn(
     none of these lies in, the first that does.
     """
     order = sorted(
-        (hashlib.sha256(f"{asked.seed}|{part.number}|{each.name}".encode()).digest(), part.number, row)
+        (
+            hashlib.sha256(f"{asked.seed}|{part.number}|{each.name}".encode()).digest(),
+            part.number,
+            row,
+        )
         for part in parts
         for row, each in enumerate(part.slices)
     )
@@ -307,14 +312,14 @@ def _drawn(
             drawn.append((number, row))
             touched |= places
     return {
-        part.number: np.array(sorted(row for number, row in drawn if number == part.number), np.intp)
+        part.number: np.array(
+            sorted(row for number, row in drawn if number == part.number), np.intp
+        )
         for part in parts
     }
 
 
-def _shards(
-    alignments: Sequence[Alignment | None], one: tuple[int, int]
-) -> set[tuple[int, int]]:
+def _shards(alignments: Sequence[Alignment | None], one: tuple[int, int]) -> set[tuple[int, int]]:
     """Return the files that a slice lies in, each by its checkpoint's column and number."""
     alignment = alignments[one[0]]
     if alignment is None:

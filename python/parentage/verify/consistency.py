@@ -170,7 +170,9 @@ def _check_verdict(
     folder: Folder, document: Document, told: Mapping[str, Any], kept: list[Facts]
 ) -> Iterator[Finding]:
     if FACTS not in folder.files:
-        yield Finding("verdict", UNCHECKED, "is not at hand: the verdict is not decided again", FACTS)
+        yield Finding(
+            "verdict", UNCHECKED, "is not at hand: the verdict is not decided again", FACTS
+        )
         return
     if not _is_ours(document):
         yield Finding(
@@ -274,7 +276,15 @@ def _check_rows(part: Part, statistics: Statistics, document: Document) -> Itera
         raise EvidenceError(f"{SLICES}: has not the columns that it is written with")
     again = again.cast(dict(part.rows.schema))  # type: ignore[arg-type]
     again = again.with_columns(_shares(part, again))
-    compared = ["slice", "checkpoint", "role", *DERIVED, "exact_share", "explained_share", "mismatched"]
+    compared = [
+        "slice",
+        "checkpoint",
+        "role",
+        *DERIVED,
+        "exact_share",
+        "explained_share",
+        "mismatched",
+    ]
     wrong = 0
     for name in compared:
         differs = ~part.rows[name].eq_missing(again[name])
@@ -325,9 +335,7 @@ def _shares(part: Part, again: pl.DataFrame) -> list[pl.Series]:
     return out
 
 
-def _check_tables(
-    part: Part, statistics: Statistics, told: Mapping[str, Any]
-) -> Iterator[Finding]:
+def _check_tables(part: Part, statistics: Statistics, told: Mapping[str, Any]) -> Iterator[Finding]:
     """Make the rows of the model and of components again: what adds up is added up."""
     components = pl.Series(statistics.component_names, dtype=pl.String)
     groups = {
@@ -434,9 +442,7 @@ def _check_measured(part: Part, statistics: Statistics, facts: Facts) -> Iterato
         yield Finding("facts", OK, text, FACTS)
 
 
-def _check_recipe(
-    folder: Folder, document: Document, told: Mapping[str, Any]
-) -> Iterator[Finding]:
+def _check_recipe(folder: Folder, document: Document, told: Mapping[str, Any]) -> Iterator[Finding]:
     if document.recipe is None:
         if RECIPE in folder.files:
             yield Finding("recipe", FAILED, "is there, and the evidence has no recipe", RECIPE)
@@ -506,5 +512,6 @@ def _check_custody(folder: Folder) -> Iterator[Finding]:
         text = "the last entry of whoever wrote is of other files than these: they were changed"
         yield Finding("custody", FAILED, text, CUSTODY)
     else:
-        text = f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}, unaltered, of these files"
+        count = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
+        text = f"{count}, unaltered, and the last of whoever wrote is of these files"
         yield Finding("custody", OK, text, CUSTODY)

@@ -49,7 +49,7 @@ class Verification:
     document: Document | None = None
     """The evidence, if it can be read."""
     manifest: str | None = None
-    """The SHA-256 of the manifest: whoever knows it from elsewhere knows all files of the bundle."""
+    """The SHA-256 of the manifest: whoever has it from elsewhere knows all files of the bundle."""
     slices: Mapping[str, Any] | None = None
     """How many slices were read again of the checkpoints, of how many, and by which seed."""
     inputs: tuple[Mapping[str, Any], ...] = ()
@@ -70,7 +70,8 @@ class Verification:
         """``"refuted"``; ``"consistent"``; or, with the checkpoints at hand, ``"reproduced"``."""
         if self.is_refuted:
             return "refuted"
-        return "consistent" if self.slices is None else "reproduced"
+        is_read = self.slices is not None and self.slices["read"] > 0
+        return "reproduced" if is_read else "consistent"
 
     @property
     def outcome(self) -> dict[str, Any]:

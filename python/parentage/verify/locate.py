@@ -49,9 +49,9 @@ def placed(
     for role, given in (("parent", parents), ("control", controls)):
         of_role = [each.name for theirs, each in inputs.by_role if theirs == role]
         nameless = [path for name, path in given if name is None]
-        for name, path in given:
-            if name is not None:
-                place(name, path)
+        for known, path in given:
+            if known is not None:
+                place(known, path)
         unclear = []
         for path in nameless:
             own = Checkpoint.open(path).name

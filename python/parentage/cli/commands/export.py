@@ -26,8 +26,8 @@ FORMATS = (
 @click.option("-o", "--output", type=PATH, metavar="FILE", help="Write it here. [default: stdout]")
 @click.option(
     "--fail-on", "fail_on", multiple=True, type=click.Choice(KINDS), metavar="VERDICT",
-    help=f"Exit with status {FOUND} on this verdict, which sarif and junit say is a failure. Can be "
-    f"repeated. One of: {', '.join(KINDS)}.",
+    help=f"Exit with status {FOUND} on this verdict, which sarif and junit say is a failure. Can "
+    f"be repeated. One of: {', '.join(KINDS)}.",
 )  # fmt: skip
 @terminal_options
 def export(
@@ -39,8 +39,8 @@ def export(
 ) -> None:
     """Print the evidence in DIR in a format of other tools.
 
-    DIR is what trace -o wrote. Its files are held against its manifest first, and nothing is made of
-    evidence that was altered.
+    DIR is what trace -o wrote. Its files are held against its manifest first, and nothing is made
+    of evidence that was altered.
 
     \b
     Formats:

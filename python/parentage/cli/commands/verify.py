@@ -82,14 +82,15 @@ def verify(
 ) -> None:
     """Check whether the evidence in DIR agrees with itself, and with the checkpoints.
 
-    Without checkpoints, every number that can be made again of others is: the verdict, by the rules,
-    from the facts that they looked at; estimates, from sums; the statements and the recipe, from
-    what they speak of; and every file is held against the manifest. That finds what was altered, and
-    shows nothing of the checkpoints: who makes all of it up consistently is found with them alone.
+    Without checkpoints, every number that can be made again of others is: the verdict, by the
+    rules, from the facts that they looked at; estimates, from sums; the statements and the recipe,
+    from what they speak of; and every file is held against the manifest. That finds what was
+    altered, and shows nothing of the checkpoints: who makes all of it up consistently is found with
+    them alone.
 
     With all checkpoints at hand, slices are read again, and their sums and what the recipe gives of
-    them are compared bit for bit. Which slices, your seed draws, and nobody can have known it before.
-    Of each file that none of them lies in, one more slice is read.
+    them are compared bit for bit. Which slices, your seed draws, and nobody can have known it
+    before. Of each file that none of them lies in, one more slice is read.
 
     \b
     Examples:
@@ -123,8 +124,14 @@ def verify(
             "--seed, --slices, --all and --digest are of checkpoints: say where they are, with "
             "--child, --base and --parent, or with --files"
         )
-    from parentage.bundle import CUSTODY, EVIDENCE, check_folder, log_custody
-    from parentage.bundle import read_document, read_file
+    from parentage.bundle import (
+        CUSTODY,
+        EVIDENCE,
+        check_folder,
+        log_custody,
+        read_document,
+        read_file,
+    )
     from parentage.cli.terminal.verify import show_verification
     from parentage.support import ParentageError
     from parentage.verify import DRAWN, placed
