@@ -34,7 +34,9 @@ def test_the_main_part_gives_the_weights_of_the_trace(tables):
 
 WRONG = {
     "part": pl.lit(1, pl.Int64),
-    "checkpoints": pl.col("checkpoints").list.reverse(),
+    "checkpoints": pl.concat_list(
+        pl.col("checkpoints").list.head(1), pl.col("checkpoints").list.head(2)
+    ),
     "gram": pl.col("gram").list.head(3),
     "equal": pl.col("equal").list.head(1),
     "nan": pl.lit(None, pl.List(pl.UInt64)),

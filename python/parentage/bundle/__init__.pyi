@@ -1,3 +1,4 @@
+from .amend import amend as amend
 from .custody import CUSTODY as CUSTODY
 from .custody import acting as acting
 from .custody import checkpoint_entry as checkpoint_entry

@@ -231,11 +231,11 @@ def check_slices(
             made = from_json(json.dumps(recipe), f"{EVIDENCE}: recipe")
             replays = [compile_recipe(made, part.columns.indices, alignment.slices)]
         differing: list[str] = []
-        plan = alignment.part(rows)
+        plan, factors = alignment.part(rows), factors_of(part)
         for first, last in plan.ranges(RANGE_CHUNKS):
             owner = rows[first:last]
             differing += _differing(
-                part, alignment, plan, first, last, owner, replays, options, progress, done
+                part, factors, alignment, plan, first, last, owner, replays, options, progress, done
             )
             done += plan.bytes(first, last)
         told.slices += len(rows)
@@ -347,6 +347,7 @@ def _kinds(part: Part, alignment: Alignment) -> Iterator[Finding]:
 
 def _differing(
     part: Part,
+    factors: NDArray[np.float64],
     alignment: Alignment,
     plan: Any,
     first: int,
@@ -368,28 +369,28 @@ def _differing(
         "n": gram.n,
         "used": gram.used,
         "gram": gram.total[:, rows, columns],
-        "energy": gram.energy * factors_of(part)[owner],
+        "energy": gram.energy * factors[owner],
         **{name: getattr(gram, name) for name in (*_COUNTS, *_LISTS)},
     }
     if replays:
         counted = found.replayed
         again |= {name: getattr(counted, name)[:, 0] for name in _REPLAYED}
-    applies = alignment.applies[owner]
     out: dict[int, str] = {}
     for name, values in again.items():
-        is_replayed = name in _REPLAYED
-        stored = part.sums[name].gather(owner)
-        for at, value in enumerate(values):
-            if at in out or (is_replayed and not applies[at]):
-                continue
-            kept = stored[at]
-            kept = kept.to_list() if hasattr(kept, "to_list") else kept
-            told = value.tolist()
-            # As text, numbers have all their bits, and what is no number is itself.
-            if repr(kept) != repr(told):
-                slice_ = part.slices[owner[at]].name
-                out[at] = f"{name} of {slice_} is {_brief(kept)}, and read again {_brief(told)}"
+        kept = part.array(name)[owner]
+        differs = (_bits(kept) != _bits(values)).reshape(len(owner), -1).any(axis=1)
+        if name in _REPLAYED:
+            differs &= alignment.applies[owner]
+        for at in np.flatnonzero(differs).tolist():
+            slice_ = part.slices[owner[at]].name
+            told = f"{_brief(kept[at].tolist())}, and read again {_brief(values[at].tolist())}"
+            out.setdefault(at, f"{name} of {slice_} is {told}")
     return [out[at] for at in sorted(out)]
+
+
+def _bits(values: NDArray[Any]) -> NDArray[np.uint64]:
+    """Return numbers of eight bytes as their bits: what is no number is equal to itself."""
+    return np.ascontiguousarray(values).view(np.uint64)
 
 
 def _brief(value: Any) -> str:

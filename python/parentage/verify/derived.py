@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +42,7 @@ class Part:
     sums: pl.DataFrame
     rows: pl.DataFrame
     """Their rows in the table of slices, in its order."""
+    _arrays: dict[str, NDArray[Any]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def width(self) -> int:
@@ -49,12 +50,18 @@ class Part:
         return len(self.columns) + 1
 
     def array(self, name: str) -> NDArray[Any]:
-        """Return a column of the sums: (S,), or (S, m) of lists."""
-        column = self.sums[name]
-        if column.dtype != pl.List:
-            return column.to_numpy()
-        size = 0 if not len(column) else len(column[0])
-        return column.list.to_array(size).to_numpy().reshape(len(column), size)
+        """Return a column of the sums: (S,), or (S, m) of lists; what is null is zero."""
+        if name not in self._arrays:
+            column = self.sums[name]
+            if column.dtype != pl.List:
+                self._arrays[name] = column.fill_null(0).to_numpy()
+            else:
+                known = column.drop_nulls()
+                size = len(known[0]) if len(known) else 0
+                filled = column.fill_null(pl.Series([[0] * size], dtype=column.dtype))
+                array = filled.list.to_array(size).to_numpy() if size else np.zeros(0)
+                self._arrays[name] = array.reshape(len(column), size)
+        return self._arrays[name]
 
 
 def parts_of(sums: pl.DataFrame, slices: pl.DataFrame, document: Document) -> list[Part]:
@@ -225,12 +232,4 @@ def _replayed(part: Part) -> dict[str, NDArray[Any]]:
             name: np.zeros((count, 0, _core.ULPS) if name == "ulps" else (count, 0), np.uint64)
             for name in COUNTED
         }
-    out: dict[str, NDArray[Any]] = {}
-    for name in REPLAYED:
-        column = part.sums[name]
-        if name == "ulps":
-            filled = column.fill_null(pl.Series([[0] * _core.ULPS], dtype=column.dtype))
-            out[name] = filled.list.to_array(_core.ULPS).to_numpy().reshape(count, 1, _core.ULPS)
-        else:
-            out[name] = column.fill_null(-1 if name == "first" else 0).to_numpy()[:, None]
-    return out
+    return {name: part.array(name)[:, None] for name in REPLAYED}
