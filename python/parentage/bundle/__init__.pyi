@@ -1,4 +1,4 @@
-from .amend import amend as amend
+from .amending import amend as amend
 from .custody import CUSTODY as CUSTODY
 from .custody import acting as acting
 from .custody import checkpoint_entry as checkpoint_entry
@@ -6,8 +6,8 @@ from .custody import log_custody as log_custody
 from .custody import read_custody as read_custody
 from .document import Document as Document
 from .document import read_document as read_document
-from .export import FORMATS as FORMATS
-from .export import export as export
+from .exporting import FORMATS as FORMATS
+from .exporting import export as export
 from .manifest import MANIFEST as MANIFEST
 from .manifest import manifest_text as manifest_text
 from .manifest import read_manifest as read_manifest

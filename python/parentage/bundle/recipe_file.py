@@ -28,7 +28,8 @@ def recipe_yaml(recipe: Data) -> str:
     which is YAML.
 
     >>> from parentage.recipe import Ingredient, Recipe
-    >>> print(recipe_yaml(Recipe("linear", (Ingredient("a", 0.6), Ingredient("b", 0.4)))))
+    >>> parts = (Ingredient("a", 0.6), Ingredient("b", 0.4))
+    >>> print(recipe_yaml(Recipe("linear", parts, arithmetic="float32-fma")))
     merge_method: linear
     models:
     - model: a
