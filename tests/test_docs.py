@@ -312,7 +312,8 @@ def test_every_key_of_evidence_is_described(trace, fine_tune, folder):
     check_keys(
         said,
         told,
-        r"coverage\.(unaligned|orders)\[\]|recipe\.parents\[\]\.density|recipe\.(fitted|matrices|sources|layers|adapters)",
+        r"coverage\.(unaligned|orders)\[\]|recipe\.parents\[\]\.density|inputs\.child\.beside\[\]"
+        r"|recipe\.(fitted|matrices|sources|layers|adapters)",
     )
 
 

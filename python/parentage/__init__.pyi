@@ -5,6 +5,7 @@ from .pipeline import trace as trace
 from .replay import Recipe as Recipe
 from .stream import Progress as Progress
 from .support import CheckpointError as CheckpointError
+from .support import EvidenceError as EvidenceError
 from .support import JournalError as JournalError
 from .support import ParentageError as ParentageError
 from .support import PlanError as PlanError

@@ -56,8 +56,10 @@ def test_evidence_on_disk_is_the_document_that_is_printed(capsys, tmp_path):
     folder = tmp_path / "new" / "evidence"
     assert (folder / "evidence.json").read_text() == out
     assert pl.read_parquet(folder / "slices.parquet").height == 23 * 2
-    written = ["evidence.json", "metadata.json", "slices.parquet"]
-    assert sorted(path.name for path in folder.iterdir()) == written
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *("custody.jsonl", "evidence.json", "facts.json", "manifest.json", "metadata.json"),
+        *("recipe.yaml", "slices.parquet", "sums.parquet"),
+    ]
     assert "wrote" in err
 
 
@@ -73,7 +75,7 @@ def test_evidence_on_disk_is_the_document_that_is_printed(capsys, tmp_path):
 def test_evidence_has_the_same_bytes_however_it_was_read(capsys, tmp_path, options):
     invoke(capsys, *trace_arguments("child", "-o", tmp_path / "usual"))
     invoke(capsys, *trace_arguments("child", "-o", tmp_path / "other", *options))
-    for name in ("evidence.json", "metadata.json", "slices.parquet"):
+    for name in ("evidence.json", "facts.json", "manifest.json", "metadata.json", "slices.parquet", "sums.parquet"):
         assert (tmp_path / "usual" / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
 
 

@@ -27,7 +27,10 @@ from parentage.stream import SILENT, Options, Program, Progress
 from parentage.support import WriteError
 
 HEAD = {"version": "1", "arithmetic": 1, "checkpoints": []}
-FILES = ("evidence.json", "metadata.json", "slices.parquet")
+FILES = (
+    *("evidence.json", "facts.json", "manifest.json", "metadata.json", "slices.parquet"),
+    *("recipe.yaml", "sums.parquet"),
+)
 
 
 @pytest.fixture
@@ -37,7 +40,8 @@ def small_ranges(monkeypatch):
 
 
 def contents(folder):
-    assert sorted(each.name for each in folder.iterdir()) == sorted(FILES)
+    # The log of custody is of each time, and is kept apart.
+    assert sorted(each.name for each in folder.iterdir()) == sorted([*FILES, "custody.jsonl"])
     return [(folder / name).read_bytes() for name in FILES]
 
 

@@ -25,7 +25,8 @@ def test_saving_makes_the_folder_and_replaces_what_is_there(tmp_path, merge):
     merge.save(folder)
     assert strict((folder / "evidence.json").read_text("utf-8")) == strict(merge.to_json())
     assert sorted(path.name for path in folder.iterdir()) == [
-        *("evidence.json", "metadata.json", "notes.txt", "slices.parquet")
+        *("custody.jsonl", "evidence.json", "facts.json", "manifest.json", "metadata.json"),
+        *("notes.txt", "recipe.yaml", "slices.parquet", "sums.parquet"),
     ]
 
 
@@ -49,8 +50,9 @@ def test_a_folder_in_the_way_of_a_file_leaves_nothing_half_written(tmp_path, mer
             assert [each.name for each in path.iterdir()] == ["kept"]
         elif path.suffix == ".json":
             strict(path.read_text("utf-8"))
-        else:
-            assert pl.read_parquet(path).equals(merge.slices)
+        elif path.suffix == ".parquet":
+            table = merge.slices if path.stem == "slices" else merge.sums
+            assert pl.read_parquet(path).equals(table)
     assert not list(tmp_path.glob(".writing-*"))
 
 

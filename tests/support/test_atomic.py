@@ -1,16 +1,20 @@
 """Files and folders outlive a power failure, as far as a test can tell."""
 
+import os
 import re
 import sys
+import threading
 
 import pytest
 from parentage.support import (
+    WriteError,
     held,
     nearest_existing,
     sweep,
     sync_file,
     sync_folder,
     sync_folder_strictly,
+    write_file,
 )
 
 
@@ -57,3 +61,31 @@ def test_what_killed_writers_left_is_removed_and_what_is_held_is_not(tmp_path):
     ]  # fmt: skip
     assert (other / "file").exists()
     assert sweep(tmp_path / "none", name) == []
+
+
+def test_a_file_is_written_whole_with_the_permissions_of_any(tmp_path):
+    path = tmp_path / "file"
+    write_file(path, b"old")
+    write_file(path, b"new")
+    (tmp_path / "other").touch()
+    assert path.read_bytes() == b"new"
+    assert path.stat().st_mode == (tmp_path / "other").stat().st_mode
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "other"]
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    read = []
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()))
+    reader.start()
+    write_file(tmp_path / "pipe", b"data")
+    reader.join()
+    assert read == [b"data"]
+
+
+@pytest.mark.parametrize("name", ["none/file", "folder"])
+def test_what_can_not_be_written_is_an_error_that_leaves_nothing(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(WriteError, match="write: "):
+        write_file(tmp_path / name, b"data")
+    assert [each.name for each in tmp_path.iterdir()] == ["folder"]

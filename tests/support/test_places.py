@@ -3,13 +3,14 @@
 import os
 
 import pytest
-from parentage.support import is_folder, is_there, open_file
+from parentage.support import is_file, is_folder, is_there, open_file
 
 
 @pytest.mark.parametrize("name", ["none", "x" * 300, "x" * 5000, "a/" * 3000, "nul\0", "\udcff"])
 def test_what_can_not_be_named_is_not_there(tmp_path, name):
     assert not is_there(tmp_path / name)
     assert not is_folder(tmp_path / name)
+    assert not is_file(tmp_path / name)
 
 
 def test_files_and_folders_are_told_apart(tmp_path):
@@ -17,6 +18,8 @@ def test_files_and_folders_are_told_apart(tmp_path):
     assert is_folder(tmp_path)
     assert is_there(tmp_path / "file")
     assert not is_folder(tmp_path / "file")
+    assert is_file(tmp_path / "file")
+    assert not is_file(tmp_path)
 
 
 def test_files_are_opened_and_pipes_refused_at_once(tmp_path):

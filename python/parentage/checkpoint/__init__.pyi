@@ -9,6 +9,7 @@ from .checkpoint import Tensor as Tensor
 from .codings import ROUNDED as ROUNDED
 from .codings import Coding as Coding
 from .codings import Window as Window
+from .containers.places import is_inside as is_inside
 from .decoding import as_stored as as_stored
 from .decoding import block_of as block_of
 from .decoding import cells_of as cells_of

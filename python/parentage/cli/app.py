@@ -1,7 +1,7 @@
 """The command line. Results go to stdout, progress and messages to stderr.
 
 Exit status: 0 done, 1 error, 2 usage, 3 a verdict or a mismatch that --fail-on or
---fail-on-mismatch names, 130 interrupted.
+--fail-on-mismatch names, or evidence that verify refutes, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ COMMANDS = {
     "compare-metadata": "Say what CHILD's files say of it, beside those of other checkpoints.",
     "completion": "Print a completion script for SHELL.",
     "demo": "Trace a small real family that comes with the package, step by step.",
+    "export": "Print the evidence in DIR in a format of other tools.",
     "inspect": "Show what is in CHECKPOINTS, from their headers alone.",
     "replay": "Carry out RECIPE: compare what it gives with a child, or write it.",
     "trace": "Say what CHILD is made of.",
+    "verify": "Check whether the evidence in DIR agrees with itself, and with the checkpoints.",
 }
 """Commands, and the first sentence of their help: their files are imported when they are used."""
 
@@ -81,6 +83,7 @@ def cli() -> None:
       parentage trace CHILD --base BASE --parent PARENT
       parentage replay RECIPE --against CHILD
       parentage compare-metadata CHILD --base BASE --parent PARENT
+      parentage verify EVIDENCE          whether evidence agrees with itself, and with checkpoints
       parentage bench                    how fast all of this is here
 
     A CHECKPOINT is a folder of safetensors files, with or without an index, one such file, or an
@@ -88,14 +91,18 @@ def cli() -> None:
     diffusers pipeline. Nothing in it is executed.
 
     Exit status: 0 done, 1 error, 2 wrong usage, 3 a verdict or mismatch that --fail-on or
-    --fail-on-mismatch names, 130 interrupted.
+    --fail-on-mismatch names, or evidence that verify refutes, 130 interrupted.
     """
 
 
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     try:
-        status = cli.main(arguments, prog_name="parentage", standalone_mode=False)
+        given = sys.argv[1:] if arguments is None else arguments
+        # The custody log says by which command evidence was made.
+        status = cli.main(
+            arguments, prog_name="parentage", standalone_mode=False, obj=["parentage", *given]
+        )
         if sys.stdout is not None:  # closed before we began
             sys.stdout.flush()
         return int(status or 0)

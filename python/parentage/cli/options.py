@@ -198,6 +198,25 @@ def terminal_options(command: _F) -> Callable[..., Any]:
     )
 
 
+def custody_options(command: _F) -> Callable[..., Any]:
+    """Add --custodian to a command whose work the custody log of evidence tells."""
+
+    @wraps(command)
+    def with_custody(*, custodian: str | None, **arguments: Any) -> Any:
+        from parentage.bundle import acting
+
+        with acting(command=click.get_current_context().obj, custodian=custodian):
+            return command(**arguments)
+
+    return _with_options(
+        with_custody,
+        click.option(
+            "--custodian", metavar="NAME",
+            help="Who answers for this, for custody.jsonl beside the evidence. By default no name.",
+        ),
+    )  # fmt: skip
+
+
 def _with_options(command: _F, *options: Callable[[_F], _F]) -> _F:
     """Add options to a command in the order of its help."""
     for option in reversed(options):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from parentage.align import Order
+    from parentage.bundle import FolderDigests
     from parentage.checkpoint import Checkpoint, Columns, Inputs
     from parentage.evidence.tables import Tables
     from parentage.sample import Sampled
@@ -43,6 +44,7 @@ def document(
     relations: Sequence[Relation],
     offered: Inputs,
     orders: Sequence[Order] = (),
+    folders: Mapping[str, FolderDigests] | None = None,
 ) -> dict[str, Any]:
     """Return everything a stranger needs to check the verdict.
 
@@ -53,7 +55,9 @@ def document(
     ((model, of_model),) = rows_of(tables.model, columns)
 
     def described(checkpoint: Checkpoint) -> dict[str, Any]:
-        return _checkpoint(checkpoint, digests.get(checkpoint.name))
+        told = _checkpoint(checkpoint, digests.get(checkpoint.name))
+        folder = None if folders is None else folders.get(checkpoint.name)
+        return told if folder is None else {**told, **_folder(folder)}
 
     return {
         "schema": SCHEMA,
@@ -88,20 +92,25 @@ def document(
             "unaligned": tables.unaligned.select("checkpoint", "tensor", "reason").to_dicts(),
             "orders": [each.as_dict() for each in orders],
         },
-        "model": _summary(model, of_model, columns),
+        "model": summary(model, of_model, columns),
         "components": {
-            row["component"]: _summary(row, of_row, columns)
+            row["component"]: summary(row, of_row, columns)
             for row, of_row in rows_of(tables.components, columns)
         },
         "recipe": None if outcome is None else _recipe(outcome),
         "relations": [each.as_dict() for each in relations],
-        "verdict": {
-            "kind": verdict.kind,
-            "level": verdict.level,
-            "rule": verdict.rule,
-            "text": verdict.text,
-            "numbers": {name: _plain(x) for name, x in verdict.numbers.items()},
-        },
+        "verdict": verdict_entry(verdict),
+    }
+
+
+def verdict_entry(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as it stands in the document."""
+    return {
+        "kind": verdict.kind,
+        "level": verdict.level,
+        "rule": verdict.rule,
+        "text": verdict.text,
+        "numbers": {name: _plain(x) for name, x in verdict.numbers.items()},
     }
 
 
@@ -120,7 +129,17 @@ def _checkpoint(checkpoint: Checkpoint, digests: Sequence[str] | None) -> dict[s
     }
 
 
-def _summary(
+def _folder(found: FolderDigests) -> dict[str, Any]:
+    """Return what is said of the folder of a checkpoint where digests were asked for."""
+    return {
+        "beside": [
+            {"name": name, "bytes": size, "sha256": digest} for name, size, digest in found.files
+        ],
+        "root": found.root,
+    }
+
+
+def summary(
     row: Mapping[str, Any], single: Mapping[str, Mapping[str, Any]], columns: Columns
 ) -> dict[str, Any]:
     """Return what the document says of the model or of a component.

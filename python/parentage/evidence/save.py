@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _SCRATCH = re.compile(rf"{re.escape(WRITING)}\w+")
 
 
-def save(folder: str | os.PathLike[str], files: Mapping[str, pl.DataFrame | str]) -> Path:
-    """Write tables as parquet and texts as UTF-8 into ``folder``, made if need be.
+def save(folder: str | os.PathLike[str], files: Mapping[str, pl.DataFrame | str | bytes]) -> Path:
+    """Write tables as parquet, texts as UTF-8 and bytes into ``folder``, made if need be.
 
     They are put in place in the order given, once all are written: what says of the others that
     they are there comes last.
@@ -39,7 +39,7 @@ def save(folder: str | os.PathLike[str], files: Mapping[str, pl.DataFrame | str]
             held(Path(scratch)),
         ):
             for name, content in files.items():
-                Path(scratch, name).write_bytes(_bytes(name, content))
+                Path(scratch, name).write_bytes(as_bytes(name, content))
             for name in files:
                 sync_file(Path(scratch, name))
                 Path(scratch, name).replace(folder / name)
@@ -48,8 +48,16 @@ def save(folder: str | os.PathLike[str], files: Mapping[str, pl.DataFrame | str]
     return folder
 
 
-def _bytes(name: str, content: pl.DataFrame | str) -> bytes:
-    """Return what a file holds; its writing is ours: polars calls a full disk no parquet."""
+def as_bytes(name: str, content: pl.DataFrame | str | bytes) -> bytes:
+    """Return what a file holds; its writing is ours: polars calls a full disk no parquet.
+
+    Raises
+    ------
+    WriteError
+        If a table can not be written as parquet.
+    """
+    if isinstance(content, bytes):
+        return content
     if isinstance(content, str):
         return content.encode()
     table = io.BytesIO()

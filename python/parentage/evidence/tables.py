@@ -132,15 +132,30 @@ def tables_of(
 
 def _part(part: Part, offered: Columns, schema: pl.Schema) -> pl.DataFrame:
     """Return the rows of slices that some checkpoints have, as the table of slices has them."""
-    slices, table = part.group.alignment.slices, part.statistics.slices
-    order = sorted(range(len(slices)), key=lambda row: natural_key(slices[row].name))
-    single = _of_checkpoint(table, part.columns)
-    single |= _cells(None, part.columns, np.zeros(len(slices), dtype=np.intp), len(slices))
-    rows = _long(_keys(slices) | _of_slice(table, part.columns), single, part.columns, order)
+    rows = slice_rows(part.group.alignment.slices, part.statistics.slices, part.columns)
     roles = pl.col("checkpoint").replace_strict(
         {name: offered.role(name) for name in offered.names}
     )
     return rows.with_columns(role=roles).select(schema.names()).cast(schema)
+
+
+def slice_rows(slices: Sequence[Slice], table: Table, columns: Columns) -> pl.DataFrame:
+    """Return the rows of slices in natural order, without what cells and recipes tell."""
+    order = sorted(range(len(slices)), key=lambda row: natural_key(slices[row].name))
+    return group_rows(_keys(slices), table, columns, order)
+
+
+def group_rows(
+    keys: dict[str, pl.Series],
+    table: Table,
+    columns: Columns,
+    order: Sequence[int] | None = None,
+) -> pl.DataFrame:
+    """Return the rows of groups of slices that ``keys`` tell apart, as :func:`slice_rows`."""
+    rows = len(table.n)
+    single = _of_checkpoint(table, columns)
+    single |= _cells(None, columns, np.zeros(rows, dtype=np.intp), rows)
+    return _long(keys | _of_slice(table, columns), single, columns, order)
 
 
 def wide(frame: pl.DataFrame) -> pl.DataFrame:

@@ -7,14 +7,34 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from parentage.bundle import (
+    EVIDENCE,
+    FACTS,
+    METADATA,
+    RECIPE,
+    SLICES,
+    SUMS,
+    checkpoint_entry,
+    log_custody,
+    recipe_yaml,
+    sealed,
+)
 from parentage.evidence.document import document
 from parentage.evidence.notebook import html
-from parentage.evidence.save import save
+from parentage.evidence.save import as_bytes, save
+from parentage.evidence.sums import sums_of
 from parentage.evidence.tables import rows_of, tables_of, wide
 from parentage.metadata import Comparison, comparison_of
 from parentage.replay import Recipe
 from parentage.support import printable
-from parentage.verdict import best_outcome, decide, decided_relations, gather_facts
+from parentage.verdict import (
+    best_outcome,
+    decide,
+    decided_relations,
+    gather_facts,
+    stored_facts,
+    watched,
+)
 
 if TYPE_CHECKING:
     import os
@@ -25,6 +45,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from parentage.align import Order
+    from parentage.bundle import FolderDigests
     from parentage.checkpoint import Inputs
     from parentage.evidence.tables import Tables
     from parentage.sample import Sampled
@@ -50,6 +71,8 @@ class Trace:
     """What was read, if that was a sample; ``None`` if it was everything."""
     digests: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """SHA-256 of every file by the checkpoint's name; empty if they were not asked for."""
+    folders: Mapping[str, FolderDigests] = field(default_factory=dict)
+    """Digests of what lies beside the weights, by the checkpoint's name; empty as ``digests``."""
     search_seed: int | None = None
     """What drew the places that recipes were looked for at; ``None`` if that was everywhere."""
     relations: tuple[Relation, ...] = ()
@@ -58,6 +81,10 @@ class Trace:
     """What of the others was compared in another order than it is stored in."""
     given: Inputs | None = None
     """All checkpoints that were offered, in their roles."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What the rules looked at, as :func:`parentage.verdict.stored_facts` writes it."""
+    sums: pl.DataFrame | None = None
+    """One row per slice: the sums that tables and rules rest on."""
 
     @property
     def offered(self) -> Inputs:
@@ -150,6 +177,7 @@ class Trace:
             relations=self.relations,
             offered=self.offered,
             orders=self.orders,
+            folders=self.folders,
         )
 
     @cached_property
@@ -165,21 +193,40 @@ class Trace:
         return json.dumps(self.evidence, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``evidence.json``, ``slices.parquet`` and ``metadata.json`` into ``folder``.
+        """Write the evidence as a bundle into ``folder``, made if need be.
 
-        It is made if need be. Each file appears whole or not at all.
+        ``evidence.json`` is the document; ``manifest.json`` names all files with their digests, and
+        docs/bundle.md what each of them is. The same trace gives the same files, but for
+        ``custody.jsonl``, which an entry is added to (:func:`parentage.bundle.acting`). Each file
+        appears whole or not at all.
 
         Raises
         ------
         WriteError
             If the system refuses to write.
+        EvidenceError
+            If ``custody.jsonl`` is there and is damaged: it is left as it is.
         """
-        files: dict[str, pl.DataFrame | str] = {
-            "slices.parquet": self.slices,
-            "metadata.json": self.metadata.to_json(),
-            "evidence.json": self.to_json(),
-        }
-        return save(folder, files)
+        files: dict[str, pl.DataFrame | str] = {SLICES: self.slices}
+        if self.sums is not None:
+            files[SUMS] = self.sums
+        if self.facts:
+            files[FACTS] = json.dumps(self.facts, ensure_ascii=False, allow_nan=False) + "\n"
+        if self.outcome is not None:
+            files[RECIPE] = recipe_yaml(self.outcome.recipe)
+        files[METADATA] = self.metadata.to_json()
+        files[EVIDENCE] = self.to_json()
+        written = save(folder, sealed({name: as_bytes(name, x) for name, x in files.items()}))
+        log_custody(folder, "trace", self._custody_inputs(), {"verdict": self.verdict.kind})
+        return written
+
+    def _custody_inputs(self) -> list[dict[str, Any]]:
+        """Return what the custody log says of the checkpoints."""
+        offered = self.offered
+        roles = [("child", offered.child), ("base", offered.base)]
+        roles += [("parent", each) for each in offered.parents]
+        roles += [("control", each) for each in offered.controls]
+        return [checkpoint_entry(role, each, self.digests.get(each.name)) for role, each in roles]
 
     def __repr__(self) -> str:
         weights = ", ".join(
@@ -205,11 +252,14 @@ def conclude(case: TraceInputs, statistics: Statistics, sample: Sampled | None =
     ``sample`` is what the statistics are estimated from, if not everything was read.
     """
     outcome = best_outcome(statistics.replayed, case.hypotheses)
-    facts = gather_facts(case, statistics, outcome, sample)
+    facts, asked = watched(gather_facts(case, statistics, outcome, sample))
     verdict = decide(facts)
+    relations = decided_relations(facts, verdict)
     return Trace(
         verdict=verdict,
-        relations=decided_relations(facts, verdict),
+        relations=relations,
+        facts=stored_facts(facts, asked),
+        sums=sums_of(case, statistics, outcome),
         inputs=case.inputs,
         tables=tables_of(case, statistics, outcome, facts.wholes),
         outcome=outcome,

@@ -7,16 +7,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from parentage import _core
-from parentage.align import pair, seen_by
+from parentage.align import pair
+from parentage.bundle import digest_folder
 from parentage.checkpoint import open_all
 from parentage.descent import with_blends
 from parentage.evidence import Journal, conclude, identity
 from parentage.hypothesise import SampleEstimates, decoy_share, hypothesise, select_for_full_pass
-from parentage.pipeline.adapters import with_adapters, with_strengths
 from parentage.pipeline.quantised import quantised_blends
 from parentage.pipeline.rest import compare_rest, undecoded
 from parentage.pipeline.roles import settle_roles
 from parentage.pipeline.sequential import SampleRequest, Seed, trace_sample, with_preview
+from parentage.pipeline.viewing import view_inputs
 from parentage.replay import compile_recipe
 from parentage.statistics import full_pass
 from parentage.stream import SILENT, Options, Progress, choose_io
@@ -197,11 +198,8 @@ def _trace(
 ) -> Trace:
     """Go through the stages, a line each; ``seed`` draws the places of samples."""
     progress.stage("pairing tensors")
-    inputs, adapters = with_adapters(inputs, options)
-    seen = seen_by(inputs.child, inputs.others, options)
-    stored = {each.name: (len(each.tensors), each.elements) for each in inputs.others}
-    inputs = inputs.replaced(seen.child, seen.others)
-    inputs, added = with_strengths(inputs, adapters, options)
+    viewed = view_inputs(inputs, options)
+    inputs, seen = viewed.inputs, viewed.seen
     grouped = pair(inputs, options, seen.layers)
     progress.stage("looking who came first")
     settled = settle_roles(inputs, grouped, options, seed)
@@ -223,8 +221,8 @@ def _trace(
         grouped=grouped,
         rest=rest,
         orders=seen.orders,
-        stored=stored,
-        added=added,
+        stored=viewed.stored,
+        added=viewed.added,
     )
     if recipes:
         progress.stage("looking for the recipe in a sample")
@@ -241,7 +239,15 @@ def _trace(
     progress.stage("making tables")
     give_back()
     trace = conclude(case, statistics)
-    return replace(trace, digests=digests_of(inputs, main, options))
+    digests = digests_of(inputs, main, options)
+    if digests:
+        progress.stage("hashing what lies beside the weights")
+    folders = {
+        each.name: digest_folder(each, digests[each.name])
+        for each in (inputs.child, *inputs.others)
+        if each.name in digests
+    }
+    return replace(trace, digests=digests, folders=folders)
 
 
 def _kept_seed(journal: Journal, chosen: Seed) -> Seed:

@@ -19,5 +19,7 @@ from .solving import solve as solve
 from .tables import Replayed as Replayed
 from .tables import Statistics as Statistics
 from .tables import Table as Table
+from .tables import coarseness as coarseness
 from .tables import full_pass as full_pass
+from .tables import is_pooled as is_pooled
 from .tables import tabulate as tabulate

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from parentage.support.places import is_folder, is_there
+from parentage.support.errors import WriteError
+from parentage.support.places import is_file, is_folder, is_there
 
 if sys.platform != "win32":
     import fcntl
@@ -76,6 +78,34 @@ def _locked(folder: Path) -> int | None:
         os.close(handle)
         return None
     return handle
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file that is there whole or not at all; what is no regular file is written to.
+
+    Raises
+    ------
+    WriteError
+        If the system refuses to write.
+    """
+    try:
+        if is_there(path) and not is_file(path):
+            path.write_bytes(data)
+            return
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=WRITING)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(name, 0o666 & ~mask)  # noqa: PTH101
+            os.replace(name, path)  # noqa: PTH105
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(name)  # noqa: PTH108
+            raise
+    except OSError as error:
+        raise WriteError(f"{path}: write: {error.strerror or error}") from error
 
 
 def sync_file(path: Path) -> None:

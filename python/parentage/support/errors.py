@@ -4,6 +4,7 @@ from parentage._core import CheckpointError, ParentageError, PlanError, ReadErro
 
 __all__ = [
     "CheckpointError",
+    "EvidenceError",
     "JournalError",
     "ParentageError",
     "PlanError",
@@ -23,3 +24,7 @@ class WriteError(ParentageError):
 
 class RecipeError(ParentageError):
     """A recipe that is malformed, or that does not fit the checkpoints it is carried out on."""
+
+
+class EvidenceError(ParentageError):
+    """Evidence that is incomplete, damaged, of a newer version, or that contradicts itself."""

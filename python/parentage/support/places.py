@@ -32,6 +32,15 @@ def is_folder(path: str | os.PathLike[str]) -> bool:
     return os.path.isdir(path)  # noqa: PTH112
 
 
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """Return whether a regular file is at a path, as :func:`is_there`.
+
+    >>> is_file("."), is_file("x" * 300)
+    (False, False)
+    """
+    return os.path.isfile(path)  # noqa: PTH113
+
+
 def open_file(path: str | os.PathLike[str]) -> FileIO:
     """Open a regular file, unbuffered, to read its bytes.
 

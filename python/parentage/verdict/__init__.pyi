@@ -12,6 +12,7 @@ from .facts import SharedSlices as SharedSlices
 from .facts import origin as origin
 from .gather import gather_facts as gather_facts
 from .gather import judge as judge
+from .gather import measured_facts as measured_facts
 from .outcome import Outcome as Outcome
 from .outcome import best_outcome as best_outcome
 from .relations import Relation as Relation
@@ -20,6 +21,11 @@ from .residual import LOOKED_AT as LOOKED_AT
 from .residual import SKETCH as SKETCH
 from .residual import SMALL_SIDE as SMALL_SIDE
 from .residual import Residual as Residual
+from .stored import FACTS_SCHEMA as FACTS_SCHEMA
+from .stored import Asked as Asked
+from .stored import restored_facts as restored_facts
+from .stored import stored_facts as stored_facts
+from .stored import watched as watched
 from .structure import Structure as Structure
 from .thresholds import Thresholds as Thresholds
 from .verdict import KINDS as KINDS

@@ -30,11 +30,12 @@ FEW_ALONE = 16
 """Matrices that one checkpoint alone has, up to which they are asked whether they are computed."""
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from numpy.typing import NDArray
 
-    from parentage.align import Alignment
+    from parentage.align import Alignment, Slice
     from parentage.checkpoint import Columns
     from parentage.recipe import Recipe
     from parentage.sample import Sampled
@@ -60,49 +61,23 @@ def gather_facts(
     columns, total = inputs.columns, int(alignment.elements.sum())
     wholes = gather_wholes(case, statistics)
     parents, others = columns.parents, columns.names
-    table, fitted = statistics.model, statistics.model.estimates
-    elements, floor = int(table.n[0]), float(table.energy[0])
-    gram, energy = fitted.gram[0], float(fitted.gram[0, -1, -1])
+    fitted = statistics.model.estimates
     adjusted = holm(fitted.log10_p[:, : len(parents)])
-    distances = _distances(gram)
     angles = _angles(statistics, alignment, columns, inputs.child.name)
-    start = columns[origin(columns.base, parents, dict(zip(others, distances, strict=True)))]
-
-    def floors(energy: float) -> float:
-        return math.sqrt(max(energy, 0.0) / floor) if floor > 0 else 0.0
-
-    def of_parents(values: Floats) -> dict[str, float]:
-        return {name: float(values[0, i]) for i, name in enumerate(parents)}
+    measured = measured_facts(statistics, alignment.slices, columns)
+    start = columns[measured["origin"]]
 
     return Facts(
         child=inputs.child.name,
-        base=columns.base,
-        elements=elements,
         coverage=wholes.coverage,
-        finite=1.0 - int(table.excluded[0]) / max(elements, 1),
-        equal={name: int(table.equal[0, i]) for i, name in enumerate(others)},
-        weights=of_parents(fitted.parents.weights),
-        log10_p=of_parents(adjusted),
-        condition=float(fitted.condition[0]),
-        r2=float(fitted.parents.r2[0]) if parents else math.nan,
-        r2_slices=1.0 - float(table.residual[0]) / energy if energy > 0 else math.nan,
-        residual_floors=floors(float(fitted.parents.residual[0])),
-        residual_floors_slices=floors(float(table.residual[0])),
-        distance_floors={name: floors(distances[i]) for i, name in enumerate(others)},
+        log10_p=_of_parents(adjusted, columns),
         likeness=_likeness(statistics, alignment, columns, case.relations.likeness),
         crossed=lambda: {
             each.name: crossed_likeness(inputs.child, each, case.options) for each in inputs.others
         },
-        origin=others[start],
-        origin_r2=_origin_r2(gram, start, len(parents)),
-        strange_share=_strange_elements(statistics, alignment, start) / elements,
-        slices=len(alignment.slices),
-        unmoved=elements - int(table.moved[0]),
-        stray=int(table.stray[0]),
-        bias=of_parents(fitted.bias),
+        bias=_of_parents(fitted.bias, columns),
         replay=None if outcome is None else _replay(outcome, alignment, total, statistics),
         cells_share=None if estimates is None or not parents else estimates.blends[-1].share,
-        left_over=_left_over(statistics),
         remainder=cache(lambda: _remainder(statistics, estimates, outcome)),
         displacement=cache(lambda: _displacement(statistics, estimates, start)),
         own=case.relations.own,
@@ -110,7 +85,6 @@ def gather_facts(
         angle=cache(angles.cosine),
         excess=cache(angles.excess),
         changes=changes_from(view, statistics, outcome),
-        blends=likely_blends(statistics, len(parents), len(others)),
         changes_of_blend=changes_of_blend(view),
         structure=structure_of(view, statistics.slices.estimates.parents.weights),
         invariants=invariants_of(view),
@@ -119,7 +93,6 @@ def gather_facts(
                 inputs.child, inputs.others[others.index(name)], layers, case.options
             )
         ),
-        names=tuple(each.name for each in alignment.slices),
         shared=shared_slices(statistics, alignment, columns, case.options),
         descendants=case.relations.descendants,
         remarks=case.relations.remarks,
@@ -129,7 +102,53 @@ def gather_facts(
         quantised=case.rest.blends,
         recoded={case.offered.others[at].name: found for at, found in case.rest.recoded.items()},
         sample=sample,
+        **measured,
     )
+
+
+def measured_facts(
+    statistics: Statistics, slices: Sequence[Slice], columns: Columns
+) -> dict[str, Any]:
+    """Return the facts that follow from sums over slices alone, by name.
+
+    Whoever has the sums makes them again, and needs no checkpoint for it.
+    """
+    parents, others = columns.parents, columns.names
+    table, fitted = statistics.model, statistics.model.estimates
+    elements, floor = int(table.n[0]), float(table.energy[0])
+    gram, energy = fitted.gram[0], float(fitted.gram[0, -1, -1])
+    distances = _distances(gram)
+    start = columns[origin(columns.base, parents, dict(zip(others, distances, strict=True)))]
+
+    def floors(energy: float) -> float:
+        return math.sqrt(max(energy, 0.0) / floor) if floor > 0 else 0.0
+
+    return {
+        "base": columns.base,
+        "elements": elements,
+        "finite": 1.0 - int(table.excluded[0]) / max(elements, 1),
+        "equal": {name: int(table.equal[0, i]) for i, name in enumerate(others)},
+        "weights": _of_parents(fitted.parents.weights, columns),
+        "condition": float(fitted.condition[0]),
+        "r2": float(fitted.parents.r2[0]) if parents else math.nan,
+        "r2_slices": 1.0 - float(table.residual[0]) / energy if energy > 0 else math.nan,
+        "residual_floors": floors(float(fitted.parents.residual[0])),
+        "residual_floors_slices": floors(float(table.residual[0])),
+        "distance_floors": {name: floors(distances[i]) for i, name in enumerate(others)},
+        "origin": others[start],
+        "origin_r2": _origin_r2(gram, start, len(parents)),
+        "strange_share": _strange_elements(statistics, slices, start) / elements,
+        "slices": len(slices),
+        "unmoved": elements - int(table.moved[0]),
+        "stray": int(table.stray[0]),
+        "left_over": _left_over(statistics),
+        "blends": likely_blends(statistics, len(parents), len(others)),
+        "names": tuple(each.name for each in slices),
+    }
+
+
+def _of_parents(values: Floats, columns: Columns) -> dict[str, float]:
+    return {name: float(values[0, i]) for i, name in enumerate(columns.parents)}
 
 
 def _beyond(case: TraceInputs, statistics: Statistics) -> dict[str, int]:
@@ -193,10 +212,10 @@ def _origin_r2(gram: Floats, start: int, parents: int) -> float:
     return float(fitted.r2[0]) if candidates else math.nan
 
 
-def _strange_elements(statistics: Statistics, alignment: Alignment, start: int) -> float:
+def _strange_elements(statistics: Statistics, slices: Sequence[Slice], start: int) -> float:
     """Return how many elements lie in matrices that are no relatives of the origin's."""
     alike = likeness(statistics.slices.estimates.gram)
-    is_strange = is_matrix(alignment.slices) & (alike[:, start] < Thresholds().related)
+    is_strange = is_matrix(slices) & (alike[:, start] < Thresholds().related)
     return float(statistics.slices.n[is_strange].sum())
 
 

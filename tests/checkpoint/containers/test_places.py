@@ -1,7 +1,7 @@
 """Files that a header names lie in its folder."""
 
 import pytest
-from parentage.checkpoint.containers.places import inside
+from parentage.checkpoint.containers.places import inside, is_inside
 from parentage.support import CheckpointError
 
 
@@ -48,3 +48,13 @@ def test_links_to_blobs_of_a_hugging_face_cache_are_followed(tmp_path):
     blob.write_bytes(b"x")
     (snapshot / "a.bin").symlink_to("../../../blobs/ab")
     assert inside(snapshot / "index.json", "a.bin") == snapshot / "a.bin"
+
+
+def test_what_a_path_leads_to_is_inside_or_not(asked_by):
+    folder = asked_by.parent
+    (folder / "out").symlink_to("../secret")
+    (folder / "in").symlink_to("data/a.bin")
+    assert is_inside(folder, folder / "data" / "a.bin")
+    assert is_inside(folder, folder / "in")
+    assert not is_inside(folder, folder / "out")
+    assert not is_inside(folder, folder)

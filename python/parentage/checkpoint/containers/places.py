@@ -36,11 +36,16 @@ def inside(asked_by: Path, name: str, tensor: str | None = None) -> Path:
             f"it names the file {quoted(name)}, which does not exist: is the download complete?"
         )
         raise wrong(asked_by, message, tensor=tensor)
-    home, target = Path(os.path.realpath(folder)), Path(os.path.realpath(path))
-    if home not in target.parents and not _is_blob(home, target):
+    if not is_inside(folder, path):
         message = f"it names the file {quoted(name)}, a link out of the folder"
         raise wrong(asked_by, message, tensor=tensor)
     return path
+
+
+def is_inside(folder: Path, path: Path) -> bool:
+    """Return whether a path leads to what is below a folder, or in the blobs of its hub's cache."""
+    home, target = Path(os.path.realpath(folder)), Path(os.path.realpath(path))
+    return home in target.parents or _is_blob(home, target)
 
 
 def _is_blob(home: Path, target: Path) -> bool:

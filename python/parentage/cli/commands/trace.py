@@ -17,6 +17,7 @@ from parentage.cli.options import (
     as_named,
     check_output,
     checkpoint_option,
+    custody_options,
     json_option,
     reading_options,
     terminal_options,
@@ -48,7 +49,7 @@ NAMED = "[NAME=]CHECKPOINT"
 )  # fmt: skip
 @click.option(
     "-o", "--output", type=PATH, metavar="DIR",
-    help="Write evidence.json, slices.parquet and metadata.json into this folder.",
+    help="Write the evidence into this folder: evidence.json, tables, facts, recipe, manifest.",
 )  # fmt: skip
 @click.option(
     "--digest", type=click.Choice(["sha256"]),
@@ -88,6 +89,7 @@ NAMED = "[NAME=]CHECKPOINT"
     help_text="How files are read: mapped, past the page cache, or with pread, which suits network "
     "disks. auto is direct for what does not fit in free memory, else mmap.",
 )  # fmt: skip
+@custody_options
 @terminal_options
 def trace(
     child: str,
@@ -171,8 +173,7 @@ def trace(
             **reading,
         )
     if output is not None:
-        files = ("evidence.json", "slices.parquet", "metadata.json")
-        terminal.note(f"wrote {listed(str(output / name) for name in files)}")
+        terminal.note(f"wrote {output / 'evidence.json'}, slices.parquet and others beside it")
     if as_json:
         if layers:
             terminal.note("--layers prints rows; with --json, slices.parquet of -o has them")

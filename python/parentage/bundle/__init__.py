@@ -1,0 +1,5 @@
+"""A bundle that strangers can verify: manifest, statements, custody, and exports to other tools."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

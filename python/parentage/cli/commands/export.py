@@ -1,0 +1,81 @@
+"""``parentage export``: evidence in the formats of other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from parentage.cli.alone import HelpAlone
+from parentage.cli.options import FOUND, PATH, terminal_options
+from parentage.verdict import KINDS
+
+if TYPE_CHECKING:
+    from parentage.cli.terminal.console import Terminal
+
+FORMATS = (
+    "cyclonedx", "in-toto", "junit", "mergekit", "model-card", "sarif", "slsa", "spdx", "svr",
+)  # fmt: skip
+"""As :data:`parentage.bundle.FORMATS`, which takes long to import."""
+
+
+@click.command(cls=HelpAlone)
+@click.argument("folder", metavar="DIR", type=PATH)
+@click.option("--format", "form", type=click.Choice(FORMATS), required=True, help="Which format.")
+@click.option("-o", "--output", type=PATH, metavar="FILE", help="Write it here. [default: stdout]")
+@click.option(
+    "--fail-on", "fail_on", multiple=True, type=click.Choice(KINDS), metavar="VERDICT",
+    help=f"Exit with status {FOUND} on this verdict, which sarif and junit say is a failure. Can "
+    f"be repeated. One of: {', '.join(KINDS)}.",
+)  # fmt: skip
+@terminal_options
+def export(
+    folder: Path,
+    form: str,
+    output: Path | None,
+    fail_on: tuple[str, ...],
+    terminal: Terminal,
+) -> None:
+    """Print the evidence in DIR in a format of other tools.
+
+    DIR is what trace -o wrote. Its files are held against its manifest first, and nothing is made
+    of evidence that was altered.
+
+    \b
+    Formats:
+      cyclonedx    CycloneDX 1.7: pedigree, formulation, and the verdict as a declaration
+      in-toto      the in-toto statement on the child that is this evidence, for cosign
+      junit        JUnit XML: a case for the verdict, and one for each checkpoint
+      mergekit     the recipe as a configuration of mergekit
+      model-card   base_model and base_model_relation, as the card on a hub has them
+      sarif        SARIF 2.1.0: the verdict as a result
+      slsa         SLSA provenance 1 of a child that a recipe gives in all bits
+      spdx         SPDX 3.0.1 JSON-LD: checkpoints as AI packages, and how they are related
+      svr          simple verification result: the verdict as properties
+
+    in-toto, slsa and svr name files by their SHA-256: trace with --digest sha256.
+
+    \b
+    Examples:
+      A statement to sign, and the signed statement beside the signature of the model:
+        parentage export evidence/ --format in-toto -o statement.json
+        cosign attest-blob --statement statement.json --bundle claim.json model.sig
+        cat claim.json >> claims.jsonl
+      What the card of this model should say:
+        parentage export evidence/ --format model-card
+      In a pipeline that refuses copies:
+        parentage export evidence/ --format sarif --fail-on identical -o parentage.sarif
+    """
+    from parentage.bundle import export as export_bundle
+    from parentage.support import write_file
+
+    text, kind = export_bundle(folder, form, fail_on=fail_on)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write_file(output, text.encode())
+        terminal.note(f"wrote {output}")
+    if kind in fail_on:
+        terminal.note(f"the verdict is {kind}, which --fail-on names")
+        raise click.exceptions.Exit(FOUND)

@@ -1,0 +1,97 @@
+"""What a check found, and all of them together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from parentage.support import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from parentage.bundle import Document
+
+OK, FAILED, UNCHECKED = "ok", "failed", "unchecked"
+"""What becomes of a check: it holds, it does not, or it could not be made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found."""
+
+    check: str
+    """Its name, the same from version to version."""
+    status: str
+    """``"ok"``, ``"failed"`` or ``"unchecked"``."""
+    text: str
+    """What was found, in a sentence without a full stop."""
+    file: str | None = None
+    """The file of the bundle that it is about."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what JSON holds of it."""
+        return {
+            "check": self.check,
+            "status": self.status,
+            "file": self.file,
+            "text": printable(self.text),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What all checks of a bundle found."""
+
+    folder: str
+    findings: tuple[Finding, ...]
+    document: Document | None = None
+    """The evidence, if it can be read."""
+    manifest: str | None = None
+    """The SHA-256 of the manifest: whoever has it from elsewhere knows all files of the bundle."""
+    slices: Mapping[str, Any] | None = None
+    """How many slices were read again of the checkpoints, of how many, and by which seed."""
+    inputs: tuple[Mapping[str, Any], ...] = ()
+    """The checkpoints that were at hand, as the custody log tells them."""
+
+    @property
+    def is_refuted(self) -> bool:
+        """Whether some check failed."""
+        return any(each.status == FAILED for each in self.findings)
+
+    @property
+    def failed(self) -> tuple[Finding, ...]:
+        """The checks that failed."""
+        return tuple(each for each in self.findings if each.status == FAILED)
+
+    @property
+    def standing(self) -> str:
+        """``"refuted"``; ``"consistent"``; or, with the checkpoints at hand, ``"reproduced"``."""
+        if self.is_refuted:
+            return "refuted"
+        is_read = self.slices is not None and self.slices["read"] > 0
+        return "reproduced" if is_read else "consistent"
+
+    @property
+    def outcome(self) -> dict[str, Any]:
+        """What the custody log tells of it."""
+        slices = None if self.slices is None else dict(self.slices)
+        return {"standing": self.standing, "slices": slices}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what JSON holds of it."""
+        document = self.document
+        return {
+            "schema": "parentage.verification/1",
+            "standing": self.standing,
+            "manifest": self.manifest,
+            "tool": None
+            if document is None
+            else {"version": document.tool.version, "arithmetic": document.tool.arithmetic},
+            "verdict": None
+            if document is None
+            else {"kind": document.verdict.kind, "level": document.verdict.level},
+            "slices": None if self.slices is None else dict(self.slices),
+            "findings": [each.as_dict() for each in self.findings],
+        }
