@@ -2,6 +2,8 @@ from .checkpoint import Checkpoint as Checkpoint
 from .evidence import Trace as Trace
 from .pipeline import trace as trace
 from .replay import Recipe as Recipe
+from .report import write_figures as write_figures
+from .report import write_report as write_report
 from .stream import Progress as Progress
 from .support import CheckpointError as CheckpointError
 from .support import JournalError as JournalError
@@ -9,6 +11,7 @@ from .support import ParentageError as ParentageError
 from .support import PlanError as PlanError
 from .support import ReadError as ReadError
 from .support import RecipeError as RecipeError
+from .support import ReportError as ReportError
 from .support import WriteError as WriteError
 from .verdict import Verdict as Verdict
 

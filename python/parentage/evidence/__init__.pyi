@@ -4,6 +4,7 @@ from .journal import NAME as NAME
 from .journal import Journal as Journal
 from .journal import differs as differs
 from .journal import identity as identity
+from .spectrum import SPECTRUM as SPECTRUM
 from .tables import OF_CHECKPOINT as OF_CHECKPOINT
 from .tables import OF_SLICE as OF_SLICE
 from .tables import Tables as Tables

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING
 from parentage.evidence.document import document
 from parentage.evidence.notebook import html
 from parentage.evidence.save import save
+from parentage.evidence.spectrum import spectrum_table
 from parentage.evidence.tables import rows_of, tables_of, wide
+from parentage.hypothesise import Spectra, spectra_of
 from parentage.replay import Recipe
-from parentage.support import printable
+from parentage.report import ReportParts, render
+from parentage.support import ReportError, printable
 from parentage.verdict import best_outcome, decide, decided_relations, gather_facts
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from typing import Any
 
@@ -57,6 +60,8 @@ class Trace:
     """What of the others was compared in another order than it is stored in."""
     given: Inputs | None = None
     """All checkpoints that were offered, in their roles."""
+    spectra: Spectra = field(default_factory=lambda: spectra_of(None))
+    """How many rounding cells admit each weight of each parent, and how many a decoy's."""
 
     @property
     def offered(self) -> Inputs:
@@ -87,6 +92,14 @@ class Trace:
     def unaligned(self) -> pl.DataFrame:
         """One row per tensor that took no part: checkpoint, tensor, reason, elements."""
         return self.tables.unaligned
+
+    @cached_property
+    def spectrum(self) -> pl.DataFrame:
+        """One row per parent, decoy or control, and weight: how many rounding cells admit it.
+
+        Besides those of the whole model, parents have rows for every component and layer.
+        """
+        return spectrum_table(self.spectra)
 
     @property
     def recipe(self) -> Recipe | None:
@@ -149,23 +162,48 @@ class Trace:
             relations=self.relations,
             offered=self.offered,
             orders=self.orders,
+            spectra=self.spectra,
         )
 
     def to_json(self) -> str:
         """Return :attr:`evidence` as JSON text."""
         return json.dumps(self.evidence, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
-    def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``evidence.json`` and ``slices.parquet`` into ``folder``, made if need be.
+    def to_html(self) -> str:
+        """Return the report: one page that needs no network, with pictures, limits and tables.
 
-        Each file appears whole or not at all.
+        Raises
+        ------
+        ReportError
+            If what draws the pictures can not be loaded here.
+        """
+        return render(ReportParts(self.evidence, self.slices, self.spectrum))
+
+    def save(
+        self, folder: str | os.PathLike[str], note: Callable[[str], None] | None = None
+    ) -> Path:
+        """Write evidence and report into ``folder``, made if need be.
+
+        ``evidence.json``, ``slices.parquet`` and ``spectrum.parquet`` are what a verdict rests on,
+        ``report.html`` shows it to people. Each file appears whole or not at all. Where what draws
+        pictures can not be loaded, the evidence is written without a report, and ``note`` is told
+        so in a sentence; :func:`parentage.write_report` makes it from the evidence elsewhere.
 
         Raises
         ------
         WriteError
             If the system refuses to write.
         """
-        return save(folder, {"slices.parquet": self.slices, "evidence.json": self.to_json()})
+        files: dict[str, pl.DataFrame | str] = {
+            "slices.parquet": self.slices,
+            "spectrum.parquet": self.spectrum,
+        }
+        try:
+            files["report.html"] = self.to_html()
+        except ReportError as error:
+            if note is not None:
+                note(f"no report.html was written: {error}")
+        return save(folder, files | {"evidence.json": self.to_json()})
 
     def __repr__(self) -> str:
         weights = ", ".join(

@@ -11,12 +11,14 @@ from .atomic import sweep as sweep
 from .atomic import sync_file as sync_file
 from .atomic import sync_folder as sync_folder
 from .atomic import sync_folder_strictly as sync_folder_strictly
+from .atomic import write_whole as write_whole
 from .errors import CheckpointError as CheckpointError
 from .errors import JournalError as JournalError
 from .errors import ParentageError as ParentageError
 from .errors import PlanError as PlanError
 from .errors import ReadError as ReadError
 from .errors import RecipeError as RecipeError
+from .errors import ReportError as ReportError
 from .errors import WriteError as WriteError
 from .places import is_folder as is_folder
 from .places import is_there as is_there

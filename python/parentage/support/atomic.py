@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parentage.support.places import is_folder, is_there
@@ -16,7 +18,6 @@ if sys.platform != "win32":
 if TYPE_CHECKING:
     import re
     from collections.abc import Iterator
-    from pathlib import Path
 
 WRITING = ".writing-"
 """How folders are called that hold files until they are whole."""
@@ -76,6 +77,24 @@ def _locked(folder: Path) -> int | None:
         os.close(handle)
         return None
     return handle
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that is there whole or not at all; what it replaces stays until then.
+
+    Raises
+    ------
+    OSError
+        If the system refuses to write.
+    """
+    with (
+        tempfile.TemporaryDirectory(dir=path.parent, prefix=WRITING) as scratch,
+        held(Path(scratch)),
+    ):
+        new = Path(scratch) / "new"
+        new.write_bytes(data)
+        sync_file(new)
+        new.replace(path)
 
 
 def sync_file(path: Path) -> None:

@@ -9,6 +9,7 @@ __all__ = [
     "PlanError",
     "ReadError",
     "RecipeError",
+    "ReportError",
     "WriteError",
 ]
 
@@ -23,3 +24,7 @@ class WriteError(ParentageError):
 
 class RecipeError(ParentageError):
     """A recipe that is malformed, or that does not fit the checkpoints it is carried out on."""
+
+
+class ReportError(ParentageError):
+    """A report could not be made: its evidence is missing or no evidence, or what draws it is."""

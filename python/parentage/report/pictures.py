@@ -1,0 +1,110 @@
+"""Pictures of stored evidence as files: SVG or PNG, without a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from parentage.report.figures import figures_of
+from parentage.report.palette import CONFIG, THEMES, painted
+from parentage.report.render import columns_of
+from parentage.report.stored import read_parts
+from parentage.support import ReportError, WriteError, write_whole
+
+if TYPE_CHECKING:
+    import os
+
+    from parentage.report.figures import Figure
+
+FORMATS = ("svg", "png")
+"""Formats of pictures."""
+
+WIDTH = 640
+"""Width of a picture, in pixels."""
+
+SCALE = 2.0
+"""Pixels of a PNG for each of them."""
+
+GROUND = {"light": "#ffffff", "dark": "#181e25"}
+"""What pictures are drawn on."""
+
+
+def write_figures(
+    folder: str | os.PathLike[str],
+    into: str | os.PathLike[str],
+    *,
+    format: str = "svg",
+    theme: str = "light",
+) -> list[Path]:
+    """Write the pictures of evidence in a folder as files, and return where.
+
+    Parameters
+    ----------
+    folder
+        What ``parentage trace -o`` or :meth:`parentage.Trace.save` wrote.
+    into
+        The folder to write to, made if need be.
+    format
+        ``"svg"`` or ``"png"``.
+    theme
+        ``"light"`` or ``"dark"``.
+
+    Raises
+    ------
+    ReportError
+        If the folder holds no evidence, or if what draws charts can not be loaded.
+    WriteError
+        If the system refuses to write.
+    ValueError
+        If there is no such format or theme.
+    """
+    if format not in FORMATS:
+        raise ValueError(f"format must be {' or '.join(FORMATS)}, not {format!r}")
+    if theme not in THEMES:
+        raise ValueError(f"theme must be {' or '.join(THEMES)}, not {theme!r}")
+    figures = figures_of(read_parts(folder))
+    into = Path(into)
+    written = []
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        for each in figures:
+            path = into / f"{each.name}.{format}"
+            write_whole(path, drawn(each, format, theme))
+            written.append(path)
+    except OSError as error:
+        raise WriteError(f"{into}: write pictures: {error.strerror or error}") from error
+    return written
+
+
+def drawn(figure: Figure, format: str = "svg", theme: str = "light") -> bytes:
+    """Return a picture as the bytes of a file."""
+    try:
+        import vl_convert
+    except ImportError as error:
+        raise ReportError(
+            f"vl-convert-python, which draws charts, is not at hand: {error}"
+        ) from error
+    spec = standalone(figure, theme)
+    if format == "png":
+        return bytes(vl_convert.vegalite_to_png(spec, scale=SCALE, allowed_base_urls=[]))
+    return vl_convert.vegalite_to_svg(spec, allowed_base_urls=[]).encode()
+
+
+def standalone(figure: Figure, theme: str) -> dict[str, Any]:
+    """Return the chart of Vega-Lite with its data, its words and its colours."""
+    columns = columns_of(figure)
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    spec: dict[str, Any] = painted(figure.spec, theme)
+    config = painted(CONFIG, theme) | {"background": GROUND[theme]}
+    title = {
+        "text": figure.title,
+        "subtitle": figure.alt,
+        "anchor": "start",
+        "color": THEMES[theme]["@ink"],
+        "subtitleColor": THEMES[theme]["@muted"],
+        "limit": WIDTH,
+        "offset": 12,
+    }
+    spec |= {"width": WIDTH, "config": config, "title": title, "padding": 16}
+    spec["datasets"] = {**spec.get("datasets", {}), "rows": rows}
+    return spec

@@ -1,0 +1,441 @@
+"""Writes the page: one file with its style, its script and its data, that loads nothing.
+
+Text of checkpoints is escaped by the templates; in the data it stands as JSON in which no character
+can end the element it is in. The page's policy allows the scripts and the style that are in it, by
+their digests, and no other, and no connection.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from parentage.report.columns import slice_table
+from parentage.report.facts import (
+    HEADLINES,
+    LEVELS,
+    RELATIONS,
+    TESTS,
+    bars_of,
+    card_fields,
+    command_of,
+    is_recipe_shown,
+    limits_of,
+    number_sentence,
+    parts_of,
+    reasons_of,
+    recipe_line,
+)
+from parentage.report.figures import figures_of
+from parentage.report.palette import CONFIG, THEMES
+from parentage.report.parts import CUSTODY, IDENTITY, METADATA
+from parentage.report.rates import error_rates
+from parentage.report.series import Series
+from parentage.report.vega import bundle
+from parentage.support import ReportError, listed, percent, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import jinja2
+
+    from parentage.report.document import Document
+    from parentage.report.figures import Figure
+    from parentage.report.parts import ReportParts
+
+MOST_ROWS = 200
+"""Rows of a table that is written out."""
+
+MOST_FILES = 500
+"""Files that are listed."""
+
+MOST_LINES = 400
+"""Lines of what other commands left beside the evidence that are shown."""
+
+MOST_DEPTH = 4
+"""Depth to which these are shown by lines."""
+
+MOST_TEXT = 2000
+"""Characters of a text in them."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table."""
+
+    text: str
+    is_number: bool = False
+
+
+def render(parts: ReportParts) -> str:
+    """Return the page. The same evidence gives the same page; no time, path or date is in it.
+
+    Raises
+    ------
+    ReportError
+        If the evidence is none, or if what draws charts can not be loaded.
+    """
+    document = parts.read
+    vega = _script(bundle())
+    series = Series(parts)
+    figures = figures_of(parts)
+    try:
+        template = _environment().get_template("report.html.jinja")
+    except ImportError as error:
+        raise ReportError(f"jinja2, which fills the page, is not at hand: {error}") from error
+    style, script = _page("report.css"), _script(_page("report.js"))
+    table = slice_table(parts, series)
+    title, bars = bars_of(document)
+    recipe = document.recipe
+    custody, identity = parts.other(CUSTODY), parts.other(IDENTITY)
+    files_read = [
+        (printable(each.name), file)
+        for each in (document.inputs.child, *(each for _, each in document.others))
+        for file in each.files
+    ]
+    text: str = template.render(
+        document=document,
+        printable=printable,
+        percent=percent,
+        policy=_policy([vega, script], style),
+        style=_safe(style),
+        script=_safe(script),
+        vega=_safe(vega),
+        data=_safe(_data(figures, series, table.as_json())),
+        child=printable(document.inputs.child.name),
+        headline=HEADLINES.get(document.verdict.kind, printable(document.verdict.kind)),
+        tone=re.sub(r"\W", "-", document.verdict.kind),
+        level=LEVELS.get(document.verdict.level, printable(document.verdict.level)),
+        share_compared=_share_compared(document),
+        shares=parts_of(document),
+        number=number_sentence(document),
+        bars=bars,
+        bars_of=title,
+        limits=limits_of(document),
+        recipe_shown=is_recipe_shown(document),
+        recipe_line=None if recipe is None else recipe_line(recipe),
+        mergekit=None if recipe is None else recipe.mergekit,
+        equivalents=None if recipe is None else printable(listed(recipe.equivalents)),
+        decoy=percent(float(recipe.decoy_share))
+        if recipe is not None and isinstance(recipe.decoy_share, float | int)
+        else None,
+        metadata=parts.other(METADATA),
+        custody=custody,
+        identity=identity,
+        places=parts.document.get("places"),
+        card=card_fields(document),
+        command=command_of(document),
+        command_ci=f"{command_of(document)} --json --fail-on {document.verdict.kind}",
+        verdict_json=printable_lines(
+            json.dumps(parts.document["verdict"], indent=1, ensure_ascii=False)
+        ),
+        numbers=[
+            (printable(name), _number(value)) for name, value in document.verdict.numbers.items()
+        ],
+        rates=error_rates(),
+        digests=_digests(document),
+        no_spectrum=_no_spectrum(parts, series),
+        none_off=_none_off(document, series),
+        figures=[_shown(each) for each in figures],
+        components=_components(document),
+        relations=_relations(document),
+        slices_said=_slices_said(table.rows, table.total),
+        orders=_orders(document),
+        reasons=reasons_of(document),
+        files=files_read[:MOST_FILES],
+        files_left=max(0, len(files_read) - MOST_FILES),
+        parameters=parts.document["parameters"],
+        outline=_environment().get_template("outline.html.jinja").module.outline,  # type: ignore[attr-defined]
+    )
+    return text
+
+
+@cache
+def _page(name: str) -> str:
+    return (files("parentage.report") / "page" / name).read_text("utf-8")
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    import jinja2
+
+    environment = jinja2.Environment(
+        autoescape=True,
+        loader=jinja2.FunctionLoader(_page),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["walk"] = walk
+    return environment
+
+
+def _safe(text: str) -> Any:
+    """Return a text of ours, which stands in the page as it is."""
+    from markupsafe import Markup
+
+    return Markup(text)  # noqa: S704
+
+
+def _script(text: str) -> str:
+    """Return a script in which nothing ends the element that it is in.
+
+    >>> _script('a = "</script>"; b = "<!--"')
+    'a = "<\\\\/script>"; b = "<\\\\!--"'
+    """
+    return re.sub(r"</(?=script)", r"<\\/", text, flags=re.IGNORECASE).replace("<!--", "<\\!--")
+
+
+def as_data(value: Any) -> str:
+    r"""Return JSON that can stand in an element of a page: no character in it ends that.
+
+    >>> as_data({"a": "</script><!--&"})
+    '{"a":"\\u003c/script\\u003e\\u003c!--\\u0026"}'
+    """
+    text = msgspec.json.encode(value).decode()
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _policy(scripts: list[str], style: str) -> str:
+    """Return the page's policy: what is in it by digest, and nothing else."""
+
+    def digest(text: str) -> str:
+        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+    allowed = " ".join(digest(each) for each in scripts)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src {digest(style)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _data(figures: list[Figure], series: Series, table: dict[str, Any]) -> str:
+    """Return what the page's script reads."""
+    return as_data(
+        {
+            "config": CONFIG,
+            "themes": THEMES,
+            "layers": series.layers,
+            "figures": {
+                each.name: {
+                    "spec": each.spec,
+                    "columns": columns_of(each),
+                    "large": each.is_large,
+                    "subject": each.title,
+                }
+                for each in figures
+            },
+            "table": table,
+        }
+    )
+
+
+def columns_of(figure: Figure) -> dict[str, list[Any]]:
+    """Return what a chart draws, by column; what is not finite is null."""
+    out = {}
+    for column in figure.frame.get_columns():
+        values = column.to_list()
+        if column.dtype.is_float():
+            values = [x if x is not None and abs(x) < float("inf") else None for x in values]
+        out[column.name] = values
+    return out
+
+
+def _shown(figure: Figure) -> dict[str, Any]:
+    """Return a picture as the template takes it, with its table."""
+    chosen = figure.frame.select([name for name, _ in figure.columns]).head(MOST_ROWS)
+    left = figure.frame.height - chosen.height
+    return {
+        "name": figure.name,
+        "title": figure.title,
+        "alt": figure.alt,
+        "caption": figure.caption,
+        "wide": figure.is_wide,
+        "titles": [title for _, title in figure.columns],
+        "rows": [
+            [Cell(_number(x), isinstance(x, float | int)) for x in row] for row in chosen.rows()
+        ],
+        "cut": f": the first {chosen.height:,} of {figure.frame.height:,} rows" if left else "",
+    }
+
+
+def _number(value: Any) -> str:
+    """Return a value in few characters."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool) or not isinstance(value, float | int):
+        return printable(str(value))
+    if isinstance(value, int) or (value.is_integer() and abs(value) < 1e15):
+        return f"{int(value):,}"
+    return f"{value:.5g}"
+
+
+def _share_compared(document: Document) -> str:
+    read, whole = document.coverage.elements_read, document.inputs.child.elements
+    what = (
+        "elements read, of a sample"
+        if document.parameters.sample is not None
+        else "elements compared"
+    )
+    return f"{read:,} of {whole:,} {what}"
+
+
+def _digests(document: Document) -> str:
+    known = [
+        f for each in (document.inputs.child, *(e for _, e in document.others)) for f in each.files
+    ]
+    taken = sum(each.sha256 is not None for each in known)
+    if taken == 0:
+        return "No digest of a file was taken: nothing ties this evidence to published files."
+    return f"The SHA-256 of {taken:,} of {len(known):,} files was taken while they were read."
+
+
+def _no_spectrum(parts: ReportParts, series: Series) -> str | None:
+    """Return why there is no spectrum; ``None`` if there is one."""
+    if series.spectrum_parents:
+        return None
+    told = parts.read.spectrum
+    if told is not None and told.missing is not None:
+        return printable(told.missing)
+    return "the evidence holds no spectrum.parquet"
+
+
+def _none_off(document: Document, series: Series) -> str | None:
+    if series.mismatches["off"].sum():
+        return None
+    if document.recipe is not None:
+        return (
+            f"the recipe gives all {document.recipe.elements:,} elements that it was carried out on"
+        )
+    return "no element differs"
+
+
+def _components(document: Document) -> dict[str, Any]:
+    """Return the table of parts of the model, the whole of it first."""
+    parents = [each.name for each in document.inputs.parents]
+    titles = ["part", "elements", "same bits as the base"]
+    titles += [f"weight of {printable(name)}" for name in parents]
+    titles += ["R²", "left over ÷ rounding", "reproduced"]
+    rows = []
+    base = document.inputs.base.name
+    for name, each in [("all of it", document.model), *document.components.items()]:
+        equal = each.bit_equal.get(base)
+        row = [
+            printable(name),
+            f"{each.n:,}",
+            "–" if equal is None or not each.n else percent(equal / each.n),
+        ]
+        for parent in parents:
+            weight = each.weights.get(parent)
+            row.append(
+                "–"
+                if weight is None
+                else _weight(
+                    weight.cells, weight.cells_half_width, weight.ols, weight.standard_error
+                )
+            )
+        ratio = each.residual_rms_free / each.rounding_rms if each.rounding_rms else None
+        row += [
+            "–" if each.r2 is None else f"{each.r2:.5f}",
+            "–" if ratio is None else f"{ratio:.3g}" if ratio < 1e4 else "more than 10,000",
+            "–" if each.exact_share is None else percent(each.exact_share),
+        ]
+        rows.append([Cell(text) for text in row])
+    return {"titles": titles, "rows": rows}
+
+
+def _weight(cells: float | None, half: float | None, ols: float | None, se: float | None) -> str:
+    """Return a weight with what it is from, and how sure it is."""
+    if cells is not None:
+        return f"{cells:.4f} ± {half or 0.0:.1g} (cells)"
+    if ols is not None:
+        return f"{ols:.4f} ± {2 * (se or 0.0):.1g} (least squares)"
+    return "–"
+
+
+def _relations(document: Document) -> list[dict[str, str]]:
+    roles = {each.name: role for role, each in document.others}
+    return [
+        {
+            "name": printable(each.checkpoint),
+            "role": roles.get(each.checkpoint, "–"),
+            "relation": f"{each.relation}: {RELATIONS[each.relation]}"
+            if each.relation in RELATIONS
+            else printable(each.relation),
+            "test": "nothing" if each.test is None else TESTS.get(each.test, printable(each.test)),
+        }
+        for each in document.relations
+    ]
+
+
+def _slices_said(rows: int, total: int) -> str:
+    if rows == total:
+        return (
+            f"All {total:,} slices: tensors, and experts of stacked tensors. Click a title to sort."
+        )
+    return (
+        f"{rows:,} of {total:,} slices: those with most mismatches, then those with most left over. "
+        "slices.parquet has all."
+    )
+
+
+def _orders(document: Document) -> str | None:
+    count = len(document.coverage.orders)
+    if not count:
+        return None
+    names = sorted({printable(str(each.get("checkpoint"))) for each in document.coverage.orders})
+    return (
+        f"In {count:,} places, what {listed(names)} holds was compared in another order than it stands "
+        "in: values paired it, as the evidence says under coverage.orders."
+    )
+
+
+def printable_lines(text: str) -> str:
+    """Return text whose lines can be shown."""
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def walk(value: Any) -> Iterator[tuple[int, str, str]]:
+    """Yield (depth, key, text) of nested JSON, so many lines of it as are shown.
+
+    >>> list(walk({"a": {"b": 1}, "c": [True]}))
+    [(0, 'a', ''), (1, 'b', '1'), (0, 'c', ''), (1, '1', 'true')]
+    """
+    count = 0
+    for line in _lines(value, 0):
+        if count >= MOST_LINES:
+            yield 0, "…", "and more, in the file"
+            return
+        count += 1
+        yield line
+
+
+def _lines(value: Any, depth: int) -> Iterator[tuple[int, str, str]]:
+    if isinstance(value, dict):
+        entries = list(value.items())
+    elif isinstance(value, list):
+        entries = [(str(number), each) for number, each in enumerate(value, 1)]
+    else:
+        entries = [("", value)]
+    for key, each in entries:
+        name = printable(str(key))[:MOST_TEXT]
+        if isinstance(each, dict | list) and each and depth < MOST_DEPTH:
+            yield depth, name, ""
+            yield from _lines(each, depth + 1)
+            continue
+        text = each if isinstance(each, str) else json.dumps(each, ensure_ascii=False, default=str)
+        yield (
+            depth,
+            name,
+            printable_lines(text[:MOST_TEXT]) + ("…" if len(text) > MOST_TEXT else ""),
+        )

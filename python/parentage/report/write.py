@@ -1,0 +1,54 @@
+"""Makes the report of stored evidence again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from parentage.report.render import render
+from parentage.report.stored import read_parts
+from parentage.support import WriteError, write_whole
+
+if TYPE_CHECKING:
+    import os
+
+REPORT = "report.html"
+"""What the report is called in a folder of evidence."""
+
+
+def write_report(
+    folder: str | os.PathLike[str], output: str | os.PathLike[str] | None = None
+) -> Path:
+    """Make the report of evidence in a folder, and return where it was written.
+
+    Parameters
+    ----------
+    folder
+        What ``parentage trace -o`` or :meth:`parentage.Trace.save` wrote.
+    output
+        The file to write; ``report.html`` in the folder by default.
+
+    Raises
+    ------
+    ReportError
+        If the folder holds no evidence, damaged evidence, or that of another schema.
+    WriteError
+        If the system refuses to write.
+
+    Examples
+    --------
+    >>> import parentage, tempfile
+    >>> from parentage.demo import family
+    >>> trace = parentage.trace(family("child"), base=family("base"), parents=[family("parent")])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = trace.save(folder)
+    ...     parentage.write_report(folder).name
+    'report.html'
+    """
+    target = Path(folder) / REPORT if output is None else Path(output)
+    text = render(read_parts(folder))
+    try:
+        write_whole(target, text.encode())
+    except OSError as error:
+        raise WriteError(f"{target}: write report: {error.strerror or error}") from error
+    return target
