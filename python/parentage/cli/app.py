@@ -25,6 +25,7 @@ COMMANDS = {
     "demo": "Trace a small real family that comes with the package, step by step.",
     "inspect": "Show what is in CHECKPOINTS, from their headers alone.",
     "replay": "Carry out RECIPE: compare what it gives with a child, or write it.",
+    "report": "Make the report of the evidence in DIR again.",
     "trace": "Say what CHILD is made of.",
 }
 """Commands, and the first sentence of their help: their files are imported when they are used."""
@@ -78,6 +79,7 @@ def cli() -> None:
       parentage inspect CHECKPOINT       what is in a checkpoint
       parentage trace CHILD --base BASE --parent PARENT
       parentage replay RECIPE --against CHILD
+      parentage report DIR             the evidence of a trace as a page for people
       parentage bench                    how fast all of this is here
 
     A CHECKPOINT is a folder of safetensors files, with or without an index, one such file, or an

@@ -14,7 +14,7 @@ from parentage.evidence.spectrum import spectrum_table
 from parentage.evidence.tables import rows_of, tables_of, wide
 from parentage.hypothesise import Spectra, spectra_of
 from parentage.replay import Recipe
-from parentage.report import ReportParts, render
+from parentage.report import REPORT, ReportParts, render
 from parentage.support import ReportError, printable
 from parentage.verdict import best_outcome, decide, decided_relations, gather_facts
 
@@ -194,16 +194,19 @@ class Trace:
         WriteError
             If the system refuses to write.
         """
-        files: dict[str, pl.DataFrame | str] = {
-            "slices.parquet": self.slices,
-            "spectrum.parquet": self.spectrum,
-        }
+        report = None
         try:
-            files["report.html"] = self.to_html()
+            report = self.to_html()
         except ReportError as error:
             if note is not None:
-                note(f"no report.html was written: {error}")
-        return save(folder, files | {"evidence.json": self.to_json()})
+                note(f"no {REPORT} was written: {error}")
+        files = {
+            "slices.parquet": self.slices,
+            "spectrum.parquet": self.spectrum,
+            REPORT: report,
+            "evidence.json": self.to_json(),
+        }
+        return save(folder, files)
 
     def __repr__(self) -> str:
         weights = ", ".join(

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from parentage.recipe import show
-from parentage.support import listed, percent, printable
+from parentage.report.shares import share_of
+from parentage.support import listed, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +63,11 @@ CARD = {
     "fine-tune": "finetune",
     "re-encoded": "quantized",
 }
-"""What the model card's ``base_model_relation`` would be by the weights; none for other verdicts."""
+"""What the card's ``base_model_relation`` would be by the weights; none for other verdicts."""
+
+
+NAMED = 60
+"""Characters of a headline's names, at most."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class Bar:
     @property
     def told(self) -> str:
         """The share as text."""
-        return percent(self.share)
+        return share_of(self.share)
 
 
 @dataclass(frozen=True)
@@ -128,7 +133,7 @@ def setting(value: Any) -> str:
 
 
 def parts_of(document: Document) -> list[Part]:
-    """Return the shares of a recipe whose weights are plain, none is negative, and the sum is one."""
+    """Return the shares of a recipe whose weights are plain, not negative, and sum to one."""
     recipe = document.recipe
     if recipe is None or not is_recipe_shown(document):
         return []
@@ -145,6 +150,35 @@ def parts_of(document: Document) -> list[Part]:
     return parts
 
 
+def headline(document: Document) -> str:
+    """Return the verdict in a line: with the shares or names of a merge, where they are short."""
+    kind = document.verdict.kind
+    told = HEADLINES.get(kind, printable(kind))
+    parts = [each for each in parts_of(document) if each.weight > 0.0]
+    if kind == "merge" and len(parts) > 1:
+        shares = " + ".join(f"{each.weight:.4g} {each.name}" for each in parts)
+        if len(shares) <= NAMED:
+            return f"A merge: {shares}"
+    if kind == "merge" and document.recipe is not None:
+        names = listed(printable(each.name) for each in document.recipe.parents)
+        if len(names) <= NAMED:
+            return f"A merge of {names}"
+    return told
+
+
+def negative_of(document: Document) -> str | None:
+    """Return what is ruled out, where all of the child is a merge; ``None`` elsewhere."""
+    recipe, verdict = document.recipe, document.verdict
+    if recipe is None or verdict.kind != "merge" or verdict.level != "exact":
+        return None
+    if recipe.mismatches or recipe.explained or recipe.elements != document.inputs.child.elements:
+        return None
+    return (
+        "Nothing came after the merge: all stored numbers of the child are reproduced, so that no "
+        "training changed any of them."
+    )
+
+
 def bars_of(document: Document) -> tuple[str, list[Bar]]:
     """Return what a comparison is of, and its bars: with the parents, and without."""
     recipe = document.recipe
@@ -154,14 +188,14 @@ def bars_of(document: Document) -> tuple[str, list[Bar]]:
             bars.append(
                 Bar("with decoys in the parents' place", float(recipe.decoy_share), "decoy")
             )
-        return "of the child's numbers come out, bit for bit", bars
+        return "of the child's numbers that come out, bit for bit", bars
     model = document.model
     bars = [
         Bar(f"{printable(each.name)} ({role})", model.bit_equal[each.name] / model.n, role)
         for role, each in document.others
         if each.name in model.bit_equal and model.n
     ]
-    return "of the child's numbers have the same bits as", bars
+    return "of the child's numbers whose bits are the same in", bars
 
 
 def number_sentence(document: Document) -> str:
@@ -175,7 +209,7 @@ def number_sentence(document: Document) -> str:
         if isinstance(recipe.decoy_share, float | int):
             text += (
                 f"; with decoys in place of its parents, the most it gives of a sample is "
-                f"{percent(float(recipe.decoy_share))}"
+                f"{share_of(float(recipe.decoy_share))}"
             )
         return f"{text}."
     cosines = document.model.cosine
@@ -198,28 +232,28 @@ def limits_of(document: Document) -> list[str]:
     out = []
     sample = document.parameters.sample
     if sample is not None:
-        elements = sample.get("elements")
-        read = f"{elements:,}" if isinstance(elements, int) else "some"
+        read = sample.get("elements")
+        of = f"{read:,} of " if isinstance(read, int) else "a part of "
         out.append(
-            f"A sample was read, {read} of {document.inputs.child.elements:,} elements: what was not "
+            f"A sample was read, {of}{document.inputs.child.elements:,} elements: what was not "
             "read may differ."
-        )  # fmt: skip
+        )
         unseen = sample.get("unseen")
         if isinstance(unseen, float):
             out.append(
-                f"If nothing was seen to differ, up to {percent(unseen)} of the child may lie in "
+                f"If nothing was seen to differ, up to {share_of(unseen)} of the child may lie in "
                 "places that do, at 95% confidence."
             )
     offered = [printable(each.name) for _, each in document.others]
     out.append(
-        f"Only {listed(offered)} were compared with the child. Checkpoints that were not offered are "
-        "neither excluded nor implied."
-        if len(offered) > 1
-        else f"Only {listed(offered)} was compared with the child. Checkpoints that were not offered "
-        "are neither excluded nor implied."
+        f"Only {listed(offered)} {'were' if len(offered) > 1 else 'was'} compared with the child. "
+        "Checkpoints that were not offered are neither excluded nor implied."
     )
+    controls = {each.name for each in document.inputs.controls}
     undecided = [
-        printable(each.checkpoint) for each in document.relations if each.relation == "undecided"
+        printable(each.checkpoint)
+        for each in document.relations
+        if each.relation == "undecided" and each.checkpoint not in controls
     ]
     if undecided:
         out.append(
@@ -227,13 +261,14 @@ def limits_of(document: Document) -> list[str]:
             "no arrow is to be read into it."
         )
     out.append(
-        "Weights do not say who did it, whether it was permitted, or what was intended. A parent could "
-        "have been made from the child to look like its origin; where that was tested, the table of "
-        "relations says so."
+        "Weights do not say who did it, whether it was permitted, or what was intended. A parent "
+        "could have been made from the child to look like its origin; where that was tested, the "
+        "table of relations says so."
     )
     if not document.inputs.controls:
         out.append(
-            "No control was offered: nothing here shows what a relative that is no parent looks like."
+            "No control was offered: nothing here shows what a relative that is no parent looks "
+            "like."
         )
     left = document.coverage.unaligned
     if left:
@@ -242,7 +277,7 @@ def limits_of(document: Document) -> list[str]:
             "the reasons."
         )
     if document.coverage.share < 1.0 and sample is None:
-        out.append(f"{percent(document.coverage.share)} of the child's elements were compared.")
+        out.append(f"{share_of(document.coverage.share)} of the child's elements were compared.")
     if not any(each.sha256 for each in document.inputs.child.files):
         out.append(
             "No digests were taken: nothing ties this evidence to published files. "
@@ -250,8 +285,8 @@ def limits_of(document: Document) -> list[str]:
         )
     if document.verdict.level != "exact":
         out.append(
-            f"The level is {document.verdict.level}: it can be wrong. The measured error rates below "
-            "are of small models of known making, and no blind test."
+            f"The level is {printable(document.verdict.level)}: it can be wrong. The measured "
+            "error rates below are of small models of known making, and no blind test."
         )
     return out
 

@@ -24,6 +24,7 @@ LIGHT = {
     "@on-low": "#1c2127",
     "@on-high": "#ffffff",
     "@halo": "#1c2127",
+    "@ground": "#ffffff",
 }
 """Colours by what they stand for, on white."""
 
@@ -44,6 +45,7 @@ DARK = {
     "@on-low": "#e7eaee",
     "@on-high": "#0d1218",
     "@halo": "#ffffff",
+    "@ground": "#181e25",
 }
 """The same on dark grey."""
 

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from parentage.report.figures import figures_of
 from parentage.report.palette import CONFIG, THEMES, painted
-from parentage.report.render import columns_of
 from parentage.report.stored import read_parts
 from parentage.support import ReportError, WriteError, write_whole
 
 if TYPE_CHECKING:
     import os
 
-    from parentage.report.figures import Figure
+    from parentage.report.figure import Figure
 
 FORMATS = ("svg", "png")
 """Formats of pictures."""
@@ -33,7 +32,7 @@ def write_figures(
     folder: str | os.PathLike[str],
     into: str | os.PathLike[str],
     *,
-    format: str = "svg",
+    file_format: str = "svg",
     theme: str = "light",
 ) -> list[Path]:
     """Write the pictures of evidence in a folder as files, and return where.
@@ -44,7 +43,7 @@ def write_figures(
         What ``parentage trace -o`` or :meth:`parentage.Trace.save` wrote.
     into
         The folder to write to, made if need be.
-    format
+    file_format
         ``"svg"`` or ``"png"``.
     theme
         ``"light"`` or ``"dark"``.
@@ -58,8 +57,8 @@ def write_figures(
     ValueError
         If there is no such format or theme.
     """
-    if format not in FORMATS:
-        raise ValueError(f"format must be {' or '.join(FORMATS)}, not {format!r}")
+    if file_format not in FORMATS:
+        raise ValueError(f"file_format must be {' or '.join(FORMATS)}, not {file_format!r}")
     if theme not in THEMES:
         raise ValueError(f"theme must be {' or '.join(THEMES)}, not {theme!r}")
     figures = figures_of(read_parts(folder))
@@ -68,15 +67,15 @@ def write_figures(
     try:
         into.mkdir(parents=True, exist_ok=True)
         for each in figures:
-            path = into / f"{each.name}.{format}"
-            write_whole(path, drawn(each, format, theme))
+            path = into / f"{each.name}.{file_format}"
+            write_whole(path, drawn(each, file_format, theme))
             written.append(path)
     except OSError as error:
         raise WriteError(f"{into}: write pictures: {error.strerror or error}") from error
     return written
 
 
-def drawn(figure: Figure, format: str = "svg", theme: str = "light") -> bytes:
+def drawn(figure: Figure, file_format: str = "svg", theme: str = "light") -> bytes:
     """Return a picture as the bytes of a file."""
     try:
         import vl_convert
@@ -85,14 +84,14 @@ def drawn(figure: Figure, format: str = "svg", theme: str = "light") -> bytes:
             f"vl-convert-python, which draws charts, is not at hand: {error}"
         ) from error
     spec = standalone(figure, theme)
-    if format == "png":
+    if file_format == "png":
         return bytes(vl_convert.vegalite_to_png(spec, scale=SCALE, allowed_base_urls=[]))
     return vl_convert.vegalite_to_svg(spec, allowed_base_urls=[]).encode()
 
 
 def standalone(figure: Figure, theme: str) -> dict[str, Any]:
     """Return the chart of Vega-Lite with its data, its words and its colours."""
-    columns = columns_of(figure)
+    columns = figure.rows()
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     spec: dict[str, Any] = painted(figure.spec, theme)
     config = painted(CONFIG, theme) | {"background": GROUND[theme]}

@@ -1,4 +1,4 @@
-"""How often verdicts were wrong, as the bench counted it: ``bench/error_rates.py`` writes the file."""
+"""How often verdicts were wrong, as counted by the bench: ``bench/error_rates.py`` writes it."""
 
 from __future__ import annotations
 

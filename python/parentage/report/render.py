@@ -20,15 +20,16 @@ import msgspec
 
 from parentage.report.columns import slice_table
 from parentage.report.facts import (
-    HEADLINES,
     LEVELS,
     RELATIONS,
     TESTS,
     bars_of,
     card_fields,
     command_of,
+    headline,
     is_recipe_shown,
     limits_of,
+    negative_of,
     number_sentence,
     parts_of,
     reasons_of,
@@ -39,8 +40,9 @@ from parentage.report.palette import CONFIG, THEMES
 from parentage.report.parts import CUSTODY, IDENTITY, METADATA
 from parentage.report.rates import error_rates
 from parentage.report.series import Series
+from parentage.report.shares import share_of
 from parentage.report.vega import bundle
-from parentage.support import ReportError, listed, percent, printable
+from parentage.support import ReportError, listed, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
     import jinja2
 
     from parentage.report.document import Document
-    from parentage.report.figures import Figure
+    from parentage.report.figure import Figure
     from parentage.report.parts import ReportParts
 
 MOST_ROWS = 200
@@ -104,19 +106,20 @@ def render(parts: ReportParts) -> str:
     text: str = template.render(
         document=document,
         printable=printable,
-        percent=percent,
+        percent=share_of,
         policy=_policy([vega, script], style),
         style=_safe(style),
         script=_safe(script),
         vega=_safe(vega),
         data=_safe(_data(figures, series, table.as_json())),
         child=printable(document.inputs.child.name),
-        headline=HEADLINES.get(document.verdict.kind, printable(document.verdict.kind)),
+        headline=headline(document),
         tone=re.sub(r"\W", "-", document.verdict.kind),
         level=LEVELS.get(document.verdict.level, printable(document.verdict.level)),
         share_compared=_share_compared(document),
         shares=parts_of(document),
         number=number_sentence(document),
+        negative=negative_of(document),
         bars=bars,
         bars_of=title,
         limits=limits_of(document),
@@ -124,7 +127,7 @@ def render(parts: ReportParts) -> str:
         recipe_line=None if recipe is None else recipe_line(recipe),
         mergekit=None if recipe is None else recipe.mergekit,
         equivalents=None if recipe is None else printable(listed(recipe.equivalents)),
-        decoy=percent(float(recipe.decoy_share))
+        decoy=share_of(float(recipe.decoy_share))
         if recipe is not None and isinstance(recipe.decoy_share, float | int)
         else None,
         metadata=parts.other(METADATA),
@@ -229,26 +232,15 @@ def _data(figures: list[Figure], series: Series, table: dict[str, Any]) -> str:
             "figures": {
                 each.name: {
                     "spec": each.spec,
-                    "columns": columns_of(each),
+                    "columns": each.rows(),
                     "large": each.is_large,
-                    "subject": each.title,
+                    "subject": each.subject,
                 }
                 for each in figures
             },
             "table": table,
         }
     )
-
-
-def columns_of(figure: Figure) -> dict[str, list[Any]]:
-    """Return what a chart draws, by column; what is not finite is null."""
-    out = {}
-    for column in figure.frame.get_columns():
-        values = column.to_list()
-        if column.dtype.is_float():
-            values = [x if x is not None and abs(x) < float("inf") else None for x in values]
-        out[column.name] = values
-    return out
 
 
 def _shown(figure: Figure) -> dict[str, Any]:
@@ -333,7 +325,7 @@ def _components(document: Document) -> dict[str, Any]:
         row = [
             printable(name),
             f"{each.n:,}",
-            "–" if equal is None or not each.n else percent(equal / each.n),
+            "–" if equal is None or not each.n else share_of(equal / each.n),
         ]
         for parent in parents:
             weight = each.weights.get(parent)
@@ -348,7 +340,7 @@ def _components(document: Document) -> dict[str, Any]:
         row += [
             "–" if each.r2 is None else f"{each.r2:.5f}",
             "–" if ratio is None else f"{ratio:.3g}" if ratio < 1e4 else "more than 10,000",
-            "–" if each.exact_share is None else percent(each.exact_share),
+            "–" if each.exact_share is None else share_of(each.exact_share),
         ]
         rows.append([Cell(text) for text in row])
     return {"titles": titles, "rows": rows}

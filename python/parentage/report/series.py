@@ -28,7 +28,16 @@ MOST_LAYERS = 128
 OUTSIDE = "none"
 """What stands for the layer of slices that are in none."""
 
-LEAST_RATIO, MOST_RATIO = 1e-2, 1e4
+CLEAR = 0.3
+"""Share of a layer's cells from which on a peak is one; unrelated parents reach 0.07."""
+
+ROUND = 0.1
+"""What is shown of weights beside the least and the largest peak."""
+
+MOST_CELLS = 4000
+"""Fields of a picture of spectra by layer, about."""
+
+LEAST_RATIO, MOST_RATIO = 0.1, 1e4
 """Residuals in units of rounding, beyond which a picture shows no more than that."""
 
 
@@ -68,7 +77,8 @@ class Series:
 
     def _placed(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return a table with the name of each row's column of layers, as ``at``."""
-        names = {**self.layer_names, None: OUTSIDE}
+        names: dict[int | None, str] = {None: OUTSIDE}
+        names.update(self.layer_names)
         return frame.with_columns(
             at=pl.col("layer").replace_strict(names, default=OUTSIDE, return_dtype=pl.String)
         )
@@ -187,12 +197,21 @@ class Series:
         document = self.parts.read
         roles = {each.name: role for role, each in document.others}
         rows = [
-            {"checkpoint": printable(name), "role": roles.get(name, ""), "of": of, "cosine": cosine}
+            {
+                "checkpoint": name,
+                "role": roles.get(name, ""),
+                "of": of,
+                "cosine": cosine,
+                "whole": summary is document.model,
+            }
             for of, summary in [("all", document.model), *document.components.items()]
             for name, cosine in summary.cosine.items()
             if cosine is not None
         ]
-        schema = {"checkpoint": pl.String, "role": pl.String, "of": pl.String, "cosine": pl.Float64}
+        schema = {
+            "checkpoint": pl.String, "role": pl.String, "of": pl.String, "cosine": pl.Float64,
+            "whole": pl.Boolean,
+        }  # fmt: skip
         return pl.DataFrame(rows, schema=schema)
 
     def spectrum(self, parent: str) -> pl.DataFrame:
@@ -201,23 +220,33 @@ class Series:
             pl.col("component").is_null() & pl.col("layer").is_null()
         )
 
-    def spectrum_layers(self, parent: str) -> pl.DataFrame:
-        """Return the parent's spectrum in every layer, around where any of them has its peak.
+    def layer_peaks(self, parent: str) -> pl.DataFrame:
+        """Return the weight that most cells of each layer admit, with the share of them."""
+        frame = self._spectra(parent).filter(pl.col("layer").is_not_null())
+        return (
+            frame.sort("share", descending=True, maintain_order=True)
+            .unique("layer", keep="first", maintain_order=True)
+            .select("layer", "weight", "share")
+            .sort("layer")
+        )
 
-        Empty if all layers have it at one weight.
+    def spectrum_layers(self, parent: str) -> pl.DataFrame:
+        """Return a parent's spectrum in every layer, around where any of them has its peak.
+
+        Empty if all layers have it at one weight, or if most have none that is clear.
         """
         frame = self._spectra(parent).filter(pl.col("layer").is_not_null())
-        peaks = frame.filter(pl.col("share") == pl.col("share").max().over("layer"))
-        tops = peaks.group_by("layer").agg(pl.col("weight").first())["weight"]
-        clear = (frame.group_by("layer").agg(pl.col("share").max())["share"] >= 0.3).sum()
-        if frame.is_empty() or tops.n_unique() < 2 or 2 * clear < tops.len():
+        peaks = self.layer_peaks(parent)
+        clear = peaks.filter(pl.col("share") >= CLEAR)
+        tops = clear["weight"]
+        if tops.n_unique() < 2 or 2 * clear.height < peaks.height:
             return frame.clear()
-        low, high = float(tops.min() or 0.0) - 0.1, float(tops.max() or 0.0) + 0.1  # type: ignore[arg-type]
+        low, high = float(tops.min()) - ROUND, float(tops.max()) + ROUND  # type: ignore[arg-type]
         frame = frame.filter(pl.col("weight").is_between(low, high))
-        # Bins are put together until there are few.
         weights = frame["weight"].unique().sort()
-        size = max(1, -(-len(weights) * frame["layer"].n_unique() // 4000))
-        step = weights[1] - weights[0] if len(weights) > 1 else 0.005
+        step = (weights[-1] - weights[0]) / (len(weights) - 1)
+        # Neighbours are put together until there are few, each with the highest of its shares.
+        size = max(1, -(-frame.height // MOST_CELLS))
         bins = ((pl.col("weight") - weights[0]) / (step * size) + 1e-6).floor()
         return (
             self._placed(frame)
@@ -255,7 +284,7 @@ def _columns(numbers: list[int], most: int) -> dict[int, str]:
     ({0: '0', 1: '1', 2: '2'}, {0: '0-1', 1: '0-1', 2: '2-3', 3: '2-3', 4: '4'})
     """
     size = -(-len(numbers) // most) if numbers else 1
-    out = {}
+    out: dict[int, str] = {}
     for first in range(0, len(numbers), size):
         run = numbers[first : first + size]
         out |= dict.fromkeys(run, str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}")

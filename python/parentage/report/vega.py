@@ -35,7 +35,7 @@ def bundle() -> str:
             return text
         import vl_convert
 
-        text = vl_convert.javascript_bundle()
+        text = vl_convert.javascript_bundle()  # type: ignore[call-arg]
     except (ImportError, ValueError) as error:
         raise ReportError(
             f"vl-convert-python, which draws charts, is not at hand: {error}"

@@ -21,6 +21,7 @@ from parentage.cli.options import (
     reading_options,
     terminal_options,
 )
+from parentage.support import listed
 from parentage.verdict import KINDS
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ NAMED = "[NAME=]CHECKPOINT"
 )  # fmt: skip
 @click.option(
     "-o", "--output", type=PATH, metavar="DIR",
-    help="Write evidence.json and slices.parquet into this folder.",
+    help="Write the evidence (evidence.json, slices.parquet, spectrum.parquet) and its report, "
+    "report.html, into this folder.",
 )  # fmt: skip
 @click.option(
     "--digest", type=click.Choice(["sha256"]),
@@ -170,7 +172,9 @@ def trace(
             **reading,
         )
     if output is not None:
-        terminal.note(f"wrote {output / 'evidence.json'} and {output / 'slices.parquet'}")
+        names = ("slices.parquet", "spectrum.parquet", "report.html")
+        written = [str(output / each) for each in names if (output / each).exists()]
+        terminal.note(f"wrote {listed([str(output / 'evidence.json'), *written])}")
     if as_json:
         if layers:
             terminal.note("--layers prints rows; with --json, slices.parquet of -o has them")

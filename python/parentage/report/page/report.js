@@ -196,11 +196,10 @@
       const rows = rowsOf(figure.columns).filter((row) => row.at === at);
       if (!rows.length) continue;
       const field = { residual: "ratio", mismatches: "share" }[name] ?? "guess";
-      const title = { residual: "left over ÷ rounding", mismatches: "mismatches" }[name] ?? figure.subject;
       const told = rows
         .filter((row) => row[field] !== null)
         .map((row) => `${row.component} ${name === "mismatches" ? share(row[field]) : number(row[field])}`);
-      if (told.length) parts.push(`${title}: ${told.join(", ")}`);
+      if (told.length) parts.push(`${figure.subject}: ${told.join(", ")}`);
     }
     layerSaid.textContent = parts.join(" · ");
   }
@@ -218,6 +217,7 @@
   for (const at of data.layers) layerPick.append(element("option", { value: at }, at));
   layerPick.addEventListener("change", () => tellLayer(layerPick.value));
   if (data.layers.length) {
+    layerPick.selectedIndex = data.layers.length > 1 && data.layers[0] === "none" ? 1 : 0;
     document.querySelector(".layer-pick").hidden = false;
     tellLayer(layerPick.value);
   }
