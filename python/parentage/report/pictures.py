@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,9 @@ FORMATS = ("svg", "png")
 
 WIDTH = 640
 """Width of a picture, in pixels."""
+
+LINE = 100
+"""Characters of a line below a title."""
 
 SCALE = 2.0
 """Pixels of a PNG for each of them."""
@@ -97,7 +101,7 @@ def standalone(figure: Figure, theme: str) -> dict[str, Any]:
     config = painted(CONFIG, theme) | {"background": GROUND[theme]}
     title = {
         "text": figure.title,
-        "subtitle": figure.alt,
+        "subtitle": textwrap.wrap(figure.alt, LINE),
         "anchor": "start",
         "color": THEMES[theme]["@ink"],
         "subtitleColor": THEMES[theme]["@muted"],
@@ -105,5 +109,6 @@ def standalone(figure: Figure, theme: str) -> dict[str, Any]:
         "offset": 12,
     }
     spec |= {"width": WIDTH, "config": config, "title": title, "padding": 16}
+    spec["description"] = figure.alt
     spec["datasets"] = {**spec.get("datasets", {}), "rows": rows}
     return spec

@@ -11,7 +11,6 @@ import base64
 import hashlib
 import json
 import re
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -21,8 +20,6 @@ import msgspec
 from parentage.report.columns import slice_table
 from parentage.report.facts import (
     LEVELS,
-    RELATIONS,
-    TESTS,
     bars_of,
     card_fields,
     command_of,
@@ -36,6 +33,14 @@ from parentage.report.facts import (
     recipe_line,
 )
 from parentage.report.figures import figures_of
+from parentage.report.listings import (
+    components_table,
+    number,
+    printable_lines,
+    relations_table,
+    shown_figure,
+    walk,
+)
 from parentage.report.palette import CONFIG, THEMES
 from parentage.report.parts import CUSTODY, IDENTITY, METADATA
 from parentage.report.rates import error_rates
@@ -45,36 +50,14 @@ from parentage.report.vega import bundle
 from parentage.support import ReportError, listed, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import jinja2
 
     from parentage.report.document import Document
     from parentage.report.figure import Figure
     from parentage.report.parts import ReportParts
 
-MOST_ROWS = 200
-"""Rows of a table that is written out."""
-
 MOST_FILES = 500
 """Files that are listed."""
-
-MOST_LINES = 400
-"""Lines of what other commands left beside the evidence that are shown."""
-
-MOST_DEPTH = 4
-"""Depth to which these are shown by lines."""
-
-MOST_TEXT = 2000
-"""Characters of a text in them."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A cell of a table."""
-
-    text: str
-    is_number: bool = False
 
 
 def render(parts: ReportParts) -> str:
@@ -118,7 +101,7 @@ def render(parts: ReportParts) -> str:
         level=LEVELS.get(document.verdict.level, printable(document.verdict.level)),
         share_compared=_share_compared(document),
         shares=parts_of(document),
-        number=number_sentence(document),
+        number_told=number_sentence(document),
         negative=negative_of(document),
         bars=bars,
         bars_of=title,
@@ -141,15 +124,15 @@ def render(parts: ReportParts) -> str:
             json.dumps(parts.document["verdict"], indent=1, ensure_ascii=False)
         ),
         numbers=[
-            (printable(name), _number(value)) for name, value in document.verdict.numbers.items()
+            (printable(name), number(value)) for name, value in document.verdict.numbers.items()
         ],
         rates=error_rates(),
         digests=_digests(document),
         no_spectrum=_no_spectrum(parts, series),
         none_off=_none_off(document, series),
-        figures=[_shown(each) for each in figures],
-        components=_components(document),
-        relations=_relations(document),
+        figures=[shown_figure(each) for each in figures],
+        components=components_table(document),
+        relations=relations_table(document),
         slices_said=_slices_said(table.rows, table.total),
         orders=_orders(document),
         reasons=reasons_of(document),
@@ -185,7 +168,7 @@ def _safe(text: str) -> Any:
     """Return a text of ours, which stands in the page as it is."""
     from markupsafe import Markup
 
-    return Markup(text)  # noqa: S704
+    return Markup(text)
 
 
 def _script(text: str) -> str:
@@ -243,35 +226,6 @@ def _data(figures: list[Figure], series: Series, table: dict[str, Any]) -> str:
     )
 
 
-def _shown(figure: Figure) -> dict[str, Any]:
-    """Return a picture as the template takes it, with its table."""
-    chosen = figure.frame.select([name for name, _ in figure.columns]).head(MOST_ROWS)
-    left = figure.frame.height - chosen.height
-    return {
-        "name": figure.name,
-        "title": figure.title,
-        "alt": figure.alt,
-        "caption": figure.caption,
-        "wide": figure.is_wide,
-        "titles": [title for _, title in figure.columns],
-        "rows": [
-            [Cell(_number(x), isinstance(x, float | int)) for x in row] for row in chosen.rows()
-        ],
-        "cut": f": the first {chosen.height:,} of {figure.frame.height:,} rows" if left else "",
-    }
-
-
-def _number(value: Any) -> str:
-    """Return a value in few characters."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool) or not isinstance(value, float | int):
-        return printable(str(value))
-    if isinstance(value, int) or (value.is_integer() and abs(value) < 1e15):
-        return f"{int(value):,}"
-    return f"{value:.5g}"
-
-
 def _share_compared(document: Document) -> str:
     read, whole = document.coverage.elements_read, document.inputs.child.elements
     what = (
@@ -312,72 +266,14 @@ def _none_off(document: Document, series: Series) -> str | None:
     return "no element differs"
 
 
-def _components(document: Document) -> dict[str, Any]:
-    """Return the table of parts of the model, the whole of it first."""
-    parents = [each.name for each in document.inputs.parents]
-    titles = ["part", "elements", "same bits as the base"]
-    titles += [f"weight of {printable(name)}" for name in parents]
-    titles += ["R²", "left over ÷ rounding", "reproduced"]
-    rows = []
-    base = document.inputs.base.name
-    for name, each in [("all of it", document.model), *document.components.items()]:
-        equal = each.bit_equal.get(base)
-        row = [
-            printable(name),
-            f"{each.n:,}",
-            "–" if equal is None or not each.n else share_of(equal / each.n),
-        ]
-        for parent in parents:
-            weight = each.weights.get(parent)
-            row.append(
-                "–"
-                if weight is None
-                else _weight(
-                    weight.cells, weight.cells_half_width, weight.ols, weight.standard_error
-                )
-            )
-        ratio = each.residual_rms_free / each.rounding_rms if each.rounding_rms else None
-        row += [
-            "–" if each.r2 is None else f"{each.r2:.5f}",
-            "–" if ratio is None else f"{ratio:.3g}" if ratio < 1e4 else "more than 10,000",
-            "–" if each.exact_share is None else share_of(each.exact_share),
-        ]
-        rows.append([Cell(text) for text in row])
-    return {"titles": titles, "rows": rows}
-
-
-def _weight(cells: float | None, half: float | None, ols: float | None, se: float | None) -> str:
-    """Return a weight with what it is from, and how sure it is."""
-    if cells is not None:
-        return f"{cells:.4f} ± {half or 0.0:.1g} (cells)"
-    if ols is not None:
-        return f"{ols:.4f} ± {2 * (se or 0.0):.1g} (least squares)"
-    return "–"
-
-
-def _relations(document: Document) -> list[dict[str, str]]:
-    roles = {each.name: role for role, each in document.others}
-    return [
-        {
-            "name": printable(each.checkpoint),
-            "role": roles.get(each.checkpoint, "–"),
-            "relation": f"{each.relation}: {RELATIONS[each.relation]}"
-            if each.relation in RELATIONS
-            else printable(each.relation),
-            "test": "nothing" if each.test is None else TESTS.get(each.test, printable(each.test)),
-        }
-        for each in document.relations
-    ]
-
-
 def _slices_said(rows: int, total: int) -> str:
     if rows == total:
         return (
             f"All {total:,} slices: tensors, and experts of stacked tensors. Click a title to sort."
         )
     return (
-        f"{rows:,} of {total:,} slices: those with most mismatches, then those with most left over. "
-        "slices.parquet has all."
+        f"{rows:,} of {total:,} slices: those with most mismatches, then those with most left "
+        "over. slices.parquet has all."
     )
 
 
@@ -387,47 +283,6 @@ def _orders(document: Document) -> str | None:
         return None
     names = sorted({printable(str(each.get("checkpoint"))) for each in document.coverage.orders})
     return (
-        f"In {count:,} places, what {listed(names)} holds was compared in another order than it stands "
-        "in: values paired it, as the evidence says under coverage.orders."
+        f"In {count:,} places, what {listed(names)} holds was compared in another order than it "
+        "stands in: values paired it, as the evidence says under coverage.orders."
     )
-
-
-def printable_lines(text: str) -> str:
-    """Return text whose lines can be shown."""
-    return "\n".join(printable(line) for line in text.split("\n"))
-
-
-def walk(value: Any) -> Iterator[tuple[int, str, str]]:
-    """Yield (depth, key, text) of nested JSON, so many lines of it as are shown.
-
-    >>> list(walk({"a": {"b": 1}, "c": [True]}))
-    [(0, 'a', ''), (1, 'b', '1'), (0, 'c', ''), (1, '1', 'true')]
-    """
-    count = 0
-    for line in _lines(value, 0):
-        if count >= MOST_LINES:
-            yield 0, "…", "and more, in the file"
-            return
-        count += 1
-        yield line
-
-
-def _lines(value: Any, depth: int) -> Iterator[tuple[int, str, str]]:
-    if isinstance(value, dict):
-        entries = list(value.items())
-    elif isinstance(value, list):
-        entries = [(str(number), each) for number, each in enumerate(value, 1)]
-    else:
-        entries = [("", value)]
-    for key, each in entries:
-        name = printable(str(key))[:MOST_TEXT]
-        if isinstance(each, dict | list) and each and depth < MOST_DEPTH:
-            yield depth, name, ""
-            yield from _lines(each, depth + 1)
-            continue
-        text = each if isinstance(each, str) else json.dumps(each, ensure_ascii=False, default=str)
-        yield (
-            depth,
-            name,
-            printable_lines(text[:MOST_TEXT]) + ("…" if len(text) > MOST_TEXT else ""),
-        )

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from parentage.support import printable
-
 if TYPE_CHECKING:
     from parentage.report.parts import ReportParts
 
@@ -77,8 +75,8 @@ class Series:
 
     def _placed(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return a table with the name of each row's column of layers, as ``at``."""
-        names: dict[int | None, str] = {None: OUTSIDE}
-        names.update(self.layer_names)
+        names: dict[int | None, str] = dict(self.layer_names.items())
+        names[None] = OUTSIDE
         return frame.with_columns(
             at=pl.col("layer").replace_strict(names, default=OUTSIDE, return_dtype=pl.String)
         )
