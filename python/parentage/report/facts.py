@@ -273,8 +273,8 @@ def limits_of(document: Document) -> list[str]:
     left = document.coverage.unaligned
     if left:
         out.append(
-            f"{len(left):,} tensors took no part; the table under “What was compared” gives "
-            "the reasons."
+            f"{len(left):,} {'tensor' if len(left) == 1 else 'tensors'} took no part; the list "
+            "under “What was compared” gives the reasons."
         )
     if document.coverage.share < 1.0 and sample is None:
         out.append(f"{share_of(document.coverage.share)} of the child's elements were compared.")

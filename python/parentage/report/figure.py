@@ -135,6 +135,13 @@ class Drawing:
         return self.band(self.alt.X, "at:O", self.series.layers, "layer")
 
     @property
+    def outside_told(self) -> str:
+        """What the first column of layers may be, in a sentence; nothing where it is none."""
+        if OUTSIDE not in self.series.layers:
+            return ""
+        return f"“{OUTSIDE}” are tensors outside of layers. "
+
+    @property
     def parts_down(self) -> Any:
         """The axis of parts of the model."""
         return self.band(self.alt.Y, "component:N", self.part_names, None)
@@ -160,9 +167,6 @@ class Drawing:
 
 MOST_PARENTS = 3
 """Parents that have pictures of their own."""
-
-OUTSIDE_TOLD = f"“{OUTSIDE}” are tensors outside of layers."
-"""What the first column of layers may be."""
 
 
 def shown_names(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:

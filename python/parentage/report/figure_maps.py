@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from parentage.report.figure import (
-    OUTSIDE_TOLD,
     Figure,
     least_of,
     most_of,
@@ -25,8 +24,11 @@ if TYPE_CHECKING:
 ROW = 24
 """Height of a row of a heat map, in pixels."""
 
-LOW_ROW, MOST_ROWS = 12, 40
-"""The same of heat maps of many rows, and from how many on."""
+LEAST_HEIGHT, MOST_HEIGHT = 60, 720
+"""Least and greatest height of a heat map, in pixels."""
+
+DENSE = 60
+"""Columns from which on lines between fields are thin."""
 
 MOST_LABELLED = 14
 """Columns of a heat map up to which numbers are written into it."""
@@ -55,8 +57,8 @@ def weights_figure(drawing: Drawing, parent: str, name: str) -> Figure | None:
         keys=(("component", "part"), ("at", "layer")),
         title=f"Weight of {printable(parent)} by layer and part of the model",
         caption="How much of the parent's change from the base is in each part of the child: 0 is "
-        f"none of it, 1 all. {NOT_TOLD} {OUTSIDE_TOLD} Where numbers are from least squares, their "
-        "differences are no evidence of different recipes: rounding moves them.",
+        f"none of it, 1 all. {NOT_TOLD} {drawing.outside_told}Where numbers are from least "
+        "squares, their differences are no evidence of different recipes: rounding moves them.",
     )
 
 
@@ -107,16 +109,19 @@ def _weight_map(
         ("elements:Q", "elements", ","),
     )
     hover = drawing.hover()
+    (of_rows, _), (of_columns, _) = keys
+    columns, height = rows[of_columns].n_unique(), _height(rows[of_rows].n_unique())
+    line = 1.5 if columns <= DENSE else 0.5
     stroke = alt.condition(hover, alt.value("@halo"), alt.value("@ground"))
     base = drawing.chart().encode(x=across, y=down, tooltip=tooltip)
     cells = (
         base.transform_filter("isValid(datum.weight)")
-        .mark_rect(strokeWidth=1.5)
+        .mark_rect(strokeWidth=line)
         .encode(
             color=alt.Color(
                 "weight:Q", title="weight",
                 scale=alt.Scale(domain=[least, most], range=["@low", "@high"]),
-                legend=alt.Legend(orient="right", gradientLength=90, tickCount=5),
+                legend=alt.Legend(orient="right", gradientLength=min(90, height - 10), tickCount=5),
             ),
             stroke=stroke,
         )
@@ -124,12 +129,11 @@ def _weight_map(
     )  # fmt: skip
     unknown = (
         base.transform_filter("!isValid(datum.weight)")
-        .mark_rect(strokeWidth=1.5, fill="@unknown")
+        .mark_rect(strokeWidth=line, fill="@unknown")
         .encode(stroke=stroke)
     )
     layers = [cells, unknown]
-    (of_rows, _), (of_columns, _) = keys
-    if rows[of_columns].n_unique() <= MOST_LABELLED:
+    if columns <= MOST_LABELLED:
         dark = f"isValid(datum.weight) && datum.weight > {least + DARK * (most - least)!r}"
         number = alt.Text("weight:Q", format=".2f")
         layers.append(
@@ -145,7 +149,7 @@ def _weight_map(
         alt=_spread(known, rows.height - len(known), printable(parent)),
         frame=rows,
         subject=f"weight of {printable(parent)}",
-        spec=drawing.made(*layers, height=_height(rows[of_rows].n_unique())),
+        spec=drawing.made(*layers, height=height),
         columns=(
             *keys, ("guess", "weight"), ("doubt", "give or take"), ("source", "from"),
             ("elements", "elements"),
@@ -183,11 +187,13 @@ def mismatches_figure(drawing: Drawing) -> Figure | None:
             ("elements:Q", "of", ","),
         ),
     )
-    most = max(most_of(rows["share"]), 1e-9)
+    most, height = max(most_of(rows["share"]), 1e-9), _height(rows["component"].n_unique())
     ramp = alt.Color(
         "share:Q", title="share",
         scale=alt.Scale(domain=[0, most], range=["@off-low", "@off-high"]),
-        legend=alt.Legend(orient="right", format=".2~p", gradientLength=90, tickCount=4),
+        legend=alt.Legend(
+            orient="right", format=".2~p", gradientLength=min(90, height - 10), tickCount=4
+        ),
     )  # fmt: skip
     stroke = alt.condition(hover, alt.value("@halo"), alt.value("@ground"))
     cells = (
@@ -217,11 +223,11 @@ def mismatches_figure(drawing: Drawing) -> Figure | None:
         if is_of_recipe
         else "Where the child differs",
         caption=f"Share of the elements that {what}. A number of which only the last bit differs "
-        f"counts in full. {OUTSIDE_TOLD}",
+        f"counts in full. {drawing.outside_told}".rstrip(),
         alt=f"{off:,} of {total:,} elements ({share_of(off / total)}) {what}.",
         frame=rows,
         subject="not given by the recipe" if is_of_recipe else f"differs from {nearest}",
-        spec=drawing.made(*layers, height=_height(rows["component"].n_unique())),
+        spec=drawing.made(*layers, height=height),
         columns=(
             ("component", "part"), ("at", "layer"), ("share", "share"), ("off", "elements"),
             ("elements", "of"),
@@ -231,7 +237,7 @@ def mismatches_figure(drawing: Drawing) -> Figure | None:
 
 def _height(rows: int) -> int:
     """Return the height of a heat map."""
-    return max(ROW * rows, 60) if rows <= MOST_ROWS else LOW_ROW * rows
+    return min(max(ROW * rows, LEAST_HEIGHT), MOST_HEIGHT)
 
 
 def _spread(known: pl.Series, unknown: int, name: str) -> str:

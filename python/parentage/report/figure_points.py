@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from parentage.report.figure import OUTSIDE_TOLD, Figure, least_of, most_of, shown_names
+from parentage.report.figure import Figure, least_of, most_of, shown_names
 from parentage.report.series import LEAST_RATIO, MOST_RATIO
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def residual_figure(drawing: Drawing) -> Figure | None:
         "tensor, leaves of the child, in units of what rounding alone leaves. At the dashed line "
         "nothing but rounding is left; above it there is something that the parents do not "
         f"explain. Drawn from {LEAST_RATIO:g} to {MOST_RATIO:,.0f}: what is beyond is drawn there. "
-        f"{OUTSIDE_TOLD}",
+        + drawing.outside_told.rstrip(),
         alt=f"Between {_ratio(least_of(ratios))} and {_ratio(most_of(ratios))} times the rounding "
         "floor.",
         frame=rows,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NOT_KNOWN = 0.1
 """Uncertainty of a weight from which on no colour is given to it."""
 
-MOST_EXPERTS = 128
+MOST_EXPERTS = 64
 """Columns of experts up to which each has its own; of more, neighbours are put together."""
 
 MOST_LAYERS = 128
