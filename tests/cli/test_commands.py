@@ -14,6 +14,10 @@ from conftest import BF16, family_path, write_checkpoint
 from parentage.cli import run
 
 
+FILES = ("evidence.json", "report.html", "slices.parquet", "spectrum.parquet")
+"""What a trace writes."""
+
+
 def invoke(capsys, *arguments):
     """Run the command line in this process; return status, stdout and stderr."""
     status = run([str(argument) for argument in arguments])
@@ -56,7 +60,7 @@ def test_evidence_on_disk_is_the_document_that_is_printed(capsys, tmp_path):
     folder = tmp_path / "new" / "evidence"
     assert (folder / "evidence.json").read_text() == out
     assert pl.read_parquet(folder / "slices.parquet").height == 23 * 2
-    assert sorted(path.name for path in folder.iterdir()) == ["evidence.json", "slices.parquet"]
+    assert sorted(path.name for path in folder.iterdir()) == list(FILES)
     assert "wrote" in err
 
 
@@ -72,7 +76,7 @@ def test_evidence_on_disk_is_the_document_that_is_printed(capsys, tmp_path):
 def test_evidence_has_the_same_bytes_however_it_was_read(capsys, tmp_path, options):
     invoke(capsys, *trace_arguments("child", "-o", tmp_path / "usual"))
     invoke(capsys, *trace_arguments("child", "-o", tmp_path / "other", *options))
-    for name in ("evidence.json", "slices.parquet"):
+    for name in FILES:
         assert (tmp_path / "usual" / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
 
 

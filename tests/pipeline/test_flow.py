@@ -188,7 +188,7 @@ def usual(tmp_path_factory):
     for name, child in {"exact": merge, "changed": disturbed(merge, scale=5e-4)}.items():
         folder = tmp_path_factory.mktemp(name)
         trace(folder, child, ["one", "two"]).save(folder / "evidence")
-        files = ("evidence.json", "slices.parquet")
+        files = ("evidence.json", "slices.parquet", "spectrum.parquet", "report.html")
         out[name] = folder, {each: (folder / "evidence" / each).read_bytes() for each in files}
     kinds = [json.loads(files["evidence.json"])["verdict"]["kind"] for _, files in out.values()]
     assert kinds == ["merge", "related"]

@@ -8,7 +8,7 @@ import time
 
 import pytest
 from common.reports import hostile_parts, made_parts
-from parentage.report import render
+from parentage.report import render_report
 
 pytestmark = pytest.mark.slow
 
@@ -105,7 +105,7 @@ def written(tmp_path_factory):
     def write(name, make):
         if name not in pages:
             pages[name] = folder / f"{name}.html"
-            pages[name].write_text(render(make()), "utf-8")
+            pages[name].write_text(render_report(make()), "utf-8")
         return pages[name]
 
     return write

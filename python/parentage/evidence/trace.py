@@ -14,7 +14,7 @@ from parentage.evidence.spectrum import spectrum_table
 from parentage.evidence.tables import rows_of, tables_of, wide
 from parentage.hypothesise import Spectra, spectra_of
 from parentage.replay import Recipe
-from parentage.report import REPORT, ReportParts, render
+from parentage.report import REPORT, ReportParts, render_report
 from parentage.support import ReportError, printable
 from parentage.verdict import best_outcome, decide, decided_relations, gather_facts
 
@@ -177,7 +177,7 @@ class Trace:
         ReportError
             If what draws the pictures can not be loaded here.
         """
-        return render(ReportParts(self.evidence, self.slices, self.spectrum))
+        return render_report(ReportParts(self.evidence, self.slices, self.spectrum))
 
     def save(
         self, folder: str | os.PathLike[str], note: Callable[[str], None] | None = None

@@ -103,7 +103,9 @@ class Drawing:
         """Return the specification of layers that are as wide as their place."""
         chart = self.alt.layer(*layers).properties(width="container", height=height)
         found: dict[str, Any] = chart.to_dict(validate=False)
-        found.pop("config", None)
+        # Whoever draws it knows what it is; versions of this address come and go.
+        for key in ("config", "$schema"):
+            found.pop(key, None)
         return found
 
     def hover(self) -> Any:

@@ -60,7 +60,7 @@ MOST_FILES = 500
 """Files that are listed."""
 
 
-def render(parts: ReportParts) -> str:
+def render_report(parts: ReportParts) -> str:
     """Return the page. The same evidence gives the same page; no time, path or date is in it.
 
     Raises
@@ -91,10 +91,10 @@ def render(parts: ReportParts) -> str:
         printable=printable,
         percent=share_of,
         policy=_policy([vega, script], style),
-        style=_safe(style),
-        script=_safe(script),
-        vega=_safe(vega),
-        data=_safe(_data(figures, series, table.as_json())),
+        style=style,
+        script=script,
+        vega=vega,
+        data=_data(figures, series, table.as_json()),
         child=printable(document.inputs.child.name),
         headline=headline(document),
         tone=re.sub(r"\W", "-", document.verdict.kind),
@@ -139,7 +139,6 @@ def render(parts: ReportParts) -> str:
         files=files_read[:MOST_FILES],
         files_left=max(0, len(files_read) - MOST_FILES),
         parameters=parts.document["parameters"],
-        outline=_environment().get_template("outline.html.jinja").module.outline,  # type: ignore[attr-defined]
     )
     return text
 
@@ -162,13 +161,6 @@ def _environment() -> jinja2.Environment:
     )
     environment.globals["walk"] = walk
     return environment
-
-
-def _safe(text: str) -> Any:
-    """Return a text of ours, which stands in the page as it is."""
-    from markupsafe import Markup
-
-    return Markup(text)
 
 
 def _script(text: str) -> str:

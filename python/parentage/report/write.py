@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parentage.report.render import render
+from parentage.report.render import render_report
 from parentage.report.stored import read_parts
 from parentage.support import WriteError, write_whole
 
@@ -46,7 +46,7 @@ def write_report(
     'report.html'
     """
     target = Path(folder) / REPORT if output is None else Path(output)
-    text = render(read_parts(folder))
+    text = render_report(read_parts(folder))
     try:
         write_whole(target, text.encode())
     except OSError as error:

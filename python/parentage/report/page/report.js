@@ -161,6 +161,7 @@
     const result = await vegaEmbed(place, spec, {
       actions: false,
       ast: true,
+      mode: "vega-lite",
       config: painted(data.config, colors),
       defaultStyle: false,
       loader,
