@@ -13,7 +13,6 @@ from common.streams import big
 from conftest import BF16, family_path, write_checkpoint
 from parentage.cli import run
 
-
 FILES = ("evidence.json", "report.html", "slices.parquet", "spectrum.parquet")
 """What a trace writes."""
 

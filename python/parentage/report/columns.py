@@ -24,6 +24,9 @@ MOST_ROWS = 150_000
 DIGITS = 5
 """Digits of numbers in the table."""
 
+DECIMALS = 6
+"""Digits of shares after the point."""
+
 PLAIN_BYTES = 1 << 16
 """Bytes of the table up to which it is not compressed."""
 
@@ -118,9 +121,7 @@ def _encoded(values: pl.Series, title: str, kind: str) -> dict[str, Any] | None:
         column["values"] = [printable(str(each)) for each in values.to_list()]
         return column
     if values.dtype == pl.Float64:
-        # Shares of nearly all are not to be shown as all.
-        rounded = values if kind == "share" else values.round_sig_figs(DIGITS)
-        values = rounded.round(6) if kind == "share" else rounded
+        values = _shares(values) if kind == "share" else values.round_sig_figs(DIGITS)
         finite = values.is_finite().fill_null(value=False)
         column["values"] = [
             x if ok else None for x, ok in zip(values.to_list(), finite.to_list(), strict=True)
@@ -128,3 +129,14 @@ def _encoded(values: pl.Series, title: str, kind: str) -> dict[str, Any] | None:
         return column
     column["values"] = values.to_list()
     return column
+
+
+def _shares(values: pl.Series) -> pl.Series:
+    """Return shares in few digits: of nearly all, less than all, and of some, more than none."""
+    least = 10.0**-DECIMALS
+    inside = (values > 0.0) & (values < 1.0)
+    return (
+        values.round(DECIMALS)
+        .clip(0.0, 1.0)
+        .zip_with(~inside.fill_null(value=False), values.round(DECIMALS).clip(least, 1.0 - least))
+    )
