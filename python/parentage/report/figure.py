@@ -23,6 +23,9 @@ MOST_NARROW = 24
 MOST_SVG = 2500
 """Marks up to which a chart is drawn as SVG; of more, as an image."""
 
+POINTER = "pointer"
+"""What a layer is called that is there for the pointer alone."""
+
 HEIGHT = 230
 """Height of a chart of points or lines, in pixels."""
 

@@ -125,6 +125,7 @@ def _weight_map(
             ),
             stroke=stroke,
         )
+        .properties(name="fields")
         .add_params(hover)
     )  # fmt: skip
     unknown = (
@@ -200,6 +201,7 @@ def mismatches_figure(drawing: Drawing) -> Figure | None:
         base.transform_filter("datum.off > 0")
         .mark_rect(strokeWidth=1.5)
         .encode(color=ramp, stroke=stroke)
+        .properties(name="fields")
         .add_params(hover)
     )
     none = (

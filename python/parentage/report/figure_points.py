@@ -61,6 +61,7 @@ def residual_figure(drawing: Drawing) -> Figure | None:
                 ("elements:Q", "elements", ","),
             ),
         )
+        .properties(name="points")
         .add_params(hover)
     )  # fmt: skip
     ratios = rows["ratio"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from parentage.report.figure import Figure, least_of, most_of, shortened
+from parentage.report.figure import POINTER, Figure, least_of, most_of, shortened
 from parentage.report.shares import share_of
 from parentage.support import printable
 
@@ -21,6 +21,9 @@ BEYOND_CHANCE = 2.0
 
 DASHES = {"parent": [1, 0], "decoy": [4, 3], "control": [8, 3]}
 """How lines are dashed, so that they differ without colour."""
+
+EVERY = 5
+"""Bins of a spectrum of which one can be pointed at."""
 
 MOST_TOLD = 12
 """Layers whose weights are told in words."""
@@ -40,6 +43,8 @@ def spectrum_figure(drawing: Drawing, parent: str, name: str) -> Figure:
     rows = raw.select(
         "weight", "share", "admitted", "intervals", "kind",
         curve=pl.struct("kind", "checkpoint").map_elements(_curve_name, return_dtype=pl.String),
+        told=(pl.col("share") == pl.col("share").max().over("kind", "checkpoint"))
+        | (pl.int_range(pl.len()).over("kind", "checkpoint") % EVERY == 0),
     )  # fmt: skip
     kinds = dict(zip(rows["curve"], rows["kind"], strict=True))
     curves = list(kinds)
@@ -68,13 +73,15 @@ def spectrum_figure(drawing: Drawing, parent: str, name: str) -> Figure:
             strokeDash=dash,
         )
     )  # fmt: skip
-    # What is nearest to the pointer has a mark, and its numbers.
+    # What is nearest to the pointer has a mark, and its numbers: of the peaks, and of some others.
     near = alt.selection_point(
         name="near", nearest=True, on="pointerover", clear="pointerout", fields=["weight"],
         empty=False,
     )  # fmt: skip
     points = (
         drawing.chart()
+        .properties(name=POINTER)
+        .transform_filter("datum.told")
         .mark_point(filled=True, size=60)
         .encode(
             x="weight:Q",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from parentage.report.figure import POINTER
 from parentage.report.figures import figures_of
 from parentage.report.palette import CONFIG, THEMES, painted
 from parentage.report.stored import read_parts
@@ -90,7 +92,23 @@ def drawn(figure: Figure, file_format: str = "svg", theme: str = "light") -> byt
     spec = standalone(figure, theme)
     if file_format == "png":
         return bytes(vl_convert.vegalite_to_png(spec, scale=SCALE, allowed_base_urls=[]))
-    return vl_convert.vegalite_to_svg(spec, allowed_base_urls=[]).encode()
+    return renumbered(vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])).encode()
+
+
+def renumbered(svg: str) -> str:
+    """Return a picture whose parts are numbered from 0 on: they are counted through a process.
+
+    >>> renumbered('<a id="clip7"/><b fill="url(#clip7)"/><text>id="clip7"</text>')
+    '<a id="clip0"/><b fill="url(#clip0)"/><text>id="clip7"</text>'
+    """
+    numbers: dict[str, str] = {}
+
+    def number(found: re.Match[str]) -> str:
+        name = numbers.setdefault(found[2] + found[3], f"{found[2]}{len(numbers)}")
+        return f"{found[1]}{name}"
+
+    parts = re.compile(r"""(\bid="|url\(#)(clip|gradient_)(\d+)""")
+    return re.sub(r"<[^<>]+>", lambda tag: parts.sub(number, tag[0]), svg)
 
 
 def standalone(figure: Figure, theme: str) -> dict[str, Any]:
@@ -110,5 +128,8 @@ def standalone(figure: Figure, theme: str) -> dict[str, Any]:
     }
     spec |= {"width": WIDTH, "config": config, "title": title, "padding": 16}
     spec["description"] = figure.alt
+    # Nobody points at a file.
+    spec["layer"] = [each for each in spec["layer"] if each.get("name") != POINTER]
+    spec["params"] = [each for each in spec.get("params", ()) if POINTER not in each["views"]]
     spec["datasets"] = {**spec.get("datasets", {}), "rows": rows}
     return spec
