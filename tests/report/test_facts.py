@@ -5,6 +5,7 @@ import shlex
 
 import pytest
 from common.reports import made_document
+from parentage.hypothesise import spectra_of
 from parentage.report.document import read_document
 from parentage.report.facts import (
     HEADLINES,
@@ -18,6 +19,7 @@ from parentage.report.facts import (
     parts_of,
     reasons_of,
     recipe_line,
+    repeats_of,
     setting,
 )
 from parentage.verdict import KINDS
@@ -160,3 +162,12 @@ def test_any_setting_can_be_shown(value):
 
 def test_a_recipe_is_told_in_a_line():
     assert recipe_line(document_of().recipe) == "linear of 0.6 parent + 0.4 base, in float32"
+
+
+def test_what_the_command_gives_is_said():
+    assert "byte for byte" in repeats_of(document_of())
+    sampled = document_of(parameters__sample={"asked": "1%", "seed": 3, "sure": None})
+    assert "states no confidence" in repeats_of(sampled)
+    assert "--no-recipes" not in command_of(document_of())
+    none = document_of(spectrum__missing=spectra_of(None).missing)
+    assert "--no-recipes" in command_of(none)

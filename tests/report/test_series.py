@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 from common.reports import made_document, made_parts, made_slices, made_spectrum
 from parentage.report import ReportParts
+from parentage.report.figures import figures_of
 from parentage.report.series import MOST_EXPERTS, MOST_LAYERS, OUTSIDE, Series
 
 
@@ -113,3 +114,13 @@ def test_an_empty_table_is_no_error(made):
     assert series.weights("parent").is_empty()
     assert series.experts("parent").is_empty()
     assert series.mismatches.is_empty()
+
+
+def test_spectra_that_make_no_sense_are_left_out(made):
+    for change in (
+        {"kind": pl.lit("decoy")}, {"kind": pl.lit("<b>")}, {"intervals": pl.lit(0, pl.UInt64)},
+        {"parent": pl.lit(None, pl.String)},
+    ):  # fmt: skip
+        parts = ReportParts(made.document, made.slices, made.spectrum.with_columns(**change))
+        assert Series(parts).spectrum_parents == []
+        assert "spectrum" not in {each.name for each in figures_of(parts)}

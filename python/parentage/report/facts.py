@@ -66,6 +66,9 @@ CARD = {
 """What the card's ``base_model_relation`` would be by the weights; none for other verdicts."""
 
 
+NO_SEARCH = "no recipe was looked for, so that no sample was searched"
+"""Why there is no spectrum where ``--no-recipes`` was given."""
+
 NAMED = 60
 """Characters of a headline's names, at most."""
 
@@ -312,7 +315,20 @@ def command_of(document: Document) -> str:
         words += ["--seed", str(document.parameters.search_seed)]
     if any(each.sha256 for each in document.inputs.child.files):
         words += ["--digest", "sha256"]
+    if document.spectrum is not None and document.spectrum.missing == NO_SEARCH:
+        words.append("--no-recipes")
     return " ".join([*words, "-o", "evidence/"])
+
+
+def repeats_of(document: Document) -> str:
+    """Return what that command gives, in sentences."""
+    told = "Put your own paths in the place of these, as NAME=PATH where folders have other names. "
+    if document.parameters.sample is not None:
+        return told + (
+            "With the same files, this reads the same places and gives the same numbers; a verdict "
+            "with a seed that is given states no confidence."
+        )
+    return told + "With the same files and version, this gives the same evidence, byte for byte."
 
 
 def _path(name: str) -> str:

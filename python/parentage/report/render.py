@@ -11,12 +11,14 @@ import base64
 import hashlib
 import json
 import re
+import shlex
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from parentage.report.beside import blocks_of
 from parentage.report.columns import slice_table
 from parentage.report.facts import (
     LEVELS,
@@ -31,6 +33,7 @@ from parentage.report.facts import (
     parts_of,
     reasons_of,
     recipe_line,
+    repeats_of,
 )
 from parentage.report.figures import figures_of
 from parentage.report.listings import (
@@ -113,13 +116,16 @@ def render_report(parts: ReportParts) -> str:
         decoy=share_of(float(recipe.decoy_share))
         if recipe is not None and isinstance(recipe.decoy_share, float | int)
         else None,
-        metadata=parts.other(METADATA),
-        custody=custody,
-        identity=identity,
+        metadata=blocks_of(parts.other(METADATA), "metadata"),
+        custody=blocks_of(custody, "log"),
+        identity=blocks_of(identity, "answers"),
+        has_beside={name: bool(parts.other(name)) for name in (METADATA, IDENTITY, CUSTODY)},
         places=parts.document.get("places"),
         card=card_fields(document),
         command=command_of(document),
-        command_ci=f"{command_of(document)} --json --fail-on {document.verdict.kind}",
+        repeats=repeats_of(document),
+        command_ci=f"{command_of(document)} --json --fail-on "
+        + shlex.quote(printable(document.verdict.kind)),
         verdict_json=printable_lines(
             json.dumps(parts.document["verdict"], indent=1, ensure_ascii=False)
         ),

@@ -26,6 +26,9 @@ MOST_LAYERS = 128
 OUTSIDE = "none"
 """What stands for the layer of slices that are in none."""
 
+KINDS = ("parent", "decoy", "control")
+"""What spectra are of."""
+
 CLEAR = 0.3
 """Share of a layer's cells from which on a peak is one; unrelated parents reach 0.07."""
 
@@ -259,6 +262,7 @@ class Series:
         if frame is None:
             return pl.DataFrame(
                 schema={
+                    "kind": pl.String,
                     "layer": pl.Int64,
                     "component": pl.String,
                     "weight": pl.Float64,
@@ -266,13 +270,17 @@ class Series:
                 }
             )
         share = pl.col("admitted") / pl.col("intervals")
-        return frame.filter(pl.col("parent") == parent).with_columns(share=share)
+        known = (pl.col("parent") == parent) & pl.col("kind").is_in(KINDS)
+        return frame.filter(known & (pl.col("intervals") > 0)).with_columns(share=share)
 
     @cached_property
     def spectrum_parents(self) -> list[str]:
-        """Parents that have a spectrum."""
+        """Parents that have a spectrum of the whole model."""
         frame = self.parts.spectrum
-        return [] if frame is None else frame["parent"].unique(maintain_order=True).to_list()
+        if frame is None:
+            return []
+        names = frame["parent"].drop_nulls().unique(maintain_order=True).to_list()
+        return [each for each in names if "parent" in self.spectrum(each)["kind"]]
 
 
 def _columns(numbers: list[int], most: int) -> dict[int, str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 from parentage.report.render import render_report
 from parentage.report.stored import read_parts
-from parentage.support import WriteError, write_whole
+from parentage.support import ReportError, WriteError, write_whole
 
 if TYPE_CHECKING:
     import os
@@ -46,7 +48,11 @@ def write_report(
     'report.html'
     """
     target = Path(folder) / REPORT if output is None else Path(output)
-    text = render_report(read_parts(folder))
+    parts = read_parts(folder)
+    try:
+        text = render_report(parts)
+    except pl.exceptions.PolarsError as error:
+        raise ReportError(f"{folder}: its tables are no evidence: {error}") from error
     try:
         write_whole(target, text.encode())
     except OSError as error:
