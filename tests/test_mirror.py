@@ -14,6 +14,7 @@ OF_SEVERAL_MODULES = {
     "align/test_families.py": "every family of models, through all layout rules at once",
     "bench/test_attacks.py": "the bench of that name, which is not part of the package",
     "cli/test_commands.py": "every command and the group: files, answers, exit status",
+    "report/test_browser.py": "the page as a whole, in a browser",
     "evidence/test_pickle.py": "traces, and all that they hold, travel between processes",
 }
 """Tests in rooms that are of no one module, and what they are about."""

@@ -13,6 +13,12 @@ from common.streams import big
 from conftest import BF16, family_path, write_checkpoint
 from parentage.cli import run
 
+FILES = {
+    *("custody.jsonl", "evidence.json", "facts.json", "manifest.json", "metadata.json"),
+    *("recipe.yaml", "report.html", "slices.parquet", "spectrum.parquet", "sums.parquet"),
+}
+"""What a trace writes."""
+
 
 def invoke(capsys, *arguments):
     """Run the command line in this process; return status, stdout and stderr."""
@@ -56,10 +62,7 @@ def test_evidence_on_disk_is_the_document_that_is_printed(capsys, tmp_path):
     folder = tmp_path / "new" / "evidence"
     assert (folder / "evidence.json").read_text() == out
     assert pl.read_parquet(folder / "slices.parquet").height == 23 * 2
-    assert sorted(path.name for path in folder.iterdir()) == [
-        *("custody.jsonl", "evidence.json", "facts.json", "manifest.json", "metadata.json"),
-        *("recipe.yaml", "slices.parquet", "sums.parquet"),
-    ]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
     assert "wrote" in err
 
 
@@ -75,7 +78,7 @@ def test_evidence_on_disk_is_the_document_that_is_printed(capsys, tmp_path):
 def test_evidence_has_the_same_bytes_however_it_was_read(capsys, tmp_path, options):
     invoke(capsys, *trace_arguments("child", "-o", tmp_path / "usual"))
     invoke(capsys, *trace_arguments("child", "-o", tmp_path / "other", *options))
-    for name in ("evidence.json", "facts.json", "manifest.json", "metadata.json", "slices.parquet", "sums.parquet"):
+    for name in FILES - {"custody.jsonl"}:
         assert (tmp_path / "usual" / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
 
 

@@ -28,8 +28,8 @@ from parentage.support import WriteError
 
 HEAD = {"version": "1", "arithmetic": 1, "checkpoints": []}
 FILES = (
-    *("evidence.json", "facts.json", "manifest.json", "metadata.json", "slices.parquet"),
-    *("recipe.yaml", "sums.parquet"),
+    *("evidence.json", "facts.json", "manifest.json", "metadata.json", "recipe.yaml"),
+    *("report.html", "slices.parquet", "spectrum.parquet", "sums.parquet"),
 )
 
 

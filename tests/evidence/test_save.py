@@ -14,7 +14,7 @@ import pytest
 from common.documents import strict
 from parentage.checkpoint import Checkpoint
 from parentage.evidence.save import save
-from parentage.support import WriteError
+from parentage.support import ReportError, WriteError
 
 
 def test_saving_makes_the_folder_and_replaces_what_is_there(tmp_path, merge):
@@ -26,7 +26,8 @@ def test_saving_makes_the_folder_and_replaces_what_is_there(tmp_path, merge):
     assert strict((folder / "evidence.json").read_text("utf-8")) == strict(merge.to_json())
     assert sorted(path.name for path in folder.iterdir()) == [
         *("custody.jsonl", "evidence.json", "facts.json", "manifest.json", "metadata.json"),
-        *("notes.txt", "recipe.yaml", "slices.parquet", "sums.parquet"),
+        *("notes.txt", "recipe.yaml", "report.html", "slices.parquet", "spectrum.parquet"),
+        "sums.parquet",
     ]
 
 
@@ -39,7 +40,9 @@ def test_a_file_in_the_way_of_the_folder_is_an_error(tmp_path, merge):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.parametrize("name", ["slices.parquet", "evidence.json"])
+@pytest.mark.parametrize(
+    "name", ["slices.parquet", "spectrum.parquet", "report.html", "evidence.json"]
+)
 def test_a_folder_in_the_way_of_a_file_leaves_nothing_half_written(tmp_path, merge, name):
     (tmp_path / name / "kept").mkdir(parents=True)
     with pytest.raises(WriteError, match="write evidence: "):
@@ -50,8 +53,11 @@ def test_a_folder_in_the_way_of_a_file_leaves_nothing_half_written(tmp_path, mer
             assert [each.name for each in path.iterdir()] == ["kept"]
         elif path.suffix == ".json":
             strict(path.read_text("utf-8"))
+        elif path.suffix == ".html":
+            assert path.read_text("utf-8").endswith("</html>")
         elif path.suffix == ".parquet":
-            table = merge.slices if path.stem == "slices" else merge.sums
+            tables = {"slices": merge.slices, "spectrum": merge.spectrum, "sums": merge.sums}
+            table = tables[path.stem]
             assert pl.read_parquet(path).equals(table)
     assert not list(tmp_path.glob(".writing-*"))
 
@@ -112,6 +118,23 @@ def test_a_name_that_is_no_text_can_be_saved(tmp_path, family):
     found = parentage.trace(family("child"), base=family("base"), parents=[parent])
     found.save(tmp_path / "out")
     strict((tmp_path / "out" / "evidence.json").read_text("utf-8"))
+
+
+def test_without_what_draws_charts_the_evidence_is_written_and_it_is_said(
+    tmp_path, merge, monkeypatch
+):
+    def missing(_):
+        raise ReportError("altair is not at hand")
+
+    merge.save(tmp_path)
+    monkeypatch.setattr("parentage.evidence.trace.render_report", missing)
+    said = []
+    merge.save(tmp_path, said.append)
+    assert said == ["no report.html was written: altair is not at hand"]
+    # A report of what lay there before would be one of other evidence.
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("evidence.json", "slices.parquet", "spectrum.parquet")
+    ]
 
 
 def test_a_full_disk_is_told_in_the_system_s_words(tmp_path, monkeypatch):

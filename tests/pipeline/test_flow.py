@@ -189,6 +189,7 @@ def usual(tmp_path_factory):
         folder = tmp_path_factory.mktemp(name)
         trace(folder, child, ["one", "two"]).save(folder / "evidence")
         files = ("evidence.json", "facts.json", "manifest.json", "slices.parquet", "sums.parquet")
+        files += ("report.html", "spectrum.parquet")
         out[name] = folder, {each: (folder / "evidence" / each).read_bytes() for each in files}
     kinds = [json.loads(files["evidence.json"])["verdict"]["kind"] for _, files in out.values()]
     assert kinds == ["merge", "related"]

@@ -22,6 +22,7 @@ from .reading import read_bundle as read_bundle
 from .reading import read_file as read_file
 from .recipe_file import RECIPE as RECIPE
 from .recipe_file import recipe_yaml as recipe_yaml
+from .seal import CURVES as CURVES
 from .seal import EVIDENCE as EVIDENCE
 from .seal import FACTS as FACTS
 from .seal import METADATA as METADATA

@@ -21,10 +21,13 @@ FACTS = "facts.json"
 SLICES, SUMS = "slices.parquet", "sums.parquet"
 """Names of the tables of slices: of estimates, and of the sums that these are made of."""
 
+CURVES = "spectrum.parquet"
+"""Name of the table of how many rounding cells admit each weight."""
+
 METADATA = "metadata.json"
 """Name of what the checkpoints' files say beside weights: circumstance."""
 
-STATED = (EVIDENCE, FACTS, SLICES, SUMS, "recipe.yaml")
+STATED = (EVIDENCE, FACTS, SLICES, SUMS, CURVES, "recipe.yaml")
 """Files that statements name by digest: those that hold the evidence itself."""
 
 

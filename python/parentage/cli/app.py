@@ -27,6 +27,7 @@ COMMANDS = {
     "export": "Print the evidence in DIR in a format of other tools.",
     "inspect": "Show what is in CHECKPOINTS, from their headers alone.",
     "replay": "Carry out RECIPE: compare what it gives with a child, or write it.",
+    "report": "Make the report of the evidence in DIR again.",
     "trace": "Say what CHILD is made of.",
     "verify": "Check whether the evidence in DIR agrees with itself, and with the checkpoints.",
 }
@@ -84,6 +85,7 @@ def cli() -> None:
       parentage replay RECIPE --against CHILD
       parentage compare-metadata CHILD --base BASE --parent PARENT
       parentage verify EVIDENCE          whether evidence agrees with itself, and with checkpoints
+      parentage report DIR             the evidence of a trace as a page for people
       parentage bench                    how fast all of this is here
 
     A CHECKPOINT is a folder of safetensors files, with or without an index, one such file, or an

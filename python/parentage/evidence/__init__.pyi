@@ -6,6 +6,7 @@ from .journal import NAME as NAME
 from .journal import Journal as Journal
 from .journal import differs as differs
 from .journal import identity as identity
+from .spectrum import SPECTRUM as SPECTRUM
 from .sums import REPLAYED as REPLAYED
 from .sums import SUMS_SCHEMA as SUMS_SCHEMA
 from .sums import sums_frame as sums_frame

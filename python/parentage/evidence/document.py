@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from parentage import _core
 from parentage.align import LEAST_SHARE
+from parentage.evidence.spectrum import spectrum_entry
 from parentage.evidence.tables import rows_of
 from parentage.methods import to_mergekit
 from parentage.statistics import SINGULAR
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from parentage.bundle import FolderDigests
     from parentage.checkpoint import Checkpoint, Columns, Inputs
     from parentage.evidence.tables import Tables
+    from parentage.hypothesise import Spectra
     from parentage.sample import Sampled
     from parentage.verdict import Outcome, Relation, Verdict
 
@@ -45,6 +47,7 @@ def document(
     offered: Inputs,
     orders: Sequence[Order] = (),
     folders: Mapping[str, FolderDigests] | None = None,
+    spectra: Spectra,
 ) -> dict[str, Any]:
     """Return everything a stranger needs to check the verdict.
 
@@ -97,6 +100,7 @@ def document(
             row["component"]: summary(row, of_row, columns)
             for row, of_row in rows_of(tables.components, columns)
         },
+        "spectrum": spectrum_entry(spectra),
         "recipe": None if outcome is None else _recipe(outcome),
         "relations": [each.as_dict() for each in relations],
         "verdict": verdict_entry(verdict),

@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 _SCRATCH = re.compile(rf"{re.escape(WRITING)}\w+")
 
 
-def save(folder: str | os.PathLike[str], files: Mapping[str, pl.DataFrame | str | bytes]) -> Path:
+def save(
+    folder: str | os.PathLike[str], files: Mapping[str, pl.DataFrame | str | bytes | None]
+) -> Path:
     """Write tables as parquet, texts as UTF-8 and bytes into ``folder``, made if need be.
 
     They are put in place in the order given, once all are written: what says of the others that
-    they are there comes last.
+    they are there comes last. A file of ``None`` is one that could not be made: what lies there
+    of an earlier trace is removed.
 
     Raises
     ------
@@ -39,8 +42,12 @@ def save(folder: str | os.PathLike[str], files: Mapping[str, pl.DataFrame | str 
             held(Path(scratch)),
         ):
             for name, content in files.items():
-                Path(scratch, name).write_bytes(as_bytes(name, content))
-            for name in files:
+                if content is not None:
+                    Path(scratch, name).write_bytes(as_bytes(name, content))
+            for name, content in files.items():
+                if content is None:
+                    (folder / name).unlink(missing_ok=True)
+                    continue
                 sync_file(Path(scratch, name))
                 Path(scratch, name).replace(folder / name)
     except OSError as error:

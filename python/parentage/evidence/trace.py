@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from parentage.bundle import (
+    CURVES,
     EVIDENCE,
     FACTS,
     METADATA,
@@ -22,11 +23,14 @@ from parentage.bundle import (
 from parentage.evidence.document import document
 from parentage.evidence.notebook import html
 from parentage.evidence.save import as_bytes, save
+from parentage.evidence.spectrum import spectrum_table
 from parentage.evidence.sums import sums_of
 from parentage.evidence.tables import rows_of, tables_of, wide
+from parentage.hypothesise import Spectra, spectra_of
 from parentage.metadata import Comparison, comparison_of
 from parentage.replay import Recipe
-from parentage.support import printable
+from parentage.report import REPORT, ReportParts, render_report
+from parentage.support import ReportError, printable
 from parentage.verdict import (
     best_outcome,
     decide,
@@ -38,7 +42,7 @@ from parentage.verdict import (
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from typing import Any
 
@@ -85,6 +89,8 @@ class Trace:
     """What the rules looked at, as :func:`parentage.verdict.stored_facts` writes it."""
     sums: pl.DataFrame | None = None
     """One row per slice: the sums that tables and rules rest on."""
+    spectra: Spectra = field(default_factory=lambda: spectra_of(None))
+    """How many rounding cells admit each weight of each parent, and how many a decoy's."""
 
     @property
     def offered(self) -> Inputs:
@@ -115,6 +121,14 @@ class Trace:
     def unaligned(self) -> pl.DataFrame:
         """One row per tensor that took no part: checkpoint, tensor, reason, elements."""
         return self.tables.unaligned
+
+    @cached_property
+    def spectrum(self) -> pl.DataFrame:
+        """One row per parent, decoy or control, and weight: how many rounding cells admit it.
+
+        Besides those of the whole model, parents have rows for every component and layer.
+        """
+        return spectrum_table(self.spectra)
 
     @property
     def recipe(self) -> Recipe | None:
@@ -178,6 +192,7 @@ class Trace:
             offered=self.offered,
             orders=self.orders,
             folders=self.folders,
+            spectra=self.spectra,
         )
 
     @cached_property
@@ -192,13 +207,27 @@ class Trace:
         """Return :attr:`evidence` as JSON text."""
         return json.dumps(self.evidence, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
-    def save(self, folder: str | os.PathLike[str]) -> Path:
+    def to_html(self) -> str:
+        """Return the report: one page that needs no network, with pictures, limits and tables.
+
+        Raises
+        ------
+        ReportError
+            If what draws the pictures can not be loaded here.
+        """
+        return render_report(ReportParts(self.evidence, self.slices, self.spectrum))
+
+    def save(
+        self, folder: str | os.PathLike[str], note: Callable[[str], None] | None = None
+    ) -> Path:
         """Write the evidence as a bundle into ``folder``, made if need be.
 
         ``evidence.json`` is the document; ``manifest.json`` names all files with their digests, and
-        docs/bundle.md what each of them is. The same trace gives the same files, but for
-        ``custody.jsonl``, which an entry is added to (:func:`parentage.bundle.acting`). Each file
-        appears whole or not at all.
+        docs/bundle.md what each of them is; ``report.html`` shows it to people. The same trace
+        gives the same files, but for ``custody.jsonl``, which an entry is added to
+        (:func:`parentage.bundle.acting`). Each file appears whole or not at all. Where what draws
+        pictures can not be loaded, the evidence is written without a report, and ``note`` is told
+        so in a sentence; :func:`parentage.write_report` makes it from the evidence elsewhere.
 
         Raises
         ------
@@ -207,7 +236,7 @@ class Trace:
         EvidenceError
             If ``custody.jsonl`` is there and is damaged: it is left as it is.
         """
-        files: dict[str, pl.DataFrame | str] = {SLICES: self.slices}
+        files: dict[str, pl.DataFrame | str] = {SLICES: self.slices, CURVES: self.spectrum}
         if self.sums is not None:
             files[SUMS] = self.sums
         if self.facts:
@@ -215,8 +244,15 @@ class Trace:
         if self.outcome is not None:
             files[RECIPE] = recipe_yaml(self.outcome.recipe)
         files[METADATA] = self.metadata.to_json()
+        try:
+            files[REPORT] = self.to_html()
+        except ReportError as error:
+            if note is not None:
+                note(f"no {REPORT} was written: {error}")
         files[EVIDENCE] = self.to_json()
-        written = save(folder, sealed({name: as_bytes(name, x) for name, x in files.items()}))
+        bundle = sealed({name: as_bytes(name, content) for name, content in files.items()})
+        # One of an earlier trace is none of this.
+        written = save(folder, {REPORT: None, RECIPE: None, **bundle})
         log_custody(folder, "trace", self._custody_inputs(), {"verdict": self.verdict.kind})
         return written
 

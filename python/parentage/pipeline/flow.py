@@ -12,7 +12,13 @@ from parentage.bundle import digest_folder
 from parentage.checkpoint import open_all
 from parentage.descent import with_blends
 from parentage.evidence import Journal, conclude, identity
-from parentage.hypothesise import SampleEstimates, decoy_share, hypothesise, select_for_full_pass
+from parentage.hypothesise import (
+    SampleEstimates,
+    decoy_share,
+    hypothesise,
+    select_for_full_pass,
+    spectra_of,
+)
 from parentage.pipeline.quantised import quantised_blends
 from parentage.pipeline.rest import compare_rest, undecoded
 from parentage.pipeline.roles import settle_roles
@@ -179,7 +185,7 @@ def trace(
             digest=digest is not None,
         )
         if output is not None:
-            found.save(output)
+            found.save(output, note)
         if journal is not None:
             journal.remove()
     return found
@@ -230,7 +236,7 @@ def _trace(
         if request is None:
             case = replace(case, rest=replace(case.rest, blends=quantised_blends(case)))
     if request is not None and (trace := trace_sample(case, request, progress)) is not None:
-        return trace
+        return replace(trace, spectra=spectra_of(case.estimates))
     if request is not None:
         # A sample was not enough, so that everything is read.
         case = replace(case, rest=compare_rest(inputs, grouped, options))
@@ -239,7 +245,7 @@ def _trace(
     progress.stage("making tables")
     give_back()
     trace = conclude(case, statistics)
-    digests = digests_of(inputs, main, options)
+    digests, spectra = digests_of(inputs, main, options), spectra_of(case.estimates)
     if digests:
         progress.stage("hashing what lies beside the weights")
     folders = {
@@ -247,7 +253,7 @@ def _trace(
         for each in (inputs.child, *inputs.others)
         if each.name in digests
     }
-    return replace(trace, digests=digests, folders=folders)
+    return replace(trace, digests=digests, folders=folders, spectra=spectra)
 
 
 def _kept_seed(journal: Journal, chosen: Seed) -> Seed:

@@ -19,6 +19,7 @@ from .errors import ParentageError as ParentageError
 from .errors import PlanError as PlanError
 from .errors import ReadError as ReadError
 from .errors import RecipeError as RecipeError
+from .errors import ReportError as ReportError
 from .errors import WriteError as WriteError
 from .places import is_file as is_file
 from .places import is_folder as is_folder

@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parentage.support.errors import WriteError
@@ -18,7 +19,6 @@ if sys.platform != "win32":
 if TYPE_CHECKING:
     import re
     from collections.abc import Iterator
-    from pathlib import Path
 
 WRITING = ".writing-"
 """How folders are called that hold files until they are whole."""

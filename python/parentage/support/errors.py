@@ -10,6 +10,7 @@ __all__ = [
     "PlanError",
     "ReadError",
     "RecipeError",
+    "ReportError",
     "WriteError",
 ]
 
@@ -28,3 +29,7 @@ class RecipeError(ParentageError):
 
 class EvidenceError(ParentageError):
     """Evidence that is incomplete, damaged, of a newer version, or that contradicts itself."""
+
+
+class ReportError(ParentageError):
+    """A report could not be made: its evidence is missing or no evidence, or what draws it is."""

@@ -49,7 +49,8 @@ NAMED = "[NAME=]CHECKPOINT"
 )  # fmt: skip
 @click.option(
     "-o", "--output", type=PATH, metavar="DIR",
-    help="Write the evidence into this folder: evidence.json, tables, facts, recipe, manifest.",
+    help="Write the evidence into this folder: evidence.json, tables, facts, recipe, manifest, and "
+    "its report, report.html.",
 )  # fmt: skip
 @click.option(
     "--digest", type=click.Choice(["sha256"]),
@@ -173,7 +174,12 @@ def trace(
             **reading,
         )
     if output is not None:
-        terminal.note(f"wrote {output / 'evidence.json'}, slices.parquet and others beside it")
+        from parentage.bundle import EVIDENCE
+        from parentage.report import REPORT
+
+        written = [EVIDENCE, *(name for name in (REPORT,) if (output / name).exists())]
+        names = listed(str(output / name) for name in written)
+        terminal.note(f"wrote {names}, and others beside it")
     if as_json:
         if layers:
             terminal.note("--layers prints rows; with --json, slices.parquet of -o has them")
