@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from parentage import metadata
 from parentage.evidence.document import document
 from parentage.evidence.notebook import html
 from parentage.evidence.save import save
 from parentage.evidence.tables import rows_of, tables_of, wide
-from parentage.metadata import Comparison, comparison_of
 from parentage.replay import Recipe
 from parentage.support import printable
 from parentage.verdict import best_outcome, decide, decided_relations, gather_facts
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from parentage.align import Order
     from parentage.checkpoint import Inputs
     from parentage.evidence.tables import Tables
+    from parentage.metadata import Comparison
     from parentage.sample import Sampled
     from parentage.statistics import Statistics
     from parentage.verdict import Outcome, Relation, TraceInputs, Verdict
@@ -158,7 +159,8 @@ class Trace:
 
         It is read when it is first asked for; no verdict hangs on it.
         """
-        return comparison_of(self.offered, self.evidence)
+        # The room is entered when it is asked for: what reads files of strangers is large.
+        return metadata.comparison_of(self.offered, self.evidence)
 
     def to_json(self) -> str:
         """Return :attr:`evidence` as JSON text."""
