@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from parentage import metadata
 from parentage.bundle import (
     CURVES,
     EVIDENCE,
@@ -27,7 +28,6 @@ from parentage.evidence.spectrum import spectrum_table
 from parentage.evidence.sums import sums_of
 from parentage.evidence.tables import rows_of, tables_of, wide
 from parentage.hypothesise import Spectra, spectra_of
-from parentage.metadata import Comparison, comparison_of
 from parentage.replay import Recipe
 from parentage.report import REPORT, ReportParts, render_report
 from parentage.support import ReportError, printable
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from parentage.bundle import FolderDigests
     from parentage.checkpoint import Inputs
     from parentage.evidence.tables import Tables
+    from parentage.metadata import Comparison
     from parentage.sample import Sampled
     from parentage.statistics import Statistics
     from parentage.verdict import Outcome, Relation, TraceInputs, Verdict
@@ -201,7 +202,8 @@ class Trace:
 
         It is read when it is first asked for; no verdict hangs on it.
         """
-        return comparison_of(self.offered, self.evidence)
+        # The room is entered when it is asked for: what reads files of strangers is large.
+        return metadata.comparison_of(self.offered, self.evidence)
 
     def to_json(self) -> str:
         """Return :attr:`evidence` as JSON text."""

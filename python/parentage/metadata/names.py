@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 MOST_TEXT = 200_000
 """Characters of a text that are looked through."""
@@ -152,12 +153,17 @@ _MADE = {
 LANGUAGES = tuple(_IS)
 """Languages that names are found in."""
 
-_PATTERNS = tuple(
-    (kind, re.compile(pattern))
-    for kind, languages in (("is", _IS), ("made by", _MADE))
-    for patterns in languages.values()
-    for pattern in patterns
-)
+
+@cache
+def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Return the kinds of names with their patterns, which take long to compile."""
+    return tuple(
+        (kind, re.compile(pattern))
+        for kind, languages in (("is", _IS), ("made by", _MADE))
+        for patterns in languages.values()
+        for pattern in patterns
+    )
+
 
 _HUB = re.compile(
     r"huggingface\.co/(?!datasets/|spaces/|docs/|blog/|papers/|collections/|models\b)"
@@ -197,7 +203,7 @@ def names_in(text: str) -> list[Name]:
     """
     text = text[:MOST_TEXT]
     found: dict[tuple[str, str], Name] = {}
-    for kind, pattern in (*_PATTERNS, ("link", _HUB), ("known", _KNOWN)):
+    for kind, pattern in (*_patterns(), ("link", _HUB), ("known", _KNOWN)):
         for match in pattern.finditer(text):
             name = match[1].strip(" .,;:'\"*_`").removesuffix("'s")
             if not name or _NO_NAME.match(name):
