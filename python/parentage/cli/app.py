@@ -79,7 +79,7 @@ def cli() -> None:
       parentage inspect CHECKPOINT       what is in a checkpoint
       parentage trace CHILD --base BASE --parent PARENT
       parentage replay RECIPE --against CHILD
-      parentage report DIR             the evidence of a trace as a page for people
+      parentage report DIR               the evidence of a trace as a page for people
       parentage bench                    how fast all of this is here
 
     A CHECKPOINT is a folder of safetensors files, with or without an index, one such file, or an

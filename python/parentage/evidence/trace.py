@@ -194,18 +194,21 @@ class Trace:
         WriteError
             If the system refuses to write.
         """
-        report = None
+        files: dict[str, pl.DataFrame | str | None] = {
+            "slices.parquet": self.slices,
+            "spectrum.parquet": self.spectrum,
+            REPORT: None,
+            "evidence.json": self.to_json(),
+        }
         try:
-            report = self.to_html()
+            files[REPORT] = self.to_html()
         except ReportError as error:
             if note is not None:
                 note(f"no {REPORT} was written: {error}")
-        files = {
-            "slices.parquet": self.slices,
-            "spectrum.parquet": self.spectrum,
-            REPORT: report,
-            "evidence.json": self.to_json(),
-        }
+        except Exception:
+            # Whatever is amiss with the page: what took hours to read is kept.
+            save(folder, files)
+            raise
         return save(folder, files)
 
     def __repr__(self) -> str:
