@@ -78,7 +78,8 @@ def residual_figure(drawing: Drawing) -> Figure | None:
         else "The difference from the base, against the rounding floor",
         caption=f"Root mean square of {what}, in units of what rounding alone leaves. At the "
         "dashed line there is nothing but rounding; above it there is something that the others "
-        f"do not explain. From {LEAST_RATIO:g} to {MOST_RATIO:,.0f}; what is beyond, at the end. "
+        f"do not explain. The axis goes from {LEAST_RATIO:g} to {MOST_RATIO:,.0f} at most; what is "
+        "beyond stands at its end. "
         + drawing.outside_told.rstrip(),
         alt=f"Between {_ratio(least_of(ratios))} and {_ratio(most_of(ratios))} times the rounding "
         "floor.",
