@@ -137,6 +137,16 @@ def test_without_what_draws_charts_the_evidence_is_written_and_it_is_said(
     ]
 
 
+def test_whatever_is_amiss_with_the_report_the_evidence_is_kept(tmp_path, merge, monkeypatch):
+    def broken(_):
+        raise KeyError("colour")
+
+    monkeypatch.setattr("parentage.evidence.trace.render_report", broken)
+    with pytest.raises(KeyError, match="colour"):
+        merge.save(tmp_path)
+    assert strict((tmp_path / "evidence.json").read_text("utf-8")) == strict(merge.to_json())
+
+
 def test_a_full_disk_is_told_in_the_system_s_words(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -174,3 +174,13 @@ def test_decoys_take_each_element_of_a_slice_once(counts):
     assert sorted(shifted.tolist()) == list(range(len(owner)))
     assert np.array_equal(owner[shifted], owner)
     assert np.array_equal(is_shifted, shifted != np.arange(len(owner)))
+
+
+@pytest.mark.parametrize("size", [1e300, 1.7e308, 5e-324])
+def test_numbers_at_the_ends_of_their_range_are_no_error(tmp_path, size):
+    random = np.random.default_rng(1)
+    for name in ("base", "one", "child"):
+        write_checkpoint(tmp_path / name, {"a.weight": random.choice([-size, 0.0, size], (32, 32))})
+    found = spectra_of(estimates_of(tmp_path, "child", ["one"]))
+    for each in found.curves:
+        assert each.admitted.max() <= each.intervals

@@ -5,16 +5,20 @@ import shlex
 
 import pytest
 from common.reports import made_document
+from parentage.cli.terminal import trace
 from parentage.hypothesise import spectra_of
 from parentage.report.document import read_document
 from parentage.report.facts import (
     HEADLINES,
+    RECIPES,
+    RULES_OF_RECIPES,
     bars_of,
     card_fields,
     command_of,
     headline,
     limits_of,
     negative_of,
+    no_recipe,
     number_sentence,
     parts_of,
     reasons_of,
@@ -49,7 +53,7 @@ def test_the_headline_of_a_merge_has_its_shares():
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "merge" not in kind])
 def test_other_verdicts_show_no_recipe(kind):
-    document = document_of(verdict__kind=kind)
+    document = document_of(verdict__kind=kind, verdict__rule="other")
     assert parts_of(document) == []
     assert "recipe" not in number_sentence(document)
     assert headline(document) == HEADLINES[kind]
@@ -171,3 +175,28 @@ def test_what_the_command_gives_is_said():
     assert "--no-recipes" not in command_of(document_of())
     none = document_of(spectrum__missing=spectra_of(None).missing)
     assert "--no-recipes" in command_of(none)
+
+
+def test_a_verdict_that_rests_on_a_recipe_shows_what_it_gives():
+    """As that of a low-rank change, which is a fine-tune by what its recipe reproduces."""
+    document = document_of(verdict__kind="fine-tune", verdict__rule="replayed")
+    assert number_sentence(document).startswith("The recipe gives")
+    assert headline(document) == "A fine-tune"
+    assert parts_of(document) == []
+    own = document_of(verdict__kind="fine-tune", verdict__rule="fine_tune")
+    assert headline(own) == "A fine-tune, in a direction that no candidate explains"
+    assert not number_sentence(own).startswith("The recipe gives")
+
+
+def test_why_there_is_no_recipe_is_said():
+    assert no_recipe(document_of(recipe=None)).startswith("No recipe was found")
+    missing = spectra_of(None).missing
+    assert (
+        no_recipe(document_of(recipe=None, spectrum__missing=missing))
+        == "No recipe was looked for."
+    )
+
+
+def test_rules_of_recipes_are_those_of_the_terminal():
+    assert RULES_OF_RECIPES == trace.RULES_OF_RECIPES
+    assert RECIPES == trace.KINDS_OF_RECIPES

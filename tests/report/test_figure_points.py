@@ -32,3 +32,10 @@ def test_that_there_is_no_control_is_said():
     found = controls_figure(Drawing(ReportParts(document, made_slices(controls=()))))
     assert found.title == "How alike the changes are"
     assert "No control was offered" in found.caption
+
+
+def test_without_a_parent_it_is_the_difference_from_the_base():
+    document = made_document()
+    document["inputs"] = document["inputs"] | {"parents": []}
+    found = residual_figure(Drawing(ReportParts(document, made_slices())))
+    assert found.title.startswith("The difference from the base")

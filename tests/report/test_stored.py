@@ -46,6 +46,11 @@ def test_a_folder_without_evidence_says_what_writes_it(tmp_path):
         read_parts(tmp_path / "nowhere")
 
 
+def test_a_file_in_place_of_its_folder_is_told(stored):
+    with pytest.raises(ReportError, match="it is a file; a report is made of the folder"):
+        read_parts(stored / "evidence.json")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [

@@ -85,7 +85,7 @@ def cli() -> None:
       parentage replay RECIPE --against CHILD
       parentage compare-metadata CHILD --base BASE --parent PARENT
       parentage verify EVIDENCE          whether evidence agrees with itself, and with checkpoints
-      parentage report DIR             the evidence of a trace as a page for people
+      parentage report DIR               the evidence of a trace as a page for people
       parentage bench                    how fast all of this is here
 
     A CHECKPOINT is a folder of safetensors files, with or without an index, one such file, or an

@@ -217,7 +217,8 @@ class Trace:
         ReportError
             If what draws the pictures can not be loaded here.
         """
-        return render_report(ReportParts(self.evidence, self.slices, self.spectrum))
+        beside = {"metadata": self.metadata.as_dict()}
+        return render_report(ReportParts(self.evidence, self.slices, self.spectrum, beside=beside))
 
     def save(
         self, folder: str | os.PathLike[str], note: Callable[[str], None] | None = None
@@ -246,16 +247,22 @@ class Trace:
         if self.outcome is not None:
             files[RECIPE] = recipe_yaml(self.outcome.recipe)
         files[METADATA] = self.metadata.to_json()
+        failure = None
         try:
             files[REPORT] = self.to_html()
         except ReportError as error:
             if note is not None:
                 note(f"no {REPORT} was written: {error}")
+        except Exception as error:
+            # Whatever is amiss with the page: what took hours to read is kept.
+            failure = error
         files[EVIDENCE] = self.to_json()
         bundle = sealed({name: as_bytes(name, content) for name, content in files.items()})
         # One of an earlier trace is none of this.
         written = save(folder, {REPORT: None, RECIPE: None, **bundle})
         log_custody(folder, "trace", self._custody_inputs(), {"verdict": self.verdict.kind})
+        if failure is not None:
+            raise failure
         return written
 
     def _custody_inputs(self) -> list[dict[str, Any]]:

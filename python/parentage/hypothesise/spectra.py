@@ -175,6 +175,11 @@ class _Cells:
 
     def curves_of(self, axis: int) -> Sequence[SpectrumCurve]:
         """Return the spectra over the weight of column ``axis``: its own, a decoy's, controls'."""
+        # Of numbers near the largest, no interval is known.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            return self._curves_of(axis)
+
+    def _curves_of(self, axis: int) -> Sequence[SpectrumCurve]:
         base = self.elements[:, 0]
         rest, size = self.own.copy(), np.abs(base)
         for i in range(1, len(self.columns.names)):
@@ -206,9 +211,10 @@ class _Cells:
             one = (self.low[moved] - slack - gap) / along[moved]
             two = (self.high[moved] + slack - gap) / along[moved]
             first, last = np.minimum(one, two), np.maximum(one, two)
-            narrow = last - first < NARROW
+            told = np.isfinite(first) & np.isfinite(last)
+            narrow = told & (last - first < NARROW)
             if int(narrow.sum()) < LEAST_NARROW:
-                narrow[:] = True
+                narrow = told
             first, last = first[narrow], last[narrow]
             groups: list[tuple[NDArray[np.intp], list[tuple[str | None, int | None]]]] = [
                 (np.zeros(len(first), dtype=np.intp), [(None, None)])

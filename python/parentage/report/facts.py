@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from parentage.report.document import Document, RecipeEntry
 
 HEADLINES = {
-    "identical": "A copy of another checkpoint, bit for bit",
-    "re-encoded": "Another checkpoint, stored in another format",
+    "identical": "The same as another checkpoint, bit for bit",
+    "re-encoded": "The numbers of another checkpoint, stored otherwise",
     "merge": "A merge of other checkpoints",
-    "merge-then-changed": "A merge, with something else on top",
-    "fine-tune": "A fine-tune, in a direction that no candidate explains",
-    "assembled": "Assembled from parts of other checkpoints",
+    "merge-then-changed": "A merge that was changed",
+    "fine-tune": "A fine-tune",
+    "assembled": "Assembled or cut from other checkpoints",
     "related": "Kin, but by what way is not decided",
-    "unrelated": "No relation to what it was compared with",
+    "unrelated": "No relation was found to what it was compared with",
     "undetermined": "The evidence does not decide",
 }
 """What a verdict is called, above its text."""
@@ -37,7 +37,13 @@ LEVELS = {
 """What levels of evidence mean."""
 
 RECIPES = ("merge", "merge-then-changed")
-"""Verdicts that are about a recipe; under others the best recipe is shown as no more than that."""
+"""Verdicts that say what the child was made of."""
+
+RULES_OF_RECIPES = ("replayed", "changed", "changed_in_part", "rounding_left", "either_way")
+"""Rules that rest on what a recipe reproduces; under others it is shown as no more than that."""
+
+OWN_DIRECTION = "A fine-tune, in a direction that no candidate explains"
+"""The headline of a fine-tune by the rule of that name."""
 
 RELATIONS = {
     "ancestor": "came before the child",
@@ -100,8 +106,10 @@ class Part:
 
 
 def is_recipe_shown(document: Document) -> bool:
-    """Return whether the verdict is about a recipe."""
-    return document.recipe is not None and document.verdict.kind in RECIPES
+    """Return whether the verdict rests on a recipe."""
+    verdict = document.verdict
+    is_said = verdict.kind in RECIPES or verdict.rule in RULES_OF_RECIPES
+    return document.recipe is not None and is_said
 
 
 def recipe_line(recipe: RecipeEntry) -> str:
@@ -125,6 +133,13 @@ def recipe_line(recipe: RecipeEntry) -> str:
     )
 
 
+def no_recipe(document: Document) -> str:
+    """Return why there is no recipe."""
+    if document.spectrum is not None and document.spectrum.missing == NO_SEARCH:
+        return "No recipe was looked for."
+    return "No recipe was found that was worth carrying out."
+
+
 def setting(value: Any) -> str:
     """Return a weight or parameter in few characters, whatever it is."""
     try:
@@ -138,7 +153,7 @@ def setting(value: Any) -> str:
 def parts_of(document: Document) -> list[Part]:
     """Return the shares of a recipe whose weights are plain, not negative, and sum to one."""
     recipe = document.recipe
-    if recipe is None or not is_recipe_shown(document):
+    if recipe is None or document.verdict.kind not in RECIPES:
         return []
     weights = [each.effective_weight for each in recipe.parents]
     known = [each for each in weights if each is not None and each >= 0.0]
@@ -157,6 +172,8 @@ def headline(document: Document) -> str:
     """Return the verdict in a line: with the shares or names of a merge, where they are short."""
     kind = document.verdict.kind
     told = HEADLINES.get(kind, printable(kind))
+    if kind == "fine-tune" and document.verdict.rule == "fine_tune":
+        return OWN_DIRECTION
     parts = [each for each in parts_of(document) if each.weight > 0.0]
     if kind == "merge" and len(parts) > 1:
         shares = " + ".join(f"{each.weight:.4g} {each.name}" for each in parts)
@@ -343,7 +360,7 @@ def card_fields(document: Document) -> list[tuple[str, str]]:
     if relation is None:
         return []
     base = document.inputs.base.name
-    if is_recipe_shown(document) and document.recipe is not None:
+    if document.verdict.kind in RECIPES and document.recipe is not None:
         parents = [each.name for each in document.recipe.parents]
         if document.recipe.base is not None and document.recipe.base not in parents:
             parents.append(document.recipe.base)

@@ -65,13 +65,21 @@ def residual_figure(drawing: Drawing) -> Figure | None:
         .add_params(hover)
     )  # fmt: skip
     ratios = rows["ratio"]
+    is_blend = bool(drawing.document.inputs.parents)
+    what = (
+        "what a least-squares blend, with weights of its own for every tensor, leaves of the child"
+        if is_blend
+        else "the child's difference from the base: no parent was offered"
+    )
     return Figure(
         name="residual",
-        title="What the blend leaves over, against the rounding floor",
-        caption="Root mean square of what a least-squares blend, with weights of its own for every "
-        "tensor, leaves of the child, in units of what rounding alone leaves. At the dashed line "
-        "nothing but rounding is left; above it there is something that the parents do not "
-        f"explain. Drawn from {LEAST_RATIO:g} to {MOST_RATIO:,.0f}: what is beyond is drawn there. "
+        title="What the blend leaves over, against the rounding floor"
+        if is_blend
+        else "The difference from the base, against the rounding floor",
+        caption=f"Root mean square of {what}, in units of what rounding alone leaves. At the "
+        "dashed line there is nothing but rounding; above it there is something that the others "
+        f"do not explain. The axis goes from {LEAST_RATIO:g} to {MOST_RATIO:,.0f} at most; what is "
+        "beyond stands at its end. "
         + drawing.outside_told.rstrip(),
         alt=f"Between {_ratio(least_of(ratios))} and {_ratio(most_of(ratios))} times the rounding "
         "floor.",

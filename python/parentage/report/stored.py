@@ -72,6 +72,8 @@ def read_parts(folder: str | os.PathLike[str]) -> ReportParts:
         If the folder holds no evidence, or a part of it is missing, damaged or of another schema.
     """
     folder = Path(folder)
+    if folder.is_file():
+        raise ReportError(f"{folder}: it is a file; a report is made of the folder with evidence")
     if not (folder / "evidence.json").exists():
         raise ReportError(f"{folder}: it holds no evidence.json; parentage trace -o DIR writes it")
     document = read_json(folder / "evidence.json")

@@ -44,7 +44,7 @@ def report(
 ) -> None:
     """Make the report of the evidence in DIR again.
 
-    DIR is what ``parentage trace -o DIR`` wrote. The report is one page that opens from disk and
+    DIR is what "parentage trace -o DIR" wrote. The report is one page that opens from disk and
     loads nothing: the verdict and the recipe, pictures, the table of slices, what was compared, and
     what the evidence does not show. It has a first page for journalists, moderators, lawyers and
     CI. The same evidence gives the same page.
