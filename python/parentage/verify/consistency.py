@@ -34,7 +34,7 @@ from parentage.verdict import (
     restored_facts,
 )
 from parentage.verify.derived import parts_of, restored_statistics
-from parentage.verify.finding import FAILED, OK, UNCHECKED, Finding
+from parentage.verify.finding import FAILED, OK, UNCHECKED, Finding, guarded
 from parentage.verify.folder import read_table
 
 if TYPE_CHECKING:
@@ -81,24 +81,13 @@ def check_consistency(folder: Folder) -> Iterator[Finding]:
         return
     document = read_document(folder.files[EVIDENCE], EVIDENCE)
     told: dict[str, Any] = json.loads(folder.files[EVIDENCE])
-    yield from _guarded("document", EVIDENCE, _check_document, folder, document, told)
+    yield from guarded("document", EVIDENCE, _check_document, folder, document, told)
     facts: list[Facts] = []
-    yield from _guarded("verdict", FACTS, _check_verdict, folder, document, told, facts)
-    yield from _guarded("sums", SUMS, _check_sums, folder, document, told, facts)
-    yield from _guarded("recipe", RECIPE, _check_recipe, folder, document, told)
-    yield from _guarded("statements", STATEMENTS, _check_statements, folder, document)
+    yield from guarded("verdict", FACTS, _check_verdict, folder, document, told, facts)
+    yield from guarded("sums", SUMS, _check_sums, folder, document, told, facts)
+    yield from guarded("recipe", RECIPE, _check_recipe, folder, document, told)
+    yield from guarded("statements", STATEMENTS, _check_statements, folder, document)
     yield from _check_custody(folder)
-
-
-def _guarded(check: str, file: str, run: Any, *given: Any) -> Iterator[Finding]:
-    """Run a check, and make a finding of an error."""
-    try:
-        yield from run(*given)
-    except EvidenceError as error:
-        yield Finding(check, FAILED, str(error).removeprefix(f"{file}: "), file)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
-        # What is written by nobody but us has no such errors; what was edited may have any.
-        yield Finding(check, FAILED, f"does not hold what it should: {error!r}", file)
 
 
 def _held(
