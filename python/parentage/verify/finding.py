@@ -75,6 +75,10 @@ UNEXPECTED = (
 """What an edited file may end in, wherever it is used."""
 
 
+NEEDED = ("verdict", "sums")
+"""Checks without which it is not known whether evidence agrees with itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verification:
     """What all checks of a bundle found."""
@@ -102,9 +106,14 @@ class Verification:
 
     @property
     def standing(self) -> str:
-        """``"refuted"``; ``"consistent"``; or, with the checkpoints at hand, ``"reproduced"``."""
+        """``"refuted"``; ``"consistent"``; or, with the checkpoints at hand, ``"reproduced"``.
+
+        ``"incomplete"`` if nothing is refuted, and the verdict or the sums could not be checked.
+        """
         if self.is_refuted:
             return "refuted"
+        if any(each.status == UNCHECKED and each.check in NEEDED for each in self.findings):
+            return "incomplete"
         is_read = self.slices is not None and self.slices["read"] > 0
         return "reproduced" if is_read else "consistent"
 
