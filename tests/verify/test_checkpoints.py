@@ -5,7 +5,15 @@ import shutil
 import numpy as np
 import polars as pl
 import pytest
-from common.bundles import PLACES, edit_table, failures, resealed, traced
+from common.bundles import (
+    PLACES,
+    edit_document,
+    edit_table,
+    failures,
+    put,
+    resealed,
+    traced,
+)
 from common.families import FAMILY, stored
 from common.merges import merged
 from conftest import BF16, load, write_checkpoint
@@ -169,3 +177,19 @@ def test_progress_is_told_and_may_stop(made):
 def test_reading_with_several_threads_and_levels_gives_the_same(made):
     for options in ({"threads": 1, "io": "pread"}, {"threads": 3, "tile_bytes": 4096}):
         assert verify(made, PLACES, slices=4, seed=1, **options).standing == "reproduced"
+
+
+@pytest.mark.parametrize("change", [{"dtype": pl.lit("Q7")}, {"shape": pl.lit([1, 2, 3])}])
+def test_tables_of_any_content_are_findings_and_no_crash(made, tmp_path, change):
+    shutil.copytree(made, tmp_path / "evidence")
+    edit_table(tmp_path / "evidence" / SLICES, **change)
+    resealed(tmp_path / "evidence")
+    assert verify(tmp_path / "evidence", PLACES, slices=2).is_refuted
+
+
+def test_a_recipe_that_is_none_is_a_finding_and_no_crash(made, tmp_path):
+    shutil.copytree(made, tmp_path / "evidence")
+    for value in ("magic", "slerp"):
+        edit_document(tmp_path / "evidence", lambda told, v=value: put(told, "recipe.method", v))
+        resealed(tmp_path / "evidence")
+        assert verify(tmp_path / "evidence", PLACES, slices=2).is_refuted

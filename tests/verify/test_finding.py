@@ -1,7 +1,9 @@
 """What follows from findings."""
 
 import pytest
+from parentage.support import EvidenceError, ReadError
 from parentage.verify import FAILED, OK, UNCHECKED, Finding, Verification
+from parentage.verify.finding import guarded
 
 GOOD = Finding("a", OK, "fine")
 BAD = Finding("b", FAILED, "not \x1b fine", "f")
@@ -33,3 +35,29 @@ def test_json_holds_all_findings_and_nothing_that_acts_on_a_terminal():
         "check": "b", "status": "failed", "file": "f", "text": r"not \x1b fine",
     }  # fmt: skip
     assert (told["manifest"], told["verdict"]) == ("abc", None)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(KeyError("x"), LookupError("x"), ZeroDivisionError(), RecursionError(), AssertionError()),
+        *(EvidenceError("f: x"), ValueError("x"), TypeError("x"), StopIteration()),
+    ],
+)
+def test_what_an_edited_file_ends_in_is_a_finding(error):
+    def run(_):
+        yield GOOD
+        raise error
+
+    (found,) = guarded("a", "f", run, 5)
+    assert (found.check, found.status, found.file) == ("a", FAILED, "f")
+    assert not found.text.startswith("f: ")
+
+
+def test_a_checkpoint_that_can_not_be_read_is_an_error():
+    def run():
+        raise ReadError("gone")
+        yield
+
+    with pytest.raises(ReadError, match="gone"):
+        guarded("a", "f", run)

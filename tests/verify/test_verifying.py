@@ -177,14 +177,25 @@ def test_a_newer_schema_is_an_error_that_says_who_reads_it(bundle):
         verify(bundle)
 
 
-def test_a_verdict_of_another_version_is_not_decided_again(bundle):
+def test_evidence_of_another_version_is_checked_and_what_differs_is_not_called_consistent(bundle):
     edit_document(bundle, lambda told: put(told, "tool.version", "0.0.1"))
     resealed(bundle)
+    assert verify(bundle).standing == "consistent"
+    edit_document(bundle, lambda told: put(told, "verdict.text", "All of it is original."))
+    resealed(bundle)
     found = verify(bundle)
-    assert not found.is_refuted
-    unchecked = {each.check: each.text for each in found.findings if each.status == UNCHECKED}
-    assert "parentage 0.0.1" in unchecked["verdict"]
-    assert {"verdict", "recipe", "statements"} <= unchecked.keys()
+    assert found.standing == "incomplete"
+    (left,) = [each for each in found.findings if each.status == UNCHECKED]
+    assert (left.check, "parentage 0.0.1" in left.text) == ("verdict", True)
+    edit_document(bundle, lambda told: put(told, "model.r2", 0.1))
+    resealed(bundle)
+    assert verify(bundle).standing == "refuted"
+
+
+def test_facts_that_are_not_there_leave_it_incomplete(bundle):
+    (bundle / FACTS).unlink()
+    resealed(bundle)
+    assert verify(bundle).standing == "incomplete"
 
 
 def test_entries_that_were_taken_out_of_the_log_are_found(bundle):

@@ -109,7 +109,7 @@ def _created(folder: Path) -> str:
     """Return when the evidence was made."""
     if is_there(folder / CUSTODY):
         entries = read_custody(read_file(folder / CUSTODY), str(folder / CUSTODY))
-        times = [each["time"] for each in entries if each["action"] == "trace"]
+        times = [each.get("time") for each in entries if each["action"] == "trace"]
         if times and isinstance(times[-1], str):
             return as_utc(times[-1], str(folder / CUSTODY))
     return as_utc(datetime.now(timezone.utc).isoformat(timespec="seconds"), CUSTODY)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from parentage import _core
 from parentage.align import pair
-from parentage.bundle import digest_folder
+from parentage.bundle import digest_folder, files_beside
 from parentage.checkpoint import open_all
 from parentage.descent import with_blends
 from parentage.evidence import Journal, conclude, identity
@@ -153,6 +153,10 @@ def trace(
         raise ValueError(f"digest must be sha256, not {digest!r}")
     if digest is not None and request is not None:
         raise ValueError("digest is of whole files, and a sample does not read them")
+    if digest is not None:
+        for each in checkpoints:
+            # What can not be listed is an error before hours are spent on the pass.
+            files_beside(each)
     if digest is not None and io == "auto":
         # What is read in another order than a file's is hashed from the page cache.
         io = "mmap"

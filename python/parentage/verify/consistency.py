@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -34,7 +35,7 @@ from parentage.verdict import (
     restored_facts,
 )
 from parentage.verify.derived import parts_of, restored_statistics
-from parentage.verify.finding import FAILED, OK, UNCHECKED, Finding
+from parentage.verify.finding import FAILED, OK, UNCHECKED, Finding, guarded
 from parentage.verify.folder import read_table
 
 if TYPE_CHECKING:
@@ -81,24 +82,31 @@ def check_consistency(folder: Folder) -> Iterator[Finding]:
         return
     document = read_document(folder.files[EVIDENCE], EVIDENCE)
     told: dict[str, Any] = json.loads(folder.files[EVIDENCE])
-    yield from _guarded("document", EVIDENCE, _check_document, folder, document, told)
     facts: list[Facts] = []
-    yield from _guarded("verdict", FACTS, _check_verdict, folder, document, told, facts)
-    yield from _guarded("sums", SUMS, _check_sums, folder, document, told, facts)
-    yield from _guarded("recipe", RECIPE, _check_recipe, folder, document, told)
-    yield from _guarded("statements", STATEMENTS, _check_statements, folder, document)
+    found = guarded("document", EVIDENCE, _check_document, folder, document, told)
+    found += guarded("verdict", FACTS, _check_verdict, folder, document, told, facts)
+    found += guarded("sums", SUMS, _check_sums, folder, document, told, facts)
+    found += guarded("recipe", RECIPE, _check_recipe, folder, document, told)
+    found += guarded("statements", STATEMENTS, _check_statements, folder)
+    yield from found if _is_ours(document) else (_of_another(each, document) for each in found)
     yield from _check_custody(folder)
 
 
-def _guarded(check: str, file: str, run: Any, *given: Any) -> Iterator[Finding]:
-    """Run a check, and make a finding of an error."""
-    try:
-        yield from run(*given)
-    except EvidenceError as error:
-        yield Finding(check, FAILED, str(error).removeprefix(f"{file}: "), file)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
-        # What is written by nobody but us has no such errors; what was edited may have any.
-        yield Finding(check, FAILED, f"does not hold what it should: {error!r}", file)
+OF_VERSIONS = ("thresholds", "verdict", "facts", "recipe", "statements")
+"""Checks that rest on what another version may do otherwise."""
+
+
+def _of_another(each: Finding, document: Document) -> Finding:
+    """Return a finding on evidence that another version made: what differs may be the version's."""
+    if each.status != FAILED or each.check not in OF_VERSIONS:
+        return each
+    tool = document.tool
+    text = (
+        f"{each.text}: it was made by parentage {tool.version} (arithmetic {tool.arithmetic}), and "
+        f"this is {_core.__version__} ({_core.DEFINITION}); that version tells whether it was "
+        "altered"
+    )
+    return replace(each, status=UNCHECKED, text=text)
 
 
 def _held(
@@ -154,10 +162,9 @@ def _check_document(
     else:
         text = f"is of {document.schema}, and written as those are"
         yield Finding("document", OK, text, EVIDENCE)
-    if _is_ours(document):
-        own = {name: getattr(Thresholds(), name) for name in Thresholds.__slots__}
-        pairs = {"parameters.thresholds": (document.parameters.thresholds, own)}
-        yield from _held("thresholds", EVIDENCE, pairs, "thresholds are those of the rules")
+    own = {name: getattr(Thresholds(), name) for name in Thresholds.__slots__}
+    thresholds = {"parameters.thresholds": (document.parameters.thresholds, own)}
+    yield from _held("thresholds", EVIDENCE, thresholds, "thresholds are those of the rules")
 
 
 def _is_ours(document: Document) -> bool:
@@ -172,16 +179,6 @@ def _check_verdict(
     if FACTS not in folder.files:
         yield Finding(
             "verdict", UNCHECKED, "is not at hand: the verdict is not decided again", FACTS
-        )
-        return
-    if not _is_ours(document):
-        yield Finding(
-            "verdict",
-            UNCHECKED,
-            f"was decided by parentage {document.tool.version} with arithmetic "
-            f"{document.tool.arithmetic}, and this is {_core.__version__} with {_core.DEFINITION}: "
-            "that version decides it again",
-            FACTS,
         )
         return
     try:
@@ -454,19 +451,17 @@ def _check_recipe(folder: Folder, document: Document, told: Mapping[str, Any]) -
         return
     found = document.recipe
     exact = (found.elements - found.mismatches - found.explained) / max(found.elements, 1)
-    pairs: dict[str, tuple[Any, Any]] = {"recipe.exact_share": (found.exact_share, exact)}
-    if _is_ours(document):
-        try:
-            mergekit: str | None = to_mergekit(recipe)
-        except RecipeError:
-            mergekit = None
-        pairs["recipe.mergekit"] = found.mergekit, mergekit
+    try:
+        mergekit: str | None = to_mergekit(recipe)
+    except RecipeError:
+        mergekit = None
+    pairs: dict[str, tuple[Any, Any]] = {
+        "recipe.exact_share": (found.exact_share, exact),
+        "recipe.mergekit": (found.mergekit, mergekit),
+    }
     holds = f"the recipe gives {percent(found.exact_share)} of the elements replayed"
     yield from _held("recipe", EVIDENCE, pairs, holds)
-    if not _is_ours(document):
-        text = f"was written by parentage {document.tool.version}, which writes it again"
-        yield Finding("recipe", UNCHECKED, text, RECIPE)
-    elif RECIPE not in folder.files:
+    if RECIPE not in folder.files:
         yield Finding("recipe", FAILED, "is missing, and the evidence has a recipe", RECIPE)
     elif folder.files[RECIPE] != recipe_yaml(recipe).encode():
         yield Finding("recipe", FAILED, f"is not the recipe of {EVIDENCE}", RECIPE)
@@ -474,13 +469,10 @@ def _check_recipe(folder: Folder, document: Document, told: Mapping[str, Any]) -
         yield Finding("recipe", OK, f"is the recipe of {EVIDENCE}", RECIPE)
 
 
-def _check_statements(folder: Folder, document: Document) -> Iterator[Finding]:
+def _check_statements(folder: Folder) -> Iterator[Finding]:
     again = statements_of(folder.files)
     found = folder.files.get(STATEMENTS)
-    if not _is_ours(document):
-        text = f"are of parentage {document.tool.version}, which makes them again"
-        yield Finding("statements", UNCHECKED, text, STATEMENTS)
-    elif again is None and found is None:
+    if again is None and found is None:
         text = "there are none: no digests were asked for, so the evidence names files by size"
         yield Finding("statements", UNCHECKED, text, EVIDENCE)
     elif again is None:
@@ -507,7 +499,7 @@ def _check_custody(folder: Folder) -> Iterator[Finding]:
         yield Finding("custody", FAILED, str(error).removeprefix(f"{CUSTODY}: "), CUSTODY)
         return
     # Whoever verifies changes nothing, and may have seen files that had been changed.
-    known = [each["manifest"] for each in entries if each["action"] != "verify"]
+    known = [each.get("manifest") for each in entries if each["action"] != "verify"]
     if not known or known[-1] != folder.manifest:
         text = "the last entry of whoever wrote is of other files than these: they were changed"
         yield Finding("custody", FAILED, text, CUSTODY)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from parentage.support import printable
+import numpy as np
+import polars as pl
+
+from parentage.support import EvidenceError, ParentageError, RecipeError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
     from parentage.bundle import Document
@@ -40,6 +43,42 @@ class Finding:
         }
 
 
+def guarded(
+    check: str, file: str, run: Callable[..., Iterable[Finding]], *given: Any
+) -> list[Finding]:
+    """Run a check of what may have been edited, and make findings of the errors that it ends in.
+
+    What is written by nobody but a trace has none of them. Errors that checkpoints can not be read
+    are no findings, and are passed on.
+    """
+    try:
+        with np.errstate(all="ignore"):
+            return list(run(*given))
+    except (EvidenceError, RecipeError) as error:
+        return [Finding(check, FAILED, str(error).removeprefix(f"{file}: "), file)]
+    except ParentageError:
+        raise
+    except UNEXPECTED as error:
+        return [Finding(check, FAILED, f"does not hold what it should: {error!r}", file)]
+
+
+UNEXPECTED = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pl.exceptions.PolarsError,
+)
+"""What an edited file may end in, wherever it is used."""
+
+
+NEEDED = ("verdict", "sums")
+"""Checks without which it is not known whether evidence agrees with itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verification:
     """What all checks of a bundle found."""
@@ -67,9 +106,14 @@ class Verification:
 
     @property
     def standing(self) -> str:
-        """``"refuted"``; ``"consistent"``; or, with the checkpoints at hand, ``"reproduced"``."""
+        """``"refuted"``; ``"consistent"``; or, with the checkpoints at hand, ``"reproduced"``.
+
+        ``"incomplete"`` if nothing is refuted, and the verdict or the sums could not be checked.
+        """
         if self.is_refuted:
             return "refuted"
+        if any(each.status == UNCHECKED and each.check in NEEDED for each in self.findings):
+            return "incomplete"
         is_read = self.slices is not None and self.slices["read"] > 0
         return "reproduced" if is_read else "consistent"
 

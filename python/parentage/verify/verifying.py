@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parentage import _core
-from parentage.bundle import EVIDENCE, checkpoint_entry, read_document
+from parentage.bundle import EVIDENCE, SUMS, checkpoint_entry, read_document
 from parentage.stream import SILENT, Options
 from parentage.verify.checkpoints import (
     Asked,
@@ -18,7 +18,7 @@ from parentage.verify.checkpoints import (
     open_inputs,
 )
 from parentage.verify.consistency import check_consistency
-from parentage.verify.finding import FAILED, UNCHECKED, Finding, Verification
+from parentage.verify.finding import FAILED, UNCHECKED, Finding, Verification, guarded
 from parentage.verify.folder import Folder, check_files
 
 if TYPE_CHECKING:
@@ -139,7 +139,8 @@ def _with_checkpoints(
         )
         findings.append(Finding("slices", UNCHECKED, text))
     else:
-        findings += check_slices(folder, document, inputs, asked, options, reread, progress)
+        given = (folder, document, inputs, asked, options, reread, progress)
+        findings += guarded("slices", SUMS, check_slices, *given)
     if not reread.slices and not any(each.status == FAILED for each in findings):
         findings.append(Finding("slices", UNCHECKED, "no slice was read again"))
     return findings, {

@@ -117,3 +117,10 @@ def test_a_checkpoint_that_is_lacking_or_unknown_exits_with_1(bundle, capsys):
     assert (status, "'parent' is lacking" in err) == (1, True)
     status, _, err = invoke(capsys, "verify", bundle, *GIVEN, "--files", "x=y")
     assert (status, "'x' is no checkpoint" in err) == (1, True)
+
+
+def test_a_verdict_that_can_not_be_checked_exits_with_1(bundle, capsys):
+    (bundle / "facts.json").unlink()
+    resealed(bundle)
+    status, out, _ = invoke(capsys, "verify", bundle)
+    assert (status, out.startswith("incomplete: ")) == (1, True)

@@ -60,7 +60,7 @@ def export(
     Examples:
       A statement to sign, and the signed statement beside the signature of the model:
         parentage export evidence/ --format in-toto -o statement.json
-        cosign attest-blob --statement statement.json --bundle claim.json model.sig
+        cosign attest-blob --statement statement.json --bundle claim.json
         cat claim.json >> claims.jsonl
       What the card of this model should say:
         parentage export evidence/ --format model-card

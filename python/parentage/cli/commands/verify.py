@@ -105,8 +105,9 @@ def verify(
       In a pipeline:
         parentage verify evidence/ --json > verification.json
 
-    Exit status: 0 if nothing is refuted, 3 if something is, 1 if there is no evidence to verify, or
-    it is of a newer version. What could not be checked is told, and refutes nothing.
+    Exit status: 0 if nothing is refuted; 3 if something is; 1 if there is no evidence to verify, it
+    is of a newer version, or another version made it and this one can not check its verdict. What
+    else could not be checked is told, and refutes nothing.
     """
     options = [("child", child), ("base", base)]
     pairs = [(name, path) for name, path in options if path is not None]
@@ -164,3 +165,5 @@ def verify(
         show_verification(terminal, found)
     if found.is_refuted:
         raise click.exceptions.Exit(FOUND)
+    if found.standing == "incomplete":
+        raise click.exceptions.Exit(1)

@@ -20,6 +20,7 @@ SHOWN = 40
 
 HEADS = {
     "refuted": "something was altered, or is not what the checkpoints give",
+    "incomplete": "nothing is refuted, and the verdict could not be checked",
     "consistent": "nothing that was checked contradicts itself",
     "reproduced": "the checkpoints give what was read again of them",
 }
@@ -33,7 +34,7 @@ DIGESTED_ONLY = (
 def show_verification(terminal: Terminal, found: Verification) -> None:
     """Print a line for each finding, and what follows."""
     standing = found.standing
-    style = "bold red" if standing == "refuted" else "bold green"
+    style = {"refuted": "bold red", "incomplete": "bold yellow"}.get(standing, "bold green")
     terminal.out.print(Text.assemble((standing, style), f": {HEADS[standing]}"))
     if found.document is not None:
         verdict = found.document.verdict
