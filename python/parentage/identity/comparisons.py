@@ -1,0 +1,143 @@
+"""Tests of what is claimed: between arms, between names, and between models.
+
+A question is the unit. Repeated answers to one are no independent draws of what a model says of
+itself, and so each question gives one number: how many more of its answers claim the name here
+than there. Under the hypothesis that both are alike, its sign is chance (:func:`sign_flip`).
+All tests of a report are corrected together (Holm 1979). Beside it stands Fisher's test over
+answers as if they were independent, labelled naive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parentage.identity.exact import fisher, sign_flip
+from parentage.statistics import holm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from parentage.identity.counts import Read
+
+KINDS = ("arms", "names", "models")
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a comparison: claims of a name in an arm of a model."""
+
+    model: str
+    arm: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A test between two sides."""
+
+    kind: str
+    """``arms``, ``names`` or ``models``: in what the two sides differ."""
+    one: Side
+    other: Side
+    claims: tuple[int, int]
+    """Answers that claim, on either side, of those compared."""
+    answers: int
+    """Answers compared on each side."""
+    questions: int
+    """Questions compared."""
+    more: tuple[int, int]
+    """Questions in which more answers claim on the one side, and on the other."""
+    log10_p: float
+    """Exact test over questions, two-sided."""
+    log10_p_naive: float
+    """Fisher's test, which takes all answers to be independent."""
+    log10_p_holm: float = 0.0
+    """The first, corrected for all tests of the report."""
+
+
+Claims = dict[str, list[bool]]
+"""For each question, whether its answers claim a name, in the order of samples."""
+
+
+def claims_of(reads: Iterable[Read], name: str, led: frozenset[str] = frozenset()) -> Claims:
+    """Return which answers claim a name, by question, of those that say anything.
+
+    Questions in ``led`` are left out.
+    """
+    found: Claims = {}
+    for each in reads:
+        if each.said and each.answer.question not in led:
+            claims = found.setdefault(each.answer.question, [])
+            claims.append(each.reading.status(name) == "claimed")
+    return found
+
+
+def compare(kind: str, one: Side, other: Side, first: Claims, second: Claims) -> Comparison | None:
+    """Return the test between two sides; ``None`` where they share no question.
+
+    Of a question, as many answers are compared as both sides have: signs are chance only then.
+    """
+    differences, claims, answers = [], [0, 0], 0
+    shared = [each for each in first if each in second]
+    for question in shared:
+        count = min(len(first[question]), len(second[question]))
+        sums = sum(first[question][:count]), sum(second[question][:count])
+        differences.append(sums[0] - sums[1])
+        claims[0] += sums[0]
+        claims[1] += sums[1]
+        answers += count
+    if not answers:
+        return None
+    return Comparison(
+        kind, one, other, (claims[0], claims[1]), answers, len(shared),
+        (sum(each > 0 for each in differences), sum(each < 0 for each in differences)),
+        sign_flip(differences), fisher(claims[0], answers, claims[1], answers),
+    )  # fmt: skip
+
+
+def within(model: str, claims: Mapping[tuple[str, str], Claims]) -> list[Comparison]:
+    """Return tests between arms and between names; ``claims`` are by arm and name, in order."""
+    found = []
+    arms = list(dict.fromkeys(arm for arm, _ in claims))
+    names = list(dict.fromkeys(name for _, name in claims))
+    for name in names:
+        for one, other in combinations(arms, 2):
+            sides = Side(model, one, name), Side(model, other, name)
+            found.append(compare("arms", *sides, claims[one, name], claims[other, name]))
+    for arm in arms:
+        for one, other in combinations(names, 2):
+            sides = Side(model, arm, one), Side(model, arm, other)
+            found.append(compare("names", *sides, claims[arm, one], claims[arm, other]))
+    return [each for each in found if each is not None]
+
+
+def between(
+    models: tuple[str, str],
+    ours: Mapping[tuple[str, str], Claims],
+    theirs: Mapping[tuple[str, str], Claims],
+) -> list[Comparison]:
+    """Return tests between two models, of each arm and name that both have."""
+    found = [
+        compare("models", Side(models[0], *key), Side(models[1], *key), ours[key], theirs[key])
+        for key in ours
+        if key in theirs
+    ]
+    return [each for each in found if each is not None]
+
+
+def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Return comparisons with p-values corrected for all of them (Holm 1979)."""
+    if not comparisons:
+        return []
+    adjusted = holm(np.array([each.log10_p for each in comparisons]))
+    return [
+        Comparison(*(getattr(each, name) for name in _FIELDS), float(p))
+        for each, p in zip(comparisons, adjusted, strict=True)
+    ]
+
+
+_FIELDS = tuple(Comparison.__dataclass_fields__)[:-1]
