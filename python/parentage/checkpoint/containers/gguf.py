@@ -92,7 +92,13 @@ _MOST_TEXT = 1 << 24
 _MOST_NAME = 1 << 12
 _MOST_DIMENSIONS = 4
 _SHOWN = 512
-"""Characters of a text that is kept as metadata; chat templates and vocabularies are not."""
+"""Characters of a text that is kept as metadata, of all but chat templates."""
+
+_TEMPLATES = "tokenizer.chat_template"
+"""What keys of chat templates begin with."""
+
+_MOST_TEMPLATE = 1 << 20
+"""Characters of a chat template that are kept."""
 
 
 def serves(file: Reader) -> bool:
@@ -127,7 +133,8 @@ def read(file: Reader) -> Contents:
         key = header.text(_MOST_NAME)
         if key in metadata:
             raise file.wrong(f"the key {quoted(key)} is there twice", at)
-        metadata[key] = header.value(header.number(4))
+        shown = _MOST_TEMPLATE if key.startswith(_TEMPLATES) else _SHOWN
+        metadata[key] = header.value(header.number(4), shown)
     alignment = _alignment(file, metadata)
     found = [header.tensor() for _ in range(tensors)]
     start = -(-header.at // alignment) * alignment
@@ -163,14 +170,14 @@ class _Header:
             raise self.file.wrong(f"a text has {size:,} bytes; {most:,} is the most", at)
         return self.take(size).decode("utf-8", "backslashreplace")
 
-    def value(self, kind: int) -> str:
-        """Return a value as text; an array as its length, a long text as its beginning."""
+    def value(self, kind: int, shown: int) -> str:
+        """Return a value as text; an array as its length, a text longer than ``shown`` cut."""
         if kind == _ARRAY:
             inside, count = self.skip_array(0)
             return f"{count} values of type {inside}"
         if kind == _STRING:
             found = self.text(_MOST_TEXT)
-            return found if len(found) <= _SHOWN else f"{found[:_SHOWN]}..."
+            return found if len(found) <= shown else f"{found[:shown]}..."
         if kind not in _SCALARS:
             raise self.file.wrong(f"a value has the unknown type {kind:,}", self.at - 4)
         return str(_SCALARS[kind].unpack(self.take(_SCALARS[kind].size))[0])

@@ -1,0 +1,5 @@
+"""What a checkpoint's files say besides its weights: circumstance, never a verdict."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,507 @@
+"""Chat templates are carried out here, in a process of its own: see ``rendering.py``.
+
+A template is code of a stranger. This file is run by its path, imports jinja2 and nothing of
+parentage, sets limits on its own memory and time, and answers one question that it reads from
+stdin. What it is asked is what a loader would do (``chat_template_utils.py`` of the transformers
+library says how templates are to be rendered): the same environment, filters and globals.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import jinja2
+import jinja2.exceptions
+import jinja2.ext
+import jinja2.nodes
+import jinja2.parser
+import jinja2.sandbox
+
+MOST_TEXT = 1 << 20
+"""Characters of a rendered conversation from which on it is given up."""
+
+MOST_LITERALS = 200
+"""Literals of a template that are told, and that are tried one by one."""
+
+MOST_SHOWN = 4000
+"""Characters of one text that are told."""
+
+ARMS = ("none", "empty", "given")
+"""Conversations that a template is tried on: without a system message, with an empty one, and
+with one that says something."""
+
+Messages = list[dict[str, Any]]
+
+
+class TooLongError(Exception):
+    """What was rendered is longer than :data:`MOST_TEXT`."""
+
+
+class Generation(jinja2.ext.Extension):
+    """The tags ``generation`` and ``endgeneration``, between which the assistant speaks.
+
+    Trainers ask where that is; what is rendered is the same without them.
+    """
+
+    tags = {"generation"}  # noqa: RUF012  # jinja2's own name and type
+
+    def parse(self, parser: jinja2.parser.Parser) -> list[jinja2.nodes.Node]:
+        """Return what stands between the tags."""
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+def environment(now: str | None = None) -> jinja2.Environment:
+    """Return what templates are rendered by; ``now`` is the time, in ISO's form.
+
+    Without a time, ``strftime_now`` gives the format that it is asked for: the same on every day.
+    """
+    made = jinja2.sandbox.ImmutableSandboxedEnvironment(
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=[Generation, "jinja2.ext.loopcontrols"],
+    )
+
+    def tojson(
+        value: Any,
+        ensure_ascii: bool = False,
+        indent: int | None = None,
+        separators: tuple[str, str] | None = None,
+        sort_keys: bool = False,
+    ) -> str:
+        return json.dumps(
+            value,
+            ensure_ascii=ensure_ascii,
+            indent=indent,
+            separators=separators,
+            sort_keys=sort_keys,
+        )
+
+    def raise_exception(message: object) -> None:
+        raise jinja2.TemplateError(str(message))
+
+    def strftime_now(form: str) -> str:
+        return form if now is None else datetime.fromisoformat(now).strftime(form)
+
+    made.filters["tojson"] = tojson
+    made.globals["raise_exception"] = raise_exception
+    made.globals["strftime_now"] = strftime_now
+    return made
+
+
+def rendered(
+    source: str,
+    messages: Messages,
+    variables: Mapping[str, Any],
+    now: str | None = None,
+) -> str:
+    """Return a conversation as the template writes it."""
+    parts, length = [], 0
+    given = {"add_generation_prompt": True, "tools": None, "documents": None, **variables}
+    for part in environment(now).from_string(source).generate({**given, "messages": messages}):
+        length += len(part)
+        if length > MOST_TEXT:
+            raise TooLongError(f"it writes more than {MOST_TEXT:,} characters")
+        parts.append(part)
+    return "".join(parts)
+
+
+# What a template says by itself.
+
+
+@dataclass(frozen=True)
+class Literal:
+    """A text that stands in a template's source."""
+
+    begin: int
+    end: int
+    text: str
+    quote: str
+    """The quotation mark around it; empty for text outside of expressions."""
+
+    def replaced(self, text: str) -> str:
+        """Return what stands in the source when the text is another."""
+        if not self.quote:
+            return text
+        escaped = text.replace("\\", "\\\\").replace(self.quote, "\\" + self.quote)
+        return self.quote + escaped.replace("\n", "\\n") + self.quote
+
+
+def literals_of(source: str) -> list[Literal]:
+    """Return the texts in a template's source, in their order; blank ones are none."""
+    found, at = [], 0
+    for _, kind, value in environment().lex(source):
+        # Nothing but blanks is dropped between tokens.
+        begin = source.index(value, at)
+        at = begin + len(value)
+        text, quote = value, ""
+        if kind == "string":
+            quote = value[0]
+            text = value[1:-1].encode("ascii", "backslashreplace").decode("unicode-escape")
+        if kind in ("string", "data") and text.strip():
+            found.append(Literal(begin, at, text, quote))
+    return found
+
+
+def edited(source: str, changes: Mapping[Literal, str]) -> str:
+    """Return the source with other texts in the place of some."""
+    parts, at = [], 0
+    for literal in sorted(changes, key=lambda each: each.begin):
+        parts += [source[at : literal.begin], literal.replaced(changes[literal])]
+        at = literal.end
+    return "".join([*parts, source[at:]])
+
+
+_TURNS = (
+    r"<\|[^<>|]{0,64}\|>|<\uff5c[^<>\uff5c]{0,64}\uff5c>|</?s>|<</?SYS>>|\[/?[A-Z_]{3,32}\]"
+    r"|\[gMASK\]|</?(?:sop|bos|eos|pad|start_of_turn|end_of_turn|extra_id_\d{1,4}|think)>"
+)
+"""Marks of turns as templates write them."""
+
+_ROLE = re.compile(
+    r"[\s#*]*(?:system|developer|user|assistant|human|model|bot|gpt|tool|ipython|instruction"
+    r"|response|input)\b\s*(?:[:\uff1a]|\n|$)[\s#*]*",
+    re.IGNORECASE,
+)
+
+_WORDS = re.compile(
+    r"[^\W\d_]{2,}\W+(?:\w+\W+){0,3}?[^\W\d_]{2,}"
+    r"|[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{3,}"
+)
+
+
+def texts_in(written: str, markup: Sequence[str] = ()) -> list[str]:
+    """Return what somebody is told in what a template writes: no marks of turns, no roles.
+
+    ``markup`` are marks besides the usual ones.
+
+    >>> texts_in("<|im_start|>system\\nYou are Rio.<|im_end|>\\n<|im_start|>user\\n")
+    ['You are Rio.']
+    """
+    marks = "|".join([*map(re.escape, sorted(filter(None, markup), key=len, reverse=True)), _TURNS])
+    found = []
+    for part in re.split(marks, written):
+        role = _ROLE.match(part)
+        while role is not None and role.end():
+            part = part[role.end() :]
+            role = _ROLE.match(part)
+        if _WORDS.search(part):
+            found.append(part.strip())
+    return found
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What a template writes around a user's message, in each arm."""
+
+    before: dict[str, str]
+    after: dict[str, str]
+    whole: dict[str, str]
+    refused: dict[str, str]
+    """Why an arm has nothing."""
+    between: str
+    """What stands between an answer and the next message; empty if that can not be had."""
+
+
+class Study:
+    """Tries one template on conversations, to find what it says by itself."""
+
+    def __init__(self, source: str, variables: Mapping[str, Any], markup: Sequence[str]) -> None:
+        self.source = re.sub(r"\r\n|\r", "\n", source)
+        self.variables, self.markup = variables, markup
+        self.user, self.system, self.answer = (
+            self._unused(each) for each in ("userword", "systemword", "answerword")
+        )
+        self.in_parts = False
+        self.tried = self._tried(self.source)
+        if len(self.tried.refused) == len(ARMS):
+            # Templates of models that see images take messages in parts.
+            self.in_parts = True
+            again = self._tried(self.source)
+            if len(again.refused) < len(ARMS):
+                self.tried = again
+            else:
+                self.in_parts = False
+
+    def _unused(self, word: str) -> str:
+        number = 7
+        while f"{word}{number}" in self.source:
+            number += 1
+        return f"{word}{number}"
+
+    def _message(self, role: str, text: str) -> dict[str, Any]:
+        content = [{"type": "text", "text": text}] if self.in_parts else text
+        return {"role": role, "content": content}
+
+    def _render(self, source: str, arm: str) -> str:
+        user = self._message("user", self.user)
+        if arm == "turns":
+            first = self._message("user", "first")
+            messages = [first, self._message("assistant", self.answer), user]
+        elif arm == "none":
+            messages = [user]
+        else:
+            system = self.system if arm == "given" else ""
+            messages = [self._message("system", system), user]
+        return rendered(source, messages, self.variables)
+
+    def _tried(self, source: str) -> Tried:
+        found = Tried({}, {}, {}, {}, "")
+        for arm in ARMS:
+            try:
+                out = self._render(source, arm)
+            except Exception as error:  # a template may raise anything
+                found.refused[arm] = told(error)
+                continue
+            before, user, after = out.partition(self.user)
+            found.whole[arm], found.before[arm] = out, before
+            found.after[arm] = after if user else ""
+        between = ""
+        with suppress(Exception):
+            out = self._render(source, "turns")
+            between = out.partition(self.answer)[2].partition(self.user)[0]
+        return Tried(found.before, found.after, found.whole, found.refused, between)
+
+    def texts(self, tried: Tried, arm: str) -> list[tuple[str, bool]]:
+        """Return what is told in an arm, and whether that stands after the user's message."""
+        before = tried.before.get(arm, "")
+        # The head of a user's turn is no prompt: it stands before every message of the user.
+        shared = len(_common_end(before, tried.between))
+        before = before[: len(before) - shared].replace(self.system, "<|system|>")
+        after = tried.after.get(arm, "")
+        return [
+            *((text, False) for text in texts_in(before, self.markup)),
+            *((text, True) for text in texts_in(after, self.markup)),
+        ]
+
+    def prompts(self) -> list[dict[str, Any]]:
+        """Return what the template says by itself, with the arms in which it does."""
+        found: dict[tuple[str, bool], list[str]] = {}
+        for arm in ARMS:
+            for text in dict.fromkeys(self.texts(self.tried, arm)):
+                found.setdefault(text, []).append(arm)
+        return [
+            {"text": text[:MOST_SHOWN], "arms": arms, "after": after}
+            for (text, after), arms in found.items()
+        ]
+
+    def standing(self, literals: Sequence[Literal]) -> dict[Literal, set[str]]:
+        """Return the arms that each literal is written in before the user's message.
+
+        A literal is written where what is rendered changes when it does.
+        """
+        found: dict[Literal, set[str]] = {}
+        whole = "\0".join(self.tried.whole.values())
+        for literal in literals:
+            core = literal.text.strip()
+            pieces = [core, *texts_in(core, self.markup)]
+            if not any(piece in whole for piece in pieces) or len(found) >= MOST_LITERALS:
+                continue
+            marker = self._unused("literalword")
+            changed = edited(self.source, {literal: literal.text.replace(core, marker)})
+            for arm in self.tried.whole:
+                with suppress(Exception):
+                    if marker in self._render(changed, arm):
+                        found.setdefault(literal, set()).add(arm)
+        return found
+
+    def without(
+        self, prompts: Sequence[Mapping[str, Any]], standing: Mapping[Literal, set[str]]
+    ) -> dict[str, Any]:
+        """Return the source without what it says by itself, as far as that can be shown.
+
+        What is tried first is to leave out all that is written only where there is no system
+        message: the turn is gone as it is in a template that has no prompt. What is tried last is
+        to leave out the words, which leaves the turn empty. Each is rendered again.
+        """
+        texts = [str(each["text"]) for each in prompts]
+        only = [each for each, arms in standing.items() if "none" in arms and "given" not in arms]
+        for dropped in (only, [each for each in only if _holds_any(each.text, texts)]):
+            changes = dict.fromkeys(dropped, "")
+            for literal in standing:
+                if literal not in changes:
+                    cut = _cut(literal.text, texts)
+                    if cut != literal.text:
+                        changes[literal] = cut
+            if changes and self._is_bare(source := edited(self.source, changes), turns=True):
+                return {"source": source, "turn": self._turn(source)}
+        changes = {each: _cut(each.text, texts) for each in standing}
+        changes = {each: text for each, text in changes.items() if text != each.text}
+        if changes and self._is_bare(source := edited(self.source, changes), turns=False):
+            return {"source": source, "turn": self._turn(source)}
+        return {"refused": "no literals of the template could be left out so that it says nothing"}
+
+    def _is_bare(self, source: str, *, turns: bool) -> bool:
+        """Return whether a source says nothing by itself and treats what it is given as before."""
+        tried = self._tried(source)
+        if set(tried.refused) != set(self.tried.refused):
+            return False
+        if any(self.texts(tried, arm) for arm in ARMS):
+            return False
+        for arm, out in tried.whole.items():
+            if (self.user in self.tried.whole[arm]) != (self.user in out):
+                return False
+        given = tried.whole.get("given")
+        if given is not None and (self.system in self.tried.whole["given"]) != (
+            self.system in given
+        ):
+            return False
+        if not turns:
+            return True
+        if not any("given" in each["arms"] for each in self.prompts()) and (
+            given != self.tried.whole.get("given")
+        ):
+            return False
+        # The user's turn has its head still.
+        return bool(_common_end(tried.before.get("none", ""), self.tried.between).strip())
+
+    def _turn(self, source: str) -> str:
+        """Say whether a turn of the system is left that nobody asked for."""
+        before = self._tried(source).before.get("none", "")
+        return "empty" if re.search(r"system|SYS", before, re.IGNORECASE) else "gone"
+
+
+def _common_end(one: str, other: str) -> str:
+    """Return what two texts end with."""
+    length = 0
+    while length < min(len(one), len(other)) and one[-1 - length] == other[-1 - length]:
+        length += 1
+    return one[len(one) - length :]
+
+
+def _holds_any(text: str, others: Sequence[str]) -> bool:
+    return any(_cut(text, [each]) != text for each in others)
+
+
+_LEAST_SHARED = 4
+"""Characters that a literal and a prompt share before a part of the literal is a part of it."""
+
+
+def _cut(text: str, prompts: Sequence[str]) -> str:
+    """Return a text without what is of one of the prompts.
+
+    >>> _cut("system\\nYou are Rio, made by ", ["You are Rio, made by IplanRIO."])
+    'system\\n'
+    """
+    for prompt in prompts:
+        if prompt in text:
+            text = text.replace(prompt, "")
+        elif text.strip() in prompt:
+            return ""
+        else:
+            shared = difflib.SequenceMatcher(
+                None, text, prompt, autojunk=False
+            ).find_longest_match()
+            if shared.size >= _LEAST_SHARED and _WORDS.search(
+                text[shared.a : shared.a + shared.size]
+            ):
+                text = text[: shared.a] + text[shared.a + shared.size :]
+    return text
+
+
+def told(error: BaseException) -> str:
+    """Return what a template's error says, in a sentence."""
+    if isinstance(error, jinja2.TemplateSyntaxError):
+        return f"its syntax is wrong at line {error.lineno}: {error.message}"
+    if isinstance(error, jinja2.exceptions.SecurityError):
+        return f"it reaches for what is not safe: {error}"
+    if isinstance(error, TooLongError):
+        return str(error)
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply, or calls itself without end"
+    if isinstance(error, MemoryError):
+        return f"it takes more than {MOST_MEMORY >> 20} MiB of memory"
+    if isinstance(error, jinja2.TemplateError):
+        return f"it refuses: {error}"
+    return f"it fails: {type(error).__name__}: {error}"
+
+
+# The process.
+
+MOST_MEMORY = 512 << 20
+"""Bytes of address space of the process."""
+
+MOST_SECONDS = 5
+"""Seconds of a CPU that a template may take, of all that it is tried on."""
+
+
+def answer(question: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is asked about a template; errors of the template are answers."""
+    kinds: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+        "render": _rendered,
+        "study": _studied,
+    }
+    try:
+        return kinds[question["do"]](question)
+    except Exception as error:  # a template may raise anything
+        return {"refused": told(error)}
+
+
+def _rendered(question: Mapping[str, Any]) -> dict[str, Any]:
+    text = rendered(
+        question["source"], question["messages"], question["variables"], question["now"]
+    )
+    return {"text": text}
+
+
+def _studied(question: Mapping[str, Any]) -> dict[str, Any]:
+    study = Study(question["source"], question["variables"], question["markup"])
+    literals = literals_of(study.source)
+    prompts = study.prompts()
+    found: dict[str, Any] = {"refused_arms": study.tried.refused, "prompts": prompts}
+    standing = study.standing(literals) if prompts else {}
+    for prompt in prompts:
+        prompt["lines"] = sorted(
+            {
+                study.source.count("\n", 0, each.begin) + 1
+                for each in standing
+                if _holds_any(each.text, [prompt["text"]])
+            }
+        )
+    if prompts:
+        found["without"] = study.without(prompts, standing)
+    found["literals"] = [
+        {
+            "text": each.text.strip()[:MOST_SHOWN],
+            "line": study.source.count("\n", 0, each.begin) + 1,
+        }
+        for each in literals
+        if texts_in(each.text, question["markup"])
+    ][:MOST_LITERALS]
+    return found
+
+
+def _limit() -> None:
+    """Take memory, time and files from this process, as far as the system can."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    for kind, most in (
+        (resource.RLIMIT_AS, MOST_MEMORY),
+        (resource.RLIMIT_CPU, MOST_SECONDS),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, 0),
+    ):
+        with suppress(OSError, ValueError):
+            resource.setrlimit(kind, (most, most))
+
+
+def main() -> None:
+    """Answer the question on stdin."""
+    question = json.load(sys.stdin)
+    _limit()
+    found = answer(question)
+    json.dump(found, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
