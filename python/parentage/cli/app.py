@@ -23,6 +23,7 @@ COMMANDS = {
     "bench": "Measure how fast checkpoints are read, compared, replayed and hashed here.",
     "completion": "Print a completion script for SHELL.",
     "demo": "Trace a small real family that comes with the package, step by step.",
+    "identify": "Ask a served model who it is, and count which names its answers claim.",
     "inspect": "Show what is in CHECKPOINTS, from their headers alone.",
     "replay": "Carry out RECIPE: compare what it gives with a child, or write it.",
     "trace": "Say what CHILD is made of.",

@@ -38,6 +38,9 @@ _MOST_TOLD = 300
 
 _HIDDEN = "[key]"
 
+_HEADERS = frozenset({"accept", "authorization", "connection", "content-length", "content-type", "host", "user-agent", "x-stainless-raw-response"})
+"""Headers that a request needs."""
+
 
 class PassingError(Exception):
     """An attempt that failed, as another may not."""
@@ -158,19 +161,13 @@ class Server:
             base_url=base_url,
             max_retries=0,
             timeout=timeout,
-            default_headers={
-                "Accept-Encoding": "identity",
-                # The library takes these from the environment, for whatever server.
-                "OpenAI-Organization": openai.Omit(),
-                "OpenAI-Project": openai.Omit(),
-                **({} if key else {"Authorization": openai.Omit()}),
-            },
             http_client=openai.DefaultAsyncHttpxClient(
                 follow_redirects=False,
                 limits=self._http.Limits(
                     max_connections=connections, max_keepalive_connections=connections
                 ),
-                event_hooks={"response": [self._bound]},
+                headers={"Accept-Encoding": "identity"},
+                event_hooks={"request": [self._bare], "response": [self._bound]},
             ),
         )
 
@@ -238,6 +235,19 @@ class Server:
                 messages=cast("Any", messages_of(arm, question)), **common
             )
         return raw.http_response.content
+
+    async def _bare(self, request: httpx2.Request) -> None:
+        """Have a request carry no header but those that it needs.
+
+        The library takes some from the environment, for whatever server: the user's organisation,
+        a project, others of his own.
+        """
+        for name in list(request.headers):
+            if name.lower() not in _HEADERS:
+                del request.headers[name]
+        request.headers["Accept-Encoding"] = "identity"
+        if self._key is None:
+            request.headers.pop("Authorization", None)
 
     async def _bound(self, response: httpx2.Response) -> None:
         """Have a response end in an error where it is longer than any answer."""
