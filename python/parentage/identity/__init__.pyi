@@ -1,5 +1,7 @@
 from .arms import ARMS as ARMS
 from .arms import NEUTRAL as NEUTRAL
+from .comparisons import Comparison as Comparison
+from .comparisons import Side as Side
 from .document import DOCUMENT as DOCUMENT
 from .document import Identity as Identity
 from .errors import IdentityError as IdentityError

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 KINDS = ("arms", "names", "models")
 
+MEASURES = ("claimed", "named")
+"""What is counted: answers that claim a name, and answers that have it in any way."""
+
 
 @dataclass(frozen=True, slots=True)
 class Side:
@@ -41,10 +44,12 @@ class Comparison:
 
     kind: str
     """``arms``, ``names`` or ``models``: in what the two sides differ."""
+    measure: str
+    """``claimed`` or ``named``."""
     one: Side
     other: Side
-    claims: tuple[int, int]
-    """Answers that claim, on either side, of those compared."""
+    counts: tuple[int, int]
+    """Answers that claim or name, on either side, of those compared."""
     answers: int
     """Answers compared on each side."""
     questions: int
@@ -59,73 +64,80 @@ class Comparison:
     """The first, corrected for all tests of the report."""
 
 
-Claims = dict[str, list[bool]]
-"""For each question, whether its answers claim a name, in the order of samples."""
+Marks = dict[str, list[bool]]
+"""For each question, whether its answers claim or have a name, in the order of samples."""
+
+Key = tuple[str, str, str]
+"""Measure, arm and name."""
 
 
-def claims_of(reads: Iterable[Read], name: str, led: frozenset[str] = frozenset()) -> Claims:
-    """Return which answers claim a name, by question, of those that say anything.
+def marks_of(
+    reads: Iterable[Read], name: str, measure: str, led: frozenset[str] = frozenset()
+) -> Marks:
+    """Return which answers claim or have a name, by question, of those that say anything.
 
     Questions in ``led`` are left out.
     """
-    found: Claims = {}
+    found: Marks = {}
     for each in reads:
         if each.said and each.answer.question not in led:
-            claims = found.setdefault(each.answer.question, [])
-            claims.append(each.reading.status(name) == "claimed")
+            status = each.reading.status(name)
+            is_marked = status == "claimed" if measure == "claimed" else status is not None
+            found.setdefault(each.answer.question, []).append(is_marked)
     return found
 
 
-def compare(kind: str, one: Side, other: Side, first: Claims, second: Claims) -> Comparison | None:
+def compare(
+    kind: str, measure: str, one: Side, other: Side, first: Marks, second: Marks
+) -> Comparison | None:
     """Return the test between two sides; ``None`` where they share no question.
 
     Of a question, as many answers are compared as both sides have: signs are chance only then.
     """
-    differences, claims, answers = [], [0, 0], 0
+    differences, counts, answers = [], [0, 0], 0
     shared = [each for each in first if each in second]
     for question in shared:
         count = min(len(first[question]), len(second[question]))
         sums = sum(first[question][:count]), sum(second[question][:count])
         differences.append(sums[0] - sums[1])
-        claims[0] += sums[0]
-        claims[1] += sums[1]
+        counts[0] += sums[0]
+        counts[1] += sums[1]
         answers += count
     if not answers:
         return None
     return Comparison(
-        kind, one, other, (claims[0], claims[1]), answers, len(shared),
+        kind, measure, one, other, (counts[0], counts[1]), answers, len(shared),
         (sum(each > 0 for each in differences), sum(each < 0 for each in differences)),
-        sign_flip(differences), fisher(claims[0], answers, claims[1], answers),
+        sign_flip(differences), fisher(counts[0], answers, counts[1], answers),
     )  # fmt: skip
 
 
-def within(model: str, claims: Mapping[tuple[str, str], Claims]) -> list[Comparison]:
-    """Return tests between arms and between names; ``claims`` are by arm and name, in order."""
+def within(model: str, marks: Mapping[Key, Marks]) -> list[Comparison]:
+    """Return tests between arms and between names, of what is given, in its order."""
     found = []
-    arms = list(dict.fromkeys(arm for arm, _ in claims))
-    names = list(dict.fromkeys(name for _, name in claims))
-    for name in names:
-        for one, other in combinations(arms, 2):
-            sides = Side(model, one, name), Side(model, other, name)
-            found.append(compare("arms", *sides, claims[one, name], claims[other, name]))
-    for arm in arms:
-        for one, other in combinations(names, 2):
-            sides = Side(model, arm, one), Side(model, arm, other)
-            found.append(compare("names", *sides, claims[arm, one], claims[arm, other]))
+    for one, other in combinations(marks, 2):
+        if one[0] != other[0]:
+            continue
+        sides = Side(model, *one[1:]), Side(model, *other[1:])
+        if one[2] == other[2]:
+            found.append(compare("arms", one[0], *sides, marks[one], marks[other]))
+        elif one[1] == other[1] and one[0] == "claimed":
+            found.append(compare("names", one[0], *sides, marks[one], marks[other]))
     return [each for each in found if each is not None]
 
 
 def between(
-    models: tuple[str, str],
-    ours: Mapping[tuple[str, str], Claims],
-    theirs: Mapping[tuple[str, str], Claims],
+    models: tuple[str, str], ours: Mapping[Key, Marks], theirs: Mapping[Key, Marks]
 ) -> list[Comparison]:
     """Return tests between two models, of each arm and name that both have."""
     found = [
-        compare("models", Side(models[0], *key), Side(models[1], *key), ours[key], theirs[key])
+        compare(
+            "models", key[0], Side(models[0], *key[1:]), Side(models[1], *key[1:]), ours[key],
+            theirs[key],
+        )
         for key in ours
         if key in theirs
-    ]
+    ]  # fmt: skip
     return [each for each in found if each is not None]
 
 

@@ -60,6 +60,16 @@ class Tally:
     """Question, number of the sample, and sentence, of the first claims and denials."""
 
     @property
+    def named(self) -> int:
+        """Answers that have the name in any way."""
+        return self.claimed + self.denied + self.mentioned
+
+    @property
+    def named_interval(self) -> tuple[float, float]:
+        """Exact interval of the share of answers that have the name, to these questions."""
+        return interval(self.named, self.answers)
+
+    @property
     def interval(self) -> tuple[float, float]:
         """Exact interval of the share of answers that claim the name, to these questions."""
         return interval(self.claimed, self.answers)

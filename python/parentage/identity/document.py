@@ -209,6 +209,8 @@ def _tally(tally: Tally) -> dict[str, Any]:
         "mentioned": tally.mentioned,
         "share": None if not tally.answers else round(tally.claimed / tally.answers, 6),
         "interval": _rounded(tally.interval),
+        "named": tally.named,
+        "named_interval": _rounded(tally.named_interval),
         "questions": len(tally.of_question),
         "majorities": tally.majorities,
         "questions_interval": _rounded(tally.questions_interval),
@@ -226,9 +228,10 @@ def _tally(tally: Tally) -> dict[str, Any]:
 def _comparison(each: Comparison) -> dict[str, Any]:
     return {
         "kind": each.kind,
+        "measure": each.measure,
         "one": asdict(each.one),
         "other": asdict(each.other),
-        "claimed": list(each.claims),
+        "counts": list(each.counts),
         "answers": each.answers,
         "questions": each.questions,
         "more": list(each.more),

@@ -12,7 +12,7 @@ from parentage import _core
 from parentage.checkpoint import Checkpoint
 from parentage.identity.arms import ARMS, NEUTRAL, plan
 from parentage.identity.asking import Asking, run_beside
-from parentage.identity.comparisons import between, claims_of, corrected, within
+from parentage.identity.comparisons import MEASURES, between, corrected, marks_of, within
 from parentage.identity.counts import count, read_all
 from parentage.identity.document import Findings, Identity
 from parentage.identity.errors import IdentityError
@@ -28,7 +28,7 @@ from parentage.identity.server import Server, checked_url, key_for
 from parentage.metadata import ChatTemplate
 
 if TYPE_CHECKING:
-    from parentage.identity.comparisons import Claims
+    from parentage.identity.comparisons import Key, Marks
     from parentage.identity.counts import ArmCounts, Read
     from parentage.identity.records import Record
 
@@ -285,15 +285,15 @@ def analyse(
     """Return what answers add up to; parameters are those of :func:`identify`."""
     reads = read_all(answers, names)
     counts = count(answers, names, reads)
-    claims = _claims(answers, names, reads, counts)
-    comparisons = within(answers.name, claims)
+    marks = _marks(answers, names, reads, counts)
+    comparisons = within(answers.name, marks)
     told = list(texts)
     against = None
     if other is not None:
         other_reads = read_all(other, names)
         other_counts = count(other, names, other_reads)
-        renamed = _as_ours(answers, other, _claims(other, names, other_reads, other_counts))
-        comparisons += between((answers.name, other.name), claims, renamed)
+        renamed = _as_ours(answers, other, _marks(other, names, other_reads, other_counts))
+        comparisons += between((answers.name, other.name), marks, renamed)
         told.append(Text.of_answers(other, f"answers of {other.name}"))
         against = (other, other_counts)
     labels = [each.name for each in (*told, *controls)]
@@ -319,26 +319,29 @@ def analyse(
     )
 
 
-def _claims(
+def _marks(
     answers: Answers,
     names: Sequence[Name],
     reads: dict[str, list[Read]],
     counts: Sequence[ArmCounts],
-) -> dict[tuple[str, str], Claims]:
-    """Return claims by arm and name, without questions that name it."""
+) -> dict[Key, Marks]:
+    """Return what is marked by measure, arm and name, without questions that name it."""
     found = {}
-    for arm in counts:
-        for name in names:
-            counted = arm.names[name.name].of_question
-            led = frozenset(each.id for each in answers.head.questions if each.id not in counted)
-            found[arm.arm, name.name] = claims_of(reads[arm.arm], name.name, led)
-    return {key: claims for key, claims in found.items() if claims}
+    for measure in MEASURES:
+        for arm in counts:
+            for name in names:
+                counted = arm.names[name.name].of_question
+                led = frozenset(
+                    each.id for each in answers.head.questions if each.id not in counted
+                )
+                found[measure, arm.arm, name.name] = marks_of(
+                    reads[arm.arm], name.name, measure, led
+                )
+    return {key: marks for key, marks in found.items() if marks}
 
 
-def _as_ours(
-    ours: Answers, theirs: Answers, claims: dict[tuple[str, str], Claims]
-) -> dict[tuple[str, str], Claims]:
-    """Return claims of another model under our ids of the questions; of others, none."""
+def _as_ours(ours: Answers, theirs: Answers, marks: dict[Key, Marks]) -> dict[Key, Marks]:
+    """Return marks of another model under our ids of the questions; of others, none."""
     by_text = {(each.language, each.text): each.id for each in ours.head.questions}
     ids = {
         each.id: by_text[each.language, each.text]
@@ -347,7 +350,7 @@ def _as_ours(
     }
     return {
         key: {ids[id_]: values for id_, values in of_question.items() if id_ in ids}
-        for key, of_question in claims.items()
+        for key, of_question in marks.items()
     }
 
 

@@ -60,7 +60,13 @@ def share(tally: Tally) -> str:
         f"({percent(tally.claimed / tally.answers)}, interval {low:.1%} to {high:.1%}), in most "
         f"answers to {tally.majorities:,} of {len(tally.of_question):,} questions"
     )
-    return f"{text}, and denied in {tally.denied:,}" if tally.denied else text
+    low, high = tally.named_interval
+    if tally.named > tally.claimed:
+        text += (
+            f"; it stands in {tally.named:,} answers in all ({percent(tally.named / tally.answers)}, "
+            f"{low:.1%} to {high:.1%})"
+        )
+    return f"{text}, and is denied in {tally.denied:,}" if tally.denied else text
 
 
 def difference(each: Comparison) -> str:
@@ -72,9 +78,9 @@ def difference(each: Comparison) -> str:
     else:
         name = printable(each.one.name)
     return (
-        f"{name}: claimed {each.claims[0]:,} times {one}, {each.claims[1]:,} times {other}, in "
-        f"{each.answers:,} answers each; more often so in {each.more[0]:,} questions, less often in "
-        f"{each.more[1]:,} ({p_value(each.log10_p_holm)}, over questions, corrected)."
+        f"{name}: {each.measure} in {each.counts[0]:,} answers {one} and in {each.counts[1]:,} "
+        f"{other}, of {each.answers:,} each; in more of them in {each.more[0]:,} questions, in "
+        f"fewer in {each.more[1]:,} ({p_value(each.log10_p_holm)}, over questions, corrected)."
     )
 
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
     from parentage.cli.terminal.console import Terminal
     from parentage.cli.terminal.grid import Grid
-    from parentage.identity import Identity, Tally
+    from parentage.identity import Comparison, Identity, Side, Tally
+
+LIMIT = 0.05
+"""Corrected p-value up to which a difference is shown."""
 
 LINES = 10
 """How many lines are told while questions are asked, where no bar can be shown."""
@@ -114,15 +117,13 @@ def show_identity(terminal: Terminal, found: Identity) -> None:
         out.print(
             Text(
                 "claimed: said of itself. [ ]: exact 95 % interval, of these questions. questions: "
-                "most answers to it claim the name."
+                "most answers to it claim the name. named: the name stands in the answer."
             )
         )
     _show_others(terminal, found)
     for arm, reason in sorted(found.answers.skipped.items()):
         terminal.prose(printable(f"{arm} was not asked: {reason}"))
-    if findings.comparisons:
-        terminal.table(_tests(found))
-        out.print(Text("p: over questions, exact, corrected for all tests (Holm)."))
+    _show_tests(terminal, findings.comparisons)
     _show_passages(terminal, found)
     out.print()
     terminal.prose(MEANS, by=0)
@@ -130,7 +131,7 @@ def show_identity(terminal: Terminal, found: Identity) -> None:
 
 def _shares(found: Identity) -> Grid:
     rows = new_table(
-        "arm", "name", "answers", "claimed", "", "[", "]", "questions", "denied", "named only"
+        "arm", "name", "answers", "claimed", "", "[", "]", "questions", "denied", "named"
     )
     for counts in found.findings.arms:
         for tally in counts.names.values():
@@ -146,7 +147,7 @@ def _shares(found: Identity) -> Grid:
                 f"{100 * high:.1f}",
                 f"{tally.majorities:,} of {len(tally.of_question):,}",
                 f"{tally.denied:,}",
-                f"{tally.mentioned:,}",
+                f"{tally.named:,}",
             )
     return rows
 
@@ -174,27 +175,43 @@ def _show_others(terminal: Terminal, found: Identity) -> None:
             terminal.prose(printable(f"{counts.arm}: other names claimed: {', '.join(others)}"))
 
 
-def _tests(found: Identity) -> Grid:
-    rows = new_table("in", "name", "one", "other", "claimed", "against", "more in", "less in", "p")
-    for each in found.findings.comparisons:
-        one, other = {
-            "arms": (each.one.arm, each.other.arm),
-            "names": (each.one.name, each.other.name),
-            "models": (each.one.model, each.other.model),
-        }[each.kind]
-        where = "all arms" if each.kind == "arms" else each.one.arm
-        rows.add_row(
-            as_text(where),
-            as_text("" if each.kind == "names" else each.one.name),
-            as_text(one),
-            as_text(other),
-            f"{each.claims[0]:,}",
-            f"{each.claims[1]:,}",
-            f"{each.more[0]:,}",
-            f"{each.more[1]:,}",
-            p_value(each.log10_p_holm).removeprefix("p = "),
+def _show_tests(terminal: Terminal, comparisons: Sequence[Comparison]) -> None:
+    """Print the differences that are more than chance, and count the others."""
+    told = [each for each in comparisons if 10**each.log10_p_holm <= LIMIT]
+    if told:
+        rows = new_table("of", "name", "in", "", "and in", "", "more in", "fewer in", "p")
+        for each in told:
+            one, other = (_side(each, side) for side in (each.one, each.other))
+            rows.add_row(
+                as_text(each.measure),
+                as_text("" if each.kind == "names" else each.one.name),
+                as_text(one),
+                f"{each.counts[0]:,}",
+                as_text(other),
+                f"{each.counts[1]:,}",
+                f"{each.more[0]:,}",
+                f"{each.more[1]:,}",
+                p_value(each.log10_p_holm).removeprefix("p = "),
+            )
+        terminal.table(rows)
+        terminal.prose(
+            "claimed, or named in any way, in so many answers; more and fewer: in so many questions. "
+            "p: exact, over questions, corrected for all tests (Holm).",
+            by=0,
         )
-    return rows
+    others = [each for each in comparisons if 10**each.log10_p_holm > LIMIT]
+    if others:
+        least = min(each.log10_p_holm for each in others)
+        terminal.prose(
+            f"{counted(len(others), 'other test')} of arms, names and models: no difference beyond "
+            f"chance, the least {p_value(least)} (corrected)."
+        )
+
+
+def _side(each: Comparison, side: Side) -> str:
+    if each.kind == "arms":
+        return side.arm
+    return f"{side.name if each.kind == 'names' else side.model} ({side.arm})"
 
 
 def _show_passages(terminal: Terminal, found: Identity) -> None:
