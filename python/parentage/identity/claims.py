@@ -208,23 +208,26 @@ def _bare(text: str, names: Sequence[Name]) -> set[str]:
     """Return the names that an answer is, if it is no more than names."""
     if len(_WORD.findall(text)) > _BARE:
         return set()
-    rest, found = text, set()
+    rest, found, last = text, set(), 0
     for name in names:
         places = list(name.found_in(text))
         if places:
             found.add(name.name)
         for begin, end in places:
             # What a hyphen joins to a name is a part of it: Nex-AGI.
-            joined = re.match(r"(?:[-.]?\w+)*", text[end:]) if text[end : end + 1] == "-" else None
-            end += joined.end() if joined else 0
+            joined = _JOINED.match(text, end)
+            end = joined.end() if joined else end
             rest = rest[:begin] + " " * (end - begin) + rest[end:]
-    left = [
-        word
-        for word in re.findall(r"[^\W_]+(?:'[^\W_]+)?", rest)
-        if not word.isdigit() and word.casefold() not in fillers()
-    ]
-    return set() if left else found
+            last = max(last, end)
+    before, after = (_BARE_WORD.findall(each.casefold()) for each in (rest[:last], rest[last:]))
+    is_bare = fillers().issuperset(before) and _SUFFIXES.issuperset(after)
+    return found if is_bare else set()
 
+
+_JOINED = re.compile(r"(?:-\w+)+")
+_BARE_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
+_SUFFIXES = frozenset("ai inc labs lab llc ltd co team assistant 公司 助手 です 입니다".split())
+"""Words that may follow a name in an answer that is no more than a name."""
 
 _COMMON = frozenset(
     "ai a.i an a the i ia ki ии llm llms assistant assistente asistente assistent assistants "
