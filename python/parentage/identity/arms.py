@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -117,17 +118,20 @@ def _removed(
 ) -> Arm:
     if template is None:
         raise _SkippedError(why_none)
+    whole = _around(template)
     removed = [each.text for each in template.default_prompts()]
     if not removed and not is_chosen:
         raise _SkippedError("the template writes no prompt of its own: there is nothing to remove")
     bare = template.without_default()
-    prompts = _prompts(bare, questions)
-    for id_, prompt in prompts.items():
-        for text in removed:
-            asked = next(each.text for each in questions if each.id == id_)
-            if text in prompt and text not in asked:
-                raise _SkippedError("what the template writes by itself could not be removed")
+    rest = _around(bare)
+    if any(text in part for text in removed for part in rest):
+        raise _SkippedError("what the template writes by itself could not be removed")
+    if not all(map(_is_cut, rest, whole)):
+        raise _SkippedError(
+            "what the template writes by itself could not be removed without more of it"
+        )
     digest = hashlib.sha256(template.source.encode("utf-8", "surrogatepass")).hexdigest()
+    prompts = _prompts(bare, questions)
     bos = template.variables.get("bos_token", "")
     return Arm(
         "removed",
@@ -137,6 +141,26 @@ def _removed(
         begins_with_bos=bool(bos) and all(each.startswith(bos) for each in prompts.values()),
         template=Template(template.origin, digest, removed),
     )
+
+
+def _around(template: Rendering) -> tuple[str, str]:
+    """Return what a template writes before and after what the user says."""
+    rendered = template.render([{"role": "user", "content": _SENTINEL}])
+    before, middle, after = rendered.partition(_SENTINEL)
+    if not middle:
+        raise _SkippedError("the template does not write what the user says")
+    return before, after
+
+
+def _is_cut(rest: str, whole: str) -> bool:
+    """Return whether a text is another one with one piece cut out, or all of it.
+
+    >>> _is_cut("<s>[user]", "<s>[sys]You are Rio.[/sys][user]"), _is_cut("]user", "[sys]x[user]")
+    (True, False)
+    """
+    begin = len(os.path.commonprefix([rest, whole]))
+    end = len(os.path.commonprefix([rest[::-1], whole[::-1]]))
+    return begin + end >= len(rest) <= len(whole)
 
 
 def _prompts(template: Rendering, questions: Sequence[Question]) -> dict[str, str]:

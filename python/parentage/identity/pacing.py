@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import math
 import random
 import re
 import time
@@ -47,24 +48,31 @@ def asked_wait(headers: Mapping[str, str]) -> float | None:
     >>> asked_wait({"retry-after": "7"}), asked_wait({"ratelimit": '"default";r=0;t=42'})
     (7.0, 42.0)
     """
-    low = {name.lower(): value for name, value in headers.items()}
-    seconds: float | None = None
+    low = {name.lower(): value.strip() for name, value in headers.items()}
+    reset = _RESET.search(low.get("ratelimit", ""))
+    candidates = (
+        _number(low.get("retry-after-ms", ""), 1e-3),
+        _number(low.get("retry-after", ""), 1.0),
+        _until(low.get("retry-after", "")),
+        float(reset[1]) if reset else None,
+    )
+    seconds = next((each for each in candidates if each is not None), None)
+    return None if seconds is None else min(max(seconds, 0.0), MOST_ASKED_FOR)
+
+
+def _number(text: str, unit: float) -> float | None:
     try:
-        if "retry-after-ms" in low:
-            seconds = float(low["retry-after-ms"]) / 1000.0
-        elif "retry-after" in low:
-            seconds = float(low["retry-after"])
+        number = float(text)
     except ValueError:
-        try:
-            when = email.utils.parsedate_to_datetime(low["retry-after"])
-            seconds = when.timestamp() - time.time()
-        except (KeyError, ValueError, TypeError, OverflowError):
-            seconds = None
-    if seconds is None and (found := _RESET.search(low.get("ratelimit", ""))):
-        seconds = float(found[1])
-    if seconds is None or seconds != seconds:
         return None
-    return min(max(seconds, 0.0), MOST_ASKED_FOR)
+    return None if math.isnan(number) else number * unit
+
+
+def _until(text: str) -> float | None:
+    try:
+        return email.utils.parsedate_to_datetime(text).timestamp() - time.time()
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 class Gate:

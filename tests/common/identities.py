@@ -1,0 +1,34 @@
+"""Questions and answers that are made up."""
+
+from parentage.identity.pacing import Pace
+from parentage.identity.questions import Question
+from parentage.identity.records import SCHEMA, Answer, Answers, Arm, Head, Parameters
+
+QUICK = Pace(retries=12, first=0.001, most=0.01)
+"""Attempts in quick succession."""
+
+
+def questions_of(count, language="en"):
+    return [Question(f"q{at}", language, f"Who are you, in {at} words?") for at in range(count)]
+
+
+def head_of(*, questions=3, samples=2, arms=("as-served", "empty-system"), model="double"):
+    systems = {"empty-system": "", "neutral": "You are a helpful assistant."}
+    asked = questions if isinstance(questions, list) else questions_of(questions)
+    return Head(
+        SCHEMA, "0", "http://127.0.0.1:1/v1", model, Parameters(samples, 0, 0.7, 64),
+        [Arm(each, "chat", systems.get(each)) for each in arms], asked,
+    )  # fmt: skip
+
+
+def answers_of(says, **settings):
+    """Return answers whose text ``says`` gives for arm, number of the question, and sample."""
+    head = head_of(**settings)
+    answers = Answers(head.model, head)
+    for arm in head.arms:
+        for at, question in enumerate(head.questions):
+            for sample in range(head.parameters.samples):
+                text = says(arm.name, at, sample)
+                if text is not None:
+                    answers.add(Answer(arm.name, question.id, sample, 0, text))
+    return answers
