@@ -59,10 +59,11 @@ class Double:
     the number of a request and what it asks.
     """
 
-    def __init__(self, says=as_rio, faults=None, completions=True, port=0):
+    def __init__(self, says=as_rio, faults=None, completions=True, port=0, get=None):
         self.says, self.faults = says, faults or (lambda number, body: None)
         self.has_completions = completions
         self.requests = []
+        self.got = get or {}
         self._lock = threading.Lock()
         double = self
 
@@ -73,7 +74,9 @@ class Double:
                 double.serve(self)
 
             def do_GET(self):
-                double.send(self, 404, b'{"error": {"message": "File Not Found"}}')
+                missing = b'{"error": {"message": "File Not Found"}}'
+                raw = double.got.get(self.path)
+                double.send(self, 404 if raw is None else 200, raw or missing)
 
             def log_message(self, *_):
                 pass
@@ -103,7 +106,8 @@ class Double:
         body = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
         with self._lock:
             number = len(self.requests)
-            self.requests.append((handler.path, dict(handler.headers), body))
+            headers = {name.lower(): value for name, value in handler.headers.items()}
+            self.requests.append((handler.path, headers, body))
         fault = self.faults(number, body) or Fault()
         is_chat = handler.path == "/v1/chat/completions"
         if not is_chat and not (handler.path == "/v1/completions" and self.has_completions):

@@ -256,6 +256,7 @@ def run_beside(work: Coroutine[object, object, None]) -> None:
     loop = asyncio.new_event_loop()
     task = loop.create_task(work)
     raised: list[BaseException] = []
+    done = threading.Event()
 
     def carry_out() -> None:
         asyncio.set_event_loop(loop)
@@ -268,16 +269,19 @@ def run_beside(work: Coroutine[object, object, None]) -> None:
         finally:
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
+            done.set()
 
     thread = threading.Thread(target=carry_out, name="parentage-identify")
     thread.start()
+    # Not join(): a thread whose join is interrupted is taken to have ended (CPython issue 90882).
     try:
-        while thread.is_alive():
-            thread.join(0.2)
+        while not done.wait(0.2):
+            pass
     except BaseException:
-        if thread.is_alive():
+        if not done.is_set():
             loop.call_soon_threadsafe(task.cancel)
-        thread.join()
+        done.wait()
         raise
+    thread.join()
     if raised:
         raise raised[0]
