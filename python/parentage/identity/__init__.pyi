@@ -18,4 +18,5 @@ from .questions import read_questions as read_questions
 from .records import Answers as Answers
 from .records import read_answers as read_answers
 from .wording import MEANS as MEANS
+from .wording import SIGNIFICANT as SIGNIFICANT
 from .wording import p_value as p_value

@@ -241,7 +241,7 @@ def _joined(parts: Iterable[Words]) -> Words:
     for number, part in enumerate(parts):
         words += [*part.words, f"{_BREAK}{number}"]
         spans += [(begin + at, end + at) for begin, end in part.spans]
-        at += len(part.text)
+        at += len(part.text) + 1
         spans.append((at, at))
-        texts.append(part.text)
+        texts.append(part.text + "\n")
     return Words("".join(texts), tuple(words), tuple(spans))

@@ -10,7 +10,7 @@ from rich.progress import Progress as RichProgress
 from rich.text import Text
 
 from parentage.cli.terminal.console import as_number, as_text, counted, is_terminal, new_table
-from parentage.identity import MEANS, AskingProgress, p_value
+from parentage.identity import MEANS, SIGNIFICANT, AskingProgress, p_value
 from parentage.support import listed, printable
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from parentage.cli.terminal.console import Terminal
     from parentage.cli.terminal.grid import Grid
     from parentage.identity import Comparison, Identity, Side, Tally
-
-LIMIT = 0.05
-"""Corrected p-value up to which a difference is shown."""
 
 LINES = 10
 """How many lines are told while questions are asked, where no bar can be shown."""
@@ -177,7 +174,7 @@ def _show_others(terminal: Terminal, found: Identity) -> None:
 
 def _show_tests(terminal: Terminal, comparisons: Sequence[Comparison]) -> None:
     """Print the differences that are more than chance, and count the others."""
-    told = [each for each in comparisons if 10**each.log10_p_holm <= LIMIT]
+    told = [each for each in comparisons if each.log10_p_holm <= SIGNIFICANT]
     if told:
         rows = new_table("of", "name", "in", "", "and in", "", "more in", "fewer in", "p")
         for each in told:
@@ -199,12 +196,12 @@ def _show_tests(terminal: Terminal, comparisons: Sequence[Comparison]) -> None:
             "p: exact, over questions, corrected for all tests (Holm).",
             by=0,
         )
-    others = [each for each in comparisons if 10**each.log10_p_holm > LIMIT]
+    others = [each for each in comparisons if each.log10_p_holm > SIGNIFICANT]
     if others:
         least = min(each.log10_p_holm for each in others)
         terminal.prose(
-            f"{counted(len(others), 'other test')} of arms, names and models: no difference beyond "
-            f"chance, the least {p_value(least)} (corrected)."
+            f"{counted(len(others), 'other test')} of arms, names and models: no difference that "
+            f"chance could not make, the least {p_value(least)} (corrected)."
         )
 
 
