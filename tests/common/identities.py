@@ -1,5 +1,8 @@
-"""Questions and answers that are made up."""
+"""Questions and answers that are made up, and a checkpoint that tells its model who it is."""
 
+import numpy as np
+from common.servers import TEMPLATE
+from conftest import BF16, write_checkpoint
 from parentage.identity.pacing import Pace
 from parentage.identity.questions import Question
 from parentage.identity.records import SCHEMA, Answer, Answers, Arm, Head, Parameters
@@ -32,3 +35,10 @@ def answers_of(says, **settings):
                 if text is not None:
                     answers.add(Answer(arm.name, question.id, sample, 0, text))
     return answers
+
+
+def told_to_be_rio(folder):
+    """Write a checkpoint whose template tells the model who it is."""
+    write_checkpoint(folder, {"a.weight": np.ones((2, 2), BF16)})
+    (folder / "chat_template.jinja").write_text(TEMPLATE)
+    return folder
