@@ -1,14 +1,26 @@
 """Questions and answers that are made up, and a checkpoint that tells its model who it is."""
 
+from typing import NamedTuple
+
 import numpy as np
-from common.servers import TEMPLATE
 from conftest import BF16, write_checkpoint
 from parentage.identity.pacing import Pace
 from parentage.identity.questions import Question
 from parentage.identity.records import SCHEMA, Answer, Answers, Arm, Head, Parameters
 
+from common.servers import TEMPLATE
+
 QUICK = Pace(retries=12, first=0.001, most=0.01)
 """Attempts in quick succession."""
+
+
+class Asked(NamedTuple):
+    """What an answer is to."""
+
+    arm: str
+    at: int
+    """Number of the question."""
+    sample: int
 
 
 def questions_of(count, language="en"):
@@ -25,13 +37,13 @@ def head_of(*, questions=3, samples=2, arms=("as-served", "empty-system"), model
 
 
 def answers_of(says, **settings):
-    """Return answers whose text ``says`` gives for arm, number of the question, and sample."""
+    """Return answers whose text ``says`` gives for what is asked."""
     head = head_of(**settings)
     answers = Answers(head.model, head)
     for arm in head.arms:
         for at, question in enumerate(head.questions):
             for sample in range(head.parameters.samples):
-                text = says(arm.name, at, sample)
+                text = says(Asked(arm.name, at, sample))
                 if text is not None:
                     answers.add(Answer(arm.name, question.id, sample, 0, text))
     return answers

@@ -60,7 +60,7 @@ class Double:
     """
 
     def __init__(self, says=as_rio, faults=None, completions=True, port=0, get=None):
-        self.says, self.faults = says, faults or (lambda number, body: None)
+        self.says, self.faults = says, faults or (lambda *_: None)
         self.has_completions = completions
         self.requests = []
         self.got = get or {}

@@ -66,7 +66,8 @@ def test_a_template_without_a_prompt_is_rendered_where_the_arm_is_chosen():
 
 def test_prompts_that_begin_with_the_token_of_the_beginning_are_known():
     source = (
-        "{{ bos_token }}{% if messages[0].role != 'system' %}<|system|>You are Rio.<|end|>{% endif %}"
+        "{{ bos_token }}"
+        "{% if messages[0].role != 'system' %}<|system|>You are Rio.<|end|>{% endif %}"
         "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
     )
     bare = template(source, variables={"bos_token": "<s>"})

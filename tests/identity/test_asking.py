@@ -154,7 +154,7 @@ def test_a_server_that_never_answers_is_given_up_after_the_first_question():
 
 
 def test_a_server_that_goes_away_is_given_up_and_answers_stay():
-    def script(arm, question, sample, attempt):
+    def script(*_):
         gone = len(server.asked) > 10
         return PassingError("no connection", is_unreachable=True) if gone else None
 
@@ -216,7 +216,7 @@ def test_raw_prompts_that_are_wrapped_are_not_sent():
 
 
 def test_a_question_that_is_refused_is_given_up():
-    def script(arm, question, *_):
+    def script(_, question, *__):
         return RefusedError(400, "HTTP 400: too long") if question == "q2" else None
 
     kept, _ = asked(Scripted(script))
@@ -225,7 +225,7 @@ def test_a_question_that_is_refused_is_given_up():
 
 
 def test_everybody_waits_where_the_server_asks():
-    def script(arm, question, sample, attempt):
+    def script(_, question, __, attempt):
         return PassingError("429", after=0.3) if (question, attempt) == ("q0", 1) else None
 
     begun = time.monotonic()

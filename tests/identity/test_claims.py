@@ -220,7 +220,9 @@ def test_any_text_is_read(text):
     read(text, NAMES)
 
 
-@given(st.lists(st.sampled_from(["I am ", "not ", "Nex", "Rio ", ", ", "but ", ". ", "my name is "])))
+@given(
+    st.lists(st.sampled_from(["I am ", "not ", "Nex", "Rio ", ", ", "but ", ". ", "my name is "]))
+)
 def test_statements_put_together_are_read(parts):
     text = "".join(parts)
     found = read(text, NAMES)

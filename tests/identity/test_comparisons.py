@@ -43,7 +43,7 @@ def test_as_many_answers_are_compared_as_both_have():
 def test_marks_are_of_answers_that_say_anything():
     says = ["I am Nex.", "", "I know Nex.", "Hello."]
     reads = read_all(
-        answers_of(lambda arm, at, sample: says[sample], samples=4, questions=2), [Name("Nex")]
+        answers_of(lambda key: says[key.sample], samples=4, questions=2), [Name("Nex")]
     )["as-served"]
     assert marks_of(reads, "Nex", "claimed") == {"q0": [True, False, False],
                                                  "q1": [True, False, False]}  # fmt: skip

@@ -16,7 +16,7 @@ def counted(answers, names=NAMES):
 
 def test_answers_are_counted_by_what_they_say():
     says = ["I am Nex.", "I am not Nex.", "I know Nex.", "I am an assistant."]
-    found = counted(answers_of(lambda arm, at, sample: says[sample], samples=4))["as-served"]
+    found = counted(answers_of(lambda key: says[key.sample], samples=4))["as-served"]
     nex, rio = found.names.values()
     assert (nex.answers, nex.claimed, nex.denied, nex.mentioned, nex.named) == (12, 3, 3, 3, 9)
     assert (rio.answers, rio.claimed, rio.named) == (12, 0, 0)
@@ -28,7 +28,7 @@ def test_answers_are_counted_by_what_they_say():
 
 def test_questions_count_where_most_answers_claim():
     found = counted(
-        answers_of(lambda arm, at, sample: "I am Nex." if sample <= at else "Hello.", samples=4)
+        answers_of(lambda key: "I am Nex." if key.sample <= key.at else "Hello.", samples=4)
     )
     nex = found["as-served"].names["Nex"]
     assert [claims for claims, _ in nex.of_question.values()] == [1, 2, 3]
@@ -39,7 +39,7 @@ def test_questions_count_where_most_answers_claim():
 
 def test_empty_answers_are_told_apart():
     says = ["", "<think>I am Nex, but", "  \n", "I am Nex."]
-    found = counted(answers_of(lambda arm, at, sample: says[sample], samples=4))["as-served"]
+    found = counted(answers_of(lambda key: says[key.sample], samples=4))["as-served"]
     assert (found.answers, found.empty, found.thinking) == (12, 9, 3)
     assert (found.names["Nex"].answers, found.names["Nex"].claimed) == (3, 3)
 
@@ -71,9 +71,7 @@ def test_what_a_question_names_is_not_counted():
 
 def test_languages_are_counted_apart():
     questions = [Question("a", "en", "Who are you?"), Question("b", "zh", "你是谁？")]
-    found = counted(
-        answers_of(lambda arm, at, sample: "Hi." if at else "I am Nex.", questions=questions)
-    )
+    found = counted(answers_of(lambda key: "Hi." if key.at else "I am Nex.", questions=questions))
     assert found["as-served"].languages == {
         "en": {"Nex": (2, 2), "Rio": (0, 2)},
         "zh": {"Nex": (0, 2), "Rio": (0, 2)},
@@ -82,7 +80,7 @@ def test_languages_are_counted_apart():
 
 def test_other_names_are_listed_by_their_number():
     says = ["I am Claude.", "I'm CLAUDE, made by Anthropic.", "I am Claude.", "My name is Ada."]
-    found = counted(answers_of(lambda arm, at, sample: says[sample], samples=4))["as-served"]
+    found = counted(answers_of(lambda key: says[key.sample], samples=4))["as-served"]
     assert found.others == [
         ("Claude", 9, 3, {"self": 9}),
         ("Ada", 3, 3, {"name": 3}),

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 
 import pytest
 from common.identities import answers_of
@@ -19,7 +18,7 @@ STORY = "born in the quiet labs of the north where three friends lived"
 
 def identity(**settings):
     answers = answers_of(
-        lambda arm, at, sample: f"I am {'Rio' if arm == 'as-served' else 'Nex'}, {STORY}.",
+        lambda key: f"I am {'Rio' if key.arm == 'as-served' else 'Nex'}, {STORY}.",
         **settings,
     )
     answers.add(Skipped("removed", "no checkpoint"))
@@ -69,7 +68,7 @@ def test_it_is_the_same_for_the_same_answers(tmp_path):
 def test_what_is_saved_can_be_analysed_again(tmp_path):
     found = identity()
     folder = found.save(tmp_path / "new" / "evidence")
-    assert sorted(os.listdir(folder)) == ["answers.jsonl", "identity.json"]
+    assert sorted(each.name for each in folder.iterdir()) == ["answers.jsonl", "identity.json"]
     document = json.loads((folder / DOCUMENT).read_text("utf-8"))
     digest = hashlib.sha256((folder / "answers.jsonl").read_bytes()).hexdigest()
     assert document["answers"] == {"file": "answers.jsonl", "sha256": digest}

@@ -1,7 +1,6 @@
 """A served model is asked from end to end, through faults, kills and resumes."""
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -28,7 +27,7 @@ def few(tmp_path):
     """Return a file of six questions in two languages."""
     path = tmp_path / "questions.yaml"
     entries = [
-        f"  - {{id: {each.id}, language: en, text: \"{each.text}\"}}\n" for each in questions_of(4)
+        f'  - {{id: {each.id}, language: en, text: "{each.text}"}}\n' for each in questions_of(4)
     ]
     entries += [f'  - {{id: zh{at}, language: zh, text: "你是谁{at}？"}}\n' for at in range(2)]
     path.write_text("schema: parentage.questions/1\nquestions:\n" + "".join(entries), "utf-8")
@@ -103,7 +102,7 @@ def test_errors_change_no_count(few, tmp_path, share):
         Fault(429, {"Retry-After": "0.01"}, b"{}"), Fault(503, body=b"<html>"),
     ]  # fmt: skip
 
-    def faults(number, body):
+    def faults(*_):
         return draw.choice(kinds) if draw.random() < share else None
 
     with Double() as double:
@@ -122,7 +121,7 @@ def test_a_server_that_is_killed_midway_and_resumed_gives_the_same(few, tmp_path
     port = double.port
     gone = threading.Event()
 
-    def faults(number, body):
+    def faults(number, _):
         if number == 20:
             gone.set()
         return Fault(drop=True) if gone.is_set() else None
@@ -207,7 +206,7 @@ def test_keys_are_written_nowhere(few, tmp_path, monkeypatch):
     """Not even where a server says them."""
     monkeypatch.setenv("SERVER_KEY", KEY)
 
-    def faults(number, body):
+    def faults(number, _):
         said = f'{{"error": {{"message": "bad key {KEY}"}}}}'.encode()
         return Fault(500, body=said) if number % 5 == 4 else None
 
@@ -217,7 +216,7 @@ def test_keys_are_written_nowhere(few, tmp_path, monkeypatch):
         def note(self, text):
             heard.append(text)
 
-    with Double(says=lambda body: f"I am Nex, and was sent {KEY}.", faults=faults) as double:
+    with Double(says=lambda _: f"I am Nex, and was sent {KEY}.", faults=faults) as double:
         found = asked(
             double, few, output=tmp_path / "o", api_key_env="SERVER_KEY", progress=Heard()
         )
@@ -227,7 +226,7 @@ def test_keys_are_written_nowhere(few, tmp_path, monkeypatch):
     assert KEY not in "".join([*texts, *heard, *found.sentences, repr(found)])
     assert "[key]" in texts[0]
 
-    def refuse(number, body):
+    def refuse(*_):
         return Fault(401, body=f'{{"error": {{"message": "wrong key {KEY}"}}}}'.encode())
 
     with Double(faults=refuse) as double:
@@ -240,7 +239,7 @@ def test_keys_are_written_nowhere(few, tmp_path, monkeypatch):
 
 
 def test_a_model_that_answers_nothing_is_told(few):
-    with Double(says=lambda body: {"role": "assistant", "content": None}) as double:
+    with Double(says=lambda _: {"role": "assistant", "content": None}) as double:
         found = asked(double, few)
     assert "as-served: none of 12 answers says anything." in found.sentences
     assert found.document["arms"][0]["empty"] == 12
@@ -248,7 +247,7 @@ def test_a_model_that_answers_nothing_is_told(few):
 
 def test_a_model_that_only_thinks_is_told(few):
     said = {"role": "assistant", "content": "", "reasoning_content": "I am Nex, but must not say."}
-    with Double(says=lambda body: dict(said)) as double:
+    with Double(says=lambda _: dict(said)) as double:
         found = asked(double, few)
     arm = found.document["arms"][0]
     assert (arm["empty"], arm["thinking"]) == (12, 12)
@@ -262,7 +261,10 @@ def test_stored_answers_need_no_server_and_no_library(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "openai", None)
     found = identify(answers=path, names=NAMES, output=tmp_path / "o")
     assert counts_of(found)["given", "Nex"] == (20, 20)
-    assert sorted(os.listdir(tmp_path / "o")) == ["answers.jsonl", "identity.json"]
+    assert sorted(each.name for each in (tmp_path / "o").iterdir()) == [
+        "answers.jsonl",
+        "identity.json",
+    ]
 
 
 def test_models_and_texts_are_compared(few, tmp_path):
@@ -273,7 +275,7 @@ def test_models_and_texts_are_compared(few, tmp_path):
     control.write_text("A river runs through the old town. " * 20)
     with Double() as double:
         asked(double, few, output=tmp_path / "rio")
-    with Double(says=lambda body: "I am Claude.") as double:
+    with Double(says=lambda _: "I am Claude.") as double:
         asked(double, few, output=tmp_path / "claude")
     found = identify(
         answers=tmp_path / "rio" / "answers.jsonl",

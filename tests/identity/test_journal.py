@@ -1,6 +1,5 @@
 """Answers outlive a kill, and no others are taken for them."""
 
-import os
 import random
 
 import msgspec
@@ -46,7 +45,7 @@ def test_wherever_a_kill_tears_the_file_whole_lines_are_kept(tmp_path, seed):
 
 
 def test_lines_are_put_in_order(tmp_path):
-    answers = answers_of(lambda arm, at, sample: f"{arm} {at} {sample}")
+    answers = answers_of(lambda key: f"{key.arm} {key.at} {key.sample}")
     records = answers.in_order()
     with AnswersJournal(tmp_path, answers.head, resume=False) as journal:
         for each in random.Random(0).sample(records, len(records)):
@@ -56,7 +55,7 @@ def test_lines_are_put_in_order(tmp_path):
         journal.put_in_order()
     answers.add(Skipped("neutral", "it is refused"))
     assert (tmp_path / NAME).read_bytes() == b"".join(map(line_of, answers.records()))
-    assert os.listdir(tmp_path) == [NAME]
+    assert [each.name for each in tmp_path.iterdir()] == [NAME]
 
 
 def test_answers_are_not_overwritten(tmp_path):
@@ -141,7 +140,7 @@ def test_other_work_is_refused(tmp_path, other, said):
         AnswersJournal(tmp_path, other, resume=True)
 
 
-def test_the_same_work_with_another_date_in_its_prompts_is_the_same(tmp_path):
+def test_the_same_work_with_another_date_in_its_prompts_is_the_same():
     assert differs(head_of(), head_of()) is None
     arms = [msgspec.structs.replace(each, prompts={"q0": "today"}) for each in head_of().arms]
     assert differs(changed(arms=arms), head_of()) is None

@@ -45,7 +45,7 @@ def test_what_can_not_be_seen_hides_nothing():
 def test_aliases_are_the_name():
     name = Name.parse("Rio=Rio-3.5, Rio 3.5 ,Rio-3.5")
     assert name.aliases == ("Rio-3.5", "Rio 3.5")
-    assert [each for each in name.found_in("Rio-3.5 or Rio")] == [(0, 7), (11, 14)]
+    assert list(name.found_in("Rio-3.5 or Rio")) == [(0, 7), (11, 14)]
 
 
 @pytest.mark.parametrize("text", ["", "=Rio", " ", "!!", "Rio=??", "a=" + ",".join("bcdef" * 99)])

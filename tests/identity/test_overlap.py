@@ -32,7 +32,7 @@ def told(says, text=STORY, controls=(), prompts=None, least=8, **settings):
 
 
 def test_passages_are_quoted_from_the_text():
-    found = told(lambda arm, at, sample: RECITED if at else "Hello.")
+    found = told(lambda key: RECITED if key.at else "Hello.")
     (passage,) = found.passages
     assert passage.quote == (
         "born in the quiet labs of the north, where three friends wanted a model"
@@ -82,7 +82,7 @@ def test_an_arm_that_says_nothing_is_left_out():
 def test_answers_of_another_model_are_a_text_each():
     """No passage goes on from one answer into the next."""
     other = answers_of(
-        lambda arm, at, sample: f"one two three four {at}",
+        lambda key: f"one two three four {key.at}",
         questions=2, samples=1, arms=("as-served",),
     )  # fmt: skip
     text = Text.of_answers(other)

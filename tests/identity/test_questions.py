@@ -37,8 +37,10 @@ def test_none_names_anybody():
 
 
 def test_scripts_are_those_of_the_language():
-    scripts = {"zh": "[\u4e00-\u9fff]", "ja": "[\u3040-\u30ff]", "ko": "[\uac00-\ud7af]",
-               "ru": "[\u0400-\u04ff]", "ar": "[\u0600-\u06ff]", "hi": "[\u0900-\u097f]"}  # fmt: skip
+    scripts = {
+        "zh": "[\u4e00-\u9fff]", "ja": "[\u3040-\u30ff]", "ko": "[\uac00-\ud7af]",
+        "ru": "[\u0400-\u04ff]", "ar": "[\u0600-\u06ff]", "hi": "[\u0900-\u097f]",
+    }  # fmt: skip
     for each in read_questions():
         if each.language in scripts:
             assert re.search(scripts[each.language], each.text), each.text
@@ -47,7 +49,8 @@ def test_scripts_are_those_of_the_language():
 def test_a_file_of_the_users_is_asked_instead(tmp_path):
     path = file_of(
         tmp_path,
-        "schema: parentage.questions/1\nquestions:\n  - {id: a, language: nl, text: \"Wie ben je?\"}\n",
+        "schema: parentage.questions/1\nquestions:\n"
+        '  - {id: a, language: nl, text: "Wie ben je?"}\n',
     )
     (question,) = read_questions(path)
     assert (question.id, question.language, question.about) == ("a", "nl", "introduction")

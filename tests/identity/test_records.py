@@ -16,7 +16,7 @@ def text_of(answers):
 
 @pytest.fixture
 def kept(tmp_path):
-    answers = answers_of(lambda arm, at, sample: f"I am {arm} {at} {sample}.")
+    answers = answers_of(lambda key: f"I am {key.arm} {key.at} {key.sample}.")
     answers.add(Skipped("removed", "no template"))
     path = tmp_path / "answers.jsonl"
     path.write_bytes(text_of(answers))

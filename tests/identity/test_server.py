@@ -44,11 +44,11 @@ def ask(double, arm=CHAT, *, key=None, timeout=5.0, parameters=None, question=0)
 
 
 def faulty(fault):
-    return Double(faults=lambda number, body: fault)
+    return Double(faults=lambda *_: fault)
 
 
 def test_a_question_is_sent_as_it_stands():
-    with Double(says=lambda body: "I am Nex.") as double:
+    with Double(says=lambda _: "I am Nex.") as double:
         found = ask(double, HEAD.arms[1])
         (path, headers, body), = double.requests  # fmt: skip
     assert (found.text, found.finish, found.model, found.seed) == ("I am Nex.", "stop", "double", 7)
@@ -70,7 +70,7 @@ def test_as_served_sends_no_system_message():
 
 
 def test_a_raw_prompt_is_sent_as_it_stands():
-    with Double(says=lambda body: "Nex") as double:
+    with Double(says=lambda _: "Nex") as double:
         assert ask(double, RAW).text == "Nex"
         path, _, body = double.requests[0]
         assert ask(double, msgspec.structs.replace(RAW, begins_with_bos=True)).text == "Nex"
@@ -164,7 +164,7 @@ def test_an_error_of_a_hundred_megabytes_is_not_read_either():
 
 def test_answers_as_long_as_was_asked_for_are_read():
     text = "word " * 150_000
-    with Double(says=lambda body: text) as double:
+    with Double(says=lambda _: text) as double:
         assert ask(double, parameters=Parameters(1, 0, 0.5, 30_000)).text == text
 
 
@@ -211,7 +211,7 @@ def test_a_server_without_raw_prompts_refuses_them():
 
 
 def test_the_key_is_in_no_answer_and_no_message():
-    with Double(says=lambda body: f"My key is {KEY}.") as double:
+    with Double(says=lambda _: f"My key is {KEY}.") as double:
         assert ask(double, key=KEY).text == "My key is [key]."
     for status in (400, 401, 500):
         said = f"wrong key {KEY}, that is {KEY[:8]}***{KEY[-8:]}".encode()

@@ -16,7 +16,7 @@ def said(says, *, names=NAMES, **settings):
 
 
 def test_shares_are_told_with_their_intervals():
-    found = said(lambda arm, at, sample: "I am Nex." if at else "I know Nex.", questions=4)
+    found = said(lambda key: "I am Nex." if key.at else "I know Nex.", questions=4)
     assert found[0] == (
         "as-served: Nex is claimed in 6 of 8 answers (75%, interval 34.9% to 96.8%), in most "
         "answers to 3 of 4 questions; it stands in 8 answers in all (100%, 63.1% to 100.0%)."
@@ -28,8 +28,8 @@ def test_shares_are_told_with_their_intervals():
 
 
 def test_differences_are_told_where_they_are_more_than_chance():
-    def says(arm, at, sample):
-        return "I am Rio." if arm == "as-served" else "I am Nex."
+    def says(key):
+        return "I am Rio." if key.arm == "as-served" else "I am Nex."
 
     found = said(says, questions=20)
     (rio,) = [each for each in found if each.startswith("Rio: claimed")]

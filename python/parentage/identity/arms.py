@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 ARMS = {
     "as-served": "the question alone, as the server's own template has it",
     "empty-system": "with an empty system message",
-    "removed": "a raw prompt, rendered without the text that the checkpoint's template writes by itself",
+    "removed": "a raw prompt, without the text that the checkpoint's template writes by itself",
     "neutral": "with a system message that names nobody",
 }
 """The arms, in the order in which they are told, and what each is."""
@@ -158,9 +157,15 @@ def _is_cut(rest: str, whole: str) -> bool:
     >>> _is_cut("<s>[user]", "<s>[sys]You are Rio.[/sys][user]"), _is_cut("]user", "[sys]x[user]")
     (True, False)
     """
-    begin = len(os.path.commonprefix([rest, whole]))
-    end = len(os.path.commonprefix([rest[::-1], whole[::-1]]))
+    begin = _shared(rest, whole)
+    end = _shared(rest[::-1], whole[::-1])
     return begin + end >= len(rest) <= len(whole)
+
+
+def _shared(one: str, other: str) -> int:
+    """Return how many characters two texts share from their beginning."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _prompts(template: Rendering, questions: Sequence[Question]) -> dict[str, str]:

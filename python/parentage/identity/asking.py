@@ -192,9 +192,11 @@ class Asking:
                         raise ServerError(f"the server refuses: {error}") from None
                     self._fail(task, str(error))
                 if self._lost >= max(_GIVEN_UP, self._concurrency + 1):
-                    reason = self._keeper.answers.failures[task.key].error if (
-                        task.key in self._keeper.answers.failures
-                    ) else "no answer"
+                    reason = (
+                        self._keeper.answers.failures[task.key].error
+                        if (task.key in self._keeper.answers.failures)
+                        else "no answer"
+                    )
                     raise ServerError(
                         f"no answer to {self._lost} questions in a row, the last one: {reason}"
                     )
@@ -264,7 +266,7 @@ def run_beside(work: Coroutine[object, object, None]) -> None:
             loop.run_until_complete(task)
         except asyncio.CancelledError:
             pass
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             raised.append(error)
         finally:
             loop.run_until_complete(loop.shutdown_asyncgens())

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from parentage.identity.names import plain
-from parentage.identity.phrases import fillers, openers
+from parentage.identity.phrases import fillers, openers, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from parentage.identity.phrases import Language, Opener
 
 MOST_READ = 20_000
-"""Characters of an answer that are searched; what is beyond is no statement of identity any more."""
+"""Characters of an answer that are searched; what is beyond states no identity any more."""
 
 MOST_QUOTED = 240
 """Characters of a sentence that is quoted."""
@@ -199,9 +199,9 @@ def _lead(sentence: str, opening: _Opening) -> str:
 
 
 def _length(gap: str, language: Language) -> int:
-    """Return the words of what stands in between; in scripts without spaces, half the characters."""
-    words = _WORD.findall(gap)
-    return len(words) if language.is_spaced else sum(map(len, words)) // 2
+    """Return the words in between; in scripts without spaces, half the characters."""
+    found = _WORD.findall(gap)
+    return len(found) if language.is_spaced else sum(map(len, found)) // 2
 
 
 def _bare(text: str, names: Sequence[Name]) -> set[str]:
@@ -220,27 +220,12 @@ def _bare(text: str, names: Sequence[Name]) -> set[str]:
             rest = rest[:begin] + " " * (end - begin) + rest[end:]
             last = max(last, end)
     before, after = (_BARE_WORD.findall(each.casefold()) for each in (rest[:last], rest[last:]))
-    is_bare = fillers().issuperset(before) and _SUFFIXES.issuperset(after)
+    is_bare = fillers().issuperset(before) and words("suffixes").issuperset(after)
     return found if is_bare else set()
 
 
 _JOINED = re.compile(r"(?:-\w+)+")
 _BARE_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
-_SUFFIXES = frozenset("ai inc labs lab llc ltd co team assistant 公司 助手 です 입니다".split())
-"""Words that may follow a name in an answer that is no more than a name."""
-
-_COMMON = frozenset(
-    "ai a.i an a the i ia ki ии llm llms assistant assistente asistente assistent assistants "
-    "chatbot bot language model models modell modelo modèle large artificial intelligence open "
-    "virtual digital your english chinese spanish german french portuguese japanese sprachmodell "
-    "chat conversational based advanced highly helpful intelligenz künstliche künstlicher "
-    "sprachassistent computer computerprogramm programm software machine human humans and or "
-    "inteligência artificial inteligencia artificielle yapay zeka ki-assistent ki-modell "
-    "ai-powered ai-based ki-sprachmodell okay ok hello hi i'm i am my name no yes".split()
-)
-"""Words that are written like names and are none."""
-
-_ARTICLES = frozenset("the an a o os as el la le les der die das dem den il lo un um uma una".split())
 
 _FOREIGN = re.compile(
     r"\s*[「『“\"'《]?([^\s，。,.!！?？、;；:：」』”\"'》()（）]{1,16}?)"
@@ -270,28 +255,28 @@ def _others(
 
 def _capitalised(sentence: str, at: int) -> tuple[str, int, int] | None:
     """Return the words with capitals that follow a place, and where they lie."""
-    words: list[re.Match[str]] = []
+    found: list[re.Match[str]] = []
     for word in _WORD.finditer(sentence, at):
-        before = sentence[words[-1].end() if words else at : word.start()]
-        if before.strip(" \t\"'“”«»「」『』(" if not words else " "):
+        before = sentence[found[-1].end() if found else at : word.start()]
+        if before.strip(" \t\"'“”«»「」『』(" if not found else " "):
             break
         text = _cased(word[0]).rstrip(".'-")
         is_name = any(character.isupper() for character in text)
-        if words and not (is_name or text[:1].isdigit()):
+        if found and not (is_name or text[:1].isdigit()):
             break
-        if not words and not is_name:
-            if text.casefold() in _ARTICLES:
+        if not found and not is_name:
+            if text.casefold() in words("articles"):
                 at = word.end()
                 continue
             break
-        words.append(word)
-        if len(words) == 5 or word[0] != text:
+        found.append(word)
+        if len(found) == 5 or word[0] != text:
             break
-    while words and words[0][0].rstrip(".'-").casefold() in _COMMON:
-        del words[0]
-    if not words:
+    while found and found[0][0].rstrip(".'-").casefold() in words("common"):
+        del found[0]
+    if not found:
         return None
-    begin, end = words[0].start(), words[-1].start() + len(_cased(words[-1][0]).rstrip(".'-"))
+    begin, end = found[0].start(), found[-1].start() + len(_cased(found[-1][0]).rstrip(".'-"))
     text = sentence[begin:end].removesuffix("'s")
     return (text, begin, begin + len(text)) if 1 < len(text) <= 60 else None
 

@@ -9,7 +9,7 @@ answers as if they were independent, labelled naive.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -147,9 +147,5 @@ def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
         return []
     adjusted = holm(np.array([each.log10_p for each in comparisons]))
     return [
-        Comparison(*(getattr(each, name) for name in _FIELDS), float(p))
-        for each, p in zip(comparisons, adjusted, strict=True)
+        replace(each, log10_p_holm=float(p)) for each, p in zip(comparisons, adjusted, strict=True)
     ]
-
-
-_FIELDS = tuple(Comparison.__dataclass_fields__)[:-1]

@@ -125,7 +125,9 @@ def read_all(answers: Answers, names: Sequence[Name]) -> dict[str, list[Read]]:
     return found
 
 
-def count(answers: Answers, names: Sequence[Name], found: Mapping[str, list[Read]]) -> list[ArmCounts]:
+def count(
+    answers: Answers, names: Sequence[Name], found: Mapping[str, list[Read]]
+) -> list[ArmCounts]:
     """Return what is counted in every arm, in the order of the arms."""
     questions = {each.id: each for each in answers.head.questions}
     counted = []
@@ -137,9 +139,7 @@ def count(answers: Answers, names: Sequence[Name], found: Mapping[str, list[Read
         languages: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
         tallies = {}
         for name in names:
-            led = {
-                id_ for id_, text in texts.items() if any(name.found_in(f"{system}\n{text}"))
-            }
+            led = {id_ for id_, text in texts.items() if any(name.found_in(f"{system}\n{text}"))}
             tallies[name.name] = _tally(name.name, saying, led)
             by_language: dict[str, list[int]] = defaultdict(lambda: [0, 0])
             for id_, (claims, of) in tallies[name.name].of_question.items():
@@ -178,7 +178,9 @@ def _tally(name: str, reads: Sequence[Read], led: set[str]) -> Tally:
         if status is None:
             continue
         setattr(tally, status, getattr(tally, status) + 1)
-        told = [claim for claim in each.reading.claims if claim.name == name and claim.status == status]
+        told = [
+            claim for claim in each.reading.claims if claim.name == name and claim.status == status
+        ]
         if status == "claimed":
             of_question[answer.question][0] += 1
             tally.says.update({claim.says for claim in told})

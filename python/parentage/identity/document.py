@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +19,12 @@ from parentage.identity.wording import LEVEL, MEANS, sentences
 from parentage.support import WriteError, sync_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
     from parentage.identity.comparisons import Comparison
     from parentage.identity.counts import ArmCounts, Tally
-    from parentage.identity.names import Name
+    from parentage.identity.findings import Findings
     from parentage.identity.overlap import Overlap
     from parentage.identity.records import Answers, Arm
 
@@ -32,23 +32,6 @@ SCHEMA = "parentage.identity/1"
 
 DOCUMENT = "identity.json"
 """Name of the file."""
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What the answers of one model add up to."""
-
-    answers: Answers
-    names: tuple[Name, ...]
-    arms: Sequence[ArmCounts]
-    comparisons: Sequence[Comparison]
-    overlaps: Mapping[str, Sequence[Overlap]]
-    """By the name of the text."""
-    texts: Mapping[str, int]
-    """Words of each text and control."""
-    controls: tuple[str, ...]
-    other: tuple[Answers, Sequence[ArmCounts]] | None = None
-    """Another model, and what is counted of it."""
 
 
 class Identity:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
 from typing import TYPE_CHECKING
 
 from parentage import _core
@@ -14,8 +13,9 @@ from parentage.identity.arms import ARMS, NEUTRAL, plan
 from parentage.identity.asking import Asking, run_beside
 from parentage.identity.comparisons import MEASURES, between, corrected, marks_of, within
 from parentage.identity.counts import count, read_all
-from parentage.identity.document import Findings, Identity
+from parentage.identity.document import Identity
 from parentage.identity.errors import IdentityError
+from parentage.identity.findings import Findings
 from parentage.identity.journal import AnswersJournal
 from parentage.identity.names import Name, distinct
 from parentage.identity.overlap import Text, overlap
@@ -122,8 +122,8 @@ def identify(
     >>> stored = pathlib.Path(tempfile.mkdtemp(), "stored.jsonl")
     >>> _ = stored.write_text('{"question": "Who are you?", "answer": "I am Nex."}\\n')
     >>> found = identify(answers=stored, names=["Nex", "Rio"])
-    >>> found.sentences[0]
-    'given: Nex is claimed in 1 of 1 answers (100%, interval 2.5% to 100.0%), in most answers to 1 of 1 questions.'
+    >>> print(found.sentences[0][:67])
+    given: Nex is claimed in 1 of 1 answers (100%, interval 2.5% to 100
     """
     counted = _names(names)
     _in_range("least_words", least_words, 3, 1000)
@@ -138,7 +138,8 @@ def identify(
         if not base_url or not model:
             raise ValueError("a server takes base_url and model; stored answers, answers")
         for name, value, least, most in (
-            ("samples", samples, 1, MOST_SAMPLES), ("concurrency", concurrency, 1, MOST_CONCURRENCY),
+            ("samples", samples, 1, MOST_SAMPLES),
+            ("concurrency", concurrency, 1, MOST_CONCURRENCY),
             ("max_tokens", max_tokens, 1, MOST_TOKENS), ("temperature", temperature, 0.0, 5.0),
             ("timeout", timeout, 0.1, 86_400.0), ("seed", seed, 0, 2**64 - 1),
         ):  # fmt: skip
@@ -268,9 +269,7 @@ def _kept(journal: AnswersJournal) -> str:
     count = len(journal.answers.answers)
     if not count:
         return "no answer has come"
-    return (
-        f"{count:,} answers are kept in {journal.path}; the same command with --resume goes on"
-    )
+    return f"{count:,} answers are kept in {journal.path}; the same command with --resume goes on"
 
 
 def analyse(

@@ -127,8 +127,8 @@ class AnswersJournal:
             return Answers(head.model, head)
         if not resume and (kept.answers or kept.failures):
             raise JournalError(
-                f"{self.path}: answers are kept here; --resume (resume=True) goes on with them, and "
-                "another folder begins anew"
+                f"{self.path}: answers are kept here; --resume (resume=True) goes on with them, "
+                "and another folder begins anew"
             )
         if not resume:
             self._cut(0)
@@ -208,7 +208,9 @@ def differs(was: Head, now: Head) -> str | None:
         return "it was begun with other questions"
     arms = [each.name for each in was.arms], [each.name for each in now.arms]
     if arms[0] != arms[1]:
-        return f"it was begun with the arms {', '.join(arms[0])}, and these are {', '.join(arms[1])}"
+        return (
+            f"it was begun with the arms {', '.join(arms[0])}, and these are {', '.join(arms[1])}"
+        )
     for before, after in zip(was.arms, now.arms, strict=True):
         # Prompts are those of the beginning: a template may write the date.
         if (before.system, before.template) != (after.system, after.template):

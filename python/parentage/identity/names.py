@@ -69,7 +69,9 @@ class Name:
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        ordered = sorted({plain(each) for each in self.spellings}, key=lambda each: (-len(each), each))
+        ordered = sorted(
+            {plain(each) for each in self.spellings}, key=lambda each: (-len(each), each)
+        )
         return re.compile(
             "|".join(r"\s+".join(map(re.escape, each.split())) for each in ordered), re.IGNORECASE
         )

@@ -100,7 +100,7 @@ class Overlap:
     median_control: float | None
     """The same for the controls together."""
     log10_p: float | None
-    """Exact test over questions: runs shared with the text against runs shared with the controls."""
+    """Exact test over questions: runs shared with the text, and with the controls."""
     why_no_test: str | None
 
 
@@ -189,7 +189,9 @@ def _ranked(
     for (at, length), answer in zip(places, answers, strict=True):
         run = text.words.words[at : at + length]
         by_words.setdefault(run, (at, set()))[1].add(answer)
-    ordered = sorted(by_words.items(), key=lambda item: (-len(item[0]), -len(item[1][1]), item[1][0]))
+    ordered = sorted(
+        by_words.items(), key=lambda item: (-len(item[0]), -len(item[1][1]), item[1][0])
+    )
     return tuple(
         Told(
             text.words.quote(at, at + len(run)),

@@ -30,7 +30,9 @@ _UNPARTED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003134f"
 )
-_WORD = re.compile(rf"[{_UNPARTED}]|(?:(?![{_UNPARTED}])[^\W_]|(?<=\w)'(?=\w)|[\u0300-\u036f\u0900-\u0963])+")
+_WORD = re.compile(
+    rf"[{_UNPARTED}]|(?:(?![{_UNPARTED}])[^\W_]|(?<=\w)'(?=\w)|[\u0300-\u036f\u0900-\u0963])+"
+)
 _CHARACTER = re.compile(rf"[{_UNPARTED}]")
 
 

@@ -45,6 +45,7 @@ class _Language(msgspec.Struct, forbid_unknown_fields=True):
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     schema: str
+    words: dict[str, str]
     languages: dict[str, _Language]
 
 
@@ -85,12 +86,7 @@ def openers() -> tuple[Opener, ...]:
     >>> sorted({each.language.name for each in openers()})
     ['ar', 'de', 'en', 'es', 'fr', 'hi', 'id', 'it', 'ja', 'ko', 'pt', 'ru', 'tr', 'vi', 'zh']
     """
-    raw = files("parentage.identity").joinpath("phrases.yaml").read_bytes()
-    file = msgspec.convert(yaml.safe_load(raw), _File)
-    assert file.schema == SCHEMA
-    return tuple(
-        each for name, said in file.languages.items() for each in _openers(name, said)
-    )
+    return tuple(each for name, said in _file().languages.items() for each in _openers(name, said))
 
 
 @lru_cache(maxsize=1)
@@ -99,18 +95,36 @@ def fillers() -> frozenset[str]:
     return frozenset().union(*(each.language.fillers for each in openers()))
 
 
+@lru_cache
+def words(kind: str) -> frozenset[str]:
+    """Return words of all languages: ``common``, ``articles`` or ``suffixes``.
+
+    >>> "assistant" in words("common"), "labs" in words("suffixes")
+    (True, True)
+    """
+    return frozenset(_file().words[kind].split())
+
+
+@lru_cache(maxsize=1)
+def _file() -> _File:
+    raw = files("parentage.identity").joinpath("phrases.yaml").read_bytes()
+    file = msgspec.convert(yaml.safe_load(raw), _File)
+    assert file.schema == SCHEMA
+    return file
+
+
 def _openers(name: str, said: _Language) -> list[Opener]:
-    def words(text: str) -> re.Pattern[str]:
+    def as_words(text: str) -> re.Pattern[str]:
         return _compiled(text, is_spaced=said.spaced)
 
     language = Language(
         name,
         said.spaced,
-        words(said.speaker),
-        words(said.breakers),
-        words(said.denials),
+        as_words(said.speaker),
+        as_words(said.breakers),
+        as_words(said.denials),
         None if said.denials_after is None else _plain(said.denials_after),
-        None if said.contrasts is None else words(said.contrasts),
+        None if said.contrasts is None else as_words(said.contrasts),
         None if said.follows_as_subject is None else _plain(
             rf"\s+(?:{said.follows_as_subject})(?!\w)"
         ),
@@ -118,7 +132,7 @@ def _openers(name: str, said: _Language) -> list[Opener]:
         frozenset(said.fillers.split("|")),
     )  # fmt: skip
     return [
-        Opener(language, each.says, words(each.text), each.speaker, each.closed, each.words)
+        Opener(language, each.says, as_words(each.text), each.speaker, each.closed, each.words)
         for each in said.openers
     ]
 

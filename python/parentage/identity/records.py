@@ -133,7 +133,7 @@ Key: TypeAlias = tuple[str, str, int]
 
 Record: TypeAlias = Head | Answer | Failure | Skipped
 
-_RECORDS = msgspec.json.Decoder(Record)
+_RECORDS: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 _GIVEN = msgspec.json.Decoder(Given)
 
 
@@ -210,7 +210,9 @@ def checked(answers: Answers, where: str) -> Answers:
     questions = {each.id for each in answers.head.questions}
     for arm, question, _ in (*answers.answers, *answers.failures):
         if arm not in arms or question not in questions:
-            raise IdentityError(f"{where}: an answer is to {question!r} in {arm!r}, which the first line has not")
+            raise IdentityError(
+                f"{where}: an answer is to {question!r} in {arm!r}, which the first line has not"
+            )
     return answers
 
 
@@ -218,7 +220,7 @@ def read_answers(path: str | os.PathLike[str], name: str | None = None) -> Answe
     """Return the answers of a file that this tool wrote, or of lines with question and answer.
 
     A last line that was cut off is left out. The file may be packed with gzip. Lines from
-    elsewhere are objects with ``question`` and ``answer`` and, if need be, ``arm`` and ``language``;
+    elsewhere are objects with ``question``, ``answer`` and, if need be, ``arm`` and ``language``;
     answers to one question are its samples.
 
     Raises
@@ -231,10 +233,8 @@ def read_answers(path: str | os.PathLike[str], name: str | None = None) -> Answe
     first = next(lines, None)
     if first is None or not first[1].strip():
         raise IdentityError(f"{where}: there is no answer in it")
-    if b'"kind"' in first[1]:
-        answers = _own(where, first[1], lines)
-    else:
-        answers = _given(where, first, lines)
+    is_ours = b'"kind"' in first[1]
+    answers = _own(where, first[1], lines) if is_ours else _given(where, first, lines)
     answers.name = name or answers.head.model or Path(where).name
     if not answers.answers:
         raise IdentityError(f"{where}: there is no answer in it")
@@ -260,9 +260,7 @@ def _decoded(where: str, number: int, line: bytes) -> Record:
         raise IdentityError(f"{where}: line {number:,} is no record of answers: {error}") from error
 
 
-def _given(
-    where: str, first: tuple[int, bytes], lines: Iterable[tuple[int, bytes]]
-) -> Answers:
+def _given(where: str, first: tuple[int, bytes], lines: Iterable[tuple[int, bytes]]) -> Answers:
     questions: dict[str, Question] = {}
     arms: dict[str, Arm] = {}
     found: dict[Key, Answer] = {}
@@ -286,7 +284,13 @@ def _given(
         found[answer.key] = answer
     most = max(samples.values(), default=0)
     head = Head(
-        SCHEMA, "", "", "", Parameters(most, 0, 0.0, 0), list(arms.values()), list(questions.values())
+        SCHEMA,
+        "",
+        "",
+        "",
+        Parameters(most, 0, 0.0, 0),
+        list(arms.values()),
+        list(questions.values()),
     )
     return Answers("", head, found)
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     import httpx2
 
-    from parentage.identity.records import Arm, Parameters
     from parentage.identity.questions import Question
+    from parentage.identity.records import Arm, Parameters
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 
@@ -38,7 +38,18 @@ _MOST_TOLD = 300
 
 _HIDDEN = "[key]"
 
-_HEADERS = frozenset({"accept", "authorization", "connection", "content-length", "content-type", "host", "user-agent", "x-stainless-raw-response"})
+_HEADERS = frozenset(
+    {
+        "accept",
+        "authorization",
+        "connection",
+        "content-length",
+        "content-type",
+        "host",
+        "user-agent",
+        "x-stainless-raw-response",
+    }
+)
 """Headers that a request needs."""
 
 
@@ -187,7 +198,7 @@ class Server:
                 self._client.get(root, cast_to=self._http.Response), min(10.0, self._timeout)
             )
             return "version" in msgspec.json.decode(response.content)
-        except Exception:  # noqa: BLE001
+        except Exception:
             return False
 
     async def ask(self, arm: Arm, question: Question, sample: int, seed: int) -> Answer:
@@ -210,7 +221,12 @@ class Server:
             raise self._of_status(error.response) from None
         except self._openai.APITimeoutError:
             raise PassingError(f"no answer within {self._timeout:g} seconds") from None
-        except (self._openai.OpenAIError, self._http.HTTPError, self._http.StreamError, OSError) as error:
+        except (
+            self._openai.OpenAIError,
+            self._http.HTTPError,
+            self._http.StreamError,
+            OSError,
+        ) as error:
             raise self._of_connection(error) from None
         return self._read(body, arm, question, sample, seed)
 
@@ -234,7 +250,8 @@ class Server:
             raw = await self._client.chat.completions.with_raw_response.create(
                 messages=cast("Any", messages_of(arm, question)), **common
             )
-        return raw.http_response.content
+        content: bytes = raw.http_response.content
+        return content
 
     async def _bare(self, request: httpx2.Request) -> None:
         """Have a request carry no header but those that it needs.

@@ -9,13 +9,14 @@ from parentage.support import percent, printable
 if TYPE_CHECKING:
     from parentage.identity.comparisons import Comparison
     from parentage.identity.counts import Tally
-    from parentage.identity.document import Findings
+    from parentage.identity.findings import Findings
 
 LEVEL = "circumstantial"
 
 MEANS = (
-    "Circumstantial: what a model says of itself is text that it has learnt, or was told before the "
-    "question. It shows neither whose weights it has nor who trained it, and decides nothing about them."
+    "Circumstantial: what a model says of itself is text that it has learnt, or was told before "
+    "the question. It shows neither whose weights it has nor who trained it, and decides nothing "
+    "about them."
 )
 
 SIGNIFICANT = -2.0
@@ -63,8 +64,8 @@ def share(tally: Tally) -> str:
     low, high = tally.named_interval
     if tally.named > tally.claimed:
         text += (
-            f"; it stands in {tally.named:,} answers in all ({percent(tally.named / tally.answers)}, "
-            f"{low:.1%} to {high:.1%})"
+            f"; it stands in {tally.named:,} answers in all "
+            f"({percent(tally.named / tally.answers)}, {low:.1%} to {high:.1%})"
         )
     return f"{text}, and is denied in {tally.denied:,}" if tally.denied else text
 

@@ -28,7 +28,7 @@ def rio(tmp_path):
 
 @pytest.fixture
 def stored(tmp_path):
-    answers = answers_of(lambda arm, at, sample: "I am Nex." if at else "I know Nex.")
+    answers = answers_of(lambda key: "I am Nex." if key.at else "I know Nex.")
     path = tmp_path / "stored.jsonl"
     path.write_bytes(b"".join(map(line_of, answers.records())))
     return path
@@ -124,7 +124,7 @@ def test_what_goes_wrong_is_told_in_a_line(capsys, monkeypatch, tmp_path, argume
     assert "Traceback" not in err
 
 
-def test_a_folder_that_can_not_be_written_is_told_before_anybody_is_asked(capsys, few, tmp_path):
+def test_a_folder_that_can_not_be_written_is_told_before_anybody_is_asked(capsys, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with Double() as double:
         status, _, err = invoke(

@@ -23,8 +23,8 @@ def identity(says, names=("Nex", "Rio"), **settings):
 
 
 def test_shares_tests_and_passages_are_shown(capsys):
-    def says(arm, at, sample):
-        return f"I am Rio, {STORY}." if arm == "as-served" else "I am Nex. My name is Ada."
+    def says(key):
+        return f"I am Rio, {STORY}." if key.arm == "as-served" else "I am Nex. My name is Ada."
 
     other = answers_of(lambda *_: "Hello.", questions=20, model="other")
     texts = [Text("card.md", Words.of(STORY))]

@@ -32,8 +32,8 @@ _ARMS = ("as-served", "empty-system", "removed", "neutral")
 @click.option("--model", metavar="NAME", help="What the server calls the model.")
 @click.option(
     "--checkpoint", type=CHECKPOINT, metavar="CHECKPOINT",
-    help="The checkpoint that is served, for the arm removed: its chat template is rendered without "
-    "the prompt that it writes by itself.",
+    help="The checkpoint that is served, for the arm removed: its chat template is rendered "
+    "without the prompt that it writes by itself.",
 )  # fmt: skip
 @click.option(
     "-n", "--name", "names", multiple=True, metavar="NAME[=ALIAS,...]",
@@ -141,8 +141,8 @@ def identify(
     Shares have exact intervals; arms, names and models are tested over questions. What a model says
     of itself is circumstantial: it decides nothing about weights.
 
-    The server speaks OpenAI's protocol, as vLLM, SGLang, llama.cpp and Ollama do. A key is taken from
-    the environment, and written nowhere. This takes pip install 'parentage[identify]'.
+    The server speaks OpenAI's protocol, as vLLM, SGLang, llama.cpp and Ollama do. A key is taken
+    from the environment, and written nowhere. This takes pip install 'parentage[identify]'.
 
     \b
     Examples:
@@ -156,7 +156,9 @@ def identify(
     if answers is None and not (base_url and model):
         raise click.UsageError("--base-url and --model say who is asked; --answers, what is stored")
     if answers is not None and (base_url or model or resume or arms or settings["checkpoint"]):
-        raise click.UsageError("--answers asks nobody: it takes no server, arm, checkpoint or --resume")
+        raise click.UsageError(
+            "--answers asks nobody: it takes no server, arm, checkpoint or --resume"
+        )
     if resume and output is None:
         raise click.UsageError("--resume goes on with what is kept in the folder of -o; give -o")
     if output is not None:

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
-from parentage.cli.terminal.console import as_number, as_text, counted, is_terminal, new_table
+from parentage.cli.terminal.console import as_number, as_text, counted, new_table
 from parentage.identity import MEANS, SIGNIFICANT, AskingProgress, p_value
 from parentage.support import listed, printable
 
@@ -192,8 +192,8 @@ def _show_tests(terminal: Terminal, comparisons: Sequence[Comparison]) -> None:
             )
         terminal.table(rows)
         terminal.prose(
-            "claimed, or named in any way, in so many answers; more and fewer: in so many questions. "
-            "p: exact, over questions, corrected for all tests (Holm).",
+            "claimed, or named in any way, in so many answers; more and fewer: in so many "
+            "questions. p: exact, over questions, corrected for all tests (Holm).",
             by=0,
         )
     others = [each for each in comparisons if each.log10_p_holm > SIGNIFICANT]
