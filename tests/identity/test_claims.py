@@ -1,7 +1,5 @@
 """What answers claim, deny and only mention, in the languages that are asked."""
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -230,19 +228,18 @@ def test_statements_put_together_are_read(parts):
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "status"),
     [
-        "I am " * 100_000,
-        "Nex " * 100_000,
-        "I am " + "A" * 500_000,
-        "not " * 100_000,
-        "我是" * 100_000,
-        "I'm a " + "very " * 100_000 + "Nex",
-        "*" * 500_000,
-        "a." * 200_000,
+        ("I am " * 100_000, None),
+        ("Nex " * 100_000, "mentioned"),
+        ("I am " + "A" * 500_000, None),
+        ("not " * 100_000 + "Nex", None),
+        ("我是" * 100_000, None),
+        ("I'm a " + "very " * 3000 + "Nex", "mentioned"),
+        ("*" * 500_000 + "I am Nex", None),
+        ("a." * 200_000, None),
     ],
 )
-def test_long_answers_take_no_long_time(text):
-    begun = time.perf_counter()
-    read(text, NAMES)
-    assert time.perf_counter() - begun < 10.0
+def test_long_answers_are_read_as_far_as_they_may_say_who(text, status):
+    """Quadratic time would take these for ever."""
+    assert read(text, NAMES).status("Nex") == status
