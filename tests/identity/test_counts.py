@@ -62,6 +62,11 @@ def test_thoughts_that_a_server_tells_apart_are_thoughts():
     assert found.names["Nex"].in_thoughts == 1
 
 
+def test_answers_that_repeat_another_word_for_word_are_told():
+    found = counted(answers_of(lambda key: "I am Nex." if key.sample < 3 else "Hi.", samples=4))
+    assert found["as-served"].repeated == 2 * 3
+
+
 def test_what_a_question_names_is_not_counted():
     questions = [Question("a", "en", "Who are you?"), Question("b", "en", "Are you Nex?")]
     found = counted(answers_of(lambda *_: "I am Nex.", questions=questions))["as-served"].names

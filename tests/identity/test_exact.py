@@ -2,11 +2,13 @@
 
 import itertools
 import math
+import random
 
 import pytest
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
+from parentage.identity import exact
 from parentage.identity.exact import fisher, interval, sign_flip
 
 
@@ -55,3 +57,13 @@ def test_fisher_is_scipys(of_one, of_other, share, other_share):
     table = [[one, of_one - one], [other, of_other - other]]
     expected = scipy.stats.fisher_exact(table)[1]
     assert 10 ** fisher(one, of_one, other, of_other) == pytest.approx(expected, rel=1e-6)
+
+
+def test_large_differences_are_rounded_and_not_counted_for_ever(monkeypatch):
+    draw = random.Random(0)
+    differences = [draw.randrange(-300, 400) for _ in range(60)]
+    whole = sign_flip(differences)
+    monkeypatch.setattr(exact, "_MOST_STEPS", 20_000)
+    assert sign_flip(differences) == pytest.approx(whole, abs=0.1)
+    monkeypatch.undo()
+    assert -200 < sign_flip([10**9 + at for at in range(500)]) < -140

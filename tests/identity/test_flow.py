@@ -238,6 +238,27 @@ def test_keys_are_written_nowhere(few, tmp_path, monkeypatch):
     assert KEY not in out + err
 
 
+def test_at_temperature_zero_each_question_is_asked_once(few):
+    heard = []
+
+    class Heard(AskingProgress):
+        def note(self, text):
+            heard.append(text)
+
+    with Double() as double:
+        asked(double, few, samples=5, temperature=0, arms=["neutral"], progress=Heard())
+        assert len(double.requests) == 6
+    assert heard == ["at temperature 0 all answers to a question are one: each is asked once"]
+
+
+def test_an_address_that_was_mistyped_leaves_nothing(few, tmp_path):
+    with Double() as double:
+        pass
+    with pytest.raises(ServerError, match="no answer has come"):
+        asked(double, few, output=tmp_path / "o")
+    assert not (tmp_path / "o").exists()
+
+
 def test_a_model_that_answers_nothing_is_told(few):
     with Double(says=lambda _: {"role": "assistant", "content": None}) as double:
         found = asked(double, few)

@@ -144,3 +144,18 @@ def test_the_same_work_with_another_date_in_its_prompts_is_the_same():
     assert differs(head_of(), head_of()) is None
     arms = [msgspec.structs.replace(each, prompts={"q0": "today"}) for each in head_of().arms]
     assert differs(changed(arms=arms), head_of()) is None
+
+
+def test_an_attempt_that_got_no_answer_leaves_nothing(tmp_path):
+    """Whoever mistyped an address need not go on with it."""
+    with (
+        pytest.raises(KeyError),
+        AnswersJournal(tmp_path / "new" / "folder", head_of(), resume=False) as journal,
+    ):
+        journal.append(Failure("as-served", "q0", 0, "no connection"))
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+    with AnswersJournal(tmp_path / "new", head_of(), resume=False) as journal:
+        journal.append(Failure("as-served", "q0", 0, "HTTP 500"))
+    with AnswersJournal(tmp_path / "new", head_of(samples=9), resume=False) as journal:
+        assert journal.answers.failures == {}

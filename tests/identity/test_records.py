@@ -104,6 +104,13 @@ def test_lines_from_elsewhere_are_read(tmp_path):
         (b"\x1f\x8b\x08garbage", "damaged"),
         (gzip.compress(b'{"question": "a", "answer": "b"}\n')[:-9], "damaged"),
         (b"x" * (9 << 20), "longer"),
+        (b"".join(b'{"question": "%d", "answer": "x"}\n' % at for at in range(5001)), "5,001"),
+        (
+            b"".join(
+                b'{"question": "a", "answer": "x", "arm": "%d"}\n' % at for at in range(33)
+            ),
+            "33 arms",
+        ),
     ],
 )  # fmt: skip
 def test_what_is_no_file_of_answers_is_told(tmp_path, content, said):

@@ -96,6 +96,8 @@ class ArmCounts:
     """Answers that say nothing, or were cut off while the model was thinking."""
     thinking: int
     """Answers with thoughts."""
+    repeated: int
+    """Answers that are, word for word, another one to the same question: no draws of their own."""
     cut: int
     """Answers that ended at the most tokens that were asked for."""
     failed: int
@@ -153,6 +155,7 @@ def count(
                 len(reads),
                 len(reads) - len(saying),
                 sum(bool(each.thought) for each in reads),
+                len(saying) - len({(each.answer.question, each.said) for each in saying}),
                 sum(each.answer.finish == "length" for each in reads),
                 sum(each.arm == arm.name for each in answers.failures.values()),
                 tallies,

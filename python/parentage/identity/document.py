@@ -166,6 +166,7 @@ def _arms(arms: Sequence[Arm], counted: Sequence[ArmCounts]) -> list[dict[str, A
             "answers": counts.answers,
             "empty": counts.empty,
             "thinking": counts.thinking,
+            "repeated": counts.repeated,
             "cut": counts.cut,
             "failed": counts.failed,
             "names": [_tally(each) for each in counts.names.values()],

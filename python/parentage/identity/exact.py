@@ -16,6 +16,9 @@ LEVEL = 0.95
 _MOST_COUNTED = 1000
 """Coin tosses whose outcomes a float64 counts from one to all."""
 
+_MOST_STEPS = 1 << 30
+"""Additions that a test takes, at most, before its differences are rounded."""
+
 
 def interval(count: int, of: int, level: float = LEVEL) -> tuple[float, float]:
     """Return the exact interval of a share (Clopper and Pearson 1934).
@@ -47,12 +50,16 @@ def sign_flip(differences: Sequence[int]) -> float:
     >>> round(10 ** sign_flip([1, 2, 3, 2]), 3), sign_flip([0, 0])
     (0.125, 0.0)
     """
-    sizes = [abs(each) for each in differences if each]
-    if not sizes:
+    signed = [each for each in differences if each]
+    if not signed:
         return 0.0
-    shared = math.gcd(*sizes)
-    sizes = [each // shared for each in sizes]
-    seen = abs(sum(differences)) // shared
+    shared = math.gcd(*signed)
+    # Rounded alike on both sides of zero, signs are chance as before.
+    steps = sum(abs(each) // shared for each in signed) * len(signed)
+    shared *= -(-steps // _MOST_STEPS)
+    signed = [(1 if each > 0 else -1) * round(abs(each) / shared) for each in signed]
+    sizes = [abs(each) for each in signed if each]
+    seen = abs(sum(signed))
     total = sum(sizes)
     ways = np.zeros(total + 1)
     ways[0] = 1.0

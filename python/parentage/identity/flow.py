@@ -69,8 +69,8 @@ def identify(
 ) -> Identity:
     """Ask a served model who it is, and say what its answers claim.
 
-    Every question is asked ``samples`` times in every arm. The level is circumstantial: no verdict
-    about weights rests on what a model says.
+    Every question is asked ``samples`` times in every arm, and once at temperature 0. The level is
+    circumstantial: no verdict about weights rests on what a model says.
 
     Parameters
     ----------
@@ -144,12 +144,15 @@ def identify(
             ("timeout", timeout, 0.1, 86_400.0), ("seed", seed, 0, 2**64 - 1),
         ):  # fmt: skip
             _in_range(name, value, least, most)
+        progress = progress or AskingProgress()
+        if temperature == 0 and samples > 1:
+            progress.note("at temperature 0 all answers to a question are one: each is asked once")
+            samples = 1
         request = Request(
             checked_url(base_url), model, checkpoint, questions, arms, neutral,
             Parameters(samples, seed, float(temperature), max_tokens, top_p),
         )  # fmt: skip
         key, remark = key_for(request.base_url, api_key_env)
-        progress = progress or AskingProgress()
         if remark:
             progress.note(remark)
         found = _asked(

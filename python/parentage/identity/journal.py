@@ -28,7 +28,7 @@ from parentage.identity.records import (
     line_of,
     read_record,
 )
-from parentage.support import JournalError, WriteError, sync_folder
+from parentage.support import JournalError, WriteError, is_there, sync_folder
 
 if sys.platform != "win32":
     import fcntl
@@ -59,6 +59,8 @@ class AnswersJournal:
 
     def __init__(self, folder: str | os.PathLike[str], head: Head, *, resume: bool) -> None:
         self.path = Path(folder, NAME)
+        ancestry = (self.path.parent, *self.path.parent.parents)
+        self._made = [each for each in ancestry if not is_there(each)]
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -114,8 +116,15 @@ class AnswersJournal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with suppress(WriteError):
-            self.sync()
+        if kind is None or self.answers.answers:
+            with suppress(WriteError):
+                self.sync()
+        else:
+            # Nothing is kept: the next attempt need not go on with it.
+            self.path.unlink(missing_ok=True)
+            for folder in self._made:
+                with suppress(OSError):  # somebody has put something there
+                    folder.rmdir()
         os.close(self._file)
 
     def _begin(self, head: Head, *, resume: bool) -> Answers:
@@ -125,7 +134,7 @@ class AnswersJournal:
             self._write(line_of(head))
             sync_folder(self.path.parent)
             return Answers(head.model, head)
-        if not resume and (kept.answers or kept.failures):
+        if not resume and kept.answers:
             raise JournalError(
                 f"{self.path}: answers are kept here; --resume (resume=True) goes on with them, "
                 "and another folder begins anew"

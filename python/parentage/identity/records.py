@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 
 SCHEMA = "parentage.answers/1"
 
-MOST_BYTES = 1 << 30
+MOST_BYTES = 1 << 28
 """Bytes of a file of answers, unpacked, from which on it is none."""
 
 MOST_LINE = 8 << 20
 """Bytes of a line of it."""
+
+MOST_ARMS = 32
+MOST_QUESTIONS = 5000
 
 
 class Template(msgspec.Struct, frozen=True):
@@ -208,6 +211,11 @@ def checked(answers: Answers, where: str) -> Answers:
     """
     arms = {each.name for each in answers.head.arms}
     questions = {each.id for each in answers.head.questions}
+    if len(answers.head.arms) > MOST_ARMS or len(answers.head.questions) > MOST_QUESTIONS:
+        raise IdentityError(
+            f"{where}: {len(answers.head.arms):,} arms and {len(answers.head.questions):,} "
+            f"questions; {MOST_ARMS} and {MOST_QUESTIONS:,} are the most"
+        )
     for arm, question, _ in (*answers.answers, *answers.failures):
         if arm not in arms or question not in questions:
             raise IdentityError(

@@ -29,9 +29,11 @@ def sentences(findings: Findings) -> list[str]:
     for counts in findings.arms:
         for tally in counts.names.values():
             if tally.answers:
-                found.append(f"{counts.arm}: {share(tally)}.")
+                found.append(f"{printable(counts.arm)}: {share(tally)}.")
         if counts.answers and counts.empty == counts.answers:
-            found.append(f"{counts.arm}: none of {counts.answers:,} answers says anything.")
+            found.append(
+                f"{printable(counts.arm)}: none of {counts.answers:,} answers says anything."
+            )
     found += [
         difference(each)
         for each in findings.comparisons
@@ -39,7 +41,7 @@ def sentences(findings: Findings) -> list[str]:
     ]
     for name, overlaps in findings.overlaps.items():
         for each in overlaps:
-            where = f"{printable(name)}, {each.arm}: "
+            where = f"{printable(name)}, {printable(each.arm)}: "
             if not each.passages:
                 found.append(f"{where}no answer shares a passage with it.")
                 continue
@@ -72,10 +74,10 @@ def share(tally: Tally) -> str:
 
 def difference(each: Comparison) -> str:
     """Return a difference between two arms, or two models, and how sure it is."""
-    one, other = (each.one.arm, each.other.arm)
+    one, other = (printable(side.arm) for side in (each.one, each.other))
     if each.kind == "models":
         one, other = (f"by {printable(side.model)}" for side in (each.one, each.other))
-        name = f"{printable(each.one.name)} ({each.one.arm})"
+        name = f"{printable(each.one.name)} ({printable(each.one.arm)})"
     else:
         name = printable(each.one.name)
     return (

@@ -6,12 +6,18 @@ import pytest
 from common.identities import answers_of, told_to_be_rio
 from common.servers import Double, Fault
 from common.two_parents import invoke
+from parentage.cli.commands.identify import _ARMS
+from parentage.identity import ARMS
 from parentage.identity.records import line_of
 
 QUESTIONS = (
     "schema: parentage.questions/1\nquestions:\n"
     '  - {id: a, language: en, text: "Who are you?"}\n  - {id: b, language: zh, text: "你是谁？"}\n'
 )
+
+
+def test_the_arms_are_those_that_there_are():
+    assert tuple(ARMS) == _ARMS
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ _ARMS = ("as-served", "empty-system", "removed", "neutral")
 )  # fmt: skip
 @click.option(
     "--temperature", type=click.FloatRange(0, 5), default=0.7, show_default=True,
-    help="At 0, all answers to a question are one: ask one sample.",
+    help="At 0 all answers to a question are one, and each is asked once.",
 )  # fmt: skip
 @click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), help="[default: the server's]")
 @click.option(

@@ -154,6 +154,7 @@ def _show_others(terminal: Terminal, found: Identity) -> None:
         remarks = []
         for number, what in (
             (counts.empty, "empty"),
+            (counts.repeated, "word for word like another answer to the same question"),
             (counts.cut, "cut off at the most tokens"),
             (counts.thinking, "with thoughts, which are counted apart"),
             (counts.failed, "never came"),
