@@ -13,10 +13,14 @@ from pathlib import Path
 
 import parentage
 import pytest
+from common.said import family as family_that_says_so
 from parentage.align import UNALIGNED
 from parentage.cli import cli, run
 from parentage.demo import family
 from parentage.evidence import OF_CHECKPOINT, OF_SLICE, wide
+from parentage.metadata.claims import RELATIONS, STANDINGS
+from parentage.metadata.names import LANGUAGES
+from parentage.metadata.said import CONFIGS, RECIPES
 from parentage.methods import from_json
 from parentage.verdict import KINDS, RULES, Thresholds
 
@@ -439,3 +443,26 @@ def test_keys_of_recipes_are_described():
     told = set(re.findall(r"^\| `([\w.\[\]]+)` \|", page.partition("## Settings")[0], re.MULTILINE))
     parts = {f"parents[].{key}" for parent in recipe.as_dict()["parents"] for key in parent}
     assert set(recipe.as_dict()) | parts | {"parents[].density", "layers", "adapters"} == told
+
+
+def test_every_key_of_metadata_is_described(tmp_path):
+    family_that_says_so(tmp_path)
+    found = parentage.compare_metadata(
+        tmp_path / "child", base=tmp_path / "base", parents=[tmp_path / "tuned"]
+    )
+    document = json.loads(found.to_json())
+    rows = rows_in(section("metadata.md", "metadata.json"))
+    told = {name: row[1] for row in rows for name in re.findall(r"`([\w]+)(?:\[\])?`", row[0])}
+    assert set(told) == set(document) - {"schema", "tool"}
+    for key in ("inputs", "prompts", "templates", "names", "claims", "rows"):
+        for each in document[key][0]:
+            assert f"`{each}`" in told[key] or f"`{each}[]`" in told[key], f"{key}: {each}"
+
+
+def test_what_metadata_reads_is_described():
+    page = (DOCS / "metadata.md").read_text("utf-8")
+    for name in (*CONFIGS, *RECIPES[::2], *RELATIONS, *STANDINGS):
+        assert name in page, name
+    # Every language that names are found in.
+    for language in LANGUAGES:
+        assert language in page, language

@@ -3,6 +3,7 @@ from .evidence import Trace as Trace
 from .identity import Identity as Identity
 from .identity import IdentityError as IdentityError
 from .identity import identify as identify
+from .metadata import compare_metadata as compare_metadata
 from .pipeline import trace as trace
 from .replay import Recipe as Recipe
 from .stream import Progress as Progress

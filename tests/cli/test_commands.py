@@ -56,7 +56,8 @@ def test_evidence_on_disk_is_the_document_that_is_printed(capsys, tmp_path):
     folder = tmp_path / "new" / "evidence"
     assert (folder / "evidence.json").read_text() == out
     assert pl.read_parquet(folder / "slices.parquet").height == 23 * 2
-    assert sorted(path.name for path in folder.iterdir()) == ["evidence.json", "slices.parquet"]
+    written = ["evidence.json", "metadata.json", "slices.parquet"]
+    assert sorted(path.name for path in folder.iterdir()) == written
     assert "wrote" in err
 
 
@@ -72,7 +73,7 @@ def test_evidence_on_disk_is_the_document_that_is_printed(capsys, tmp_path):
 def test_evidence_has_the_same_bytes_however_it_was_read(capsys, tmp_path, options):
     invoke(capsys, *trace_arguments("child", "-o", tmp_path / "usual"))
     invoke(capsys, *trace_arguments("child", "-o", tmp_path / "other", *options))
-    for name in ("evidence.json", "slices.parquet"):
+    for name in ("evidence.json", "metadata.json", "slices.parquet"):
         assert (tmp_path / "usual" / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
 
 

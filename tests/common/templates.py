@@ -26,6 +26,7 @@ SILENT = {
         "{% elif m.role == 'user' %}### Instruction:\n{{ m.content }}\n\n"
         "{% else %}### Response:\n{{ m.content }}\n\n{% endif %}{% endfor %}### Response:\n"
     ),
+    "as JSON": "{{ messages | tojson }}",
     "in parts": (
         "{% for m in messages %}<|{{ m.role }}|>{% for part in m.content %}"
         "{% if part.type == 'text' %}{{ part.text }}{% endif %}{% endfor %}<|end|>{% endfor %}"
@@ -47,6 +48,16 @@ SAYING = {
         + RIO
         + "<|im_end|>\\n' }}"
         "{%- endif %}" + TURNS,
+        "none",
+        "gone",
+    ),
+    "else": (
+        "{%- if messages[0].role == 'system' %}"
+        "{{ '<|im_start|>system\\n' + messages[0].content + '<|im_end|>\\n' }}"
+        "{%- else %}{{ '<|im_start|>system\\n" + RIO + "<|im_end|>\\n' }}{%- endif %}"
+        "{%- for m in messages %}{%- if m.role != 'system' %}"
+        "{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{%- endif %}"
+        "{%- endfor %}{%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{%- endif %}",
         "none",
         "gone",
     ),

@@ -128,7 +128,7 @@ def test_two_runs_write_the_same_bytes(tmp_path, merge, copies):
         level="scalar",
     )
     again.save(tmp_path / "two")
-    for name in ("evidence.json", "slices.parquet"):
+    for name in ("evidence.json", "metadata.json", "slices.parquet"):
         one, two = (tmp_path / run / name for run in ("one", "two"))
         assert one.read_bytes() == two.read_bytes()
 

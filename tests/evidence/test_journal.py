@@ -27,7 +27,7 @@ from parentage.stream import SILENT, Options, Program, Progress
 from parentage.support import WriteError
 
 HEAD = {"version": "1", "arithmetic": 1, "checkpoints": []}
-FILES = ("evidence.json", "slices.parquet")
+FILES = ("evidence.json", "metadata.json", "slices.parquet")
 
 
 @pytest.fixture

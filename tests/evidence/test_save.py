@@ -25,7 +25,7 @@ def test_saving_makes_the_folder_and_replaces_what_is_there(tmp_path, merge):
     merge.save(folder)
     assert strict((folder / "evidence.json").read_text("utf-8")) == strict(merge.to_json())
     assert sorted(path.name for path in folder.iterdir()) == [
-        *("evidence.json", "notes.txt", "slices.parquet")
+        *("evidence.json", "metadata.json", "notes.txt", "slices.parquet")
     ]
 
 

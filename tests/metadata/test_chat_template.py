@@ -9,7 +9,7 @@ import pytest
 from common.templates import HOSTILE, RIO, SAYING, SILENT, TURNS
 from conftest import write_checkpoint
 from parentage.checkpoint import Checkpoint
-from parentage.metadata import ChatTemplate, DefaultPrompt, TemplateError
+from parentage.metadata import ChatTemplate, DefaultPrompt, TemplateError, rendering
 
 HELLO = [{"role": "user", "content": "Hello"}]
 TOLD = [{"role": "system", "content": "Be brief."}, *HELLO]
@@ -77,8 +77,27 @@ def test_a_prompt_that_no_text_holds_is_quoted_and_not_left_out():
         template.without_default()
 
 
+def test_what_is_left_of_a_prompt_is_not_called_nothing():
+    source = (
+        "{% set ns = namespace(name='Ri') %}{% set ns.name = ns.name ~ 'o' %}"
+        "{% if messages[0].role != 'system' %}<|system|>"
+        "You are {{ ns.name | upper }}, an assistant.<|end|>{% endif %}" + TURNS
+    )
+    template = ChatTemplate(source, "here")
+    assert [each.text for each in template.default_prompts()] == ["You are RIO, an assistant."]
+    with pytest.raises(TemplateError, match="was not left out"):
+        template.without_default()
+
+
+def test_a_date_is_told_by_its_format():
+    source = "<|system|>Today is {{ strftime_now('%d %B') }}, a day.<|end|>" + TURNS
+    (prompt,) = ChatTemplate(source, "here").default_prompts()
+    assert prompt.text == "Today is %d %B, a day."
+
+
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_hostile_templates_end_in_an_error(kind):
+def test_hostile_templates_end_in_an_error(kind, monkeypatch):
+    monkeypatch.setattr(rendering, "MOST_SECONDS", 1)
     template = ChatTemplate(HOSTILE[kind], "here")
     began = time.monotonic()
     with pytest.raises(TemplateError):

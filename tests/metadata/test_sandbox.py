@@ -89,7 +89,7 @@ def test_a_study_says_what_stands_where():
     source += "{{ messages[-1].content }}"
     found = answer({"do": "study", "source": source, "variables": {}, "markup": []})
     (prompt,) = found["prompts"]
-    assert (prompt["text"], prompt["lines"]) == (RIO, [2])
+    assert (prompt["text"], prompt["lines"]) == (RIO, [3])
 
 
 def test_texts_that_are_not_reached_are_told_as_literals():
@@ -106,7 +106,7 @@ def test_a_template_that_refuses_a_conversation_is_told_why():
 
 
 def test_what_stands_after_the_user_is_told():
-    source = "{{ messages[0].content }}<|end|>Remember that you are Rio.<|assistant|>"
+    source = "{{ messages[-1].content }}<|end|>Remember that you are Rio.<|assistant|>"
     (prompt,) = Study(source, {}, []).prompts()
     assert (prompt["text"], prompt["after"]) == ("Remember that you are Rio.", True)
 
@@ -115,7 +115,7 @@ def test_what_stands_after_the_user_is_told():
     ("error", "said"),
     [
         (RecursionError(), "calls itself"),
-        (MemoryError(), "512 MiB"),
+        (MemoryError(), "more memory than it may"),
         (jinja2.TemplateSyntaxError("x", 3), "line 3"),
         (ValueError("no"), "ValueError: no"),
     ],

@@ -21,6 +21,7 @@ INTERRUPTED = 130
 
 COMMANDS = {
     "bench": "Measure how fast checkpoints are read, compared, replayed and hashed here.",
+    "compare-metadata": "Say what CHILD's files say of it, beside those of other checkpoints.",
     "completion": "Print a completion script for SHELL.",
     "demo": "Trace a small real family that comes with the package, step by step.",
     "identify": "Ask a served model who it is, and count which names its answers claim.",
@@ -42,8 +43,9 @@ class _Commands(HelpAlone, click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"parentage.cli.commands.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
+        name = cmd_name.replace("-", "_")
+        module = importlib.import_module(f"parentage.cli.commands.{name}")
+        command: click.Command = getattr(module, name)
         return command
 
     def format_commands(
@@ -79,6 +81,7 @@ def cli() -> None:
       parentage inspect CHECKPOINT       what is in a checkpoint
       parentage trace CHILD --base BASE --parent PARENT
       parentage replay RECIPE --against CHILD
+      parentage compare-metadata CHILD --base BASE --parent PARENT
       parentage bench                    how fast all of this is here
 
     A CHECKPOINT is a folder of safetensors files, with or without an index, one such file, or an

@@ -11,6 +11,7 @@ from parentage.evidence.document import document
 from parentage.evidence.notebook import html
 from parentage.evidence.save import save
 from parentage.evidence.tables import rows_of, tables_of, wide
+from parentage.metadata import Comparison, comparison_of
 from parentage.replay import Recipe
 from parentage.support import printable
 from parentage.verdict import best_outcome, decide, decided_relations, gather_facts
@@ -151,21 +152,34 @@ class Trace:
             orders=self.orders,
         )
 
+    @cached_property
+    def metadata(self) -> Comparison:
+        """What the files of the checkpoints say besides weights, side by side: circumstance.
+
+        It is read when it is first asked for; no verdict hangs on it.
+        """
+        return comparison_of(self.offered, self.evidence)
+
     def to_json(self) -> str:
         """Return :attr:`evidence` as JSON text."""
         return json.dumps(self.evidence, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``evidence.json`` and ``slices.parquet`` into ``folder``, made if need be.
+        """Write ``evidence.json``, ``slices.parquet`` and ``metadata.json`` into ``folder``.
 
-        Each file appears whole or not at all.
+        It is made if need be. Each file appears whole or not at all.
 
         Raises
         ------
         WriteError
             If the system refuses to write.
         """
-        return save(folder, {"slices.parquet": self.slices, "evidence.json": self.to_json()})
+        files: dict[str, pl.DataFrame | str] = {
+            "slices.parquet": self.slices,
+            "metadata.json": self.metadata.to_json(),
+            "evidence.json": self.to_json(),
+        }
+        return save(folder, files)
 
     def __repr__(self) -> str:
         weights = ", ".join(

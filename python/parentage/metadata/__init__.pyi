@@ -1,3 +1,13 @@
 from .chat_template import ChatTemplate as ChatTemplate
 from .chat_template import DefaultPrompt as DefaultPrompt
+from .claims import Claim as Claim
+from .comparison import NOTE as NOTE
+from .comparison import SCHEMA as SCHEMA
+from .comparison import Comparison as Comparison
+from .comparison import MetadataError as MetadataError
+from .comparison import Row as Row
+from .comparison import compare_metadata as compare_metadata
+from .comparison import comparison_of as comparison_of
+from .names import Name as Name
+from .names import names_in as names_in
 from .rendering import TemplateError as TemplateError

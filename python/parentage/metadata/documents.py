@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,12 @@ MOST_YAML = 1 << 20
 
 MOST_ALIASES = 64
 """Aliases of a YAML document that is read: each may stand for all that is above it."""
+
+MOST_VALUES = 100_000
+"""Values of a YAML document, each alias counted as what it stands for."""
+
+_NUMBER = re.compile(r"[-+0-9:_.]{1000,}")
+"""What YAML may take for a number, which takes the square of its length to read."""
 
 MOST_DEPTH = 64
 """Levels of a document below which nothing is told."""
@@ -69,20 +76,7 @@ def read_json(raw: bytes) -> Read:
     return Read(value, tuple(f"the key {json.dumps(key)} is there twice" for key in twice))
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """A safe loader that gives up where aliases are many."""
-
-    def __init__(self, stream: str) -> None:
-        super().__init__(stream)
-        self.aliases = 0
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        """Count aliases; the C parser has no other place to."""
-        if self.check_event(yaml.AliasEvent):
-            self.aliases += 1
-            if self.aliases > MOST_ALIASES:
-                raise yaml.YAMLError(f"it has more than {MOST_ALIASES} aliases")
-        return super().compose_node(parent, index)
+_SAFE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_yaml(text: str) -> Read:
@@ -96,7 +90,11 @@ def read_yaml(text: str) -> Read:
     if len(text) > MOST_YAML:
         return Read(None, (f"it has {len(text):,} characters; {MOST_YAML:,} is the most",))
     try:
-        return Read(yaml.load(text, _Loader))
+        _require_simple(text)
+        value = yaml.load(text, _SAFE)  # the safe loader: data, and no objects
+        if _expanded(value, {}) > MOST_VALUES:
+            return Read(None, (f"its aliases make it stand for more than {MOST_VALUES:,} values",))
+        return Read(value)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f" at line {mark.line + 1:,}"
@@ -106,6 +104,35 @@ def read_yaml(text: str) -> Read:
         return Read(None, ("it is nested too deeply",))
     except (ValueError, TypeError, OverflowError) as error:  # dates, numbers and keys that are none
         return Read(None, (f"it is no YAML that is read: {error}",))
+
+
+def _require_simple(text: str) -> None:
+    """Raise if a document is nested deeply, or has many aliases, before any of it is made."""
+    depth = aliases = 0
+    for event in yaml.parse(text, _SAFE):
+        if isinstance(event, (yaml.SequenceStartEvent, yaml.MappingStartEvent)):
+            depth += 1
+        elif isinstance(event, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
+            depth -= 1
+        aliases += isinstance(event, yaml.AliasEvent)
+        if isinstance(event, yaml.ScalarEvent) and _NUMBER.fullmatch(event.value):
+            raise yaml.YAMLError("a number has more than a thousand digits")
+        if depth > MOST_DEPTH:
+            raise yaml.YAMLError("it is nested too deeply")
+        if aliases > MOST_ALIASES:
+            raise yaml.YAMLError(f"it has more than {MOST_ALIASES} aliases")
+
+
+def _expanded(value: Any, known: dict[int, int]) -> int:
+    """Return how many values a document has where each alias is what it stands for."""
+    if not isinstance(value, (dict, list)):
+        return 1
+    if id(value) not in known:
+        # An alias that stands for itself has no end.
+        known[id(value)] = MOST_VALUES + 1
+        inner = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_expanded(each, known) for each in inner)
+    return known[id(value)]
 
 
 def front_matter(text: str) -> tuple[Read, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,6 +94,17 @@ class Folder:
             self._read[name] = self._open(name, most)
         return self._read[name]
 
+    def forget(self, name: str) -> None:
+        """Let go of what a file holds; its size and digest stay."""
+        file = self._read.get(name)
+        if file is not None:
+            self._read[name] = replace(file, raw=None)
+
+    @property
+    def opened(self) -> list[File]:
+        """The files that were read or digested, by name."""
+        return [each for _, each in sorted(self._read.items()) if each is not None]
+
     def matching(self, wanted: Callable[[str], bool]) -> list[str]:
         """Return the names that are asked for, sorted."""
         return [name for name in self.names if wanted(name)]
@@ -122,9 +133,9 @@ class Folder:
                         kept.append(block)
         except FileNotFoundError:
             return None
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # a link to itself, by version of Python
             if not is_folder(path):
-                self.problems.append(f"{name} can not be read: {error.strerror or error}")
+                self.problems.append(f"{name} can not be read: {_reason(error)}")
             return None
         if kept is None:
             self.problems.append(
@@ -140,3 +151,7 @@ class Folder:
         # models--org--name/snapshots/revision links to models--org--name/blobs.
         blobs = folder.parent.parent / "blobs"
         return folder.parent.name == "snapshots" and target.is_relative_to(blobs)
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else "a link to itself"

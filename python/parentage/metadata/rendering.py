@@ -21,8 +21,11 @@ MOST_SOURCE = 1 << 20
 MOST_WAITED = 30.0
 """Seconds that are waited for an answer, whatever the process does with them."""
 
-_MOST_SECONDS, _MOST_MEMORY = 5, 512
-"""Limits that the process sets itself (``sandbox.py``): seconds of a CPU, MiB."""
+MOST_SECONDS = 5
+"""Seconds of a CPU that a template may take, of all that it is tried on."""
+
+MOST_MEMORY = 512 << 20
+"""Bytes of address space that it may take."""
 
 _SANDBOX = Path(__file__).with_name("sandbox.py")
 
@@ -53,10 +56,11 @@ def ask(question: Mapping[str, Any]) -> dict[str, Any]:
             "the most"
         )
     command = [sys.executable, "-I", "-S", "-c", _START, str(_SANDBOX), *filter(None, sys.path)]
+    limits = {"seconds": MOST_SECONDS, "memory": MOST_MEMORY}
     try:
         done = subprocess.run(
             command,
-            input=json.dumps(question).encode(),
+            input=json.dumps({**question, **limits}).encode(),
             capture_output=True,
             timeout=MOST_WAITED,
             env={},
@@ -79,8 +83,8 @@ def ask(question: Mapping[str, Any]) -> dict[str, Any]:
 def _why(status: int, said: bytes) -> str:
     """Return why the process ended without an answer."""
     if -status in (signal.SIGXCPU, signal.SIGKILL):
-        return f"it took more than {_MOST_SECONDS} seconds of a CPU"
+        return f"it took more than {MOST_SECONDS} s of a CPU"
     lines = said.decode("utf-8", "replace").strip().splitlines()
     if lines and "MemoryError" in lines[-1]:
-        return f"it took more than {_MOST_MEMORY} MiB of memory"
+        return f"it took more than {MOST_MEMORY >> 20} MiB of memory"
     return lines[-1][:200] if lines else f"its process ended with status {status}"

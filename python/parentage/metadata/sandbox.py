@@ -31,6 +31,9 @@ MOST_TEXT = 1 << 20
 MOST_LITERALS = 200
 """Literals of a template that are told, and that are tried one by one."""
 
+MOST_PROMPTS = 32
+"""Texts that a template says by itself, of which more are not told."""
+
 MOST_SHOWN = 4000
 """Characters of one text that are told."""
 
@@ -132,7 +135,7 @@ class Literal:
         if not self.quote:
             return text
         escaped = text.replace("\\", "\\\\").replace(self.quote, "\\" + self.quote)
-        return self.quote + escaped.replace("\n", "\\n") + self.quote
+        return self.quote + escaped.replace("\n", "\\n").replace("\r", "\\r") + self.quote
 
 
 def literals_of(source: str) -> list[Literal]:
@@ -186,15 +189,26 @@ def texts_in(written: str, markup: Sequence[str] = ()) -> list[str]:
     >>> texts_in("<|im_start|>system\\nYou are Rio.<|im_end|>\\n<|im_start|>user\\n")
     ['You are Rio.']
     """
+    return [piece for piece in _pieces(written, markup) if _WORDS.search(_KEYS.sub(" ", piece))]
+
+
+_KEYS = re.compile(
+    r"\b(?:role|content|system|developer|user|assistant|type|text|messages?)\b", re.IGNORECASE
+)
+"""Words that stand in messages written as JSON, and tell nobody anything."""
+
+
+def _pieces(written: str, markup: Sequence[str]) -> list[str]:
+    """Return what stands between marks of turns, without roles in front."""
     marks = "|".join([*map(re.escape, sorted(filter(None, markup), key=len, reverse=True)), _TURNS])
     found = []
-    for part in re.split(marks, written):
-        role = _ROLE.match(part)
+    for piece in re.split(marks, written):
+        role = _ROLE.match(piece)
         while role is not None and role.end():
-            part = part[role.end() :]
-            role = _ROLE.match(part)
-        if _WORDS.search(part):
-            found.append(part.strip())
+            piece = piece[role.end() :]
+            role = _ROLE.match(piece)
+        if piece.strip():
+            found.append(piece.strip())
     return found
 
 
@@ -290,7 +304,7 @@ class Study:
                 found.setdefault(text, []).append(arm)
         return [
             {"text": text[:MOST_SHOWN], "arms": arms, "after": after}
-            for (text, after), arms in found.items()
+            for (text, after), arms in list(found.items())[:MOST_PROMPTS]
         ]
 
     def standing(self, literals: Sequence[Literal]) -> dict[Literal, set[str]]:
@@ -344,7 +358,7 @@ class Study:
         tried = self._tried(source)
         if set(tried.refused) != set(self.tried.refused):
             return False
-        if any(self.texts(tried, arm) for arm in ARMS):
+        if any(self.texts(tried, arm) for arm in ARMS) or self._is_told_still(tried):
             return False
         for arm, out in tried.whole.items():
             if (self.user in self.tried.whole[arm]) != (self.user in out):
@@ -363,6 +377,18 @@ class Study:
         # The user's turn has its head still.
         return bool(_common_end(tried.before.get("none", ""), self.tried.between).strip())
 
+    def _is_told_still(self, tried: Tried) -> bool:
+        """Return whether a word of a prompt is left, which alone is no text of its own."""
+        words = {word.lower() for each in self.prompts() for word in _WORD.findall(each["text"])}
+        for arm in ARMS:
+            before = tried.before.get(arm, "")
+            shared = len(_common_end(before, tried.between))
+            before = before[: len(before) - shared].replace(self.system, "<|system|>")
+            for piece in _pieces(before, self.markup):
+                if words & {word.lower() for word in _WORD.findall(piece)}:
+                    return True
+        return False
+
     def _turn(self, source: str) -> str:
         """Say whether a turn of the system is left that nobody asked for."""
         before = self._tried(source).before.get("none", "")
@@ -380,6 +406,8 @@ def _common_end(one: str, other: str) -> str:
 def _holds_any(text: str, others: Sequence[str]) -> bool:
     return any(_cut(text, [each]) != text for each in others)
 
+
+_WORD = re.compile(r"\w{2,}")
 
 _LEAST_SHARED = 4
 """Characters that a literal and a prompt share before a part of the literal is a part of it."""
@@ -418,19 +446,13 @@ def told(error: BaseException) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deeply, or calls itself without end"
     if isinstance(error, MemoryError):
-        return f"it takes more than {MOST_MEMORY >> 20} MiB of memory"
+        return "it takes more memory than it may"
     if isinstance(error, jinja2.TemplateError):
         return f"it refuses: {error}"
     return f"it fails: {type(error).__name__}: {error}"
 
 
 # The process.
-
-MOST_MEMORY = 512 << 20
-"""Bytes of address space of the process."""
-
-MOST_SECONDS = 5
-"""Seconds of a CPU that a template may take, of all that it is tried on."""
 
 
 def answer(question: Mapping[str, Any]) -> dict[str, Any]:
@@ -461,7 +483,7 @@ def _studied(question: Mapping[str, Any]) -> dict[str, Any]:
     for prompt in prompts:
         prompt["lines"] = sorted(
             {
-                study.source.count("\n", 0, each.begin) + 1
+                _line_of(study.source, each, prompt["text"])
                 for each in standing
                 if _holds_any(each.text, [prompt["text"]])
             }
@@ -471,7 +493,7 @@ def _studied(question: Mapping[str, Any]) -> dict[str, Any]:
     found["literals"] = [
         {
             "text": each.text.strip()[:MOST_SHOWN],
-            "line": study.source.count("\n", 0, each.begin) + 1,
+            "line": _line_of(study.source, each),
         }
         for each in literals
         if texts_in(each.text, question["markup"])
@@ -479,15 +501,24 @@ def _studied(question: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _limit() -> None:
+def _line_of(source: str, literal: Literal, text: str = "") -> int:
+    """Return the line that a text begins in within a literal, or its first word, from 1 on."""
+    inside = source[literal.begin : literal.end]
+    begin = inside.find(text.partition("\n")[0]) if text else -1
+    if begin < 0:
+        begin = len(inside) - len(inside.lstrip())
+    return source.count("\n", 0, literal.begin + begin) + 1
+
+
+def _limit(seconds: int, memory: int) -> None:
     """Take memory, time and files from this process, as far as the system can."""
     if sys.platform == "win32":
         return
     import resource
 
     for kind, most in (
-        (resource.RLIMIT_AS, MOST_MEMORY),
-        (resource.RLIMIT_CPU, MOST_SECONDS),
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_CPU, seconds),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
     ):
@@ -498,7 +529,7 @@ def _limit() -> None:
 def main() -> None:
     """Answer the question on stdin."""
     question = json.load(sys.stdin)
-    _limit()
+    _limit(question["seconds"], question["memory"])
     found = answer(question)
     json.dump(found, sys.stdout)
 

@@ -21,6 +21,7 @@ from parentage.cli.options import (
     reading_options,
     terminal_options,
 )
+from parentage.support import listed
 from parentage.verdict import KINDS
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ NAMED = "[NAME=]CHECKPOINT"
 )  # fmt: skip
 @click.option(
     "-o", "--output", type=PATH, metavar="DIR",
-    help="Write evidence.json and slices.parquet into this folder.",
+    help="Write evidence.json, slices.parquet and metadata.json into this folder.",
 )  # fmt: skip
 @click.option(
     "--digest", type=click.Choice(["sha256"]),
@@ -170,7 +171,8 @@ def trace(
             **reading,
         )
     if output is not None:
-        terminal.note(f"wrote {output / 'evidence.json'} and {output / 'slices.parquet'}")
+        files = ("evidence.json", "slices.parquet", "metadata.json")
+        terminal.note(f"wrote {listed(str(output / name) for name in files)}")
     if as_json:
         if layers:
             terminal.note("--layers prints rows; with --json, slices.parquet of -o has them")
