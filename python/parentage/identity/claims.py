@@ -35,7 +35,9 @@ _SHORT = 8
 _BARE = 12
 """Words of an answer that may be a name and nothing else."""
 
-_SENTENCE = re.compile(r"(?<=[!?…。！？｡؟।])|(?<=\.)(?=[\s\"'”’)\]]|$)|\n+")
+_SENTENCE = re.compile(
+    r"(?<=[!?…。！？｡؟।])|(?<=\.)(?<!\b[DMS][rst]\.)(?<!\bMrs\.)(?<!\bProf\.)(?=[\s\"'”’)\]]|$)|\n+"
+)
 _CLAUSE = re.compile(r"[,;:，、；：—–]")
 _WORD = re.compile(r"\w[\w.&+'-]*")
 
@@ -270,15 +272,19 @@ def _capitalised(sentence: str, at: int) -> tuple[str, int, int] | None:
                 continue
             break
         found.append(word)
-        if len(found) == 5 or word[0] != text:
+        if len(found) == 5 or (word[0] != text and word[0] not in _TITLES):
             break
     while found and found[0][0].rstrip(".'-").casefold() in words("common"):
         del found[0]
-    if not found:
+    if not found or found[-1][0] in _TITLES:
         return None
     begin, end = found[0].start(), found[-1].start() + len(_cased(found[-1][0]).rstrip(".'-"))
     text = sentence[begin:end].removesuffix("'s")
     return (text, begin, begin + len(text)) if 1 < len(text) <= 60 else None
+
+
+_TITLES = frozenset(["Dr.", "Mr.", "Mrs.", "Ms.", "Prof.", "St."])
+"""What stands before names, and does not end a sentence."""
 
 
 def _cased(word: str) -> str:

@@ -23,8 +23,8 @@ _MOST_STEPS = 1 << 30
 def interval(count: int, of: int, level: float = LEVEL) -> tuple[float, float]:
     """Return the exact interval of a share (Clopper and Pearson 1934).
 
-    It holds at its level for draws with one probability, and by Hoeffding (1956, theorem 5) for
-    the mean of unequal ones: answers to different questions are not equally likely to claim a name.
+    It holds at its level for draws with one probability, and by Hoeffding (1956) for the
+    mean of unequal ones: answers to different questions are not equally likely to claim a name.
 
     >>> [round(each, 3) for each in interval(95, 120)]
     [0.708, 0.86]

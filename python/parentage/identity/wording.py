@@ -50,7 +50,10 @@ def sentences(findings: Findings) -> list[str]:
                 f"longest of {each.longest:,} words"
             )
             if each.log10_p is not None:
-                text += f"; longer than with the controls? {p_value(each.log10_p)}"
+                text += (
+                    "; longest runs shared with it against those shared with the controls: "
+                    f"{p_value(each.log10_p)}, over questions"
+                )
             found.append(f"{text}.")
     return found
 
