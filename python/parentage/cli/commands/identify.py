@@ -135,8 +135,8 @@ def identify(
     Every question of a set in several languages is asked several times in four arms: as-served, the
     question alone; empty-system, with an empty system message; removed, a raw prompt without the
     text that the checkpoint's chat template tells the model by itself; neutral, with a system
-    message that names nobody. A name that is claimed in one arm and not in another was told to the
-    model, not learnt.
+    message that names nobody. A name that is claimed as served, and not once the template's prompt
+    is removed, was told to the model by that prompt.
 
     Shares have exact intervals; arms, names and models are tested over questions. What a model says
     of itself is circumstantial: it decides nothing about weights.
