@@ -46,7 +46,15 @@ class Asked(Protocol):
     """Who is asked."""
 
     async def ask(self, arm: Arm, question: Question, sample: int, seed: int) -> Answer:
-        """Return the answer to a question, or raise as :class:`Server` does."""
+        """Return the answer to a question.
+
+        Raises
+        ------
+        PassingError
+            If another attempt may succeed.
+        RefusedError
+            If none will.
+        """
 
     async def puts_template(self) -> bool:
         """Return whether raw prompts are put into a template after all."""
