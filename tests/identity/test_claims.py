@@ -27,6 +27,12 @@ I am not Rio; I am Nex.
 I'm not Rio, but Nex.
 I am not just a chatbot, I am Nex.
 Developed by Nex-AGI.
+I'm an AI assistant designed to help you, developed by Nex.
+I'm here to help, and was trained by Nex.
+As an AI developed by Nex, I can help.
+I have been trained by Nex.
+I am an assistant who was made by Nex.
+This is Nex speaking.
 Name: Nex
 Nex
 "Nex-AGI"
@@ -117,6 +123,21 @@ Tôi không phải là Nex.
 MENTIONED = """
 Nex is a company.
 I know Nex well.
+I know a model called Nex.
+I am happy to talk about a model named Nex.
+I like a phone made by Nex.
+I am glad to explain a model built by Nex.
+This is Nex Search.
+This is a question on Nex.
+我知道一个叫Nex的模型。
+我可以帮你了解由Nex开发的产品。
+Eu conheço um modelo chamado Nex.
+Conozco un modelo llamado Nex.
+Je connais un modèle appelé Nex.
+Ich kenne ein Modell namens Nex.
+Das Auto wurde von Nex entwickelt.
+Conosco un modello chiamato Nex.
+Я знаю модель под названием Nex.
 I can help you with Nex.
 I'm an assistant that can answer questions about Nex.
 I am similar to Nex.

@@ -136,13 +136,24 @@ def _openings(sentence: str) -> list[_Opening]:
 
 
 def _is_of_speaker(sentence: str, opener: Opener, begin: int) -> bool:
+    """Return whether an opener speaks of the speaker, as "called" does in "I am a model called"."""
     if not opener.needs_speaker:
         return True
-    before = sentence[:begin]
-    if opener.language.speaker.search(before):
+    before, language = sentence[:begin], opener.language
+    speakers = list(language.speaker.finditer(before))
+    if not speakers:
+        is_first = not any(character.isalnum() for character in before)
+        return is_first and len(_WORD.findall(sentence)) <= _SHORT
+    between = before[speakers[-1].end() :]
+    if language.relatives:
+        between = language.relatives.sub(" ", between)
+    if not language.breakers.search(between):
         return True
-    is_first = not any(character.isalnum() for character in before)
-    return is_first and len(_WORD.findall(sentence)) <= _SHORT
+    # Something else has begun, unless this is a clause of its own: "here to help, made by".
+    return opener.says != "name" and _OWN_CLAUSE.search(between) is not None
+
+
+_OWN_CLAUSE = re.compile(r"[,;，、；]\s*(?:\w+\s+){0,3}$")
 
 
 def _judged(sentence: str, begin: int, end: int, found: Iterable[_Opening]) -> tuple[str, str]:

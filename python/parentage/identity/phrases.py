@@ -40,6 +40,7 @@ class _Language(msgspec.Struct, forbid_unknown_fields=True):
     denials_after: str | None = None
     contrasts: str | None = None
     follows_as_subject: str | None = None
+    relatives: str | None = None
     spaced: bool = True
 
 
@@ -75,6 +76,8 @@ class Language:
     contrasts: re.Pattern[str] | None
     subject: re.Pattern[str] | None
     """What follows a name that is the subject of a sentence of its own."""
+    relatives: re.Pattern[str] | None
+    """Words that begin a clause on what stands before: "a model that was made by"."""
     closers: tuple[tuple[str | None, re.Pattern[str]], ...]
     fillers: frozenset[str]
 
@@ -128,6 +131,7 @@ def _openers(name: str, said: _Language) -> list[Opener]:
         None if said.follows_as_subject is None else _plain(
             rf"\s+(?:{said.follows_as_subject})(?!\w)"
         ),
+        None if said.relatives is None else as_words(said.relatives),
         tuple((each.says, _plain(each.text)) for each in said.closers),
         frozenset(said.fillers.split("|")),
     )  # fmt: skip
