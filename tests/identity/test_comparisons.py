@@ -75,13 +75,34 @@ def test_models_are_compared_where_both_have_an_arm():
     )  # fmt: skip
 
 
-def test_all_tests_are_corrected_together():
+def test_tests_are_corrected_for_all_that_could_be_significant():
     marks = [
         ({f"q{at}": [True] for at in range(count)}, {f"q{at}": [False] for at in range(count)})
-        for count in (3, 8, 12)
+        for count in (0, 3, 5, 6, 8, 12)
     ]
+    marks[0] = ({"q0": [True]}, {"q0": [True]})
     found = corrected([compare("arms", "claimed", ONE, OTHER, *each) for each in marks])
-    expected = holm(np.array([each.log10_p for each in found]))
-    assert [each.log10_p_holm for each in found] == pytest.approx(expected.tolist())
-    assert found[2].log10_p_holm == pytest.approx(found[2].log10_p + math.log10(3))
+    expected = holm(np.array([each.log10_p for each in found[3:]]))
+    assert [each.log10_p_holm for each in found] == pytest.approx([0.0] * 3 + expected.tolist())
+    assert found[5].log10_p_holm == pytest.approx(found[5].log10_p + math.log10(3))
+    assert [each.least_log10_p for each in found] == pytest.approx(
+        [min(0.0, (1 - count) * math.log10(2)) for count in (0, 3, 5, 6, 8, 12)]
+    )
     assert corrected([]) == []
+
+
+def test_the_correction_holds_where_nothing_differs():
+    """Of a hundred tests with chance alone in them, the least p is seldom below one in twenty."""
+    draw = np.random.default_rng(0)
+    wrong = 0
+    for _ in range(200):
+        tests = []
+        for _ in range(20):
+            questions = draw.integers(1, 16)
+            sides = [
+                {f"q{at}": [bool(mark)] for at, mark in enumerate(draw.integers(0, 2, questions))}
+                for _ in range(2)
+            ]
+            tests.append(compare("arms", "claimed", ONE, OTHER, *sides))
+        wrong += min(each.log10_p_holm for each in corrected(tests)) <= math.log10(0.05)
+    assert wrong <= 20

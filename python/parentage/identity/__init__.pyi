@@ -1,5 +1,6 @@
 from .arms import ARMS as ARMS
 from .arms import NEUTRAL as NEUTRAL
+from .comparisons import SIGNIFICANT as SIGNIFICANT
 from .comparisons import Comparison as Comparison
 from .comparisons import Side as Side
 from .document import DOCUMENT as DOCUMENT
@@ -18,5 +19,4 @@ from .questions import read_questions as read_questions
 from .records import Answers as Answers
 from .records import read_answers as read_answers
 from .wording import MEANS as MEANS
-from .wording import SIGNIFICANT as SIGNIFICANT
 from .wording import p_value as p_value

@@ -177,8 +177,8 @@ class Asking:
                 reason = self._keeper.answers.failures[first.key].error
                 raise ServerError(f"the server gives no answer: {reason}")
         if skipped and len(skipped) == len(self._keeper.answers.head.arms):
-            arm, reason = next(iter(skipped.items()))
-            raise ServerError(f"no arm can be asked; {arm}: {reason}")
+            name, why = next(iter(skipped.items()))
+            raise ServerError(f"no arm can be asked; {name}: {why}")
         for name, reason in skipped.items():
             self._keeper.append(Skipped(name, reason))
             self.tally.total -= sum(each.arm.name == name for each in tasks)

@@ -3,12 +3,14 @@
 A question is the unit. Repeated answers to one are no independent draws of what a model says of
 itself, and so each question gives one number: how many more of its answers claim the name here
 than there. Under the hypothesis that both are alike, its sign is chance (:func:`sign_flip`).
-All tests of a report are corrected together (Holm 1979). Beside it stands Fisher's test over
-answers as if they were independent, labelled naive.
+All tests of a report are corrected together (Holm 1979), except those that could not be significant
+whatever their signs, as too few questions differ: they count for nothing (Tarone 1990). Beside it
+stands Fisher's test over answers as if they were independent, labelled naive.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from parentage.identity.counts import Read
+
+SIGNIFICANT = math.log10(0.05)
+"""log10 of the corrected p-value up to which a difference is told."""
 
 KINDS = ("arms", "names", "models")
 
@@ -61,7 +66,12 @@ class Comparison:
     log10_p_naive: float
     """Fisher's test, which takes all answers to be independent."""
     log10_p_holm: float = 0.0
-    """The first, corrected for all tests of the report."""
+    """The first, corrected for all tests of the report that could be significant; 0 for others."""
+
+    @property
+    def least_log10_p(self) -> float:
+        """What the exact test would give if all questions that differ did so in one direction."""
+        return min(0.0, (1 - sum(self.more)) * math.log10(2.0))
 
 
 Marks = dict[str, list[bool]]
@@ -142,10 +152,16 @@ def between(
 
 
 def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Return comparisons with p-values corrected for all of them (Holm 1979)."""
-    if not comparisons:
-        return []
-    adjusted = holm(np.array([each.log10_p for each in comparisons]))
+    """Return comparisons with p-values corrected for all that could be significant.
+
+    Which those are follows from how many questions differ, not from how: so the correction holds
+    (Tarone 1990, of which this is the first, cautious step).
+    """
+    testable = [each for each in comparisons if each.least_log10_p <= SIGNIFICANT]
+    if not testable:
+        return list(comparisons)
+    adjusted = iter(holm(np.array([each.log10_p for each in testable])).tolist())
     return [
-        replace(each, log10_p_holm=float(p)) for each, p in zip(comparisons, adjusted, strict=True)
+        replace(each, log10_p_holm=next(adjusted)) if each.least_log10_p <= SIGNIFICANT else each
+        for each in comparisons
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from parentage.identity.comparisons import SIGNIFICANT
 from parentage.support import percent, printable
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ MEANS = (
     "the question. It shows neither whose weights it has nor who trained it, and decides nothing "
     "about them."
 )
-
-SIGNIFICANT = -2.0
-"""log10 of the corrected p-value from which on a difference is told in a sentence."""
 
 
 def sentences(findings: Findings) -> list[str]:
