@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from common.identities import QUICK, questions_of
@@ -362,3 +363,42 @@ def test_a_folder_with_other_answers_is_left(few, tmp_path):
         with pytest.raises(JournalError, match="seed is 0"):
             asked(double, few, output=tmp_path, seed=1, resume=True)
     assert (tmp_path / "answers.jsonl").read_bytes() == before
+
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "smollm2-answers.jsonl.gz"
+"""What SmolLM2-135M-Instruct said when it was served by llama.cpp: see bench/identity.py."""
+
+
+def test_a_real_model_says_what_its_template_told_it_and_nothing_of_it_without():
+    found = identify(answers=GOLDEN, names=["SmolLM=SmolLM2", "Hugging Face=HuggingFace"])
+    (removed,) = [each for each in found.answers.head.arms if each.name == "removed"]
+    assert removed.template.removed == [
+        "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
+    ]
+    assert not any("SmolLM" in each or "system" in each for each in removed.prompts.values())
+    arms = {each.arm: each for each in found.findings.arms}
+    assert {each.answers: (each.failed, each.empty) for each in arms.values()} == {126: (0, 0)}
+    served = arms["as-served"].names
+    assert (served["SmolLM"].claimed, served["SmolLM"].named) == (13, 19)
+    assert (served["Hugging Face"].claimed, served["Hugging Face"].named) == (8, 10)
+    assert served["SmolLM"].named_interval == pytest.approx((0.0933, 0.2254), abs=1e-4)
+    for arm in ("empty-system", "removed", "neutral"):
+        for tally in arms[arm].names.values():
+            assert tally.named == 0
+            assert tally.interval == pytest.approx((0.0, 0.0289), abs=1e-4)
+    (test,) = [
+        each
+        for each in found.findings.comparisons
+        if (each.kind, each.measure, each.one.name) == ("arms", "named", "SmolLM")
+        and (each.one.arm, each.other.arm) == ("as-served", "removed")
+    ]
+    assert (test.counts, test.more) == ((19, 0), (10, 0))
+    assert 10**test.log10_p == pytest.approx(2 / 2**10)
+    assert 10**test.log10_p_holm < 0.03
+
+
+def test_what_a_real_model_recites_of_its_prompt_is_the_prompts(tmp_path):
+    card = tmp_path / "card.txt"
+    card.write_text("You are a helpful AI assistant named SmolLM, trained by Hugging Face")
+    found = identify(answers=GOLDEN, against_texts=[card], least_words=5)
+    assert [each.passages for each in found.findings.overlaps["card.txt"]] == [()] * 4
