@@ -16,7 +16,7 @@ LEVEL = 0.95
 _MOST_COUNTED = 1000
 """Coin tosses whose outcomes a float64 counts from one to all."""
 
-_MOST_STEPS = 1 << 30
+_MOST_STEPS = 1 << 26
 """Additions that a test takes, at most, before its differences are rounded."""
 
 
