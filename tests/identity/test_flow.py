@@ -402,3 +402,12 @@ def test_what_a_real_model_recites_of_its_prompt_is_the_prompts(tmp_path):
     card.write_text("You are a helpful AI assistant named SmolLM, trained by Hugging Face")
     found = identify(answers=GOLDEN, against_texts=[card], least_words=5)
     assert [each.passages for each in found.findings.overlaps["card.txt"]] == [()] * 4
+
+
+def test_languages_that_a_real_model_does_not_know_show_less():
+    path = GOLDEN.with_name("smollm2-languages.jsonl.gz")
+    found = identify(answers=path, names=["SmolLM=SmolLM2"])
+    named = {each.arm: each.names["SmolLM"].named for each in found.findings.arms}
+    assert named == {"as-served": 7, "empty-system": 0, "removed": 0, "neutral": 0}
+    assert {each.answers for each in found.findings.arms} == {268}
+    assert min(each.log10_p_holm for each in found.findings.comparisons) > -1.302
