@@ -11,7 +11,7 @@ from parentage.identity.names import Name
 from parentage.identity.overlap import Text
 from parentage.identity.passages import Words
 from parentage.identity.records import Skipped, read_answers
-from parentage.support import WriteError
+from parentage.support import JournalError, WriteError
 
 STORY = "born in the quiet labs of the north where three friends lived"
 
@@ -74,6 +74,23 @@ def test_what_is_saved_can_be_analysed_again(tmp_path):
     assert document["answers"] == {"file": "answers.jsonl", "sha256": digest}
     again = analyse(read_answers(folder / "answers.jsonl"), found.findings.names)
     assert again.document["arms"] == document["arms"]
+
+
+def test_other_answers_are_not_written_over(tmp_path):
+    found = identity()
+    folder = found.save(tmp_path / "o")
+    path = folder / "answers.jsonl"
+    whole = path.read_bytes()
+    # The same in another order is the same.
+    first, *rest = whole.splitlines(keepends=True)
+    path.write_bytes(b"".join([first, *reversed(rest)]))
+    found.save(folder)
+    assert path.read_bytes() == whole
+    for other in (b'{"question": "Who?", "answer": "Nex"}\n', b"my notes", first + rest[0]):
+        path.write_bytes(other)
+        with pytest.raises(JournalError, match="other answers"):
+            found.save(folder)
+        assert path.read_bytes() == other
 
 
 def test_what_can_not_be_written_is_told(tmp_path):

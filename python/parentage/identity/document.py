@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parentage import _core
+from parentage.identity.errors import IdentityError
 from parentage.identity.journal import NAME
 from parentage.identity.questions import digest_of
-from parentage.identity.records import line_of
+from parentage.identity.records import line_of, read_answers
 from parentage.identity.wording import LEVEL, MEANS, sentences
-from parentage.support import WriteError, sync_folder
+from parentage.support import JournalError, WriteError, is_there, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,6 +74,8 @@ class Identity:
 
         Raises
         ------
+        JournalError
+            If other answers are kept there.
         WriteError
             If the system refuses to write.
         """
@@ -81,11 +84,23 @@ class Identity:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if not _has(folder / NAME, lines):
+                self._check(folder / NAME)
                 _put(folder / NAME, lines)
             _put(folder / DOCUMENT, self.to_json().encode("utf-8", "replace"))
         except OSError as error:
             raise WriteError(f"{folder}: write evidence: {error.strerror or error}") from error
         return folder
+
+    def _check(self, path: Path) -> None:
+        """Refuse to write over answers that are not these, in whatever order."""
+        if not is_there(path):
+            return
+        try:
+            kept = set(map(line_of, read_answers(path).records()))
+        except IdentityError:
+            kept = set()
+        if kept != set(map(line_of, self.answers.records())):
+            raise JournalError(f"{path}: other answers are kept here; give another folder")
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{each.arm}: {each.answers:,}" for each in self.findings.arms)
