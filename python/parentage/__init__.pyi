@@ -1,5 +1,8 @@
 from .checkpoint import Checkpoint as Checkpoint
 from .evidence import Trace as Trace
+from .identity import Identity as Identity
+from .identity import IdentityError as IdentityError
+from .identity import identify as identify
 from .metadata import compare_metadata as compare_metadata
 from .pipeline import trace as trace
 from .replay import Recipe as Recipe

@@ -25,6 +25,7 @@ COMMANDS = {
     "completion": "Print a completion script for SHELL.",
     "demo": "Trace a small real family that comes with the package, step by step.",
     "export": "Print the evidence in DIR in a format of other tools.",
+    "identify": "Ask a served model who it is, and count which names its answers claim.",
     "inspect": "Show what is in CHECKPOINTS, from their headers alone.",
     "replay": "Carry out RECIPE: compare what it gives with a child, or write it.",
     "report": "Make the report of the evidence in DIR again.",
