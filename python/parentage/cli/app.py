@@ -21,10 +21,12 @@ INTERRUPTED = 130
 
 COMMANDS = {
     "bench": "Measure how fast checkpoints are read, compared, replayed and hashed here.",
+    "compare": "Say what CHECKPOINTS are to each other, two or more, with no base.",
     "completion": "Print a completion script for SHELL.",
     "demo": "Trace a small real family that comes with the package, step by step.",
     "inspect": "Show what is in CHECKPOINTS, from their headers alone.",
     "replay": "Carry out RECIPE: compare what it gives with a child, or write it.",
+    "sketch": "Write a sketch of CHECKPOINT: one small file that can stand in its place.",
     "trace": "Say what CHILD is made of.",
 }
 """Commands, and the first sentence of their help: their files are imported when they are used."""
@@ -77,6 +79,7 @@ def cli() -> None:
       parentage demo                     a guided tour on a small real family, offline
       parentage inspect CHECKPOINT       what is in a checkpoint
       parentage trace CHILD --base BASE --parent PARENT
+      parentage compare A B              what two checkpoints are to each other
       parentage replay RECIPE --against CHILD
       parentage bench                    how fast all of this is here
 

@@ -12,6 +12,7 @@ from parentage.checkpoint import open_all
 from parentage.descent import with_blends
 from parentage.evidence import Journal, conclude, identity
 from parentage.hypothesise import SampleEstimates, decoy_share, hypothesise, select_for_full_pass
+from parentage.library import first_sketch, seen_alike
 from parentage.pipeline.adapters import with_adapters, with_strengths
 from parentage.pipeline.quantised import quantised_blends
 from parentage.pipeline.rest import compare_rest, undecoded
@@ -149,6 +150,9 @@ def trace(
     if digest is not None and io == "auto":
         # What is read in another order than a file's is hashed from the page cache.
         io = "mmap"
+    if (request is not None or digest is not None) and (name := first_sketch(checkpoints)):
+        said = "sample, until_sure and digest are of whole files"
+        raise ValueError(f"{said}, and {name} is a sketch")
     options = Options(
         _core.threads() if threads is None else threads,
         tile_bytes,
@@ -197,6 +201,7 @@ def _trace(
 ) -> Trace:
     """Go through the stages, a line each; ``seed`` draws the places of samples."""
     progress.stage("pairing tensors")
+    inputs, sketched = seen_alike(inputs, options)
     inputs, adapters = with_adapters(inputs, options)
     seen = seen_by(inputs.child, inputs.others, options)
     stored = {each.name: (len(each.tensors), each.elements) for each in inputs.others}
@@ -236,11 +241,12 @@ def _trace(
     if request is not None:
         # A sample was not enough, so that everything is read.
         case = replace(case, rest=compare_rest(inputs, grouped, options))
-    with with_preview(case, progress) if request is None else nullcontext(progress) as watched:
+    is_whole = request is None and sketched is None
+    with with_preview(case, progress) if is_whole else nullcontext(progress) as watched:
         statistics = full_pass(alignment, main.columns, options, watched, case.replays, journal)
     progress.stage("making tables")
     give_back()
-    trace = conclude(case, statistics)
+    trace = conclude(case, statistics, sketched)
     return replace(trace, digests=digests_of(inputs, main, options))
 
 

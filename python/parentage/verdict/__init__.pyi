@@ -4,6 +4,7 @@ from .case import QuantisedBlend as QuantisedBlend
 from .case import Requantised as Requantised
 from .case import Rest as Rest
 from .case import TraceInputs as TraceInputs
+from .constants import is_computed as is_computed
 from .deciding import RULES as RULES
 from .deciding import decide as decide
 from .facts import Facts as Facts

@@ -92,10 +92,19 @@ def decide(evidence: Facts) -> Verdict:
 def _of_a_sample(verdict: Verdict, sample: Sampled) -> Verdict:
     """Return a verdict that claims no more than a sample shows: never that bytes are equal."""
     parts = [verdict.text, str(sample)]
+    kind = verdict.kind
     numbers = {**verdict.numbers, "sampled_share": sample.share}
+    unlike = {name: (count, tensor) for name, count, tensor in sample.differing}
+    if kind == "identical" and (found := unlike.get(str(numbers.get("parent")))) is not None:
+        # What is held is equal, and something else is not.
+        kind, numbers["differing"] = "related", found[0]
+        parts.append(
+            f"But {found[0]:,} whole tensors have another sum of squares than in "
+            f"{numbers['parent']}, as {found[1]}: the child is no copy of all of it."
+        )
     if verdict.level == "exact":
         # Nothing was seen to differ, which leaves what was not seen.
         parts.append(sample.reservation)
         numbers["unseen"] = sample.unseen
     text = " ".join(part for part in parts if part)
-    return replace(verdict, level="statistical", text=text, numbers=numbers)
+    return replace(verdict, kind=kind, level="statistical", text=text, numbers=numbers)

@@ -1,0 +1,14 @@
+from .places import Outline as Outline
+from .places import Place as Place
+from .places import common_places as common_places
+from .places import places_of_sketch as places_of_sketch
+from .said import VERSION as VERSION
+from .said import Sketch as Sketch
+from .said import sketch_of as sketch_of
+from .sketching import ENDING as ENDING
+from .sketching import SIZE as SIZE
+from .sketching import sketch as sketch
+from .sketching import write_sketch as write_sketch
+from .windows import first_sketch as first_sketch
+from .windows import seen_alike as seen_alike
+from .windows import windowed as windowed
