@@ -144,7 +144,9 @@ def places_of_sketch(tensors: Sequence[Outline], elements: int) -> dict[str, Pla
             templates.setdefault(key, []).append((common, each))
     if not templates:
         return {}
-    members = [sorted(found, key=lambda each: _natural(each[0])) for found in templates.values()]
+    members = [
+        sorted(found, key=lambda each: natural_order(each[0])) for found in templates.values()
+    ]
     sizes = [sum(each.elements for _, each in found) for found in members]
     weights = [OF_VECTORS if is_vector(found[0][1].shape) else 1.0 for found in members]
     shares = _shared(sizes, weights, elements)
@@ -162,7 +164,7 @@ def places_of_sketch(tensors: Sequence[Outline], elements: int) -> dict[str, Pla
     return out
 
 
-def _natural(name: str) -> tuple[object, ...]:
+def natural_order(name: str) -> tuple[object, ...]:
     """Return what sorts names by their numbers."""
     return (tuple(map(int, _NUMBERS.findall(name))), name)
 
@@ -196,7 +198,9 @@ def _of_template(
     width, per_anchor, per_run, anchors = _cut(shape, length)
     cost = min(width * per_run, size)
     wanted = max(1, share // cost)
-    order = spread(len(members))
+    # Templates begin at different layers, so that few runs are in many of them.
+    first = _seed(_NUMBERS.sub("#", members[0][0]), shape) % len(members)
+    order = [(index + first) % len(members) for index in spread(len(members))]
     out: dict[str, Place] = {}
     for rank, index in enumerate(order):
         count = min(anchors, -(-(wanted - rank) // len(members)))
@@ -248,13 +252,24 @@ def _order(common: str, shape: tuple[int, ...], anchors: int) -> NDArray[np.intp
 
     The finaliser of SplitMix64 (Steele et al. 2014) of their numbers, from a seed of SHA-256.
     """
-    end = ".".join(common.split(".")[-2:])
-    said = f"{end} {_NUMBERS.findall(common)} {list(shape)}".encode()
-    seed = np.uint64(int.from_bytes(hashlib.sha256(said).digest()[:8], "little"))
+    seed = np.uint64(_seed(common, shape))
     state = (np.arange(anchors, dtype=np.uint64) ^ seed) * np.uint64(0x9E3779B97F4A7C15)
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.argsort(state ^ (state >> np.uint64(31)), kind="stable")
+
+
+def _seed(common: str, shape: tuple[int, ...]) -> int:
+    """Return a number from 0 to 2^64 - 1 of the end of a name, its numbers, and a shape."""
+    end = ".".join(common.split(".")[-2:])
+    said = f"{end} {_NUMBERS.findall(common)} {list(shape)}".encode()
+    return int.from_bytes(hashlib.sha256(said).digest()[:8], "little")
+
+
+def first_anchor(common: str, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return elements of a row of a tensor, and the row of the anchor that comes first."""
+    width, per_anchor, _, anchors = _cut(shape, SHORTEST)
+    return width, int(_order(common, shape, anchors)[0]) * per_anchor
 
 
 def common_places(ours: Mapping[str, Place], theirs: Mapping[str, Place]) -> dict[str, Place]:

@@ -65,6 +65,10 @@ class Sketch:
     """The version of that arithmetic."""
     invariants: Mapping[str, tuple[float, ...]] = field(default_factory=dict, repr=False)
     """What a change of basis or order leaves as it is: for proposals, and no decision."""
+    keys: tuple[str, ...] = ()
+    """What thumbnails are of."""
+    thumbs: Floats = field(default_factory=lambda: np.zeros((0, 0)), repr=False, compare=False)
+    """(K, E) thumbnails."""
     encodings: Mapping[str, str] = field(default_factory=dict, repr=False)
     """How tensors were stored that are held as the numbers of their codes."""
 
@@ -169,6 +173,8 @@ def _read(said: Any, where: str) -> Sketch:
         _text(name): tuple(float(each) for each in numbers if math.isfinite(float(each)))
         for name, numbers in dict(said.get("invariants", {})).items()
     }
+    keys = tuple(_text(each) for each in said.get("keys", []))
+    thumbs = _floats(said.get("thumbs", ""), "<f4").reshape(len(keys), -1 if keys else 0)
     return Sketch(
         name=_text(said["name"]),
         tensors=tensors,
@@ -180,6 +186,8 @@ def _read(said: Any, where: str) -> Sketch:
         energies=values,
         definition=int(said.get("definition", 0)),
         invariants=invariants,
+        keys=keys,
+        thumbs=thumbs,
         encodings={_text(k): _text(v) for k, v in dict(said.get("encodings", {})).items()},
     )
 
@@ -248,12 +256,14 @@ def _unpacked(text: Any) -> Any:
     return json.loads(raw)
 
 
-def packed_floats(values: Floats) -> str:
-    """Return float64 numbers as base64, little-endian."""
-    return base64.b64encode(np.asarray(values, "<f8").tobytes()).decode()
+def packed_floats(values: Floats, dtype: str = "<f8") -> str:
+    """Return numbers as base64, little-endian, of eight bytes or as ``dtype`` says."""
+    with np.errstate(over="ignore", under="ignore"):
+        raw = np.asarray(values).astype(dtype).tobytes()
+    return base64.b64encode(raw).decode()
 
 
-def _floats(text: Any) -> Floats:
+def _floats(text: Any, dtype: str = "<f8") -> Floats:
     raw = base64.b64decode(_text(text), validate=True)
-    values: Floats = np.frombuffer(raw, "<f8").astype(np.float64)
+    values: Floats = np.frombuffer(raw, dtype).astype(np.float64)
     return values

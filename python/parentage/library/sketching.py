@@ -24,6 +24,7 @@ from parentage.library.said import (
     packed_outlines,
     sketch_of,
 )
+from parentage.library.thumbs import ELEMENTS, lengths, measured, spots
 from parentage.library.windows import windowed
 from parentage.stream import SILENT, Options, Progress, choose_io, one_pass, unpack
 from parentage.support import (
@@ -188,10 +189,34 @@ def sketched(
         "config": config_of(opened.path),
         "files": small_files(opened.path),
         "encodings": _encodings(opened, whole),
+        **_thumbs(whole, listed, options, runs_only=runs_only),
     }
     if not runs_only:
         said |= _of_everything(opened, whole, listed, options, progress)
     return said, tensors
+
+
+def _thumbs(
+    whole: Checkpoint, listed: tuple[Outline, ...], options: Options, *, runs_only: bool
+) -> dict[str, Any]:
+    """Return thumbnails, and the lengths of rows and columns of some matrices."""
+    found = spots(listed)
+    view = windowed(whole, {each.name: each.place for each in found})
+    by_name = {each.name: values for each, values in _values(view, options)} if found else {}
+    thumbs = [by_name[each.name][:ELEMENTS] for each in found]
+    said: dict[str, Any] = {
+        "keys": [each.key for each in found],
+        "thumbs": packed_floats(np.concatenate(thumbs) if thumbs else np.zeros(0), "<f4"),
+    }
+    if runs_only:
+        return said
+    invariants: dict[str, list[float]] = {}
+    for each in measured(found):
+        only = whole.seen_as([whole.tensors[each.name]])
+        ((tensor, values),) = _values(only, options)
+        rows, columns = lengths(values, tensor.shape)
+        invariants[each.key] = [*np.round(rows, 6).tolist(), *np.round(columns, 6).tolist()]
+    return {**said, "invariants": invariants}
 
 
 def _encodings(opened: Checkpoint, whole: Checkpoint) -> dict[str, str]:

@@ -114,8 +114,8 @@ class Sampled:
             whose = "the sketch" if len(self.sketches) == 1 else "sketches"
             return (
                 f"This rests on {whose} of {listed(self.sketches)}: {self.elements:,} elements, "
-                f"{percent(self.share)} of the child, in {self.runs:,} runs of {self.slices:,} "
-                "tensors."
+                f"{percent(self.share)} of what there is to read, in {self.runs:,} runs of "
+                f"{self.slices:,} tensors."
             )
         return (
             f"This rests on a sample: {self.elements:,} elements, {percent(self.share)} of what "
