@@ -2,6 +2,8 @@ from .checkpoint import Checkpoint as Checkpoint
 from .evidence import Trace as Trace
 from .kinship import Comparison as Comparison
 from .kinship import compare as compare
+from .kinship import search as search
+from .library import Library as Library
 from .library import sketch as sketch
 from .pipeline import trace as trace
 from .replay import Recipe as Recipe

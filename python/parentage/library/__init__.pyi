@@ -5,9 +5,12 @@ from .places import places_of_sketch as places_of_sketch
 from .said import VERSION as VERSION
 from .said import Sketch as Sketch
 from .said import sketch_of as sketch_of
+from .shelf import Library as Library
+from .shelf import default_folder as default_folder
 from .sketching import ENDING as ENDING
 from .sketching import SIZE as SIZE
 from .sketching import sketch as sketch
+from .sketching import sketched as sketched
 from .sketching import write_sketch as write_sketch
 from .windows import first_sketch as first_sketch
 from .windows import seen_alike as seen_alike

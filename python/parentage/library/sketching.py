@@ -158,8 +158,12 @@ def sketched(
     progress: Progress = SILENT,
     *,
     runs_only: bool = False,
+    measure: bool | None = None,
 ) -> tuple[dict[str, Any], list[tuple[str, str, tuple[int, ...], bytes]]]:
-    """Return what a sketch says of itself, and its tensors: name, dtype, shape and bytes."""
+    """Return what a sketch says of itself, and its tensors: name, dtype, shape and bytes.
+
+    Rows and columns of some matrices are measured if everything is read, or as ``measure`` says.
+    """
     if sketch_of(opened) is not None:
         raise CheckpointError(f"{printable(str(opened.path))}: it is a sketch already")
     adapter = adapter_of(opened)
@@ -189,7 +193,7 @@ def sketched(
         "config": config_of(opened.path),
         "files": small_files(opened.path),
         "encodings": _encodings(opened, whole),
-        **_thumbs(whole, listed, options, runs_only=runs_only),
+        **_thumbs(whole, listed, options, measure=not runs_only if measure is None else measure),
     }
     if not runs_only:
         said |= _of_everything(opened, whole, listed, options, progress)
@@ -197,7 +201,7 @@ def sketched(
 
 
 def _thumbs(
-    whole: Checkpoint, listed: tuple[Outline, ...], options: Options, *, runs_only: bool
+    whole: Checkpoint, listed: tuple[Outline, ...], options: Options, *, measure: bool
 ) -> dict[str, Any]:
     """Return thumbnails, and the lengths of rows and columns of some matrices."""
     found = spots(listed)
@@ -208,7 +212,7 @@ def _thumbs(
         "keys": [each.key for each in found],
         "thumbs": packed_floats(np.concatenate(thumbs) if thumbs else np.zeros(0), "<f4"),
     }
-    if runs_only:
+    if not measure:
         return said
     invariants: dict[str, list[float]] = {}
     for each in measured(found):
