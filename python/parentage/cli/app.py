@@ -25,7 +25,9 @@ COMMANDS = {
     "completion": "Print a completion script for SHELL.",
     "demo": "Trace a small real family that comes with the package, step by step.",
     "inspect": "Show what is in CHECKPOINTS, from their headers alone.",
+    "library": "Keep sketches in a folder, for parentage search.",
     "replay": "Carry out RECIPE: compare what it gives with a child, or write it.",
+    "search": "Say who in a library the relatives of CHILD are, and which of them explain it best.",
     "sketch": "Write a sketch of CHECKPOINT: one small file that can stand in its place.",
     "trace": "Say what CHILD is made of.",
 }
@@ -80,6 +82,7 @@ def cli() -> None:
       parentage inspect CHECKPOINT       what is in a checkpoint
       parentage trace CHILD --base BASE --parent PARENT
       parentage compare A B              what two checkpoints are to each other
+      parentage search CHILD             who its relatives are, of a library of sketches
       parentage replay RECIPE --against CHILD
       parentage bench                    how fast all of this is here
 

@@ -498,9 +498,15 @@ def _order(gram: Floats, blend: Blend, met: Meeting | None, blends: Sequence[int
 
 
 def _offer(order: Sequence[int], blend: Blend, met: Meeting | None) -> _Offer:
-    """Return what is offered to a trace: as the base where lines meet, the blend, and controls."""
+    """Return what is offered to a trace: a base, the rest of the blend, and controls.
+
+    The base is what lies where lines meet, if that is decided or part of the blend; or else the
+    lightest of the blend, as any of them will do.
+    """
     members = list(blend.members) if blend.is_good else list(order[:1])
-    base = members[-1] if met is None else met.members[0]
+    base = members[-1]
+    if met is not None and (met.is_decided or len(members) == 1 or met.members[0] in members):
+        base = met.members[0]
     parents = [at for at in members if at != base]
     nearest = [at for at in order if at not in (base, *parents)]
     if not parents:

@@ -253,9 +253,9 @@ class Meeting:
     members: tuple[int, ...]
     """Those at which they may, the likeliest first: they lie at nearly one place."""
     cosine: float
-    """The mean size, over pairs of the others, of the cosine of the angle at the first."""
+    """The mean size of the cosines at the first, between the lines to the child and to others."""
     is_decided: bool
-    """Whether it is one, clearly, and at right angles."""
+    """Whether it is one, clearly, and at right angles to all lines, not the child's alone."""
 
 
 def meeting(gram: Floats) -> Meeting | None:
@@ -272,6 +272,7 @@ def meeting(gram: Floats) -> Meeting | None:
     full = np.zeros((count + 1, count + 1))
     full[:count, :count] = gram
     angles = np.array([_mean_cosine(full, at) for at in range(count)])
+    between = np.array([_mean_cosine(full, at, pairs=True) for at in range(count)])
     squares = np.diagonal(gram)
     first = int(angles.argmin())
     distances = np.sqrt(np.maximum(squares + squares[first] - 2.0 * gram[first], 0.0))
@@ -279,16 +280,22 @@ def meeting(gram: Floats) -> Meeting | None:
     order = [int(each) for each in np.argsort(angles, kind="stable")]
     there = tuple(at for at in order if at == first or distances[at] <= near)
     rest = [float(angles[at]) for at in order if at not in there]
-    is_right = float(angles[first]) <= Thresholds().meeting
+    is_right = max(float(angles[first]), float(between[first])) <= Thresholds().meeting
     is_clear = not rest or float(angles[first]) <= CLEAR * rest[0]
-    return Meeting(there, float(angles[first]), is_right and is_clear and len(there) == 1)
+    is_one = len(there) == 1 and int(between.argmin()) == first
+    return Meeting(there, float(angles[first]), is_right and is_clear and is_one)
 
 
-def _mean_cosine(full: Floats, at: int) -> float:
-    """Return the mean size of the cosines of the angles at one of several points."""
+def _mean_cosine(full: Floats, at: int, *, pairs: bool = False) -> float:
+    """Return the mean size of the cosines at one of several points, the child being the last.
+
+    Of the lines to the child with those to the others; with ``pairs``, of any two lines.
+    """
     seen = full - full[at] - full[:, at : at + 1] + full[at, at]
     lengths = np.sqrt(np.maximum(np.diagonal(seen), 0.0))
-    others = lengths > 1e-6 * lengths.max(initial=0.0)
-    cosine = np.abs(seen[np.ix_(others, others)] / np.outer(lengths[others], lengths[others]))
-    upper = cosine[np.triu_indices(len(cosine), 1)]
-    return float(upper.mean()) if len(upper) else 1.0
+    there = lengths > 1e-6 * lengths.max(initial=0.0)
+    if not there[-1]:
+        return 1.0
+    cosine = np.abs(seen[np.ix_(there, there)] / np.outer(lengths[there], lengths[there]))
+    found = cosine[np.triu_indices(len(cosine), 1)] if pairs else cosine[-1, :-1]
+    return float(found.mean()) if len(found) else 1.0

@@ -7,8 +7,9 @@ A *template* is a name with its numbers left out; its tensors share what it may 
 Templates share evenly, as far as they have enough, and vectors take an eighth of what matrices do.
 A tensor has an *anchor* every :data:`LONGEST` elements, at the beginning of a row where rows are no
 longer; a run begins at an anchor. Which anchor comes first, second and so on is an order that a
-hash of the end of the name, its numbers and its shape decides, and which tensors of a template come
-first is the order that spreads them most evenly. Names that begin otherwise give the same places.
+hash of the end of the name and of the shape decides, the same in all layers; which tensors of a
+template come first is the order that spreads them most evenly. Names that begin otherwise give the
+same places.
 """
 
 from __future__ import annotations
@@ -260,9 +261,12 @@ def _order(common: str, shape: tuple[int, ...], anchors: int) -> NDArray[np.intp
 
 
 def _seed(common: str, shape: tuple[int, ...]) -> int:
-    """Return a number from 0 to 2^64 - 1 of the end of a name, its numbers, and a shape."""
+    """Return a number from 0 to 2^64 - 1 of the end of a name without numbers, and a shape.
+
+    Layers hold the same rows, so that one can be told to be another one.
+    """
     end = ".".join(common.split(".")[-2:])
-    said = f"{end} {_NUMBERS.findall(common)} {list(shape)}".encode()
+    said = f"{_NUMBERS.sub('#', end)} {list(shape)}".encode()
     return int.from_bytes(hashlib.sha256(said).digest()[:8], "little")
 
 

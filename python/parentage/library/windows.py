@@ -140,6 +140,7 @@ def seen_alike(inputs: Inputs, options: Options) -> tuple[Inputs, Sampled | None
         slices=len(used),
         is_seed_given=True,
         sketches=names,
+        has_other_names=len(remarks) > 1,
         differing=differing,
     )
     return inputs.replaced(child, others), sample

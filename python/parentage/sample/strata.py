@@ -95,6 +95,8 @@ class Sampled:
     """Whether more was thought to change nothing; None if that was not asked for."""
     sketches: tuple[str, ...] = ()
     """The checkpoints of which sketches were given: what is compared is what these hold."""
+    has_other_names: bool = False
+    """Of sketches, whether some checkpoint has tensors whose names another lacks."""
     differing: tuple[tuple[str, int, str], ...] = ()
     """Of sketches, per checkpoint, how many whole tensors have another sum of squares than the
     child's, and one of them: they differ, whatever is held of them."""
@@ -104,6 +106,7 @@ class Sampled:
         said = {name: getattr(self, name) for name in self.__slots__}
         of_sketches = {
             "sketches": list(said.pop("sketches")),
+            "has_other_names": said.pop("has_other_names"),
             "differing": [list(each) for each in said.pop("differing")],
         }
         return {**said, **of_sketches} if self.sketches else said

@@ -106,5 +106,14 @@ def _of_a_sample(verdict: Verdict, sample: Sampled) -> Verdict:
         # Nothing was seen to differ, which leaves what was not seen.
         parts.append(sample.reservation)
         numbers["unseen"] = sample.unseen
+    if sample.sketches and kind == "merge-then-changed":
+        kind = "undetermined"
+        parts.append(
+            "That something is on top of it is not decided by sketches: angles and thresholds of "
+            "whole tensors are not known of them, and a merge by these leaves as much."
+        )
+    if sample.has_other_names and kind == "fine-tune":
+        kind = "related"
+        parts.append("Names differ, so that layers may have moved, which sketches may not show.")
     text = " ".join(part for part in parts if part)
     return replace(verdict, kind=kind, level="statistical", text=text, numbers=numbers)
