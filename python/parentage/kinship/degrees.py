@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from parentage.verdict import Thresholds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from parentage.verdict import Verdict
 
 RELATIONS = (
@@ -39,28 +41,37 @@ class Degrees:
 
 
 def degree_of(
-    verdict: Verdict, likeness: float, shared: float, degrees: Degrees | None = None
+    verdict: Verdict | None,
+    likeness: float,
+    shared: float,
+    crossed: Callable[[], float],
+    degrees: Degrees | None = None,
 ) -> str:
     """Return the relation of two checkpoints, by what the rules of verdicts found and by cosines.
 
     Parameters
     ----------
     verdict
-        On the one, with the other as its base.
+        What the rules on copies and strangers found; ``None`` where none of them decides.
     likeness
         Cosine of the weights over matrices that are no constants; NaN without any.
     shared
         Share of the elements in matrices that are the same bit for bit, constants left out.
+    crossed
+        The largest cosine of any layer of the one with any of the other: layers may have moved.
     degrees
         The thresholds; by default those that are documented.
     """
     limits = degrees or Degrees()
-    if verdict.kind in ("identical", "re-encoded", "unrelated"):
-        return verdict.kind
-    if verdict.kind == "undetermined":
-        return "undetermined"
-    if verdict.rule == "disguised":
-        return "one family"
+    if verdict is not None:
+        if verdict.kind in ("identical", "re-encoded", "undetermined"):
+            return verdict.kind
+        if verdict.rule == "disguised":
+            return "one family"
     if likeness >= limits.close:
         return "close relatives"
-    return "one family" if likeness >= limits.family or shared >= limits.shared else "undetermined"
+    if likeness >= limits.family or shared >= limits.shared:
+        return "one family"
+    # Without constants: with them, strangers may be alike.
+    is_strange = abs(likeness) <= limits.unrelated and crossed() < limits.family
+    return "unrelated" if is_strange else "undetermined"

@@ -10,14 +10,14 @@ import numpy as np
 import polars as pl
 
 from parentage.align import crossed_layers, is_matrix, pair, seen_by
-from parentage.checkpoint import in_order, open_all
+from parentage.checkpoint import Inputs, in_order
 from parentage.kinship.degrees import Degrees, degree_of
 from parentage.library import seen_alike
 from parentage.pipeline import compare_rest, undecoded, with_adapters, with_strengths
 from parentage.statistics import full_pass
 from parentage.stream import SILENT
 from parentage.support import PlanError, listed, printable
-from parentage.verdict import TraceInputs, decide, gather_facts, is_computed
+from parentage.verdict import TraceInputs, decide_kinship, gather_facts, is_computed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from parentage.align import Alignment
-    from parentage.checkpoint import Checkpoint, Inputs
+    from parentage.checkpoint import Checkpoint
     from parentage.sample import Sampled
     from parentage.statistics import Statistics
     from parentage.stream import Options, Progress
@@ -158,7 +158,7 @@ def _one_way(
 ) -> Pair:
     """Return the relation, with the second's numbers cast to the first's dtypes."""
     progress.stage("pairing tensors")
-    inputs = open_all(first, second, (), ())
+    inputs = Inputs(first, second, (), ())
     try:
         inputs, sample = seen_alike(inputs, options)
         inputs, adapters = with_adapters(inputs, options)
@@ -187,18 +187,26 @@ def _one_way(
     statistics = full_pass(alignment, main.columns, options, progress)
     progress.stage("making tables")
     facts = gather_facts(case, statistics, None, sample)
-    verdict = decide(facts)
+    verdict = decide_kinship(facts)
     table = _of_slices(statistics, alignment, options)
     whole = _sum(table, np.ones(len(table.names), dtype=bool))
     null, null_pairs = _null(inputs, options)
     shared = _shared(table)
-    relation = degree_of(verdict, whole["cosine"], shared, degrees)
+    relation = degree_of(
+        verdict,
+        _number(whole["cosine"]),
+        shared,
+        lambda: max(facts.crossed().values(), default=0.0),
+        degrees,
+    )
     facts_of = facts.wholes.by_name[main.base.name]
     pair_ = Pair(
         main.child.name,
         main.base.name,
         relation,
-        verdict.level if relation in ("identical", "re-encoded") else "statistical",
+        verdict.level
+        if verdict is not None and relation in ("identical", "re-encoded")
+        else "statistical",
         "",
         _number(whole["cosine"]),
         whole["equal"],
@@ -360,7 +368,7 @@ def _null(inputs: Inputs, options: Options) -> tuple[float, int]:
     return float(np.quantile(values, QUANTILE)), len(values)
 
 
-def _text(found: Pair, verdict: Verdict, table: _Table, shared: float) -> str:
+def _text(found: Pair, verdict: Verdict | None, table: _Table, shared: float) -> str:
     """Return a sentence on two checkpoints: what was compared, and what came out."""
     a, b = found.first, found.second
     constants = int(table.elements[table.constant].sum())
@@ -371,9 +379,9 @@ def _text(found: Pair, verdict: Verdict, table: _Table, shared: float) -> str:
         parts.append(
             f"the numbers of one of {a} and {b}, rounded as the other stores them, are the other's"
         )
-    elif verdict.rule == "disguised":
+    elif verdict is not None and verdict.rule == "disguised":
         parts.append(f"element by element {a} and {b} are like strangers, and in another basis kin")
-    elif verdict.kind == "unrelated":
+    elif found.relation == "unrelated":
         parts.append(f"the matrices of {a} and {b} are no more alike than independent ones")
     elif found.relation == "undetermined":
         parts.append(f"what was compared does not decide what {a} and {b} are to each other")

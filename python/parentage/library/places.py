@@ -191,7 +191,7 @@ def _of_template(
     """Return what is held of the tensors of one template, all of one shape."""
     shape = members[0][1].shape
     size = prod(shape)
-    if share >= size * len(members):
+    if share >= size * len(members) or not shape:
         width = _width(shape, length)
         rows = tuple(range(size // width)) if size % width == 0 else (0,)
         whole = Place(shape, width if size % width == 0 else size, rows)

@@ -37,6 +37,9 @@ VERSION = 1
 MOST_JSON = 1 << 26
 """Bytes of what is packed, once unpacked, from which on it is no sketch."""
 
+MOST_ROWS = 1 << 22
+"""Rows of a tensor that a sketch holds, at most."""
+
 MOST_TENSORS = 1 << 20
 
 MOST_ELEMENTS = 1 << 50
@@ -214,6 +217,8 @@ def _place(outline: Outline, width: Any, runs: Any) -> Place:
     for begin, end in runs:
         if not (rows[-1] + 1 if rows else 0) <= _count(begin) < _count(end) <= last:
             raise ValueError(f"{outline.name}: rows {begin} to {end} of {last}")
+        if len(rows) + end - begin > MOST_ROWS:
+            raise ValueError(f"{outline.name}: more rows than {MOST_ROWS}")
         rows.extend(range(begin, end))
     if not rows:
         raise ValueError(f"{outline.name}: no rows")

@@ -61,7 +61,7 @@ def spots(tensors: Sequence[Outline]) -> list[Spot]:
         if not is_held(each.dtype) or is_vector(each.shape) or each.elements < ELEMENTS:
             continue
         common = common_name(each.name, context)
-        template = f"{_NUMBERS.sub('#', '.'.join(common.split('.')[-3:]))} {list(each.shape)}"
+        template = f"{_NUMBERS.sub('#', '.'.join(common.split('.')[-2:]))} {list(each.shape)}"
         known = first.get(template)
         if known is None or natural_order(common) < natural_order(known[0]):
             first[template] = (common, each)

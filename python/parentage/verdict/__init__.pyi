@@ -7,6 +7,7 @@ from .case import TraceInputs as TraceInputs
 from .constants import is_computed as is_computed
 from .deciding import RULES as RULES
 from .deciding import decide as decide
+from .deciding import decide_kinship as decide_kinship
 from .facts import Facts as Facts
 from .facts import ReplayFacts as ReplayFacts
 from .facts import SharedSlices as SharedSlices

@@ -89,6 +89,28 @@ def decide(evidence: Facts) -> Verdict:
     return replace(verdict, text=printable(verdict.text))
 
 
+COPIES_AND_STRANGERS: tuple[Callable[[Facts], Verdict | None], ...] = (
+    identical,
+    re_encoded,
+    part_of,
+    too_little,
+    too_little_finite,
+    unrelated,
+    disguised,
+)
+"""The rules that tell copies and strangers, and look for no recipe and no order."""
+
+
+def decide_kinship(evidence: Facts) -> Verdict | None:
+    """Apply :data:`COPIES_AND_STRANGERS` in order; ``None`` where none of them decides."""
+    for rule in COPIES_AND_STRANGERS:
+        verdict = rule(evidence)
+        if verdict is not None:
+            verdict = of_the_whole(verdict, evidence)
+            return verdict if evidence.sample is None else _of_a_sample(verdict, evidence.sample)
+    return None
+
+
 def _of_a_sample(verdict: Verdict, sample: Sampled) -> Verdict:
     """Return a verdict that claims no more than a sample shows: never that bytes are equal."""
     parts = [verdict.text, str(sample)]
