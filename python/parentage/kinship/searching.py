@@ -316,14 +316,20 @@ class _Values:
     """The energy of the child's rounding: the sum of ulp^2 / 12."""
     kept: tuple[Checkpoint, ...]
 
-    def grams(self) -> Floats:
-        """Return (T, K, K) inner products, by tensor, of the others' differences from the child."""
-        out = []
+    def products(self) -> tuple[Floats, Floats, float]:
+        """Return inner products of the others' differences from the child, and with the child.
+
+        (T, K, K) by tensor, (K,) over all, and the child's squared length.
+        """
+        grams, inner, square = [], np.zeros(self.columns.shape[1] - 1), 0.0
         for first, last in pairwise(self.starts.tolist()):
             part = self.columns[first:last].astype(np.float64)
-            differences = part[:, :-1] - part[:, -1:]
-            out.append(differences.T @ differences)
-        return np.stack(out)
+            child = part[:, -1]
+            differences = part[:, :-1] - child[:, None]
+            grams.append(differences.T @ differences)
+            inner += child @ differences
+            square += float(child @ child)
+        return np.stack(grams), inner, square
 
 
 def _values(mine: Checkpoint, others: Sequence[Checkpoint], options: Options) -> _Values | None:
@@ -331,23 +337,20 @@ def _values(mine: Checkpoint, others: Sequence[Checkpoint], options: Options) ->
 
     Others take part that hold at least half of what the most alike does.
     """
-    kept: list[Checkpoint] = []
-    usual: set[str] | None = None
-    for each in others:
-        try:
-            inputs, _ = seen_alike(Inputs(mine, each, (), ()), options)
-        except PlanError:
-            continue
-        names = {x.name for x in inputs.base.tensors.values()}
-        if usual is None:
-            usual = names
-        if 2 * len(names & usual) >= len(usual):
-            kept.append(each)
-    if not kept:
+    if not others:
         return None
-    inputs, _ = seen_alike(Inputs(mine, kept[0], tuple(kept[1:]), ()), options)
-    given = (*inputs.others, inputs.child)
-    shared = set.intersection(*({x.name for x in each.tensors.values()} for each in given))
+    try:
+        inputs, _ = seen_alike(Inputs(mine, others[0], tuple(others[1:]), ()), options)
+    except PlanError:
+        inputs = None
+    kept = list(others)
+    if inputs is None or 2 * len(_shared(inputs)) < len(mine.tensors):
+        # Some hold little of it, and would leave little of all.
+        kept = _holding(mine, others, options)
+        if not kept:
+            return None
+        inputs, _ = seen_alike(Inputs(mine, kept[0], tuple(kept[1:]), ()), options)
+    given, shared = (*inputs.others, inputs.child), _shared(inputs)
     child = [
         each
         for each in inputs.child.tensors.values()
@@ -363,6 +366,27 @@ def _values(mine: Checkpoint, others: Sequence[Checkpoint], options: Options) ->
         below, above = half_cells(columns[first:last, -1].astype(np.float64), tensor.dtype)
         floor += float(((below + above) ** 2).sum()) / 12.0
     return _Values(columns, starts, floor, tuple(kept))
+
+
+def _shared(inputs: Inputs) -> set[str]:
+    """Return the names of the tensors that all of them hold something of."""
+    given = (*inputs.others, inputs.child)
+    return set.intersection(*(set(each.core.names()) for each in given))
+
+
+def _holding(mine: Checkpoint, others: Sequence[Checkpoint], options: Options) -> list[Checkpoint]:
+    """Return the others that hold at least half of what the first that holds anything does."""
+    kept: list[Checkpoint] = []
+    usual: set[str] = set()
+    for each in others:
+        try:
+            inputs, _ = seen_alike(Inputs(mine, each, (), ()), options)
+        except PlanError:
+            continue
+        usual = usual or _shared(inputs)
+        if 2 * len(_shared(inputs) & usual) >= len(usual):
+            kept.append(each)
+    return kept
 
 
 def _column(checkpoint: Checkpoint, names: set[str], options: Options) -> NDArray[np.float32]:
@@ -399,7 +423,7 @@ def _explained(
 ) -> Found:
     """Return what is found, with the blend, the base, the tree and a verdict."""
     names = [each.name for each in values.kept]
-    grams = values.grams()
+    grams, with_child, square = values.products()
     groups = same_numbers(grams.sum(axis=0), values.floor)
     ones = [group[0] for group in groups]
     grams = grams[:, ones][:, :, ones]
@@ -418,21 +442,30 @@ def _explained(
     order = _order(gram, blend, met, blends)
     called = [names[at] for at in ones]
     weights = {called[at]: w for at, w in zip(blend.members, blend.weights, strict=True)}
-    child = values.columns[:, -1].astype(np.float64)
-    length = float(np.linalg.norm(child))
+    length = math.sqrt(square)
     squares = np.diagonal(gram)
     rows: list[tuple[object, ...]] = []
     for at in order:
-        column = values.columns[:, ones[at]].astype(np.float64)
-        scale = length * float(np.linalg.norm(column))
-        cosine = float(child @ column) / scale if scale > 0 else 0.0
+        inner = square + float(with_child[ones[at]])
+        other = square + 2.0 * float(with_child[ones[at]]) + float(squares[at])
+        scale = length * math.sqrt(max(other, 0.0))
+        cosine = min(1.0, max(-1.0, inner / scale)) if scale > 0 else 0.0
         distance = math.sqrt(max(float(squares[at]), 0.0)) / length if length else None
         for twin in groups[at]:
             like = "equal where held" if squares[at] == 0.0 else _relation(cosine)
             weight = weights.get(called[at]) if twin == ones[at] else None
             same = None if twin == ones[at] else called[at]
             rows.append(
-                (len(rows) + 1, names[twin], like, cosine, distance, weight, same, len(child))
+                (
+                    len(rows) + 1,
+                    names[twin],
+                    like,
+                    cosine,
+                    distance,
+                    weight,
+                    same,
+                    len(values.columns),
+                )
             )
     table = pl.DataFrame(rows, schema=RELATIVES, orient="row")
     unread = [at for at in seen.relatives.tolist() if seen.names[at] not in names]

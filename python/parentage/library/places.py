@@ -101,6 +101,8 @@ class Place:
 
     def finer(self, width: int) -> Place:
         """Return the same elements in rows of ``width``, which divides its own."""
+        if width == self.width:
+            return self
         parts = self.width // width
         rows = (row * parts + part for row in self.rows for part in range(parts))
         return Place(self.shape, width, tuple(rows))

@@ -129,7 +129,7 @@ _MALFORMED = (
 )  # fmt: skip
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _parsed(text: str, where: str) -> Sketch:
     try:
         return _read(json.loads(text), where)

@@ -198,6 +198,8 @@ class Library:
         ------
         CheckpointError
             If one of them is no sketch. Nothing is added then.
+        ReadError
+            If one of them changes meanwhile.
         WriteError
             If a name is taken, or the system refuses to write.
         """
@@ -215,7 +217,7 @@ class Library:
             if progress is not None:
                 progress.stage(f"adding {printable(row['name'])}")
             rows.append(row)
-            copies.append((row["file"], raw))
+            copies.append((row["file"], path, row["sha256"]))
         added = pl.DataFrame(rows, schema=COLUMNS, orient="row")
         if added["name"].is_duplicated().any():
             twice = added.filter(pl.col("name").is_duplicated())["name"][0]
@@ -229,8 +231,11 @@ class Library:
                     printable(f"{self.folder}: a sketch is called {name} already; remove it first")
                 )
             (self.folder / SKETCHES).mkdir(exist_ok=True)
-            for file, raw in copies:
+            for file, path, digest in copies:
                 made = scratch / file
+                raw = path.read_bytes()
+                if hashlib.sha256(raw).hexdigest() != digest:
+                    raise ReadError(printable(f"{path}: it changed while it was added"))
                 made.write_bytes(raw)
                 sync_file(made)
                 made.replace(self.file(file))
