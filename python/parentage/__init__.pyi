@@ -4,6 +4,7 @@ from .kinship import Comparison as Comparison
 from .kinship import compare as compare
 from .kinship import search as search
 from .library import Library as Library
+from .library import capture as capture
 from .library import sketch as sketch
 from .pipeline import trace as trace
 from .replay import Recipe as Recipe

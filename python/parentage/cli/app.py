@@ -21,6 +21,7 @@ INTERRUPTED = 130
 
 COMMANDS = {
     "bench": "Measure how fast checkpoints are read, compared, replayed and hashed here.",
+    "capture": "Keep what can be kept of CHECKPOINT in a folder, before it is gone.",
     "compare": "Say what CHECKPOINTS are to each other, two or more, with no base.",
     "completion": "Print a completion script for SHELL.",
     "demo": "Trace a small real family that comes with the package, step by step.",

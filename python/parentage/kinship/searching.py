@@ -446,10 +446,10 @@ def _explained(
     squares = np.diagonal(gram)
     rows: list[tuple[object, ...]] = []
     for at in order:
-        inner = square + float(with_child[ones[at]])
+        along = square + float(with_child[ones[at]])
         other = square + 2.0 * float(with_child[ones[at]]) + float(squares[at])
         scale = length * math.sqrt(max(other, 0.0))
-        cosine = min(1.0, max(-1.0, inner / scale)) if scale > 0 else 0.0
+        cosine = min(1.0, max(-1.0, along / scale)) if scale > 0 else 0.0
         distance = math.sqrt(max(float(squares[at]), 0.0)) / length if length else None
         for twin in groups[at]:
             like = "equal where held" if squares[at] == 0.0 else _relation(cosine)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -177,9 +178,12 @@ def _lefts(grams: Floats, members: NDArray[np.intp], *, inside: bool = False) ->
     return np.concatenate(out) if out else np.zeros(0)
 
 
+@lru_cache(maxsize=8)
 def _subsets(count: int, size: int) -> NDArray[np.intp]:
     """Return (P, size) subsets of so many, each ascending."""
-    return np.array(list(combinations(range(count), size)), dtype=np.intp).reshape(-1, size)
+    found = np.array(list(combinations(range(count), size)), dtype=np.intp).reshape(-1, size)
+    found.flags.writeable = False
+    return found
 
 
 def seen_from(grams: Floats, at: int) -> Floats:

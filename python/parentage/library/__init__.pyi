@@ -1,3 +1,5 @@
+from .capturing import CUSTODY as CUSTODY
+from .capturing import capture as capture
 from .places import Outline as Outline
 from .places import Place as Place
 from .places import common_places as common_places
