@@ -70,8 +70,8 @@ def test_of_many_relatives_those_are_read_that_explain_however_far_they_are():
     tuned = base + 0.2 * draw.normal(size=(count, size))
     tuned[7] = base + 0.4 * draw.normal(size=size)  # the farthest of all
     mine = 0.5 * tuned[7] + 0.5 * tuned[8]
-    vectors = {at: row - mine for at, row in enumerate(np.vstack([tuned, base]))}
-    chosen = worth_reading(np.arange(count + 1), vectors).tolist()
+    values = (np.vstack([tuned, base]) - mine).astype(np.float32)
+    chosen = worth_reading(np.zeros(count + 1), [(np.arange(count + 1), values)]).tolist()
     assert {7, 8} <= set(chosen)
     assert len(chosen) <= NEAREST + 8 + EXPLAINING
 

@@ -73,22 +73,28 @@ def look(child: Sketch, index: pl.DataFrame, degrees: Degrees | None = None) -> 
         groups.setdefault(each, []).append(row)
     width = child.thumbs.shape[1] if child.keys else 0
     thumbs = index["thumbs"]
-    values = np.zeros((count, 0), dtype=np.float32)
     mine = {key: child.thumbs[at] for at, key in enumerate(child.keys)}
-    vectors: dict[int, Floats] = {}
-    for names, rows in groups.items():
+    found: list[tuple[NDArray[np.intp], NDArray[np.float32]]] = []
+    for names, members in groups.items():
         shared = [at for at, key in enumerate(names) if key in mine]
         if not shared or len(shared) * width < LEAST_ELEMENTS:
             continue
-        values = _stacked(thumbs, rows, len(names), width)[:, shared].reshape(len(rows), -1)
+        values = _stacked(thumbs, members, len(names), width)
+        if len(shared) < len(names):
+            values = values[:, shared]
+        values = values.reshape(len(members), -1)
         ours = np.nan_to_num(np.concatenate([mine[names[at]] for at in shared]))
         ours = ours.astype(np.float32)
-        lengths = np.linalg.norm(values, axis=1) * np.linalg.norm(ours)
-        inner = values @ ours
-        cosines[rows] = np.divide(inner, lengths, out=np.zeros(len(rows)), where=lengths > 0)
+        squares = np.einsum("ij,ij->i", values, values)
+        lengths = np.sqrt(squares * float(ours @ ours))
+        rows = np.array(members, dtype=np.intp)
+        cosines[rows] = np.divide(
+            values @ ours, lengths, out=np.zeros(len(rows), np.float32), where=lengths > 0
+        )
         common[rows] = values.shape[1]
-        near = np.flatnonzero(cosines[rows] >= limits.family).tolist()
-        vectors |= {rows[at]: values[at] - ours for at in near}
+        near = cosines[rows] >= limits.family
+        if near.any():
+            found.append((rows[near], values[near] - ours))
     alike = np.nan_to_num(cosines, nan=-1.0)
     is_kin = (alike >= limits.family) & (alike > CHANCE / np.sqrt(np.maximum(common, 1)))
     relatives = np.flatnonzero(is_kin)
@@ -99,47 +105,54 @@ def look(child: Sketch, index: pl.DataFrame, degrees: Degrees | None = None) -> 
         cosines,
         common,
         relatives,
-        worth_reading(relatives, vectors),
+        worth_reading(alike, found),
         _proposed(child, index, is_kin),
     )
 
 
 def _stacked(thumbs: pl.Series, rows: Sequence[int], keys: int, width: int) -> NDArray[np.float32]:
-    """Return (rows, keys, width) thumbnails; zeros for one of another size."""
+    """Return (rows, keys, width) thumbnails; zeros for one of another size, or not finite."""
     size = 4 * keys * width
     found = thumbs.gather(list(rows)).to_list()
-    raw = b"".join(each if len(each) == size else bytes(size) for each in found)
-    values = np.frombuffer(raw, "<f4").reshape(len(rows), keys, width)
-    out: NDArray[np.float32] = np.nan_to_num(values, posinf=0.0, neginf=0.0)
-    return out
+    raw = bytearray().join(each if len(each) == size else bytes(size) for each in found)
+    values = np.frombuffer(raw, "<f4").reshape(len(rows), -1)
+    values[~np.isfinite(values.sum(axis=1))] = 0.0
+    return values.reshape(len(rows), keys, width)
 
 
-def worth_reading(relatives: NDArray[np.intp], vectors: dict[int, Floats]) -> NDArray[np.intp]:
+def worth_reading(
+    alike: Floats, found: Sequence[tuple[NDArray[np.intp], NDArray[np.float32]]]
+) -> NDArray[np.intp]:
     """Return relatives that are worth reading, the nearest first.
 
-    ``vectors`` are their thumbnails less the child's. Those are the nearest, those that lines to
-    others meet at, and those that by orthogonal matching pursuit explain what the nearest leaves.
-    Thumbnails of another length than most are judged by how near they are alone.
+    Those are the nearest, those that lines to others meet at, and those that by orthogonal matching
+    pursuit explain what the nearest leaves. Of those that have less in common with the child than
+    most, the most alike.
+
+    Parameters
+    ----------
+    alike
+        (N,) cosines of all.
+    found
+        By what relatives have in common with the child, which they are, and their thumbnails less
+        the child's.
     """
-    sizes = [len(vectors[row]) for row in relatives.tolist()]
-    if not sizes:
-        return relatives
-    usual = max(set(sizes), key=sizes.count)
-    rows = np.array(
-        [row for row in relatives.tolist() if len(vectors[row]) == usual], dtype=np.intp
-    )
-    others = np.array([row for row in relatives.tolist() if len(vectors[row]) != usual], np.intp)
-    values = np.stack([vectors[row] for row in rows.tolist()]).astype(np.float64)
-    squares = (values**2).sum(axis=1)
+    if not found:
+        return np.zeros(0, dtype=np.intp)
+    rows, values = max(found, key=lambda each: len(each[0]))
+    others = [each for each, _ in found if each is not rows]
+    squares = np.einsum("ij,ij->i", values, values)
     order = np.argsort(squares, kind="stable")
-    chosen = list(order[:NEAREST].tolist())
+    chosen: list[int] = list(order[:NEAREST].tolist())
     chosen += [at for at in _meeting(values, squares) if at not in chosen][:CENTRAL]
     chosen += [at for at in _pursued(values, squares, int(order[0])) if at not in chosen]
-    kept = sorted(chosen, key=lambda at: squares[at])
-    return np.concatenate([rows[kept], others[: NEAREST // 4]])
+    kept = sorted(chosen, key=lambda at: float(squares[at]))
+    rest = np.concatenate([np.zeros(0, dtype=np.intp), *others])
+    rest = rest[np.argsort(-alike[rest], kind="stable")][: NEAREST // 4]
+    return np.concatenate([rows[kept], rest])
 
 
-def _meeting(values: Floats, squares: Floats) -> list[int]:
+def _meeting(values: NDArray[np.float32], squares: NDArray[np.float32]) -> list[int]:
     """Return rows, first those at which the line to the child is at right angles to the others."""
     step = max(1, len(values) // WITNESSES)
     witness = np.arange(0, len(values), step)[:WITNESSES]
@@ -155,17 +168,17 @@ def _meeting(values: Floats, squares: Floats) -> list[int]:
     return [int(each) for each in np.argsort(middle, kind="stable")]
 
 
-def _pursued(values: Floats, squares: Floats, nearest: int) -> list[int]:
+def _pursued(values: NDArray[np.float32], squares: NDArray[np.float32], nearest: int) -> list[int]:
     """Return rows that explain, one after the other, what the nearest leaves of the child."""
     directions = values - values[nearest]
     residual = -values[nearest]
-    lengths = np.linalg.norm(directions, axis=1)
-    usable = lengths > 1e-9 * np.sqrt(squares.max(initial=1.0))
+    lengths = np.sqrt(np.einsum("ij,ij->i", directions, directions))
+    usable = lengths > 1e-4 * np.sqrt(squares.max(initial=0.0))
     chosen: list[int] = []
-    basis: list[Floats] = []
+    basis: list[NDArray[np.float32]] = []
     for _ in range(EXPLAINING):
         match = np.abs(directions @ residual)
-        match = np.divide(match, lengths, out=np.zeros(len(values)), where=usable)
+        match = np.divide(match, lengths, out=np.zeros(len(values), np.float32), where=usable)
         match[chosen] = 0.0
         best = int(match.argmax())
         if match[best] <= 0.0:
@@ -175,7 +188,7 @@ def _pursued(values: Floats, squares: Floats, nearest: int) -> list[int]:
         for each in basis:
             step -= (step @ each) * each
         norm = float(np.linalg.norm(step))
-        if norm <= 1e-9 * lengths[best]:
+        if norm <= 1e-4 * lengths[best]:
             continue
         basis.append(step / norm)
         residual = residual - (residual @ basis[-1]) * basis[-1]
@@ -188,15 +201,22 @@ def _proposed(child: Sketch, index: pl.DataFrame, is_kin: NDArray[np.bool_]) -> 
     if not mine:
         return np.zeros(0, dtype=np.intp)
     distances = np.full(len(index), np.inf)
-    pairs = zip(index["measured"].to_list(), index["lengths"].to_list(), strict=True)
-    for row, (names, raw) in enumerate(pairs):
-        shared = [at for at, key in enumerate(names) if key in mine]
-        if is_kin[row] or not shared or len(raw) % (4 * len(names)):
+    groups: dict[tuple[tuple[str, ...], int], list[int]] = {}
+    lengths = index["lengths"].to_list()
+    for row, names in enumerate(index["measured"].to_list()):
+        if not is_kin[row]:
+            groups.setdefault((tuple(names), len(lengths[row])), []).append(row)
+    for (called, size), rows in groups.items():
+        shared = [at for at, key in enumerate(called) if key in mine]
+        if not shared or size % (4 * len(called)):
             continue
-        theirs = np.frombuffer(raw, "<f4").reshape(len(names), -1)
-        if any(theirs.shape[1] != len(mine[names[at]]) for at in shared):
+        width = size // (4 * len(called))
+        if any(len(mine[called[at]]) != width for at in shared):
             continue
-        unlike = [np.mean((theirs[at] - mine[names[at]]) ** 2) for at in shared]
-        distances[row] = float(np.sqrt(np.mean(unlike)))
+        raw = b"".join(lengths[row] for row in rows)
+        theirs = np.frombuffer(raw, "<f4").reshape(len(rows), len(called), width)[:, shared]
+        ours = np.stack([mine[called[at]] for at in shared])
+        unlike = np.sqrt(((theirs - ours) ** 2).mean(axis=(1, 2)))
+        distances[rows] = np.where(np.isfinite(unlike), unlike, np.inf)
     order = np.argsort(distances, kind="stable")[:PROPOSED]
     return order[distances[order] <= LIKE_LENGTHS]
