@@ -30,11 +30,17 @@ WEAKER = {
 
 
 def weights(trace: parentage.Trace) -> dict[str, float] | None:
-    """Return the weights of a recipe by name; None without one, or if they differ by slice."""
+    """Return the weights of a recipe by name; None without one, or if they differ by slice.
+
+    Those that are divided by their sum are told as shares: 4 and 3 are 4/7 and 3/7.
+    """
     if trace.recipe is None:
         return None
     said = {each["name"]: each["weight"] for each in trace.recipe.as_dict()["parents"]}
-    return said if all(isinstance(each, float) for each in said.values()) else None
+    if not all(isinstance(each, float) for each in said.values()):
+        return None
+    total = sum(said.values()) if trace.recipe.method == "linear" else 1.0
+    return {name: weight / total for name, weight in said.items()}
 
 
 def judged(whole: str, sketched: str) -> str:
