@@ -75,7 +75,14 @@ def _command(command: click.Command, context: click.Context) -> str:
             lines += [_plain(paragraph), ""]
     options = [each for each in command.params if isinstance(each, click.Option)]
     rows = [(f"`{_names(each)}`", _cell(_meaning(each))) for each in options]
-    return "\n".join(lines) + "\n" + _table(("option", "meaning"), rows)
+    page = "\n".join(lines) + "\n" + _table(("option", "meaning"), rows)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            inside = command.get_command(context, name)
+            assert inside is not None
+            part = _command(inside, click.Context(inside, info_name=name, parent=context))
+            page += f"\n\n#{part}"
+    return page
 
 
 def _examples(lines: list[str]) -> list[str]:

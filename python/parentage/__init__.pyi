@@ -3,6 +3,12 @@ from .evidence import Trace as Trace
 from .identity import Identity as Identity
 from .identity import IdentityError as IdentityError
 from .identity import identify as identify
+from .kinship import Comparison as Comparison
+from .kinship import compare as compare
+from .kinship import search as search
+from .library import Library as Library
+from .library import capture as capture
+from .library import sketch as sketch
 from .metadata import compare_metadata as compare_metadata
 from .pipeline import trace as trace
 from .replay import Recipe as Recipe

@@ -5,6 +5,7 @@ from .adapters import products as products
 from .blended import LayerBlend as LayerBlend
 from .blended import layer_blends as layer_blends
 from .by_content import seen_by as seen_by
+from .content import crossed_layers as crossed_layers
 from .content import crossed_likeness as crossed_likeness
 from .content import pair as pair
 from .groups import Bytes as Bytes
@@ -16,6 +17,7 @@ from .layouts.by_layer import LayerMap as LayerMap
 from .layouts.by_layer import renamed_for as renamed_for
 from .layouts.by_name import pair_by_name as pair_by_name
 from .layouts.by_name import scale_of as scale_of
+from .layouts.fused import may_be_fused as may_be_fused
 from .layouts.tied import embeddings as embeddings
 from .layouts.tied import heads as heads
 from .order import Order as Order

@@ -6,6 +6,7 @@ from .adapters import checked as checked
 from .adapters import misfit as misfit
 from .checkpoint import Checkpoint as Checkpoint
 from .checkpoint import Tensor as Tensor
+from .checkpoint import distinct_names as distinct_names
 from .codings import ROUNDED as ROUNDED
 from .codings import Coding as Coding
 from .codings import Window as Window

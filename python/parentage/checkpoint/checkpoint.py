@@ -154,6 +154,11 @@ class Checkpoint:
     """Sentences on how it is seen."""
     borrowed: int = field(default=0, repr=False, compare=False)
     """How many of its files, the last ones, are another checkpoint's."""
+    is_part: bool = field(default=False, repr=False, compare=False)
+    """Whether it is seen through what a sketch holds: what lacks is no lack of the checkpoint."""
+
+    is_outline: bool = field(default=False, repr=False, compare=False)
+    """Whether it is names and shapes alone: nothing of it can be read."""
 
     @classmethod
     def open(cls, path: str | PathLike[str], name: str | None = None) -> Checkpoint:
@@ -238,6 +243,8 @@ class Checkpoint:
     @cached_property
     def unread(self) -> Unread:
         """What else lies in the folder that it was opened by, and is no part of it."""
+        if self.is_part:
+            return Unread()
         return beside(self.path, self.core.index, [shard.name for shard in self.shards])
 
     @property
@@ -248,7 +255,7 @@ class Checkpoint:
     @cached_property
     def promised_layers(self) -> int | None:
         """How many layers its config.json promises; ``None`` if there is none, or it does not."""
-        return layers_in_config(self.path)
+        return None if self.is_part else layers_in_config(self.path)
 
     @cached_property
     def places(self) -> int:

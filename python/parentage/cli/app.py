@@ -22,13 +22,18 @@ INTERRUPTED = 130
 COMMANDS = {
     "bench": "Measure how fast checkpoints are read, compared, replayed and hashed here.",
     "compare-metadata": "Say what CHILD's files say of it, beside those of other checkpoints.",
+    "capture": "Keep what can be kept of CHECKPOINT in a folder, before it is gone.",
+    "compare": "Say what CHECKPOINTS are to each other, two or more, with no base.",
     "completion": "Print a completion script for SHELL.",
     "demo": "Trace a small real family that comes with the package, step by step.",
     "export": "Print the evidence in DIR in a format of other tools.",
     "identify": "Ask a served model who it is, and count which names its answers claim.",
     "inspect": "Show what is in CHECKPOINTS, from their headers alone.",
+    "library": "Keep sketches in a folder, for parentage search.",
     "replay": "Carry out RECIPE: compare what it gives with a child, or write it.",
     "report": "Make the report of the evidence in DIR again.",
+    "search": "Say who in a library the relatives of CHILD are, and which of them explain it best.",
+    "sketch": "Write a sketch of CHECKPOINT: one small file that can stand in its place.",
     "trace": "Say what CHILD is made of.",
     "verify": "Check whether the evidence in DIR agrees with itself, and with the checkpoints.",
 }
@@ -83,6 +88,8 @@ def cli() -> None:
       parentage demo                     a guided tour on a small real family, offline
       parentage inspect CHECKPOINT       what is in a checkpoint
       parentage trace CHILD --base BASE --parent PARENT
+      parentage compare A B              what two checkpoints are to each other
+      parentage search CHILD             who its relatives are, of a library of sketches
       parentage replay RECIPE --against CHILD
       parentage compare-metadata CHILD --base BASE --parent PARENT
       parentage verify EVIDENCE          whether evidence agrees with itself, and with checkpoints

@@ -19,6 +19,7 @@ from parentage.hypothesise import (
     select_for_full_pass,
     spectra_of,
 )
+from parentage.library import first_sketch
 from parentage.pipeline.quantised import quantised_blends
 from parentage.pipeline.rest import compare_rest, undecoded
 from parentage.pipeline.roles import settle_roles
@@ -160,6 +161,9 @@ def trace(
     if digest is not None and io == "auto":
         # What is read in another order than a file's is hashed from the page cache.
         io = "mmap"
+    if (request is not None or digest is not None) and (name := first_sketch(checkpoints)):
+        said = "sample, until_sure and digest are of whole files"
+        raise ValueError(f"{said}, and {name} is a sketch")
     options = Options(
         _core.threads() if threads is None else threads,
         tile_bytes,
@@ -209,7 +213,7 @@ def _trace(
     """Go through the stages, a line each; ``seed`` draws the places of samples."""
     progress.stage("pairing tensors")
     viewed = view_inputs(inputs, options)
-    inputs, seen = viewed.inputs, viewed.seen
+    inputs, seen, sketched = viewed.inputs, viewed.seen, viewed.sketched
     grouped = pair(inputs, options, seen.layers)
     progress.stage("looking who came first")
     settled = settle_roles(inputs, grouped, options, seed)
@@ -244,11 +248,12 @@ def _trace(
     if request is not None:
         # A sample was not enough, so that everything is read.
         case = replace(case, rest=compare_rest(inputs, grouped, options))
-    with with_preview(case, progress) if request is None else nullcontext(progress) as watched:
+    is_whole = request is None and sketched is None
+    with with_preview(case, progress) if is_whole else nullcontext(progress) as watched:
         statistics = full_pass(alignment, main.columns, options, watched, case.replays, journal)
     progress.stage("making tables")
     give_back()
-    trace = conclude(case, statistics)
+    trace = conclude(case, statistics, sketched)
     digests, spectra = digests_of(inputs, main, options), spectra_of(case.estimates)
     if digests:
         progress.stage("hashing what lies beside the weights")

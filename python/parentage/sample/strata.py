@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage import _core
-from parentage.support import percent
+from parentage.support import listed, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,13 +93,33 @@ class Sampled:
     """How often the sample was doubled to get so large, and one."""
     sure: bool | None = None
     """Whether more was thought to change nothing; None if that was not asked for."""
+    sketches: tuple[str, ...] = ()
+    """The checkpoints of which sketches were given: what is compared is what these hold."""
+    has_other_names: bool = False
+    """Of sketches, whether some checkpoint has tensors whose names another lacks."""
+    differing: tuple[tuple[str, int, str], ...] = ()
+    """Of sketches, per checkpoint, how many whole tensors have another sum of squares than the
+    child's, and one of them: they differ, whatever is held of them."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as it stands in evidence."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        """Return it as it stands in evidence; ``sketches`` where there are any."""
+        said = {name: getattr(self, name) for name in self.__slots__}
+        of_sketches = {
+            "sketches": list(said.pop("sketches")),
+            "has_other_names": said.pop("has_other_names"),
+            "differing": [list(each) for each in said.pop("differing")],
+        }
+        return {**said, **of_sketches} if self.sketches else said
 
     def __str__(self) -> str:
         """Return a sentence."""
+        if self.sketches:
+            whose = "the sketch" if len(self.sketches) == 1 else "sketches"
+            return (
+                f"This rests on {whose} of {listed(self.sketches)}: {self.elements:,} elements, "
+                f"{percent(self.share)} of what there is to read, in {self.runs:,} runs of "
+                f"{self.slices:,} tensors."
+            )
         return (
             f"This rests on a sample: {self.elements:,} elements, {percent(self.share)} of what "
             f"there is to read, in {self.runs:,} runs spread over all {self.slices:,} slices."
@@ -108,6 +128,11 @@ class Sampled:
     @property
     def reservation(self) -> str:
         """What may be otherwise although nothing that was read differs, in a sentence."""
+        if self.sketches:
+            return (
+                "What is in no sketch may differ, and how much of it is not bounded: which places "
+                "a sketch holds is known to everybody."
+            )
         if self.is_seed_given:
             return (
                 "What was not read may differ, and how much of it is not bounded: whoever knew the "

@@ -4,8 +4,10 @@ from .case import QuantisedBlend as QuantisedBlend
 from .case import Requantised as Requantised
 from .case import Rest as Rest
 from .case import TraceInputs as TraceInputs
+from .constants import is_computed as is_computed
 from .deciding import RULES as RULES
 from .deciding import decide as decide
+from .deciding import decide_kinship as decide_kinship
 from .facts import Facts as Facts
 from .facts import ReplayFacts as ReplayFacts
 from .facts import SharedSlices as SharedSlices

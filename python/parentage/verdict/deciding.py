@@ -89,13 +89,53 @@ def decide(evidence: Facts) -> Verdict:
     return replace(verdict, text=printable(verdict.text))
 
 
+COPIES_AND_STRANGERS: tuple[Callable[[Facts], Verdict | None], ...] = (
+    identical,
+    re_encoded,
+    part_of,
+    too_little,
+    too_little_finite,
+    unrelated,
+    disguised,
+)
+"""The rules that tell copies and strangers, and look for no recipe and no order."""
+
+
+def decide_kinship(evidence: Facts) -> Verdict | None:
+    """Apply :data:`COPIES_AND_STRANGERS` in order; ``None`` where none of them decides."""
+    for rule in COPIES_AND_STRANGERS:
+        verdict = rule(evidence)
+        if verdict is not None:
+            verdict = of_the_whole(verdict, evidence)
+            return verdict if evidence.sample is None else _of_a_sample(verdict, evidence.sample)
+    return None
+
+
 def _of_a_sample(verdict: Verdict, sample: Sampled) -> Verdict:
     """Return a verdict that claims no more than a sample shows: never that bytes are equal."""
     parts = [verdict.text, str(sample)]
+    kind = verdict.kind
     numbers = {**verdict.numbers, "sampled_share": sample.share}
+    unlike = {name: (count, tensor) for name, count, tensor in sample.differing}
+    if kind == "identical" and (found := unlike.get(str(numbers.get("parent")))) is not None:
+        # What is held is equal, and something else is not.
+        kind, numbers["differing"] = "related", found[0]
+        parts.append(
+            f"But {found[0]:,} whole tensors have another sum of squares than in "
+            f"{numbers['parent']}, as {found[1]}: the child is no copy of all of it."
+        )
     if verdict.level == "exact":
         # Nothing was seen to differ, which leaves what was not seen.
         parts.append(sample.reservation)
         numbers["unseen"] = sample.unseen
+    if sample.sketches and kind == "merge-then-changed":
+        kind = "undetermined"
+        parts.append(
+            "That something is on top of it is not decided by sketches: angles and thresholds of "
+            "whole tensors are not known of them, and a merge by these leaves as much."
+        )
+    if sample.has_other_names and kind == "fine-tune":
+        kind = "related"
+        parts.append("Names differ, so that layers may have moved, which sketches may not show.")
     text = " ".join(part for part in parts if part)
-    return replace(verdict, level="statistical", text=text, numbers=numbers)
+    return replace(verdict, kind=kind, level="statistical", text=text, numbers=numbers)

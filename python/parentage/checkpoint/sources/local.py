@@ -47,7 +47,7 @@ def name_of(path: Path) -> str:
     if not is_folder(path):
         if path.name not in _USUAL:
             part = PART.fullmatch(path.name)
-            return path.stem if part is None else part["name"]
+            return path.stem.removesuffix(".sketch") if part is None else part["name"]
         path = path.parent
     folder = path.resolve()
     # A Hugging Face cache entry: models--org--name/snapshots/revision.

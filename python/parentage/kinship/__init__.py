@@ -1,0 +1,5 @@
+"""What two checkpoints are to each other, without a base and without an arrow."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
