@@ -122,3 +122,9 @@ def test_products_seen_from_another_are_those_of_its_differences(drawn):
 def test_weights_have_the_sum_one_where_checkpoints_are_the_same():
     weights = combination(np.ones((2, 2)), (0, 1))
     assert weights.sum() == pytest.approx(1.0)
+
+
+def test_what_lies_amid_fine_tunes_of_its_own_is_no_blend_of_them(drawn):
+    draw, base, _ = drawn
+    around = [rounded(base + 1e-3 * draw.normal(size=base.shape)) for _ in range(6)]
+    assert derived(grams(around[0], [rounded(base), *around]), FLOOR) == []

@@ -7,7 +7,6 @@ from parentage.library.places import (
     LONGEST,
     Outline,
     Place,
-    common_places,
     first_anchor,
     is_vector,
     natural_order,
@@ -117,9 +116,10 @@ def test_places_lie_in_their_tensors(tensors, size):
 def test_what_two_sketches_hold_is_told_whatever_their_rows():
     long = Place((2, 65536), 8192, (0, 3))
     short = Place((2, 65536), 4096, (1, 2, 7))
-    assert common_places({"a": long}, {"a": short})["a"].rows == (1, 7)
-    assert common_places({"a": long}, {"a": Place((4, 65536), 4096, (0,))}) == {}
-    assert common_places({"a": long}, {"b": short}) == {}
+    assert long.common(short).rows == (1, 7)
+    assert short.common(long).rows == (1, 7)
+    assert long.common(Place((4, 65536), 4096, (0,))) is None
+    assert long.common(Place((2, 65536), 4096, (4,))) is None
 
 
 def test_of_some_rows_a_vector_stays_a_vector():

@@ -16,7 +16,7 @@ from parentage.library import seen_alike
 from parentage.pipeline import compare_rest, undecoded, with_adapters, with_strengths
 from parentage.statistics import full_pass
 from parentage.stream import SILENT
-from parentage.support import PlanError, listed, printable
+from parentage.support import PlanError, printable
 from parentage.verdict import TraceInputs, decide_kinship, gather_facts, is_computed
 
 if TYPE_CHECKING:
@@ -354,8 +354,8 @@ def _null(inputs: Inputs, options: Options) -> tuple[float, int]:
     """Return what cosines of layers of different places stay below, and how many there are.
 
     Such layers were trained from independent beginnings, so that they show what no kinship looks
-    like in matrices of these shapes and spectra. Those of a model that repeats layers are kin, and
-    few.
+    like in matrices of these shapes and spectra. Those that are kin, since layers were repeated or
+    moved, are left out.
     """
     found = crossed_layers(inputs.child, inputs.base, options)
     if found is None:
@@ -363,6 +363,7 @@ def _null(inputs: Inputs, options: Options) -> tuple[float, int]:
     mine, yours, cosines = found
     off = np.array([[a != b for b in yours] for a in mine], dtype=bool)
     values = np.abs(cosines[off & np.isfinite(cosines)])
+    values = values[values < Degrees().family]
     if not len(values):
         return math.nan, 0
     return float(np.quantile(values, QUANTILE)), len(values)
@@ -413,8 +414,3 @@ def _text(found: Pair, verdict: Verdict | None, table: _Table, shared: float) ->
     if found.relation in ("close relatives", "one family", "re-encoded", "identical"):
         parts.append(" Which of the two came first was not tested.")
     return printable("".join(parts))
-
-
-def names_of(pairs: Sequence[Pair]) -> str:
-    """Return the names of all that pairs are of, as a list in a sentence."""
-    return listed(dict.fromkeys(name for each in pairs for name in (each.first, each.second)))

@@ -523,8 +523,8 @@ def _order(gram: Floats, blend: Blend, met: Meeting | None, blends: Sequence[int
     much.
     """
     nearest = np.argsort(np.diagonal(gram), kind="stable").tolist()
-    nearest = [*(at for at in nearest if at not in blends), *(at for at in nearest if at in blends)]
     first = list(blend.members) if blend.is_good else nearest[:1]
+    nearest = [*(at for at in nearest if at not in blends), *(at for at in nearest if at in blends)]
     if met is not None:
         first += [at for at in met.members[:1] if at not in first]
     return [*first, *(at for at in nearest if at not in first)]

@@ -2,7 +2,6 @@ from .capturing import CUSTODY as CUSTODY
 from .capturing import capture as capture
 from .places import Outline as Outline
 from .places import Place as Place
-from .places import common_places as common_places
 from .places import places_of_sketch as places_of_sketch
 from .said import VERSION as VERSION
 from .said import Sketch as Sketch

@@ -26,7 +26,7 @@ import numpy as np
 from parentage.checkpoint import common_name, context_of, dtype_class
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -276,9 +276,3 @@ def first_anchor(common: str, shape: tuple[int, ...]) -> tuple[int, int]:
     """Return elements of a row of a tensor, and the row of the anchor that comes first."""
     width, per_anchor, _, anchors = _cut(shape, SHORTEST)
     return width, int(_order(common, shape, anchors)[0]) * per_anchor
-
-
-def common_places(ours: Mapping[str, Place], theirs: Mapping[str, Place]) -> dict[str, Place]:
-    """Return what two sketches hold both, by name."""
-    found = {name: place.common(theirs[name]) for name, place in ours.items() if name in theirs}
-    return {name: place for name, place in found.items() if place is not None}
