@@ -6,6 +6,7 @@ from .adapters import checked as checked
 from .adapters import misfit as misfit
 from .adapters import said_of as said_of
 from .checkpoint import Checkpoint as Checkpoint
+from .checkpoint import Shard as Shard
 from .checkpoint import Tensor as Tensor
 from .checkpoint import distinct_names as distinct_names
 from .codings import ROUNDED as ROUNDED
@@ -29,6 +30,9 @@ from .folder import Unread as Unread
 from .joined import Joined as Joined
 from .naming import common_name as common_name
 from .naming import context_of as context_of
+from .network.network import Network as Network
+from .network.traffic import Traffic as Traffic
+from .network.waiting import Patience as Patience
 from .roles import Columns as Columns
 from .roles import Inputs as Inputs
 from .roles import open_all as open_all

@@ -6,11 +6,9 @@ weight itself is not there. Configurations tell of a scale, which is a first gue
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from io import BufferedReader
 from math import isfinite, prod
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,11 +16,12 @@ import numpy as np
 
 from parentage import _core
 from parentage.checkpoint.containers.contents import wrong
-from parentage.support import CheckpointError, open_file, printable
+from parentage.checkpoint.folder import document_beside
+from parentage.checkpoint.sources.names import shown_path
+from parentage.support import CheckpointError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from typing import Any
 
     from parentage.checkpoint.checkpoint import Checkpoint, Tensor
 
@@ -239,14 +238,8 @@ class Said(NamedTuple):
 
 def said_of(checkpoint: Checkpoint) -> Said:
     """Return what the configuration beside an adapter says; what is no number is not taken."""
-    folder = checkpoint.path if checkpoint.path.is_dir() else checkpoint.path.parent
-    try:
-        with BufferedReader(open_file(folder / CONFIG)) as file:
-            raw = file.read(_MOST_BYTES + 1)
-        config: Any = json.loads(raw) if len(raw) <= _MOST_BYTES else None
-    except (OSError, ValueError, RecursionError):
-        return Said()
-    if not isinstance(config, dict):
+    config = document_beside(checkpoint.path, CONFIG, checkpoint.texts)
+    if config is None:
         return Said()
     pattern = config.get("alpha_pattern")
     alphas = pattern.items() if isinstance(pattern, dict) else ()
@@ -285,7 +278,7 @@ def checked(adapter: Adapter) -> Iterator[Module]:
     if not adapter.modules:
         raise CheckpointError(
             printable(
-                f"{checkpoint.path}: {checkpoint.name} is an adapter ({adapter.kind}), which is "
+                f"{checkpoint.where}: {checkpoint.name} is an adapter ({adapter.kind}), which is "
                 "not a product of two factors, and not read"
             )
         )
@@ -298,5 +291,5 @@ def checked(adapter: Adapter) -> Iterator[Module]:
 def misfit(checkpoint: Checkpoint, tensor: Tensor, message: str) -> CheckpointError:
     """Return an error that names file, tensor and byte offset."""
     is_file = tensor.shard < len(checkpoint.shards)
-    path = checkpoint.shards[tensor.shard].path if is_file else checkpoint.path
+    path = shown_path(checkpoint.shards[tensor.shard].path if is_file else checkpoint.path)
     return wrong(path, message, tensor=tensor.name, offset=tensor.begin)

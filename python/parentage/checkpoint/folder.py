@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from parentage.support import listed, open_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -76,17 +76,23 @@ class Unread:
         return said
 
 
-def beside(path: Path, index: Path | None, read: Sequence[str]) -> Unread:
+def beside(
+    path: Path, index: Path | None, read: Sequence[str], listing: Sequence[str] = ()
+) -> Unread:
     """Return what lies beside the files ``read`` in the folder ``path``; nothing beside a file.
 
-    Who names a file or an index has chosen it; who names a folder has not.
+    Who names a file or an index has chosen it; who names a folder has not. ``listing`` is what lies
+    in a folder that is on no disk.
     """
-    if not path.is_dir():
+    if listing:
+        names = sorted(listing)
+    elif not path.is_dir():
         return Unread()
-    try:
-        names = sorted(each.name for each in path.iterdir() if each.is_file())
-    except OSError:
-        return Unread()
+    else:
+        try:
+            names = sorted(each.name for each in path.iterdir() if each.is_file())
+        except OSError:
+            return Unread()
     known = {*read, *([] if index is None else [index.name])}
     files = tuple(
         name
@@ -100,16 +106,33 @@ def beside(path: Path, index: Path | None, read: Sequence[str]) -> Unread:
     return Unread(files, preferred)
 
 
-def layers_in_config(path: Path) -> int | None:
-    """Return the number of layers that the config.json beside a checkpoint promises."""
-    folder = path if path.is_dir() else path.parent
+def document_beside(
+    path: Path, name: str, texts: Mapping[str, bytes] | None = None
+) -> dict[str, Any] | None:
+    """Return what a small file of JSON beside a checkpoint says; ``None`` if it is no object.
+
+    ``texts`` are the small files of a checkpoint that is on no disk.
+    """
     try:
-        with BufferedReader(open_file(folder / "config.json")) as file:
-            raw = file.read(_MOST_BYTES + 1)
-        config: Any = json.loads(raw) if len(raw) <= _MOST_BYTES else None
+        if texts is not None:
+            raw = texts.get(name, b"")
+        else:
+            folder = path if path.is_dir() else path.parent
+            with BufferedReader(open_file(folder / name)) as file:
+                raw = file.read(_MOST_BYTES + 1)
+        found = json.loads(raw) if len(raw) <= _MOST_BYTES else None
     except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(config, dict):
+    return found if isinstance(found, dict) else None
+
+
+def layers_in_config(path: Path, texts: Mapping[str, bytes] | None = None) -> int | None:
+    """Return the number of layers that the config.json beside a checkpoint promises.
+
+    ``texts`` are the small files of a checkpoint that is on no disk.
+    """
+    config = document_beside(path, "config.json", texts)
+    if config is None:
         return None
     parts = [part for part in (config, *map(config.get, _TEXT)) if isinstance(part, dict)]
     for part in parts:

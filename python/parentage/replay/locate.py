@@ -116,7 +116,7 @@ def _with_adapter(recipe: Recipe, name: str, opened: Mapping[str, Checkpoint]) -
     adapter = adapter_of(checkpoint)
     if adapter is None:
         raise RecipeError(
-            f"{checkpoint.path}: the recipe has {name!r} for an adapter, and it is none"
+            f"{checkpoint.where}: the recipe has {name!r} for an adapter, and it is none"
         )
     found = applied(adapter, opened[added.base])
     scale = added.scale

@@ -5,6 +5,7 @@ use std::time::UNIX_EPOCH;
 
 use super::*;
 use crate::checkpoint::{Identity, Shard};
+use crate::progress::Stop;
 
 /// A shard over a file of `bytes`, whatever they are.
 pub(super) fn shard(path: &Path, bytes: &[u8]) -> Shard {
@@ -19,6 +20,7 @@ pub(super) fn shard(path: &Path, bytes: &[u8]) -> Shard {
         modified_ns: Some(modified.duration_since(UNIX_EPOCH).unwrap().as_nanos() as i128),
         identity,
         metadata: Vec::new(),
+        remote: None,
     }
 }
 
@@ -61,7 +63,7 @@ fn a_file_cut_short_while_a_window_is_lent_is_an_error_not_a_signal() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a");
     let shard = shard(&path, &[7; 100_000]);
-    let source = open(&shard, Io::Mmap).unwrap();
+    let source = open(&shard, Io::Mmap, &Stop::default()).unwrap();
     let mut buffer = Buffer::default();
     let lent = source.lend(40_000..90_000, &mut buffer).unwrap();
     std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
@@ -78,7 +80,7 @@ fn a_file_replaced_after_its_header_was_read_is_refused() {
     let shard = shard(&path, &[7; 1000]);
     std::fs::write(&path, [7; 1001]).unwrap();
     for io in [Io::Mmap, Io::Pread] {
-        assert!(matches!(open(&shard, io), Err(Error::Changed { .. })));
+        assert!(matches!(open(&shard, io, &Stop::default()), Err(Error::Changed { .. })));
     }
 }
 
@@ -133,13 +135,13 @@ fn a_file_replaced_by_one_of_the_same_length_and_time_is_refused() {
     set_modified(&other, modified);
     // Opened before, and looked up by its path after.
     for io in [Io::Mmap, Io::Pread, Io::Direct] {
-        open(&shard, io).unwrap();
+        open(&shard, io, &Stop::default()).unwrap();
     }
     std::fs::rename(&other, &path).unwrap();
     let expected = "a: another file was put in its place";
     assert!(shard.verify_unchanged().unwrap_err().to_string().contains(expected));
     for io in [Io::Mmap, Io::Pread, Io::Direct] {
-        assert!(open(&shard, io).err().unwrap().to_string().contains(expected));
+        assert!(open(&shard, io, &Stop::default()).err().unwrap().to_string().contains(expected));
     }
 }
 
@@ -155,7 +157,7 @@ fn a_file_that_was_written_to_and_given_its_time_again_is_refused() {
     set_modified(&path, modified);
     let error = shard.verify_unchanged().unwrap_err().to_string();
     assert!(error.contains("a: the file was written to, linked"), "{error}");
-    assert!(matches!(open(&shard, Io::Mmap), Err(Error::Changed { .. })));
+    assert!(matches!(open(&shard, Io::Mmap, &Stop::default()), Err(Error::Changed { .. })));
 }
 
 #[cfg(unix)]
@@ -169,7 +171,7 @@ fn a_shard_that_is_known_by_length_and_time_alone_may_be_a_copy() {
     std::fs::write(&path, [7; 1000]).unwrap();
     set_modified(&path, modified);
     shard.verify_unchanged().unwrap();
-    open(&shard, Io::Mmap).unwrap();
+    open(&shard, Io::Mmap, &Stop::default()).unwrap();
 }
 
 #[cfg(unix)]
@@ -184,7 +186,8 @@ fn a_pipe_put_in_place_of_a_file_is_refused_at_once() {
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         for io in [Io::Mmap, Io::Pread, Io::Direct] {
-            let _ = sender.send(open(&shard, io).err().map(|error| error.to_string()));
+            let _ = sender
+                .send(open(&shard, io, &Stop::default()).err().map(|error| error.to_string()));
         }
     });
     for _ in 0..3 {
