@@ -1,4 +1,5 @@
 from .checkpoint import Checkpoint as Checkpoint
+from .checkpoint import Network as Network
 from .evidence import Trace as Trace
 from .pipeline import trace as trace
 from .replay import Recipe as Recipe

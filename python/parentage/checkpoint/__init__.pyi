@@ -38,6 +38,8 @@ from .roles import Inputs as Inputs
 from .roles import open_all as open_all
 from .rounding import half_cells as half_cells
 from .rounding import to_bf16 as to_bf16
+from .sources.names import may_be_repository as may_be_repository
+from .sources.names import scheme_of as scheme_of
 from .structure import COMPONENTS as COMPONENTS
 from .structure import Place as Place
 from .structure import body_layers as body_layers

@@ -28,7 +28,19 @@ import numpy as np
 
 from parentage import _core
 from parentage.evidence import conclude
-from parentage.sample import GROUPS, LONGEST, SHORT, Runs, Sampled, SampledSums, Sampling, least
+from parentage.sample import (
+    FAR_TOTAL,
+    GROUPS,
+    LONGEST,
+    SHORT,
+    Runs,
+    Sampled,
+    SampledSums,
+    Sampling,
+    Spread,
+    least,
+    spread_sample,
+)
 from parentage.stream import SILENT, Preview, Progress
 from parentage.support import Portion
 from parentage.verdict import judge
@@ -99,6 +111,11 @@ class SampleRequest:
         if sample is None and not until_sure:
             return None
         return cls(None if sample is None else Portion.parse(sample), seed, until_sure)
+
+    @classmethod
+    def of_network(cls, seed: Seed) -> SampleRequest:
+        """Return what is read where nobody says how much, and it has to be fetched."""
+        return cls(Portion.parse(NETWORK_SAMPLE), seed, until_sure=True)
 
     def most(self, total: int) -> int | None:
         """Return the most bytes to read of ``total``; ``None`` if that is everything."""
@@ -175,6 +192,9 @@ def _is_stable(
     )
 
 
+NETWORK_SAMPLE = 500_000_000
+"""Bytes of the largest sample that is fetched over a network if nobody says how much; 500 MB."""
+
 SEED_BITS = 53
 """Bits of a seed that the system draws: as many as any reader of JSON keeps."""
 
@@ -198,12 +218,17 @@ def trace_sample(
     """Return what a sample says; ``None`` if everything has to be read."""
     plan = case.alignment.plan
     total = plan.bytes(0, plan.slices)
-    steps = request.steps(total, least(case.alignment))
+    is_spread = case.options.is_far and int(case.alignment.elements.sum()) > FAR_TOTAL
+    steps = request.steps(total, 0 if is_spread else least(case.alignment))
     if not steps:
         return None
     # Many short runs settle more than a few long ones, and while a sample is small cost no more.
     longest = SHORT if request.until_sure else LONGEST
-    sampling = Sampling(case.alignment, steps[0], request.seed.number, longest)
+    sampling: Sampling | Spread
+    if is_spread:
+        sampling = spread_sample(case.alignment, steps[0], request.seed.number)
+    else:
+        sampling = Sampling(case.alignment, steps[0], request.seed.number, longest)
     collected = collected_sums(case, GROUPS if request.until_sure else 0)
     before: Any = None
     for step in range(len(steps)):
@@ -212,6 +237,8 @@ def trace_sample(
         if sampling.is_whole:
             return None
         collected.add(sampling.fresh, progress)
+        if isinstance(sampling, Spread):
+            collected.stands_for = sampling.stands_for
         statistics = collected.statistics()
         found = replace(
             _sampled(collected, sampling.length),
@@ -294,4 +321,5 @@ def _sampled(collected: SampledSums, length: int) -> Sampled:
         collected.runs,
         length,
         collected.slices,
+        of_slices=collected.of_slices,
     )

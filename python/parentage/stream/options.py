@@ -49,6 +49,9 @@ class Options:
     """What computes the SHA-256 of every shard on the way, if that is asked for."""
     backend: Backend = CORE
     """What carries it out."""
+    is_far: bool = False
+    """Whether some files are fetched over a network, where a request costs as much as what it
+    brings: samples are of few, long runs then."""
 
     def __post_init__(self) -> None:
         """Refuse what the core could not even be told, and leave room for threads that read."""

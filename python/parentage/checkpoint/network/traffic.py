@@ -50,6 +50,15 @@ class Traffic:
         """Bytes of answers that are under way, and have not come."""
         self.lock = threading.Lock()
 
+    def __str__(self) -> str:
+        """Return it in a few words.
+
+        >>> str(Traffic())
+        '0 requests, 0.0 MB received'
+        """
+        kept = f", {self.kept / 1e6:,.1f} MB from the cache" if self.kept else ""
+        return f"{self.requests:,} requests, {self.bytes / 1e6:,.1f} MB received{kept}"
+
     def request(self) -> None:
         """Count a request that someone else makes."""
         with self.lock:

@@ -25,7 +25,7 @@ pub(super) fn shard(path: &Path, bytes: &[u8]) -> Shard {
 }
 
 fn sources(shard: &Shard) -> Vec<Box<dyn Source>> {
-    [Io::Mmap, Io::Pread, Io::Direct].map(|io| open(shard, io).unwrap()).into()
+    [Io::Mmap, Io::Pread, Io::Direct].map(|io| open(shard, io, &Stop::default()).unwrap()).into()
 }
 
 #[test]
@@ -194,4 +194,134 @@ fn a_pipe_put_in_place_of_a_file_is_refused_at_once() {
         let found = receiver.recv_timeout(std::time::Duration::from_secs(5)).unwrap().unwrap();
         assert!(found.contains("no file, but a folder, pipe or device"), "{found}");
     }
+}
+
+/// Hands over the bytes of a file in memory, some of them late, and remembers what it was told.
+#[derive(Debug, Default)]
+struct Elsewhere {
+    bytes: Vec<u8>,
+    /// How often it says that bytes have not come yet.
+    late: std::sync::atomic::AtomicUsize,
+    planned: std::sync::Mutex<Vec<Range<u64>>>,
+    expected: std::sync::Mutex<Vec<Range<u64>>>,
+    fails: bool,
+}
+
+impl crate::Fetch for Elsewhere {
+    fn plan(&self, ranges: &[Range<u64>]) -> Result<(), crate::FetchError> {
+        self.planned.lock().unwrap().extend_from_slice(ranges);
+        Ok(())
+    }
+
+    fn expect(&self, range: Range<u64>) {
+        self.expected.lock().unwrap().push(range);
+    }
+
+    fn read(&self, range: Range<u64>, out: &mut [u8]) -> Result<bool, crate::FetchError> {
+        use std::sync::atomic::Ordering;
+        let count = |late: usize| late.checked_sub(1);
+        if self.late.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count).is_ok() {
+            return Ok(false);
+        }
+        if self.fails {
+            return Err("the line is dead".into());
+        }
+        out.copy_from_slice(&self.bytes[range.start as usize..range.end as usize]);
+        Ok(true)
+    }
+}
+
+/// A safetensors file of bf16 tensors of as many elements, whose values are their numbers.
+fn safetensors(elements: &[u64]) -> Vec<u8> {
+    let mut at = 0;
+    let entries: Vec<String> = (elements.iter().enumerate())
+        .map(|(number, count)| {
+            let entry = format!(
+                r#""t{number}":{{"dtype":"BF16","shape":[{count}],"data_offsets":[{at},{}]}}"#,
+                at + 2 * count
+            );
+            at += 2 * count;
+            entry
+        })
+        .collect();
+    let header = format!("{{{}}}", entries.join(","));
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes.extend((0..at).map(|byte| if byte % 2 == 0 { (byte % 199) as u8 } else { 0x3f }));
+    bytes
+}
+
+fn elsewhere(fetch: Elsewhere) -> (std::sync::Arc<Elsewhere>, crate::checkpoint::RemoteFile) {
+    let fetch = std::sync::Arc::new(fetch);
+    let file = crate::checkpoint::RemoteFile {
+        path: "hf://org/name/a.safetensors".into(),
+        name: "a.safetensors".into(),
+        bytes: fetch.bytes.len() as u64,
+        remote: crate::Remote(fetch.clone()),
+    };
+    (fetch, file)
+}
+
+fn opened(file: crate::checkpoint::RemoteFile) -> crate::Result<crate::checkpoint::Checkpoint> {
+    let progress = crate::progress::Progress::new();
+    crate::checkpoint::Checkpoint::remote(Path::new("hf://org/name"), None, &[file], &progress)
+}
+
+#[test]
+fn what_is_fetched_has_the_sums_of_what_is_on_disk_however_late_it_comes() {
+    let bytes = safetensors(&[300_000, 77]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    std::fs::write(&path, &bytes).unwrap();
+    let here = crate::checkpoint::Checkpoint::open(&path).unwrap();
+    let (fetch, file) = elsewhere(Elsewhere { bytes, late: 7.into(), ..Elsewhere::default() });
+    let there = opened(file).unwrap();
+    assert_eq!(there.tensors, here.tensors);
+    there.verify_unchanged().unwrap();
+    let sums = |checkpoint: crate::checkpoint::Checkpoint| {
+        let both = vec![std::sync::Arc::new(checkpoint); 2];
+        let tensors = [0, 0, 1, 1];
+        let plan = crate::plan::Plan::new(both, vec![300_000, 77], &tensors, &[0; 4]).unwrap();
+        let options = crate::stream::Options::detect().unwrap();
+        let progress = crate::progress::Progress::new();
+        crate::statistics::gram(&plan, 0..2, &[], &options, &progress).unwrap().gram
+    };
+    assert_eq!(sums(there), sums(here));
+    let planned = fetch.planned.lock().unwrap();
+    assert!(planned.is_sorted_by_key(|range| range.start) && !planned.is_empty());
+    assert!(fetch.expected.lock().unwrap().iter().all(|range| planned.contains(range)));
+}
+
+#[test]
+fn what_can_not_be_fetched_is_an_error_with_file_tensor_and_offset() {
+    let bytes = safetensors(&[100]);
+    let (_, file) = elsewhere(Elsewhere { bytes, ..Elsewhere::default() });
+    let mut found = opened(file).unwrap();
+    let (_, dead) = elsewhere(Elsewhere { fails: true, ..Elsewhere::default() });
+    found.shards[0].remote = Some(dead.remote);
+    let begin = found.tensors[0].begin;
+    let plan =
+        crate::plan::Plan::new(vec![std::sync::Arc::new(found); 2], vec![100], &[0; 2], &[0; 2]);
+    let options = crate::stream::Options::detect().unwrap();
+    let progress = crate::progress::Progress::new();
+    let found = crate::statistics::gram(&plan.unwrap(), 0..1, &[], &options, &progress);
+    let expected =
+        format!("hf://org/name/a.safetensors: tensor \"t0\": at byte {begin}: the line is dead");
+    assert_eq!(found.err().unwrap().to_string(), expected);
+}
+
+#[test]
+fn whoever_waits_for_what_never_comes_can_be_stopped() {
+    let bytes = safetensors(&[100]);
+    let (_, file) = elsewhere(Elsewhere { bytes, late: usize::MAX.into(), ..Elsewhere::default() });
+    let progress = crate::progress::Progress::new();
+    std::thread::scope(|scope| {
+        let path = Path::new("hf://org/name");
+        let files = [file];
+        let opening =
+            scope.spawn(|| crate::checkpoint::Checkpoint::remote(path, None, &files, &progress));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        progress.cancel();
+        assert!(matches!(opening.join().unwrap(), Err(Error::Interrupted)));
+    });
 }
