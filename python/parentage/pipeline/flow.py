@@ -155,8 +155,8 @@ def trace(
     progress.stage("reading headers")
     inputs = open_all(child, base, parents, controls, network)
     checkpoints = (*inputs.others, inputs.child)
-    is_far = any(each.is_remote for each in checkpoints)
-    if is_far and request is None and not (full or resume or digest is not None):
+    is_remote = any(each.is_remote for each in checkpoints)
+    if is_remote and request is None and not (full or resume or digest is not None):
         request = SampleRequest.of_network(chosen)
     if digest not in (None, "sha256"):
         raise ValueError(f"digest must be sha256, not {digest!r}")
@@ -170,7 +170,7 @@ def trace(
         tile_bytes,
         choose_io(io, sum(each.bytes for each in checkpoints)),
         level,
-        is_far=is_far,
+        is_far=is_remote and request is not None,
     )
     if resume and output is None:
         raise ValueError("resume needs output: what was read is kept there")
@@ -240,6 +240,7 @@ def _trace(
         grouped=grouped,
         rest=rest,
         orders=seen.orders,
+        unordered=seen.unordered,
         stored=stored,
         added=added,
     )

@@ -29,7 +29,6 @@ import numpy as np
 from parentage import _core
 from parentage.evidence import conclude
 from parentage.sample import (
-    FAR_TOTAL,
     GROUPS,
     LONGEST,
     SHORT,
@@ -218,7 +217,7 @@ def trace_sample(
     """Return what a sample says; ``None`` if everything has to be read."""
     plan = case.alignment.plan
     total = plan.bytes(0, plan.slices)
-    is_spread = case.options.is_far and int(case.alignment.elements.sum()) > FAR_TOTAL
+    is_spread = case.options.is_spread(int(case.alignment.elements.sum()))
     steps = request.steps(total, 0 if is_spread else least(case.alignment))
     if not steps:
         return None

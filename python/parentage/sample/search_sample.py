@@ -12,7 +12,7 @@ import numpy as np
 
 from parentage import _core
 from parentage.align import is_replayed
-from parentage.sample.spread import FAR_TOTAL, search_runs
+from parentage.sample.spread import search_runs
 from parentage.sample.strata import drawn
 from parentage.stream import Gram, one_pass
 from parentage.support import joined
@@ -87,7 +87,7 @@ class SearchSample:
         owner: list[int] = []
         places: list[tuple[int, int]] = []
         members = [index for index, each in enumerate(self.slices) if is_replayed(each)]
-        is_spread = options.is_far and total > FAR_TOTAL
+        is_spread = options.is_spread(total)
         if is_spread:
             for index, start, count in search_runs(self.slices, members, budget, seed):
                 owner.append(index)

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from parentage.align import Alignment, Slice
     from parentage.support import Floats
 
-FAR_TOTAL = 1 << 24
-"""Elements of a checkpoint that is fetched beyond which few, long runs are read of it."""
-
 SEARCH_RUNS = 40
 """Runs of the sample that recipes are looked for in."""
 

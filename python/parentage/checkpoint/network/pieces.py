@@ -18,13 +18,20 @@ _START = attrgetter("start")
 class Piece:
     """A range of a file, which has come, has failed, or is on its way."""
 
-    __slots__ = ("data", "done", "end", "error", "file", "start")
+    __slots__ = ("data", "done", "end", "error", "file", "served", "start")
 
     def __init__(self, file: int, start: int, end: int) -> None:
         self.file, self.start, self.end = file, start, end
         self.data: NDArray[np.uint8] | None = None
         self.error: BaseException | None = None
         self.done = threading.Event()
+        self.served = 0
+        """Bytes of it that were asked for, again and again."""
+
+    @property
+    def is_looked_at_again(self) -> bool:
+        """Whether some of it was asked for more than once."""
+        return self.served > self.bytes
 
     @property
     def bytes(self) -> int:
@@ -33,7 +40,10 @@ class Piece:
 
 
 class Pieces:
-    """Pieces by file, none of which overlap; those that were used least recently go first.
+    """Pieces by file, none of which overlap.
+
+    Those that were looked at once go first, and of these the ones that were used least recently:
+    a pass uses each once, and a search looks at the same ones many times.
 
     >>> pieces = Pieces(100)
     >>> [(each.start, each.end) for each in pieces.covering(1, 10, 20)[1]]
@@ -114,11 +124,11 @@ class Pieces:
     def _make_room(self, wanted: list[Piece]) -> None:
         """Forget what has come, but not what is about to be used."""
         kept = set(wanted)
-        for piece in list(self._used):
+        pieces = [each for each in self._used if each.done.is_set() and each not in kept]
+        for piece in sorted(pieces, key=attrgetter("is_looked_at_again")):
             if self._bytes <= self._most:
                 return
-            if piece.done.is_set() and piece not in kept:
-                self._drop(piece)
+            self._drop(piece)
 
     def _drop(self, piece: Piece) -> None:
         del self._used[piece]

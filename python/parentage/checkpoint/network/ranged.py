@@ -27,6 +27,9 @@ GAP = 64 << 10
 MOST = 4 << 20
 """Bytes of a request, at most: with many under way, none is faster for being larger."""
 
+LEAST = 128 << 10
+"""Bytes of a request, at least: one for less takes as long."""
+
 BLOCK = 256 << 10
 """Bytes that are fetched around a smaller range that nobody planned."""
 
@@ -40,14 +43,21 @@ _NUMBERS = itertools.count()
 
 
 def join(
-    ranges: Sequence[tuple[int, int]], gap: int = GAP, most: int = MOST
+    ranges: Sequence[tuple[int, int]],
+    size: int,
+    gap: int = GAP,
+    most: int = MOST,
+    least: int = LEAST,
 ) -> list[tuple[int, int]]:
     """Return ranges that hold all of those given, which ascend, in fewer pieces.
 
-    A range that is longer than ``most`` is cut.
+    A range that is longer than ``most`` is cut; one that is shorter than ``least`` reaches farther,
+    up to the next one, or the end of a file of ``size`` bytes.
 
-    >>> join([(0, 10), (20, 30), (100, 120)], gap=15, most=50), join([(0, 10)], most=4)
-    ([(0, 30), (100, 120)], [(0, 4), (4, 8), (8, 10)])
+    >>> join([(0, 10), (20, 30), (100, 120)], 200, gap=15, most=50, least=0)
+    [(0, 30), (100, 120)]
+    >>> join([(0, 10)], 200, most=4, least=0), join([(0, 10), (50, 60)], 60, gap=0, least=20)
+    ([(0, 4), (4, 8), (8, 10)], [(0, 20), (50, 60)])
     """
     found: list[tuple[int, int]] = []
     for start, end in ranges:
@@ -63,7 +73,11 @@ def join(
             start += most
         if start < end:
             found.append((start, end))
-    return found
+    ends = [start for start, _ in found[1:]] + [size]
+    return [
+        (start, max(end, min(start + least, following)))
+        for (start, end), following in zip(found, ends, strict=True)
+    ]
 
 
 class RangedFile:
@@ -88,7 +102,7 @@ class RangedFile:
 
     def plan(self, ranges: Sequence[tuple[int, int]]) -> None:
         """Be told which ranges will be asked for; they ascend."""
-        plan = join(ranges)
+        plan = join(ranges, self.place.bytes)
         if plan not in self._plans:
             self._plans = (plan, *self._plans[: _PLANS - 1])
 
@@ -121,6 +135,8 @@ class RangedFile:
             if piece.error is not None:
                 self._network.pieces.drop(piece)
                 raise piece.error
+        for piece in pieces:
+            piece.served += min(end, piece.end) - max(start, piece.start)
         parts = [
             piece.data[max(start - piece.start, 0) : end - piece.start]
             for piece in pieces
@@ -154,7 +170,7 @@ class RangedFile:
             start -= start % BLOCK
             end = min(end + -end % BLOCK, self.place.bytes)
             return [(at, min(at + BLOCK, end)) for at in range(start, end, BLOCK)]
-        return join([(start, end)])
+        return join([(start, end)], self.place.bytes)
 
     def _begin(self, start: int, end: int, *, ahead: bool) -> list[Piece]:
         """Return the pieces that a range is in, those under way that were not there."""

@@ -262,7 +262,7 @@ fn elsewhere(fetch: Elsewhere) -> (std::sync::Arc<Elsewhere>, crate::checkpoint:
     (fetch, file)
 }
 
-fn opened(file: crate::checkpoint::RemoteFile) -> crate::Result<crate::checkpoint::Checkpoint> {
+fn opened(file: crate::checkpoint::RemoteFile) -> Result<crate::checkpoint::Checkpoint> {
     let progress = crate::progress::Progress::new();
     crate::checkpoint::Checkpoint::remote(Path::new("hf://org/name"), None, &[file], &progress)
 }
@@ -315,11 +315,10 @@ fn whoever_waits_for_what_never_comes_can_be_stopped() {
     let bytes = safetensors(&[100]);
     let (_, file) = elsewhere(Elsewhere { bytes, late: usize::MAX.into(), ..Elsewhere::default() });
     let progress = crate::progress::Progress::new();
+    let (path, files) = (Path::new("hf://org/name"), [file]);
+    let open = || crate::checkpoint::Checkpoint::remote(path, None, &files, &progress);
     std::thread::scope(|scope| {
-        let path = Path::new("hf://org/name");
-        let files = [file];
-        let opening =
-            scope.spawn(|| crate::checkpoint::Checkpoint::remote(path, None, &files, &progress));
+        let opening = scope.spawn(open);
         std::thread::sleep(std::time::Duration::from_millis(20));
         progress.cancel();
         assert!(matches!(opening.join().unwrap(), Err(Error::Interrupted)));
