@@ -402,12 +402,14 @@ class _Handler(BaseHTTPRequestHandler):
                 if self.double.rate:
                     step = min(step, max(1, int(self.double.rate / 50)))
                     time.sleep(step / self.double.rate)
-                count = os.sendfile(self.connection.fileno(), handle, at, step)
-                if not count:
-                    self.wfile.write(bytes(stop - at))
-                    count = stop - at
-                self.double.sent(kind, count)
-                at += count
+                # Counted before: who has received it may look at once.
+                self.double.sent(kind, step)
+                while step:
+                    count = os.sendfile(self.connection.fileno(), handle, at, step)
+                    if not count:  # beyond the end of the file
+                        self.wfile.write(bytes(step))
+                        count = step
+                    at, step = at + count, step - count
         finally:
             os.close(handle)
 

@@ -348,14 +348,15 @@ def _failed(error: Exception, url: str) -> Exception:
         return ReadError(
             f"{shown(url)}: the certificate of {host} is not accepted: {_cause(error)}"
         )
-    if isinstance(error, exceptions.TimeoutError):
-        return _AgainError(f"{host} does not answer")
     if isinstance(error, exceptions.ProxyError):
         return _AgainError("the proxy that the environment names can not be reached")
     if isinstance(error, exceptions.NameResolutionError):
         return _AgainError(f"there is no address of {host}: is there a network?")
+    # It is derived from a timeout, which it is not.
     if isinstance(error, exceptions.NewConnectionError):
         return _AgainError(f"{host} can not be reached: is there a network?")
+    if isinstance(error, exceptions.TimeoutError):
+        return _AgainError(f"{host} does not answer")
     return _AgainError(f"the connection to {host} broke")
 
 
