@@ -46,7 +46,7 @@ def test_the_document_describes_every_input(merge, family):
         known = {"name", "source", "revision", "files", "tensors", "elements"}
         assert set(each) == known
         (file,) = each["files"]
-        assert set(file) == {"name", "bytes", "sha256"}
+        assert set(file) == {"name", "bytes", "sha256", "published_sha256"}
         path = family(each["name"]) / file["name"]
         assert file["bytes"] == path.stat().st_size
         assert each["tensors"] == 23

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Kind = tuple[str, tuple[int, ...]]
     Kinds = dict[Kind, dict[int, Tensor]]
 
-FAR_PLACES = 8
+FAR_PLACES = 6
 """Matrices that are looked at, at most, of checkpoints that are fetched."""
 
 ELEMENTS = 1 << 14

@@ -133,7 +133,8 @@ class SampleRequest:
             return [] if most is None else [most]
         size = total if most is None else most
         steps = [size]
-        while size // 2 >= max(FIRST, smallest):
+        first = FIRST if smallest else FIRST_OF_NETWORK
+        while size // 2 >= max(first, smallest):
             size //= 2
             steps.insert(0, size)
         return steps if most is not None else [each for each in steps if each <= MOST * total]
@@ -199,6 +200,9 @@ SEED_BITS = 53
 
 FIRST = 64 << 20
 """Bytes from which on a sample is the first to be judged: fewer are not worth stopping for."""
+
+FIRST_OF_NETWORK = 48 << 20
+"""The same where runs are long, and none is drawn of every slice."""
 
 SMALL = 1024
 """Elements of a slice, on average, below which there is no first look: tables of slices are most of

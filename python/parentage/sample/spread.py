@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from parentage.align import Alignment, Slice
     from parentage.support import Floats
 
-SEARCH_RUNS = 40
+SEARCH_RUNS = 32
 """Runs of the sample that recipes are looked for in."""
 
 SEARCH_LENGTH = 1 << 16

@@ -119,7 +119,8 @@ def scatter(
         owner = np.repeat(np.arange(len(slices)), [len(each) for each in found])
         runs = np.array([run for each in found for run in each], dtype=np.uint64).reshape(-1, 2)
     else:
-        few = sorted(where[:MOST_RUNS])
+        # The last ones were just read.
+        few = sorted(where[-MOST_RUNS:])
         owner = np.array([index for index, _, _ in few], dtype=np.intp)
         short = [(start, min(count, budget // MOST_RUNS)) for _, start, count in few]
         runs = np.array(short, dtype=np.uint64).reshape(-1, 2)

@@ -59,3 +59,13 @@ def test_a_piece_that_failed_is_fetched_again():
     pieces.drop(one)
     pieces.drop(one)
     assert pieces.covering(1, 0, 10)[1][0] is not one
+
+
+def test_what_is_on_its_way_pushes_out_no_more_than_half_of_what_is_looked_at_again():
+    pieces = Pieces(100)
+    come(pieces.covering(1, 0, 40)[1])
+    pieces.held(1, 0, 40)[0].served = 100
+    for start in range(1000, 3000, 20):
+        come(pieces.covering(1, start, start + 20)[1])
+    assert pieces.held(1, 0, 40)
+    assert pieces._bytes <= 100

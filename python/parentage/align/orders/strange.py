@@ -34,7 +34,7 @@ ROWS = 1 << 12
 
 FEWEST_ROWS = 2
 
-FAR_MATES = 12
+FAR_MATES = 8
 """Matrices of which a run is looked at, at most, of checkpoints that are fetched."""
 
 FAR_RUN = 1 << 12

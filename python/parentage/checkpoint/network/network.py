@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CONNECTIONS = 32
 """Requests that are under way at a time, to all hosts and to each."""
 
-MEMORY = 160 << 20
+MEMORY = 96 << 20
 """Bytes of ranges that are held, those under way included."""
 
 

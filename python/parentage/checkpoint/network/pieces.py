@@ -125,9 +125,15 @@ class Pieces:
         """Forget what has come, but not what is about to be used."""
         kept = set(wanted)
         pieces = [each for each in self._used if each.done.is_set() and each not in kept]
+        again = sum(each.bytes for each in pieces if each.is_looked_at_again)
         for piece in sorted(pieces, key=attrgetter("is_looked_at_again")):
             if self._bytes <= self._most:
                 return
+            if piece.is_looked_at_again:
+                # What is on its way is of one use, and may push out no more than half.
+                if 2 * again <= self._most:
+                    return
+                again -= piece.bytes
             self._drop(piece)
 
     def _drop(self, piece: Piece) -> None:
