@@ -5,14 +5,15 @@
     python bench/remote.py corpus FOLDER
     python bench/remote.py soak [--count 200]
 
-``rehearsal``: three checkpoints of 94 shards, 807 GB each, whose weights the hub makes up as they are
-asked for (the child is 0.6 of the parent and 0.4 of the base): the time to plan, then a trace with
-the sample that is the default, its requests and bytes as the hub counts them, its peak of anonymous
-memory, and its verdict. ``throughput``: bytes a second of a pass over plain files, beside as many
-``curl`` as there are CPUs; then the same with each answer late, and each connection slow, beside what
-such a link can bring. ``corpus``: every child that traces, in full over the hub and from disk: the
-same ``slices.parquet``, and requests and bytes beside the least there could be. ``soak``: traces of
-the shipped family while a fifth of all requests fail at random, each with the slices of the first.
+``rehearsal``: three checkpoints of 94 shards, 807 GB each, whose weights the hub makes up when they
+are asked for (the child is 0.6 of the parent and 0.4 of the base): the time to plan, then a trace
+with the sample that is the default, its requests and bytes as the hub counts them, its peak of
+anonymous memory, and its verdict. ``throughput``: bytes a second of a pass over plain files, beside
+as many ``curl`` as there are CPUs; then the same with each answer late, and each connection slow,
+beside what such a link can bring. ``corpus``: every child that traces, in full over the hub and
+from disk: the same ``slices.parquet``, and requests and bytes beside the least there could be.
+``soak``: traces of the shipped family while a fifth of all requests fail at random, each with the
+slices of the first.
 
 The hub is a process of its own. Everything is on 127.0.0.1.
 """
@@ -183,7 +184,7 @@ def weights(file: Path, start: int, stop: int) -> bytes:
 
 
 def run(arguments: list[str], endpoint: str, home: Path) -> tuple[str, float, float]:
-    """Run Python with arguments; return its output, seconds, and peak of anonymous memory in MiB."""
+    """Run Python with arguments: its output, its seconds, and its peak of anonymous MiB."""
     environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(home)}
     begun, peak = time.perf_counter(), 0.0
     with subprocess.Popen(
@@ -191,7 +192,8 @@ def run(arguments: list[str], endpoint: str, home: Path) -> tuple[str, float, fl
     ) as process:
         assert process.stdout is not None
         text: list[str] = []
-        reader = threading.Thread(target=lambda: text.append(process.stdout.read()))  # type: ignore[union-attr]
+        stdout = process.stdout
+        reader = threading.Thread(target=lambda: text.append(stdout.read()))
         reader.start()
         while process.poll() is None:
             try:
@@ -220,7 +222,8 @@ inputs = open_all(child, base, [parent], [], network)
 opened = time.perf_counter()
 found = align(inputs.child, inputs.others)
 print(json.dumps({"open_s": opened - begun, "align_s": time.perf_counter() - opened,
-                  "cpu_s": time.process_time() - cpu, "slices": len(found.slices), "traffic": str(network.traffic)}))
+                  "cpu_s": time.process_time() - cpu, "slices": len(found.slices),
+                  "traffic": str(network.traffic)}))
 """
 
 
@@ -294,7 +297,8 @@ def throughput(options: argparse.Namespace) -> None:
                 file.truncate(8 + len(header) + 2 * elements)
         folders = {f"org/{role}": Path(scratch, role) for role in ("a", "b")}
         home = Path(scratch, "home")
-        for latency, rate in ((0.0, 0), (options.latency, options.rate)):
+        fast = 0.0
+        for latency, rate in ((0.0, 0), (options.latency, 0), (options.latency, options.rate)):
             with hub(folders, latency=latency, rate=float(rate)) as (endpoint, _):
                 speeds = []
                 for _ in range(options.turns):
@@ -304,14 +308,14 @@ def throughput(options: argparse.Namespace) -> None:
                 speed = max(speeds)
                 if rate:
                     # As many connections as a network has, each as fast as it is let.
-                    limit, what = 32 * rate / 1e6, "the link"
+                    limit, what = 32 * rate / 1e6, "as many connections"
+                elif latency:
+                    limit, what = fast, "without it"
                 else:
-                    limit, what = (
-                        max(_curl(endpoint) for _ in range(options.turns)),
-                        "curl, one per CPU",
-                    )
-                print(f"latency {latency * 1000:.0f} ms: {speed:,.0f} MB/s, {what} {limit:,.0f} MB/s: "
-                      f"{speed / limit:.2f}; {peak:.0f} MiB")  # fmt: skip
+                    limit = max(_curl(endpoint) for _ in range(options.turns))
+                    what, fast = "curl, one per CPU", speed
+                said = f"{speed:,.0f} MB/s, {what} {limit:,.0f} MB/s: {speed / limit:.2f}"
+                print(f"latency {latency * 1000:.0f} ms: {said}; {peak:.0f} MiB", flush=True)
 
 
 def _curl(endpoint: str) -> float:
@@ -341,9 +345,10 @@ def opened(given):
     place, name = given.split("|")
     return Checkpoint.open(place, name, network)
 try:
-    found = parentage.trace(opened(child), base=opened(base), parents=[opened(each) for each in parents],
+    found = parentage.trace(opened(child), base=opened(base),
+                            parents=[opened(each) for each in parents],
                             seed=7, full=full == "full", output=output)
-    told = {"kind": found.verdict.kind, "remote": any(each.is_remote for each in found.offered.others)}
+    told = {"kind": found.verdict.kind}
 except parentage.ParentageError as error:
     told = {"error": str(error)}
 print(json.dumps({**told, "requests": network.traffic.requests, "bytes": network.traffic.bytes}))
@@ -381,9 +386,8 @@ def corpus(options: argparse.Namespace) -> None:
             there = traced(names, lambda name: f"hf://org/{name}", outputs[0], endpoint)
             asked = since(before, counts(endpoint))
             if "error" in here:
-                print(
-                    f"{names[0]}: neither: {here['error'][:70]} | {there.get('error', 'TRACES')[:70]}"
-                )
+                also = there.get("error", "TRACES")
+                print(f"{names[0]}: neither: {here['error'][:70]} | {also[:70]}", flush=True)
                 continue
             tables = [
                 (each / "slices.parquet").read_bytes() if each.exists() else b"" for each in outputs
@@ -395,9 +399,10 @@ def corpus(options: argparse.Namespace) -> None:
             )
             is_same = tables[0] == tables[1]
             same, differ = same + is_same, differ + (not is_same)
-            print(f"{names[0]}: {'same' if is_same else 'DIFFERENT'} ({there.get('kind', there.get('error'))}), "
-                  f"{asked['requests']} requests, {asked['bytes'] / 1e6:.1f} MB, least {least / 1e6:.1f} MB",
-                  flush=True)  # fmt: skip
+            kind = there.get("kind", there.get("error"))
+            cost = f"{asked['requests']} requests, {asked['bytes'] / 1e6:.1f} MB"
+            equal = "same" if is_same else "DIFFERENT"
+            print(f"{names[0]}: {equal} ({kind}), {cost}, least {least / 1e6:.1f} MB", flush=True)
     print(f"{same} of {same + differ} have the same slices.parquet")
     if differ:
         sys.exit(1)
@@ -433,7 +438,8 @@ import parentage
 from parentage.checkpoint import Checkpoint, Network
 for number in range(COUNT):
     network = Network()
-    child, base, parent = (Checkpoint.open(f"hf://org/{name}", name, network) for name in ("child", "base", "parent"))
+    names = ("child", "base", "parent")
+    child, base, parent = (Checkpoint.open(f"hf://org/{name}", name, network) for name in names)
     output = Path(sys.argv[1], str(number))
     parentage.trace(child, base=base, parents=[parent], seed=7, full=True, output=output)
     print(output, flush=True)

@@ -141,8 +141,10 @@ def test_an_interrupted_trace_goes_on_after_a_dead_network(double, tmp_path, fro
 
     with pytest.raises(RuntimeError):
         traced(family(), tmp_path, full=True, progress=Die())
+    before = double.counts.total
     traced(family(), tmp_path, resume=True)
     assert slices(tmp_path) == from_disk
+    assert double.counts.total > before
 
 
 def test_no_more_is_received_than_was_promised(double, tmp_path):
@@ -179,7 +181,7 @@ def test_folders_shards_files_and_pages_of_a_listing(double, tmp_path):
     assert found.promised_layers == 3
     assert len(opened("hf://org/parts/part/model-00001-of-00003.safetensors").tensors) == 3
     assert len(opened("hf://org/parts/part/model.safetensors.index.json").tensors) == 9
-    with pytest.raises(CheckpointError, match="no .safetensors file"):
+    with pytest.raises(CheckpointError, match=r"no \.safetensors file"):
         opened("hf://org/parts")
     (folder / "part" / "model-00002-of-00003.safetensors").unlink()
     with pytest.raises(CheckpointError, match="is not there at commit"):

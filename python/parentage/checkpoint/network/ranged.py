@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 GAP = 64 << 10
 """Bytes between two ranges up to which they are fetched in one: a request costs as much."""
 
-MOST = 4 << 20
+MOST = 2 << 20
 """Bytes of a request, at most: with many under way, none is faster for being larger."""
 
 LEAST = 128 << 10
