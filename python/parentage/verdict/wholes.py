@@ -285,7 +285,8 @@ def _equal_as_far_as_read(
         names = np.array([each.component for each in slices])
         for name in np.unique(names[~is_read]):
             of_it = names == name
-            found[of_it & ~is_read] = bool(found[of_it & is_read].all())
+            known = found[of_it & is_read]
+            found[of_it & ~is_read] = bool(len(known) and known.all())
     return found
 
 
