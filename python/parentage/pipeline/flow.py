@@ -156,7 +156,9 @@ def trace(
     inputs = open_all(child, base, parents, controls, network)
     checkpoints = (*inputs.others, inputs.child)
     is_remote = any(each.is_remote for each in checkpoints)
-    if is_remote and request is None and not (full or resume or digest is not None):
+    is_partial = request is None and not (full or resume or digest is not None)
+    if is_remote and (is_partial or (request is not None and request.portion is None)):
+        # All of it is read if that is said, and not because a sample was not enough.
         request = SampleRequest.of_network(chosen)
     if digest not in (None, "sha256"):
         raise ValueError(f"digest must be sha256, not {digest!r}")

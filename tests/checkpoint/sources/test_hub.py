@@ -330,6 +330,7 @@ def test_the_environment_says_which_hub_it_is(double, tmp_path, arguments):
         **os.environ,
         "HF_ENDPOINT": double.endpoint,
         "HF_HOME": str(tmp_path),
+        "HF_HUB_OFFLINE": "0",
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
     done = subprocess.run(

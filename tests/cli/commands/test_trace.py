@@ -113,6 +113,7 @@ def test_ctrl_c_does_not_wait_for_a_server_that_stalls(hub, tmp_path, monkeypatc
     hub.fault = lambda asked: "stall:60" if asked.kind == kind else None
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
     monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     names = ["hf://org/child", "-b", "hf://org/base"]
     status, err, seconds = interrupted(["trace", *names])

@@ -83,7 +83,7 @@ NAMED = "[NAME=]CHECKPOINT"
 @click.option(
     "--full", is_flag=True,
     help="Read everything of remote checkpoints, too. By default, they are read as by "
-    "--until-sure, and 500MB of tensors at most.",
+    "--until-sure, and 500MB of tensors at most unless --sample says otherwise.",
 )  # fmt: skip
 @click.option(
     "--no-recipes", is_flag=True,
