@@ -23,6 +23,9 @@ from parentage.checkpoint import Checkpoint, Columns
 os.environ.pop("COLUMNS", None)
 os.unsetenv("COLUMNS")
 
+# No test asks a hub, unless it has one on this machine: a name like a/b may be one there.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
 # Ctrl-C ends what tests start. A shell has what it starts in the background, and all below that,
 # ignore it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

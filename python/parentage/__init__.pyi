@@ -1,4 +1,5 @@
 from .checkpoint import Checkpoint as Checkpoint
+from .checkpoint import Network as Network
 from .evidence import Trace as Trace
 from .identity import Identity as Identity
 from .identity import IdentityError as IdentityError

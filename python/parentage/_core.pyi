@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Final, Literal, NoReturn, TypeAlias, final
+from typing import Final, Literal, NoReturn, Protocol, TypeAlias, final, type_check_only
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,7 @@ __all__ = [
     "coding_elements",
     "elements",
     "gram",
+    "index_files",
     "levels",
     "read",
     "replay_in_cells",
@@ -74,6 +75,33 @@ _Coding: TypeAlias = tuple[
     Sequence[int],
     Sequence[Sequence[int]],
 ]
+
+@type_check_only
+class _Place(Protocol):
+    """What a fetcher reads."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def identity(self) -> str: ...
+
+@type_check_only
+class _Fetcher(Protocol):
+    """What fetches bytes of a file that is on no disk; called from many threads at a time."""
+
+    @property
+    def place(self) -> _Place:
+        """What it reads; the core does not ask for it."""
+    def plan(self, ranges: list[tuple[int, int]]) -> None:
+        """Be told which ranges will be asked for, ascending."""
+    def expect(self, start: int, end: int) -> None:
+        """Begin to fetch a range."""
+    def read(self, start: int, end: int) -> NDArray[np.uint8] | None:
+        """Return a range, or None if it has not come within a moment."""
+    def bytes_of(self, start: int, end: int) -> bytes:
+        """Return a range, however long it takes; the core does not ask for it."""
 
 class ParentageError(Exception):
     """Anything that went wrong with checkpoints, plans or files. The base of the others."""
@@ -128,7 +156,7 @@ class Checkpoint:
         cls,
         path: str,
         index: str | None,
-        shards: list[tuple[str, str, int, int, int | None, list[tuple[str, str]]]],
+        shards: list[tuple[str, str, int, int, int | None, list[tuple[str, str]], _Fetcher | None]],
         tensors: list[tuple[int, str, str, tuple[int, ...], int, int, int]],
         codings: Sequence[_Coding],
     ) -> Checkpoint:
@@ -150,6 +178,19 @@ class Checkpoint:
         Raises CheckpointError for a tensor that leaves its file, has not the bytes of its shape or
         has the name of another.
         """
+    @classmethod
+    def remote(
+        cls,
+        path: str | PathLike[str],
+        files: Sequence[tuple[str, str, int, _Fetcher]],
+        index: tuple[str, bytes] | None = None,
+    ) -> Checkpoint:
+        """The checkpoint of safetensors files that are fetched: path, name, bytes and fetcher.
+
+        `index` is the path and the text of the index that names them.
+        """
+    def fetchers(self) -> list[_Fetcher | None]:
+        """Per shard, who fetches it; None for files on disk."""
     def seen_as(
         self,
         tensors: Sequence[tuple[int, str, str, tuple[int, ...], int, int, int]],
@@ -445,6 +486,9 @@ def elements(
     plan: Plan, first: int, last: int, *, threads: int, io: str = "mmap"
 ) -> NDArray[np.float64]:
     """Elements of slices `first` to `last` (exclusive) of `plan`: (elements, columns) float64."""
+
+def index_files(path: str | PathLike[str], json: bytes) -> list[str]:
+    """The names of the files that an index names, sorted; `path` is what messages call it."""
 
 def read(
     plan: Plan,

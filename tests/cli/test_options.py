@@ -75,12 +75,13 @@ def test_a_folder_that_can_be_made_can_be_written_to(tmp_path):
 def test_what_names_a_checkpoint_reaches_its_source_as_it_was_given(monkeypatch, capsys):
     given = []
 
-    def serves(text):
+    def open_there(text, _network=None):
         given.append(text)
-        return str(text).startswith("store://")
+        return local.open(family_path(text[13:]))
 
-    source = SimpleNamespace(serves=serves, open=lambda x: local.open(family_path(x[13:])))
-    monkeypatch.setattr(chosen, "SOURCES", (source, *chosen.SOURCES))
+    source = SimpleNamespace(serves=lambda _text: True, open=open_there)
+    monkeypatch.setitem(sys.modules, "parentage.checkpoint.sources.store", source)
+    monkeypatch.setitem(chosen.REMOTE, "store", "store")
     assert run(["inspect", "store://host/child"]) == 0
     assert run(["trace", "store://host/child", "--base", "store://host/base", "--json"]) == 0
     assert "store://host/base" in given

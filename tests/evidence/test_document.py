@@ -44,9 +44,10 @@ def test_the_document_describes_every_input(merge, family):
     described = [inputs["child"], inputs["base"], *inputs["parents"], *inputs["controls"]]
     assert [each["name"] for each in described] == ["child", "base", "parent", "sibling"]
     for each in described:
-        assert set(each) == {"name", "revision", "files", "tensors", "elements"}
+        known = {"name", "source", "revision", "files", "tensors", "elements"}
+        assert set(each) == known
         (file,) = each["files"]
-        assert set(file) == {"name", "bytes", "sha256"}
+        assert set(file) == {"name", "bytes", "sha256", "published_sha256"}
         path = family(each["name"]) / file["name"]
         assert file["bytes"] == path.stat().st_size
         assert each["tensors"] == 23

@@ -1,13 +1,16 @@
 """Bits that are no numbers, in every dtype, and bytes that are read whole."""
 
+import hashlib
+
 import ml_dtypes
 import numpy as np
 import pytest
 from common.containers import gguf_bytes
+from common.networks import family_on_a_hub, quick
 from hypothesis import given
 from hypothesis import strategies as st
 from parentage.checkpoint import Checkpoint
-from parentage.replay.raw import is_finite, is_nan, pieces, same_bytes, sha256_of
+from parentage.replay.raw import file_pieces, is_finite, is_nan, pieces, same_bytes, sha256_of
 from parentage.support import ReadError
 
 TWINS = {
@@ -43,9 +46,6 @@ def test_bytes_are_read_from_where_to_where_or_not_at_all(tmp_path):
     assert b"".join(pieces(path, 10, 20, "x")) == bytes(range(10, 20))
     with pytest.raises(ReadError, match="x: the file ends at byte 100 of 101"):
         list(pieces(path, 0, 101, "x"))
-    seen = []
-    sha256_of(path, 100, seen.append)
-    assert sum(seen) == 100
 
 
 @pytest.mark.parametrize(("kinds", "is_same"), [((16, 16), True), ((16, 35), False)])
@@ -55,3 +55,16 @@ def test_codes_are_alike_if_they_are_of_one_encoding(tmp_path, kinds, is_same):
         (tmp_path / f"{kind}.gguf").write_bytes(gguf_bytes({"x": (kind, (1, 256), bytes(66))}))
     one, other = (Checkpoint.open(tmp_path / f"{kind}.gguf") for kind in kinds)
     assert same_bytes(one, one.tensors["x"], other, other.tensors["x"]) is is_same
+
+
+def test_a_file_of_a_checkpoint_is_hashed_wherever_it_is(family, monkeypatch, tmp_path):
+    path = family("child") / "model.safetensors"
+    expected = hashlib.sha256(path.read_bytes()).hexdigest()
+    with family_on_a_hub(monkeypatch, tmp_path):
+        for given in (family("child"), "hf://org/child"):
+            opened, seen = Checkpoint.open(given, network=quick()), []
+            assert sha256_of(opened, 0, seen.append) == expected
+            assert sum(seen) == path.stat().st_size
+            tensor = opened.tensors["model.norm.weight"]
+            (raw,) = file_pieces(opened.core, tensor.shard, tensor.begin, tensor.end, "x")
+            assert raw == path.read_bytes()[tensor.begin : tensor.end]

@@ -91,3 +91,13 @@ def test_what_was_rounded_narrower_is_told_by_its_bits(tmp_path, random):
     assert rounded_as(alignment.slices, np.array([7], np.uint64)) == ["BF16"]
     assert rounded_as(alignment.slices, np.array([8], np.uint64)) == ["F16"]
     assert rounded_as(alignment.slices, np.array([23], np.uint64)) == ["F32"]
+
+
+def test_nothing_is_read_but_the_beginnings_of_runs_that_were(tmp_path):
+    values = {f"w{i}": np.arange(4096, dtype=np.float32).reshape(64, 64) for i in range(3)}
+    alignment = aligned(tmp_path, values, values)
+    where = [(2, 100, 500), (0, 0, 4096)]
+    scattered = scatter(alignment, Options(1), budget=64 * 10, where=where)
+    assert scattered.owner.tolist() == [0] * 10 + [2] * 10
+    assert scattered.elements[:, -1].tolist() == [*range(10), *range(100, 110)]
+    assert scattered.stands_for.tolist() == [409.6] * 20

@@ -92,3 +92,12 @@ def test_nothing_is_decided_by_what_is_not_a_number(evidence):
         likeness=dict.fromkeys(evidence.likeness, nan),
     )
     assert decide(unknown).kind not in ("merge", "merge-then-changed", "unrelated")
+
+
+def test_what_may_only_be_in_another_order_is_not_called_unrelated(monkeypatch):
+    unrelated = replace(decide(MERGE), kind="unrelated", rule="stranger", text="nothing in common")
+    monkeypatch.setattr("parentage.verdict.deciding.RULES", (lambda _facts: unrelated,))
+    assert decide(MERGE).kind == "unrelated"
+    verdict = decide(replace(MERGE, unordered=("base",)))
+    assert (verdict.kind, verdict.rule) == ("undetermined", "order_not_looked_for")
+    assert "nothing in common" in verdict.text

@@ -1,5 +1,8 @@
 """What a child and a checkpoint share, in numbers and in prose."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import parentage
 import pytest
 from common.alignments import full
@@ -7,7 +10,7 @@ from conftest import write_checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 from parentage.verdict import Whole
-from parentage.verdict.wholes import layer_ranges, named
+from parentage.verdict.wholes import _equal_as_far_as_read, layer_ranges, named
 
 
 @given(st.sets(st.integers(0, 80), min_size=1))
@@ -50,3 +53,13 @@ def test_both_ways_are_counted(tmp_path, layers):
     assert numbers["share_base"] == pytest.approx(layers / 3)
     # All of them are ones.
     assert numbers["constants"] == layers * 64
+
+
+def test_a_slice_of_which_nothing_was_read_is_taken_to_be_as_its_component():
+    names = ["mlp", "mlp", "mlp", "norm", "norm", "head"]
+    slices = [SimpleNamespace(component=name) for name in names]
+    n = np.array([10, 10, 0, 5, 0, 0], dtype=np.uint64)
+    equal = np.array([[10], [3], [0], [5], [0], [0]], dtype=np.uint64)
+    statistics = SimpleNamespace(slices=SimpleNamespace(n=n, equal=equal))
+    found = _equal_as_far_as_read(slices, statistics, 0)
+    assert found.tolist() == [True, False, False, True, True, False]

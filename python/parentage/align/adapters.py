@@ -81,7 +81,7 @@ def applied(adapter: Adapter, base: Checkpoint) -> Applied:
         if not names:
             raise CheckpointError(
                 printable(
-                    f"{own.path}: {own.name} is an adapter ({adapter}), and none of its modules "
+                    f"{own.where}: {own.name} is an adapter ({adapter}), and none of its modules "
                     f"is in {base.name}: {modules[0].name} here, "
                     f"{next(iter(base.tensors), 'nothing')} there"
                 )

@@ -58,8 +58,16 @@ def seen_by(child: Checkpoint, others: Sequence[Checkpoint], options: Options) -
     named = _paired_views(child, others, options)
     layers: list[LayerMap] = [layer_map(named.child, x, options) for x in named.others]
     found = rearranged(named.child, named.others, layers, options)
-    remarks = (*named.remarks, *sentences(found.orders))
-    return Views(found.child, found.others, remarks, tuple(layers), found.orders)
+    remarks = [*named.remarks, *sentences(found.orders)]
+    if found.unordered:
+        remarks.append(
+            f"Some matrices of {listed(found.unordered)} are not alike in place. Whether experts, "
+            "rows or columns are in another order was not looked for, since everything would have "
+            "to be fetched: a full pass looks for it."
+        )
+    return Views(
+        found.child, found.others, tuple(remarks), tuple(layers), found.orders, found.unordered
+    )
 
 
 def _paired_views(child: Checkpoint, others: Sequence[Checkpoint], options: Options) -> Views:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     Kind = tuple[str, tuple[int, ...]]
     Kinds = dict[Kind, dict[int, Tensor]]
 
+FAR_PLACES = 6
+"""Matrices that are looked at, at most, of checkpoints that are fetched."""
+
 ELEMENTS = 1 << 14
 """Elements compared of each pair of tensors."""
 
@@ -104,6 +107,9 @@ def strange_layers(
         return True  # a layer has matrices that only others of the other's have
     if not places:
         return False
+    if options.is_far and len(places) > FAR_PLACES:
+        # A request for each: some layers tell whether it is worth looking at all.
+        places = places[:: -(-len(places) // FAR_PLACES)]
     cosines = _cosines(child, other, [(kinds[k][a], theirs[k][a]) for k, a in places], options)
     by_layer: dict[int, list[float]] = defaultdict(list)
     for (_, a), cosine in zip(places, np.nan_to_num(cosines).tolist(), strict=True):

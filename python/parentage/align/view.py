@@ -49,6 +49,8 @@ class Views:
     """Per other checkpoint, its layers that the child's are of; ``None`` if that is not known."""
     orders: tuple[Order, ...] = ()
     """What is seen in another order than it is stored in."""
+    unordered: tuple[str, ...] = ()
+    """Others of which no order was looked for, though some matrices are not alike in place."""
 
 
 @dataclass

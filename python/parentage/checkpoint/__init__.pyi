@@ -5,6 +5,7 @@ from .adapters import adapter_of as adapter_of
 from .adapters import checked as checked
 from .adapters import misfit as misfit
 from .checkpoint import Checkpoint as Checkpoint
+from .checkpoint import Shard as Shard
 from .checkpoint import Tensor as Tensor
 from .checkpoint import distinct_names as distinct_names
 from .codings import ROUNDED as ROUNDED
@@ -29,11 +30,16 @@ from .folder import Unread as Unread
 from .joined import Joined as Joined
 from .naming import common_name as common_name
 from .naming import context_of as context_of
+from .network.network import Network as Network
+from .network.traffic import Traffic as Traffic
+from .network.waiting import Patience as Patience
 from .roles import Columns as Columns
 from .roles import Inputs as Inputs
 from .roles import open_all as open_all
 from .rounding import half_cells as half_cells
 from .rounding import to_bf16 as to_bf16
+from .sources.names import may_be_repository as may_be_repository
+from .sources.names import scheme_of as scheme_of
 from .structure import COMPONENTS as COMPONENTS
 from .structure import Place as Place
 from .structure import body_layers as body_layers

@@ -17,6 +17,7 @@ from parentage.checkpoint.codings import is_float32
 from parentage.checkpoint.containers.contents import wrong
 from parentage.checkpoint.decoding import numbers_of
 from parentage.checkpoint.folder import json_beside
+from parentage.checkpoint.sources.names import shown_path
 from parentage.support import CheckpointError, printable
 
 if TYPE_CHECKING:
@@ -229,7 +230,7 @@ class Said(NamedTuple):
 
 def _said(checkpoint: Checkpoint) -> Said:
     """Return what the configuration beside an adapter says; what is no number is not taken."""
-    config = json_beside(checkpoint.path, CONFIG)
+    config = json_beside(checkpoint.path, CONFIG, checkpoint.texts)
     pattern = config.get("alpha_pattern")
     alphas = pattern.items() if isinstance(pattern, dict) else ()
     return Said(
@@ -267,7 +268,7 @@ def checked(adapter: Adapter) -> Iterator[Module]:
     if not adapter.modules:
         raise CheckpointError(
             printable(
-                f"{checkpoint.path}: {checkpoint.name} is an adapter ({adapter.kind}), which is "
+                f"{checkpoint.where}: {checkpoint.name} is an adapter ({adapter.kind}), which is "
                 "not a product of two factors, and not read"
             )
         )
@@ -280,5 +281,5 @@ def checked(adapter: Adapter) -> Iterator[Module]:
 def misfit(checkpoint: Checkpoint, tensor: Tensor, message: str) -> CheckpointError:
     """Return an error that names file, tensor and byte offset."""
     is_file = tensor.shard < len(checkpoint.shards)
-    path = checkpoint.shards[tensor.shard].path if is_file else checkpoint.path
+    path = shown_path(checkpoint.shards[tensor.shard].path if is_file else checkpoint.path)
     return wrong(path, message, tensor=tensor.name, offset=tensor.begin)

@@ -13,6 +13,7 @@ from parentage import _core
 from parentage.checkpoint.codings import Coding, Window
 from parentage.checkpoint.folder import Unread, beside, layers_in_config
 from parentage.checkpoint.sources.chosen import open_source
+from parentage.checkpoint.sources.names import shown_path
 from parentage.checkpoint.structure import component_of, layer_of
 from parentage.support import collection_paused
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from parentage.checkpoint.encodings import Encoding
+    from parentage.checkpoint.network.network import Network
+    from parentage.checkpoint.sources.source import Origin
+
+    Texts = Mapping[str, bytes]
 
 _SCALES = ("_scale_inv", "_scale", "_scales")
 
@@ -152,6 +157,8 @@ class Checkpoint:
     """What was chosen among what is in its files, and what was left: clauses of a sentence."""
     noted: tuple[str, ...] = field(default=(), repr=False, compare=False)
     """Sentences on how it is seen."""
+    origin: Origin | None = field(default=None, repr=False, compare=False)
+    """Where it was published, if that is known."""
     borrowed: int = field(default=0, repr=False, compare=False)
     """How many of its files, the last ones, are another checkpoint's."""
     is_part: bool = field(default=False, repr=False, compare=False)
@@ -161,12 +168,24 @@ class Checkpoint:
     """Whether it is names and shapes alone: nothing of it can be read."""
 
     @classmethod
-    def open(cls, path: str | PathLike[str], name: str | None = None) -> Checkpoint:
-        """Read the headers of the checkpoint at ``path``."""
-        opened = open_source(path)
+    def open(
+        cls,
+        path: str | PathLike[str],
+        name: str | None = None,
+        network: Network | None = None,
+    ) -> Checkpoint:
+        """Read the headers of the checkpoint at ``path``; over ``network``, if it is on no disk."""
+        opened = open_source(path, network)
         # A folder's name may be no text at all; tables and JSON hold nothing else.
         text = (name or opened.name).encode("utf-8", "backslashreplace").decode("utf-8")
-        return cls(opened.path, text, opened.core, opened.encodings, opened.choices)
+        return cls(
+            opened.path,
+            text,
+            opened.core,
+            opened.encodings,
+            opened.choices,
+            origin=opened.origin,
+        )
 
     @cached_property
     def shards(self) -> tuple[Shard, ...]:
@@ -241,11 +260,18 @@ class Checkpoint:
         return sum(shard.bytes for shard in self.shards)
 
     @cached_property
+    def is_remote(self) -> bool:
+        """Whether some of its files are on no disk of this machine, and are fetched."""
+        return any(each is not None for each in self.core.fetchers())
+
+    @cached_property
     def unread(self) -> Unread:
         """What else lies in the folder that it was opened by, and is no part of it."""
         if self.is_part:
             return Unread()
-        return beside(self.path, self.core.index, [shard.name for shard in self.shards])
+        listing = () if self.origin is None else self.origin.names
+        names = [shard.name for shard in self.shards]
+        return beside(self.path, self.core.index, names, listing)
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -255,7 +281,17 @@ class Checkpoint:
     @cached_property
     def promised_layers(self) -> int | None:
         """How many layers its config.json promises; ``None`` if there is none, or it does not."""
-        return None if self.is_part else layers_in_config(self.path)
+        return None if self.is_part else layers_in_config(self.path, self.texts)
+
+    @property
+    def texts(self) -> Texts | None:
+        """Small files beside it, by name, if it is on no disk; ``None`` if it is on one."""
+        return self.origin.texts if self.origin is not None and self.is_remote else None
+
+    @property
+    def where(self) -> str:
+        """Its path, or its address, as messages have it."""
+        return shown_path(self.path)
 
     @cached_property
     def places(self) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from parentage.support import listed, open_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -68,17 +68,23 @@ class Unread:
         return said
 
 
-def beside(path: Path, index: Path | None, read: Sequence[str]) -> Unread:
+def beside(
+    path: Path, index: Path | None, read: Sequence[str], listing: Sequence[str] = ()
+) -> Unread:
     """Return what lies beside the files ``read`` in the folder ``path``; nothing beside a file.
 
-    Who names a file or an index has chosen it; who names a folder has not.
+    Who names a file or an index has chosen it; who names a folder has not. ``listing`` is what lies
+    in a folder that is on no disk.
     """
-    if not path.is_dir():
+    if listing:
+        names = sorted(listing)
+    elif not path.is_dir():
         return Unread()
-    try:
-        names = sorted(each.name for each in path.iterdir() if each.is_file())
-    except OSError:
-        return Unread()
+    else:
+        try:
+            names = sorted(each.name for each in path.iterdir() if each.is_file())
+        except OSError:
+            return Unread()
     known = {*read, *([] if index is None else [index.name])}
     files = tuple(
         name
@@ -92,24 +98,31 @@ def beside(path: Path, index: Path | None, read: Sequence[str]) -> Unread:
     return Unread(files, preferred)
 
 
-def json_beside(path: Path, name: str) -> dict[str, Any]:
+def json_beside(path: Path, name: str, texts: Mapping[str, bytes] | None = None) -> dict[str, Any]:
     """Return what a file of JSON called ``name`` says in the folder of the checkpoint at ``path``.
 
-    It is empty where there is none, or none that says names and values.
+    It is empty where there is none, or none that says names and values. ``texts`` are the small
+    files of a checkpoint that is on no disk.
     """
-    folder = path if path.is_dir() else path.parent
     try:
-        with BufferedReader(open_file(folder / name)) as file:
-            raw = file.read(_MOST_BYTES + 1)
+        if texts is not None:
+            raw = texts.get(name, b"")
+        else:
+            folder = path if path.is_dir() else path.parent
+            with BufferedReader(open_file(folder / name)) as file:
+                raw = file.read(_MOST_BYTES + 1)
         found: Any = json.loads(raw) if len(raw) <= _MOST_BYTES else None
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def layers_in_config(path: Path) -> int | None:
-    """Return the number of layers that the config.json beside a checkpoint promises."""
-    config = json_beside(path, "config.json")
+def layers_in_config(path: Path, texts: Mapping[str, bytes] | None = None) -> int | None:
+    """Return the number of layers that the config.json beside a checkpoint promises.
+
+    ``texts`` are the small files of a checkpoint that is on no disk.
+    """
+    config = json_beside(path, "config.json", texts)
     parts = [part for part in (config, *map(config.get, _TEXT)) if isinstance(part, dict)]
     for part in parts:
         for name in _LAYERS:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from parentage import _core
 from parentage.checkpoint.checkpoint import Checkpoint, distinct_names
+from parentage.checkpoint.network.network import Network
 from parentage.support import PlanError
 
 if TYPE_CHECKING:
@@ -123,15 +124,22 @@ def open_all(
     base: Path | Checkpoint,
     parents: Iterable[Path | Checkpoint] | Path | Checkpoint,
     controls: Iterable[Path | Checkpoint] | Path | Checkpoint,
+    network: Network | None = None,
 ) -> Inputs:
     """Open every checkpoint, and make sure that none is offered twice.
 
-    A path or checkpoint in place of several is one.
+    A path or checkpoint in place of several is one. What is on no disk is read over ``network``.
     """
     parents, controls = _several(parents), _several(controls)
     given = (child, base, *parents, *controls)
+    network = Network() if network is None else network
     with ThreadPoolExecutor() as pool:
-        opened = list(pool.map(_open, given))
+        try:
+            opened = list(pool.map(lambda each: _open(each, network), given))
+        except BaseException:
+            # The others may wait for answers that take long, or never come.
+            network.interrupt()
+            raise
     count = len(parents) + len(controls)
     if count > _core.MAX_COLUMNS - 2:
         raise PlanError(
@@ -143,9 +151,9 @@ def open_all(
             if opened[first].same_files(opened[second]):
                 one, other = roles[first], roles[second]
                 raise PlanError(
-                    f"{opened[second].path}: given as {one} and as {other}"
+                    f"{opened[second].where}: given as {one} and as {other}"
                     if one != other
-                    else f"{opened[second].path}: given twice as {one}"
+                    else f"{opened[second].where}: given twice as {one}"
                 )
     names = distinct_names(opened)
     opened = [replace(each, name=name) for each, name in zip(opened, names, strict=True)]
@@ -160,5 +168,5 @@ def _several(
     return (given,) if isinstance(given, (str, PathLike, Checkpoint)) else tuple(given)
 
 
-def _open(given: Path | Checkpoint) -> Checkpoint:
-    return given if isinstance(given, Checkpoint) else Checkpoint.open(given)
+def _open(given: Path | Checkpoint, network: Network) -> Checkpoint:
+    return given if isinstance(given, Checkpoint) else Checkpoint.open(given, None, network)

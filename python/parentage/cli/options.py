@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from parentage.checkpoint import Checkpoint
+    from parentage.checkpoint import Checkpoint, Network
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
@@ -78,6 +78,34 @@ class Reading(TypedDict):
     threads: int | None
     tile_bytes: int | None
     io: str
+
+
+class Networking(TypedDict):
+    """How checkpoints are read that are on no disk; its keys are parameters of a network."""
+
+    cache: Path | None
+    max_bytes: int | None
+
+
+def network_options(command: _F) -> Callable[..., Any]:
+    """Add --cache and --max-bytes to a command, which takes them as ``networking``."""
+
+    @wraps(command)
+    def with_network(*, cache: Path | None, max_bytes: int | None, **arguments: Any) -> Any:
+        return command(networking=Networking(cache=cache, max_bytes=max_bytes), **arguments)
+
+    return _with_options(
+        with_network,
+        click.option(
+            "--cache", type=PATH, metavar="DIR",
+            help="Keep what is fetched of hf://, https:// and other remote names in this folder, "
+            "so that doing it again, or going on, fetches nothing twice.",
+        ),
+        click.option(
+            "--max-bytes", type=Size(1), metavar="SIZE",
+            help="Receive no more than this over the network; fail instead.",
+        ),
+    )  # fmt: skip
 
 
 def checkpoint_option(
@@ -170,7 +198,7 @@ def named(given: str) -> tuple[str | None, str]:
     return name, place
 
 
-def as_named(given: str) -> str | Checkpoint:
+def as_named(given: str, network: Network | None = None) -> str | Checkpoint:
     """Return a checkpoint under the name that ``NAME=PATH`` gives it; a path that has none."""
     name, place = named(given)
     if name is None:
@@ -178,7 +206,7 @@ def as_named(given: str) -> str | Checkpoint:
     # Options are read for help, too, and this imports what reads files.
     from parentage.checkpoint import Checkpoint
 
-    return Checkpoint.open(place, name)
+    return Checkpoint.open(place, name, network)
 
 
 def terminal_options(command: _F) -> Callable[..., Any]:

@@ -121,11 +121,19 @@ def verdict_entry(verdict: Verdict) -> dict[str, Any]:
 def _checkpoint(checkpoint: Checkpoint, digests: Sequence[str] | None) -> dict[str, Any]:
     """Return what identifies a checkpoint."""
     known: Sequence[str | None] = digests or (None,) * len(checkpoint.own_shards)
+    origin = checkpoint.origin
+    published = {} if origin is None else origin.published
     return {
         "name": checkpoint.name,
-        "revision": None,
+        "source": None if origin is None else origin.where,
+        "revision": None if origin is None else origin.revision,
         "files": [
-            {"name": shard.name, "bytes": shard.bytes, "sha256": digest}
+            {
+                "name": shard.name,
+                "bytes": shard.bytes,
+                "sha256": digest,
+                "published_sha256": published.get(shard.name),
+            }
             for shard, digest in zip(checkpoint.own_shards, known, strict=True)
         ],
         "tensors": len(checkpoint.tensors),

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from parentage.checkpoint import Checkpoint, Inputs
+    from parentage.checkpoint import Checkpoint, Inputs, Shard
 
 NAME = "trace.journal"
 """Name of the file in the folder of the evidence."""
@@ -338,10 +338,15 @@ def _files(checkpoint: Checkpoint) -> list[dict[str, Any]]:
             "name": shard.name,
             "bytes": shard.bytes,
             "modified_ns": shard.modified_ns,
-            "header": _header_digest(shard.path, shard.data_start) if shard.data_start else table,
+            "header": _header(shard, table) if file is None else file.place.identity or table,
         }
-        for shard in checkpoint.shards
+        for shard, file in zip(checkpoint.shards, checkpoint.core.fetchers(), strict=True)
     ]
+
+
+def _header(shard: Shard, table: str) -> str:
+    """Return what tells a file on disk from another."""
+    return _header_digest(shard.path, shard.data_start) if shard.data_start else table
 
 
 def _header_digest(path: Path, size: int) -> str:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from os import PathLike
 
-    from parentage.checkpoint import Checkpoint, Inputs
+    from parentage.checkpoint import Checkpoint, Inputs, Network
     from parentage.evidence import Trace
     from parentage.recipe import Addition, Recipe
     from parentage.support import Portion
@@ -58,9 +58,11 @@ def trace(
     sample: int | str | Portion | None = None,
     seed: int | None = None,
     until_sure: bool = False,
+    full: bool = False,
     digest: str | None = None,
     output: Path | None = None,
     resume: bool = False,
+    network: Network | None = None,
     progress: Progress = SILENT,
     note: Callable[[str], None] | None = None,
 ) -> Trace:
@@ -69,8 +71,8 @@ def trace(
     Parameters
     ----------
     child
-        The checkpoint under test: a folder, a file or an index
-        (:meth:`parentage.Checkpoint.open`).
+        The checkpoint under test: a folder, a file, an index, or a name of what is on no disk, as
+        ``hf://org/name`` (:meth:`parentage.Checkpoint.open`).
     base
         The common ancestor that displacements are measured from. It may itself be part of a blend.
     parents
@@ -104,6 +106,11 @@ def trace(
     until_sure
         Read a sample, and double it until more would not change the verdict
         (:mod:`parentage.pipeline.sequential`), up to ``sample`` or everything.
+    full
+        Read everything of checkpoints that are fetched over a network. Without it, and without
+        ``sample`` or ``until_sure``, a sample is read of them until more would not change the
+        verdict, of :data:`parentage.pipeline.NETWORK_SAMPLE` bytes at most; so are those of
+        ``digest`` and ``resume``, which are of everything.
     digest
         ``"sha256"`` to compute that of every file in the same pass, as hubs publish them; it ties
         the verdict to the published bytes. Not of a sample.
@@ -114,6 +121,9 @@ def trace(
         Go on with what an interrupted trace of the same checkpoints has left in ``output``. The
         evidence is the same, byte for byte. Without it, what is kept there is an error: it is
         never overwritten.
+    network
+        How checkpoints are read that are on no disk, and what that may cost; see
+        :class:`parentage.Network`.
     progress
         Told of the bytes to read and of those read so far, and may raise to stop: an object of a
         class derived from :class:`parentage.Progress`. If that overrides ``look``, it is told of
@@ -148,8 +158,16 @@ def trace(
     """
     chosen = Seed.of(seed)
     request = SampleRequest.parse(sample, chosen, until_sure=until_sure)
-    inputs = open_all(child, base, parents, controls)
+    if full and request is not None:
+        raise ValueError("full reads everything, and sample and until_sure a part of it")
+    progress.stage("reading headers")
+    inputs = open_all(child, base, parents, controls, network)
     checkpoints = (*inputs.others, inputs.child)
+    is_remote = any(each.is_remote for each in checkpoints)
+    is_partial = request is None and not (full or resume or digest is not None)
+    if is_remote and (is_partial or (request is not None and request.portion is None)):
+        # All of it is read if that is said, and not because a sample was not enough.
+        request = SampleRequest.of_network(chosen)
     if digest not in (None, "sha256"):
         raise ValueError(f"digest must be sha256, not {digest!r}")
     if digest is not None and request is not None:
@@ -169,6 +187,7 @@ def trace(
         tile_bytes,
         choose_io(io, sum(each.bytes for each in checkpoints)),
         level,
+        is_far=is_remote and request is not None,
     )
     if resume and output is None:
         raise ValueError("resume needs output: what was read is kept there")
@@ -235,6 +254,7 @@ def _trace(
         grouped=grouped,
         rest=rest,
         orders=seen.orders,
+        unordered=seen.unordered,
         stored=viewed.stored,
         added=viewed.added,
     )

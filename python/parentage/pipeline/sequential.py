@@ -28,7 +28,18 @@ import numpy as np
 
 from parentage import _core
 from parentage.evidence import conclude
-from parentage.sample import GROUPS, LONGEST, SHORT, Runs, Sampled, SampledSums, Sampling, least
+from parentage.sample import (
+    GROUPS,
+    LONGEST,
+    SHORT,
+    Runs,
+    Sampled,
+    SampledSums,
+    Sampling,
+    Spread,
+    least,
+    spread_sample,
+)
 from parentage.stream import SILENT, Preview, Progress
 from parentage.support import Portion
 from parentage.verdict import judge
@@ -100,6 +111,11 @@ class SampleRequest:
             return None
         return cls(None if sample is None else Portion.parse(sample), seed, until_sure)
 
+    @classmethod
+    def of_network(cls, seed: Seed) -> SampleRequest:
+        """Return what is read where nobody says how much, and it has to be fetched."""
+        return cls(Portion.parse(NETWORK_SAMPLE), seed, until_sure=True)
+
     def most(self, total: int) -> int | None:
         """Return the most bytes to read of ``total``; ``None`` if that is everything."""
         if self.portion is None:
@@ -117,7 +133,8 @@ class SampleRequest:
             return [] if most is None else [most]
         size = total if most is None else most
         steps = [size]
-        while size // 2 >= max(FIRST, smallest):
+        first = FIRST if smallest else FIRST_OF_NETWORK
+        while size // 2 >= max(first, smallest):
             size //= 2
             steps.insert(0, size)
         return steps if most is not None else [each for each in steps if each <= MOST * total]
@@ -175,11 +192,17 @@ def _is_stable(
     )
 
 
+NETWORK_SAMPLE = 500_000_000
+"""Bytes of the largest sample that is fetched over a network if nobody says how much; 500 MB."""
+
 SEED_BITS = 53
 """Bits of a seed that the system draws: as many as any reader of JSON keeps."""
 
 FIRST = 64 << 20
 """Bytes from which on a sample is the first to be judged: fewer are not worth stopping for."""
+
+FIRST_OF_NETWORK = 48 << 20
+"""The same where runs are long, and none is drawn of every slice."""
 
 SMALL = 1024
 """Elements of a slice, on average, below which there is no first look: tables of slices are most of
@@ -198,12 +221,17 @@ def trace_sample(
     """Return what a sample says; ``None`` if everything has to be read."""
     plan = case.alignment.plan
     total = plan.bytes(0, plan.slices)
-    steps = request.steps(total, least(case.alignment))
+    is_spread = case.options.is_spread(int(case.alignment.elements.sum()))
+    steps = request.steps(total, 0 if is_spread else least(case.alignment))
     if not steps:
         return None
     # Many short runs settle more than a few long ones, and while a sample is small cost no more.
     longest = SHORT if request.until_sure else LONGEST
-    sampling = Sampling(case.alignment, steps[0], request.seed.number, longest)
+    sampling: Sampling | Spread
+    if is_spread:
+        sampling = spread_sample(case.alignment, steps[0], request.seed.number)
+    else:
+        sampling = Sampling(case.alignment, steps[0], request.seed.number, longest)
     collected = collected_sums(case, GROUPS if request.until_sure else 0)
     before: Any = None
     for step in range(len(steps)):
@@ -212,6 +240,8 @@ def trace_sample(
         if sampling.is_whole:
             return None
         collected.add(sampling.fresh, progress)
+        if isinstance(sampling, Spread):
+            collected.stands_for = sampling.stands_for
         statistics = collected.statistics()
         found = replace(
             _sampled(collected, sampling.length),
@@ -294,4 +324,5 @@ def _sampled(collected: SampledSums, length: int) -> Sampled:
         collected.runs,
         length,
         collected.slices,
+        of_slices=collected.of_slices,
     )

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parentage.align import Strength, applied, with_strength
-from parentage.checkpoint import ROUNDED, Checkpoint, adapter_of
+from parentage.checkpoint import ROUNDED, Checkpoint, adapter_of, may_be_repository, scheme_of
 from parentage.support import RecipeError, is_there
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from parentage.checkpoint import Network
     from parentage.recipe import Recipe
 
 
@@ -27,13 +28,16 @@ def checkpoint_order(recipe: Recipe) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*first, *recipe.checkpoints]))
 
 
-def locate_checkpoints(recipe: Recipe, offered: Sequence[str], near: Path) -> dict[str, str | Path]:
+def locate_checkpoints(
+    recipe: Recipe, offered: Sequence[str], near: Path, network: Network | None = None
+) -> dict[str, str | Path]:
     """Return where the checkpoints of a recipe are, by name.
 
     ``offered`` are paths, each of a checkpoint that the recipe knows by the name of its folder, and
     ``NAME=PATH``; they are handed on as they are, since a source may know what is no path. What is
     not offered is looked for by its name, below the current folder and below that of the recipe
-    (``near``).
+    (``near``); a name like ``org/name`` that is in neither is one on a hub. What is on no disk is
+    read over ``network``.
 
     Raises
     ------
@@ -47,7 +51,7 @@ def locate_checkpoints(recipe: Recipe, offered: Sequence[str], near: Path) -> di
         place = text if said is None else text[len(said) + 1 :]
         if not place:
             raise RecipeError(f"{text!r}: no path is offered")
-        name = Checkpoint.open(place).name if said is None else said
+        name = Checkpoint.open(place, None, network).name if said is None else said
         if name not in names:
             raise RecipeError(
                 f"{place}: is called {name!r}, and the recipe needs {_listed(names)}; "
@@ -62,7 +66,9 @@ def locate_checkpoints(recipe: Recipe, offered: Sequence[str], near: Path) -> di
         found[name] = place
     for name in names:
         if name not in found:
-            below = _by_name_near(name, near)
+            below = name if scheme_of(name) == "hf" else _by_name_near(name, near)
+            if below is None and may_be_repository(name):
+                below = name
             if below is None:
                 raise RecipeError(
                     f"the recipe needs {name!r}, which is not offered and not found here; "
@@ -82,8 +88,12 @@ def _by_name_near(name: str, near: Path) -> Path | None:
     return next((place / path for place in places if is_there(place / path)), None)
 
 
-def open_parents(recipe: Recipe, parents: Mapping[str, Offered]) -> dict[str, Checkpoint]:
+def open_parents(
+    recipe: Recipe, parents: Mapping[str, Offered], network: Network | None = None
+) -> dict[str, Checkpoint]:
     """Open the checkpoints that a recipe needs, under its names, in :func:`checkpoint_order`.
+
+    What is on no disk is read over ``network``.
 
     Raises
     ------
@@ -103,7 +113,7 @@ def open_parents(recipe: Recipe, parents: Mapping[str, Offered]) -> dict[str, Ch
         if isinstance(given, Checkpoint):
             out[name] = replace(given, name=name)
         else:
-            out[name] = Checkpoint.open(given, name)
+            out[name] = Checkpoint.open(given, name, network)
     return {name: _with_adapter(recipe, name, out) for name in names}
 
 
@@ -116,7 +126,7 @@ def _with_adapter(recipe: Recipe, name: str, opened: Mapping[str, Checkpoint]) -
     adapter = adapter_of(checkpoint)
     if adapter is None:
         raise RecipeError(
-            f"{checkpoint.path}: the recipe has {name!r} for an adapter, and it is none"
+            f"{checkpoint.where}: the recipe has {name!r} for an adapter, and it is none"
         )
     found = applied(adapter, opened[added.base])
     scale = added.scale

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from parentage import _core
     from parentage.checkpoint import Checkpoint, Tensor
 
 BUFFER = 1 << 22
@@ -60,13 +61,25 @@ def tensor_pieces(
     if elements is not None:
         begin += first * DTYPES[tensor.dtype].bytes
         end = begin + elements * DTYPES[tensor.dtype].bytes
-    return pieces(checkpoint.shards[tensor.shard].path, begin, end, tensor.name)
+    return file_pieces(checkpoint.core, tensor.shard, begin, end, tensor.name)
 
 
-def sha256_of(path: Path, size: int, tell: Callable[[int], object]) -> str:
-    """Return the SHA-256 of a file of ``size`` bytes, and tell ``tell`` of those read."""
+def file_pieces(
+    core: _core.Checkpoint, shard: int, begin: int, end: int, what: str
+) -> Iterator[bytes]:
+    """Yield bytes of a file of a checkpoint, wherever it is, as :func:`pieces` does."""
+    fetched = core.fetchers()[shard]
+    if fetched is None:
+        yield from pieces(core.shards()[shard][0], begin, end, what)
+        return
+    for at in range(begin, end, BUFFER):
+        yield fetched.bytes_of(at, min(at + BUFFER, end))
+
+
+def sha256_of(checkpoint: Checkpoint, shard: int, tell: Callable[[int], object]) -> str:
+    """Return the SHA-256 of a file, and tell ``tell`` of the bytes read."""
     digest = hashlib.sha256()
-    for piece in pieces(path, 0, size, "digest"):
+    for piece in file_pieces(checkpoint.core, shard, 0, checkpoint.shards[shard].bytes, "digest"):
         digest.update(piece)
         tell(len(piece))
     return digest.hexdigest()

@@ -73,8 +73,8 @@ def check_sources(
             )
         elif name in hashed:
             expected = Counter(sha256 for _, sha256 in files)
-            for shard in opened[name].own_shards:
-                sha256 = sha256_of(shard.path, shard.bytes, tell)
+            for number, shard in enumerate(opened[name].own_shards):
+                sha256 = sha256_of(opened[name], number, tell)
                 if not expected[sha256]:
                     differences.append(
                         f"{name} is not that of the evidence: {shard.name} has the sha256 "

@@ -22,7 +22,7 @@ import polars as pl
 
 from parentage import _core
 from parentage.checkpoint import DTYPES
-from parentage.replay.raw import BUFFER, is_finite, pieces
+from parentage.replay.raw import BUFFER, file_pieces, is_finite, pieces, tensor_pieces
 from parentage.replay.written import Written
 from parentage.stream import SILENT, Progress
 from parentage.support import (
@@ -36,7 +36,7 @@ from parentage.support import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -119,7 +119,7 @@ class Writing:
         self._copy(files, steps)
         self._replay(plan, owner, files, steps)
         ours = [
-            _digest(files[part.file], part.begin, part.begin + part.bytes, part.name, steps)
+            _digest(pieces(files[part.file], part.begin, part.begin + part.bytes, part.name), steps)
             for part in self.parts
         ]
         non_finite = self._non_finite(owner, files)
@@ -248,10 +248,9 @@ class Writing:
             if part.reason is None:
                 continue
             tensor = self.reference.tensors[part.source]
-            source = self.reference.shards[tensor.shard].path
             with files[part.file].open("r+b") as out:
                 out.seek(part.begin)
-                for piece in pieces(source, tensor.begin, tensor.end, part.name):
+                for piece in tensor_pieces(self.reference, tensor):
                     out.write(piece)
                     steps.advance(len(piece))
         self.reference.core.verify_unchanged()
@@ -304,12 +303,12 @@ def _elements(core: _core.Checkpoint, tensor: int, first: int, count: int) -> tu
         table = np.array([[tensor] * 2], np.uint64), np.array([[first] * 2], np.uint64)
         plan = _core.Plan([core] * 2, np.array([count], np.uint64), *table)
         return _core.elements(plan, 0, 1, threads=1)[:, 0].astype("<f8").tobytes(), "F64"
-    return b"".join(pieces(core.shards()[shard][0], at, at + count * size, name)), dtype
+    return b"".join(file_pieces(core, shard, at, at + count * size, name)), dtype
 
 
-def _digest(path: Path, begin: int, end: int, tensor: str, steps: _Steps) -> str:
+def _digest(raw: Iterable[bytes], steps: _Steps) -> str:
     digest = hashlib.sha256()
-    for piece in pieces(path, begin, end, tensor):
+    for piece in raw:
         digest.update(piece)
         steps.advance(len(piece))
     return digest.hexdigest()
@@ -318,8 +317,7 @@ def _digest(path: Path, begin: int, end: int, tensor: str, steps: _Steps) -> str
 def _digest_of(checkpoint: Checkpoint, tensor: Tensor | None, steps: _Steps) -> str | None:
     if tensor is None:
         return None
-    path = checkpoint.shards[tensor.shard].path
-    return _digest(path, tensor.begin, tensor.end, tensor.name, steps)
+    return _digest(tensor_pieces(checkpoint, tensor), steps)
 
 
 def _alike(tensor: Tensor | None, part: TensorPlan) -> bool:

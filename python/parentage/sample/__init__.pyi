@@ -4,6 +4,8 @@ from .search_sample import RUN as RUN
 from .search_sample import MatchCounts as MatchCounts
 from .search_sample import SearchSample as SearchSample
 from .search_sample import runs as runs
+from .spread import Spread as Spread
+from .spread import spread_sample as spread_sample
 from .strata import LONGEST as LONGEST
 from .strata import SHORT as SHORT
 from .strata import SHORTEST as SHORTEST

@@ -12,6 +12,7 @@ import numpy as np
 
 from parentage import _core
 from parentage.align import is_replayed
+from parentage.sample.spread import search_runs
 from parentage.sample.strata import drawn
 from parentage.stream import Gram, one_pass
 from parentage.support import joined
@@ -85,7 +86,15 @@ class SearchSample:
         columns = [*(range(self.columns - 1) if order is None else order), self.columns - 1]
         owner: list[int] = []
         places: list[tuple[int, int]] = []
-        for index, each in enumerate(thinned(self.slices, budget // LEAST, seed)):
+        members = [index for index, each in enumerate(self.slices) if is_replayed(each)]
+        is_spread = options.is_spread(total)
+        if is_spread:
+            for index, start, count in search_runs(self.slices, members, budget, seed):
+                owner.append(index)
+                places.append((start, count))
+        for index, each in enumerate(
+            () if is_spread else thinned(self.slices, budget // LEAST, seed)
+        ):
             if each is not None and is_replayed(each):
                 found = runs(each.elements, total, budget, _of_slice(seed, index))
                 owner += [index] * len(found)

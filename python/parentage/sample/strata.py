@@ -91,6 +91,8 @@ class Sampled:
     """Whether the seed was asked for; else the system drew it when the trace began."""
     rounds: int = 1
     """How often the sample was doubled to get so large, and one."""
+    of_slices: int | None = None
+    """Slices that there are; None if that was not counted."""
     sure: bool | None = None
     """Whether more was thought to change nothing; None if that was not asked for."""
     sketches: tuple[str, ...] = ()
@@ -120,9 +122,15 @@ class Sampled:
                 f"{percent(self.share)} of what there is to read, in {self.runs:,} runs of "
                 f"{self.slices:,} tensors."
             )
+        over = f"all {self.slices:,} slices"
+        if self.of_slices is not None and self.slices < self.of_slices:
+            over = (
+                f"{self.slices:,} of {self.of_slices:,} slices of every component; of the others "
+                "nothing was read"
+            )
         return (
             f"This rests on a sample: {self.elements:,} elements, {percent(self.share)} of what "
-            f"there is to read, in {self.runs:,} runs spread over all {self.slices:,} slices."
+            f"there is to read, in {self.runs:,} runs spread over {over}."
         )
 
     @property

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from parentage.sample.strata import Runs
     from parentage.statistics import Scattered, Statistics
     from parentage.stream import Options, Program, RangeSums, ReplayedSums, Value
+    from parentage.support import Floats
 
 GROUPS = 8
 """Groups of runs that can be left out: two blocks each."""
@@ -106,6 +107,9 @@ class SampledSums:
             for name, shape in totals.items()
         }
         self._totals["first"] = np.full((slices, replayed), -1, dtype=np.int64)
+        self.stands_for: Floats | None = None
+        """(S,) elements that the runs of each slice stand for; ``None`` if that is all of it."""
+        self._places: list[tuple[int, int, int]] = []
         self.bytes = 0
         """Bytes read, over all checkpoints."""
         self.runs = 0
@@ -126,10 +130,19 @@ class SampledSums:
         """Slices of which something was read."""
         return int(self._tallies["n"].any(axis=1).sum())
 
+    @property
+    def of_slices(self) -> int:
+        """Slices in all."""
+        return len(self._alignment.slices)
+
     def add(self, runs: Runs, progress: Progress = SILENT) -> None:
         """Read ``runs``, none of which was read before."""
         if not len(runs.owner):
             return
+        if self._options.is_far:
+            self._places += zip(
+                runs.owner.tolist(), runs.starts.tolist(), runs.counts.tolist(), strict=True
+            )
         plan = self._alignment.part(runs.owner, runs.starts, runs.counts)
         progress.start(plan.bytes(0, plan.slices))
         done = 0
@@ -187,7 +200,8 @@ class SampledSums:
     @cached_property
     def _scattered(self) -> Scattered:
         """Elements of all slices, wherever the runs are."""
-        return scatter(self._alignment, self._options)
+        where = self._places if self._options.is_far else None
+        return scatter(self._alignment, self._options, where=where)
 
     def _parts(self, without: int | None) -> Iterator[RangeSums]:
         slices = self._alignment.slices
@@ -201,7 +215,11 @@ class SampledSums:
                 is_left = np.arange(_core.BLOCKS) % GROUPS == without
                 blocks = blocks.copy()
                 blocks[~self._whole[rows][:, None] & is_left] = 0.0
-            size = np.array([each.elements for each in slices[rows]], dtype=np.float64)
+            size = (
+                np.array([each.elements for each in slices[rows]], dtype=np.float64)
+                if self.stands_for is None
+                else self.stands_for[rows]
+            )
             n = tally["n"]
             scale = np.where(n > 0, size / np.maximum(n, 1), 0.0)
             full = unpack(blocks) * scale[:, None, None, None]

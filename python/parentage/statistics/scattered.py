@@ -33,6 +33,9 @@ LEAST = 16
 RUN = 64
 """Consecutive elements that are read at a place, at most."""
 
+MOST_RUNS = 64
+"""Runs that are taken, if they are to be of those that were read."""
+
 _GOLDEN = 0.6180339887498949
 
 
@@ -93,8 +96,16 @@ def places(elements: int, most: int) -> list[tuple[int, int]]:
     ]
 
 
-def scatter(alignment: Alignment, options: Options, budget: int = BUDGET) -> Scattered:
+def scatter(
+    alignment: Alignment,
+    options: Options,
+    budget: int = BUDGET,
+    where: Sequence[tuple[int, int, int]] | None = None,
+) -> Scattered:
     """Read scattered elements of every slice of an alignment.
+
+    ``where`` are (slice, start, count) of runs that were read, if nothing else is to be: the
+    first elements of some of them are taken, in place of all slices'.
 
     Raises
     ------
@@ -103,9 +114,16 @@ def scatter(alignment: Alignment, options: Options, budget: int = BUDGET) -> Sca
     """
     slices = alignment.slices
     most = max(LEAST, budget // max(len(slices), 1))
-    found = [places(each.elements, most) for each in slices]
-    owner = np.repeat(np.arange(len(slices)), [len(each) for each in found])
-    runs = np.array([run for each in found for run in each], dtype=np.uint64).reshape(-1, 2)
+    if where is None:
+        found = [places(each.elements, most) for each in slices]
+        owner = np.repeat(np.arange(len(slices)), [len(each) for each in found])
+        runs = np.array([run for each in found for run in each], dtype=np.uint64).reshape(-1, 2)
+    else:
+        # The last ones were just read.
+        few = sorted(where[-MOST_RUNS:])
+        owner = np.array([index for index, _, _ in few], dtype=np.intp)
+        short = [(start, min(count, budget // MOST_RUNS)) for _, start, count in few]
+        runs = np.array(short, dtype=np.uint64).reshape(-1, 2)
     starts, counts = runs.T.copy()
     if not len(owner):
         nothing = np.zeros(0, dtype=np.intp)

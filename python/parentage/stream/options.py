@@ -27,6 +27,9 @@ MOST_THREADS = 1024
 TILE_BYTES = (4096, 1 << 30)
 """The fewest and the most bytes that a thread reads at once."""
 
+FAR_TOTAL = 1 << 24
+"""Elements of a checkpoint that is fetched beyond which few, long runs are read of it."""
+
 READERS = 24
 """Threads that are left for those."""
 
@@ -49,6 +52,8 @@ class Options:
     """What computes the SHA-256 of every shard on the way, if that is asked for."""
     backend: Backend = CORE
     """What carries it out."""
+    is_far: bool = False
+    """Whether a sample is read over a network, where a request costs as much as what it brings."""
 
     def __post_init__(self) -> None:
         """Refuse what the core could not even be told, and leave room for threads that read."""
@@ -59,6 +64,10 @@ class Options:
             raise ValueError(f"tile bytes must be {least} to {most}, not {self.tile_bytes}")
         if self.io == "direct":
             object.__setattr__(self, "threads", min(self.threads, MOST_THREADS - READERS))
+
+    def is_spread(self, elements: int) -> bool:
+        """Return whether few, long runs are read of a checkpoint of so many elements."""
+        return self.is_far and elements > FAR_TOTAL
 
     def for_runs(self) -> Options:
         """Return how runs of elements here and there are read: by no digest's pass."""

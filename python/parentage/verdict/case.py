@@ -146,6 +146,8 @@ class TraceInputs:
     """What was compared beside the main alignment."""
     orders: Sequence[Order] = ()
     """What of others is seen in another order than it is stored in."""
+    unordered: Sequence[str] = ()
+    """Names of others of which no order was looked for, though not all is alike in place."""
     stored: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """By name, the tensors and elements that a checkpoint holds, where it is seen as others."""
     added: Mapping[str, Added] = field(default_factory=dict)

@@ -39,7 +39,7 @@ def constant_elements(alignment: Alignment, statistics: Statistics, options: Opt
     Only the first elements of large ones are looked at, and only so many slices.
     """
     table = statistics.slices
-    equal = np.flatnonzero((table.equal == table.n[:, None]).all(axis=1))
+    equal = np.flatnonzero((table.equal == table.n[:, None]).all(axis=1) & (table.n > 0))
     found = looked = 0
     for index in equal[:MOST_SLICES].tolist():
         each = alignment.slices[index]

@@ -81,6 +81,10 @@ def decide(evidence: Facts) -> Verdict:
             break
     else:
         verdict = undetermined(evidence)
+    if verdict.kind == "unrelated" and evidence.unordered:
+        # Rows in another order are no more alike than strangers'.
+        text = f"nothing that was read is alike in place, which would be: {verdict.text}"
+        verdict = replace(verdict, kind="undetermined", rule="order_not_looked_for", text=text)
     if evidence.remarks:
         verdict = replace(verdict, text=" ".join([verdict.text, *evidence.remarks]))
     verdict = of_the_whole(verdict, evidence)

@@ -175,6 +175,8 @@ class Facts:
     """Per checkpoint: slices that are its alone, bit for bit, and what the child does not share."""
     descendants: tuple[str, ...] = ()
     """Checkpoints that were made from the child."""
+    unordered: tuple[str, ...] = ()
+    """Checkpoints of which no order was looked for, though not all is alike in place."""
     remarks: tuple[str, ...] = ()
     """Sentences on checkpoints that do not play the part in which they were offered."""
     excess: Callable[[str, str, str], float] = lambda *_: math.nan

@@ -96,6 +96,7 @@ def gather_facts(
         shared=shared_slices(statistics, alignment, columns, case.options),
         descendants=case.relations.descendants,
         remarks=case.relations.remarks,
+        unordered=tuple(case.unordered),
         added=case.added,
         beyond=_beyond(case, statistics),
         wholes=wholes,
@@ -282,6 +283,8 @@ def shared_slices(
     """
     sizes = statistics.slices.n.astype(np.int64)
     equal = (statistics.slices.equal == statistics.slices.n[:, None]) & _same_dtype(alignment)
+    # Of a slice of which nothing was read, nothing is known.
+    equal &= (sizes > 0)[:, None]
     # Vectors of relatives move alike: norms, variances, counters.
     is_alone = equal & ((equal.sum(axis=1) == 1) & is_matrix(alignment.slices))[:, None]
     rows = np.flatnonzero(is_alone.any(axis=1))

@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from parentage.align import UNPAIRED, how_names_differ
 from parentage.checkpoint import body_layers, is_of_the_body, place_of
 from parentage.support import listed, percent, runs_of
@@ -15,7 +17,9 @@ from parentage.verdict.constants import constant_elements
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from parentage.align import Alignment
+    from numpy.typing import NDArray
+
+    from parentage.align import Alignment, Slice
     from parentage.checkpoint import Checkpoint, Tensor
     from parentage.statistics import Statistics
     from parentage.verdict.case import TraceInputs
@@ -247,10 +251,10 @@ def _add(
     casts: dict[tuple[int, int], list[int]],
 ) -> None:
     """Add the slices of one alignment to the sums of the checkpoints that it is over."""
-    slices, table = alignment.slices, statistics.slices
+    slices = alignment.slices
     for at, column in enumerate(columns):
         one = sums[column]
-        is_equal = (table.equal[:, at] == table.n).tolist()
+        is_equal = _equal_as_far_as_read(slices, statistics, at).tolist()
         for each, equal, dtype in zip(slices, is_equal, alignment.dtypes[at], strict=True):
             mine, place = each.extents[-1].tensor, each.extents[at]
             one.compared[mine] += each.elements
@@ -265,6 +269,25 @@ def _add(
             source = each.source_layers[at] if each.source_layers else None
             if each.layer is not None and source is not None:
                 one.moves.add((each.layer, source))
+
+
+def _equal_as_far_as_read(
+    slices: Sequence[Slice], statistics: Statistics, column: int
+) -> NDArray[np.bool_]:
+    """Return which slices are equal to those of a column.
+
+    One of which a sample has nothing is taken to be as all of its component that were read.
+    """
+    table = statistics.slices
+    found: NDArray[np.bool_] = table.equal[:, column] == table.n
+    is_read = table.n > 0
+    if not is_read.all():
+        names = np.array([each.component for each in slices])
+        for name in np.unique(names[~is_read]):
+            of_it = names == name
+            known = found[of_it & is_read]
+            found[of_it & ~is_read] = bool(len(known) and known.all())
+    return found
 
 
 def _sources(

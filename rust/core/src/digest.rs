@@ -161,7 +161,7 @@ impl Digests {
                 let digest = match &mut *front {
                     Front::Done(digest) => digest.clone(),
                     Front::At(hasher, at) => {
-                        let source = source::open(shard, io)?;
+                        let source = source::open(shard, io, &progress.stop())?;
                         let count = |bytes| progress.advance(bytes);
                         hash(hasher, at, shard.bytes, source.as_ref(), buffer, progress, count)?;
                         shard.verify_unchanged()?;

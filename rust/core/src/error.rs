@@ -47,6 +47,18 @@ pub enum Error {
         /// What was noticed.
         message: String,
     },
+    /// Bytes that are on no disk of this machine could not be fetched.
+    #[error("{}: {}{}{source}", .path.display(), tensor_part(.tensor.as_deref()), offset_part(*.offset))]
+    Fetch {
+        /// Where the file is.
+        path: PathBuf,
+        /// The tensor being read, if known.
+        tensor: Option<String>,
+        /// The byte offset in the file, if known.
+        offset: Option<u64>,
+        /// What whoever fetches them said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The path names nothing that can be opened as a checkpoint.
     #[error("{}: {message}", .path.display())]
     NotACheckpoint {
@@ -95,6 +107,16 @@ impl Error {
             offset,
             message: message.into(),
         }
+    }
+}
+
+impl Error {
+    /// Adds the tensor's name to the error of a source, which knows its file only.
+    pub(crate) fn of_tensor(mut self, name: &str) -> Self {
+        if let Self::Changed { tensor, .. } | Self::Fetch { tensor, .. } = &mut self {
+            *tensor = Some(name.to_owned());
+        }
+        self
     }
 }
 

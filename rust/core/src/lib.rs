@@ -18,6 +18,7 @@ pub mod checkpoint;
 mod decode;
 pub mod digest;
 pub mod error;
+mod fetch;
 mod files;
 mod floats;
 pub mod gram;
@@ -30,4 +31,5 @@ pub mod stream;
 pub mod threads;
 
 pub use error::{Error, Result};
+pub use fetch::{Fetch, FetchError, Remote};
 pub use source::{Io, can_map};

@@ -1,5 +1,6 @@
 //! How far a long call has come, and the wish to stop it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
@@ -8,13 +9,28 @@ use crate::error::{Error, Result};
 #[derive(Debug, Default)]
 pub struct Progress {
     bytes: AtomicU64,
-    cancelled: AtomicBool,
+    stop: Stop,
+}
+
+/// The wish to stop, for whoever waits for something while a call runs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Fails after [`Progress::cancel`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Interrupted`].
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.0.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+    }
 }
 
 impl Progress {
     /// Nothing done, nothing cancelled.
-    pub const fn new() -> Self {
-        Self { bytes: AtomicU64::new(0), cancelled: AtomicBool::new(false) }
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Bytes of tensor data read so far, over all checkpoints.
@@ -29,7 +45,7 @@ impl Progress {
 
     /// Asks the call to stop before its next chunk.
     pub fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Relaxed);
+        self.stop.0.store(true, Ordering::Relaxed);
     }
 
     /// Fails after [`Progress::cancel`].
@@ -38,11 +54,16 @@ impl Progress {
     ///
     /// [`Error::Interrupted`].
     pub(crate) fn check(&self) -> Result<()> {
-        if self.is_cancelled() { Err(Error::Interrupted) } else { Ok(()) }
+        self.stop.check()
+    }
+
+    /// The wish alone, for sources that wait.
+    pub(crate) fn stop(&self) -> Stop {
+        self.stop.clone()
     }
 
     /// Whether [`Progress::cancel`] was called.
     pub fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
+        self.stop.0.load(Ordering::Relaxed)
     }
 }

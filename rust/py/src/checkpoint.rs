@@ -13,6 +13,8 @@ use pyo3::types::{PyList, PyString, PyTuple, PyType};
 
 use crate::coding::{self, CodingState};
 use crate::errors::to_python;
+use crate::remote::{self, fetcher};
+use crate::run::run;
 
 /// The parts of a shard: path, name, bytes, offset of the data, modification time, metadata.
 type Shard = (PathBuf, String, u64, u64, Option<i128>, Vec<(String, String)>);
@@ -23,8 +25,9 @@ type Tensor<'py> =
 /// What is pickled: path, index, shards, tensors and codings, with paths as text, which any system can read.
 type State<'py> =
     (OsString, Option<OsString>, Vec<ShardState>, Bound<'py, PyList>, Vec<CodingState>);
-/// As [`Shard`], the path as text.
-type ShardState = (OsString, String, u64, u64, Option<i128>, Vec<(String, String)>);
+/// As [`Shard`], the path as text, and who fetches it, if it is on no disk.
+type ShardState =
+    (OsString, String, u64, u64, Option<i128>, Vec<(String, String)>, Option<Py<PyAny>>);
 /// As [`Tensor`].
 type TensorState = (usize, String, String, Vec<u64>, usize, u64, u64);
 
@@ -181,11 +184,16 @@ impl Checkpoint {
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, State<'py>)> {
         let this = slf.get();
         let text = |path: &Path| path.as_os_str().to_owned();
-        let shards =
-            this.shards().into_iter().map(|(path, name, bytes, start, modified, metadata)| {
-                let path = absolute(&path).unwrap_or(path);
-                (text(&path), name, bytes, start, modified, metadata)
-            });
+        let shards = this.0.shards.iter().map(|shard| {
+            let fetcher = shard.remote.as_ref().and_then(|remote| fetcher(slf.py(), remote));
+            let path = match fetcher {
+                Some(_) => shard.path.clone(),
+                None => absolute(&shard.path).unwrap_or_else(|_| shard.path.clone()),
+            };
+            let (name, metadata) = (shard.name.clone(), shard.metadata.clone());
+            let (bytes, start) = (shard.bytes, shard.data_start);
+            (text(&path), name, bytes, start, shard.modified_ns, metadata, fetcher)
+        });
         let state = (
             text(&this.0.path),
             this.0.index.as_deref().map(text),
@@ -206,11 +214,21 @@ impl Checkpoint {
         tensors: Vec<TensorState>,
         codings: Vec<CodingState>,
     ) -> PyResult<Self> {
-        let shard = |(path, name, bytes, data_start, modified_ns, metadata): ShardState| {
-            let path = path.into();
+        let shard = |state: ShardState| {
+            let (path, name, bytes, data_start, modified_ns, metadata, fetcher) = state;
+            let (path, remote) = (path.into(), fetcher.map(remote::remote));
             // Another machine knows nothing of this one's files, nor a copy of what it was made from.
             let identity = None;
-            checkpoint::Shard { path, name, bytes, data_start, modified_ns, identity, metadata }
+            checkpoint::Shard {
+                path,
+                name,
+                bytes,
+                data_start,
+                modified_ns,
+                identity,
+                metadata,
+                remote,
+            }
         };
         let shards = shards.into_iter().map(shard).collect();
         let tensors = described(tensors)?;
@@ -252,6 +270,30 @@ impl Checkpoint {
         found.map(|found| Self(Arc::new(found))).map_err(|error| to_python(&error))
     }
 
+    /// The checkpoint of safetensors files that are fetched: `files` are path, name, bytes and fetcher;
+    /// `index` is the path and the text of the index that names them.
+    #[classmethod]
+    #[pyo3(signature = (path, files, index=None))]
+    fn remote(
+        _cls: &Bound<'_, PyType>,
+        py: Python<'_>,
+        path: PathBuf,
+        files: Vec<(PathBuf, String, u64, Py<PyAny>)>,
+        index: Option<(PathBuf, Vec<u8>)>,
+    ) -> PyResult<Self> {
+        let files: Vec<_> = files.into_iter().map(remote::file).collect();
+        let index = index.as_ref().map(|(path, json)| (path.as_path(), json.as_slice()));
+        let found =
+            run(py, None, |watch| checkpoint::Checkpoint::remote(&path, index, &files, watch))?;
+        Ok(Self(Arc::new(found)))
+    }
+
+    /// Per shard, who fetches it; None for files on disk.
+    fn fetchers(&self, py: Python<'_>) -> Vec<Option<Py<PyAny>>> {
+        let shards = self.0.shards.iter();
+        shards.map(|shard| shard.remote.as_ref().and_then(|each| fetcher(py, each))).collect()
+    }
+
     /// Other tensors, by name, over the same files, as they were when their headers were read. Those of
     /// shard `number of files + k` are what coding `k` gives. Codings are the first `kept` of this one's, or
     /// all, and then `codings`.
@@ -290,4 +332,11 @@ impl Checkpoint {
     fn __deepcopy__(slf: Py<Self>, _memo: &Bound<'_, PyAny>) -> Py<Self> {
         slf
     }
+}
+
+/// The names of the files that an index names, sorted; `path` is what messages call it.
+#[pyfunction]
+pub(crate) fn index_files(path: PathBuf, json: Vec<u8>) -> PyResult<Vec<String>> {
+    let found = checkpoint::index::parse(&path, &json);
+    found.map(|index| index.shards).map_err(|error| to_python(&error))
 }

@@ -2,7 +2,7 @@
 
 use parentage_core::Error;
 use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PyValueError};
-use pyo3::{PyErr, create_exception};
+use pyo3::{PyErr, Python, create_exception};
 
 create_exception!(
     parentage,
@@ -36,6 +36,11 @@ pub(crate) fn to_python(error: &Error) -> PyErr {
         Error::Format { .. } | Error::NotACheckpoint { .. } | Error::UnsupportedDtype { .. } => {
             CheckpointError::new_err(message)
         }
+        // What Python raised that is no error of ours is raised as it is.
+        Error::Fetch { source, .. } => match source.downcast_ref::<PyErr>() {
+            Some(raised) => Python::attach(|py| raised.clone_ref(py)),
+            None => ReadError::new_err(message),
+        },
         Error::Io { .. } | Error::Changed { .. } => ReadError::new_err(message),
         Error::Plan(_) => PlanError::new_err(message),
         Error::Argument(_) => PyValueError::new_err(message),

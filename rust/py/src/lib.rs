@@ -10,6 +10,7 @@ mod gram;
 mod pickle;
 mod plan;
 mod program;
+mod remote;
 mod replay;
 mod run;
 
@@ -22,7 +23,7 @@ mod _core {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use crate::checkpoint::Checkpoint;
+    use crate::checkpoint::{Checkpoint, index_files};
     #[pymodule_export]
     use crate::coding::coding_elements;
     #[pymodule_export]

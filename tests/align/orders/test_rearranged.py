@@ -21,6 +21,7 @@ from common.rearranged import (
     with_words,
 )
 from conftest import BF16, opened, write_checkpoint
+from parentage.align import seen_by
 from parentage.align.orders.rearranged import named, rearranged
 from parentage.stream import Options
 
@@ -175,3 +176,15 @@ def test_names_are_given_once_each(tmp_path):
     spare = view.tensors[f"unpaired.{stem.format(0)}"]
     assert spare.begin == other.tensors[stem.format(0)].begin
     assert named(other, {}, child) is other
+
+
+def test_of_what_is_fetched_in_part_no_order_is_looked_for_and_that_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("parentage.stream.options.FAR_TOTAL", 0)
+    base = dense(1)
+    child = opened(tmp_path, "child", in_heads_and_neurons(tuned(base, 2)))
+    other = opened(tmp_path, "base", base)
+    found = rearranged(child, [other], [{}], Options(2, is_far=True))
+    assert (found.others, found.orders, found.unordered) == ((other,), (), ("base",))
+    (remark,) = seen_by(child, [other], Options(2, is_far=True)).remarks
+    assert "base are not alike in place" in remark
+    assert "a full pass looks for it" in remark

@@ -4,7 +4,7 @@ import numpy as np
 from common.rearranged import dense, taken, tuned
 from conftest import BF16, opened
 from parentage.align.orders import strange
-from parentage.align.orders.strange import mates_of, strange_rows
+from parentage.align.orders.strange import is_in_place, mates_of, strange_rows
 from parentage.stream import Options
 
 OPTIONS = Options(2)
@@ -51,3 +51,19 @@ def test_layers_that_moved_are_looked_up_where_they_are(tmp_path):
     found = shares(tmp_path, base, base, {0: 1, 1: None})
     assert found[UP.replace(".1.", ".0.")] == 1.0
     assert UP not in found
+
+
+def test_a_run_of_a_few_matrices_tells_whether_they_are_in_place(tmp_path, monkeypatch):
+    monkeypatch.setattr(strange, "FAR_RUN", 96)
+    base = dense(1)
+    two = opened(tmp_path, "two", base)
+    near = opened(tmp_path, "near", tuned(base, 2))
+    assert is_in_place(near, two, {}, OPTIONS)
+    turned = {name: each[::-1].copy() if each.ndim == 2 else each for name, each in base.items()}
+    assert not is_in_place(opened(tmp_path, "turned", turned), two, {}, OPTIONS)
+    assert not is_in_place(opened(tmp_path, "stranger", dense(7)), two, {}, OPTIONS)
+
+
+def test_where_there_is_nothing_to_look_at_nothing_is_said_to_be_in_place(tmp_path):
+    one = opened(tmp_path, "one", {"w": np.ones((2, 2), BF16)})
+    assert not is_in_place(one, one, {}, OPTIONS)

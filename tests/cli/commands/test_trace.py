@@ -1,9 +1,13 @@
 """Which options of a trace do not go together."""
 
 import json
+import os
+import sys
 
 import parentage
 import pytest
+from common.networks import family_on_a_hub
+from common.processes import interrupted
 from conftest import family_path
 from parentage.cli import run
 from parentage.cli.commands.trace import refused
@@ -65,3 +69,53 @@ def test_layers_beside_json_are_told_where_they_are(capsys):
     said = capsys.readouterr()
     assert "slices.parquet" in said.err
     json.loads(said.out)
+
+
+def test_everything_and_a_part_of_it_do_not_go_together(capsys):
+    for part in (["--until-sure"], ["--sample", "50%"]):
+        assert run(["trace", "child", "-b", "base", "--full", *part]) == 2
+        assert "--full reads everything" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="full reads everything"):
+        parentage.trace(family_path("child"), base=family_path("base"), full=True, sample="50%")
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    with family_on_a_hub(monkeypatch, tmp_path) as double:
+        yield double
+
+
+def test_remote_names_are_traced_and_what_that_cost_is_said(hub, capsys, tmp_path):
+    names = ["hf://org/child", "-b", "old=hf://org/base", "-p", "tuned=org/parent"]
+    cache = tmp_path / "cache"
+    for turn in range(2):
+        before = hub.counts.bytes["data"]
+        assert run(["trace", *names, "--json", "--full", "--cache", str(cache)]) == 0
+        out, err = capsys.readouterr()
+        told = json.loads(out)
+        assert told["verdict"]["kind"] == "merge"
+        assert told["inputs"]["base"]["name"] == "old"
+        assert told["inputs"]["base"]["source"] == "hf://org/base"
+        assert "read as hf://org/parent" in err
+        assert "requests" in err
+        assert ("from the cache" in err) == (turn == 1)
+        if turn:
+            assert hub.counts.bytes["data"] == before
+    assert run(["trace", *names, "--max-bytes", "100kB", "--quiet"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "100,000 that may be received" in err
+    assert "SECRET" not in err
+
+
+@pytest.mark.parametrize("kind", ["resolve", "data"])
+def test_ctrl_c_does_not_wait_for_a_server_that_stalls(hub, tmp_path, monkeypatch, kind):
+    hub.fault = lambda asked: "stall:60" if asked.kind == kind else None
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    names = ["hf://org/child", "-b", "hf://org/base"]
+    status, err, seconds = interrupted(["trace", *names])
+    assert status == 130
+    assert seconds < 3, err

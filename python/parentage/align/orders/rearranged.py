@@ -8,6 +8,7 @@ from parentage.align.orders.experts import ExpertOrders, expert_orders
 from parentage.align.orders.gathered import Gather, can_gather, gathered
 from parentage.align.orders.matrices import matrix_orders
 from parentage.align.orders.stacks import apart, stacks_of
+from parentage.align.orders.strange import is_in_place
 from parentage.align.slices import UNPAIRED
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ class Rearranged(NamedTuple):
     others: tuple[Checkpoint, ...]
     orders: tuple[Order, ...] = ()
     """What is seen in another order than it is stored in."""
+    unordered: tuple[str, ...] = ()
+    """Others of which some matrices are not alike in place, and no order was looked for: all of
+    them would have to be fetched."""
 
 
 def rearranged(
@@ -39,6 +43,13 @@ def rearranged(
     Values tell it. What is in place is returned as it is. ``layers`` are the layers of each that
     the child's are paired with, where that is not the same number.
     """
+    if options.is_spread(child.elements):
+        unordered = [
+            other.name
+            for other, moved in zip(others, layers, strict=True)
+            if not is_in_place(child, other, moved, options)
+        ]
+        return Rearranged(child, tuple(others), (), tuple(unordered))
     found = _experts(child, others, layers, options)
     seen: list[Checkpoint] = []
     told = list(found.orders)

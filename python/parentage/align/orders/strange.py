@@ -34,6 +34,12 @@ ROWS = 1 << 12
 
 FEWEST_ROWS = 2
 
+FAR_MATES = 8
+"""Matrices of which a run is looked at, at most, of checkpoints that are fetched."""
+
+FAR_RUN = 1 << 12
+"""Elements of it."""
+
 MOST_ROWS = 1 << 14
 
 AT_ONCE = 1 << 15
@@ -78,6 +84,36 @@ def mates_of(
         done.add(found.index)
         out.append(Mates(tensor, found, place))
     return out
+
+
+def is_in_place(child: Checkpoint, other: Checkpoint, layers: LayerMap, options: Options) -> bool:
+    """Return whether a few matrices are alike in place, as far as a run of each tells.
+
+    It is what is looked at first of checkpoints that are fetched: a request for each row of each
+    matrix would be more than all else.
+    """
+    mates = [
+        each
+        for each in mates_of(child, other, layers, frozenset(child.core.names()))
+        if min(each.mine.elements, each.theirs.elements) >= FAR_RUN
+        and each.place.component != "router"
+    ]
+    if not mates:
+        return False
+    few = mates[:: -(-len(mates) // FAR_MATES)]
+    alike = 0
+    for mine, theirs, _ in few:
+        width = row_width(mine)
+        row = min(mine.shape[0], theirs.shape[0]) // 2
+        first = min(row * width, mine.elements - FAR_RUN, theirs.elements - FAR_RUN)
+        # Rows of those that have another number of them are compared with the same ones.
+        first -= first % width
+        found = pairs_of_runs(
+            (child, other), ([(mine.index, first)], [(theirs.index, first)]), FAR_RUN, options
+        )
+        one, two = map(units, found)
+        alike += bool(np.einsum("rn,rn->r", one, two)[0] >= LEAST_LIKE)
+    return alike == len(few)
 
 
 def strange_rows(

@@ -162,7 +162,7 @@ def _as_printed(text: str) -> str:
 
 
 def wrong(
-    path: Path, message: str, *, tensor: str | None = None, offset: int | None = None
+    path: Path | str, message: str, *, tensor: str | None = None, offset: int | None = None
 ) -> CheckpointError:
     """Return the error of a file that is not what its format demands, as the core's read."""
     of = "" if tensor is None else f"tensor {quoted(tensor)}: "

@@ -14,6 +14,8 @@ from parentage.support import collection_paused, is_folder
 if TYPE_CHECKING:
     from os import PathLike
 
+    from parentage.checkpoint.network.network import Network
+
 _USUAL = {
     "model.safetensors",
     "model.safetensors.index.json",
@@ -29,7 +31,7 @@ def serves(given: str | PathLike[str]) -> bool:  # noqa: ARG001
     return True
 
 
-def open(given: str | PathLike[str]) -> Opened:  # noqa: A001
+def open(given: str | PathLike[str], network: Network | None = None) -> Opened:  # noqa: A001, ARG001
     """Read the headers of the checkpoint at a path."""
     path = Path(given)
     with collection_paused():

@@ -6,11 +6,29 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from os import PathLike
     from pathlib import Path
 
     from parentage import _core
     from parentage.checkpoint.encodings import Encoding
+    from parentage.checkpoint.network.network import Network
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a checkpoint was published, and what was said of it there."""
+
+    where: str
+    """Its name, without revision and without anything secret."""
+    revision: str | None = None
+    """The commit, where there are any."""
+    published: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of files, by name, as they were published; nobody has computed them here."""
+    names: tuple[str, ...] = ()
+    """What else lies in the folder, if it was listed."""
+    texts: Mapping[str, bytes] = field(default_factory=dict)
+    """Small files beside it, by name."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +45,8 @@ class Opened:
     """What the bytes of tensors stand for that are not stored as numbers, by name."""
     choices: tuple[str, ...] = ()
     """What was chosen among what is there, and what was left: clauses of a sentence."""
+    origin: Origin | None = None
+    """Where it was published, if that is known."""
 
 
 class Source(Protocol):
@@ -35,8 +55,8 @@ class Source(Protocol):
     def serves(self, given: str | PathLike[str]) -> bool:
         """Return whether a checkpoint that is named so is of this kind of place."""
 
-    def open(self, given: str | PathLike[str]) -> Opened:
-        """Read the headers of a checkpoint.
+    def open(self, given: str | PathLike[str], network: Network | None = None) -> Opened:
+        """Read the headers of a checkpoint; over ``network``, if it is on no disk.
 
         Raises
         ------

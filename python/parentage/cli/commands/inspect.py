@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from parentage.cli.alone import HelpAlone
-from parentage.cli.options import CHECKPOINT, json_option, terminal_options
+from parentage.cli.options import (
+    CHECKPOINT,
+    Networking,
+    json_option,
+    network_options,
+    terminal_options,
+)
 
 if TYPE_CHECKING:
     from typing import Any
@@ -21,8 +27,15 @@ if TYPE_CHECKING:
 @click.argument("checkpoints", nargs=-1, required=True, type=CHECKPOINT)
 @json_option("Print one JSON document, tensors included.")
 @click.option("--tensors", is_flag=True, help="Print a row for every tensor, too.")
+@network_options
 @terminal_options
-def inspect(checkpoints: tuple[str, ...], as_json: bool, tensors: bool, terminal: Terminal) -> None:
+def inspect(
+    checkpoints: tuple[str, ...],
+    as_json: bool,
+    tensors: bool,
+    networking: Networking,
+    terminal: Terminal,
+) -> None:
     """Show what is in CHECKPOINTS, from their headers alone.
 
     \b
@@ -31,11 +44,13 @@ def inspect(checkpoints: tuple[str, ...], as_json: bool, tensors: bool, terminal
       parentage inspect ./Model --tensors
       parentage inspect ./Model/model-00001-of-00002.safetensors --json
       parentage inspect ./model.Q4_K_M.gguf
+      parentage inspect hf://org/name@revision
     """
-    from parentage.checkpoint import Checkpoint
+    from parentage.checkpoint import Checkpoint, Network
     from parentage.cli.terminal.inspect import show_inspect
 
-    opened = [Checkpoint.open(path) for path in checkpoints]
+    network = Network(**networking, note=terminal.note)
+    opened = [Checkpoint.open(path, None, network) for path in checkpoints]
     if as_json:
         documents = [headers(checkpoint) for checkpoint in opened]
         click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=1))
@@ -50,14 +65,22 @@ def headers(checkpoint: Checkpoint) -> dict[str, Any]:
 
     adapter = adapter_of(checkpoint)
     tensors = checkpoint.tensors.values()
+    published = {} if checkpoint.origin is None else checkpoint.origin.published
     encodings = {
         name: {"kind": each.kind, "shape": list(each.shape)}
         for name, each in checkpoint.encodings.items()
     }
     return {
         "name": checkpoint.name,
+        "source": None if checkpoint.origin is None else checkpoint.origin.where,
+        "revision": None if checkpoint.origin is None else checkpoint.origin.revision,
         "shards": [
-            {"name": shard.name, "bytes": shard.bytes, "metadata": shard.metadata}
+            {
+                "name": shard.name,
+                "bytes": shard.bytes,
+                "published_sha256": published.get(shard.name),
+                "metadata": shard.metadata,
+            }
             for shard in checkpoint.shards
         ],
         "bytes": checkpoint.bytes,

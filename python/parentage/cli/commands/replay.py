@@ -12,10 +12,12 @@ from parentage.cli.alone import HelpAlone
 from parentage.cli.options import (
     FOUND,
     PATH,
+    Networking,
     Reading,
     Size,
     checkpoint_option,
     json_option,
+    network_options,
     reading_options,
     terminal_options,
 )
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     "mmap", "direct", "pread",
     help_text="How files are read: mapped, past the page cache, or with pread, for network disks.",
 )  # fmt: skip
+@network_options
 @terminal_options
 def replay(
     recipe: Path,
@@ -65,6 +68,7 @@ def replay(
     as_json: bool,
     fail_on_mismatch: bool,
     reading: Reading,
+    networking: Networking,
     terminal: Terminal,
 ) -> None:
     """Carry out RECIPE: compare what it gives with a child, or write it.
@@ -102,7 +106,7 @@ def replay(
     if allow_non_finite and folder is None:
         raise click.UsageError("--allow-non-finite is of what --write DIR writes")
     from parentage import _core
-    from parentage.checkpoint import Checkpoint
+    from parentage.checkpoint import Checkpoint, Network
     from parentage.cli.terminal.replay import show_replay
     from parentage.replay import (
         Recipe,
@@ -120,14 +124,16 @@ def replay(
     text = recipe_text(recipe)
     opened = Recipe.from_json(text, str(recipe))
     near = recipe_file(recipe).parent
-    parents = open_parents(opened, locate_checkpoints(opened, offered, near))
-    child = None if against is None else Checkpoint.open(against)
+    network = Network(**networking, note=terminal.note)
+    located = locate_checkpoints(opened, offered, near, network)
+    parents = open_parents(opened, located, network)
+    child = None if against is None else Checkpoint.open(against, None, network)
     threads = _core.threads() if reading["threads"] is None else reading["threads"]
     options = Options(threads, reading["tile_bytes"], reading["io"])
     # What can not be written is refused before hours are spent on comparing.
     plan = None if folder is None else plan_write(opened, parents, folder, shard_size, options)
     comparison = written = None
-    with terminal.watching() as progress:
+    with terminal.watching(network.traffic) as progress:
         sources = check_sources(text, parents, progress)
         if child is not None:
             comparison = compare(opened, parents, child, progress=progress, **reading)

@@ -12,6 +12,7 @@ from parentage.cli.options import (
     CHECKPOINT,
     FOUND,
     PATH,
+    Networking,
     PortionType,
     Reading,
     as_named,
@@ -19,6 +20,7 @@ from parentage.cli.options import (
     checkpoint_option,
     custody_options,
     json_option,
+    network_options,
     reading_options,
     terminal_options,
 )
@@ -82,6 +84,11 @@ NAMED = "[NAME=]CHECKPOINT"
     "everything.",
 )  # fmt: skip
 @click.option(
+    "--full", is_flag=True,
+    help="Read everything of remote checkpoints, too. By default, they are read as by "
+    "--until-sure, and 500MB of tensors at most unless --sample says otherwise.",
+)  # fmt: skip
+@click.option(
     "--no-recipes", is_flag=True,
     help="Do not look for the recipe: weights alone, in a fraction of the time.",
 )  # fmt: skip
@@ -91,6 +98,7 @@ NAMED = "[NAME=]CHECKPOINT"
     "disks. auto is direct for what does not fit in free memory, else mmap.",
 )  # fmt: skip
 @custody_options
+@network_options
 @terminal_options
 def trace(
     child: str,
@@ -106,8 +114,10 @@ def trace(
     sample: Portion | None,
     seed: int | None,
     until_sure: bool,
+    full: bool,
     no_recipes: bool,
     reading: Reading,
+    networking: Networking,
     terminal: Terminal,
 ) -> None:
     """Say what CHILD is made of.
@@ -138,8 +148,15 @@ def trace(
         parentage trace ./Suspect -b ./Base -p ./A --sample 5GB
       Tie the verdict to published files by their SHA-256:
         parentage trace ./Suspect -b ./Base -p ./A --digest sha256 -o evidence/
+      None of them is here, and all are on a hub; or some are, and another is on a web server:
+        parentage trace hf://org/Suspect -b hf://org/Base -p hf://org/Tuned@v1.0
+        parentage trace ./Suspect -b org/Base -p https://host/a/model.safetensors --cache ~/ranges
       In a pipeline:
         parentage trace ./Upload -b ./Ours --json --fail-on identical > evidence.json
+
+    Remote checkpoints are read by ranges: headers first, then a sample that is doubled until more
+    would not change the verdict, or 500MB were read; --full reads everything. The evidence has the
+    commit, and the SHA-256 that each file was published with.
 
     With -o, what is finished is kept in DIR/trace.journal until the evidence is written. --resume
     reads the rest alone, and ends in the same evidence byte for byte; if a file has changed since,
@@ -149,23 +166,27 @@ def trace(
     No option from --threads on changes a digit of the result, nor does --resume.
     """
     is_sampled = sample is not None or until_sure
-    if refusal := refused(digest, output, resume=resume, is_sampled=is_sampled):
+    if refusal := refused(digest, output, resume=resume, is_sampled=is_sampled, full=full):
         raise click.UsageError(refusal)
     if output is not None:
         check_output(output)
     from parentage import pipeline
+    from parentage.checkpoint import Network
     from parentage.cli.terminal.trace import show_trace
 
-    with terminal.watching() as progress:
+    network = Network(**networking, note=terminal.note)
+    with terminal.watching(network.traffic) as progress:
         trace = pipeline.trace(
             child,
-            base=as_named(base),
-            parents=[as_named(each) for each in parents],
-            controls=[as_named(each) for each in controls],
+            base=as_named(base, network),
+            parents=[as_named(each, network) for each in parents],
+            controls=[as_named(each, network) for each in controls],
             recipes=not no_recipes,
             sample=sample,
             seed=seed,
             until_sure=until_sure,
+            full=full,
+            network=network,
             digest=digest,
             output=output,
             resume=resume,
@@ -192,7 +213,12 @@ def trace(
 
 
 def refused(
-    digest: str | None, output: Path | None, *, resume: bool, is_sampled: bool
+    digest: str | None,
+    output: Path | None,
+    *,
+    resume: bool,
+    is_sampled: bool,
+    full: bool = False,
 ) -> str | None:
     """Return why options do not go together, in the words of the command line.
 
@@ -204,4 +230,6 @@ def refused(
         return "--resume needs -o DIR: what was read is kept there"
     if resume and is_sampled:
         return "--resume goes on with a full pass; with --sample or --until-sure, begin again"
+    if full and is_sampled:
+        return "--full reads everything; --sample and --until-sure read a part"
     return None

@@ -21,6 +21,8 @@ from parentage.support import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from parentage.checkpoint import Traffic
+
 
 REASONS_SHOWN = 6
 """Lines of reasons why tensors were left out, before the others are counted."""
@@ -81,16 +83,21 @@ class Terminal:
             self.err.print(Text(printable(message)), soft_wrap=True)
 
     @contextmanager
-    def watching(self) -> Iterator[Progress]:
-        """Give a progress that shows a bar, on terminals, and first looks; nothing if quiet."""
+    def watching(self, traffic: Traffic | None = None) -> Iterator[Progress]:
+        """Give a progress that shows a bar, on terminals, and first looks; nothing if quiet.
+
+        ``traffic`` is shown with it, and told at the end, if there was any.
+        """
         if self.quiet:
             yield SILENT
             return
-        bar = Bar(self.err)
+        bar = Bar(self.err, traffic)
         try:
             yield bar
         finally:
             bar.stop()
+            if traffic is not None and traffic.requests:
+                self.note(f"network: {traffic}")
 
 
 class _Stripped:

@@ -21,6 +21,7 @@ from parentage.support import percent
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from parentage.checkpoint import Traffic
     from parentage.stream import Preview
 
 
@@ -30,18 +31,19 @@ class Bar(Progress):
     Where the console is no terminal, there is no bar, and first looks are lines of text alone.
     """
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Console, traffic: Traffic | None = None) -> None:
+        self._console, self._traffic = console, traffic
         self._bar = RichProgress(
             TextColumn("reading"),
             BarColumn(),
             DownloadColumn(),
             TransferSpeedColumn(),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[traffic]}"),
             console=console,
             transient=True,
         )
-        self._task = self._bar.add_task("read", total=None)
+        self._task = self._bar.add_task("read", total=None, traffic="")
         self._stage = console.status("")
 
     def stage(self, text: str) -> None:
@@ -60,7 +62,12 @@ class Bar(Progress):
 
     def update(self, done: int) -> None:
         """Move the bar."""
-        self._bar.update(self._task, completed=done)
+        self._bar.update(self._task, completed=done, traffic=self._said)
+
+    @property
+    def _said(self) -> str:
+        """What came over a network, if anything did."""
+        return str(self._traffic) if self._traffic is not None and self._traffic.requests else ""
 
     def look(self, preview: Preview) -> None:
         """Print what a sample says while more is read."""

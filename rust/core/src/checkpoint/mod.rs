@@ -19,13 +19,16 @@ mod identity;
 pub mod index;
 mod json;
 pub mod names;
+mod remote;
 
 pub use coding::Coding;
 pub use dtype::{Dtype, DtypeClass};
 pub use header::{Header, Tensor};
 pub use identity::Identity;
+pub use remote::RemoteFile;
 
 use crate::error::quote;
+use crate::fetch::Remote;
 use crate::{Error, Result, threads};
 
 /// One file of a checkpoint, as it was when its header was read. No descriptor is kept.
@@ -45,6 +48,8 @@ pub struct Shard {
     pub identity: Option<Identity>,
     /// The entries of `__metadata__`.
     pub metadata: Vec<(String, String)>,
+    /// Who fetches it, if it is on no disk of this machine. Every answer is checked to be of the same file.
+    pub remote: Option<Remote>,
 }
 
 impl Shard {
@@ -55,6 +60,9 @@ impl Shard {
     ///
     /// [`Error::Changed`] if not, or if the file is gone; [`Error::Io`] if it can not be asked.
     pub fn verify_unchanged(&self) -> Result<()> {
+        if self.remote.is_some() {
+            return Ok(());
+        }
         match fs::metadata(&self.path) {
             Ok(stat) => self.verify(&stat),
             Err(e) if e.kind() == ErrorKind::NotFound => {
@@ -201,7 +209,16 @@ impl Checkpoint {
             .map(|(path, name, metadata)| {
                 let (_, stat, identity) = header::open(&path)?;
                 let (bytes, modified_ns) = (stat.len(), modified_ns(&stat));
-                Ok(Shard { path, name, bytes, data_start: 0, modified_ns, identity, metadata })
+                Ok(Shard {
+                    path,
+                    name,
+                    bytes,
+                    data_start: 0,
+                    modified_ns,
+                    identity,
+                    metadata,
+                    remote: None,
+                })
             })
             .collect::<Result<Vec<_>>>()?;
         Self::require_within(path, &shards, &[], &tensors)?;
@@ -388,7 +405,11 @@ impl Shard {
         let Header { tensors, metadata, data_start } = header;
         let modified_ns = modified_ns(&stat);
         let bytes = stat.len();
-        Ok((Self { path, name, bytes, data_start, modified_ns, identity, metadata }, tensors))
+        let remote = None;
+        Ok((
+            Self { path, name, bytes, data_start, modified_ns, identity, metadata, remote },
+            tensors,
+        ))
     }
 }
 

@@ -103,7 +103,7 @@ fn what_is_hashed_on_the_way_can_be_interrupted() {
     let shard = opened.shards[0].clone();
     let digests = Digests::new(vec![opened]);
     let progress = Progress::new();
-    let source = source::open(&shard, Io::Mmap).expect("a source");
+    let source = source::open(&shard, Io::Mmap, &Progress::new().stop()).expect("a source");
     let calls = std::sync::atomic::AtomicUsize::new(0);
     let source = Watched(source, || {
         calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -124,7 +124,7 @@ fn what_comes_while_the_front_is_carried_on_is_hashed_as_well() {
     let progress = Progress::new();
     let whole = shard.data_start..shard.bytes;
     let middle = whole.start + 1000;
-    let plain = source::open(&shard, Io::Mmap).expect("a source");
+    let plain = source::open(&shard, Io::Mmap, &Progress::new().stop()).expect("a source");
     // While a thread is at the front, another brings the rest, and finds no more to do.
     let late = std::sync::Once::new();
     let bring = || {
@@ -134,7 +134,8 @@ fn what_comes_while_the_front_is_carried_on_is_hashed_as_well() {
                 .expect("bytes");
         });
     };
-    let source = Watched(source::open(&shard, Io::Mmap).expect("a source"), bring);
+    let source =
+        Watched(source::open(&shard, Io::Mmap, &Progress::new().stop()).expect("a source"), bring);
     digests.advance(0, 0, &source, whole.start..middle, &progress).expect("bytes");
     assert_eq!(digests.complete().len(), 1, "nothing is left to be read again");
     assert_eq!(progress.bytes(), 0);

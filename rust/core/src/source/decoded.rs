@@ -10,12 +10,18 @@ use crate::checkpoint::coding::Coding;
 use crate::decode::{self, Lender};
 use crate::error::Result;
 use crate::gram::Level;
+use crate::progress::Stop;
 
 /// Opens what a tensor's `shard` stands for: a file, or a coding.
-pub(crate) fn open_place(checkpoint: &Checkpoint, place: usize, io: Io) -> Result<Box<dyn Source>> {
+pub(crate) fn open_place(
+    checkpoint: &Checkpoint,
+    place: usize,
+    io: Io,
+    stop: &Stop,
+) -> Result<Box<dyn Source>> {
     match checkpoint.shards.get(place) {
-        Some(shard) => open(shard, io),
-        None => Ok(Box::new(Decoded::open(checkpoint, place - checkpoint.shards.len(), io)?)),
+        Some(shard) => open(shard, io, stop),
+        None => Ok(Box::new(Decoded::open(checkpoint, place - checkpoint.shards.len(), io, stop)?)),
     }
 }
 
@@ -32,7 +38,7 @@ struct Decoded {
 }
 
 impl Decoded {
-    fn open(checkpoint: &Checkpoint, number: usize, io: Io) -> Result<Self> {
+    fn open(checkpoint: &Checkpoint, number: usize, io: Io, stop: &Stop) -> Result<Self> {
         let coding = Arc::clone(&checkpoint.codings[number]);
         // Decoders ask for little at a time, and some for the same again: past the page cache, each request would be
         // one of the disk.
@@ -43,7 +49,7 @@ impl Decoded {
             let earlier = coding.windows[..at].iter().position(|each| each.shard == window.shard);
             sources.push(match earlier {
                 Some(earlier) => Arc::clone(&sources[earlier]),
-                None => open_place(checkpoint, window.shard, inner)?.into(),
+                None => open_place(checkpoint, window.shard, inner, stop)?.into(),
             });
         }
         let io = match (io, sources.first()) {

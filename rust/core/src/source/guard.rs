@@ -314,7 +314,9 @@ mod tests {
     fn cut_and_touch(between: impl FnOnce()) {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a");
-        let source = open(&shard(&path, &[7; 100_000]), Io::Mmap).expect("a source");
+        let source =
+            open(&shard(&path, &[7; 100_000]), Io::Mmap, &crate::progress::Stop::default())
+                .expect("a source");
         between();
         let mut buffer = Buffer::default();
         let lent = source.lend(40_000..90_000, &mut buffer).expect("a window");

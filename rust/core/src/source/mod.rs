@@ -10,6 +10,7 @@ mod guard;
 mod mmap;
 mod open;
 mod pread;
+mod remote;
 #[cfg(unix)]
 mod room;
 
@@ -35,6 +36,8 @@ pub enum Io {
     Pread,
     /// Read them past the page cache, several reads at a time, and with `pread` what can not be read so.
     Direct,
+    /// Have them fetched, which nobody asks for: files that are on no disk are read so.
+    Remote,
 }
 
 impl Io {
@@ -54,6 +57,11 @@ impl Io {
                 let piece = 1 << each.clamp(LEAST_PIECE, MOST_DIRECT).ilog2();
                 piece - (8 << 10)
             }
+            // Fetchers join what lies together.
+            Self::Remote => {
+                let each = FETCHED / workers.saturating_mul(columns).max(1) as u64;
+                1 << each.clamp(LEAST_PIECE, MOST_FETCHED).ilog2()
+            }
         }
     }
 
@@ -66,6 +74,7 @@ impl Io {
         let wanted = match self {
             Self::Mmap => return threads,
             Self::Pread => threads.max((4 * threads).min(MOST_READERS)),
+            Self::Remote => threads.max(MOST_FETCHING),
             Self::Direct => {
                 threads.saturating_add(if columns <= 4 { READERS } else { READERS_OF_MANY })
             }
@@ -82,6 +91,12 @@ const MOST_READERS: usize = 16;
 const READERS: usize = 10;
 /// The same where each of them reads many windows before it computes, and has as many buffers.
 const READERS_OF_MANY: usize = 4;
+/// Threads that wait for what is fetched, at least: as many tiles are under way.
+const MOST_FETCHING: usize = 24;
+/// Bytes of all buffers of what is fetched, about: fetchers have buffers of their own.
+const FETCHED: u64 = 64 << 20;
+/// Bytes of such a buffer above which nothing comes faster.
+const MOST_FETCHED: u64 = 1 << 20;
 /// Bytes of all buffers, about.
 const BUFFERS: u64 = 192 << 20;
 /// Bytes of a read below which no disk is fast.

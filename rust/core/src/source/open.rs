@@ -5,10 +5,12 @@ use super::direct::Direct;
 #[cfg(target_os = "linux")]
 use super::mmap::Mmap;
 use super::pread::Pread;
+use super::remote::Fetched;
 use super::{Io, Source};
 use crate::checkpoint::Shard;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::progress::Stop;
 
 /// Whether this system can map files and fault in their pages on demand. Where it can not, files that
 /// are to be mapped are read with `pread`.
@@ -23,8 +25,12 @@ pub fn can_map() -> bool {
     }
 }
 
-/// Opens a shard and makes sure that it is the file whose header was read.
-pub(crate) fn open(shard: &Shard, io: Io) -> Result<Box<dyn Source>> {
+/// Opens a shard and makes sure that it is the file whose header was read. What has to be waited for is
+/// given up at a `stop`.
+pub(crate) fn open(shard: &Shard, io: Io, stop: &Stop) -> Result<Box<dyn Source>> {
+    if let Some(remote) = &shard.remote {
+        return Ok(Box::new(Fetched::new(shard.path.clone(), remote.clone(), stop.clone())));
+    }
     let file = files::open(&shard.path).map_err(|error| Error::io(&shard.path, "open", error))?;
     // Of the descriptor, which is all that is read from: the path may lead elsewhere by now.
     let stat = file.metadata().map_err(|error| Error::io(&shard.path, "look up", error))?;

@@ -5,6 +5,7 @@ use std::time::UNIX_EPOCH;
 
 use super::*;
 use crate::checkpoint::{Identity, Shard};
+use crate::progress::Stop;
 
 /// A shard over a file of `bytes`, whatever they are.
 pub(super) fn shard(path: &Path, bytes: &[u8]) -> Shard {
@@ -19,11 +20,12 @@ pub(super) fn shard(path: &Path, bytes: &[u8]) -> Shard {
         modified_ns: Some(modified.duration_since(UNIX_EPOCH).unwrap().as_nanos() as i128),
         identity,
         metadata: Vec::new(),
+        remote: None,
     }
 }
 
 fn sources(shard: &Shard) -> Vec<Box<dyn Source>> {
-    [Io::Mmap, Io::Pread, Io::Direct].map(|io| open(shard, io).unwrap()).into()
+    [Io::Mmap, Io::Pread, Io::Direct].map(|io| open(shard, io, &Stop::default()).unwrap()).into()
 }
 
 #[test]
@@ -61,7 +63,7 @@ fn a_file_cut_short_while_a_window_is_lent_is_an_error_not_a_signal() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a");
     let shard = shard(&path, &[7; 100_000]);
-    let source = open(&shard, Io::Mmap).unwrap();
+    let source = open(&shard, Io::Mmap, &Stop::default()).unwrap();
     let mut buffer = Buffer::default();
     let lent = source.lend(40_000..90_000, &mut buffer).unwrap();
     std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
@@ -78,7 +80,7 @@ fn a_file_replaced_after_its_header_was_read_is_refused() {
     let shard = shard(&path, &[7; 1000]);
     std::fs::write(&path, [7; 1001]).unwrap();
     for io in [Io::Mmap, Io::Pread] {
-        assert!(matches!(open(&shard, io), Err(Error::Changed { .. })));
+        assert!(matches!(open(&shard, io, &Stop::default()), Err(Error::Changed { .. })));
     }
 }
 
@@ -133,13 +135,13 @@ fn a_file_replaced_by_one_of_the_same_length_and_time_is_refused() {
     set_modified(&other, modified);
     // Opened before, and looked up by its path after.
     for io in [Io::Mmap, Io::Pread, Io::Direct] {
-        open(&shard, io).unwrap();
+        open(&shard, io, &Stop::default()).unwrap();
     }
     std::fs::rename(&other, &path).unwrap();
     let expected = "a: another file was put in its place";
     assert!(shard.verify_unchanged().unwrap_err().to_string().contains(expected));
     for io in [Io::Mmap, Io::Pread, Io::Direct] {
-        assert!(open(&shard, io).err().unwrap().to_string().contains(expected));
+        assert!(open(&shard, io, &Stop::default()).err().unwrap().to_string().contains(expected));
     }
 }
 
@@ -155,7 +157,7 @@ fn a_file_that_was_written_to_and_given_its_time_again_is_refused() {
     set_modified(&path, modified);
     let error = shard.verify_unchanged().unwrap_err().to_string();
     assert!(error.contains("a: the file was written to, linked"), "{error}");
-    assert!(matches!(open(&shard, Io::Mmap), Err(Error::Changed { .. })));
+    assert!(matches!(open(&shard, Io::Mmap, &Stop::default()), Err(Error::Changed { .. })));
 }
 
 #[cfg(unix)]
@@ -169,7 +171,7 @@ fn a_shard_that_is_known_by_length_and_time_alone_may_be_a_copy() {
     std::fs::write(&path, [7; 1000]).unwrap();
     set_modified(&path, modified);
     shard.verify_unchanged().unwrap();
-    open(&shard, Io::Mmap).unwrap();
+    open(&shard, Io::Mmap, &Stop::default()).unwrap();
 }
 
 #[cfg(unix)]
@@ -184,11 +186,142 @@ fn a_pipe_put_in_place_of_a_file_is_refused_at_once() {
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         for io in [Io::Mmap, Io::Pread, Io::Direct] {
-            let _ = sender.send(open(&shard, io).err().map(|error| error.to_string()));
+            let _ = sender
+                .send(open(&shard, io, &Stop::default()).err().map(|error| error.to_string()));
         }
     });
     for _ in 0..3 {
         let found = receiver.recv_timeout(std::time::Duration::from_secs(5)).unwrap().unwrap();
         assert!(found.contains("no file, but a folder, pipe or device"), "{found}");
     }
+}
+
+/// Hands over the bytes of a file in memory, some of them late, and remembers what it was told.
+#[derive(Debug, Default)]
+struct Elsewhere {
+    bytes: Vec<u8>,
+    /// How often it says that bytes have not come yet.
+    late: std::sync::atomic::AtomicUsize,
+    planned: std::sync::Mutex<Vec<Range<u64>>>,
+    expected: std::sync::Mutex<Vec<Range<u64>>>,
+    fails: bool,
+}
+
+impl crate::Fetch for Elsewhere {
+    fn plan(&self, ranges: &[Range<u64>]) -> Result<(), crate::FetchError> {
+        self.planned.lock().unwrap().extend_from_slice(ranges);
+        Ok(())
+    }
+
+    fn expect(&self, range: Range<u64>) {
+        self.expected.lock().unwrap().push(range);
+    }
+
+    fn read(&self, range: Range<u64>, out: &mut [u8]) -> Result<bool, crate::FetchError> {
+        use std::sync::atomic::Ordering;
+        let count = |late: usize| late.checked_sub(1);
+        if self.late.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count).is_ok() {
+            return Ok(false);
+        }
+        if self.fails {
+            return Err("the line is dead".into());
+        }
+        out.copy_from_slice(&self.bytes[range.start as usize..range.end as usize]);
+        Ok(true)
+    }
+}
+
+/// A safetensors file of bf16 tensors of as many elements, whose values are their numbers.
+fn safetensors(elements: &[u64]) -> Vec<u8> {
+    let mut at = 0;
+    let entries: Vec<String> = (elements.iter().enumerate())
+        .map(|(number, count)| {
+            let entry = format!(
+                r#""t{number}":{{"dtype":"BF16","shape":[{count}],"data_offsets":[{at},{}]}}"#,
+                at + 2 * count
+            );
+            at += 2 * count;
+            entry
+        })
+        .collect();
+    let header = format!("{{{}}}", entries.join(","));
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes.extend((0..at).map(|byte| if byte % 2 == 0 { (byte % 199) as u8 } else { 0x3f }));
+    bytes
+}
+
+fn elsewhere(fetch: Elsewhere) -> (std::sync::Arc<Elsewhere>, crate::checkpoint::RemoteFile) {
+    let fetch = std::sync::Arc::new(fetch);
+    let file = crate::checkpoint::RemoteFile {
+        path: "hf://org/name/a.safetensors".into(),
+        name: "a.safetensors".into(),
+        bytes: fetch.bytes.len() as u64,
+        remote: crate::Remote(fetch.clone()),
+    };
+    (fetch, file)
+}
+
+fn opened(file: crate::checkpoint::RemoteFile) -> Result<crate::checkpoint::Checkpoint> {
+    let progress = crate::progress::Progress::new();
+    crate::checkpoint::Checkpoint::remote(Path::new("hf://org/name"), None, &[file], &progress)
+}
+
+#[test]
+fn what_is_fetched_has_the_sums_of_what_is_on_disk_however_late_it_comes() {
+    let bytes = safetensors(&[300_000, 77]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    std::fs::write(&path, &bytes).unwrap();
+    let here = crate::checkpoint::Checkpoint::open(&path).unwrap();
+    let (fetch, file) = elsewhere(Elsewhere { bytes, late: 7.into(), ..Elsewhere::default() });
+    let there = opened(file).unwrap();
+    assert_eq!(there.tensors, here.tensors);
+    there.verify_unchanged().unwrap();
+    let sums = |checkpoint: crate::checkpoint::Checkpoint| {
+        let checkpoint = std::sync::Arc::new(checkpoint);
+        let both = vec![checkpoint.clone(), checkpoint];
+        let tensors = [0, 0, 1, 1];
+        let plan = crate::plan::Plan::new(both, vec![300_000, 77], &tensors, &[0; 4]).unwrap();
+        let options = crate::stream::Options::detect().unwrap();
+        let progress = crate::progress::Progress::new();
+        crate::statistics::gram(&plan, 0..2, &[], &options, &progress).unwrap().gram
+    };
+    assert_eq!(sums(there), sums(here));
+    let planned = fetch.planned.lock().unwrap();
+    assert!(!planned.is_empty());
+    assert!(fetch.expected.lock().unwrap().iter().all(|range| planned.contains(range)));
+}
+
+#[test]
+fn what_can_not_be_fetched_is_an_error_with_file_tensor_and_offset() {
+    let bytes = safetensors(&[100]);
+    let (_, file) = elsewhere(Elsewhere { bytes, ..Elsewhere::default() });
+    let mut found = opened(file).unwrap();
+    let (_, dead) = elsewhere(Elsewhere { fails: true, ..Elsewhere::default() });
+    found.shards[0].remote = Some(dead.remote);
+    let begin = found.tensors[0].begin;
+    let found = std::sync::Arc::new(found);
+    let plan = crate::plan::Plan::new(vec![found.clone(), found], vec![100], &[0; 2], &[0; 2]);
+    let options = crate::stream::Options::detect().unwrap();
+    let progress = crate::progress::Progress::new();
+    let found = crate::statistics::gram(&plan.unwrap(), 0..1, &[], &options, &progress);
+    let expected =
+        format!("hf://org/name/a.safetensors: tensor \"t0\": at byte {begin}: the line is dead");
+    assert_eq!(found.err().unwrap().to_string(), expected);
+}
+
+#[test]
+fn whoever_waits_for_what_never_comes_can_be_stopped() {
+    let bytes = safetensors(&[100]);
+    let (_, file) = elsewhere(Elsewhere { bytes, late: usize::MAX.into(), ..Elsewhere::default() });
+    let progress = crate::progress::Progress::new();
+    let (path, files) = (Path::new("hf://org/name"), [file]);
+    let open = || crate::checkpoint::Checkpoint::remote(path, None, &files, &progress);
+    std::thread::scope(|scope| {
+        let opening = scope.spawn(open);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        progress.cancel();
+        assert!(matches!(opening.join().unwrap(), Err(Error::Interrupted)));
+    });
 }

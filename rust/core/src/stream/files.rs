@@ -5,14 +5,17 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::error::Result;
+use crate::checkpoint::Shard;
+use crate::error::{Error, Result};
 use crate::plan::{Plan, Tile};
+use crate::progress::Stop;
 use crate::source::{self, Io, Source};
 
 /// The files of a plan, each opened when its first byte is wanted, and closed after its last.
 pub(super) struct Files<'a> {
     plan: &'a Plan,
     io: Io,
+    stop: Stop,
     files: Vec<Vec<OpenFile>>,
 }
 
@@ -27,19 +30,23 @@ struct OpenFile {
 
 impl<'a> Files<'a> {
     /// None of them open.
-    pub(super) fn new(plan: &'a Plan, io: Io) -> Self {
+    pub(super) fn new(plan: &'a Plan, io: Io, stop: Stop) -> Self {
         let slots = |places: usize| (0..places).map(|_| OpenFile::default()).collect();
         let files = (plan.checkpoints().iter())
             .map(|checkpoint| slots(checkpoint.shards.len() + checkpoint.codings.len()));
-        Self { plan, io, files: files.collect() }
+        Self { plan, io, stop, files: files.collect() }
     }
 
     /// How files are read in fact, which decides on the size of tiles: the way that was asked for, unless
     /// the system has it not, for the first file of some column or for so many files.
     ///
     /// On failure, the column comes with the error.
-    pub(super) fn settle(&mut self, slices: Range<usize>) -> Result<Io, (usize, crate::Error)> {
-        if self.io == Io::Pread || slices.is_empty() {
+    pub(super) fn settle(&mut self, slices: Range<usize>) -> Result<Io, (usize, Error)> {
+        let is_remote = |shard: &Shard| shard.remote.is_some();
+        if self.plan.checkpoints().iter().any(|each| each.shards.iter().any(is_remote)) {
+            self.io = Io::Remote;
+        }
+        if matches!(self.io, Io::Pread | Io::Remote) || slices.is_empty() {
             return Ok(self.io);
         }
         for (column, extent) in self.plan.extents(slices.start).iter().enumerate() {
@@ -66,12 +73,38 @@ impl<'a> Files<'a> {
     }
 
     /// Says which tiles come, each of which is said to be [`done`](Self::done).
-    pub(super) fn schedule(&mut self, tiles: &[Tile]) {
+    pub(super) fn schedule(&mut self, tiles: &[Tile]) -> Result<()> {
         for tile in tiles {
             for (column, extent) in self.plan.extents(tile.slice).iter().enumerate() {
                 *self.files[column][extent.shard].tiles.get_mut() += 1;
             }
         }
+        if self.io == Io::Remote { self.plan_fetching(tiles) } else { Ok(()) }
+    }
+
+    /// Tells whoever fetches files which ranges of each will be asked for.
+    fn plan_fetching(&self, tiles: &[Tile]) -> Result<()> {
+        for (column, checkpoint) in self.plan.checkpoints().iter().enumerate() {
+            let mut ranges = vec![Vec::new(); checkpoint.shards.len()];
+            for tile in tiles {
+                let extent = self.plan.extents(tile.slice)[column];
+                if let Some(of_shard) = ranges.get_mut(extent.shard) {
+                    of_shard.push(extent.bytes(&tile.elements()));
+                }
+            }
+            for (shard, mut ranges) in checkpoint.shards.iter().zip(ranges) {
+                if let Some(remote) = &shard.remote
+                    && !ranges.is_empty()
+                {
+                    ranges.sort_unstable_by_key(|range| (range.start, range.end));
+                    remote.0.plan(&ranges).map_err(|source| {
+                        let path = shard.path.clone();
+                        Error::Fetch { path, tensor: None, offset: None, source }
+                    })?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A shard of a column, which is opened if it is not open.
@@ -83,7 +116,8 @@ impl<'a> Files<'a> {
         }
         // Two threads may both open the file; the second one drops its own. If it waited for the first
         // instead, the system would wake it on the same CPU, where the two would take turns for a while.
-        let source = source::open_place(&self.plan.checkpoints()[column], shard, self.io)?;
+        let source =
+            source::open_place(&self.plan.checkpoints()[column], shard, self.io, &self.stop)?;
         file.was_opened.store(true, Ordering::Relaxed);
         Ok(Arc::clone(slot().get_or_insert_with(|| source.into())))
     }
@@ -143,11 +177,11 @@ mod tests {
         std::fs::write(&path, bytes).expect("a file");
         let opened = Arc::new(Checkpoint::open(&path).expect("a checkpoint"));
         let plan = Plan::new(vec![opened; 2], vec![200_000], &[0; 2], &[0; 2]).expect("a plan");
-        let mut files = Files::new(&plan, Io::Mmap);
+        let mut files = Files::new(&plan, Io::Mmap, Stop::default());
         let io = files.settle(0..1).expect("a file");
         assert_eq!(io, if source::can_map() { Io::Mmap } else { Io::Pread });
         let tiles = plan::tiles(&plan, 0..1, 4096);
-        files.schedule(&tiles);
+        files.schedule(&tiles).expect("files");
         let is_open = |files: &Files<'_>| files.files[0][0].source.lock().expect("it").is_some();
         // The last tile is done before others are begun, as where a thread is slow.
         for _ in &tiles {

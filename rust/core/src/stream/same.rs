@@ -4,7 +4,7 @@ use super::Options;
 use crate::checkpoint::{Checkpoint, Tensor};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
-use crate::source::{self, Buffer};
+use crate::source::{self, Buffer, Io};
 use crate::threads;
 
 /// Bytes of each checkpoint that are compared at a time.
@@ -34,22 +34,22 @@ pub fn same_bytes(
         if length == 0 {
             return Ok(true);
         }
-        let named = |mut error: Error, of: &Tensor| {
-            if let Error::Changed { tensor, .. } = &mut error {
-                *tensor = Some(of.name.clone());
-            }
-            error
+        let named = |error: Error, of: &Tensor| error.of_tensor(&of.name);
+        let opened = |of, tensor: &Tensor| {
+            source::open_place(of, tensor.shard, options.io, &progress.stop())
+                .map_err(|error| named(error, tensor))
         };
-        let left =
-            source::open_place(first, a.shard, options.io).map_err(|error| named(error, a))?;
-        let right =
-            source::open_place(second, b.shard, options.io).map_err(|error| named(error, b))?;
+        let (left, right) = (opened(first, a)?, opened(second, b)?);
         let mut same = true;
         let mut from = 0;
         while same && from < length {
             progress.check()?;
             let to = length.min(from + STEP);
             let (one, other) = (a.begin + from..a.begin + to, b.begin + from..b.begin + to);
+            if left.io() == Io::Remote || right.io() == Io::Remote {
+                left.expect(one.clone());
+                right.expect(other.clone());
+            }
             same = left.lend(one.clone(), mine).map_err(|error| named(error, a))?
                 == right.lend(other.clone(), theirs).map_err(|error| named(error, b))?;
             progress.advance(2 * (to - from));

@@ -41,24 +41,32 @@ pub(crate) fn tiles<T: Send>(
         )));
     }
     let named = |error, slice, column| name_tensor(error, plan, slice, column);
-    let mut files = Files::new(plan, options.io);
+    let mut files = Files::new(plan, options.io, progress.stop());
     let first = slices.start;
     let io = files.settle(slices.clone()).map_err(|(column, error)| named(error, first, column))?;
     let workers = io.workers(options.threads, plan.columns(), plan.chunk_bytes(slices.clone()));
     let bytes = options.tile_bytes.unwrap_or_else(|| io.tile_bytes(plan.columns(), workers));
     let tiles = plan::tiles(plan, slices, bytes);
-    files.schedule(&tiles);
+    files.schedule(&tiles)?;
     let buffers = || (0..plan.columns()).map(|_| Buffer::default()).collect::<Vec<_>>();
     // More threads may read than may compute; at most `options.threads` of them compute at a time.
     let permits = Permits::new(options.threads);
-    // Without a mapping there is nothing to ask for: other threads fill their buffers meanwhile.
-    let reads_ahead = io == Io::Mmap && source::reads_ahead();
+    // Without a mapping there is nothing to ask for: other threads fill their buffers meanwhile. Of what is
+    // fetched, all columns of a tile are asked for at once.
+    let reads_ahead = match io {
+        Io::Mmap => source::reads_ahead(),
+        Io::Remote => true,
+        Io::Pread | Io::Direct => false,
+    };
     let results = threads::run_ordered(workers, tiles.len(), buffers, |buffers, index| {
         progress.check()?;
         let tile = &tiles[index];
         // The system reads ahead while this tile is computed.
         if reads_ahead && let Some(next) = tiles.get(index + workers) {
             files.expect(next);
+        }
+        if io == Io::Remote {
+            files.expect(tile);
         }
         let elements = tile.elements();
         let extents = plan.extents(tile.slice);
@@ -91,10 +99,7 @@ pub(crate) fn tiles<T: Send>(
 }
 
 /// Adds the tensor's name to the error of a source, which knows its file only.
-fn name_tensor(mut error: Error, plan: &Plan, slice: usize, column: usize) -> Error {
-    if let Error::Changed { tensor, .. } = &mut error {
-        let extent = plan.extents(slice)[column];
-        *tensor = Some(plan.checkpoints()[column].tensors[extent.tensor].name.clone());
-    }
-    error
+fn name_tensor(error: Error, plan: &Plan, slice: usize, column: usize) -> Error {
+    let extent = plan.extents(slice)[column];
+    error.of_tensor(&plan.checkpoints()[column].tensors[extent.tensor].name)
 }
