@@ -7,14 +7,14 @@ from parentage.verify import verify
 
 
 def test_what_is_added_is_verified_as_all_else(bundle):
-    amend(bundle, {"report.html": b"<p>", "spectrum.parquet": b"PAR1"}, "report")
+    amend(bundle, {"report.html": b"<p>", "identity.json": b"{}"}, "report")
     found = verify(bundle)
     assert found.standing == "consistent"
     assert not [each for each in found.findings if each.check == "others"]
     entry = read_custody((bundle / CUSTODY).read_bytes(), CUSTODY)[-1]
     assert (entry["action"], entry["outcome"]) == (
         "report",
-        {"files": ["report.html", "spectrum.parquet"]},
+        {"files": ["identity.json", "report.html"]},
     )
     amend(bundle, {"report.html": b"<p>again"}, "report")
     assert verify(bundle).standing == "consistent"

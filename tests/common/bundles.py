@@ -12,9 +12,11 @@ import parentage
 import polars as pl
 from conftest import family_path
 from parentage.bundle import (
+    CURVES,
     CUSTODY,
     EVIDENCE,
     MANIFEST,
+    METADATA,
     SLICES,
     STATEMENTS,
     SUMS,
@@ -26,7 +28,10 @@ from parentage.bundle.custody import entry_line
 
 NAMES = ("child", "base", "parent", "sibling")
 PLACES = {name: family_path(name) for name in NAMES}
-FILES = (EVIDENCE, "facts.json", MANIFEST, "recipe.yaml", SLICES, STATEMENTS, SUMS)
+FILES = (
+    *(EVIDENCE, "facts.json", MANIFEST, METADATA, "recipe.yaml", "report.html", SLICES),
+    *(CURVES, STATEMENTS, SUMS),
+)
 """All files of a bundle but for the custody log."""
 
 

@@ -132,8 +132,10 @@ def test_without_what_draws_charts_the_evidence_is_written_and_it_is_said(
     merge.save(tmp_path, said.append)
     assert said == ["no report.html was written: altair is not at hand"]
     # A report of what lay there before would be one of other evidence.
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        *("evidence.json", "slices.parquet", "spectrum.parquet")
+    written = sorted(path.name for path in tmp_path.iterdir())
+    assert written == [
+        *("custody.jsonl", "evidence.json", "facts.json", "manifest.json", "metadata.json"),
+        *("recipe.yaml", "slices.parquet", "spectrum.parquet", "sums.parquet"),
     ]
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -50,7 +51,9 @@ def hostile_text(hostile):
 
 def test_the_same_evidence_gives_the_same_page(parts, text, found):
     assert render_report(parts) == text
-    assert found.to_html() == text
+    assert render_report(replace(parts, beside={"metadata": found.metadata.as_dict()})) == (
+        found.to_html()
+    )
 
 
 def test_it_says_what_the_evidence_says(text, found):

@@ -20,7 +20,7 @@ def test_what_was_stored_is_read(found, stored):
     assert parts.document == json.loads(found.to_json())
     assert parts.slices.equals(found.slices.select(list(SLICES)))
     assert parts.spectrum.equals(found.spectrum)
-    assert parts.beside == {}
+    assert set(parts.beside) == {"custody", "metadata"}
 
 
 def test_what_other_commands_left_is_read(folder):

@@ -21,9 +21,9 @@ INTERRUPTED = 130
 
 COMMANDS = {
     "bench": "Measure how fast checkpoints are read, compared, replayed and hashed here.",
-    "compare-metadata": "Say what CHILD's files say of it, beside those of other checkpoints.",
     "capture": "Keep what can be kept of CHECKPOINT in a folder, before it is gone.",
     "compare": "Say what CHECKPOINTS are to each other, two or more, with no base.",
+    "compare-metadata": "Say what CHILD's files say of it, beside those of other checkpoints.",
     "completion": "Print a completion script for SHELL.",
     "demo": "Trace a small real family that comes with the package, step by step.",
     "export": "Print the evidence in DIR in a format of other tools.",
