@@ -18,8 +18,11 @@ EVIDENCE = "evidence.json"
 FACTS = "facts.json"
 """Name of the file of what the rules looked at."""
 
-SLICES, SUMS = "slices.parquet", "sums.parquet"
-"""Names of the tables of slices: of estimates, and of the sums that these are made of."""
+SLICES = "slices.parquet"
+"""Name of the table of estimates, by slice and checkpoint."""
+
+SUMS = "sums.parquet"
+"""Name of the table of the sums by slice that estimates are made of."""
 
 CURVES = "spectrum.parquet"
 """Name of the table of how many rounding cells admit each weight."""

@@ -196,6 +196,8 @@ class Name:
 def names_in(text: str) -> list[Name]:
     """Return the names in a text, each once by kind, in the order of kinds and of the text.
 
+    Examples
+    --------
     >>> [(each.name, each.kind) for each in names_in("You are Rio, created by IplanRIO.")]
     [('Rio', 'is'), ('IplanRIO', 'made by')]
     >>> [each.name for each in names_in("你是小明,由某公司开发")]

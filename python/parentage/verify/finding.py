@@ -16,8 +16,14 @@ if TYPE_CHECKING:
 
     from parentage.bundle import Document
 
-OK, FAILED, UNCHECKED = "ok", "failed", "unchecked"
-"""What becomes of a check: it holds, it does not, or it could not be made."""
+OK = "ok"
+"""What was checked holds."""
+
+FAILED = "failed"
+"""What was checked does not hold."""
+
+UNCHECKED = "unchecked"
+"""What could not be checked, and why is said."""
 
 
 @dataclass(frozen=True, slots=True)
