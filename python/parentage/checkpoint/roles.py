@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -133,6 +135,9 @@ def open_all(
     parents, controls = _several(parents), _several(controls)
     given = (child, base, *parents, *controls)
     network = Network() if network is None else network
+    # Libraries that catch Ctrl-C as well have waits go on after it; Python's own end with it.
+    if sys.platform != "win32":
+        signal.siginterrupt(signal.SIGINT, True)
     with ThreadPoolExecutor() as pool:
         try:
             opened = list(pool.map(lambda each: _open(each, network), given))

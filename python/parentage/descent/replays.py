@@ -42,9 +42,9 @@ RATIO = 10.0
 FAR = 8.0
 """Units in the child's last place that checkpoints lie apart where a blend tells the most."""
 
-APART = 32.0
-"""Steps of the coarsest that checkpoints lie apart where a blend lies anywhere in a cell: fewer
-steps have few multiples of a weight between them."""
+APART = 16.0
+"""Steps of the coarsest that a blend lies from every checkpoint where it lies anywhere in a cell:
+fewer steps have few multiples of a weight between them."""
 
 ON_STEPS = 0.999
 """Least share of numbers that lie on a step, for it to be that of all."""
@@ -115,8 +115,8 @@ class BothWays:
     """The largest share of ties that one way of rounding decides as the child has them: to even,
     towards zero, or away from it. Arithmetic decides all of them in one way."""
     central_elements: int = 0
-    """Elements that lie 32 steps apart or more, which no checkpoint has as the child has them, and
-    which the blend does not give to all digits."""
+    """Elements whose blend lies 16 steps from every checkpoint or more, and which it does not give
+    to all digits."""
     central: float = 0.5
     """Share of them whose blend lies in the middle half of the child's cell. What was rounded lies
     anywhere in its cell. A parent made from the child was rounded itself, and its rounding, times
@@ -280,8 +280,10 @@ def both_ways(
     far = moved & is_kept & (spread >= FAR * (cells.below + cells.above))
     ties, alike = _ties(cells, off, moved)
     steps = np.max([_resolution(points.values[:, i]) for i in used], axis=0)
-    apart = APART * np.maximum(steps, cells.below + cells.above)
-    is_own = far & (spread >= apart) & (chosen != points.values[:, [child]]).all(axis=1)
+    blend = points.values[:, [child]] + off[:, None]
+    # A blend that is nearly one checkpoint's lies near its number, which the child can hold.
+    apart = APART * np.maximum(steps, cells.below + cells.above)[:, None]
+    is_own = is_kept & moved & (np.abs(blend - chosen) >= apart).all(axis=1)
     central_elements, central = _central(cells, off, is_own)
     return BothWays(
         int(moved.sum()),

@@ -156,6 +156,8 @@ class _Cells:
         self.low, self.high = child.copy(), child.copy()
         dtypes = [_rounding(estimates, i) for i in range(len(self.slices))]
         for dtype in dict.fromkeys(dtypes):
+            if digits_of(dtype) is None:
+                continue
             of = np.array([each == dtype for each in dtypes])[owner]
             below, above = half_cells(child[of], dtype)
             self.low[of] -= below
