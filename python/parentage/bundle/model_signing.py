@@ -80,13 +80,16 @@ def files_beside(checkpoint: Checkpoint) -> tuple[list[Beside], bool]:
     """Return what else is in the folder of a checkpoint, by name, and whether that is all there is.
 
     Links to folders are not followed, and neither are links that lead out of the folder, but for
-    those into the blobs of a hub's cache: what they lead to is nothing of the model's.
+    those into the blobs of a hub's cache: what they lead to is nothing of the model's. Of what is
+    on no disk nothing else is read.
 
     Raises
     ------
     ReadError
         If a folder can not be read, or there are more files than :data:`MOST_FILES`.
     """
+    if checkpoint.is_remote:
+        return [], False
     folder = folder_of(checkpoint)
     if folder is None:
         return [], True

@@ -280,7 +280,7 @@ def _trace(
     folders = {
         each.name: digest_folder(each, digests[each.name])
         for each in (inputs.child, *inputs.others)
-        if each.name in digests and not each.is_remote
+        if each.name in digests
     }
     return replace(trace, digests=digests, folders=folders, spectra=spectra)
 
