@@ -37,7 +37,7 @@ def test_what_is_written_is_read(kept):
 
 def test_it_may_be_packed(kept, tmp_path):
     packed = tmp_path / "answers.jsonl.gz"
-    packed.write_bytes(gzip.compress(kept[1].read_bytes()))
+    packed.write_bytes(gzip.compress(kept[1].read_bytes(), mtime=0))
     assert read_answers(packed).answers == kept[0].answers
 
 
@@ -102,7 +102,7 @@ def test_lines_from_elsewhere_are_read(tmp_path):
         (b'{"kind": "answer", "arm": "a", "question": "q", "sample": 0, "seed": 0, "text": ""}\n',
          "its first line"),
         (b"\x1f\x8b\x08garbage", "damaged"),
-        (gzip.compress(b'{"question": "a", "answer": "b"}\n')[:-9], "damaged"),
+        (gzip.compress(b'{"question": "a", "answer": "b"}\n', mtime=0)[:-9], "damaged"),
         (b"x" * (9 << 20), "longer"),
         (b"".join(b'{"question": "%d", "answer": "x"}\n' % at for at in range(5001)), "5,001"),
         (
