@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from common.ranges import write_ranges
 from parentage.checkpoint.network.kept import Kept
 
 DATA = np.arange(1000, dtype=np.uint8)
@@ -70,17 +71,9 @@ def test_a_folder_that_can_not_be_made_stops_nothing(tmp_path):
     assert len(said) == 1
 
 
-def write(folder, number):
-    """Write the same ranges as others do, in a process of its own."""
-    kept = Kept(folder, print)
-    for start in range(0, 50_000, 1000):
-        kept.add("a", start, np.full(1000, (start // 1000) % 251, dtype=np.uint8))
-    raise SystemExit(number)
-
-
 def test_two_processes_write_one_folder(tmp_path):
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=write, args=(tmp_path, 40 + i)) for i in range(2)]
+    processes = [context.Process(target=write_ranges, args=(tmp_path, 40 + i)) for i in range(2)]
     for each in processes:
         each.start()
     for i, each in enumerate(processes):
