@@ -171,37 +171,26 @@ def _best_blend(facts: Facts) -> tuple[float, ...] | None:
     Least squares are off where most of the difference is rounding to a coarse grid. ``None`` if a
     checkpoint alone, quantised, gives nearly as much: on a grid so coarse any blend does.
     """
-    first = facts.blends[0]
-    if all(_missed(facts, blend) is None for blend in facts.blends[:LIKELY]):
-        return first
-    best = min(facts.blends, key=lambda blend: _order_of(facts, blend))
+    if not any(_given(facts, blend) for blend in facts.blends[:LIKELY]):
+        return facts.blends[0]
+    best = max(facts.blends, key=lambda blend: _given(facts, blend))
     if len(facts.weights) == 1:
         finer = [_shifted(best, step / 1000.0) for step in THOUSANDTHS]
-        best = min((best, *finer), key=lambda blend: _order_of(facts, blend))
-    missed = _missed(facts, best)
-    assert missed is not None
+        best = max((best, *finer), key=lambda blend: _given(facts, blend))
     alone = [
-        _missed(facts, tuple(1.0 if i == column else 0.0 for i in range(len(best))))
+        tuple(1.0 if i == column else 0.0 for i in range(len(best)))
         for column in range(1 + len(facts.weights))
     ]
-    least = min(1.0 - GIVEN if each is None else each for each in alone)
-    return best if missed * BESIDE_ALONE <= least else None
+    # What is not told to be quantised gives less than is told.
+    most = max(_given(facts, each) or GIVEN for each in alone)
+    return best if (1.0 - _given(facts, best)) * BESIDE_ALONE <= 1.0 - most else None
 
 
-def _missed(facts: Facts, blend: tuple[float, ...]) -> float | None:
-    """Return the share of numbers that a blend, quantised, does not give; ``None`` if none was."""
+def _given(facts: Facts, blend: tuple[float, ...]) -> float:
+    """Return the share of numbers that a blend, quantised, gives; 0 where it was not."""
     found = facts.changes_of_blend(blend, PROBED)
-    sizes = [size for _, size, change in found if "given" in change.numbers]
-    if not sizes:
-        return None
     given = sum(size * change.numbers.get("given", 0.0) for _, size, change in found)
-    return 1.0 - given / sum(size for _, size, _ in found)
-
-
-def _order_of(facts: Facts, blend: tuple[float, ...]) -> float:
-    """Return what a blend, quantised, misses: all of it where it is not told."""
-    missed = _missed(facts, blend)
-    return 1.0 if missed is None else missed
+    return given / sum(size for _, size, _ in found) if found else 0.0
 
 
 def _shifted(blend: tuple[float, ...], step: float) -> tuple[float, ...]:
