@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage import _core
-from parentage.sample.strata import Runs, Strata, most_unseen
+from parentage.sample.strata import Growing, Strata
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,15 +38,13 @@ FEWEST = 2
 """Strata of a component, if it has so many places."""
 
 
-class Spread:
+class Spread(Growing):
     """Strata over the slices of each component, laid end to end."""
 
     def __init__(
         self, slices: Sequence[Slice], members: Sequence[int], length: int, count: int, seed: int
     ) -> None:
         """Draw about ``count`` runs of ``length`` elements of the slices ``members``."""
-        self.length = length
-        self._seed = seed
         self._elements = np.array([each.elements for each in slices], dtype=np.uint64)
         names = sorted({slices[index].component for index in members})
         self._members = [
@@ -62,27 +59,9 @@ class Spread:
         least = np.minimum(totals, FEWEST).astype(np.float64)
         share = sizes / max(sizes.sum(), 1.0) * max(count - least.sum(), 0.0)
         wanted = np.minimum(np.floor(least + share), totals.astype(np.float64))
-        self._strata = Strata.draw(totals, wanted.astype(np.uint64), seed)
-        self._given = 0
-        self.fresh = self._runs(np.ones(len(self._strata.owner), dtype=bool))
-        """The runs that are not in the sample it grew from."""
-
-    def grow(self) -> None:
-        """Double the sample, as far as there is more; ``fresh`` is what that adds."""
-        self._strata, fresh = self._strata.split(self._seed)
-        self.fresh = self._runs(fresh)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether there is nothing that is not read."""
-        return bool(np.all(self._strata.last - self._strata.first == 1))
-
-    @property
-    def unseen(self) -> float:
-        """See :attr:`parentage.sample.Sampled.unseen`."""
-        sizes = (self._strata.last - self._strata.first).astype(np.float64)
+        strata = Strata.draw(totals, wanted.astype(np.uint64), seed)
         total = sum(float(self._elements[each].sum()) for each in self._members)
-        return min(1.0, most_unseen(sizes) * self.length / total) if total else 0.0
+        super().__init__(self._elements, length, strata, seed, total)
 
     @property
     def stands_for(self) -> Floats:
@@ -93,7 +72,7 @@ class Spread:
         return np.bincount(index, sizes, len(self._elements)).astype(np.float64)
 
     def _located(self, chosen: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
-        """Return the slice of each stratum's place, and the place in it."""
+        """Return the slice of each chosen stratum's place, and the place in it."""
         owner, place = self._strata.owner[chosen], self._strata.place[chosen]
         index = np.zeros(len(owner), dtype=np.intp)
         within = np.zeros(len(owner), dtype=np.uint64)
@@ -104,15 +83,10 @@ class Spread:
             within[mine] = place[mine] - np.concatenate([[np.uint64(0)], ends])[at]
         return index, within
 
-    def _runs(self, chosen: NDArray[np.bool_]) -> Runs:
+    def _read(self, chosen: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
         index, within = self._located(chosen)
         order = np.lexsort((within, index))
-        index, within = index[order], within[order]
-        starts = within * np.uint64(self.length)
-        counts = np.minimum(self._elements[index] - starts, np.uint64(self.length))
-        blocks = (self._given + np.arange(len(index))) % _core.BLOCKS
-        self._given += len(index)
-        return Runs(index, starts, counts, np.where(counts == self._elements[index], -1, blocks))
+        return index[order], within[order]
 
 
 def spread_sample(alignment: Alignment, budget: int, seed: int) -> Spread:

@@ -213,7 +213,53 @@ def drawn(
     return out
 
 
-class Sampling:
+class Growing:
+    """A sample of runs, one of each stratum, that doubles."""
+
+    length: int
+    """Elements of a run."""
+    fresh: Runs
+    """The runs that are not in the sample it grew from."""
+
+    def __init__(
+        self, elements: NDArray[np.uint64], length: int, strata: Strata, seed: int, total: float
+    ) -> None:
+        """``elements`` (S,) are those of slices; ``total`` is how many the sample is of."""
+        self.length = length
+        self._elements, self._strata, self._seed, self._total = elements, strata, seed, total
+        self._given = 0
+        self.fresh = self._runs(np.ones(len(strata.owner), dtype=bool))
+
+    def grow(self) -> None:
+        """Double the sample, as far as there is more; ``fresh`` is what that adds."""
+        self._strata, fresh = self._strata.split(self._seed)
+        self.fresh = self._runs(fresh)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether there is nothing that is not read."""
+        return bool(np.all(self._strata.last - self._strata.first == 1))
+
+    @property
+    def unseen(self) -> float:
+        """See :attr:`Sampled.unseen`."""
+        sizes = (self._strata.last - self._strata.first).astype(np.float64)
+        return min(1.0, most_unseen(sizes) * self.length / self._total) if self._total else 0.0
+
+    def _read(self, chosen: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
+        """Return the slices and places in them that are read of chosen strata, in order."""
+        return self._strata.owner[chosen], self._strata.place[chosen]
+
+    def _runs(self, chosen: NDArray[np.bool_]) -> Runs:
+        owner, place = self._read(chosen)
+        starts = place * np.uint64(self.length)
+        counts = np.minimum(self._elements[owner] - starts, np.uint64(self.length))
+        blocks = (self._given + np.arange(len(owner))) % _core.BLOCKS
+        self._given += len(owner)
+        return Runs(owner, starts, counts, np.where(counts == self._elements[owner], -1, blocks))
+
+
+class Sampling(Growing):
     """A growing sample of all slices of an alignment."""
 
     def __init__(
@@ -225,13 +271,11 @@ class Sampling:
         whole, in slices that hold half of the elements; and are short rather than few, or more
         than asked for.
         """
-        self._seed = seed
         self._elements = np.array([each.elements for each in alignment.slices], dtype=np.uint64)
         plan = alignment.plan
         widths = np.array([plan.bytes(i, i + 1) for i in range(plan.slices)], dtype=np.float64)
         widths /= np.maximum(self._elements, 1)
         self.length = SHORTEST
-        """Elements of a run."""
         length, wanted = longest, None
         while length >= SHORTEST:
             found = _wanted(self._elements, widths, length, budget)
@@ -247,27 +291,9 @@ class Sampling:
         # Parts of runs are carried over, so that slices alike have the same number but for one.
         edges = np.floor(np.concatenate([[0.0], np.cumsum(wanted)]) + 1e-6)
         runs = np.minimum(np.diff(edges).astype(np.uint64), places)
-        self._strata = Strata.draw(places, np.maximum(runs, np.minimum(places, 1)), seed)
-        self._given = 0
-        self.fresh = self._runs(np.ones(len(self._strata.owner), dtype=bool))
-        """The runs that are not in the sample it grew from."""
-
-    def grow(self) -> None:
-        """Double the sample, as far as slices have more; ``fresh`` is what that adds."""
-        self._strata, fresh = self._strata.split(self._seed)
-        self.fresh = self._runs(fresh)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether there is nothing that is not read."""
-        return bool(np.all(self._strata.last - self._strata.first == 1))
-
-    @property
-    def unseen(self) -> float:
-        """See :attr:`Sampled.unseen`."""
-        sizes = (self._strata.last - self._strata.first).astype(np.float64)
+        strata = Strata.draw(places, np.maximum(runs, np.minimum(places, 1)), seed)
         total = float(self._elements.sum())
-        return min(1.0, most_unseen(sizes) * self.length / total) if total else 0.0
+        super().__init__(self._elements, self.length, strata, seed, total)
 
     def _places(self, length: int) -> NDArray[np.uint64]:
         return -(-self._elements.astype(np.int64) // length).astype(np.uint64)
@@ -275,14 +301,6 @@ class Sampling:
     def _is_ample(self, wanted: Floats, length: int) -> bool:
         has = (wanted >= _core.BLOCKS) | (self._places(length) <= wanted)
         return int(self._elements[has].sum()) * 2 >= int(self._elements.sum())
-
-    def _runs(self, chosen: NDArray[np.bool_]) -> Runs:
-        owner, place = self._strata.owner[chosen], self._strata.place[chosen]
-        starts = place * np.uint64(self.length)
-        counts = np.minimum(self._elements[owner] - starts, np.uint64(self.length))
-        blocks = (self._given + np.arange(len(owner))) % _core.BLOCKS
-        self._given += len(owner)
-        return Runs(owner, starts, counts, np.where(counts == self._elements[owner], -1, blocks))
 
 
 def least(alignment: Alignment) -> int:
