@@ -168,6 +168,14 @@ def reading_options(*ways: str, help_text: str) -> Callable[[_F], Callable[..., 
     return decorate
 
 
+usual_reading_options = reading_options(
+    "auto", "mmap", "direct", "pread",
+    help_text="How files are read: mapped, past the page cache, or with pread, which suits network "
+    "disks. auto is direct for what does not fit in free memory, else mmap.",
+)  # fmt: skip
+"""Options of a command that reads tensors once, in order."""
+
+
 def bind_libraries(threads: int | None) -> None:
     """Have libraries that compute beside the core keep to the number of threads that is asked for.
 

@@ -14,8 +14,8 @@ from parentage.cli.options import (
     Reading,
     Size,
     as_named,
-    reading_options,
     terminal_options,
+    usual_reading_options,
 )
 
 if TYPE_CHECKING:
@@ -33,11 +33,7 @@ if TYPE_CHECKING:
     help="Bytes of the sketch, of a checkpoint of two bytes an element.",
 )  # fmt: skip
 @click.option("--by", metavar="WHO", help="Who captures it, for the log. [default: the user]")
-@reading_options(
-    "auto", "mmap", "direct", "pread",
-    help_text="How files are read: mapped, past the page cache, or with pread, which suits network "
-    "disks. auto is direct for what does not fit in free memory, else mmap.",
-)  # fmt: skip
+@usual_reading_options
 @terminal_options
 def capture(
     checkpoint: str,

@@ -12,8 +12,8 @@ from parentage.cli.options import (
     Reading,
     as_named,
     json_option,
-    reading_options,
     terminal_options,
+    usual_reading_options,
 )
 
 if TYPE_CHECKING:
@@ -26,11 +26,7 @@ if TYPE_CHECKING:
 )
 @json_option("Print relations and tables as one JSON document.")
 @click.option("--layers", is_flag=True, help="Print a row for every layer, too.")
-@reading_options(
-    "auto", "mmap", "direct", "pread",
-    help_text="How files are read: mapped, past the page cache, or with pread, which suits network "
-    "disks. auto is direct for what does not fit in free memory, else mmap.",
-)  # fmt: skip
+@usual_reading_options
 @terminal_options
 def compare(
     checkpoints: tuple[str, ...],

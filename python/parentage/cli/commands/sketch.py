@@ -14,8 +14,8 @@ from parentage.cli.options import (
     Reading,
     Size,
     as_named,
-    reading_options,
     terminal_options,
+    usual_reading_options,
 )
 
 if TYPE_CHECKING:
@@ -36,11 +36,7 @@ if TYPE_CHECKING:
     "--runs-only", is_flag=True,
     help="Read what is held and nothing else: no sums of squares, no digests of files.",
 )  # fmt: skip
-@reading_options(
-    "auto", "mmap", "direct", "pread",
-    help_text="How files are read: mapped, past the page cache, or with pread, which suits network "
-    "disks. auto is direct for what does not fit in free memory, else mmap.",
-)  # fmt: skip
+@usual_reading_options
 @terminal_options
 def sketch(
     checkpoint: str,

@@ -21,8 +21,8 @@ from parentage.cli.options import (
     custody_options,
     json_option,
     network_options,
-    reading_options,
     terminal_options,
+    usual_reading_options,
 )
 from parentage.support import listed
 from parentage.verdict import KINDS
@@ -92,11 +92,7 @@ NAMED = "[NAME=]CHECKPOINT"
     "--no-recipes", is_flag=True,
     help="Do not look for the recipe: weights alone, in a fraction of the time.",
 )  # fmt: skip
-@reading_options(
-    "auto", "mmap", "direct", "pread",
-    help_text="How files are read: mapped, past the page cache, or with pread, which suits network "
-    "disks. auto is direct for what does not fit in free memory, else mmap.",
-)  # fmt: skip
+@usual_reading_options
 @custody_options
 @network_options
 @terminal_options
