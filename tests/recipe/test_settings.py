@@ -41,6 +41,6 @@ def test_settings_by_component_and_by_slice_leave_the_rest_open():
 def test_settings_are_shown_in_few_characters():
     assert show(0.6) == "0.6"
     assert show(True) == "true"
-    assert show({"gradient": [0.1, 0.9]}) == "[0.1, 0.9]"
+    assert show({"gradient": [0.1, 0.9]}) == "(0.1 to 0.9 over the layers)"
     assert show({"components": {"mlp": 0.5}}) == "{mlp 0.5}"
     assert show({"slices": {"a": 0.1, "b": 0.9}}) == "0.1 to 0.9 by slice"

@@ -82,7 +82,7 @@ def test_weights_of_each_layer_are_found(tmp_path, family, weights):
         )
     found = trace(tmp_path, family, blend)
     assert found.verdict.kind == "merge"
-    assert "[0.3, 0.8] parent" in found.verdict.text
+    assert "(0.3 to 0.8 over the layers) parent" in found.verdict.text
     assert found.wide("layers")["ols:parent"].to_list() == pytest.approx([0.3, 0.8], abs=0.01)
 
 

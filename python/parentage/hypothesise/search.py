@@ -149,10 +149,11 @@ def _found(
     rows = estimates.is_blended
     if estimates.is_settled and all(count.mismatched[rows].any() for count in counts):
         return []
-    shares = _shares(counts)
     # Next to a copy, only what gives everything is more than a copy with something else done to it.
-    kept = [i for i, each in enumerate(recipes) if shares[i] >= NEXT_TO_COPY or not is_copy(each)]
-    recipes, shares = [recipes[i] for i in kept], shares[kept]
+    alone = [float(count.share[0]) for count in counts]
+    kept = [i for i, each in enumerate(recipes) if alone[i] >= NEXT_TO_COPY or not is_copy(each)]
+    recipes = [recipes[i] for i in kept]
+    shares = _shares(recipes, [counts[i] for i in kept], estimates)
     order = np.argsort(-shares, kind="stable")
     refined: list[Recipe] = []
     for i in sorted(_short_list(recipes, order.tolist())):
@@ -216,9 +217,25 @@ def _short_list(recipes: Sequence[Recipe], order: Sequence[int]) -> list[int]:
     return kept
 
 
-def _shares(counts: Sequence[MatchCounts]) -> Floats:
-    """Return (recipes,) the share of elements that each recipe explains."""
-    return np.array([float(count.share[0]) for count in counts])
+def _shares(
+    recipes: Sequence[Recipe], counts: Sequence[MatchCounts], estimates: SampleEstimates
+) -> Floats:
+    """Return (recipes,) the share of elements that each recipe explains, with copies taken over.
+
+    What :func:`_with_copies` will mend is held against no recipe: weights that were fitted to what
+    is blended say nothing of a component that is a copy.
+    """
+    is_copied = estimates.copies.any(axis=1)
+    elements = int(estimates.small.counts.sum())
+    return np.array(
+        [
+            1.0 - int(missed[~is_copied].sum()) / max(elements, 1)
+            if recipe.method != "passthrough"
+            else float(count.share[0])
+            for recipe, count in zip(recipes, counts, strict=True)
+            for missed in [count.mismatched[:, 0]]
+        ]
+    )
 
 
 def _key(recipe: Recipe) -> str:

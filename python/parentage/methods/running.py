@@ -124,7 +124,9 @@ def _step(
 def _step_divided(
     replaying: Replaying, acc: Value, new: Value, weights: tuple[Floats, Floats], dtype: str | None
 ) -> Value:
-    divisor = replaying.scalar(1.0 / _share(weights))
+    with np.errstate(divide="ignore"):
+        # A step of no share moves nothing, and is divided by infinity.
+        divisor = replaying.scalar(1.0 / _share(weights))
     return (acc + ((new - acc).round(dtype) / divisor).round(dtype)).round(dtype)
 
 

@@ -106,14 +106,20 @@ def position(each: Slice, count: int) -> float:
 
 
 def show(setting: Setting | bool | str | None) -> str:
-    """Return a setting in few characters."""
+    """Return a setting in few characters.
+
+    >>> show(0.5), show({"gradient": [0.1, 0.9]})
+    ('0.5', '(0.1 to 0.9 over the layers)')
+    """
     if isinstance(setting, bool | str) or setting is None:
         return str(setting).lower() if isinstance(setting, bool) else str(setting)
     if not isinstance(setting, Mapping):
         return f"{setting:.7g}"
     ((kind, value),) = setting.items()
     if kind == "gradient":
-        return "[" + ", ".join(f"{x:.7g}" for x in value) + "]"
+        knots = [f"{x:.7g}" for x in value]
+        between = " to " if len(knots) == 2 else ", "
+        return f"({between.join(knots)} over the layers)"
     if kind in ("components", "filters"):
         return "{" + _by_name(value) + "}"
     return _by_slice(value)

@@ -7,7 +7,10 @@ import pytest
 from common.averages import child_of
 from common.families import F16, F32, FAMILY, f16, found_in
 from common.recognised import best_of, same_when_read_again
+from conftest import BF16
+from parentage.checkpoint import component_of
 from parentage.hypothesise import hypothesise
+from parentage.recipe import resolve
 
 MEAN = {"one": 1.0, "two": 1.0, "three": 1.0}
 DECAY = {"base": 0.64, "one": 0.16, "two": 0.2}
@@ -76,3 +79,23 @@ def test_a_difference_is_added_to_another_checkpoint(tmp_path):
         "one": 0.7,
         "base": -0.7,
     }
+
+
+def test_weights_by_component_are_carried_on_and_copies_take_no_part(tmp_path):
+    shares = {"embed": 1.0, "attention": 1 / 12, "mlp": 0.5, "norm": 1.0}
+    child = {}
+    for tensor in FAMILY["base"]:
+        share = shares[component_of(tensor)]
+        weights = {"two": 1.0 - share, "one": share}
+        child |= (
+            child_of({n: {tensor: x[tensor]} for n, x in FAMILY.items()}, weights, "float32-lerp")
+            if share < 1.0
+            else {tensor: FAMILY["one"][tensor].astype(BF16)}
+        )
+    found = found_in(tmp_path, FAMILY, child, ["one", "two", "other"])
+    best = hypothesise(found)[0]
+    assert best.mismatched == 0
+    assert {each.name for each in best.recipe.ingredients} == {"one", "two"}
+    weight = next(each.weight for each in best.recipe.ingredients if each.name == "one")
+    expected = [shares[each.component] for each in found.slices]
+    assert resolve(weight, found.slices).tolist() == expected

@@ -10,6 +10,7 @@ from common.facts import FORWARD, LINE, REPLAYED, UNDECIDED, kind
 from common.families import F32, FAMILY, blend, made
 from common.merges import merged
 from common.traced import ELEMENTS, LARGE, MERGE, disturbed, number, trace
+from parentage.places import Change
 from parentage.verdict import Thresholds, decide
 
 
@@ -66,6 +67,28 @@ def test_what_is_left_within_two_units_is_no_change():
     change = decide(replace(REPLAYED, replay=left(100_000, 15_000, 85_000)))
     assert (change.kind, change.rule) == ("merge-then-changed", "changed")
     assert decide(replace(REPLAYED, replay=left(500, 20, 480))).kind == "merge"
+
+
+@pytest.mark.levels
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"mismatched": 200_000, "ulps": (100_000, 15_000, 85_000)},
+        {"whole_share": 0.5, "changed_share": 0.2, "changed_floors": 1.0, "is_rounded_once": True},
+    ],
+)
+def test_where_other_weights_are_right_the_blend_was_not_changed(parts):
+    def looked_at(*kinds):
+        return lambda *_: tuple((f"{i}.v", 50_000, Change(x, x)) for i, x in enumerate(kinds))
+
+    least = {"mismatched": 200_000, "ulps": (100_000, 15_000, 85_000)}
+    facts = replace(REPLAYED, replay=replace(REPLAYED.replay, **(least | parts)))
+    changed = decide(replace(facts, changes=looked_at("weight", "noise")))
+    assert changed.kind == "merge-then-changed"
+    found = decide(replace(facts, changes=looked_at("weight", "units")))
+    assert (found.kind, found.rule) == ("merge", "rounding_left")
+    assert "in the 2 slices looked at" in found.text
+    assert "other weights of these checkpoints do" in found.text
 
 
 @pytest.mark.levels

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from parentage.hypothesise.estimates import SampleEstimates
+    from parentage.recipe import Setting
 
 FINE_WEIGHT_ERROR = 1e-4
 """How far weights that float32 arithmetic moved are from those that were written, at most."""
@@ -40,8 +41,10 @@ IN_THE_MIDDLE = 1e-3
 def carried_on(estimates: SampleEstimates) -> Iterator[Recipe]:
     """Yield the averages of the checkpoints that the best blend of one weight each is of.
 
-    None where it reproduces next to nothing, or all: then no arithmetic has to be found.
+    None where it reproduces next to nothing, or all: then no arithmetic has to be found. Of two
+    checkpoints, weights of their own for groups of slices are tried as well.
     """
+    yield from _by_group(estimates)
     blend = estimates.constant
     if not BF16_LEAST_SHARE <= blend.share < 1.0:
         return
@@ -57,6 +60,21 @@ def carried_on(estimates: SampleEstimates) -> Iterator[Recipe]:
         yield from _averages(estimates, aims, error, ("float32", *prefixes))
     if len(aims) == 3:
         yield from _differences(estimates, aims, error, ("float32", *prefixes))
+
+
+def _by_group(estimates: SampleEstimates) -> Iterator[Recipe]:
+    """Yield averages of two checkpoints whose weights are tables by name."""
+    blend = estimates.blends[-1]
+    if blend.kind in ("constant", "layers", "slices") or blend.share < BF16_LEAST_SHARE:
+        return
+    for written in estimates.written_weights_of(blend):
+        if len(written.weights) != 2 or written.is_coarse or not written.normalized:
+            continue
+        for order in permutations(written.weights):
+            for form in running.FORMS:
+                if form not in KNOWN_OF_TWO:
+                    weights = tuple((name, written.weights[name]) for name in order)
+                    yield _recipe(estimates, weights, f"float32-{form}")
 
 
 def _of_cells(estimates: SampleEstimates) -> dict[str, float]:
@@ -145,7 +163,7 @@ def _differences(
 
 
 def _recipe(
-    estimates: SampleEstimates, written: tuple[tuple[str, float], ...], arithmetic: str
+    estimates: SampleEstimates, written: tuple[tuple[str, Setting], ...], arithmetic: str
 ) -> Recipe:
     assert arithmetic in linear.ARITHMETICS, arithmetic
     return Recipe(

@@ -173,6 +173,16 @@ def _units_left(facts: Facts) -> tuple[int, float] | None:
     return None
 
 
+def _other_weights(facts: Facts) -> int:
+    """Return how many slices were looked at, if each is a blend with other weights than a recipe's.
+
+    0 if one is not: what a recipe misses there says nothing of a change after the merge.
+    """
+    changes = [each for _, _, each in facts.changes(None, MOST) if each.kind != "none"]
+    kinds = {each.kind for each in changes}
+    return len(changes) if "weight" in kinds and kinds <= {"weight", "units"} else 0
+
+
 def rounding_left(facts: Facts) -> Verdict | None:
     """A recipe reproduces much, and what it does not is no more than rounding everywhere."""
     limits, replay = facts.thresholds, _merge_in_part(facts)
@@ -183,6 +193,16 @@ def rounding_left(facts: Facts) -> Verdict | None:
         or facts.order != "forward"
     ):
         return None
+    if slices := _other_weights(facts):
+        return Verdict(
+            "merge",
+            "statistical",
+            "rounding_left",
+            f"{_decoys_clause(replay)}; where it does not, in the {slices:,} slices looked at that "
+            "miss most, other weights of these checkpoints do, or nearly."
+            f"{places_text(facts)}{coverage_clause(facts)}",
+            {**fit_numbers(facts), **replay_numbers(replay), "within_two": replay.within_two},
+        )
     found = _units_left(facts)
     if found is None:
         return None
@@ -213,7 +233,11 @@ def changed_in_part(facts: Facts) -> Verdict | None:
         or replay.whole_share < limits.least_whole_share
         or not (
             replay.changed_floors >= limits.changed_residual
-            or (replay.is_rounded_once and replay.changed_share >= limits.least_changed_share)
+            or (
+                replay.is_rounded_once
+                and replay.changed_share >= limits.least_changed_share
+                and not _other_weights(facts)
+            )
         )
         or not _is_forward(facts, replay)
     ):
@@ -246,6 +270,7 @@ def changed(facts: Facts) -> Verdict | None:
         or not _shows(facts, replay)
         or not _is_forward(facts, replay)
         or _units_left(facts) is not None
+        or _other_weights(facts)
     ):
         return None
     return Verdict(
