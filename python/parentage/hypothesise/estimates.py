@@ -248,10 +248,10 @@ class SampleEstimates(BlendSearch):
             yield WrittenWeights(settings, uncertainty, not own, is_coarse)
 
     def _with_copies_whole(self, blend: Blend) -> Floats:
-        """Return the weights of a blend's groups, of those that are copies all of one checkpoint's.
+        """Return (G, columns - 1) a blend's weights, with groups of copies given to one checkpoint.
 
-        Copies take no part in a fit, which says nothing of groups that have nothing else. Of several
-        checkpoints with the same bits, the parent counts that weighs most.
+        Copies take no part in a fit, which says nothing of groups that have nothing else. Of
+        several checkpoints with the same bits, the parent counts that weighs most.
         """
         weights = blend.weights.copy()
         heaviest = np.argsort(-np.abs(blend.by_slice[:, 1:]).sum(axis=0), kind="stable") + 1
