@@ -103,7 +103,7 @@ def test_an_adapter_trained_further_and_a_strangers_claim_nothing(at: Path) -> N
         assert found.kind in {"related", "fine-tune", "undetermined"}
         assert found.rule != "adapted"
         # What is said of a fine-tune is said of the base, by a low rank of its own.
-        assert found.kind != "fine-tune" or "lora of base" in found.text
+        assert found.kind != "fine-tune" or "base with a matrix of low rank added" in found.text
 
 
 def test_an_adapter_that_adds_nothing_is_no_parent(at: Path) -> None:

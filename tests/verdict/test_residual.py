@@ -292,8 +292,16 @@ def said(layers: dict[int, float], *rest: Any) -> str:
         ({5: 0.9, 1: 0.06, 0: 0.04}, (0, 0, None, 0), "Layer 5 holds 90% of it."),
         ({2: 0.3, 1: 0.25, 0: 0.25, 3: 0.2}, (0, 0, None, 0), "It is spread over 4 layers."),
         ({}, (3, 0, None, 3), "It is of full rank in the 3 matrices looked at."),
-        ({}, (5, 4, 8, 0), "It is of rank 8 or less in 4 of 5 matrices looked at: a LoRA."),
-        ({}, (2, 2, 1, 1), "It is of rank 1 or less in 2 of 2 matrices looked at: a LoRA."),
+        (
+            {},
+            (5, 4, 8, 0),
+            "It is of rank 8 or less in 4 of 5 matrices looked at: a LoRA leaves that.",
+        ),
+        (
+            {},
+            (2, 2, 1, 1),
+            "It is of rank 1 or less in 2 of 2 matrices looked at: a LoRA leaves that.",
+        ),
         (
             {},
             (4, 4, 1, 4),

@@ -10,7 +10,7 @@ import numpy as np
 from parentage.align import is_matrix
 from parentage.descent.points import points_of
 from parentage.descent.replays import both_ways, whole_weights
-from parentage.descent.values import own_values
+from parentage.descent.values import of_somebody, own_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +45,9 @@ class Relations:
     """Per checkpoint: values that it alone has, and the share of them that the child kept."""
     likeness: Mapping[str, float] = field(default_factory=dict)
     """Per checkpoint: cosine of its weights with the child's, over matrices, far values limited."""
+    of_somebody: tuple[float, float] = (0.0, 0.0)
+    """Shares of sampled elements in which the child has some checkpoint's value, and another's than
+    the base's."""
     descendants: tuple[str, ...] = ()
     """Checkpoints that were offered as candidates, and were made from the child."""
     remarks: tuple[str, ...] = ()
@@ -73,6 +76,7 @@ def relations_of(estimates: SampleEstimates) -> Relations:
         both_ways(points, columns.candidates),
         own_values(points, columns.names),
         dict(zip(columns.names, likeness, strict=True)),
+        of_somebody(points),
     )
 
 

@@ -22,6 +22,21 @@ class OwnValues:
     """Share of them in which the child has its value, rounded to the child's dtype; 0 without."""
 
 
+def of_somebody(points: Points) -> tuple[float, float]:
+    """Return the shares of sampled elements in which the child has some checkpoint's value.
+
+    That of any checkpoint, and that of another than the base where the base has another. Values
+    are rounded to the child's dtype. A blend has values that nobody has.
+    """
+    below, above = points.cells(points.values.shape[1] - 1)
+    gaps = points.values[:, :-1] - points.values[:, -1:]
+    held = (gaps >= -below[:, None]) & (gaps <= above[:, None])
+    if not len(held):
+        return 0.0, 0.0
+    others = held[:, 1:].any(axis=1) & ~held[:, 0]
+    return float(held.any(axis=1).mean()), float(others.mean())
+
+
 def own_values(points: Points, names: tuple[str, ...]) -> dict[str, OwnValues]:
     """Return, per checkpoint, how many of the values that it alone has the child kept.
 

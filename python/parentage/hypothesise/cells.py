@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from parentage.checkpoint import digits_of
 from parentage.hypothesise.cell_interior import refine_inside_cells
 from parentage.support import joined
 
@@ -434,14 +435,20 @@ def _together(
     count = weights.shape[0]
     if count > MOST_GROUPS or int(sample.counts.sum()) > MOST_ELEMENTS:
         return None
-    rounded = dtype or sample.slices[0].dtype
+    # What has no cells, as integers, says nothing of weights.
+    known = np.array([digits_of(each.dtype) is not None for each in sample.slices])
+    stored = np.array([dtype or each.dtype for each in sample.slices])[sample.element_owner]
+    has_cells = known[sample.element_owner]
     owner = groups[sample.element_owner]
     refined = weights.copy()
     gained = False
     for group in range(count):
-        rows = sample.elements if count == 1 else sample.elements[owner == group]
-        if len(rows) == 0:
+        inside = has_cells & (owner == group)
+        if not inside.any():
             continue
+        dtypes, sizes = np.unique(stored[inside], return_counts=True)
+        rounded = str(dtypes[sizes.argmax()])
+        rows = sample.elements[inside & (stored == rounded)]
         refined[group], (before, after) = refine_inside_cells(rows, weights[group], axes, rounded)
         gained |= bool(after > before)
     return refined if gained else None

@@ -231,7 +231,12 @@ class SampleEstimates(BlendSearch):
         size = np.bincount(blend.groups, self.sample.weight, len(rounded)).astype(np.float64)
         own = bool(np.any(found[:, 0] != 0.0))
         fine = np.where(np.abs(found) <= FLOAT_NOISE, 0.0, found)
-        tables = [(shared(rounded, room, size), False), (rounded, False), (fine, False)]
+        told = np.bincount(blend.groups, self.told & (self.sample.weight > 0), len(rounded)) > 0
+        alike = shared(rounded, room, size)
+        if told.any() and len(np.unique(alike[told], axis=0)) == 1:
+            # What a blend does not give says nothing of its weights: those of the rest are as good.
+            alike[~told] = alike[told][0]
+        tables = [(alike, False), (rounded, False), (fine, False)]
         if BF16_LEAST_SHARE <= blend.share < FLOAT32_LEAST_SHARE:
             coarse = np.vectorize(lambda x: shortest_decimal(float(x), BF16_WEIGHT_ERROR))(fine)
             tables += [(coarse, True), (fine, True)]

@@ -42,6 +42,9 @@ blend whose arithmetic is not known need not be equal all."""
 PROBE = 16
 """Numbers at the beginning of a row that it is found by."""
 
+GROUPS = (4, 8)
+"""Elements in a row of which as many are set to 0 as hardware for sparse matrices wants: 2 of 4."""
+
 LEAST_COPIED = 32
 """Least elements that differ, for parts to be another checkpoint's: a few may be so by chance."""
 
@@ -88,7 +91,23 @@ def zeroed(pair: Pair) -> Change | None:
             return Change("zero", f"{pattern}, the smallest in magnitude{after}", numbers)
         if len(size) > 1 and (size >= per_row)[kept].mean() >= ORDERED:
             return Change("zero", f"{pattern}, the smallest of each row{after}", numbers)
-    return Change("zero", f"{pattern}, not by their size{after}", numbers)
+        for group in GROUPS:
+            if size.shape[1] % group == 0 and _are_smallest(size, zeros, group):
+                numbers["group"] = group
+                pattern += ", the smallest of every {group:count} in a row"
+                return Change("zero", f"{pattern}{after}", numbers)
+    return Change("zero", f"{pattern}, and not those that are smallest{after}", numbers)
+
+
+def _are_smallest(size: Floats, zeros: NDArray[np.bool_], group: int) -> bool:
+    """Return whether of every few elements in a row as many were set to 0, and the smallest."""
+    size, zeros = size.reshape(-1, group), zeros.reshape(-1, group)
+    most = np.where(zeros, size, 0.0).max(axis=1)
+    least = np.where(zeros, np.inf, size).min(axis=1)
+    counts = zeros.sum(axis=1)
+    usual = int(np.bincount(counts).argmax())
+    alike = (counts == usual) & (most <= least)
+    return 0 < usual < group and float(alike.mean()) >= ORDERED
 
 
 def copied(pair: Pair) -> Change | None:

@@ -110,6 +110,13 @@ class Recipe:
         if self.layers:
             settings.append(self._layers_taken())
         tail = f"; {', '.join(settings)}" if settings else ""
+        if self.method == "lora" and self.matrices:
+            count = len(self.matrices)
+            return (
+                f"{self._sum()} with a matrix of low rank added to {count:,} tensor"
+                f"{'s' * (count != 1)}, as a LoRA is (lora), fitted to the child{tail}, in "
+                f"{self.arithmetic}"
+            )
         if self.method == "passthrough" and len(set(self.sources.values())) == 1:
             how = "rescaled copy" if "scale" in self.parameters else "copy"
             name = self.parents_added[0]

@@ -167,6 +167,9 @@ class Facts:
     """The same of all that the child differs by from the origin."""
     own: Mapping[str, OwnValues] = field(default_factory=dict)
     """Per checkpoint: values that it alone has, and the share of them that the child kept."""
+    of_somebody: tuple[float, float] = (0.0, 0.0)
+    """Shares of sampled elements in which the child has some checkpoint's value, and another's than
+    the base's."""
     both_ways: BothWays | None = None
     """The best blend and the same turned round: who was made from whom. ``None`` without one."""
     angle: Callable[[str, str, str], float] = lambda *_: math.nan
@@ -303,8 +306,8 @@ class Facts:
     def meets_at(self, name: str) -> dict[str, float]:
         """Return cosines at a checkpoint between the child and its other relatives, by relative.
 
-        Empty unless there is another relative, and all of them are near a right angle or beyond:
-        then this checkpoint is where the lines to child and relatives meet.
+        Empty unless there is another relative, and all of them are near a right angle: then this
+        checkpoint is where the lines to child and relatives meet.
         """
         cosines = {
             other: self.angle(name, self.child, other)
@@ -312,7 +315,7 @@ class Facts:
             if other != name and other not in self.descendants
         }
         known = {other: cosine for other, cosine in cosines.items() if cosine == cosine}
-        is_meeting = all(cosine <= self.thresholds.meeting for cosine in known.values())
+        is_meeting = all(abs(cosine) <= self.thresholds.meeting for cosine in known.values())
         return known if is_meeting else {}
 
     @property

@@ -81,6 +81,7 @@ def gather_facts(
         remainder=cache(lambda: _remainder(statistics, estimates, outcome)),
         displacement=cache(lambda: _displacement(statistics, estimates, start)),
         own=case.relations.own,
+        of_somebody=case.relations.of_somebody,
         both_ways=case.relations.both_ways,
         angle=cache(angles.cosine),
         excess=cache(angles.excess),

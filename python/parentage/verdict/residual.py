@@ -82,11 +82,12 @@ class Residual:
             if self.rank == 1 and self.outputs == self.matrices:
                 parts.append(
                     f"It is of rank one in {self.low} of {looked}, all of them output "
-                    "projections: an ablation of a direction."
+                    "projections: an ablation of a direction leaves that."
                 )
             elif self.rank is not None:
                 parts.append(
-                    f"It is of rank {self.rank} or less in {self.low} of {looked}: a LoRA."
+                    f"It is of rank {self.rank} or less in {self.low} of {looked}: a LoRA leaves "
+                    "that."
                 )
             elif self.low:
                 parts.append(

@@ -24,6 +24,12 @@ class Thresholds:
     """Least share of elements that the recipe of a merge reproduces or explains. Methods whose
     angles are sums over a tensor are known to a few units in the last place and reach 0.9995; half
     a unit of noise leaves 0.61."""
+    of_somebody: float = 0.9999
+    """Least share of elements that some checkpoint has, for a recipe that chooses among them to say
+    no more than that: DARE divides what it keeps by its density, and has a quarter to a half."""
+    chosen: float = 0.1
+    """Least share of elements that are some parent's and not the base's, for a recipe that chooses
+    to be no blend: DARE has next to none."""
     decoy: float = 0.02
     """Most that a recipe may leave, as a share of what decoys leave. Where displacements are tiny,
     anything reproduces nearly everything."""

@@ -22,6 +22,16 @@ KINDS = (
 """Every verdict, as written in evidence and accepted by ``--fail-on``."""
 
 
+HEADINGS = {
+    ("fine-tune", "shared_slices"): "either way round",
+    ("fine-tune", "noised"): "noise on top",
+    ("assembled", "assembled"): "copies by slice, either way round",
+    ("assembled", "shared_slices"): "copies by slice, in part",
+    ("assembled", "part_of"): "a copy in part",
+}
+"""What is said beside a kind, by kind and rule, where the kind alone is read as more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A kind, the level of its evidence, the rule that decided and the numbers that met it."""
@@ -35,6 +45,16 @@ class Verdict:
     text: str
     """What it means, in a sentence or two."""
     numbers: Mapping[str, float | int | str | None]
+
+    @property
+    def heading(self) -> str:
+        """The kind as people read it: more words where one alone would say more than was tested.
+
+        >>> Verdict("fine-tune", "statistical", "noised", "it is noise", {}).heading
+        'fine-tune (noise on top)'
+        """
+        told = HEADINGS.get((self.kind, self.rule))
+        return f"{self.kind} ({told})" if told else self.kind
 
     def __str__(self) -> str:
         return f"{self.kind} ({self.level}): {self.text}"

@@ -48,7 +48,11 @@ PIECE = {"own": (), "missing": ("model.layers.1.mlp.up_proj.weight", "lm_head.we
     ("found", "kind", "said"),
     [
         # The child is a part of it, and more than half of it, or less.
-        (whole(elements=1_900_000, held=10**6, **PIECE), "assembled", "2 of its 20 are missing"),
+        (
+            whole(elements=1_900_000, held=10**6, **PIECE),
+            "assembled",
+            "2 of the 20 tensors of parent",
+        ),
         (whole(elements=2_100_000, held=10**6, **PIECE), "undetermined", "lm_head.weight"),
         # It is a part of the child, and more than half of it.
         (whole(own=("x.weight",), own_elements=10), "assembled", "contains parent whole"),

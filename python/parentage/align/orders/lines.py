@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from parentage.align.orders.matching import NONE, least_alike, matched
+from parentage.align.orders.matching import NONE, exchanged, least_alike, matched
 from parentage.align.orders.reading import runs
 
 if TYPE_CHECKING:
@@ -96,9 +96,8 @@ def _row_order(
     if (matched(probes, yours, least) != NONE).sum() < min(FOUND, len(probed)):
         return None
     values = rows_read(child, mine, range(mine.shape[0]), width, options)
-    return _order(
-        matched(values, yours, least, np.arange(len(values))), theirs.shape[0], is_rows=True
-    )
+    found = matched(values, yours, least, np.arange(len(values)))
+    return _order(exchanged(found, values, yours), theirs.shape[0], is_rows=True)
 
 
 def _column_order(
@@ -115,7 +114,8 @@ def _column_order(
     found = matched(one[probed], two, least)
     if (found != NONE).sum() < min(FOUND, len(probed)):
         return None
-    return _order(matched(one, two, least, np.arange(len(one))), len(two), is_rows=False)
+    found = matched(one, two, least, np.arange(len(one)))
+    return _order(exchanged(found, one, two), len(two), is_rows=False)
 
 
 def _order(found: Indices, count: int, *, is_rows: bool) -> Lines | None:

@@ -36,6 +36,12 @@ TIE = 1e-5
 NONE = -1
 """The index of no partner."""
 
+EQUAL = 0.999
+"""Least cosine of what several things may be at once: copies. What is merely alike is one's."""
+
+FEW = 0.1
+"""Share of things that change places below which each has to be where another came from."""
+
 AT_ONCE = 1 << 22
 """Cosines that are held at once."""
 
@@ -114,6 +120,37 @@ def matched(
         out[row] = free[0] if len(free) else among[0]
         taken[out[row]] = True
     return out
+
+
+def exchanged(found: Indices, mine: Floats | Rows, theirs: Floats | Rows) -> Indices:
+    """Return (M,) partners without those that no change of places explains.
+
+    ``found`` are those of :func:`matched` where each has a place of its own, the same number. Two
+    that are alike within a checkpoint may be alike across checkpoints, whatever became of each: so
+    one partner is had by several only if they are equal, and what took another's place, where few
+    did, has to have left its own to one that is known.
+
+    >>> rows = np.eye(4)
+    >>> exchanged(np.array([1, 1, 2, 3]), rows, rows).tolist()
+    [-1, 1, 2, 3]
+    >>> exchanged(np.array([1, 0, 2, -1]), rows, rows).tolist()
+    [1, 0, 2, -1]
+    """
+    out, home = found.copy(), np.arange(len(found))
+    known = np.flatnonzero(out != NONE)
+    shared = known[np.bincount(out[known], minlength=1)[out[known]] > 1]
+    one, two = units(mine)[shared], units(theirs)[out[shared]]
+    is_equal = (np.einsum("rn,rn->r", one, two) >= EQUAL) | ~(one.any(axis=1) | two.any(axis=1))
+    out[shared[~is_equal & (out[shared] != shared)]] = NONE
+    while True:
+        moved = np.flatnonzero((out != NONE) & (out != home))
+        if not len(moved) or len(moved) >= FEW * len(out):
+            return out
+        inside = moved[out[moved] < len(out)]
+        gone = inside[out[out[inside]] == NONE]
+        if not len(gone):
+            return out
+        out[gone] = NONE
 
 
 def likest(one: Rows, two: Rows, least: float) -> Likest:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.align.orders.lines import Lines, row_width, rows_read, spread
-from parentage.align.orders.matching import NONE, least_alike, matched, units
+from parentage.align.orders.matching import NONE, exchanged, least_alike, matched, units
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,6 +86,7 @@ def vocabulary_rows(
     if len(left) and not at_home.all():
         home = np.where(left < there, left, NONE)
         found[left] = matched(one[left] - mean, two - mean, least, home)
+        found = exchanged(found, one - mean, two - mean)
     for row, original in zip(added.tolist(), copied.tolist(), strict=True):
         if original != NONE:
             home = original if found[original] == NONE and at_home.all() else found[original]

@@ -41,7 +41,8 @@ KINDS_OF_RECIPES = ("merge", "merge-then-changed")
 
 LEGEND = (
     "cells: the weight that the child's rounding cells admit; |d|: the median displacement, in "
-    "units in the last place; a decoy stands in for a parent: what it reaches proves nothing"
+    "units in the last place; a decoy is a stand-in put in a parent's place: what it reaches, a "
+    "recipe reaches without that parent"
 )
 """What the tables' words mean."""
 
@@ -73,7 +74,7 @@ def show_verdict(terminal: Terminal, verdict: Verdict) -> None:
     terminal.out.print()
     terminal.out.print(
         Text.assemble(
-            (verdict.kind, STYLES[verdict.kind]),
+            (verdict.heading, STYLES[verdict.kind]),
             (f"  {_level(verdict)}by rule {verdict.rule}", "dim"),
         )
     )
@@ -163,12 +164,11 @@ def _weights(terminal: Terminal, trace: Trace) -> None:
             )
             terminal.prose(note, style="yellow")
     if trace.inputs.parents:
-        r2, z = as_number(model["r2"], ".5f"), as_number(model["z_naive"], ",.0f")
-        note = f"R2 {r2}; naive z {z}, as if elements were independent"
+        note = f"R2 {as_number(model['r2'], '.5f')}"
         if significance:
             note += (
-                "; p bounds the chance under block-wise sign flips, which do not assume it: "
-                "compare it with the control's"
+                "; p bounds the chance under block-wise sign flips, which do not assume that "
+                "elements are independent: compare it with the control's"
             )
         terminal.prose(note, style="dim")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from parentage.support import listed
 from parentage.verdict.rules.wording import (
+    NOISED_PARENT,
     bias_warning,
     blend_text,
     coverage_clause,
@@ -47,7 +48,8 @@ def merge(facts: Facts) -> Verdict | None:
         "statistical",
         "merge",
         f"{weights} of how the child differs from {facts.base} and leaves "
-        f"{facts.residual_floors_slices:.2f} times the rounding of its dtype, over everything."
+        f"{facts.residual_floors_slices:.2f} times the rounding of its dtype, over everything"
+        f"{NOISED_PARENT}."
         f"{bias_warning(facts)}{coverage_clause(facts)}",
         {**fit_numbers(facts), "stray_share": stray, "unmoved": facts.unmoved},
     )

@@ -93,16 +93,16 @@ def _all_of(facts: Facts, found: Whole) -> str:
     tied = f" Of tied embeddings, {found.tied}." if found.tied else ""
     return (
         f"all {facts.wholes.child_elements:,} elements of {facts.child}{reading_clause(facts)} "
-        f"{_are(found)}{found.name}, of which nothing is missing.{tied}"
+        f"{_are(found)}{found.name}, and all of {found.name} is there.{tied}"
     )
 
 
 def _are(found: Whole) -> str:
     if found.requantised:
-        rest = " after a cast" if found.cast > found.requantised else ", bit for bit"
+        rest = "after a cast" if found.cast > found.requantised else "bit for bit"
         return (
-            f"are, {found.requantised:,} of them as the codes that quantising with the scales "
-            f"stored beside them gives and the rest{rest}, those of "
+            f"are ({found.requantised:,} as the codes that quantising with the scales stored "
+            f"beside them gives, the others {rest}) those of "
         )
     return (
         "are, cast to the child's dtype, those of " if found.cast else "are bit for bit those of "
@@ -138,9 +138,9 @@ def _part_text(facts: Facts, found: Whole) -> str:
             if found.empty and gone == "missing":
                 gone = f"missing or empty ({len(found.empty):,} empty)"
             text += (
-                f"; {missing:,} of its {found.tensors:,} {are(missing)} {gone}, "
-                f"{found.missing_elements / max(found.elements, 1):.1%} of its elements: "
-                f"{named(found.missing)}"
+                f"; {missing:,} of the {found.tensors:,} tensors of {found.name}, "
+                f"{found.missing_elements / max(found.elements, 1):.1%} of its elements, "
+                f"{are(missing)} {gone} there: {named(found.missing)}"
             )
         if found.coded:
             text += (

@@ -130,9 +130,11 @@ def fine_tune(facts: Facts) -> Verdict | None:
         f"matrices, is {met[widest]:.3f}, with {widest}): {facts.base} is where their lines meet. "
         f"What no blend of them explains has structure: in {structure.matrices:,} matrices looked "
         f"at, rows agree in sign {structure.deviations:,.0f} standard deviations beyond chance, "
-        "which training leaves, and noise and quantising do not. "
+        "which training leaves, and so does a blend with what was trained and stands in another "
+        "order; noise and quantising do not. "
         f"{equal:.1%} of the elements are {facts.base}'s.{low_rank} Which of the two is older was "
-        f"not tested: {facts.base} was offered as the base."
+        f"not tested: {facts.base} was given as the base. Two trainings from one start that was "
+        "not offered look so, too."
         f"{coverage_clause(facts)}",
         {
             "parent": facts.base,

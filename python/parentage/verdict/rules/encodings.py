@@ -119,7 +119,8 @@ def quantised(facts: Facts) -> Verdict | None:
         "statistical",
         "quantised",
         f"it is {source}, quantised and decoded, in {len(changes):,} slices looked at of "
-        f"{facts.slices:,}: quantising {source} gives these values.{places_text(facts, name)}"
+        f"{facts.slices:,}: quantising {source} gives these values. So would quantising anything "
+        f"that was drawn inside their steps.{places_text(facts, name)}"
         f"{coverage_clause(facts)}",
         {"parent": source, "looked_at": len(changes), "given": min(given)},
     )
@@ -220,12 +221,14 @@ def noised(facts: Facts) -> Verdict | None:
     if is_added:
         order = (
             f" Seen from {name} it is independent of where the others lie, and seen from the child "
-            f"it is not: it was added to {name}, and not taken from the child."
+            f"it is not. Noise that was added to {name} looks so; had {name} been the child with "
+            "noise on top, it would be the other way round."
         )
     elif is_reverse:
         order = (
             f" Seen from the child it is independent of where the others lie, and seen from {name} "
-            f"it is not: {name} is the one that has it, and the child the one without."
+            f"it is not. Noise that was added to the child, and gave {name}, looks so; had the "
+            f"child been {name} with noise on top, it would be the other way round."
         )
     else:
         order = f" Which of the two, the child or {name}, has it is not decided."

@@ -17,12 +17,14 @@ from parentage.verdict.rules.wording import (
 from parentage.verdict.verdict import Verdict
 
 LESSENED = ("zero", "nan", "constant", "quantised")
-"""Changes that lose what was there, so that there is no way back."""
+"""Changes that leave less than was there: what is filled in is not told from what was lost."""
 
 TRAINED = ("moved", "units", "rows", "columns", "low rank")
 """Changes of whole slices that training may leave."""
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from parentage.verdict.facts import Facts, SharedSlices
 
 
@@ -106,14 +108,17 @@ def kept(facts: Facts) -> Verdict | None:
     met = facts.meets_at(name) if name == facts.base and facts.is_own_training else {}
     is_less = share_of(facts.changes(name, MOST), *LESSENED) >= facts.thresholds.explained
     equal = facts.equal[name] / facts.elements
-    order = "" if met else _order_lost(name) if is_less else _order_open(name)
+    order = (
+        _own_direction(facts, met) if met else _order_lost(name) if is_less else _order_open(name)
+    )
     return Verdict(
-        "fine-tune" if met or is_less else "related",
+        "fine-tune" if met else "related",
         "statistical",
         "kept",
-        f"{equal:.2%} of the elements are {name}'s, bit for bit, and of the values that {name} "
-        f"alone has the child has {found.kept:.1%}, no other's."
-        f"{places_text(facts, name)}{order}{coverage_clause(facts)}",
+        f"{equal:.2%} of the elements are {name}'s, bit for bit in the child's dtype, and of the "
+        f"values that {name} "
+        f"alone has the child has {found.kept:.1%}, and next to none of those that others alone "
+        f"have.{places_text(facts, name)}{order}{coverage_clause(facts)}",
         {
             "parent": name,
             "equal_share": equal,
@@ -186,6 +191,20 @@ def _structure(facts: Facts) -> str:
     )
 
 
+def _own_direction(facts: Facts, met: Mapping[str, float]) -> str:
+    """Return sentences on what makes a difference from the base training's, and what is not known.
+
+    ``met`` has the cosines with the base's other relatives, seen from it.
+    """
+    widest = max(met, key=lambda other: met[other])
+    return (
+        f" What differs lies in no direction of the others offered (the largest cosine, seen from "
+        f"{facts.base} and the median over matrices, is {met[widest]:.3f}, with {widest}), and its "
+        "rows agree in sign beyond chance, which training leaves. Which of the two is older was "
+        f"not tested: {facts.base} was given as the base."
+    )
+
+
 def _meeting(facts: Facts) -> str:
     """Return a sentence on the one candidate at which the lines to child and others meet."""
     candidates = {name: facts.meets_at(name) for name in (facts.base, *facts.weights)}
@@ -195,10 +214,9 @@ def _meeting(facts: Facts) -> str:
     ((name, cosines),) = met.items()
     widest = max(cosines, key=lambda other: cosines[other])
     return (
-        f" Of the checkpoints offered, {name} alone lies where the lines to the child and to the "
-        f"others meet at a right angle or beyond (the largest cosine there, the median over "
-        f"matrices, is {cosines[widest]:.3f}, with {widest}): what lies between it and the child "
-        "is in no direction of theirs."
+        f" Seen from {name} the child lies in no direction of the others (the largest cosine, the "
+        f"median over matrices, is {cosines[widest]:.3f}, with {widest}), and seen from none of "
+        "the others is that so."
     )
 
 
@@ -236,8 +254,11 @@ def _shown(facts: Facts) -> str:
 
 
 def _order_lost(name: str) -> str:
-    """Return a sentence that says who came first where values were lost."""
-    return f" What was lost there {name} has: the child is the later of the two."
+    """Return a sentence on who came first, where values are in one of the two alone."""
+    return (
+        f" What is not in the child there {name} has: it was lost in the child, or filled in in "
+        f"{name}, and that is not decided."
+    )
 
 
 def _order_open(name: str) -> str:

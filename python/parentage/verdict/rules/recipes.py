@@ -8,6 +8,7 @@ from parentage.places import compress
 from parentage.support import listed
 from parentage.verdict.changes import MOST
 from parentage.verdict.rules.wording import (
+    NOISED_PARENT,
     coverage_clause,
     fit_numbers,
     places_text,
@@ -37,12 +38,17 @@ def replayed(facts: Facts) -> Verdict | None:
             f"reproduces all {replay.elements:,} elements {reading_verb(facts)}{have}, bit for bit"
         )
     elif replay.explained:
+        given = replay.elements - replay.explained - replay.mismatched
         what = (
-            f"reproduces or explains {replay.share:.4%} of the elements: {replay.explained:,} lie "
-            f"where it leaves a choice (a mask, a tie), {replay.mismatched:,} do not fit"
+            f"gives {replay.share:.4%} of the elements: {given:,} as the only value that it has "
+            f"for them and {replay.explained:,} as one of a few, where a mask or a tie leaves a "
+            f"choice; {replay.mismatched:,} are none of them"
         )
     else:
         what = f"reproduces {replay.share:.4%} of the elements; {replay.mismatched:,} differ"
+    if not replay.is_exact and replay.kind == "merge" and not replay.explained:
+        what += NOISED_PARENT
+    alike = ", counted alike" if replay.explained else ""
     same = ""
     if replay.equivalents:
         others = listed(replay.equivalents)
@@ -56,8 +62,31 @@ def replayed(facts: Facts) -> Verdict | None:
         "exact" if replay.is_exact else "statistical",
         "replayed",
         f"{replay.text}, {what}. With decoys in place of its parents it reaches "
-        f"{replay.decoy_share:.2%}.{same}{_multiple(facts, replay)}{coverage_clause(facts)}",
+        f"{replay.decoy_share:.2%}{alike}.{same}{_multiple(facts, replay)}{coverage_clause(facts)}",
         {**fit_numbers(facts), **replay_numbers(replay)},
+    )
+
+
+def chosen(facts: Facts) -> Verdict | None:
+    """A recipe chooses each element from some checkpoint, as it is, and so explains the child."""
+    replay = _reproducing(facts)
+    if (
+        replay is None
+        or not replay.explained
+        or facts.of_somebody[0] < facts.thresholds.of_somebody
+        or not facts.weights
+    ):
+        return None
+    names = listed(replay.weights or facts.weights)
+    return Verdict(
+        "assembled",
+        "statistical",
+        "chosen",
+        f"{facts.of_somebody[0]:.2%} of the elements looked at are, one by one, {names}'s: "
+        f"{replay.text}, would choose them so, in no order that was found. It is not decided by "
+        "that whether the child was put together from these, or they were made from the child, "
+        f"with other values elsewhere.{coverage_clause(facts)}",
+        {**fit_numbers(facts), **replay_numbers(replay), "of_somebody": facts.of_somebody[0]},
     )
 
 
@@ -218,7 +247,7 @@ def rounding_left(facts: Facts) -> Verdict | None:
         "statistical",
         "rounding_left",
         f"{_decoys_clause(replay)}; {what}. Arithmetic that rounds in another order, or more "
-        "often, leaves as much, and so does noise of one unit."
+        f"often, leaves as much, and so does noise of one unit{NOISED_PARENT}."
         f"{coverage_clause(facts)}",
         {**fit_numbers(facts), **replay_numbers(replay), "within_two": replay.within_two},
     )
@@ -271,6 +300,7 @@ def changed(facts: Facts) -> Verdict | None:
         or not _is_forward(facts, replay)
         or _units_left(facts) is not None
         or _other_weights(facts)
+        or (replay.explained and facts.of_somebody[1] >= facts.thresholds.chosen)
     ):
         return None
     return Verdict(

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from parentage.verdict.facts import Facts, ReplayFacts
 
 
+NOISED_PARENT = (
+    ". A parent that was made from the child, with noise of a rounding's size on top, would look so"
+)
+"""What no blend that is not exact can be told from."""
+
+
 def fit_numbers(facts: Facts) -> dict[str, float | int | str | None]:
     """Return the numbers of the fit that stand beside a verdict."""
     # Where a recipe was carried out its weights count, not those of least squares.
@@ -42,7 +48,7 @@ def replay_numbers(replay: ReplayFacts) -> dict[str, float | int | str | None]:
 def rank_text(facts: Facts) -> str:
     """Return sentences on the layers of the remainder, beyond rounding, and its rank."""
     found = facts.remainder()
-    return "" if found is None or not str(found) else f" What the recipe does not give: {found}"
+    return "" if found is None or not str(found) else f" Of what the recipe does not give: {found}"
 
 
 def residual_numbers(facts: Facts) -> dict[str, float | int | str | None]:
