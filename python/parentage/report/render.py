@@ -13,11 +13,13 @@ import json
 import re
 import shlex
 from functools import cache
+from importlib.metadata import version
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from parentage import _core
 from parentage.report.beside import blocks_of
 from parentage.report.columns import slice_table
 from parentage.report.facts import (
@@ -25,6 +27,7 @@ from parentage.report.facts import (
     bars_of,
     card_fields,
     command_of,
+    commands_of_ci,
     headline,
     is_recipe_shown,
     limits_of,
@@ -63,9 +66,24 @@ if TYPE_CHECKING:
 MOST_FILES = 500
 """Files that are listed."""
 
+DRAWN_WITH = ("altair", "jinja2", "vl-convert-python")
+"""Libraries whose version may change a page."""
+
+
+@cache
+def made_with() -> str:
+    """Return what makes pages here: this version, and those of the libraries it draws with.
+
+    It stands in every page: another of them may make another page of the same evidence.
+    """
+    libraries = ", ".join(f"{name} {version(name)}" for name in DRAWN_WITH)
+    return f"parentage {_core.__version__} ({libraries})"
+
 
 def render_report(parts: ReportParts) -> str:
     """Return the page. The same evidence gives the same page; no time, path or date is in it.
+
+    But for the log of custody, where ``parts`` have it.
 
     Raises
     ------
@@ -92,6 +110,7 @@ def render_report(parts: ReportParts) -> str:
     ]
     text: str = template.render(
         document=document,
+        made_with=made_with(),
         printable=printable,
         percent=share_of,
         policy=_policy([vega, script], style),
@@ -128,6 +147,7 @@ def render_report(parts: ReportParts) -> str:
         repeats=repeats_of(document),
         command_ci=f"{command_of(document)} --json --fail-on "
         + shlex.quote(printable(document.verdict.kind)),
+        commands_ci=commands_of_ci(document),
         verdict_json=printable_lines(
             json.dumps(parts.document["verdict"], indent=1, ensure_ascii=False)
         ),

@@ -14,6 +14,7 @@ from parentage.bundle import (
     CUSTODY,
     EVIDENCE,
     FACTS,
+    METADATA,
     RECIPE,
     SLICES,
     STATEMENTS,
@@ -34,6 +35,7 @@ from parentage.verdict import (
     measured_facts,
     restored_facts,
 )
+from parentage.verify.circumstance import check_said
 from parentage.verify.derived import parts_of, restored_statistics
 from parentage.verify.finding import FAILED, OK, UNCHECKED, Finding, guarded
 from parentage.verify.folder import read_table
@@ -88,6 +90,7 @@ def check_consistency(folder: Folder) -> Iterator[Finding]:
     found += guarded("sums", SUMS, _check_sums, folder, document, told, facts)
     found += guarded("recipe", RECIPE, _check_recipe, folder, document, told)
     found += guarded("statements", STATEMENTS, _check_statements, folder)
+    found += guarded("metadata", METADATA, check_said, folder, document)
     yield from found if _is_ours(document) else (_of_another(each, document) for each in found)
     yield from _check_custody(folder)
 
