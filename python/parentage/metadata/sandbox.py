@@ -434,8 +434,9 @@ class Study:
             if (self.user in self.tried.whole[arm]) != (self.user in out):
                 return False
         given = tried.whole.get("given")
-        if given is not None and (self.system in self.tried.whole["given"]) != (
-            self.system in given
+        if given is not None and (
+            (self.system in self.tried.whole["given"]) != (self.system in given)
+            or not _is_cut(given, self.tried.whole["given"])
         ):
             return False
         if not turns:
