@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from parentage.bundle.manifest import sha256
 from parentage.bundle.releases import OPTIONS, Release
 from parentage.bundle.seal import EVIDENCE
+from parentage.support import are, listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,7 +130,7 @@ def spdx(bundle: Bundle, releases: Mapping[str, Release] = MappingProxyType({}))
             "creationInfo": info,
             "name": f"parentage of {document.inputs.child.name}",
             "profileConformance": ["core", "software", *(["ai"] if is_claimed else [])],
-            "comment": CLAIMED if is_claimed else NOT_CLAIMED,
+            "comment": CLAIMED if is_claimed else _not_claimed(document.inputs.child, releases),
             "rootElement": [child],
             "element": [each["spdxId"] for each in graph if "spdxId" in each],
         }
@@ -153,7 +154,15 @@ NOT_CLAIMED = (
 )
 
 
-def lacking(checkpoint: Checkpoint, releases: Mapping[str, Release]) -> list[str]:
+def _not_claimed(child: Checkpoint, releases: Mapping[str, Release]) -> str:
+    """Return why the AI profile is not claimed, and what is lacking where something was said."""
+    if child.name not in releases:
+        return NOT_CLAIMED
+    left = _lacking(child, releases)
+    return f"{NOT_CLAIMED} Of {child.name}, {listed(left)} {are(len(left))} lacking."
+
+
+def _lacking(checkpoint: Checkpoint, releases: Mapping[str, Release]) -> list[str]:
     """Return what the AI profile asks for and is not known of a checkpoint, as options say it."""
     release = releases.get(checkpoint.name, Release())
     known = {
@@ -166,7 +175,7 @@ def lacking(checkpoint: Checkpoint, releases: Mapping[str, Release]) -> list[str
 
 
 def _is_known(checkpoint: Checkpoint, releases: Mapping[str, Release]) -> bool:
-    return not lacking(checkpoint, releases)
+    return not _lacking(checkpoint, releases)
 
 
 def _told(release: Release) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,6 +113,10 @@ def export(
             "spdx"
         )
     text, kind = export_bundle(folder, form, fail_on=fail_on, releases=releases)
+    if any(releases.values()):
+        (about,) = (x for x in json.loads(text)["@graph"] if x["type"] == "SpdxDocument")
+        if "ai" not in about["profileConformance"]:
+            terminal.note(about["comment"])
     if output is None:
         click.echo(text, nl=False)
     else:
