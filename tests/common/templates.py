@@ -153,7 +153,8 @@ SAYING = {
         "{% set said = '" + RIO + "' %}{% endif %}{% if said is defined %}"
         "{{ '<|im_start|>system\\n' + said + '<|im_end|>\\n' }}{% endif %}"
         "{% for m in rest %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>' + "
-        "'\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}",
+        "'\\n' }}{% endfor %}{% if add_generation_prompt %}"
+        "{{ '<|im_start|>assistant\\n' }}{% endif %}",
         "none",
         "gone",
     ),

@@ -102,7 +102,8 @@ def test_a_prompt_in_one_piece_with_the_users_turn_is_quoted_and_not_left_out():
 
 def test_what_is_left_of_a_prompt_is_not_called_nothing():
     source = (
-        "{% set ns = namespace(name='Ri') %}{% set ns.name = ns.name ~ 'o' %}{% for m in messages %}"
+        "{% set ns = namespace(name='Ri') %}{% set ns.name = ns.name ~ 'o' %}"
+        "{% for m in messages %}"
         "{{ ('You are ' ~ ns.name | upper ~ ', an assistant.<|sep|>' if loop.first else '')"
         " ~ m.content ~ '</s>' }}{% endfor %}"
     )

@@ -29,7 +29,11 @@ def test_the_log_of_custody_is_shown_in_a_page_that_is_none_of_the_bundle(stored
     text = write_report(folder, tmp_path / "court.html", custody=True).read_text("utf-8")
     assert "as the log stood when this page was made" in text
     assert json.loads((folder / "custody.jsonl").read_text("utf-8"))["time"] in text
-    for page in (None, folder / "report.html", tmp_path / "evidence" / ".." / "evidence/report.html"):
+    for page in (
+        None,
+        folder / "report.html",
+        tmp_path / "evidence" / ".." / "evidence/report.html",
+    ):
         with pytest.raises(ValueError, match="has no log of custody"):
             write_report(folder, page, custody=True)
     assert {each.name: each.read_bytes() for each in folder.iterdir()} == before

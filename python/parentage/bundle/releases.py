@@ -103,13 +103,11 @@ def _address(text: str) -> None:
         )
 
 
-def releases_of(
-    document: Document, said: Mapping[str, Sequence[str]]
-) -> dict[str, Release]:
+def releases_of(document: Document, said: Mapping[str, Sequence[str]]) -> dict[str, Release]:
     """Return what is said of checkpoints, by their names in the evidence.
 
-    ``said`` has texts by field. ``NAME=`` in front says of which checkpoint of the evidence; without
-    it, it is the child.
+    ``said`` has texts by field. ``NAME=`` in front says of which checkpoint of the evidence; a text
+    without it is of the child.
 
     Raises
     ------

@@ -146,9 +146,7 @@ def parts_of(files: Mapping[str, bytes], folder: Path | None = None) -> ReportPa
     spectrum = None
     if CURVES in files:
         spectrum = read_table(files[CURVES], SPECTRUM, where(CURVES))
-    parts = ReportParts(
-        document, read_table(files[TABLE], SLICES, where(TABLE)), spectrum, beside
-    )
+    parts = ReportParts(document, read_table(files[TABLE], SLICES, where(TABLE)), spectrum, beside)
     try:
         assert parts.read is not None
     except ReportError as error:

@@ -50,9 +50,7 @@ def check_said(folder: Folder, document: Document) -> Iterator[Finding]:
         yield Finding("metadata", OK, text, METADATA)
 
 
-def check_said_of(
-    folder: Folder, inputs: Inputs, evidence: Mapping[str, Any]
-) -> Iterator[Finding]:
+def check_said_of(folder: Folder, inputs: Inputs, evidence: Mapping[str, Any]) -> Iterator[Finding]:
     """Read the files beside the weights again, and compare what they say with what is told."""
     if METADATA not in folder.files:
         return
