@@ -61,7 +61,7 @@ def test_a_page_of_another_version_is_not_called_forged_and_not_taken_for_true(b
     forged(bundle, f'content="{made_with()}"', f'content="{maker}"')
     standing, page = found(bundle)
     assert (standing, page.status) == ("incomplete", UNCHECKED)
-    assert "says that it was made by parentage 0.0.9 (altair" in page.text
+    assert "says that it was made by parentage 0.0.9 (page " in page.text
     assert made_with() in page.text
     assert "-o FILE makes the page with this one" in page.text
 

@@ -31,7 +31,7 @@ def test_a_bundle_as_it_was_written_is_consistent(made):
     found = verify(made)
     assert found.standing == "consistent"
     assert not [each for each in found.findings if each.status != "ok"]
-    checks = ["digests", "document", "thresholds", "verdict", "coverage", "sums", "tables"]
+    checks = ["digests", "document", "thresholds", "keys", "verdict", "coverage", "sums", "tables"]
     assert [*dict.fromkeys(each.check for each in found.findings)] == [
         *checks,
         *("facts", "recipe", "statements", "metadata", "custody", "page"),
@@ -108,6 +108,14 @@ EDITED = {
     "recipe.exact_share": 0.5,
     "recipe.mergekit": "merge_method: slerp\n",
     "recipe.arithmetic": "bfloat16",
+    "recipe.equivalents": ["slerp (float32)"],
+    "recipe.decoy_share": 0.5,
+    "recipe.explained_share": 0.5,
+    "inputs.base.elements": 5,
+    "inputs.base.tensors": 5,
+    "parameters.blocks": 5,
+    "tool.name": "other",
+    "tool.core": "9.9",
     "recipe.parents": [{"name": "parent", "weight": 0.7}, {"name": "base", "weight": 0.3}],
     "relations": [],
 }

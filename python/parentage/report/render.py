@@ -74,10 +74,17 @@ DRAWN_WITH = ("altair", "jinja2", "vl-convert-python")
 def made_with() -> str:
     """Return what makes pages here: this version, and those of the libraries it draws with.
 
-    It stands in every page: another of them may make another page of the same evidence.
+    It stands in every page: another of them may make another page of the same evidence. The digest
+    is of the files that make pages, which may differ between releases.
     """
+    own = files("parentage.report")
+    made = hashlib.sha256()
+    for folder, suffixes in ((own, (".py",)), (own / "page", (".jinja", ".css", ".js", ".json"))):
+        for each in sorted(folder.iterdir(), key=lambda each: each.name):
+            if each.name.endswith(suffixes):
+                made.update(each.name.encode() + b"\0" + each.read_bytes() + b"\0")
     libraries = ", ".join(f"{name} {version(name)}" for name in DRAWN_WITH)
-    return f"parentage {_core.__version__} ({libraries})"
+    return f"parentage {_core.__version__} (page {made.hexdigest()[:12]}, {libraries})"
 
 
 def render_report(parts: ReportParts) -> str:
@@ -141,7 +148,6 @@ def render_report(parts: ReportParts) -> str:
         custody=blocks_of(custody, "log"),
         identity=blocks_of(identity, "answers"),
         has_beside={name: bool(parts.other(name)) for name in (METADATA, IDENTITY, CUSTODY)},
-        places=parts.document.get("places"),
         card=card_fields(document),
         command=command_of(document),
         repeats=repeats_of(document),
@@ -164,6 +170,8 @@ def render_report(parts: ReportParts) -> str:
         slices_said=_slices_said(table.rows, table.total),
         orders=_orders(document),
         reasons=reasons_of(document),
+        all_took_part=document.coverage.share == 1.0
+        and all(share == 1.0 for share in document.coverage.of.values()),
         files=files_read[:MOST_FILES],
         files_left=max(0, len(files_read) - MOST_FILES),
         parameters=parts.document["parameters"],

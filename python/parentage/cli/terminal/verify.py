@@ -26,8 +26,9 @@ HEADS = {
 }
 
 DIGESTED_ONLY = (
-    "Standard errors, p values and weights from cells, and what rules were told by samples of "
-    "elements, are held by digests alone; so is what files beside the weights say, without them."
+    "Standard errors, p values, weights from cells and their spectra, what rules were told by "
+    "samples of elements, and lists of what did not pair are held by digests alone; so is what "
+    "files beside the weights say, without them."
 )
 
 
