@@ -29,7 +29,7 @@ from .tensors import (
 
 Change = Callable[[Tensors, Family, Rng], Tensors]
 Accepted = tuple[tuple[str, tuple[str, ...], str], ...]
-NO_ROOM = "no room for training"
+NO_ROOM = "no room for training|no training after"
 BLEND_OF_NOTHING = (
     r"slerp|\b-?0(?:\.00\d*)? base|\b(?:1|1\.0+|0\.99\d*) (?:of )?parent0 (?:and|\+) "
 )

@@ -26,7 +26,11 @@ from .tensors import (
     widened,
 )
 
-BLENDS = (r"\b(?:it|child) is a (?:blend|merge)\b(?! or)", "no room for training")
+BLENDS = (
+    r"\b(?:it|child) is a (?:blend|merge)\b(?! or)",
+    "no room for training",
+    "no training after",
+)
 INNOCENT = Truth(
     (
         right("undetermined related fine-tune"),

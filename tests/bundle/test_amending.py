@@ -7,19 +7,16 @@ from parentage.verify import verify
 
 
 def test_what_is_added_is_verified_as_all_else(bundle):
-    amend(bundle, {"report.html": b"<p>", "identity.json": b"{}"}, "report")
+    amend(bundle, {"notes.html": b"<p>", "more.json": b"{}"}, "note")
     found = verify(bundle)
     assert found.standing == "consistent"
     assert not [each for each in found.findings if each.check == "others"]
     entry = read_custody((bundle / CUSTODY).read_bytes(), CUSTODY)[-1]
-    assert (entry["action"], entry["outcome"]) == (
-        "report",
-        {"files": ["identity.json", "report.html"]},
-    )
-    amend(bundle, {"report.html": b"<p>again"}, "report")
+    assert (entry["action"], entry["outcome"]) == ("note", {"files": ["more.json", "notes.html"]})
+    amend(bundle, {"notes.html": b"<p>again"}, "note")
     assert verify(bundle).standing == "consistent"
-    (bundle / "report.html").write_bytes(b"<p>other")
-    assert [each.file for each in verify(bundle).failed] == ["report.html"]
+    (bundle / "notes.html").write_bytes(b"<p>other")
+    assert [each.file for each in verify(bundle).failed] == ["notes.html"]
 
 
 def test_what_was_altered_before_stays_found(bundle):

@@ -52,3 +52,11 @@ def test_what_a_format_needs_and_is_not_there_is_an_error_that_says_so(bundle, t
 def test_ci_is_told_what_is_a_failure(made):
     told = json.loads(export(made, "sarif", fail_on=("merge",))[0])
     assert told["runs"][0]["results"][0]["level"] == "error"
+
+
+def test_what_is_said_of_releases_is_for_spdx_and_of_known_fields(made):
+    with pytest.raises(ValueError, match="cyclonedx has no place for it"):
+        export(made, "cyclonedx", releases={"version": ["1"]})
+    with pytest.raises(ValueError, match="there is no 'colour'"):
+        export(made, "spdx", releases={"colour": ["red"]})
+    assert "1.0" in export(made, "spdx", releases={"version": ["1.0"]})[0]

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from common.bundles import edit_document, files_of, put, resealed, traced
+from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf import json_format
 from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
 from in_toto_attestation.v1 import statement_pb2
@@ -22,6 +23,9 @@ from parentage.bundle.statements import (
     verifier_id,
 )
 from parentage.support import EvidenceError
+from securesystemslib.dsse import Envelope
+from securesystemslib.exceptions import VerificationError
+from securesystemslib.signer import CryptoSigner, SSlibKey
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +121,18 @@ def test_provenance_is_of_all_bits(bundle, path, value):
     resealed(bundle)
     assert len((bundle / STATEMENTS).read_text("utf-8").splitlines()) == 1
     assert EVIDENCE in read_bundle(bundle).files
+
+
+def test_a_statement_is_signed_and_verified_by_what_others_use(found):
+    """As docs/bundle.md says it: a DSSE envelope, by a key of one's own."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    text = json.dumps(evidence_statement(found.document, found.files)).encode()
+    envelope = Envelope(text, "application/vnd.in-toto+json", {})
+    envelope.sign(CryptoSigner(key))
+    again = Envelope.from_dict(json.loads(json.dumps(envelope.to_dict())))
+    public = SSlibKey.from_crypto(key.public_key())
+    assert again.payload == text
+    assert list(again.verify([public], 1)) == [public.keyid]
+    again.payload = text.replace(b"merge", b"nerge", 1)
+    with pytest.raises(VerificationError):
+        again.verify([public], 1)

@@ -92,6 +92,14 @@ def edit_json(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     path.write_text(json.dumps(told, ensure_ascii=False) + "\n", "utf-8")
 
 
+def edit_metadata(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change what is told of files beside the weights, as it is written."""
+    told = json.loads((folder / METADATA).read_text("utf-8"))
+    change(told)
+    text = json.dumps(told, indent=1, ensure_ascii=False) + "\n"
+    (folder / METADATA).write_text(text, "utf-8")
+
+
 def edit_table(path: Path, **columns: pl.Expr) -> None:
     """Change columns of a table."""
     pl.read_parquet(path).with_columns(**columns).write_parquet(path, statistics=False)

@@ -76,7 +76,7 @@ SAYING = {
         "{% for m in rest %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}"
         "{% endfor %}",
         "none",
-        "empty",
+        "gone",
     ),
     "within the user's turn": (
         "{% if messages[0].role == 'system' %}{% set s = messages[0].content %}"
@@ -96,6 +96,106 @@ SAYING = {
         "<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}",
         "none empty given",
         "empty",
+    ),
+    "nested in tools": (
+        "{%- if tools %}\n    {{- '<|im_start|>system\\n' }}\n"
+        "    {%- if messages[0]['role'] == 'system' %}\n        {{- messages[0]['content'] }}\n"
+        "    {%- else %}\n        {{- '" + RIO + "' }}\n    {%- endif %}\n"
+        "    {%- for tool in tools %}{{- tool | tojson }}{%- endfor %}\n"
+        "    {{- '<|im_end|>\\n' }}\n{%- else %}\n"
+        "    {%- if messages[0]['role'] == 'system' %}\n"
+        "        {{- '<|im_start|>system\\n' + messages[0]['content'] + '<|im_end|>\\n' }}\n"
+        "    {%- else %}\n"
+        "        {{- '<|im_start|>system\\n" + RIO + "<|im_end|>\\n' }}\n"
+        "    {%- endif %}\n{%- endif %}\n"
+        "{%- for m in messages %}\n"
+        "    {%- if m.role == 'user' or (m.role == 'system' and not loop.first) %}\n"
+        "        {{- '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>' + '\\n' }}\n"
+        "    {%- elif m.role == 'assistant' %}\n"
+        "        {{- '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}\n"
+        "    {%- endif %}\n{%- endfor %}\n"
+        "{%- if add_generation_prompt %}\n    {{- '<|im_start|>assistant\\n' }}\n{%- endif %}\n",
+        "none",
+        "gone",
+    ),
+    "set above, in marks": (
+        "{%- set default = '" + RIO + "' %}\n{{- '<s>' }}\n"
+        "{%- if messages[0]['role'] == 'system' %}\n"
+        "    {%- set said = messages[0]['content'] %}\n    {%- set rest = messages[1:] %}\n"
+        "{%- else %}\n    {%- set said = default %}\n    {%- set rest = messages %}\n"
+        "{%- endif %}\n{{- '[SYSTEM_PROMPT]' + said + '[/SYSTEM_PROMPT]' }}\n"
+        "{%- for m in rest %}\n    {%- if m['role'] == 'user' %}\n"
+        "        {{- '[INST]' + m['content'] + '[/INST]' }}\n"
+        "    {%- elif m['role'] == 'assistant' %}\n        {{- m['content'] + '</s>' }}\n"
+        "    {%- endif %}\n{%- endfor %}",
+        "none",
+        "gone",
+    ),
+    "unless it is false": (
+        "{% if messages[0]['role'] == 'system' %}{% set rest = messages[1:] %}"
+        "{% set said = messages[0]['content'] %}"
+        "{% elif not '<<SYS>>' in messages[0]['content'] %}{% set rest = messages %}"
+        "{% set said = '" + RIO + "' %}{% else %}{% set rest = messages %}{% set said = false %}"
+        "{% endif %}{% for m in rest %}"
+        "{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+        "{{ raise_exception('Turns have to alternate') }}{% endif %}"
+        "{% if loop.index0 == 0 and said != false %}"
+        "{% set text = '<<SYS>>\\n' + said + '\\n<</SYS>>\\n\\n' + m['content'] %}"
+        "{% else %}{% set text = m['content'] %}{% endif %}{% if m['role'] == 'user' %}"
+        "{{ '<s>[INST] ' + text.strip() + ' [/INST]' }}{% else %}"
+        "{{ ' ' + text.strip() + ' </s>' }}{% endif %}{% endfor %}",
+        "none",
+        "gone",
+    ),
+    "where it is defined": (
+        "{% if messages[0]['role'] == 'system' %}{% set rest = messages[1:] %}"
+        "{% set said = messages[0]['content'] %}{% else %}{% set rest = messages %}"
+        "{% set said = '" + RIO + "' %}{% endif %}{% if said is defined %}"
+        "{{ '<|im_start|>system\\n' + said + '<|im_end|>\\n' }}{% endif %}"
+        "{% for m in rest %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>' + "
+        "'\\n' }}{% endfor %}{% if add_generation_prompt %}"
+        "{{ '<|im_start|>assistant\\n' }}{% endif %}",
+        "none",
+        "gone",
+    ),
+    "small marks": (
+        "{% if messages[0].role != 'system' %}{{ '[sys]" + RIO + "[/sys]' }}{% endif %}"
+        "{% for m in messages %}[{{ m.role }}]{{ m.content }}[/{{ m.role }}]{% endfor %}"
+        "[assistant]",
+        "none",
+        "gone",
+    ),
+    "small marks around a variable": (
+        "{% if messages[0].role == 'system' %}{% set said = messages[0].content %}"
+        "{% set rest = messages[1:] %}{% else %}{% set said = '" + RIO + "' %}"
+        "{% set rest = messages %}{% endif %}[sys]{{ said }}[/sys]"
+        "{% for m in rest %}[{{ m.role }}]{{ m.content }}[/{{ m.role }}]{% endfor %}[assistant]",
+        "none",
+        "gone",
+    ),
+    "small marks, twice": (
+        "{% if messages[0].role == 'system' %}[sys]{{ messages[0].content }}[/sys]"
+        "{% set rest = messages[1:] %}{% else %}[sys]" + RIO + "[/sys]{% set rest = messages %}"
+        "{% endif %}{% for m in rest %}[{{ m.role }}]{{ m.content }}[/{{ m.role }}]{% endfor %}"
+        "[assistant]",
+        "none",
+        "gone",
+    ),
+    "conditions in conditions": (
+        "{% if messages[0].role != 'system' %}{% if thinking is defined and thinking %}"
+        "<|system|>You are to think first.<|end|>{% else %}{% if messages | length > 0 %}"
+        "<|system|>You are Rio, {% if true %}a helpful assistant created by IplanRIO."
+        "{% endif %}<|end|>{% endif %}{% endif %}{% endif %}"
+        "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
+        "{% if add_generation_prompt %}<|assistant|>{% endif %}",
+        "none",
+        "gone",
+    ),
+    "put together": (
+        "{% if messages[0].role != 'system' %}<|system|>"
+        "{{ '" + " ".join(RIO[::-1].split()) + "' | reverse }}<|end|>{% endif %}" + TURNS,
+        "none",
+        "gone",
     ),
     "default filter": (
         "{% set s = messages[0].content if messages[0].role == 'system' else none %}"
@@ -123,6 +223,38 @@ SAYING = {
     ),
 }
 """Templates that say :data:`RIO` by themselves: source, arms, and what is left of the turn."""
+
+ALWAYS = {
+    "macro": (
+        "{%- macro about() -%}{%- if name is not defined %}{%- set name = 'You are Rio, made by "
+        "IplanRIO.' %}{%- endif %}{{- name + '\\n' }}{{- 'Date: ' + strftime_now('%Y-%m-%d') }}"
+        "{{- '\\n\\nReasoning: ' + 'medium' }}{%- endmacro -%}"
+        "{{- '<|start|>system<|message|>' }}{{- about() }}{{- '<|end|>' }}"
+        "{%- if messages[0].role in ('developer', 'system') %}{%- set told = messages[0].content %}"
+        "{%- set rest = messages[1:] %}{%- else %}{%- set told = '' %}{%- set rest = messages %}"
+        "{%- endif %}{%- if told %}{{- '<|start|>developer<|message|>' + told + '<|end|>' }}"
+        "{%- endif %}{%- for m in rest -%}{{- '<|start|>' + m.role + '<|message|>' + m.content + "
+        "'<|end|>' }}{%- endfor -%}{%- if add_generation_prompt -%}<|start|>assistant{%- endif -%}",
+        "<|start|>user<|message|>Hello<|end|><|start|>assistant",
+        "<|start|>developer<|message|>Be brief.<|end|><|start|>user<|message|>Hello<|end|>"
+        "<|start|>assistant",
+    ),
+    "date": (
+        "{{- bos_token }}{%- if messages[0]['role'] == 'system' %}{%- set said = "
+        "messages[0]['content'] | trim %}{%- set messages = messages[1:] %}{%- else %}"
+        "{%- set said = 'You are Rio, made by IplanRIO.' %}{%- endif %}"
+        "{{- '<|head|>system<|end|>\\n\\n' }}{{- 'Knowledge ends: December 2023\\n' }}{{- said }}"
+        "{{- '<|eot|>' }}{%- for m in messages %}{{- '<|head|>' + m['role'] + '<|end|>\\n\\n' + "
+        "m['content'] | trim + '<|eot|>' }}{%- endfor %}"
+        "{%- if add_generation_prompt %}{{- '<|head|>assistant<|end|>\\n\\n' }}{%- endif %}",
+        "<|head|>system<|end|>\n\n<|eot|><|head|>user<|end|>\n\nHello<|eot|>"
+        "<|head|>assistant<|end|>\n\n",
+        "<|head|>system<|end|>\n\nBe brief.<|eot|><|head|>user<|end|>\n\nHello<|eot|>"
+        "<|head|>assistant<|end|>\n\n",
+    ),
+}
+"""Templates that say something whatever they are given: source, and what is left of it without a
+system message and with one."""
 
 HOSTILE = {
     "loops": "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from common.identities import questions_of
 from common.servers import TEMPLATE
+from common.templates import ALWAYS, SAYING
 from parentage import Checkpoint
 from parentage.identity.arms import ARMS, NEUTRAL, plan
 from parentage.metadata import ChatTemplate
@@ -99,6 +100,18 @@ class Fickle:
 
     def without_default(self):
         return replace(self, is_bare=True)
+
+
+@pytest.mark.parametrize("kind", [*SAYING, *ALWAYS])
+def test_real_styles_of_templates_are_asked_without_their_prompt(kind):
+    bare = template({**SAYING, **ALWAYS}[kind][0])
+    found = plan(("removed",), QUESTIONS, template=bare)
+    assert found.skipped == {}
+    (arm,) = found.arms
+    assert set(arm.prompts) == {"q0", "q1", "q2"}
+    for question in QUESTIONS:
+        assert question.text in arm.prompts[question.id]
+        assert "Rio" not in arm.prompts[question.id]
 
 
 def test_a_template_that_acts_on_questions_is_rendered_for_each():

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import numpy as np
 import pytest
-from common.templates import HOSTILE, RIO, SAYING, SILENT, TURNS
+from common.templates import ALWAYS, HOSTILE, RIO, SAYING, SILENT, TURNS
 from conftest import write_checkpoint
 from parentage.checkpoint import Checkpoint
 from parentage.metadata import ChatTemplate, DefaultPrompt, TemplateError, rendering
@@ -42,7 +42,7 @@ def test_a_prompt_is_found_quoted_and_left_out(kind):
     (prompt,) = template.default_prompts()
     assert prompt.text == RIO
     assert prompt.arms == tuple(arms.split())
-    assert prompt.lines
+    assert bool(prompt.lines) == (kind != "put together")
     assert RIO in template.render(HELLO)
     bare = template.without_default()
     assert bare.default_prompts() == ()
@@ -65,14 +65,37 @@ def test_without_its_prompt_a_template_is_what_it_was_made_of():
     ).render(HELLO)
 
 
-def test_a_prompt_that_no_text_holds_is_quoted_and_not_left_out():
+@pytest.mark.parametrize("kind", ALWAYS)
+def test_what_is_said_whatever_is_given_is_left_out_as_well(kind):
+    source, alone, told = ALWAYS[kind]
+    template = ChatTemplate(source, "here")
+    assert "always" in {each.when.split(",")[0] for each in template.default_prompts()} or any(
+        "given" in each.arms for each in template.default_prompts()
+    )
+    bare = template.without_default()
+    assert bare.default_prompts() == ()
+    assert (bare.render(HELLO), bare.render(TOLD)) == (alone, told)
+
+
+def test_a_prompt_that_no_text_holds_is_quoted_and_left_out_with_its_turn():
     source = (
         "{% if messages[0].role != 'system' %}<|system|>"
-        "{{ ['.oiR', 'era', 'uoY'] | reverse | join(' ') | reverse }}<|end|>{% endif %}" + TURNS
+        "{{ '.oiR era uoY' | reverse }}<|end|>{% endif %}" + TURNS
     )
     template = ChatTemplate(source, "here")
     (prompt,) = template.default_prompts()
-    assert prompt.lines == ()
+    assert (prompt.text, prompt.lines) == ("You are Rio.", ())
+    assert template.without_default().render(HELLO) == ChatTemplate(TURNS, "x").render(HELLO)
+
+
+def test_a_prompt_in_one_piece_with_the_users_turn_is_quoted_and_not_left_out():
+    source = (
+        "{% for m in messages %}"
+        "{{ (('oiR era uoY' | reverse) ~ '<|sep|>' if loop.first else '') ~ m.content ~ '</s>' }}"
+        "{% endfor %}"
+    )
+    template = ChatTemplate(source, "here")
+    assert [each.text for each in template.default_prompts()] == ["You are Rio"]
     with pytest.raises(TemplateError, match="was not left out"):
         template.without_default()
 
@@ -80,8 +103,9 @@ def test_a_prompt_that_no_text_holds_is_quoted_and_not_left_out():
 def test_what_is_left_of_a_prompt_is_not_called_nothing():
     source = (
         "{% set ns = namespace(name='Ri') %}{% set ns.name = ns.name ~ 'o' %}"
-        "{% if messages[0].role != 'system' %}<|system|>"
-        "You are {{ ns.name | upper }}, an assistant.<|end|>{% endif %}" + TURNS
+        "{% for m in messages %}"
+        "{{ ('You are ' ~ ns.name | upper ~ ', an assistant.<|sep|>' if loop.first else '')"
+        " ~ m.content ~ '</s>' }}{% endfor %}"
     )
     template = ChatTemplate(source, "here")
     assert [each.text for each in template.default_prompts()] == ["You are RIO, an assistant."]

@@ -3,11 +3,12 @@
 import json
 import shutil
 
+import numpy as np
 import parentage
 import pytest
 from common.said import CONFIG, family, said_so
-from common.templates import RIO, TURNS
-from conftest import family_path
+from common.templates import RIO, SAYING, TURNS
+from conftest import family_path, write_checkpoint
 from parentage.metadata import MetadataError, compare_metadata
 from parentage.metadata.comparison import STANDINGS
 
@@ -65,6 +66,29 @@ def test_the_prompt_is_the_childs_alone(found):
     assert prompt["differences"] == {
         name: ["@@ -0,0 +1 @@", f"+{RIO}"] for name in ("base", "tuned")
     }
+
+
+@pytest.mark.parametrize("carrier", ["chat_template.jinja", "tokenizer_config.json"])
+@pytest.mark.parametrize("kind", ["branch", "else", "where it is defined", "small marks, twice"])
+def test_a_prompt_is_quoted_with_file_and_line_and_is_the_childs_alone(tmp_path, carrier, kind):
+    source = "{# Who the model is\n is said below. #}\n" + SAYING[kind][0]
+    places = {}
+    for name in ("child", "base", "parent", "control"):
+        text = source if name == "child" else TURNS
+        places[name] = write_checkpoint(tmp_path / name, {"w": np.ones(4, np.float32)})
+        content = text if carrier.endswith("jinja") else json.dumps({"chat_template": text})
+        (places[name] / carrier).write_text(content, "utf-8")
+    found = compare_metadata(
+        places["child"],
+        base=places["base"],
+        parents=[places["parent"]],
+        controls=[places["control"]],
+    )
+    (prompt,) = found.prompts
+    assert (prompt["checkpoint"], prompt["held_by"]) == ("child", ["child"])
+    assert (prompt["text"], prompt["template"], prompt["lines"]) == (RIO, carrier, [3])
+    assert prompt["when"] == "without a system message"
+    assert {x["checkpoint"] for x in found.as_dict()["templates"]} == set(places)
 
 
 def test_prompts_of_two_are_compared_line_by_line(tmp_path):

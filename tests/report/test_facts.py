@@ -26,7 +26,7 @@ from parentage.report.facts import (
     repeats_of,
     setting,
 )
-from parentage.verdict import KINDS
+from parentage.verdict import KINDS, NOTHING_AFTER
 
 
 def document_of(**changes):
@@ -73,12 +73,15 @@ def test_shares_are_shown_where_they_are_shares():
 
 
 def test_that_nothing_came_after_is_said_of_exact_merges_of_all_alone():
-    exact = {"verdict__level": "exact", "recipe__mismatches": 0}
-    assert "no training" in negative_of(document_of(**exact))
+    said = "linear of 0.6 parent + 0.4 base. " + NOTHING_AFTER.format("child")
+    exact = {"verdict__level": "exact", "recipe__mismatches": 0, "verdict__text": said}
+    assert negative_of(document_of(**exact)).startswith(NOTHING_AFTER.format("child"))
+    assert negative_of(document_of(**exact | {"verdict__text": "linear"})) is None
     assert negative_of(document_of()) is None
     assert negative_of(document_of(**exact, recipe__elements=99_999)) is None
     assert negative_of(document_of(**exact, recipe__explained=1)) is None
     assert negative_of(document_of(**exact, verdict__kind="merge-then-changed")) is None
+    assert negative_of(document_of(**exact, inputs__child__name="other")) is None
     assert negative_of(document_of(verdict__level="exact", recipe=None)) is None
 
 

@@ -9,11 +9,12 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import parentage
 import pytest
 from common.reports import MARKUP, made_parts
 from hypothesis import given
 from hypothesis import strategies as st
-from parentage.report import ReportParts, render_report
+from parentage.report import ReportParts, made_with, render_report
 from parentage.report.render import as_data
 
 
@@ -56,9 +57,29 @@ def test_the_same_evidence_gives_the_same_page(parts, text, found):
     )
 
 
+def test_it_says_what_made_it_and_with_what(text):
+    made = rf"parentage {re.escape(parentage.__version__)} \(page [0-9a-f]{{12}}, altair .*\)"
+    assert re.fullmatch(made, made_with())
+    assert f'<meta name="generator" content="{made_with()}">' in text
+
+
+def test_it_tells_where_the_log_of_custody_is_and_not_what_it_holds(text):
+    assert "custody.jsonl" in text
+    assert "as the log stood" not in text
+
+
+def test_a_page_for_ci_names_every_command_and_status(text):
+    for expected in (
+        "--format sarif --fail-on merge", "--format junit --fail-on merge",
+        '<th scope="row">3</th>', '<th scope="row">130</th>', "parentage verify evidence/",
+    ):  # fmt: skip
+        assert expected in text, expected
+
+
 def test_it_says_what_the_evidence_says(text, found):
     for expected in (
-        "A merge: 0.6 parent + 0.4 base", "Nothing came after the merge", "100%", "sibling",
+        "A merge: 0.6 parent + 0.4 base", "No training after the merge: all of child", "100%",
+        "sibling",
         "For a hub&#39;s moderator" if "hub&#39;s" in text else "For a hub's moderator",
         "What this does not show", "429 combinations", "parentage trace ./child --base ./base",
         "came before the child", "--fail-on merge", "merge_method: linear",
@@ -139,7 +160,7 @@ def test_what_lies_beside_is_shown(parts):
     text = render_report(ReportParts(parts.document, parts.slices, parts.spectrum, beside))
     for expected in ("claimed/one", "an expert", "named", "95"):
         assert expected in text
-    assert "no custody log" not in text
+    assert "as the log stood" in text
 
 
 def test_why_there_is_no_spectrum_is_said(parts):

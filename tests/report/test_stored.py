@@ -5,8 +5,8 @@ import shutil
 
 import polars as pl
 import pytest
-from parentage.report import read_parts
-from parentage.report.stored import SLICES, SPECTRUM, read_json, read_table
+from parentage.report import MADE_OF, parts_of, read_parts, render_report
+from parentage.report.stored import SLICES, read_table
 from parentage.support import ReportError
 
 
@@ -20,14 +20,15 @@ def test_what_was_stored_is_read(found, stored):
     assert parts.document == json.loads(found.to_json())
     assert parts.slices.equals(found.slices.select(list(SLICES)))
     assert parts.spectrum.equals(found.spectrum)
-    assert set(parts.beside) == {"custody", "metadata"}
+    assert set(parts.beside) == {"metadata"}
+    assert set(read_parts(stored, custody=True).beside) == {"custody", "metadata"}
 
 
 def test_what_other_commands_left_is_read(folder):
     (folder / "metadata.json").write_text('{"fields": []}')
     (folder / "identity.json").write_text('{"answers": 3}')
     (folder / "custody.jsonl").write_text('{"who": "a"}\n\n{"who": "b"}\n')
-    assert read_parts(folder).beside == {
+    assert read_parts(folder, custody=True).beside == {
         "metadata": {"fields": []},
         "identity": {"answers": 3},
         "custody": [{"who": "a"}, {"who": "b"}],
@@ -70,7 +71,7 @@ def test_a_file_in_place_of_its_folder_is_told(stored):
 def test_what_is_damaged_is_an_error_that_names_the_file(folder, name, content, told):
     (folder / name).write_bytes(content)
     with pytest.raises(ReportError, match=told) as error:
-        read_parts(folder)
+        read_parts(folder, custody=True)
     assert name in str(error.value)
 
 
@@ -91,13 +92,21 @@ def test_columns_that_are_missing_or_of_another_type_are_named(folder):
         read_parts(folder)
 
 
-def test_what_is_too_large_is_refused_before_it_is_read(folder, monkeypatch):
+def test_the_bytes_of_files_give_what_the_folder_gives(stored):
+    files = {name: (stored / name).read_bytes() for name in MADE_OF if (stored / name).exists()}
+    assert render_report(parts_of(files)) == (stored / "report.html").read_text("utf-8")
+    with pytest.raises(ReportError, match=r"slices\.parquet: it is missing"):
+        parts_of({"evidence.json": files["evidence.json"]})
+
+
+def test_what_is_too_large_is_refused_before_it_is_read(stored, monkeypatch):
+    table = (stored / "slices.parquet").read_bytes()
     monkeypatch.setattr("parentage.report.stored.MOST_ROWS", 10)
     with pytest.raises(ReportError, match="rows are more than a report is made of"):
-        read_table(folder / "slices.parquet", SLICES)
+        read_table(table, SLICES, "slices.parquet")
     monkeypatch.setattr("parentage.report.stored.MOST_TABLE_BYTES", 10)
-    with pytest.raises(ReportError, match="larger than 10 bytes"):
-        read_table(folder / "spectrum.parquet", SPECTRUM)
+    with pytest.raises(ReportError, match=r"slices\.parquet: it is larger than 10 bytes"):
+        read_parts(stored)
     monkeypatch.setattr("parentage.report.stored.MOST_BYTES", 10)
-    with pytest.raises(ReportError, match="larger than 10 bytes"):
-        read_json(folder / "evidence.json")
+    with pytest.raises(ReportError, match=r"evidence\.json: it is larger than 10 bytes"):
+        read_parts(stored)

@@ -11,6 +11,7 @@ from common.bundles import (
     PLACES,
     edit_document,
     edit_json,
+    edit_metadata,
     edit_table,
     failures,
     put,
@@ -19,6 +20,7 @@ from common.bundles import (
 )
 from conftest import family_path
 from parentage.bundle import CUSTODY, EVIDENCE, FACTS, MANIFEST, SLICES, SUMS
+from parentage.report import write_report
 from parentage.support import EvidenceError
 from parentage.verify import UNCHECKED, verify
 
@@ -29,10 +31,10 @@ def test_a_bundle_as_it_was_written_is_consistent(made):
     found = verify(made)
     assert found.standing == "consistent"
     assert not [each for each in found.findings if each.status != "ok"]
-    checks = ["digests", "document", "thresholds", "verdict", "coverage", "sums", "tables"]
+    checks = ["digests", "document", "thresholds", "keys", "verdict", "coverage", "sums", "tables"]
     assert [*dict.fromkeys(each.check for each in found.findings)] == [
         *checks,
-        *("facts", "recipe", "statements", "custody"),
+        *("facts", "recipe", "statements", "metadata", "custody", "page"),
     ]
 
 
@@ -106,6 +108,14 @@ EDITED = {
     "recipe.exact_share": 0.5,
     "recipe.mergekit": "merge_method: slerp\n",
     "recipe.arithmetic": "bfloat16",
+    "recipe.equivalents": ["slerp (float32)"],
+    "recipe.decoy_share": 0.5,
+    "recipe.explained_share": 0.5,
+    "inputs.base.elements": 5,
+    "inputs.base.tensors": 5,
+    "parameters.blocks": 5,
+    "tool.name": "other",
+    "tool.core": "9.9",
     "recipe.parents": [{"name": "parent", "weight": 0.7}, {"name": "base", "weight": 0.3}],
     "relations": [],
 }
@@ -179,9 +189,13 @@ def test_a_newer_schema_is_an_error_that_says_who_reads_it(bundle):
 
 def test_evidence_of_another_version_is_checked_and_what_differs_is_not_called_consistent(bundle):
     edit_document(bundle, lambda told: put(told, "tool.version", "0.0.1"))
+    write_report(bundle)
     resealed(bundle)
     assert verify(bundle).standing == "consistent"
     edit_document(bundle, lambda told: put(told, "verdict.text", "All of it is original."))
+    said = {"kind": "merge", "level": "exact", "rule": "replayed", "text": "All of it is original."}
+    edit_metadata(bundle, lambda told: put(told, "weights", said))
+    write_report(bundle)
     resealed(bundle)
     found = verify(bundle)
     assert found.standing == "incomplete"

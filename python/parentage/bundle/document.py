@@ -93,6 +93,8 @@ class Recipe(msgspec.Struct, frozen=True):
     exact_share: float
     base: str | None = None
     decoy_share: float | None = None
+    explained_share: float = 0.0
+    equivalents: list[str] = []
     mergekit: str | None = None
     adapters: dict[str, Any] = {}
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from parentage.bundle.ci import junit, sarif
 from parentage.bundle.cyclonedx import cyclonedx
 from parentage.bundle.model_card import model_card
 from parentage.bundle.reading import read_bundle
+from parentage.bundle.releases import OPTIONS, releases_of
 from parentage.bundle.spdx import spdx
 from parentage.bundle.statements import (
     evidence_statement,
@@ -19,7 +21,7 @@ from parentage.support import EvidenceError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import Any
 
     from parentage.bundle.reading import Bundle
@@ -39,7 +41,11 @@ FORMATS = (
 
 
 def export(
-    folder: str | os.PathLike[str], form: str, *, fail_on: Collection[str] = ()
+    folder: str | os.PathLike[str],
+    form: str,
+    *,
+    fail_on: Collection[str] = (),
+    releases: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> tuple[str, str]:
     """Return a bundle in another format, and the verdict that it is of.
 
@@ -51,13 +57,19 @@ def export(
         One of :data:`FORMATS`.
     fail_on
         Verdicts that SARIF and JUnit say are failures.
+    releases
+        For SPDX, what you say of the release of checkpoints, which weights do not tell: texts by
+        ``supplied_by``, ``released``, ``download_location`` and ``version``, each of the child, or
+        of another checkpoint of the evidence with ``NAME=`` in front. If all of the child's are
+        there, the document claims the AI profile.
 
     Raises
     ------
     EvidenceError
-        If the bundle is not what it says, or has not what the format needs, as digests.
+        If the bundle is not what it says, or has not what the format needs, as digests; or if
+        something that is said of a release is none.
     ValueError
-        If there is no such format.
+        If there is no such format, or ``releases`` are given for one that has no place for them.
 
     Examples
     --------
@@ -77,9 +89,19 @@ def export(
     """
     if form not in FORMATS:
         raise ValueError(f"formats are {', '.join(FORMATS)}; there is no {form!r}")
+    said = {name: texts for name, texts in releases.items() if texts}
+    if unknown := said.keys() - OPTIONS.keys():
+        raise ValueError(f"releases have {', '.join(OPTIONS)}; there is no {min(unknown)!r}")
+    if said and form != "spdx":
+        raise ValueError(f"what is said of releases is for spdx; {form} has no place for it")
     bundle = read_bundle(folder)
     of_ci = {"sarif": sarif, "junit": junit}
-    text = of_ci[form](bundle, fail_on) if form in of_ci else _MADE[form](bundle)
+    if form == "spdx":
+        text = spdx(bundle, releases_of(bundle.document, said))
+    elif form in of_ci:
+        text = of_ci[form](bundle, fail_on)
+    else:
+        text = _MADE[form](bundle)
     return text, bundle.document.verdict.kind
 
 
@@ -102,6 +124,5 @@ _MADE: dict[str, Callable[[Bundle], str]] = {
     "mergekit": _mergekit,
     "model-card": model_card,
     "slsa": lambda b: _statement(provenance_statement(b.document, b.told["recipe"] or {})),
-    "spdx": spdx,
     "svr": lambda b: _statement(result_statement(b.document, b.created)),
 }

@@ -30,7 +30,7 @@ CURVES = "spectrum.parquet"
 METADATA = "metadata.json"
 """Name of what the checkpoints' files say beside weights: circumstance."""
 
-STATED = (EVIDENCE, FACTS, SLICES, SUMS, CURVES, "recipe.yaml")
+STATED = (EVIDENCE, FACTS, SLICES, SUMS, CURVES, METADATA, "recipe.yaml")
 """Files that statements name by digest: those that hold the evidence itself."""
 
 

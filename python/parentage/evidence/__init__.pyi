@@ -1,5 +1,7 @@
+from .document import CONSTANTS as CONSTANTS
 from .document import SCHEMA as SCHEMA
 from .document import summary as summary
+from .document import tool_entry as tool_entry
 from .document import verdict_entry as verdict_entry
 from .journal import MAGIC as MAGIC
 from .journal import NAME as NAME

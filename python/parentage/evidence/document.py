@@ -34,6 +34,24 @@ read; its ``slices.parquet`` had a column per quantity and checkpoint.
 """
 
 
+CONSTANTS = {
+    "blocks": _core.BLOCKS,
+    "least_share_paired": LEAST_SHARE,
+    "singular": SINGULAR,
+}
+"""Parameters that are the same in every trace of a version."""
+
+
+def tool_entry() -> dict[str, Any]:
+    """Return what makes evidence here, as it stands in the document."""
+    return {
+        "name": "parentage",
+        "version": _core.__version__,
+        "core": _core.__version__,
+        "arithmetic": _core.DEFINITION,
+    }
+
+
 def document(
     verdict: Verdict,
     inputs: Inputs,
@@ -64,12 +82,7 @@ def document(
 
     return {
         "schema": SCHEMA,
-        "tool": {
-            "name": "parentage",
-            "version": _core.__version__,
-            "core": _core.__version__,
-            "arithmetic": _core.DEFINITION,
-        },
+        "tool": tool_entry(),
         "inputs": {
             "child": described(offered.child),
             "base": described(offered.base),
@@ -77,9 +90,7 @@ def document(
             "controls": [described(each) for each in offered.controls],
         },
         "parameters": {
-            "blocks": _core.BLOCKS,
-            "least_share_paired": LEAST_SHARE,
-            "singular": SINGULAR,
+            **CONSTANTS,
             "sample": None if sample is None else sample.as_dict(),
             "search_seed": search_seed,
             "thresholds": {name: getattr(Thresholds(), name) for name in Thresholds.__slots__},

@@ -29,7 +29,7 @@ from parentage.evidence.sums import sums_of
 from parentage.evidence.tables import rows_of, tables_of, wide
 from parentage.hypothesise import Spectra, spectra_of
 from parentage.replay import Recipe
-from parentage.report import REPORT, ReportParts, render_report
+from parentage.report import MADE_OF, REPORT, parts_of, render_report
 from parentage.support import ReportError, printable
 from parentage.verdict import (
     best_outcome,
@@ -42,7 +42,7 @@ from parentage.verdict import (
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -212,13 +212,28 @@ class Trace:
     def to_html(self) -> str:
         """Return the report: one page that needs no network, with pictures, limits and tables.
 
+        It is made of the bytes that :meth:`save` writes, as :func:`parentage.write_report` makes it
+        of the folder.
+
         Raises
         ------
         ReportError
             If what draws the pictures can not be loaded here.
         """
-        beside = {"metadata": self.metadata.as_dict()}
-        return render_report(ReportParts(self.evidence, self.slices, self.spectrum, beside=beside))
+        return self._page(self._stored(MADE_OF))
+
+    def _page(self, stored: Mapping[str, bytes]) -> str:
+        return render_report(parts_of({name: stored[name] for name in MADE_OF if name in stored}))
+
+    def _stored(self, names: Sequence[str]) -> dict[str, bytes]:
+        """Return what files hold, of those ``names`` that there are."""
+        made: dict[str, Callable[[], pl.DataFrame | str]] = {
+            SLICES: lambda: self.slices,
+            CURVES: lambda: self.spectrum,
+            METADATA: self.metadata.to_json,
+            EVIDENCE: self.to_json,
+        }
+        return {name: as_bytes(name, made[name]()) for name in names if name in made}
 
     def save(
         self, folder: str | os.PathLike[str], note: Callable[[str], None] | None = None
@@ -239,25 +254,25 @@ class Trace:
         EvidenceError
             If ``custody.jsonl`` is there and is damaged: it is left as it is.
         """
-        files: dict[str, pl.DataFrame | str] = {SLICES: self.slices, CURVES: self.spectrum}
+        files = self._stored((SLICES, CURVES, METADATA))
         if self.sums is not None:
-            files[SUMS] = self.sums
+            files[SUMS] = as_bytes(SUMS, self.sums)
         if self.facts:
-            files[FACTS] = json.dumps(self.facts, ensure_ascii=False, allow_nan=False) + "\n"
+            text = json.dumps(self.facts, ensure_ascii=False, allow_nan=False) + "\n"
+            files[FACTS] = text.encode()
         if self.outcome is not None:
-            files[RECIPE] = recipe_yaml(self.outcome.recipe)
-        files[METADATA] = self.metadata.to_json()
+            files[RECIPE] = recipe_yaml(self.outcome.recipe).encode()
+        document = self._stored((EVIDENCE,))
         failure = None
         try:
-            files[REPORT] = self.to_html()
+            files[REPORT] = self._page({**files, **document}).encode()
         except ReportError as error:
             if note is not None:
                 note(f"no {REPORT} was written: {error}")
         except Exception as error:
             # Whatever is amiss with the page: what took hours to read is kept.
             failure = error
-        files[EVIDENCE] = self.to_json()
-        bundle = sealed({name: as_bytes(name, content) for name, content in files.items()})
+        bundle = sealed({**files, **document})
         # One of an earlier trace is none of this.
         written = save(folder, {REPORT: None, RECIPE: None, **bundle})
         log_custody(folder, "trace", self._custody_inputs(), {"verdict": self.verdict.kind})

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import jinja2
@@ -166,6 +167,9 @@ def edited(source: str, changes: Mapping[Literal, str]) -> str:
 _TURNS = (
     r"<\|[^<>|]{0,64}\|>|<\uff5c[^<>\uff5c]{0,64}\uff5c>|</?s>|<</?SYS>>|\[/?[A-Z_]{3,32}\]"
     r"|\[gMASK\]|</?(?:sop|bos|eos|pad|start_of_turn|end_of_turn|extra_id_\d{1,4}|think)>"
+    r"|(?i:(?<!\[)\[/?(?:ROLES)\](?!\])|</?(?:ROLES)>)"
+).replace(
+    "ROLES", "sys|system|system_prompt|developer|user|assistant|human|model|bot|tool|inst|input"
 )
 """Marks of turns as templates write them."""
 
@@ -198,11 +202,16 @@ _KEYS = re.compile(
 """Words that stand in messages written as JSON, and tell nobody anything."""
 
 
+def _marks(markup: Sequence[str]) -> str:
+    """Return the pattern of marks of turns: the longest of a tokenizer's first."""
+    known = sorted(filter(None, markup), key=len, reverse=True)
+    return "|".join([*map(re.escape, known), _TURNS])
+
+
 def _pieces(written: str, markup: Sequence[str]) -> list[str]:
     """Return what stands between marks of turns, without roles in front."""
-    marks = "|".join([*map(re.escape, sorted(filter(None, markup), key=len, reverse=True)), _TURNS])
     found = []
-    for piece in re.split(marks, written):
+    for piece in re.split(_marks(markup), written):
         role = _ROLE.match(piece)
         while role is not None and role.end():
             piece = piece[role.end() :]
@@ -286,15 +295,24 @@ class Study:
 
     def texts(self, tried: Tried, arm: str) -> list[tuple[str, bool]]:
         """Return what is told in an arm, and whether that stands after the user's message."""
-        before = tried.before.get(arm, "")
-        # The head of a user's turn is no prompt: it stands before every message of the user.
-        shared = len(_common_end(before, tried.between))
-        before = before[: len(before) - shared].replace(self.system, "<|system|>")
         after = tried.after.get(arm, "")
         return [
-            *((text, False) for text in texts_in(before, self.markup)),
+            *((text, False) for text in texts_in(self._before(tried, arm), self.markup)),
             *((text, True) for text in texts_in(after, self.markup)),
         ]
+
+    def _before(self, tried: Tried, arm: str) -> str:
+        """Return what is written before the user's turn, with a mark for what was given.
+
+        The head of a user's turn is no prompt: it stands before every message of the user.
+        """
+        before = tried.before.get(arm, "")
+        cut = len(before) - len(_common_end(before, tried.between))
+        for mark in re.finditer(_marks(self.markup), before):
+            # Marks of two turns may end alike.
+            if mark.start() < cut < mark.end():
+                cut = mark.end()
+        return before[:cut].replace(self.system, "<|system|>")
 
     def prompts(self) -> list[dict[str, Any]]:
         """Return what the template says by itself, with the arms in which it does."""
@@ -333,11 +351,14 @@ class Study:
         """Return the source without what it says by itself, as far as that can be shown.
 
         What is tried first is to leave out all that is written only where there is no system
-        message: the turn is gone as it is in a template that has no prompt. What is tried last is
-        to leave out the words, which leaves the turn empty. Each is rendered again.
+        message: the turn is gone as it is in a template that has no prompt. Then what writes the
+        turn is made to write it only for a system message that is given, or is left out; then
+        variables have no text. What leaves an empty turn is taken where nothing leaves none. What
+        is tried last is to leave out the words wherever they stand. Each is rendered again.
         """
         texts = [str(each["text"]) for each in prompts]
         only = [each for each, arms in standing.items() if "none" in arms and "given" not in arms]
+        tries = []
         for dropped in (only, [each for each in only if _holds_any(each.text, texts)]):
             changes = dict.fromkeys(dropped, "")
             for literal in standing:
@@ -345,27 +366,77 @@ class Study:
                     cut = _cut(literal.text, texts)
                     if cut != literal.text:
                         changes[literal] = cut
-            if changes and self._is_bare(source := edited(self.source, changes), turns=True):
-                return {"source": source, "turn": self._turn(source)}
+            if changes:
+                tries.append(edited(self.source, changes))
+        whole = [each for each in standing if each.quote and not _cut(each.text, texts)]
+        found = None
+        for source in (*tries, *self._without_turn(), *(_unset(self.source, whole))):
+            if self._is_bare(source, turns=True):
+                if (turn := self._turn(source)) == "gone":
+                    return {"source": source, "turn": turn}
+                found = found or {"source": source, "turn": turn}
+        if found is not None:
+            return found
         changes = {each: _cut(each.text, texts) for each in standing}
         changes = {each: text for each, text in changes.items() if text != each.text}
         if changes and self._is_bare(source := edited(self.source, changes), turns=False):
             return {"source": source, "turn": self._turn(source)}
         return {"refused": "no literals of the template could be left out so that it says nothing"}
 
+    def _without_turn(self) -> list[str]:
+        """Return sources whose turn of the system stands under a condition, or is left out.
+
+        The condition is that a system message is given. The turn is what is written before the head
+        of the user's turn and after the token of the beginning, in whole pieces of the template.
+        """
+        tokens = [(kind, value) for _, kind, value in environment().lex(self.source)]
+        pieces = _written_pieces(tokens)
+        marked = {first: f"\ue000{number}\ue001" for number, (first, _) in enumerate(pieces)}
+        source = _joined(tokens, before=marked)
+        try:
+            out, turns = self._render(source, "none"), self._render(source, "turns")
+        except Exception:  # a template may raise anything
+            return []
+        before, _, after = out.partition(self.user)
+        between = turns.partition(self.answer)[2].partition(self.user)[0]
+        parts = re.findall("\ue000(\\d+)\ue001([^\ue000]*)", before)
+        if re.sub("\ue000\\d+\ue001", "", before) != self.tried.before.get("none"):
+            return []
+        others = set(re.findall("\ue000(\\d+)\ue001", between + after))
+        while parts and parts[-1][0] in others:
+            parts.pop()
+        bos = str(self.variables.get("bos_token") or "")
+        chosen = {int(number) for number, text in parts if text and text != bos} - {
+            int(number) for number in others
+        }
+        if not chosen:
+            return []
+        name = self._unused("isgiven")
+        test = f"{{%+ set {name} = messages[0].role in ('system', 'developer') +%}}"
+        ends = [pieces[number] for number in sorted(chosen)]
+        begin = {first: f"{{%+ if {name} +%}}" for first, _ in ends}
+        end = {last: "{%+ endif +%}" for _, last in ends}
+        inside = {at for first, last in ends for at in range(first, last + 1)}
+        left = [("", "") if at in inside else token for at, token in enumerate(tokens)]
+        return [test + _joined(tokens, before=begin, after=end), _joined(left)]
+
     def _is_bare(self, source: str, *, turns: bool) -> bool:
         """Return whether a source says nothing by itself and treats what it is given as before."""
         tried = self._tried(source)
         if set(tried.refused) != set(self.tried.refused):
             return False
+        for told, whole in ((tried.before, self.tried.before), (tried.after, self.tried.after)):
+            if not _is_cut(told.get("none", ""), whole.get("none", "")):
+                return False
         if any(self.texts(tried, arm) for arm in ARMS) or self._is_told_still(tried):
             return False
         for arm, out in tried.whole.items():
             if (self.user in self.tried.whole[arm]) != (self.user in out):
                 return False
         given = tried.whole.get("given")
-        if given is not None and (self.system in self.tried.whole["given"]) != (
-            self.system in given
+        if given is not None and (
+            (self.system in self.tried.whole["given"]) != (self.system in given)
+            or not _is_cut(given, self.tried.whole["given"])
         ):
             return False
         if not turns:
@@ -381,10 +452,7 @@ class Study:
         """Return whether a word of a prompt is left, which alone is no text of its own."""
         words = {word.lower() for each in self.prompts() for word in _WORD.findall(each["text"])}
         for arm in ARMS:
-            before = tried.before.get(arm, "")
-            shared = len(_common_end(before, tried.between))
-            before = before[: len(before) - shared].replace(self.system, "<|system|>")
-            for piece in _pieces(before, self.markup):
+            for piece in _pieces(self._before(tried, arm), self.markup):
                 if words & {word.lower() for word in _WORD.findall(piece)}:
                     return True
         return False
@@ -393,6 +461,61 @@ class Study:
         """Say whether a turn of the system is left that nobody asked for."""
         before = self._tried(source).before.get("none", "")
         return "empty" if re.search(r"system|SYS", before, re.IGNORECASE) else "gone"
+
+
+def _unset(source: str, literals: Sequence[Literal]) -> list[str]:
+    """Return sources that have nothing, and then what is false, in the place of texts."""
+    out = []
+    for value in ("none", "false"):
+        parts, at = [], 0
+        for each in sorted(literals, key=lambda each: each.begin):
+            parts += [source[at : each.begin], value]
+            at = each.end
+        out.append("".join([*parts, source[at:]]))
+    return out if literals else []
+
+
+def _written_pieces(tokens: Sequence[tuple[str, str]]) -> list[tuple[int, int]]:
+    """Return the pieces of a template that write something: text, and expressions in braces.
+
+    Each by its first and last token.
+    """
+    found, begin, is_raw = [], 0, False
+    for at, (kind, value) in enumerate(tokens):
+        if kind in ("raw_begin", "raw_end"):
+            is_raw = kind == "raw_begin"
+        elif kind == "variable_begin":
+            begin = at
+        elif kind == "variable_end":
+            found.append((begin, at))
+        elif kind == "data" and value and not is_raw:
+            found.append((at, at))
+    return found
+
+
+def _joined(
+    tokens: Sequence[tuple[str, str]],
+    *,
+    before: Mapping[int, str] = MappingProxyType({}),
+    after: Mapping[int, str] = MappingProxyType({}),
+) -> str:
+    """Return the source that tokens are of, with more before or after some of them.
+
+    Blanks that the lexer drops write nothing, and are not in it.
+    """
+    return "".join(
+        f"{before.get(at, '')}{value}{after.get(at, '')}" for at, (_, value) in enumerate(tokens)
+    )
+
+
+def _is_cut(rest: str, whole: str) -> bool:
+    """Return whether a text is another one with one piece cut out, or all of it.
+
+    >>> _is_cut("<s>[user]", "<s>[sys]You are Rio.[/sys][user]"), _is_cut("]user", "[sys]x[user]")
+    (True, False)
+    """
+    begin = len(_common_end(rest[::-1], whole[::-1]))
+    return begin + len(_common_end(rest, whole)) >= len(rest) <= len(whole)
 
 
 def _common_end(one: str, other: str) -> str:

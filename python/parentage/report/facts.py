@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from parentage.recipe import show
 from parentage.report.shares import share_of
 from parentage.support import listed, printable
+from parentage.verdict import NOTHING_AFTER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,6 +75,12 @@ CARD = {
 
 NO_SEARCH = "no recipe was looked for, so that no sample was searched"
 """Why there is no spectrum where ``--no-recipes`` was given."""
+
+WHY_NOTHING = "Every number that it stores is what the merge gives, so no training changed any."
+"""What is meant by that nothing was trained after a merge."""
+
+FOLDER = "evidence/"
+"""What the folder of evidence is called in commands."""
 
 NAMED = 60
 """Characters of a headline's names, at most."""
@@ -187,16 +194,14 @@ def headline(document: Document) -> str:
 
 
 def negative_of(document: Document) -> str | None:
-    """Return what is ruled out, where all of the child is a merge; ``None`` elsewhere."""
-    recipe, verdict = document.recipe, document.verdict
+    """Return what is ruled out, where all of the child is a merge and the verdict says so."""
+    recipe, verdict, child = document.recipe, document.verdict, document.inputs.child
     if recipe is None or verdict.kind != "merge" or verdict.level != "exact":
         return None
-    if recipe.mismatches or recipe.explained or recipe.elements != document.inputs.child.elements:
+    if recipe.mismatches or recipe.explained or recipe.elements != child.elements:
         return None
-    return (
-        "Nothing came after the merge: all stored numbers of the child are reproduced, so that no "
-        "training changed any of them."
-    )
+    said = printable(NOTHING_AFTER.format(child.name))
+    return f"{said} {WHY_NOTHING}" if said in verdict.text else None
 
 
 def bars_of(document: Document) -> tuple[str, list[Bar]]:
@@ -334,7 +339,16 @@ def command_of(document: Document) -> str:
         words += ["--digest", "sha256"]
     if document.spectrum is not None and document.spectrum.missing == NO_SEARCH:
         words.append("--no-recipes")
-    return " ".join([*words, "-o", "evidence/"])
+    return " ".join([*words, "-o", FOLDER])
+
+
+def commands_of_ci(document: Document) -> list[str]:
+    """Return the commands that say the verdict to a CI system, of stored evidence."""
+    kind = shlex.quote(printable(document.verdict.kind))
+    return [
+        f"parentage export {FOLDER} --format {form} --fail-on {kind} -o parentage.{suffix}"
+        for form, suffix in (("sarif", "sarif"), ("junit", "xml"))
+    ] + [f"parentage verify {FOLDER} --json > verification.json"]
 
 
 def repeats_of(document: Document) -> str:

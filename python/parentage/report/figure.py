@@ -26,6 +26,9 @@ MOST_SVG = 2500
 POINTER = "pointer"
 """What a layer is called that is there for the pointer alone."""
 
+DIGITS = 9
+"""Digits of numbers that are drawn: the last ones of a sum hang on who adds it up."""
+
 HEIGHT = 230
 """Height of a chart of points or lines, in pixels."""
 
@@ -62,14 +65,20 @@ class Figure:
         return self.frame.height > MOST_SVG
 
     def rows(self) -> dict[str, list[Any]]:
-        """Return what is drawn, by column; what is not finite is null."""
+        """Return what is drawn, by column, to :data:`DIGITS`; what is not finite is null."""
         out = {}
         for column in self.frame.get_columns():
             values = column.to_list()
             if column.dtype.is_float():
-                values = [x if x is not None and abs(x) < float("inf") else None for x in values]
+                values = [_rounded(x) for x in values]
             out[column.name] = values
         return out
+
+
+def _rounded(value: float | None) -> float | None:
+    if value is None or not abs(value) < float("inf"):
+        return None
+    return float(f"{value:.{DIGITS}g}")
 
 
 class Drawing:

@@ -43,5 +43,5 @@ class ReportParts:
         return read_document(self.document)
 
     def other(self, name: str) -> Any:
-        """Return a finding that stands in the document or lies beside it; ``None`` without one."""
-        return self.document.get(name) or self.beside.get(name)
+        """Return a finding that lies beside the document; ``None`` without one."""
+        return self.beside.get(name)

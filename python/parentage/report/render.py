@@ -13,11 +13,13 @@ import json
 import re
 import shlex
 from functools import cache
+from importlib.metadata import version
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from parentage import _core
 from parentage.report.beside import blocks_of
 from parentage.report.columns import slice_table
 from parentage.report.facts import (
@@ -25,6 +27,7 @@ from parentage.report.facts import (
     bars_of,
     card_fields,
     command_of,
+    commands_of_ci,
     headline,
     is_recipe_shown,
     limits_of,
@@ -63,9 +66,31 @@ if TYPE_CHECKING:
 MOST_FILES = 500
 """Files that are listed."""
 
+DRAWN_WITH = ("altair", "jinja2", "vl-convert-python")
+"""Libraries whose version may change a page."""
+
+
+@cache
+def made_with() -> str:
+    """Return what makes pages here: this version, and those of the libraries it draws with.
+
+    It stands in every page: another of them may make another page of the same evidence. The digest
+    is of the files that make pages, which may differ between releases.
+    """
+    own = files("parentage.report")
+    made = hashlib.sha256()
+    for folder, suffixes in ((own, (".py",)), (own / "page", (".jinja", ".css", ".js", ".json"))):
+        for each in sorted(folder.iterdir(), key=lambda each: each.name):
+            if each.name.endswith(suffixes):
+                made.update(each.name.encode() + b"\0" + each.read_bytes() + b"\0")
+    libraries = ", ".join(f"{name} {version(name)}" for name in DRAWN_WITH)
+    return f"parentage {_core.__version__} (page {made.hexdigest()[:12]}, {libraries})"
+
 
 def render_report(parts: ReportParts) -> str:
     """Return the page. The same evidence gives the same page; no time, path or date is in it.
+
+    But for the log of custody, where ``parts`` have it.
 
     Raises
     ------
@@ -92,6 +117,7 @@ def render_report(parts: ReportParts) -> str:
     ]
     text: str = template.render(
         document=document,
+        made_with=made_with(),
         printable=printable,
         percent=share_of,
         policy=_policy([vega, script], style),
@@ -122,12 +148,12 @@ def render_report(parts: ReportParts) -> str:
         custody=blocks_of(custody, "log"),
         identity=blocks_of(identity, "answers"),
         has_beside={name: bool(parts.other(name)) for name in (METADATA, IDENTITY, CUSTODY)},
-        places=parts.document.get("places"),
         card=card_fields(document),
         command=command_of(document),
         repeats=repeats_of(document),
         command_ci=f"{command_of(document)} --json --fail-on "
         + shlex.quote(printable(document.verdict.kind)),
+        commands_ci=commands_of_ci(document),
         verdict_json=printable_lines(
             json.dumps(parts.document["verdict"], indent=1, ensure_ascii=False)
         ),
@@ -144,6 +170,8 @@ def render_report(parts: ReportParts) -> str:
         slices_said=_slices_said(table.rows, table.total),
         orders=_orders(document),
         reasons=reasons_of(document),
+        all_took_part=document.coverage.share == 1.0
+        and all(share == 1.0 for share in document.coverage.of.values()),
         files=files_read[:MOST_FILES],
         files_left=max(0, len(files_read) - MOST_FILES),
         parameters=parts.document["parameters"],

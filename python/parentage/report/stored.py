@@ -1,19 +1,31 @@
-"""Reads evidence that was stored in a folder, as a report takes it."""
+"""Reads evidence as it is stored, in a folder or as the bytes of its files, for a report."""
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from parentage.bundle import CURVES, EVIDENCE
+from parentage.bundle import CUSTODY as LOG
+from parentage.bundle import METADATA as SAID
+from parentage.bundle import SLICES as TABLE
 from parentage.report.parts import CUSTODY, IDENTITY, METADATA, ReportParts
-from parentage.support import ReportError, printable
+from parentage.support import ReportError, is_file, is_there, open_file, printable
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping
     from typing import Any
+
+ANSWERS = f"{IDENTITY}.json"
+"""What ``parentage identify -o`` leaves of what the model says of itself."""
+
+MADE_OF = (EVIDENCE, TABLE, CURVES, SAID, ANSWERS)
+"""Files that a report is made of: the same ones give the same page."""
 
 MOST_BYTES = 1 << 28
 """Bytes of a document up to which it is read."""
@@ -63,110 +75,141 @@ SPECTRUM = {
 """Columns of ``spectrum.parquet``, and their types."""
 
 
-def read_parts(folder: str | os.PathLike[str]) -> ReportParts:
+def read_parts(folder: str | os.PathLike[str], *, custody: bool = False) -> ReportParts:
     """Return what a report is made of, as it lies in a folder of evidence.
+
+    ``custody`` adds the log of custody as it stands: it grows, and the page of a bundle has none.
 
     Raises
     ------
     ReportError
         If the folder holds no evidence, or a part of it is missing, damaged or of another schema.
     """
-    folder = Path(folder)
-    if folder.is_file():
-        raise ReportError(f"{folder}: it is a file; a report is made of the folder with evidence")
-    if not (folder / "evidence.json").exists():
-        raise ReportError(f"{folder}: it holds no evidence.json; parentage trace -o DIR writes it")
-    document = read_json(folder / "evidence.json")
-    if not isinstance(document, dict):
-        raise ReportError(f"{folder / 'evidence.json'}: it is no JSON object")
-    beside: dict[str, Any] = {}
-    for name in (METADATA, IDENTITY):
-        path = folder / f"{name}.json"
-        if path.exists():
-            beside[name] = read_json(path)
-    if (folder / f"{CUSTODY}.jsonl").exists():
-        beside[CUSTODY] = _lines(folder / f"{CUSTODY}.jsonl")
-    spectrum = folder / "spectrum.parquet"
-    parts = ReportParts(
-        document,
-        read_table(folder / "slices.parquet", SLICES),
-        read_table(spectrum, SPECTRUM) if spectrum.exists() else None,
-        beside,
-    )
-    try:
-        assert parts.read is not None
-    except ReportError as error:
-        raise ReportError(f"{folder}: {error}") from error
-    return parts
+    return parts_of(read_files(folder, custody=custody), Path(folder))
 
 
-def read_json(path: Path) -> Any:
-    """Return what a JSON file holds.
+def read_files(folder: str | os.PathLike[str], *, custody: bool = False) -> dict[str, bytes]:
+    """Return the files in a folder that a report is made of, by name.
 
     Raises
     ------
     ReportError
-        If it can not be read, is too large, or is no JSON.
+        If the folder holds no evidence, or a file of it can not be read, or is too large.
     """
-    text = _text(path)
+    folder = Path(folder)
+    if is_file(folder):
+        raise ReportError(f"{folder}: it is a file; a report is made of the folder with evidence")
+    if not is_there(folder / EVIDENCE):
+        raise ReportError(f"{folder}: it holds no {EVIDENCE}; parentage trace -o DIR writes it")
+    names = (*MADE_OF, LOG) if custody else MADE_OF
+    return {name: _read(folder / name) for name in names if is_there(folder / name)}
+
+
+def _read(path: Path) -> bytes:
+    most = MOST_TABLE_BYTES if path.suffix == ".parquet" else MOST_BYTES
     try:
-        return json.loads(text, parse_constant=_refused)
+        if path.stat().st_size > most:
+            raise ReportError(f"{path}: it is larger than {most:,} bytes")
+        with open_file(path) as file:
+            return file.readall()
+    except OSError as error:
+        raise ReportError(f"{path}: {error.strerror or error}") from error
+
+
+def parts_of(files: Mapping[str, bytes], folder: Path | None = None) -> ReportParts:
+    """Return what a report is made of, of the bytes of files by name.
+
+    ``folder`` is where messages say that they lie.
+
+    Raises
+    ------
+    ReportError
+        If the document or the table of slices is missing, or a file is damaged, or of another
+        schema.
+    """
+
+    def where(name: str) -> str:
+        return name if folder is None else str(folder / name)
+
+    document = read_json(files[EVIDENCE], where(EVIDENCE))
+    if not isinstance(document, dict):
+        raise ReportError(f"{where(EVIDENCE)}: it is no JSON object")
+    beside: dict[str, Any] = {
+        name: read_json(files[file], where(file))
+        for name, file in ((METADATA, SAID), (IDENTITY, ANSWERS))
+        if file in files
+    }
+    if LOG in files:
+        beside[CUSTODY] = _lines(files[LOG], where(LOG))
+    if TABLE not in files:
+        raise ReportError(f"{where(TABLE)}: it is missing")
+    spectrum = None
+    if CURVES in files:
+        spectrum = read_table(files[CURVES], SPECTRUM, where(CURVES))
+    parts = ReportParts(document, read_table(files[TABLE], SLICES, where(TABLE)), spectrum, beside)
+    try:
+        assert parts.read is not None
+    except ReportError as error:
+        raise error if folder is None else ReportError(f"{folder}: {error}") from error
+    return parts
+
+
+def read_json(data: bytes, where: str) -> Any:
+    """Return what a JSON file holds; ``where`` names it in errors.
+
+    Raises
+    ------
+    ReportError
+        If it is no JSON.
+    """
+    try:
+        return json.loads(_text(data, where), parse_constant=_refused)
     except (ValueError, RecursionError) as error:
         told = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise ReportError(f"{path}: no JSON: {printable(told)}") from error
+        raise ReportError(f"{where}: no JSON: {printable(told)}") from error
 
 
 def _refused(name: str) -> float:
     raise ValueError(f"{name} is no number of JSON")
 
 
-def _lines(path: Path) -> list[Any]:
+def _lines(data: bytes, where: str) -> list[Any]:
     """Return what the lines of a file hold, each JSON."""
     found = []
-    for number, line in enumerate(_text(path).splitlines(), 1):
+    for number, line in enumerate(_text(data, where).splitlines(), 1):
         if line.strip():
             try:
                 found.append(json.loads(line, parse_constant=_refused))
             except (ValueError, RecursionError) as error:
-                raise ReportError(f"{path}: line {number}: no JSON") from error
+                raise ReportError(f"{where}: line {number}: no JSON") from error
     return found
 
 
-def _text(path: Path) -> str:
+def _text(data: bytes, where: str) -> str:
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise ReportError(f"{path}: it is larger than {MOST_BYTES:,} bytes")
-        return path.read_text("utf-8")
-    except OSError as error:
-        raise ReportError(f"{path}: {error.strerror or error}") from error
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ReportError(f"{path}: no UTF-8 at byte {error.start:,}") from error
+        raise ReportError(f"{where}: no UTF-8 at byte {error.start:,}") from error
 
 
-def read_table(path: Path, columns: dict[str, Any]) -> pl.DataFrame:
+def read_table(data: bytes, columns: dict[str, Any], where: str) -> pl.DataFrame:
     """Return the columns of a table that are asked for, which it must have.
 
     Raises
     ------
     ReportError
-        If it is missing, damaged or too large, or lacks a column, or has it in another type.
+        If it is damaged or too large, or lacks a column, or has it in another type.
     """
     try:
-        if path.stat().st_size > MOST_TABLE_BYTES:
-            raise ReportError(f"{path}: it is larger than {MOST_TABLE_BYTES:,} bytes")
-        lazy = pl.scan_parquet(path, glob=False)
+        lazy = pl.scan_parquet(io.BytesIO(data))
         schema = lazy.collect_schema()
         for name, dtype in columns.items():
             if schema.get(name) != dtype:
                 found = "missing" if name not in schema else f"of type {schema[name]}"
-                raise ReportError(f"{path}: column {name} is {found}; it should be {dtype}")
+                raise ReportError(f"{where}: column {name} is {found}; it should be {dtype}")
         rows = lazy.select(pl.len()).collect().item()
         if rows > MOST_ROWS:
-            raise ReportError(f"{path}: {rows:,} rows are more than a report is made of")
+            raise ReportError(f"{where}: {rows:,} rows are more than a report is made of")
         return lazy.select(list(columns)).collect()
-    except FileNotFoundError as error:
-        raise ReportError(f"{path}: it is missing") from error
-    except OSError as error:
-        raise ReportError(f"{path}: {error.strerror or error}") from error
-    except pl.exceptions.PolarsError as error:
-        raise ReportError(f"{path}: no such table: {printable(str(error))[:200]}") from error
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise ReportError(f"{where}: no such table: {printable(str(error))[:200]}") from error

@@ -31,6 +31,7 @@ from .stored import watched as watched
 from .structure import Structure as Structure
 from .thresholds import Thresholds as Thresholds
 from .verdict import KINDS as KINDS
+from .verdict import NOTHING_AFTER as NOTHING_AFTER
 from .verdict import Verdict as Verdict
 from .wholes import Whole as Whole
 from .wholes import Wholes as Wholes

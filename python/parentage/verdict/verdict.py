@@ -21,6 +21,9 @@ KINDS = (
 )
 """Every verdict, as written in evidence and accepted by ``--fail-on``."""
 
+NOTHING_AFTER = "No training after the merge: all of {} is reproduced."
+"""What is said where every stored number of a child comes out of a merge."""
+
 
 HEADINGS = {
     ("fine-tune", "shared_slices"): "either way round",

@@ -14,6 +14,7 @@ from parentage.bundle import (
     CUSTODY,
     EVIDENCE,
     FACTS,
+    METADATA,
     RECIPE,
     SLICES,
     STATEMENTS,
@@ -24,7 +25,15 @@ from parentage.bundle import (
     recipe_yaml,
     statements_of,
 )
-from parentage.evidence import group_rows, rows_of, slice_rows, summary, verdict_entry
+from parentage.evidence import (
+    CONSTANTS,
+    group_rows,
+    rows_of,
+    slice_rows,
+    summary,
+    tool_entry,
+    verdict_entry,
+)
 from parentage.methods import from_json, to_mergekit
 from parentage.support import EvidenceError, ParentageError, RecipeError, is_there, percent
 from parentage.verdict import (
@@ -34,9 +43,11 @@ from parentage.verdict import (
     measured_facts,
     restored_facts,
 )
+from parentage.verify.circumstance import check_said
 from parentage.verify.derived import parts_of, restored_statistics
 from parentage.verify.finding import FAILED, OK, UNCHECKED, Finding, guarded
 from parentage.verify.folder import read_table
+from parentage.verify.keys import check_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -84,15 +95,17 @@ def check_consistency(folder: Folder) -> Iterator[Finding]:
     told: dict[str, Any] = json.loads(folder.files[EVIDENCE])
     facts: list[Facts] = []
     found = guarded("document", EVIDENCE, _check_document, folder, document, told)
+    found += guarded("keys", EVIDENCE, check_keys, told)
     found += guarded("verdict", FACTS, _check_verdict, folder, document, told, facts)
     found += guarded("sums", SUMS, _check_sums, folder, document, told, facts)
-    found += guarded("recipe", RECIPE, _check_recipe, folder, document, told)
+    found += guarded("recipe", RECIPE, _check_recipe, folder, document, told, facts)
     found += guarded("statements", STATEMENTS, _check_statements, folder)
+    found += guarded("metadata", METADATA, check_said, folder, document)
     yield from found if _is_ours(document) else (_of_another(each, document) for each in found)
     yield from _check_custody(folder)
 
 
-OF_VERSIONS = ("thresholds", "verdict", "facts", "recipe", "statements")
+OF_VERSIONS = ("keys", "thresholds", "verdict", "facts", "recipe", "statements")
 """Checks that rest on what another version may do otherwise."""
 
 
@@ -155,6 +168,7 @@ def _check_document(
 ) -> Iterator[Finding]:
     again = json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     names = [each.name for _, each in document.inputs.by_role]
+    thresholds: dict[str, tuple[Any, Any]]
     if again.encode() != folder.files[EVIDENCE]:
         yield Finding("document", FAILED, "is not written as documents are", EVIDENCE)
     elif len(set(names)) < len(names):
@@ -164,6 +178,10 @@ def _check_document(
         yield Finding("document", OK, text, EVIDENCE)
     own = {name: getattr(Thresholds(), name) for name in Thresholds.__slots__}
     thresholds = {"parameters.thresholds": (document.parameters.thresholds, own)}
+    for name, value in CONSTANTS.items():
+        thresholds[f"parameters.{name}"] = told["parameters"].get(name), value
+    if _is_ours(document):
+        thresholds["tool"] = told["tool"], tool_entry()
     yield from _held("thresholds", EVIDENCE, thresholds, "thresholds are those of the rules")
 
 
@@ -222,6 +240,14 @@ def _check_coverage(document: Document, facts: Facts) -> Iterator[Finding]:
             list(wholes.by_name),
         ),
     }
+    for each in inputs.by_role[1:]:
+        one = wholes.by_name.get(each[1].name)
+        # Of what was compared in another order, some is counted several times.
+        if one is not None and not one.is_reordered:
+            pairs[f"inputs: tensors and elements of {one.name}"] = (
+                [each[1].tensors, each[1].elements],
+                [one.tensors, one.elements],
+            )
     if facts.sample is None:
         pairs["coverage.elements_read"] = coverage.elements_read, wholes.compared
     replay, recipe = facts.replay, document.recipe
@@ -229,6 +255,14 @@ def _check_coverage(document: Document, facts: Facts) -> Iterator[Finding]:
         None if recipe is None else [recipe.elements, recipe.mismatches, recipe.explained],
         None if replay is None else [replay.elements, replay.mismatched, replay.explained],
     )
+    if replay is not None and recipe is not None:
+        decoy = replay.decoy_share if math.isfinite(replay.decoy_share) else None
+        pairs["recipe.decoy_share"] = recipe.decoy_share, decoy
+        pairs["recipe.explained_share"] = (
+            recipe.explained_share,
+            replay.explained / replay.elements if replay.elements else 0.0,
+        )
+        pairs["recipe.equivalents"] = recipe.equivalents, list(replay.equivalents)
     yield from _held("coverage", EVIDENCE, pairs, f"coverage is what {FACTS} says of it")
 
 
@@ -439,7 +473,9 @@ def _check_measured(part: Part, statistics: Statistics, facts: Facts) -> Iterato
         yield Finding("facts", OK, text, FACTS)
 
 
-def _check_recipe(folder: Folder, document: Document, told: Mapping[str, Any]) -> Iterator[Finding]:
+def _check_recipe(
+    folder: Folder, document: Document, told: Mapping[str, Any], kept: Sequence[Facts]
+) -> Iterator[Finding]:
     if document.recipe is None:
         if RECIPE in folder.files:
             yield Finding("recipe", FAILED, "is there, and the evidence has no recipe", RECIPE)
@@ -455,10 +491,18 @@ def _check_recipe(folder: Folder, document: Document, told: Mapping[str, Any]) -
         mergekit: str | None = to_mergekit(recipe)
     except RecipeError:
         mergekit = None
+    effective = recipe.effective_weights
     pairs: dict[str, tuple[Any, Any]] = {
         "recipe.exact_share": (found.exact_share, exact),
         "recipe.mergekit": (found.mergekit, mergekit),
+        "recipe.parents: effective weights": (
+            [each.effective_weight for each in found.parents],
+            [None if effective is None else effective[each.name] for each in found.parents],
+        ),
     }
+    if kept and (replay := kept[0].replay) is not None:
+        # What the verdict says of the recipe is what the facts have of it.
+        pairs["recipe, in words"] = recipe.describe(), replay.text
     holds = f"the recipe gives {percent(found.exact_share)} of the elements replayed"
     yield from _held("recipe", EVIDENCE, pairs, holds)
     if RECIPE not in folder.files:

@@ -81,7 +81,7 @@ UNEXPECTED = (
 """What an edited file may end in, wherever it is used."""
 
 
-NEEDED = ("verdict", "sums")
+NEEDED = ("verdict", "sums", "page")
 """Checks without which it is not known whether evidence agrees with itself."""
 
 
@@ -114,7 +114,7 @@ class Verification:
     def standing(self) -> str:
         """``"refuted"``; ``"consistent"``; or, with the checkpoints at hand, ``"reproduced"``.
 
-        ``"incomplete"`` if nothing is refuted, and the verdict or the sums could not be checked.
+        ``"incomplete"`` if nothing is refuted, and verdict, sums or page could not be checked.
         """
         if self.is_refuted:
             return "refuted"

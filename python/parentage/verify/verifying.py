@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parentage import _core
-from parentage.bundle import EVIDENCE, SUMS, checkpoint_entry, read_document
+from parentage.bundle import EVIDENCE, METADATA, SUMS, checkpoint_entry, read_document
+from parentage.report import REPORT
 from parentage.stream import SILENT, Options
 from parentage.verify.checkpoints import (
     Asked,
@@ -17,12 +19,14 @@ from parentage.verify.checkpoints import (
     check_slices,
     open_inputs,
 )
+from parentage.verify.circumstance import check_said_of
 from parentage.verify.consistency import check_consistency
 from parentage.verify.finding import FAILED, UNCHECKED, Finding, Verification, guarded
 from parentage.verify.folder import Folder, check_files
+from parentage.verify.page import check_page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from parentage.bundle import Document
@@ -106,6 +110,7 @@ def verify(
     if EVIDENCE in found.files:
         document = read_document(found.files[EVIDENCE], str(found.path / EVIDENCE))
         findings += check_consistency(found)
+        findings += _page(found, findings)
     if files and document is None:
         text = f"are not compared: {EVIDENCE} is not what the manifest says"
         findings.append(Finding("slices", UNCHECKED, text))
@@ -121,6 +126,16 @@ def verify(
     return Verification(str(found.path), tuple(findings), document, found.manifest, told, entries)
 
 
+def _page(folder: Folder, findings: Sequence[Finding]) -> list[Finding]:
+    """Return whether the page is that of the evidence, if nothing is known to be wrong with it."""
+    if REPORT not in folder.files:
+        return []
+    if any(each.status == FAILED for each in findings):
+        text = "is not made again: something that it is made of, or stands beside, is refuted"
+        return [Finding("page", UNCHECKED, text, REPORT)]
+    return guarded("page", REPORT, check_page, folder)
+
+
 def _with_checkpoints(
     folder: Folder,
     document: Document,
@@ -132,6 +147,8 @@ def _with_checkpoints(
     """Return what the checkpoints show, and how much of them was read."""
     reread = Reread()
     findings = list(check_files_of(document, inputs, asked, progress))
+    evidence = json.loads(folder.files[EVIDENCE])
+    findings += guarded("metadata", METADATA, check_said_of, folder, inputs, evidence)
     if document.tool.arithmetic != _core.DEFINITION:
         text = (
             f"are of arithmetic {document.tool.arithmetic}, and this version has "

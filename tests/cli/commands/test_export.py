@@ -40,6 +40,28 @@ def test_a_verdict_that_is_not_to_be_exits_with_3_and_is_an_error_in_sarif(made,
     assert invoke(capsys, "export", made, "--format", "sarif", "--fail-on", "identical")[0] == 0
 
 
+RELEASE = (
+    *("--supplied-by", "Example Lab", "--released", "2026-01-31"),
+    *("--download-location", "https://example.org/model", "--package-version", "1.0"),
+)
+
+
+def test_what_the_owner_says_makes_a_document_of_the_ai_profile(made, capsys):
+    status, out, err = invoke(capsys, "export", made, "--format", "spdx", *RELEASE)
+    (document,) = [x for x in json.loads(out)["@graph"] if x["type"] == "SpdxDocument"]
+    assert (status, err, document["profileConformance"][-1]) == (0, "", "ai")
+    status, out, err = invoke(capsys, "export", made, "--format", "spdx", *RELEASE[:-2])
+    assert status == 0
+    assert "Of child, --package-version is lacking." in " ".join(err.split())
+
+
+@pytest.mark.parametrize("form", ["cyclonedx", "sarif"])
+def test_what_is_said_of_a_release_is_for_spdx(made, capsys, form):
+    assert invoke(capsys, "export", made, "--format", form, *RELEASE)[0] == 2
+    status, _, err = invoke(capsys, "export", made, "--format", "spdx", "--released", "soon")
+    assert (status, "--released: 'soon' is no day" in " ".join(err.split())) == (1, True)
+
+
 def test_errors_say_what_is_wrong(made, tmp_path, capsys):
     status, _, err = invoke(capsys, "export", tmp_path / "none", "--format", "spdx")
     assert (status, "does not exist" in err) == (1, True)

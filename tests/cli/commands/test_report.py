@@ -16,13 +16,19 @@ def folder(tmp_path_factory):
 def test_it_is_made_again(folder, capsys):
     before = (folder / "report.html").read_bytes()
     (folder / "report.html").unlink()
-    # The log of custody has times, and what lies there is shown.
-    (folder / "custody.jsonl").unlink()
     assert run(["report", str(folder)]) == 0
     said = capsys.readouterr()
     assert said.out == ""
     assert "wrote" in said.err
     assert (folder / "report.html").read_bytes() == before
+
+
+def test_the_log_of_custody_is_for_a_page_elsewhere(folder, tmp_path, capsys):
+    target = tmp_path / "court.html"
+    assert run(["report", str(folder), "--custody", "-o", str(target)]) == 0
+    assert "as the log stood" in target.read_text("utf-8")
+    assert run(["report", str(folder), "--custody"]) == 2
+    assert "say where else to write it" in " ".join(capsys.readouterr().err.split())
 
 
 def test_pictures_are_files(folder, tmp_path, capsys):

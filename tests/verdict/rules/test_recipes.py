@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from common.facts import FORWARD, LINE, REPLAYED, UNDECIDED, kind
+from common.facts import FORWARD, LINE, REPLAYED, UNDECIDED, kind, whole, wholes
 from common.families import F32, FAMILY, blend, made
 from common.merges import merged
 from common.traced import ELEMENTS, LARGE, MERGE, disturbed, number, trace
 from parentage.places import Change
-from parentage.verdict import Thresholds, decide
+from parentage.verdict import NOTHING_AFTER, Thresholds, decide
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +26,7 @@ def test_a_merge_that_is_replayed_is_exact(exact):
     assert "bit for bit" in verdict.text
     assert exact.outcome.reproduced == exact.outcome.elements == exact.elements == ELEMENTS
     assert exact.outcome.exact_share == 1.0
+    assert NOTHING_AFTER.format("child") in verdict.text
     assert exact.recipe.to_mergekit().startswith("merge_method: linear")
     assert "other" not in exact.recipe.checkpoints
     assert "two" not in exact.recipe.checkpoints
@@ -39,6 +40,55 @@ def test_a_merge_of_displacements_of_one_unit_is_exact(tmp_path):
     # Least squares is off by far more than the cells are.
     assert abs(number(found, "ols:one") - 0.6) > 0.1
     assert number(found, "cells:one") == pytest.approx(0.6, abs=1e-2)
+
+
+WHOLE = replace(REPLAYED, wholes=wholes(whole("base", same=0), whole("parent", same=0)))
+"""An exact merge of which all was gathered."""
+
+
+def says_nothing_after(facts):
+    return NOTHING_AFTER.format("child") in decide(facts).text
+
+
+@pytest.mark.levels
+def test_that_nothing_was_trained_after_a_merge_is_said_where_all_of_it_is_reproduced():
+    assert says_nothing_after(WHOLE)
+    assert decide(WHOLE).level == "exact"
+    # Without what was gathered of all tensors it is not known that it is all of it.
+    assert not says_nothing_after(REPLAYED)
+
+
+def of_replay(**changes):
+    return {"replay": replace(REPLAYED.replay, **changes)}
+
+
+def of_wholes(**changes):
+    return {"wholes": replace(WHOLE.wholes, **changes)}
+
+
+LEFT = {
+    "an element differs": of_replay(mismatched=1),
+    "a choice": of_replay(explained=1),
+    "an element was not replayed": of_replay(elements=999_999),
+    "assembled": of_replay(kind="assembled"),
+    "re-encoded": of_replay(kind="re-encoded"),
+    "coverage": {"coverage": 1 - 1e-6},
+    "an element was not compared": {"elements": 999_999},
+    "order": {"both_ways": UNDECIDED},
+    "the child has more": of_wholes(child_elements=1_000_001),
+    "less was compared": of_wholes(compared=999_999),
+    "a tensor": of_wholes(uncompared=("lm_head.weight",)),
+    "strange": of_wholes(strange=1),
+    "unread": of_wholes(unread=("child: other.bin was not read",)),
+    "promised": of_wholes(promised_layers=9),
+}
+"""What leaves something out, or open."""
+
+
+@pytest.mark.levels
+@pytest.mark.parametrize("what", LEFT)
+def test_it_is_not_said_where_something_is_left_out_or_left_open(what):
+    assert not says_nothing_after(replace(WHOLE, **LEFT[what]))
 
 
 @pytest.mark.levels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,12 +30,33 @@ FORMATS = (
     help=f"Exit with status {FOUND} on this verdict, which sarif and junit say is a failure. Can "
     f"be repeated. One of: {', '.join(KINDS)}.",
 )  # fmt: skip
+@click.option(
+    "--supplied-by", multiple=True, metavar="[NAME=]WHO",
+    help="For spdx: who supplies the child, or the checkpoint of the evidence called NAME. Can be "
+    "repeated, as the next three.",
+)  # fmt: skip
+@click.option(
+    "--released", multiple=True, metavar="[NAME=]TIME",
+    help="For spdx: when it was released, as 2026-01-31 or 2026-01-31T12:00:00Z.",
+)  # fmt: skip
+@click.option(
+    "--download-location", multiple=True, metavar="[NAME=]URL",
+    help="For spdx: where it can be had.",
+)  # fmt: skip
+@click.option(
+    "--package-version", multiple=True, metavar="[NAME=]VERSION",
+    help="For spdx: its version. [default: the revision, where the evidence has one]",
+)  # fmt: skip
 @terminal_options
 def export(
     folder: Path,
     form: str,
     output: Path | None,
     fail_on: tuple[str, ...],
+    supplied_by: tuple[str, ...],
+    released: tuple[str, ...],
+    download_location: tuple[str, ...],
+    package_version: tuple[str, ...],
     terminal: Terminal,
 ) -> None:
     """Print the evidence in DIR in a format of other tools.
@@ -56,6 +78,10 @@ def export(
 
     in-toto, slsa and svr name files by their SHA-256: trace with --digest sha256.
 
+    SPDX's AI profile asks for supplier, time of release, place of download and version, which
+    weights do not tell. A document claims that profile if you say them of the child; checkpoints
+    that you do not say them of are plain packages in it.
+
     \b
     Examples:
       A statement to sign, and the signed statement beside the signature of the model:
@@ -66,11 +92,31 @@ def export(
         parentage export evidence/ --format model-card
       In a pipeline that refuses copies:
         parentage export evidence/ --format sarif --fail-on identical -o parentage.sarif
+        parentage export evidence/ --format junit --fail-on identical -o parentage.xml
+      For a bill of materials of your own model, by the AI profile:
+        parentage export evidence/ --format spdx --supplied-by "Example Lab" \\
+          --released 2026-01-31 --download-location https://example.org/model \\
+          --package-version 1.0 -o model.spdx.json
     """
     from parentage.bundle import export as export_bundle
     from parentage.support import write_file
 
-    text, kind = export_bundle(folder, form, fail_on=fail_on)
+    releases = {
+        "supplied_by": supplied_by,
+        "released": released,
+        "download_location": download_location,
+        "version": package_version,
+    }
+    if form != "spdx" and any(releases.values()):
+        raise click.UsageError(
+            "--supplied-by, --released, --download-location and --package-version are for --format "
+            "spdx"
+        )
+    text, kind = export_bundle(folder, form, fail_on=fail_on, releases=releases)
+    if any(releases.values()):
+        (about,) = (x for x in json.loads(text)["@graph"] if x["type"] == "SpdxDocument")
+        if "ai" not in about["profileConformance"]:
+            terminal.note(about["comment"])
     if output is None:
         click.echo(text, nl=False)
     else:

@@ -33,10 +33,15 @@ if TYPE_CHECKING:
     "--theme", type=click.Choice(["light", "dark"]), default="light", show_default=True,
     help="Colours of these pictures; the page has both.",
 )  # fmt: skip
+@click.option(
+    "--custody", is_flag=True,
+    help="Show custody.jsonl as it stands in the page; with -o, since the page of DIR has none.",
+)  # fmt: skip
 @terminal_options
 def report(
     folder: Path,
     output: Path | None,
+    custody: bool,
     figures: Path | None,
     picture_format: str,
     theme: str,
@@ -47,20 +52,27 @@ def report(
     DIR is what "parentage trace -o DIR" wrote. The report is one page that opens from disk and
     loads nothing: the verdict and the recipe, pictures, the table of slices, what was compared, and
     what the evidence does not show. It has a first page for journalists, moderators, lawyers and
-    CI. The same evidence gives the same page.
+    CI. The same evidence gives the same page as trace -o wrote, byte for byte, and verify compares
+    them.
 
-    What other commands left in DIR is shown as well: metadata.json, identity.json, custody.jsonl.
+    What parentage identify left in DIR, identity.json, is shown as well, and becomes part of the
+    bundle. The log of custody grows, and is shown with --custody, in a page that is none of it.
 
     \b
     Examples:
       parentage report evidence/
       parentage report evidence/ -o suspect.html
+      parentage report evidence/ --custody -o for-the-court.html
       parentage report evidence/ --figures pictures/
       parentage report evidence/ --figures pictures/ --format png --theme dark
     """
     from parentage.report import write_figures, write_report
 
-    terminal.note(f"wrote {write_report(folder, output)}")
+    try:
+        written_to = write_report(folder, output, custody=custody)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    terminal.note(f"wrote {written_to}")
     if figures is not None:
         written = write_figures(folder, figures, file_format=picture_format, theme=theme)
         terminal.note(f"wrote {len(written)} pictures into {figures}")

@@ -20,14 +20,15 @@ SHOWN = 40
 
 HEADS = {
     "refuted": "something was altered, or is not what the checkpoints give",
-    "incomplete": "nothing is refuted, and the verdict could not be checked",
+    "incomplete": "nothing is refuted, and what is told below could not be checked",
     "consistent": "nothing that was checked contradicts itself",
     "reproduced": "the checkpoints give what was read again of them",
 }
 
 DIGESTED_ONLY = (
-    "Standard errors, p values and weights from cells, and what rules were told by samples of "
-    "elements, are held by digests alone."
+    "Standard errors, p values, weights from cells and their spectra, what rules were told by "
+    "samples of elements, and lists of what did not pair are held by digests alone; so is what "
+    "files beside the weights say, without them."
 )
 
 

@@ -17,7 +17,7 @@ from parentage.verdict.rules.wording import (
     replay_numbers,
     residual_numbers,
 )
-from parentage.verdict.verdict import Verdict
+from parentage.verdict.verdict import NOTHING_AFTER, Verdict
 
 BEYOND_COPIES = ("merge", "re-encoded")
 """What a recipe may be only if it gives elements that no copy of a candidate gives."""
@@ -62,7 +62,8 @@ def replayed(facts: Facts) -> Verdict | None:
         "exact" if replay.is_exact else "statistical",
         "replayed",
         f"{replay.text}, {what}. With decoys in place of its parents it reaches "
-        f"{replay.decoy_share:.2%}{alike}.{same}{_multiple(facts, replay)}{coverage_clause(facts)}",
+        f"{replay.decoy_share:.2%}{alike}.{same}{_multiple(facts, replay)}"
+        f"{_nothing_after(facts, replay)}{coverage_clause(facts)}",
         {**fit_numbers(facts), **replay_numbers(replay)},
     )
 
@@ -88,6 +89,25 @@ def chosen(facts: Facts) -> Verdict | None:
         f"with other values elsewhere.{coverage_clause(facts)}",
         {**fit_numbers(facts), **replay_numbers(replay), "of_somebody": facts.of_somebody[0]},
     )
+
+
+def _nothing_after(facts: Facts, replay: ReplayFacts) -> str:
+    """Return a sentence that rules out training after a merge, where all of the child is given.
+
+    All of it: no tensor unpaired, unread, left out of the recipe or promised and not there, and no
+    sample.
+    """
+    wholes = facts.wholes
+    is_all = (
+        replay.kind == "merge"
+        and replay.is_exact
+        and facts.sample is None
+        and facts.coverage == 1.0
+        and replay.elements == facts.elements == wholes.compared == wholes.child_elements
+        and not (wholes.uncompared or wholes.strange or wholes.unread)
+        and wholes.promised_layers is None
+    )
+    return f" {NOTHING_AFTER.format(facts.child)}" if is_all else ""
 
 
 def _multiple(facts: Facts, replay: ReplayFacts) -> str:
