@@ -1,0 +1,2 @@
+from .backend import Torch as Torch
+from .device import DeviceError as DeviceError
