@@ -120,13 +120,11 @@ def count(
         every, some, wrong = (each & columns.valid for each in (every, some, wrong))
     reproduced, mismatched = every.sum(dim=1), wrong.sum(dim=1)
     explained = some.sum(dim=1) - reproduced
-    told = [
-        x.astype(np.uint64) for x in torch.stack([reproduced, explained, mismatched]).cpu().numpy()
-    ]
+    sums = torch.stack([reproduced, explained, mismatched]).cpu().numpy().astype(np.uint64)
     rows = len(batch.chunks)
     ulps = np.zeros((rows, _core.ULPS), dtype=np.uint64)
     zeros, first = np.zeros(rows, dtype=np.uint64), np.full(rows, -1, dtype=np.int64)
-    if told[2].any():
+    if sums[2].any():
         row, element = wrong.nonzero(as_tuple=True)
         value = values[program.results[0]][row, element]
         code = torch.where(value.isnan(), FLOATS[kind].nan, encode(value, kind).long())
@@ -139,7 +137,7 @@ def count(
         least.scatter_reduce_(0, row, element + columns.starts[row], "amin")
         first = least.cpu().numpy()
         first[first == FAR] = -1
-    return ChunkCounts(told[0], told[1], told[2], zeros, ulps, first)
+    return ChunkCounts(sums[0], sums[1], sums[2], zeros, ulps, first)
 
 
 def _distance(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:

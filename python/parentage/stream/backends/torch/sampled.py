@@ -1,4 +1,4 @@
-"""What the first elements of some chunks show: displacements in units of the last place, and bias."""
+"""What the first elements of some chunks show: displacements in last places, and bias."""
 
 from __future__ import annotations
 

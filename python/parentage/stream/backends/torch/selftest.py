@@ -62,10 +62,9 @@ def agrees(device: torch.device, name: str, operation: Callable[..., Tensor]) ->
     """Return whether an operation gives the known answers, bit for bit."""
     kinds = name.split()[1:]
     table = ANSWERS[name] * COPIES
-    operands = [
-        _values([row[i] for row in table], kinds[0], device) for i in range(len(table[0]) - 1)
-    ]
-    expected = _values([row[-1] for row in table], kinds[-1], device)
+    *given, answers = zip(*table, strict=True)
+    operands = [_values(bits, kinds[0], device) for bits in given]
+    expected = _values(answers, kinds[-1], device)
     found = operation(*operands)
     one, two = (each.view(FLOATS[kinds[-1]].bits) for each in (found, expected))
     return bool((one == two).all())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -107,7 +108,7 @@ class Source:
         # Rows that follow each other in a file are read together.
         follows = (begins[1:] == begins[:-1] + sizes[:-1]) & (shards[1:] == shards[:-1])
         edges = [0, *(np.flatnonzero(~follows) + 1).tolist(), len(chunks)]
-        for start, end in zip(edges[:-1], edges[1:], strict=True):
+        for start, end in pairwise(edges):
             for low in range(start, end, MOST_WINDOWS):
                 rows = range(low, min(end, low + MOST_WINDOWS))
                 views = [out[row, : sizes[row]] for row in rows]

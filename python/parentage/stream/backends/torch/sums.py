@@ -234,7 +234,7 @@ def _narrow(
     steps = [_in_steps(each, is_paired) for each in (*displaced, binades)]
     # Squares first: they are summed with what rounding took from them, and the rest is not.
     upper = [(i, j) for i in range(count) for j in range(i, count)]
-    entries = sorted(upper, key=lambda entry: entry[0] != entry[1]) + [(count, count)]
+    entries = [*sorted(upper, key=lambda entry: entry[0] != entry[1]), (count, count)]
     sums = torch.zeros(len(entries), rows, runs, LANES, device=device)
     errors = torch.zeros(count, rows, runs, LANES, device=device)
     square = _squares_of_pairs if is_paired else _squares
