@@ -48,11 +48,13 @@ def document(
     orders: Sequence[Order] = (),
     folders: Mapping[str, FolderDigests] | None = None,
     spectra: Spectra,
+    device: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return everything a stranger needs to check the verdict.
 
     ``inputs`` are the checkpoints that the main tables are of, ``offered`` are all.
-    The same bytes in give the same document; no timing, path or date is in it.
+    The same bytes in give the same document; no timing, path or date is in it. ``device`` is what
+    computed if not the core, and changes nothing else.
     """
     columns = inputs.columns
     ((model, of_model),) = rows_of(tables.model, columns)
@@ -69,6 +71,7 @@ def document(
             "version": _core.__version__,
             "core": _core.__version__,
             "arithmetic": _core.DEFINITION,
+            **({} if device is None else {"device": dict(device)}),
         },
         "inputs": {
             "child": described(offered.child),

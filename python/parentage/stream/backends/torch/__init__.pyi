@@ -1,2 +1,1 @@
 from .backend import Torch as Torch
-from .device import DeviceError as DeviceError

@@ -365,18 +365,14 @@ class _Work:
     ) -> None:
         """Have the devices compute the chunks of what is theirs, and take what comes of it."""
         from parentage.stream.backends.torch.layout import batches, chunks_of
+        from parentage.stream.backends.torch.source import Reader
 
         chunks = chunks_of(np.where(self._held, self.elements, 0))
         if len(chunks) == 0:
             return
-        source = self._source
         most = self._engine.limit(len(self.kinds[0]), threads)
-        source.verify()
-        try:
+        with Reader(self._source) as reader:
             parts = batches(chunks, self.kinds, most)
-            run = self._engine.run(source, self._first, parts, compute, threads, told.add)
+            run = self._engine.run(reader, self._first, parts, compute, threads, told.add)
             for batch, found in run:
                 take(batch, found)
-        finally:
-            source.close()
-        source.verify()

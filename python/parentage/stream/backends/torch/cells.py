@@ -13,18 +13,18 @@ import torch
 
 from parentage import _core
 from parentage.stream.backends.torch.floats import FLOATS, binade, decode, limited, ulp
+from parentage.stream.backends.torch.sums import tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from parentage.stream.backends.torch.exact import Arithmetic
     from parentage.stream.backends.torch.layout import Batch
     from parentage.stream.backends.torch.sums import Columns
     from parentage.support import Floats
-
-    Tensor = torch.Tensor
 
 SLACK = 2.0**-23
 """One unit in the last place of a float32 at 1."""
@@ -120,7 +120,7 @@ def intervals(
         found = torch.bincount(at[chosen] + begin[chosen], minlength=total)
         found -= torch.bincount(at[chosen] + end[chosen], minlength=total)
         steps.append(found)
-    counts = torch.stack([each.sum(dim=1) for each in (moves, narrow, is_fixed, admitted)])
+    counts = torch.stack([tally(each) for each in (moves, narrow, is_fixed, admitted)])
     return Intervals(torch.stack(steps).cpu().numpy(), counts.cpu().numpy())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from parentage.support import ParentageError
+from parentage.support import DeviceError
 
 if TYPE_CHECKING:
     import torch
@@ -19,10 +19,6 @@ HOST_MEMORY = 1 << 30
 
 LEAST_MEMORY = 1 << 24
 """Bytes that hold one chunk of ten columns, about."""
-
-
-class DeviceError(ParentageError, ValueError):
-    """A device that is not there, that can not be used, or whose memory does not hold a chunk."""
 
 
 def parse(name: str) -> tuple[str, list[int]]:
@@ -142,7 +138,7 @@ def describe(device: torch.device) -> dict[str, str]:
 
     told = {"backend": "torch", "torch": torch.__version__, "device": str(device)}
     if device.type == "cpu":
-        told["name"] = torch.backends.cpu.get_cpu_capability()
+        told["level"] = torch.backends.cpu.get_cpu_capability()
     elif device.type == "cuda":
         told["name"] = torch.cuda.get_device_name(device)
         told["cuda"] = str(torch.version.cuda)

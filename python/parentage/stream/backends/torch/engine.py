@@ -17,7 +17,6 @@ import numpy as np
 import torch
 
 from parentage.stream.backends.torch.device import (
-    DeviceError,
     budget,
     describe,
     find,
@@ -26,13 +25,14 @@ from parentage.stream.backends.torch.device import (
 from parentage.stream.backends.torch.floats import FLOATS
 from parentage.stream.backends.torch.selftest import examine
 from parentage.stream.backends.torch.sums import Columns
+from parentage.support import DeviceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from parentage.stream.backends.torch.exact import Arithmetic
     from parentage.stream.backends.torch.layout import Batch
-    from parentage.stream.backends.torch.source import Source
+    from parentage.stream.backends.torch.source import Reader
 
     Compute = Callable[[Columns, Batch, Arithmetic, Callable[[], None]], Any]
 
@@ -76,6 +76,8 @@ class Engine:
                 # Devices of several kinds: what is right on all of them.
                 found = min(found, self.arithmetic, key=lambda each: each.has_fma64)
             self.arithmetic = found
+        if self.arithmetic is not None:
+            self.described["fma"] = self.arithmetic.name
 
     def limit(self, columns: int, threads: int) -> int:
         """Return how many elements of a column a batch may have."""
@@ -87,7 +89,7 @@ class Engine:
 
     def run(
         self,
-        source: Source,
+        reader: Reader,
         first: int,
         batches: Iterable[Batch],
         compute: Compute,
@@ -108,7 +110,7 @@ class Engine:
         assert self.arithmetic is not None
         is_host = self.devices[0].type == "cpu"
         devices = self.devices * (threads if is_host else 1)
-        flow = _Flow(source, first, iter(batches), compute, self.arithmetic)
+        flow = _Flow(reader, first, iter(batches), compute, self.arithmetic)
         workers = [
             threading.Thread(
                 target=flow.work, args=(device, 1 if is_host else threads), name=f"parentage-{n}"
@@ -151,13 +153,13 @@ class _Flow:
 
     def __init__(
         self,
-        source: Source,
+        reader: Reader,
         first: int,
         batches: Iterator[Batch],
         compute: Compute,
         how: Arithmetic,
     ) -> None:
-        self.source, self.first, self.compute, self.how = source, first, compute, how
+        self.reader, self.first, self.compute, self.how = reader, first, compute, how
         self.results: SimpleQueue[tuple[str, Any, Any]] = SimpleQueue()
         self.stop = threading.Event()
         self._batches, self._lock = batches, threading.Lock()
@@ -204,7 +206,7 @@ class _Flow:
             elif buffers[column].size < size:
                 buffers[column] = np.empty(size, dtype=np.uint8)
             out = buffers[column][:size].reshape(len(batch.chunks), -1)
-            self.source.fill(batch, self.first, column, out)
+            self.reader.fill(batch, self.first, column, out)
             raw.append(torch.from_numpy(out).view(FLOATS[name].bits))
         return _columns(batch, raw, torch.device("cpu"))
 
@@ -222,7 +224,7 @@ class _Flow:
                     kind = FLOATS[batch.dtypes[column]]
                     shape = len(batch.chunks), batch.width * kind.width
                     host = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
-                    self.source.fill(batch, self.first, column, host.numpy())
+                    self.reader.fill(batch, self.first, column, host.numpy())
                     return host
 
                 hosts = list(pool.map(fill, range(len(batch.dtypes))))

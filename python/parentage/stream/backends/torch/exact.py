@@ -18,7 +18,8 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Tensor = torch.Tensor
+    from torch import Tensor
+
     Fused = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 SPLITTER = float((1 << 27) + 1)

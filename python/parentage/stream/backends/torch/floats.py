@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    Tensor = torch.Tensor
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -10,18 +10,19 @@ import torch
 
 from parentage import _core
 from parentage.stream.backends.torch.floats import FLOATS, decode, encode, order, rounded
+from parentage.stream.backends.torch.sums import tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from parentage.stream.backends.torch.exact import Arithmetic
     from parentage.stream.backends.torch.layout import Batch
     from parentage.stream.backends.torch.sums import Columns
     from parentage.support import Counts, Floats
 
-    Tensor = torch.Tensor
     Matrix = tuple[Floats, Floats, int]
 
 BLOCK = 256
@@ -118,8 +119,8 @@ def count(
     wrong = ~some
     if columns.valid is not None:
         every, some, wrong = (each & columns.valid for each in (every, some, wrong))
-    reproduced, mismatched = every.sum(dim=1), wrong.sum(dim=1)
-    explained = some.sum(dim=1) - reproduced
+    reproduced, mismatched = tally(every), tally(wrong)
+    explained = tally(some) - reproduced
     sums = torch.stack([reproduced, explained, mismatched]).cpu().numpy().astype(np.uint64)
     rows = len(batch.chunks)
     ulps = np.zeros((rows, _core.ULPS), dtype=np.uint64)

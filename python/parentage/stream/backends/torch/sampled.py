@@ -10,13 +10,14 @@ import torch
 
 from parentage import _core
 from parentage.stream.backends.torch.floats import ulp
+from parentage.stream.backends.torch.sums import Columns, decoded, not_finite
 
 if TYPE_CHECKING:
-    from parentage.stream.backends.torch.exact import Arithmetic
-    from parentage.stream.backends.torch.sums import Columns
-    from parentage.support import Counts, Floats
+    from numpy.typing import NDArray
+    from torch import Tensor
 
-    Tensor = torch.Tensor
+    from parentage.stream.backends.torch.exact import Arithmetic
+    from parentage.support import Counts, Floats
 
 SAMPLED = 256
 """Elements at the start of a chunk that are looked at."""
@@ -34,12 +35,15 @@ class Seen:
     """(M,) most bits after the leading one of a value of the child."""
 
 
-def look(columns: Columns, values: list[Tensor], rows: list[int], how: Arithmetic) -> Seen:
-    """Return what the chunks ``rows`` show; ``values`` have zeros for what is excluded."""
-    device, kind = values[0].device, columns.dtypes[-1]
-    index = torch.tensor(rows, device=device)
-    x = [each[:, :SAMPLED].index_select(0, index).double() for each in values]
+def look(columns: Columns, rows: NDArray[np.intp], how: Arithmetic) -> Seen:
+    """Return what the first elements of the chunks ``rows`` show."""
+    device, kind = columns.raw[0].device, columns.dtypes[-1]
+    index = torch.from_numpy(rows).to(device)
+    raw = [each[:, :SAMPLED].index_select(0, index) for each in columns.raw]
     lengths = columns.lengths.index_select(0, index)
+    values = decoded(Columns(raw, columns.dtypes, None, lengths, lengths))
+    out = not_finite(values)
+    x = [each.masked_fill(out, 0.0).double() for each in values]
     is_there = torch.arange(x[0].shape[1], device=device) < lengths[:, None]
     child = x[-1]
     unit = ulp(child, kind)

@@ -13,7 +13,7 @@ from parentage.stream.backends.torch.floats import FLOATS, binade, encode
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    Tensor = torch.Tensor
+    from torch import Tensor
 
 COPIES = 67
 """How often an operation is tried on the same answers: vectors of a processor, and what is left."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from dataclasses import dataclass
@@ -44,18 +45,18 @@ class Extents:
 
 
 class Source:
-    """The files of a plan. It reads without a place in them, so that threads share it."""
+    """What a plan reads, and from which files."""
 
     def __init__(self, plan: _core.Plan) -> None:
         self.plan = plan
         checkpoints, elements, tensors, starts = plan.__reduce__()[1]
-        self._checkpoints: list[_core.Checkpoint] = checkpoints  # type: ignore[assignment]
-        self._files: list[list[Path]] = []
+        self.checkpoints: list[_core.Checkpoint] = checkpoints  # type: ignore[assignment]
+        self.files: list[list[Path]] = []
         parts = []
-        for column, checkpoint in enumerate(self._checkpoints):
+        for column, checkpoint in enumerate(self.checkpoints):
             paths = [shard[0] for shard in checkpoint.shards()]
             fetchers = checkpoint.fetchers()
-            self._files.append(paths)
+            self.files.append(paths)
             found: dict[int, tuple[str, int, int, bool]] = {}
             for index in np.unique(tensors[:, column]).tolist():  # type: ignore[index]
                 _, _, dtype, _, shard, begin, _ = checkpoint.tensor(index)
@@ -74,8 +75,6 @@ class Source:
             np.array([[each[2] for each in row] for row in rows], np.int64).reshape(shape) + first,
             np.array([all(each[3] for each in row) for row in rows], dtype=np.bool_),
         )
-        self._open: dict[tuple[int, int], int] = {}
-        self._lock = threading.Lock()
 
     def verify(self) -> None:
         """Make sure that files are as they were when their headers were read.
@@ -85,8 +84,31 @@ class Source:
         ReadError
             If one is not.
         """
-        for checkpoint in self._checkpoints:
+        for checkpoint in self.checkpoints:
             checkpoint.verify_unchanged()
+
+
+class Reader:
+    """The files of a source, open for one pass. No place in them is kept, so that threads share it.
+
+    They are as they were when their headers were read, from when it is entered to when it is left.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._open: dict[tuple[int, int], int] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Reader:
+        self._source.verify()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._lock:
+            while self._open:
+                os.close(self._open.popitem()[1])
+        if kind is None:
+            self._source.verify()
 
     def fill(self, batch: Batch, first: int, column: int, out: NDArray[np.uint8]) -> None:
         """Read a column of a batch into ``out`` (N, width x bytes); rows end with zeros.
@@ -98,11 +120,12 @@ class Source:
         ReadError
             If a file can not be read, or ends before the tensor does.
         """
+        extents = self._source.extents
         chunks, wide = batch.chunks, FLOATS[batch.dtypes[column]].width
         slices = chunks.slices + first
-        begins = self.extents.begins[slices, column] + chunks.starts * wide
+        begins = extents.begins[slices, column] + chunks.starts * wide
         sizes = chunks.lengths * wide
-        shards = self.extents.shards[slices, column]
+        shards = extents.shards[slices, column]
         for row in np.flatnonzero(chunks.lengths < batch.width).tolist():
             out[row, sizes[row] :] = 0
         # Rows that follow each other in a file are read together.
@@ -122,28 +145,24 @@ class Source:
                         column, slices[low], f"the file ends {missing} bytes before the tensor does"
                     )
 
-    def close(self) -> None:
-        """Close the files."""
-        with self._lock:
-            while self._open:
-                os.close(self._open.popitem()[1])
-
     def _descriptor(self, column: int, shard: int) -> int:
         with self._lock:
             if (column, shard) not in self._open:
-                path = self._files[column][shard]
+                path = self._source.files[column][shard]
                 self._open[column, shard] = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
             return self._open[column, shard]
 
     def _failed(self, column: int, slice_: int, what: str) -> ReadError:
-        shard = int(self.extents.shards[slice_, column])
-        name = self._checkpoints[column].tensor(int(self.extents.tensors[slice_, column]))[1]
-        return ReadError(f'{self._files[column][shard]}: tensor "{name}": {what}')
+        source = self._source
+        shard = int(source.extents.shards[slice_, column])
+        tensor = int(source.extents.tensors[slice_, column])
+        name = source.checkpoints[column].tensor(tensor)[1]
+        return ReadError(f"{source.files[column][shard]}: tensor {json.dumps(name)}: {what}")
 
 
 def _read(descriptor: int, views: list[NDArray[np.uint8]], at: int) -> int:
     """Fill views with what begins at a byte, and return how many bytes there were too few."""
-    left = [memoryview(view) for view in views if len(view)]
+    left = [memoryview(view.data) for view in views if len(view)]
     while left:
         if hasattr(os, "preadv"):
             count = os.preadv(descriptor, left, at)

@@ -118,13 +118,12 @@ class Totals:
         self, columns: Columns, batch: Batch, how: Arithmetic, check: Check
     ) -> tuple[ChunkSums, Batch | None, Seen | None, Any]:
         """Return sums of chunks, what their first elements show, and what programs reproduce."""
-        summed, values = sum_chunks(columns, batch, how, check)
+        summed = sum_chunks(columns, batch, how, check)
         sampled = np.flatnonzero(batch.chunks.sampled)
         part = seen = None
         if len(sampled):
             part = batch.rows(sampled)
-            seen = look(columns, values, sampled.tolist(), how)
-        del values
+            seen = look(columns, sampled, how)
         return summed, part, seen, self._matches.compute(columns, batch, how, check)
 
     def take(self, batch: Batch, found: tuple[ChunkSums, Batch | None, Seen | None, Any]) -> None:

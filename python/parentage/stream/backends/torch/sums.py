@@ -27,12 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from parentage.stream.backends.torch.exact import Arithmetic
     from parentage.stream.backends.torch.layout import Batch
     from parentage.support import Counts, Floats
-
-    Tensor = torch.Tensor
 
 WIDE_LANES = 8
 LANES = 16
@@ -90,82 +89,99 @@ class ChunkSums:
 
 def sum_chunks(
     columns: Columns, batch: Batch, how: Arithmetic, check: Callable[[], None]
-) -> tuple[ChunkSums, list[Tensor]]:
-    """Return sums of a batch, and its values (C of (N, K)) with excluded elements set to zero.
-
-    ``check`` raises if the work is to stop.
-    """
-    values = [
-        limited(decode(raw, name)) for raw, name in zip(columns.raw, columns.dtypes, strict=True)
-    ]
-    moved, stray, equal = _compare(columns, values)
-    nan = torch.stack([each.isnan().sum(dim=1) for each in values])
-    inf = torch.stack([each.isinf().sum(dim=1) for each in values])
-    found = torch.cat([nan, inf]).cpu()
-    excluded = torch.zeros_like(moved)
-    if bool(found.any()):
-        out = ~values[0].isfinite()
-        for each in values[1:]:
-            out |= ~each.isfinite()
-        excluded = out.sum(dim=1)
-        values = [each.masked_fill(out, 0.0) for each in values]
-    check()
-    count, rows = len(values), len(batch.chunks)
+) -> ChunkSums:
+    """Return sums of a batch; ``check`` raises if the work is to stop."""
+    count, rows = len(columns.raw), len(batch.chunks)
+    moved, stray, equal = _compare(columns)
     pairs = count * (count + 1) // 2
     gram, energy = np.zeros((rows, pairs)), np.zeros(rows)
+    excluded = np.zeros(rows, dtype=np.uint64)
+    nan, inf = (np.zeros((rows, count), dtype=np.uint64) for _ in range(2))
     narrow = np.zeros(rows, dtype=np.bool_)
     is_uniform = columns.dtypes[0] in ("BF16", "F16") and len(set(columns.dtypes)) == 1
     if is_uniform and int(batch.chunks.lengths[0]) >= LEAST_NARROW:
-        gram, energy, narrow = _narrow(columns, values, how, check)
-        # What is left out of narrow arithmetic is not finite there.
-        narrow &= excluded.cpu().numpy() == 0
+        # Where an element is not finite no sum of its column is, so that all is seen by that.
+        gram, energy, narrow = _narrow(columns, how, check)
     if not narrow.all():
         rest = np.flatnonzero(~narrow)
-        left = values
-        if len(rest) < rows:
-            index = torch.from_numpy(rest).to(values[0].device)
-            left = [each.index_select(0, index) for each in values]
-        sums = wide(left, how, check)
-        gram[rest], energy[rest] = sums[0], sums[1]
-    arrays = [each.cpu().numpy().astype(np.uint64) for each in (excluded, moved, stray, equal)]
-    counts = found.numpy().astype(np.uint64)
-    summed = ChunkSums(gram, energy, *arrays[:3], arrays[3].T, counts[:count].T, counts[count:].T)
-    return summed, values
+        left = columns if len(rest) == rows else columns.part(rest)
+        values = decoded(left)
+        found = torch.stack([x.abs().amax(dim=1) for x in values])
+        if not bool(found.isfinite().all()):
+            out = not_finite(values)
+            told = [torch.stack([tally(x.isnan()) for x in values]), tally(out)[None]]
+            told.insert(1, torch.stack([tally(x.isinf()) for x in values]))
+            counts = torch.cat(told).cpu().numpy().astype(np.uint64)
+            nan[rest], inf[rest] = counts[:count].T, counts[count:-1].T
+            excluded[rest] = counts[-1]
+            values = [each.masked_fill(out, 0.0) for each in values]
+        gram[rest], energy[rest] = wide(values, how, check)
+    arrays = [each.cpu().numpy().astype(np.uint64) for each in (moved, stray, equal)]
+    return ChunkSums(gram, energy, excluded, arrays[0], arrays[1], arrays[2].T, nan, inf)
 
 
-def _compare(columns: Columns, values: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+def decoded(columns: Columns) -> list[Tensor]:
+    """Return the values of columns (N, K), infinite where they are beyond the limit."""
+    pairs = zip(columns.raw, columns.dtypes, strict=True)
+    return [limited(decode(raw, name)) for raw, name in pairs]
+
+
+def not_finite(values: list[Tensor]) -> Tensor:
+    """Return (N, K) where some column is not finite."""
+    out = ~values[0].isfinite()
+    for each in values[1:]:
+        out |= ~each.isfinite()
+    return out
+
+
+def tally(mask: Tensor) -> Tensor:
+    """Return (N,) how many are true of each row of (N, K), K a multiple of eight.
+
+    >>> import torch
+    >>> tally(torch.ones(2, 1024, dtype=torch.bool)).tolist()
+    [1024, 1024]
+    """
+    rows, width = mask.shape
+    if width % 1024:
+        return mask.sum(dim=1)
+    # Eight at a time, each in a byte of its own, which holds sums of 128.
+    words = mask.contiguous().view(torch.int64).view(rows, width // 1024, 128).sum(dim=2)
+    return words.view(torch.uint8).sum(dim=1, dtype=torch.int64)
+
+
+def _compare(columns: Columns) -> tuple[Tensor, Tensor, Tensor]:
     """Return moved (N,), stray (N,) and equal (C - 1, N): how stored values differ.
 
     Zeros behind the ends of chunks differ nowhere, so that they are taken from what is equal.
     """
-    child = len(values) - 1
+    child = len(columns.raw) - 1
+    kind, stored = columns.dtypes[child], columns.raw[child]
+    values: dict[int, Tensor] = {}
+    if len(set(columns.dtypes)) > 1:
+        values = dict(enumerate(decoded(columns)))
     moved: Tensor | None = None
     for column in range(1, child):
         differs = _differ(columns, values, 0, column)
-        moved = differs if moved is None else moved | differs
+        moved = differs if moved is None else moved.logical_or_(differs)
     child_differs = _differ(columns, values, 0, child)
-    stray = child_differs if moved is None else child_differs & ~moved
-    kind = columns.dtypes[child]
-    stored = columns.raw[child]
+    empty = stored.shape[1] - columns.lengths
     equal = []
     for column in range(child):
-        if columns.dtypes[column] == kind:
-            same = columns.raw[column] == stored
+        if column == 0 and columns.dtypes[0] == kind:
+            equal.append(stored.shape[1] - tally(child_differs))
+        elif columns.dtypes[column] == kind:
+            equal.append(tally(columns.raw[column] == stored))
         else:
             same = encode(values[column], kind) == stored
             are_nan = values[column].isnan(), values[child].isnan()
-            same = torch.where(are_nan[0] | are_nan[1], are_nan[0] & are_nan[1], same)
-        equal.append(same.sum(dim=1))
-    empty = stored.shape[1] - columns.lengths
-    count = stray.sum(dim=1)
-    return (
-        torch.zeros_like(count) if moved is None else moved.sum(dim=1),
-        count,
-        torch.stack(equal) - empty,
-    )
+            both = are_nan[0] & are_nan[1]
+            equal.append(tally(torch.where(are_nan[0] | are_nan[1], both, same)))
+    stray = tally(child_differs if moved is None else child_differs & ~moved)
+    count = torch.zeros_like(stray) if moved is None else tally(moved)
+    return count, stray, torch.stack(equal) - empty
 
 
-def _differ(columns: Columns, values: list[Tensor], i: int, j: int) -> Tensor:
+def _differ(columns: Columns, values: dict[int, Tensor], i: int, j: int) -> Tensor:
     """Return where two columns store different values: other bits, or numbers across dtypes."""
     if columns.dtypes[i] == columns.dtypes[j]:
         return columns.raw[i] != columns.raw[j]
@@ -222,16 +238,23 @@ def _split(found: Floats, count: int) -> tuple[Floats, Floats]:
 
 
 def _narrow(
-    columns: Columns, values: list[Tensor], how: Arithmetic, check: Callable[[], None]
-) -> tuple[Floats, Floats, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
-    """Return matrices (N, P) and squared binades (N,) in float32, and where probes agree (N,)."""
-    count, (rows, width) = len(values), values[0].shape
-    device = values[0].device
+    columns: Columns, how: Arithmetic, check: Callable[[], None]
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Return matrices (N, P) and squared binades (N,) in float32, and where they hold (N,)."""
+    count, (rows, width) = len(columns.raw), columns.raw[0].shape
+    device = columns.raw[0].device
     is_paired = columns.dtypes[0] == "BF16"
     runs = width // RUN
-    displaced = [values[0], *(each - values[0] for each in values[1:])]
-    binades = binade(values[-1].double()).float()
-    steps = [_in_steps(each, is_paired) for each in (*displaced, binades)]
+    base = _in_steps(columns.raw[0], is_paired)
+    steps = [base]
+    for raw in columns.raw[1:]:
+        check()
+        steps.append(_in_steps(raw, is_paired))
+    child = steps[-1] if count > 1 else base
+    # A float32 has a subnormal number's binade only in float64.
+    steps.append(binade(child.double()).float())
+    for each in steps[1:-1]:
+        each -= base
     # Squares first: they are summed with what rounding took from them, and the rest is not.
     upper = [(i, j) for i in range(count) for j in range(i, count)]
     entries = [*sorted(upper, key=lambda entry: entry[0] != entry[1]), (count, count)]
@@ -243,7 +266,7 @@ def _narrow(
         if number < count:
             square(steps[i], sums[number], errors[number], how)
         else:
-            for one, two in zip(steps[i], steps[j], strict=True):
+            for one, two in zip(steps[i].unbind(0), steps[j].unbind(0), strict=True):
                 how.into32(one, two, sums[number])
     del steps
     # (R, P + 1, N, lanes) float64: runs one after the other.
@@ -260,41 +283,46 @@ def _narrow(
         *([each[p, :, at].transpose(0, 1) for p in probes.unbind(1)]
           for each in (by_run, errors_by_run))
     )  # fmt: skip
-    looked = [each.view(rows, runs, RUN)[at[:, None], probes].reshape(rows, -1) for each in values]
+    looked = [
+        decode(raw.view(rows, runs, RUN)[at[:, None], probes].reshape(rows, -1), name)
+        for raw, name in zip(columns.raw, columns.dtypes, strict=True)
+    ]
     exact, _ = wide(looked, how, check)
     place = [entries.index(entry) for entry in upper] + [len(upper)]
     gram, energy = _split(_reduced(everything)[place], count)
     near, _ = _split(_reduced(probed)[place], count)
     with np.errstate(invalid="ignore", over="ignore"):
         norms = exact[:, [upper.index((i, i)) for i in range(count)]]
-        i, j = ([entry[side] for entry in upper] for side in (0, 1))
-        agrees = np.abs(near - exact) <= TOLERANCE * np.sqrt(norms[:, i] * norms[:, j])
+        one, two = ([entry[side] for entry in upper] for side in (0, 1))
+        agrees = np.abs(near - exact) <= TOLERANCE * np.sqrt(norms[:, one] * norms[:, two])
     is_finite = np.isfinite(gram).all(axis=1) & np.isfinite(energy)
     return gram, energy, agrees.all(axis=1) & is_finite
 
 
-def _in_steps(values: Tensor, is_paired: bool) -> list[Tensor]:
-    """Return 16 tensors (N, R, lanes), the elements of each lane in ascending order."""
-    rows, width = values.shape
-    if is_paired:
-        found = values.view(rows, width // RUN, RUN // 32, LANES, 2).permute(2, 4, 0, 1, 3)
-    else:
-        found = values.view(rows, width // RUN, RUN // LANES, LANES).permute(2, 0, 1, 3)
-    return list(found.reshape(LANES, rows, width // RUN, LANES).unbind(0))
+def _in_steps(raw: Tensor, is_paired: bool) -> Tensor:
+    """Return (16, N, R, lanes) float32, the elements of each lane in ascending order."""
+    rows, width = raw.shape
+    runs = width // RUN
+    if not is_paired:
+        return decode(raw.view(rows, runs, LANES, LANES).permute(2, 0, 1, 3).contiguous(), "F16")
+    # Two bf16 are the halves of 32 bits, and as float32 have zeros behind theirs.
+    both = raw.view(torch.int32).view(rows, runs, RUN // 32, LANES).permute(2, 0, 1, 3).contiguous()
+    halves = torch.stack([both << 16, both & -65536], dim=1)
+    return halves.view(torch.float32).view(LANES, rows, runs, LANES)
 
 
-def _squares_of_pairs(steps: list[Tensor], total: Tensor, error: Tensor, how: Arithmetic) -> None:
+def _squares_of_pairs(steps: Tensor, total: Tensor, error: Tensor, how: Arithmetic) -> None:
     """Add squares of pairs of elements, of bf16, and what rounding took from their sums."""
-    for one, two in zip(steps[::2], steps[1::2], strict=True):
+    for one, two in zip(steps[::2].unbind(0), steps[1::2].unbind(0), strict=True):
         both = how.fma32(two, two, one * one)
         after = total + both
         error += both - (after - total)
         total.copy_(after)
 
 
-def _squares(steps: list[Tensor], total: Tensor, error: Tensor, how: Arithmetic) -> None:
+def _squares(steps: Tensor, total: Tensor, error: Tensor, how: Arithmetic) -> None:
     """Add squares of elements, of f16, and what rounding took from their sums."""
-    for each in steps:
+    for each in steps.unbind(0):
         after = how.fma32(each, each, total)
         error += how.fma32(each, each, -(after - total))
         total.copy_(after)
