@@ -293,23 +293,23 @@ class Torch:
             return None
         from parentage.stream.backends.torch.replays import Program
 
-        programs = [Program.of(each) for each in replays]
-        if not all(each.fits(last - first, plan.columns) for each in programs):
-            return None
-        is_any = engine.arithmetic.has_fma64
-        if not is_any and not all(each.has_matrices_in_range() for each in programs):
-            return None
         with self._lock:
             if self._source is None or self._source.plan is not plan:
                 from parentage.stream.backends.torch.source import Source
 
                 self._source = Source(plan)
             source = self._source
+        elements = source.extents.elements[first:last]
+        programs = [Program.of(each) for each in replays]
+        if not all(each.fits(elements, plan.columns) for each in programs):
+            return None
+        is_any = engine.arithmetic.has_fma64
+        if not is_any and not all(each.has_matrices_in_range() for each in programs):
+            return None
         kinds = source.extents.dtypes[first:last]
         held = source.extents.held[first:last].copy()
         if not is_any:
             held &= np.array(["F64" not in each for each in kinds], dtype=np.bool_)
-        elements = source.extents.elements[first:last]
         if int(elements[held].sum()) < self._least:
             return None
         return _Work(engine, source, first, elements, kinds, held, programs)

@@ -52,7 +52,7 @@ def decode(raw: Tensor, name: str) -> Tensor:
 
 
 def limited(values: Tensor) -> Tensor:
-    """Return values, infinite from :data:`LIMIT` on."""
+    """Return values, infinite from ``LIMIT`` on."""
     if values.dtype != torch.float64:
         return values
     beyond = torch.full_like(values, torch.inf).copysign(values)

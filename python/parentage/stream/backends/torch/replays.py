@@ -67,11 +67,17 @@ class Program:
         reads = [o[0] + 1 for name, o, _ in self.operations if name in ("column", "reversed")]
         return max(reads, default=0)
 
-    def fits(self, slices: int, columns: int) -> bool:
-        """Return whether it is of so many slices of a plan of so many columns."""
+    def fits(self, elements: NDArray[np.int64], columns: int) -> bool:
+        """Return whether it is of slices of so many elements of a plan of so many columns."""
         sizes = [len(self.scalars)]
         sizes += [len(each) for each in (self.matrices, self.applies) if each is not None]
-        return self.columns < columns and all(size == slices for size in sizes)
+        if self.columns >= columns or any(size != len(elements) for size in sizes):
+            return False
+        return all(
+            left.shape[1] == right.shape[0] and offset + size <= left.shape[0] * right.shape[1]
+            for size, of_slice in zip(elements.tolist(), self.matrices or (), strict=False)
+            for left, right, offset in filter(None, of_slice)
+        )
 
     def has_matrices_in_range(self) -> bool:
         """Return whether products of its matrices are far from the ends of float64."""
