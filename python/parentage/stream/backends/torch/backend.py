@@ -310,7 +310,7 @@ class Torch:
         held = source.extents.held[first:last].copy()
         if not is_any:
             held &= np.array(["F64" not in each for each in kinds], dtype=np.bool_)
-        if int(elements[held].sum()) < self._least:
+        if int(elements[held].sum()) < max(self._least, 1):
             return None
         return _Work(engine, source, first, elements, kinds, held, programs)
 
