@@ -68,9 +68,9 @@ def test_a_replay_that_does_not_fit_is_the_core_s_error(tmp_path, backend):
     alignment = related(tmp_path, ["BF16"] * 2, [70_000], "near", seed=9)
     program = Program(2)
     replay = program.replay([program.column(0) * program.scalar(0.5)])
-    with pytest.raises(_core.ParentageError) as found:
+    with pytest.raises(ValueError, match="scalars") as found:
         backend.replay_slices(alignment.plan, 0, 1, [replay], threads=1)
-    with pytest.raises(_core.ParentageError) as expected:
+    with pytest.raises(ValueError, match="scalars") as expected:
         _core.replay_slices(alignment.plan, 0, 1, [replay], threads=1)
     assert str(found.value) == str(expected.value)
 
