@@ -1,4 +1,6 @@
+import ctypes
 import os
+import platform
 import signal
 import threading
 import time
@@ -103,11 +105,13 @@ def test_ctrl_c_ends_within_two_seconds(tmp_path):
 
 
 def test_a_process_that_flushes_subnormal_numbers_gets_the_same(tmp_path, torch):
-    alignment = related(tmp_path, ["F32"] * 3, [70_001], "bits", seed=2)
+    alignment = related(tmp_path / "single", ["F32"] * 3, [70_001], "bits", seed=2)
     replays = replays_of(alignment, "F32")
+    double = related(tmp_path / "double", ["F64"] * 2, [9001], "bits", seed=2)
     try:
         torch.set_flush_denormal(True)
         assert gram_differences(Torch("cpu", least=0), alignment, replays) == []
+        assert gram_differences(Torch("cpu", least=0), double) == []
     finally:
         torch.set_flush_denormal(False)
 
@@ -131,3 +135,46 @@ def test_the_bytes_of_a_batch_are_those_of_its_chunks(engine):
 
     parts = batches(chunks_of(np.array([1000])), [("BF16", "F32")], 1 << 20)
     assert sum(map(engine.bytes_of, parts)) == 6000
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="sets the rounding of x86")
+@pytest.mark.parametrize("mode", [0x400, 0x800, 0xC00])
+def test_a_process_that_rounds_otherwise_gets_the_same(tmp_path, engine, mode):
+    alignment = related(tmp_path, ["F32"] * 3, [70_001], "near", seed=2)
+    backend = Torch("cpu", least=0)
+    backend.open()
+    libm = ctypes.CDLL("libm.so.6")
+    try:
+        assert libm.fesetround(mode) == 0
+        nearest = engine.rounds_to_nearest()
+        wrong = gram_differences(backend, alignment)
+    finally:
+        libm.fesetround(0)
+    assert not nearest
+    assert wrong == []
+    assert engine.rounds_to_nearest()
+
+
+def test_devices_of_several_kinds_compute_each_in_its_own_way(
+    alignment, engine, exact, torch, monkeypatch
+):
+    devices = [torch.device("cpu"), torch.device("cpu", 0)]
+    ways = {
+        devices[0]: exact.arithmetic(native32=True, native64=True),
+        devices[1]: exact.arithmetic(native32=False, native64=False),
+    }
+    used = set()
+    real = engine._Flow._on_host
+
+    def noted(self, how):
+        used.add(how.name)
+        real(self, how)
+
+    monkeypatch.setattr(engine, "find", lambda _: (devices, None))
+    monkeypatch.setattr(engine, "examine", lambda device, **_: (ways[device], None))
+    monkeypatch.setattr(engine._Flow, "_on_host", noted)
+    backend = Torch("cpu", least=0)
+    assert backend.describe()["device"] == "cpu, cpu:0"
+    assert not backend.open().has_fma64
+    assert gram_differences(backend, alignment) == []
+    assert used == {each.name for each in ways.values()}

@@ -138,6 +138,7 @@ class Torch:
         if work is None:
             return _core.gram(plan, first, last, replays=replays, digests=digests,
                               progress=progress, **how)  # type: ignore[arg-type]  # fmt: skip
+        from parentage.stream.backends.torch.engine import apart
         from parentage.stream.backends.torch.statistics import Totals
 
         totals = Totals(last - first, plan.columns, work.programs)
@@ -150,7 +151,7 @@ class Torch:
             totals.put(begin, end, found)
             told.add(plan.bytes(first + begin, first + end))
         work.stream(totals.compute, totals.take, threads, told)
-        return totals.statistics()
+        return apart(totals.statistics)
 
     def replay_slices(
         self,
@@ -291,8 +292,12 @@ class Torch:
         engine = self.open()
         if engine.arithmetic is None or not 0 <= first < last <= plan.slices:
             return None
+        from parentage.stream.backends.torch.engine import rounds_to_nearest
         from parentage.stream.backends.torch.replays import Program
 
+        if not rounds_to_nearest():
+            # The core sets its own rounding, whatever that of its caller.
+            return None
         with self._lock:
             if self._source is None or self._source.plan is not plan:
                 from parentage.stream.backends.torch.source import Source
@@ -303,7 +308,7 @@ class Torch:
         programs = [Program.of(each) for each in replays]
         if not all(each.fits(elements, plan.columns) for each in programs):
             return None
-        is_any = engine.arithmetic.has_fma64
+        is_any = engine.has_fma64
         if not is_any and not all(each.has_matrices_in_range() for each in programs):
             return None
         kinds = source.extents.dtypes[first:last]

@@ -65,19 +65,26 @@ class Engine:
             self.described["device"] = ", ".join(map(str, self.devices))
         self._budgets = [budget(device, memory) for device in self.devices]
         self.arithmetic: Arithmetic | None = None
-        for device in self.devices:
+        """That of the first device; none if the core is to compute."""
+        self._others: dict[torch.device, Arithmetic] = {}
+        for number, device in enumerate(self.devices):
             found, problem = examine(device, compiled=compiled)
-            if problem is not None:
+            if found is None:
                 self.arithmetic = None
                 self.remark = f"{device}: {problem}; the core computes instead"
                 self.described["computed"] = f"by the core: {problem}"
                 break
-            if self.arithmetic is not None and found != self.arithmetic:
-                # Devices of several kinds: what is right on all of them.
-                found = min(found, self.arithmetic, key=lambda each: each.has_fma64)
-            self.arithmetic = found
-        if self.arithmetic is not None:
-            self.described["fma"] = self.arithmetic.name
+            if number == 0:
+                self.arithmetic = found
+                self.described["fma"] = found.name
+            else:
+                self._others[device] = found
+
+    @property
+    def has_fma64(self) -> bool:
+        """Whether every device rounds a float64 multiply-add once, whatever the numbers."""
+        every = (self.arithmetic, *self._others.values())
+        return all(each is not None and each.has_fma64 for each in every)
 
     def limit(self, columns: int, threads: int) -> int:
         """Return how many elements of a column a batch may have."""
@@ -110,10 +117,12 @@ class Engine:
         assert self.arithmetic is not None
         is_host = self.devices[0].type == "cpu"
         devices = self.devices * (threads if is_host else 1)
-        flow = _Flow(reader, first, iter(batches), compute, self.arithmetic)
+        flow = _Flow(reader, first, iter(batches), compute)
         workers = [
             threading.Thread(
-                target=flow.work, args=(device, 1 if is_host else threads), name=f"parentage-{n}"
+                target=flow.work,
+                args=(device, self._others.get(device, self.arithmetic), 1 if is_host else threads),
+                name=f"parentage-{n}",
             )
             for n, device in enumerate(devices)
         ]
@@ -157,9 +166,8 @@ class _Flow:
         first: int,
         batches: Iterator[Batch],
         compute: Compute,
-        how: Arithmetic,
     ) -> None:
-        self.reader, self.first, self.compute, self.how = reader, first, compute, how
+        self.reader, self.first, self.compute = reader, first, compute
         self.results: SimpleQueue[tuple[str, Any, Any]] = SimpleQueue()
         self.stop = threading.Event()
         self._batches, self._lock = batches, threading.Lock()
@@ -174,14 +182,14 @@ class _Flow:
         with self._lock:
             return None if self.stop.is_set() else next(self._batches, None)
 
-    def work(self, device: torch.device, readers: int) -> None:
+    def work(self, device: torch.device, how: Arithmetic, readers: int) -> None:
         """Take batches until there are none."""
         try:
             with _as_ieee(device), torch.inference_mode():
                 if device.type == "cpu":
-                    self._on_host()
+                    self._on_host(how)
                 else:
-                    self._on_device(device, readers)
+                    self._on_device(device, how, readers)
         except _Stopped:
             pass
         except BaseException as error:
@@ -189,10 +197,10 @@ class _Flow:
             self.results.put(("failed", None, error))
         self.results.put(("ended", None, None))
 
-    def _on_host(self) -> None:
+    def _on_host(self, how: Arithmetic) -> None:
         buffers: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
         while (batch := self._next()) is not None:
-            self._halved(batch, lambda each: self._load_host(each, buffers))
+            self._halved(batch, how, lambda each: self._load_host(each, buffers))
 
     def _load_host(
         self, batch: Batch, buffers: list[np.ndarray[Any, np.dtype[np.uint8]]]
@@ -210,7 +218,7 @@ class _Flow:
             raw.append(torch.from_numpy(out).view(FLOATS[name].bits))
         return _columns(batch, raw, torch.device("cpu"))
 
-    def _on_device(self, device: torch.device, readers: int) -> None:
+    def _on_device(self, device: torch.device, how: Arithmetic, readers: int) -> None:
         module = torch.cuda if device.type == "cuda" else torch.xpu
         uploads = module.Stream(device=device)
         with (
@@ -259,10 +267,14 @@ class _Flow:
                         raise
                     columns = None
                 coming = None if batch is None else ahead.submit(load, batch)
-                self._halved(now, lambda each: arrived(load(each)), columns)
+                self._halved(now, how, lambda each: arrived(load(each)), columns)
 
     def _halved(
-        self, batch: Batch, load: Callable[[Batch], Columns], columns: Columns | None = None
+        self,
+        batch: Batch,
+        how: Arithmetic,
+        load: Callable[[Batch], Columns],
+        columns: Columns | None = None,
     ) -> None:
         """Compute a batch, in halves where memory is not enough for it."""
         self.check()
@@ -270,7 +282,7 @@ class _Flow:
         if self._most is None or rows == 1 or rows * batch.width <= self._most:
             try:
                 loaded = load(batch) if columns is None else columns
-                value = self.compute(loaded, batch, self.how, self.check)
+                value = self.compute(loaded, batch, how, self.check)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
@@ -286,7 +298,7 @@ class _Flow:
         columns = None
         _give_back()
         for half in np.array_split(np.arange(rows), 2):
-            self._halved(batch.rows(half), load)
+            self._halved(batch.rows(half), how, load)
 
 
 def _give_back() -> None:
@@ -302,6 +314,20 @@ def _columns(batch: Batch, raw: list[torch.Tensor], device: torch.device) -> Col
         valid = torch.arange(batch.width, device=device) < lengths[:, None]
     starts = torch.from_numpy(batch.chunks.starts).to(device)
     return Columns(raw, batch.dtypes, valid, starts, lengths)
+
+
+def rounds_to_nearest(one: float = 1.0, half: float = 2.0**-53) -> bool:
+    """Return whether this thread rounds to nearest, as those do that it starts.
+
+    ``half`` is half of a last place of ``one``.
+    """
+    return one + half == one and -one - half == -one and one + 1.5 * half > one
+
+
+def apart(work: Callable[[], _T]) -> _T:
+    """Return what ``work`` gives in a thread that keeps subnormal numbers."""
+    with ThreadPoolExecutor(1, initializer=torch.set_flush_denormal, initargs=(False,)) as pool:
+        return pool.submit(work).result()
 
 
 @contextmanager

@@ -55,12 +55,16 @@ class Source:
         parts = []
         for column, checkpoint in enumerate(self.checkpoints):
             paths = [shard[0] for shard in checkpoint.shards()]
-            fetchers = checkpoint.fetchers()
+            # What is fetched, or lies in memory, the core reads.
+            on_disk = [
+                fetcher is None and path.is_file()
+                for path, fetcher in zip(paths, checkpoint.fetchers(), strict=True)
+            ]
             self.files.append(paths)
             found: dict[int, tuple[str, int, int, bool]] = {}
             for index in np.unique(tensors[:, column]).tolist():  # type: ignore[index]
                 _, _, dtype, _, shard, begin, _ = checkpoint.tensor(index)
-                is_held = dtype in FLOATS and shard < len(paths) and fetchers[shard] is None
+                is_held = dtype in FLOATS and shard < len(paths) and on_disk[shard]
                 found[index] = (dtype, shard, begin, is_held)
             parts.append([found[index] for index in tensors[:, column].tolist()])  # type: ignore[index]
         rows = list(zip(*parts, strict=True))
