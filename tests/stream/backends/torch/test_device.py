@@ -72,6 +72,20 @@ def test_without_torch_the_extra_is_named(monkeypatch):
         find("cpu")
 
 
+def test_the_command_says_so_in_a_line():
+    code = (
+        "import sys; sys.modules['torch'] = None; from parentage.cli import run;"
+        "from parentage.demo import family;"
+        "base, child = (str(family(name)) for name in ('base', 'child'));"
+        "sys.exit(run(['trace', child, '-b', base, '--device', 'cpu']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: a device is computed on with torch, which is not inst")
+    assert "pip install 'parentage[torch]'" in done.stderr
+    assert done.stderr.count("\n") <= 2
+
+
 def fake(monkeypatch, **changes):
     """A torch that says of itself what it is told."""
     none = SimpleNamespace(is_available=lambda: False, device_count=lambda: 0)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from parentage import _core
-from parentage.stream.backends.torch.device import parse
+from parentage.stream.backends.torch.device import load, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -99,6 +99,8 @@ class Torch:
         """
         with self._lock:
             if self._engine is None:
+                # All that follows imports torch, and this says so if it can not.
+                load()
                 from parentage.stream.backends.torch.engine import Engine
 
                 self._engine = Engine(self._device, self._memory, compiled=self._compiled)
