@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 import ml_dtypes
@@ -34,6 +35,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # The same examples in every run: a test that fails can be run again.
 settings.register_profile("parentage", derandomize=True, database=None, deadline=None)
 settings.load_profile("parentage")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs torch where there is none."""
+    if item.get_closest_marker("torch") is not None and find_spec("torch") is None:
+        pytest.skip("torch is not installed: pip install 'parentage[torch]'")
+
 
 DTYPES = {
     "F64": np.float64,

@@ -11,11 +11,16 @@ import parentage
 import pytest
 from parentage import _core
 
-MODULES = sorted(
+ALL = sorted(
     name
     for _, name, _ in pkgutil.walk_packages(parentage.__path__, "parentage.")
     if not name.endswith(".__main__")
 )
+OF_TORCH = "parentage.stream.backends.torch."
+MODULES = [
+    pytest.param(name, marks=pytest.mark.torch) if name.startswith(OF_TORCH) else name
+    for name in ALL
+]
 
 
 def test_importing_it_imports_nothing_heavy():

@@ -17,6 +17,7 @@ from .report import write_figures as write_figures
 from .report import write_report as write_report
 from .stream import Progress as Progress
 from .support import CheckpointError as CheckpointError
+from .support import DeviceError as DeviceError
 from .support import EvidenceError as EvidenceError
 from .support import JournalError as JournalError
 from .support import ParentageError as ParentageError

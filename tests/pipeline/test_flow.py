@@ -215,3 +215,45 @@ def test_one_sample_shows_descent_and_recipes(family, monkeypatch, recipes):
         family("child"), base=family("base"), parents=[family("parent")], recipes=recipes
     )
     assert len(drawn) == 1
+
+
+def test_memory_without_a_device_is_refused(family):
+    with pytest.raises(ValueError, match="device memory is of a device"):
+        parentage.trace(family("child"), base=family("base"), device_memory=1 << 30)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("options", [{}, {"sample": "40%", "seed": 3}, {"digest": "sha256"}])
+def test_a_device_changes_nothing_but_that_it_is_named(family, tmp_path, options):
+    given = {"base": family("base"), "parents": [family("parent"), family("sibling")]}
+    saved = []
+    for device in (None, "cpu"):
+        folder = tmp_path / str(device)
+        found = parentage.trace(
+            family("child"), **given, **options, device=device, output=folder, threads=2
+        )
+        assert (found.device is None) == (device is None)
+        saved.append({each.name: each.read_bytes() for each in folder.iterdir()})
+    documents = [json.loads(each["evidence.json"]) for each in saved]
+    told = documents[1]["tool"].pop("device")
+    assert (told["backend"], told["device"]) == ("torch", "cpu")
+    assert documents[0] == documents[1]
+    assert saved[0].keys() == saved[1].keys()
+    for name in ("slices.parquet", "spectrum.parquet", "recipe.json"):
+        assert saved[0].get(name) == saved[1].get(name)
+    assert "slices.parquet" in saved[0]
+
+
+@pytest.mark.torch
+def test_what_is_to_be_said_of_a_device_is_noted(family, monkeypatch):
+    from parentage.stream.backends.torch import engine
+
+    monkeypatch.setattr(engine, "examine", lambda *_, **__: (None, "it rounds twice"))
+    notes = []
+    found = parentage.trace(
+        family("child"), base=family("base"), parents=[family("parent")], device="cpu",
+        note=notes.append,
+    )  # fmt: skip
+    assert notes == ["cpu: it rounds twice; the core computes instead"]
+    assert found.device["computed"] == "by the core: it rounds twice"
+    assert found.verdict.kind == "merge"

@@ -167,7 +167,7 @@ def test_what_was_done_to_a_blend_is_told_beside_what_arithmetic_leaves(dtype):
     assert "the smallest in magnitude; the rest within two units" in change.text
     at_random = np.random.default_rng(1).random(SHAPE) < 0.05
     change = told(np.where(at_random, 0.0, child), blend, dtype, x=x, y=y)
-    assert "not by their size; the rest within two units" in change.text
+    assert "and not those that are smallest; the rest within two units" in change.text
 
 
 def test_numbers_of_the_rest_are_those_of_the_rest():

@@ -18,7 +18,7 @@ def test_zeros_are_told_by_which_they_are(dtype, share):
     size = np.abs(x)
     at_random = told(np.where(rng.random(SHAPE) < share, 0.0, x), x, dtype)
     assert at_random.kind == "zero"
-    assert at_random.text.endswith("not by their size")
+    assert at_random.text.endswith("and not those that are smallest")
     smallest = told(np.where(size < np.quantile(size, share), 0.0, x), x, dtype)
     assert smallest.text.endswith("the smallest in magnitude")
     least = np.quantile(size, share, axis=1, keepdims=True)

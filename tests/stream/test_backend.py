@@ -16,6 +16,7 @@ from parentage.replay.comparison import _count, prepare
 from parentage.sample import SearchSample
 from parentage.statistics import full_pass
 from parentage.stream import CORE, SILENT, Options, Program
+from parentage.stream.backends.torch import Torch
 
 CALLS = ("gram", "elements", "spectrum", "replay_slices", "write_replay")
 
@@ -37,7 +38,11 @@ class Counting:
         self.calls = Counter()
 
 
-BACKENDS = [pytest.param(CORE, id="core"), pytest.param(Counting(), id="counting")]
+BACKENDS = [
+    pytest.param(CORE, id="core"),
+    pytest.param(Counting(), id="counting"),
+    pytest.param(Torch("cpu", least=0), id="torch", marks=pytest.mark.torch),
+]
 """Whoever adds one puts it here."""
 
 

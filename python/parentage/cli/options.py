@@ -72,6 +72,13 @@ class PortionType(click.ParamType):  # type: ignore[type-arg]
             self.fail(str(error), param, ctx)
 
 
+class Device(TypedDict):
+    """What computes; its keys are parameters of :func:`parentage.trace` and of comparisons."""
+
+    device: str | None
+    device_memory: int | None
+
+
 class Reading(TypedDict):
     """How files are read; its keys are parameters of :func:`parentage.trace` and of replays."""
 
@@ -174,6 +181,29 @@ usual_reading_options = reading_options(
     "disks. auto is direct for what does not fit in free memory, else mmap.",
 )  # fmt: skip
 """Options of a command that reads tensors once, in order."""
+
+
+def device_options(command: _F) -> Callable[..., Any]:
+    """Add --device and --device-memory to a command, which takes them as ``computing``."""
+
+    @wraps(command)
+    def with_device(*, device: str | None, device_memory: int | None, **arguments: Any) -> Any:
+        if device is None and device_memory is not None:
+            raise click.UsageError("--device-memory is of the device that --device names")
+        return command(computing=Device(device=device, device_memory=device_memory), **arguments)
+
+    return _with_options(
+        with_device,
+        click.option(
+            "--device", metavar="DEVICE",
+            help="Compute with torch on cpu, cuda (all GPUs), cuda:1, cuda:0,1, xpu or mps; needs "
+            "parentage[torch]. Results are the same bit for bit. [default: the core, on the CPU]",
+        ),
+        click.option(
+            "--device-memory", type=Size(1 << 24), metavar="SIZE",
+            help="Use no more than this of the device's memory. [default: half of what is free]",
+        ),
+    )  # fmt: skip
 
 
 def bind_libraries(threads: int | None) -> None:

@@ -66,11 +66,13 @@ def document(
     orders: Sequence[Order] = (),
     folders: Mapping[str, FolderDigests] | None = None,
     spectra: Spectra,
+    device: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return everything a stranger needs to check the verdict.
 
     ``inputs`` are the checkpoints that the main tables are of, ``offered`` are all.
-    The same bytes in give the same document; no timing, path or date is in it.
+    The same bytes in give the same document; no timing, path or date is in it. ``device`` is what
+    computed if not the core, and changes nothing else.
     """
     columns = inputs.columns
     ((model, of_model),) = rows_of(tables.model, columns)
@@ -82,7 +84,7 @@ def document(
 
     return {
         "schema": SCHEMA,
-        "tool": tool_entry(),
+        "tool": tool_entry() | ({} if device is None else {"device": dict(device)}),
         "inputs": {
             "child": described(offered.child),
             "base": described(offered.base),

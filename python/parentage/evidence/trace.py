@@ -93,6 +93,9 @@ class Trace:
     spectra: Spectra = field(default_factory=lambda: spectra_of(None))
     """How many rounding cells admit each weight of each parent, and how many a decoy's."""
 
+    device: Mapping[str, str] | None = None
+    """What computed if not the core, as the backend describes it; nothing else hangs on it."""
+
     @property
     def offered(self) -> Inputs:
         """All checkpoints that were offered, in their roles."""
@@ -194,6 +197,7 @@ class Trace:
             orders=self.orders,
             folders=self.folders,
             spectra=self.spectra,
+            device=self.device,
         )
 
     @cached_property

@@ -27,7 +27,7 @@ from parentage.pipeline.sequential import SampleRequest, Seed, trace_sample, wit
 from parentage.pipeline.viewing import view_inputs
 from parentage.replay import compile_recipe
 from parentage.statistics import full_pass
-from parentage.stream import SILENT, Options, Progress, choose_io
+from parentage.stream import SILENT, Options, Progress, backend_of, choose_io
 from parentage.support import give_back, printable
 from parentage.verdict import Thresholds, TraceInputs
 
@@ -54,6 +54,8 @@ def trace(
     tile_bytes: int | None = None,
     io: str = "auto",
     level: str | None = None,
+    device: str | None = None,
+    device_memory: int | None = None,
     recipes: bool = True,
     sample: int | str | Portion | None = None,
     seed: int | None = None,
@@ -90,6 +92,12 @@ def trace(
         ``"mmap"`` for others (:func:`parentage.stream.choose_io`).
     level
         The instruction set; by default the fastest of this CPU.
+    device
+        What computes instead of the core, by torch (``pip install 'parentage[torch]'``): ``"cpu"``,
+        ``"cuda"``, ``"cuda:1"``, ``"cuda:0,1"``, ``"xpu"`` or ``"mps"``. The evidence names it, and
+        is the same in all else.
+    device_memory
+        Bytes of its memory that may be used; by default half of what is free.
     recipes
         Whether to look for the recipe, in a sample, and to replay it on everything.
     sample
@@ -135,8 +143,9 @@ def trace(
     Returns
     -------
     Trace
-        The verdict and the tables it rests on. No option from ``threads`` to ``level`` changes a
-        bit of it. ``trace.sample`` says what was read; it is ``None`` if everything was.
+        The verdict and the tables it rests on. No option from ``threads`` to ``device_memory``
+        changes a bit of it, but that ``trace.device`` says which device there was.
+        ``trace.sample`` says what was read; it is ``None`` if everything was.
 
     Raises
     ------
@@ -145,6 +154,8 @@ def trace(
     JournalError
         If something is kept in ``output`` without ``resume``, or is of other checkpoints, of files
         that have changed, or in use.
+    DeviceError
+        If the device, or torch, is not there or can not be used.
     ValueError
         If an option is out of its range.
 
@@ -158,6 +169,9 @@ def trace(
     """
     chosen = Seed.of(seed)
     request = SampleRequest.parse(sample, chosen, until_sure=until_sure)
+    backend, described, remark = backend_of(device, device_memory)
+    if remark is not None and note is not None:
+        note(remark)
     if full and request is not None:
         raise ValueError("full reads everything, and sample and until_sure a part of it")
     progress.stage("reading headers")
@@ -187,6 +201,7 @@ def trace(
         tile_bytes,
         choose_io(io, sum(each.bytes for each in checkpoints)),
         level,
+        backend=backend,
         is_far=is_remote and request is not None,
     )
     if resume and output is None:
@@ -211,6 +226,7 @@ def trace(
             recipes=recipes,
             digest=digest is not None,
         )
+        found = replace(found, device=described)
         if output is not None:
             found.save(output, note)
         if journal is not None:

@@ -16,7 +16,7 @@ from parentage.replay.build import compile_recipe
 from parentage.replay.coverage import Coverage, coverage, nan_of
 from parentage.replay.layers import layer_maps, made_alignment
 from parentage.replay.locate import open_parents
-from parentage.stream import COUNTED, RANGE_CHUNKS, SILENT, Options, Progress
+from parentage.stream import COUNTED, RANGE_CHUNKS, SILENT, Options, Progress, backend_of
 from parentage.support import RecipeError, natural_key
 
 if TYPE_CHECKING:
@@ -232,20 +232,30 @@ def compare(
     threads: int | None = None,
     tile_bytes: int | None = None,
     io: str = "mmap",
+    device: str | None = None,
+    device_memory: int | None = None,
     progress: Progress = SILENT,
 ) -> Comparison:
     """Carry a recipe out on ``parents``, by name, and count what it reproduces of ``child``.
 
-    Everything is read once. No option changes a number.
+    Everything is read once. No option changes a number. ``device`` and ``device_memory`` are as in
+    :func:`parentage.trace`.
 
     Raises
     ------
+    DeviceError
+        If the device, or torch, is not there or can not be used.
     RecipeError
         If the recipe does not fit the checkpoints.
     ParentageError
         If a checkpoint is damaged or unreadable, changes while it is read, or does not pair.
     """
-    options = Options(_core.threads() if threads is None else threads, tile_bytes, io)
+    options = Options(
+        _core.threads() if threads is None else threads,
+        tile_bytes,
+        io,
+        backend=backend_of(device, device_memory)[0],
+    )
     opened = open_parents(recipe, parents)
     child = child if isinstance(child, Checkpoint) else Checkpoint.open(child)
     seen = seen_by(child, list(opened.values()), options)

@@ -2,6 +2,7 @@ from .backend import Backend as Backend
 from .backend import CellSpectrum as CellSpectrum
 from .backend import ReplayCounts as ReplayCounts
 from .backend import ReplayedSums as ReplayedSums
+from .backends.choice import backend_of as backend_of
 from .backends.core import CORE as CORE
 from .gram import Gram as Gram
 from .gram import cosines as cosines

@@ -4,6 +4,7 @@ from parentage._core import CheckpointError, ParentageError, PlanError, ReadErro
 
 __all__ = [
     "CheckpointError",
+    "DeviceError",
     "EvidenceError",
     "JournalError",
     "ParentageError",
@@ -13,6 +14,10 @@ __all__ = [
     "ReportError",
     "WriteError",
 ]
+
+
+class DeviceError(ParentageError, ValueError):
+    """A device that is not there, that can not be used, or whose memory does not hold a chunk."""
 
 
 class JournalError(ParentageError):

@@ -181,7 +181,9 @@ def _check_document(
     for name, value in CONSTANTS.items():
         thresholds[f"parameters.{name}"] = told["parameters"].get(name), value
     if _is_ours(document):
-        thresholds["tool"] = told["tool"], tool_entry()
+        # Which device computed changes nothing else.
+        tool = {key: value for key, value in told["tool"].items() if key != "device"}
+        thresholds["tool"] = tool, tool_entry()
     yield from _held("thresholds", EVIDENCE, thresholds, "thresholds are those of the rules")
 
 

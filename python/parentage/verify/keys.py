@@ -20,7 +20,7 @@ DOCUMENT = frozenset(
 """Keys of a document."""
 
 WITHIN = {
-    "tool": frozenset(("name", "version", "core", "arithmetic")),
+    "tool": frozenset(("name", "version", "core", "arithmetic", "device")),
     "inputs": frozenset(("child", "base", "parents", "controls")),
     "parameters": frozenset(
         ("blocks", "least_share_paired", "singular", "sample", "search_seed", "thresholds")

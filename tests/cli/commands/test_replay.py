@@ -123,3 +123,23 @@ def test_what_a_trace_finds_of_a_merge_whose_layers_moved_is_what_replays(tmp_pa
     assert (found["replay"]["exact_share"], found["replay"]["agrees"]) == (1.0, True)
     assert found["replay"]["elements"] == found["replay"]["elements_total"]
     assert found["written"]["agrees"]
+
+
+def test_a_device_is_of_comparing(merged, capsys):
+    arguments = ("replay", merged / "recipe.json", *sources(merged))
+    status, _, err = invoke(capsys, *arguments, "--write", merged / "new", "--device", "cpu")
+    assert status == 2
+    assert "--device is of comparing with --against CHILD" in err
+    status, _, err = invoke(capsys, *arguments, "--against", merged / "child", "--device", "tpu")
+    assert status == 1
+    assert err.startswith("error: 'tpu' is no device")
+
+
+@pytest.mark.torch
+def test_a_device_counts_what_the_core_counts(merged, capsys):
+    arguments = ("replay", merged / "recipe.json", *sources(merged), "--against", merged / "child")
+    found = [
+        invoke(capsys, *arguments, "--json", *device)[:2] for device in ((), ("--device", "cpu"))
+    ]
+    assert found[0] == found[1]
+    assert found[0][0] == 0

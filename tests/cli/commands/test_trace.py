@@ -119,3 +119,31 @@ def test_ctrl_c_does_not_wait_for_a_server_that_stalls(hub, tmp_path, monkeypatc
     status, err, seconds = interrupted(["trace", *names])
     assert status == 130
     assert seconds < 3, err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["--device", "tpu"], 1, "error: 'tpu' is no device; devices are cpu, cuda, mps, xpu"),
+        (["--device-memory", "1GiB"], 2, "--device-memory is of the device that --device names"),
+        (["--device", "cpu", "--device-memory", "5kB"], 2, "it is 16,777,216 bytes at least"),
+    ],
+)
+def test_a_device_that_is_none_is_refused_in_a_line(capsys, arguments, status, said):
+    given = ["trace", family_path("child"), "-b", family_path("base"), *arguments]
+    assert run([str(each) for each in given]) == status
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.torch
+def test_a_device_computes_what_is_traced(capsys):
+    given = ["trace", family_path("child"), "-b", family_path("base"), "-p", family_path("parent")]
+    found = []
+    for device in ([], ["--device", "cpu", "--device-memory", "64MiB"]):
+        assert run([str(each) for each in (*given, "--json", *device)]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    assert found[1]["tool"].pop("device")["backend"] == "torch"
+    assert found[0] == found[1]

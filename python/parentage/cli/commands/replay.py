@@ -12,10 +12,12 @@ from parentage.cli.alone import HelpAlone
 from parentage.cli.options import (
     FOUND,
     PATH,
+    Device,
     Networking,
     Reading,
     Size,
     checkpoint_option,
+    device_options,
     json_option,
     network_options,
     reading_options,
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     "mmap", "direct", "pread",
     help_text="How files are read: mapped, past the page cache, or with pread, for network disks.",
 )  # fmt: skip
+@device_options
 @network_options
 @terminal_options
 def replay(
@@ -68,6 +71,7 @@ def replay(
     as_json: bool,
     fail_on_mismatch: bool,
     reading: Reading,
+    computing: Device,
     networking: Networking,
     terminal: Terminal,
 ) -> None:
@@ -105,6 +109,8 @@ def replay(
         raise click.UsageError("--fail-on-mismatch needs --against CHILD to compare with")
     if allow_non_finite and folder is None:
         raise click.UsageError("--allow-non-finite is of what --write DIR writes")
+    if computing["device"] is not None and against is None:
+        raise click.UsageError("--device is of comparing with --against CHILD: the core writes")
     from parentage import _core
     from parentage.checkpoint import Checkpoint, Network
     from parentage.cli.terminal.replay import show_replay
@@ -119,8 +125,12 @@ def replay(
         recipe_file,
         recipe_text,
     )
-    from parentage.stream import Options
+    from parentage.stream import Options, backend_of
 
+    # A device that is not there is refused before anything is read.
+    remark = backend_of(computing["device"], computing["device_memory"])[2]
+    if remark is not None:
+        terminal.note(remark)
     text = recipe_text(recipe)
     opened = Recipe.from_json(text, str(recipe))
     near = recipe_file(recipe).parent
@@ -136,7 +146,7 @@ def replay(
     with terminal.watching(network.traffic) as progress:
         sources = check_sources(text, parents, progress)
         if child is not None:
-            comparison = compare(opened, parents, child, progress=progress, **reading)
+            comparison = compare(opened, parents, child, progress=progress, **reading, **computing)
         if plan is not None:
             written = plan.run(child, progress, allow_non_finite=allow_non_finite)
     if as_json:

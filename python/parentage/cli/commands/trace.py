@@ -12,6 +12,7 @@ from parentage.cli.options import (
     CHECKPOINT,
     FOUND,
     PATH,
+    Device,
     Networking,
     PortionType,
     Reading,
@@ -19,6 +20,7 @@ from parentage.cli.options import (
     check_output,
     checkpoint_option,
     custody_options,
+    device_options,
     json_option,
     network_options,
     terminal_options,
@@ -93,6 +95,7 @@ NAMED = "[NAME=]CHECKPOINT"
     help="Do not look for the recipe: weights alone, in a fraction of the time.",
 )  # fmt: skip
 @usual_reading_options
+@device_options
 @custody_options
 @network_options
 @terminal_options
@@ -113,6 +116,7 @@ def trace(
     full: bool,
     no_recipes: bool,
     reading: Reading,
+    computing: Device,
     networking: Networking,
     terminal: Terminal,
 ) -> None:
@@ -144,6 +148,9 @@ def trace(
         parentage trace ./Suspect -b ./Base -p ./A --sample 5GB
       Tie the verdict to published files by their SHA-256:
         parentage trace ./Suspect -b ./Base -p ./A --digest sha256 -o evidence/
+      Compute on a GPU, or on two of them:
+        parentage trace ./Suspect -b ./Base -p ./A --device cuda
+        parentage trace ./Suspect -b ./Base -p ./A --device cuda:0,1 --device-memory 8GB
       None of them is here, and all are on a hub; or some are, and another is on a web server:
         parentage trace hf://org/Suspect -b hf://org/Base -p hf://org/Tuned@v1.0
         parentage trace ./Suspect -b org/Base -p https://host/a/model.safetensors --cache ~/ranges
@@ -159,7 +166,8 @@ def trace(
     or the checkpoints are others, it says so and stops. Without --resume, what is kept is never
     overwritten: remove the file to give it up.
 
-    No option from --threads on changes a digit of the result, nor does --resume.
+    No option from --threads on changes a digit of the result, nor does --resume; the evidence names
+    the device.
     """
     is_sampled = sample is not None or until_sure
     if refusal := refused(digest, output, resume=resume, is_sampled=is_sampled, full=full):
@@ -189,6 +197,7 @@ def trace(
             progress=progress,
             note=terminal.note,
             **reading,
+            **computing,
         )
     if output is not None:
         from parentage.bundle import EVIDENCE

@@ -1,0 +1,5 @@
+"""A backend that computes with torch, on CPUs and accelerators, and has the core's bits."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
