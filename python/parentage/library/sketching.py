@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage import _core
-from parentage.checkpoint import Checkpoint, adapter_of, decoded
+from parentage.checkpoint import adapter_of, as_checkpoint, decoded
 from parentage.library.bits import encode
 from parentage.library.places import outlines, places_of_sketch
 from parentage.library.said import (
@@ -41,10 +41,9 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any
 
+    from parentage.checkpoint import Checkpoint, Given
     from parentage.library.places import Outline
     from parentage.support import Floats
-
-    Given = str | PathLike[str] | Checkpoint
 
 SIZE = 1 << 20
 """Bytes of a sketch by default, of two bytes an element."""
@@ -127,9 +126,11 @@ def sketch(
     >>> found.verdict.level
     'statistical'
     """
-    opened = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint.open(checkpoint)
+    opened = as_checkpoint(checkpoint)
     options = Options(
-        _core.threads() if threads is None else threads, tile_bytes, choose_io(io, opened.bytes)
+        _core.threads() if threads is None else threads,
+        tile_bytes,
+        choose_io(io, opened.disk_bytes),
     )
     said, tensors = sketched(opened, bytes_of(size), options, progress, runs_only=runs_only)
     target = Path(f"{Path(opened.name).name}{ENDING}" if output is None else output)
