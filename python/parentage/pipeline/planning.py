@@ -36,7 +36,7 @@ class SufficientStatistics:
     >>> from parentage.demo import family
     >>> found = parentage.gram(family("child"), base=family("base"), parents=[family("parent")])
     >>> found.columns, found.gram.shape
-    (('base', 'parent', 'child'), (45, 3, 3))
+    (('base', 'parent', 'child'), (23, 3, 3))
     >>> total = found.total
     >>> np.linalg.solve(total[1:-1, 1:-1], total[1:-1, -1]).round(3).tolist()
     [0.601]

@@ -1,8 +1,7 @@
-//! Tensors that lie in memory, laid out as the file that they would be saved as.
+//! Tensors that lie in memory, one behind the other as in a file.
 //!
-//! The file is that of the safetensors library: its header, and then the tensors by falling dtype and
-//! rising name. It is on no disk and in no buffer: a window of it is lent from where the tensor lies, and
-//! copied only where its elements do not lie side by side, or where it holds parts of several.
+//! The file is on no disk and in no buffer: a window of it is lent from where the tensor lies, and copied only
+//! where its elements do not lie side by side, or where it holds parts of several.
 #![expect(unsafe_code, reason = "lending memory that others own")]
 
 use std::any::Any;
@@ -12,17 +11,14 @@ use std::path::Path;
 use std::ptr::{NonNull, copy_nonoverlapping};
 use std::sync::Arc;
 
-use crate::checkpoint::Dtype;
-use crate::checkpoint::header::{self, MAX_HEADER, PREFIX};
 use crate::error::{Error, Result};
 
 /// What keeps memory from being given back.
 pub type Owner = Arc<dyn Any + Send + Sync>;
 
-/// A tensor that lies in memory.
+/// The elements of a tensor that lie in memory.
 pub struct Lent {
-    name: String,
-    dtype: Dtype,
+    width: u64,
     shape: Vec<u64>,
     strides: Vec<isize>,
     address: NonNull<u8>,
@@ -34,34 +30,41 @@ unsafe impl Send for Lent {}
 
 impl Lent {
     /// A tensor whose first element lies at `address`, and whose next one along each dimension lies
-    /// `strides` bytes on. Elements are little-endian, of `dtype`.
+    /// `strides` bytes on. Elements are little-endian, of `width` bytes each. `None` if there is no stride for
+    /// every dimension, or more bytes than can be counted.
     ///
     /// # Safety
     ///
     /// As long as `owner` lives, every element inside `shape` can be read by any thread. Others may write to
     /// it meanwhile: bytes are loaded as plain integers, and no decision on memory safety is taken from them.
     pub unsafe fn new(
-        name: String,
-        dtype: Dtype,
+        width: u64,
         shape: Vec<u64>,
         strides: Vec<isize>,
         address: NonNull<u8>,
         owner: Owner,
-    ) -> Self {
-        Self { name, dtype, shape, strides, address, owner }
+    ) -> Option<Self> {
+        let this = Self { width, shape, strides, address, owner };
+        (this.strides.len() == this.shape.len() && this.bytes().is_some()).then_some(this)
     }
 
-    /// Bytes of all elements; `None` where no file could hold them, or dtype and strides do not fit.
-    fn bytes(&self) -> Option<u64> {
-        if self.strides.len() != self.shape.len() || !self.dtype.bits().is_multiple_of(8) {
-            return None;
-        }
-        let width = self.dtype.bits() / 8;
-        self.shape.iter().try_fold(width, |bytes, &size| bytes.checked_mul(size))
+    /// Bytes of an element.
+    pub(crate) fn width(&self) -> u64 {
+        self.width
+    }
+
+    /// The shape, slowest dimension first.
+    pub(crate) fn shape(&self) -> &[u64] {
+        &self.shape
+    }
+
+    /// Bytes of all elements; `None` if they can not be counted.
+    pub(crate) fn bytes(&self) -> Option<u64> {
+        self.shape.iter().try_fold(self.width, |bytes, &size| bytes.checked_mul(size))
     }
 }
 
-/// Tensors in memory as a file of safetensors.
+/// Tensors in memory as a file: a header, and the bytes of one after the other.
 #[derive(Clone)]
 pub struct Memory(Option<Arc<Laid>>);
 
@@ -169,50 +172,28 @@ impl Strided {
 }
 
 impl Memory {
-    /// Lays tensors out, and returns what the header of the file says of them.
+    /// The file that begins with `header`, and goes on with these tensors in order.
     ///
-    /// # Errors
-    ///
-    /// [`Error::Format`] for two tensors of one name, and for what no file of safetensors could hold.
-    pub(crate) fn lay_out(path: &Path, mut tensors: Vec<Lent>) -> Result<(Self, header::Header)> {
-        tensors.sort_by(|a, b| b.dtype.cmp(&a.dtype).then_with(|| a.name.cmp(&b.name)));
-        let too_large = |name: &str| {
-            let message = "it is larger than a file can be, or is not laid out by dtype and shape";
-            Error::format(path, Some(name), None, message)
-        };
-        let mut spans = Vec::with_capacity(tensors.len());
-        let mut at = 0_u64;
-        for tensor in &tensors {
-            let end = tensor.bytes().and_then(|bytes| at.checked_add(bytes));
-            let end = end.filter(|&end| end <= i64::MAX as u64 - 2 * MAX_HEADER);
-            let end = end.ok_or_else(|| too_large(&tensor.name))?;
-            spans.push(at..end);
-            at = end;
-        }
-        let json = header_of(path, &tensors, &spans)?;
-        let start = PREFIX + json.len() as u64;
-        let bytes = start + at;
-        let parsed = header::parse(path, 0, &json, bytes)?;
-        let mut header = (json.len() as u64).to_le_bytes().to_vec();
-        header.extend(json);
+    /// `None` if it has more bytes than a file can have.
+    pub(crate) fn of(header: Vec<u8>, tensors: Vec<Lent>) -> Option<Self> {
         let header: Arc<[u8]> = header.into();
         let address = NonNull::from(header.as_ref()).cast();
-        let mut pieces = vec![Piece { begin: 0, end: start, address, strided: None }];
+        let mut end = header.len() as u64;
+        let mut pieces = vec![Piece { begin: 0, end, address, strided: None }];
         let mut owners: Vec<Owner> = Vec::with_capacity(tensors.len() + 1);
         owners.push(Arc::new(header));
-        for (tensor, span) in tensors.into_iter().zip(spans).filter(|(_, span)| !span.is_empty()) {
-            let Lent { dtype, shape, strides, address, owner, .. } = tensor;
-            let strided = Strided::of(dtype.bits() / 8, &shape, &strides);
-            pieces.push(Piece {
-                begin: start + span.start,
-                end: start + span.end,
-                address,
-                strided,
-            });
-            owners.push(owner);
+        for tensor in tensors {
+            let bytes = tensor.bytes()?;
+            let begin = end;
+            end = begin.checked_add(bytes).filter(|&end| end <= i64::MAX as u64)?;
+            if bytes > 0 {
+                let Lent { width, shape, strides, address, owner } = tensor;
+                let strided = Strided::of(width, &shape, &strides);
+                pieces.push(Piece { begin, end, address, strided });
+                owners.push(owner);
+            }
         }
-        let laid = Laid { pieces, bytes, _owners: owners };
-        Ok((Self(Some(Arc::new(laid))), parsed))
+        Some(Self(Some(Arc::new(Laid { pieces, bytes: end, _owners: owners }))))
     }
 
     /// What is left of tensors in the memory of another process, or of tensors that were let go of: nothing
@@ -319,33 +300,6 @@ impl Laid {
     fn piece_at(&self, byte: u64) -> usize {
         self.pieces.partition_point(|piece| piece.end <= byte)
     }
-}
-
-/// The header of a file of tensors in this order, as the safetensors library writes it: no space between
-/// words, and after the last as many as make its length a multiple of eight.
-fn header_of(path: &Path, tensors: &[Lent], spans: &[Range<u64>]) -> Result<Vec<u8>> {
-    let mut json = vec![b'{'];
-    for (number, (tensor, span)) in tensors.iter().zip(spans).enumerate() {
-        if number > 0 {
-            json.push(b',');
-        }
-        let Lent { name, dtype, shape, .. } = tensor;
-        let said = serde_json::to_vec(name).and_then(|name| Ok((name, serde_json::to_vec(shape)?)));
-        let (name, shape) =
-            said.map_err(|error| Error::format(path, Some(name), None, error.to_string()))?;
-        json.extend(name);
-        json.extend(format!(r#":{{"dtype":"{dtype}","shape":"#).into_bytes());
-        json.extend(shape);
-        json.extend(format!(r#","data_offsets":[{},{}]}}"#, span.start, span.end).into_bytes());
-    }
-    json.push(b'}');
-    json.resize(json.len().next_multiple_of(8), b' ');
-    if json.len() as u64 > MAX_HEADER {
-        let message =
-            format!("names and shapes take {} bytes, and {MAX_HEADER} is the most", json.len());
-        return Err(Error::format(path, None, None, message));
-    }
-    Ok(json)
 }
 
 impl fmt::Debug for Memory {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use numpy::{Element, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
 use parentage_core::Lent;
-use parentage_core::checkpoint::Dtype;
+use parentage_core::checkpoint::{Dtype, LentTensor};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -20,7 +20,7 @@ struct Kept(#[expect(dead_code, reason = "kept")] (Py<PyUntypedArray>, Py<PyAny>
 ///
 /// Nobody else has the array, or it can not be given other memory: `tensors` of
 /// `parentage.checkpoint.live` sees to that.
-pub(crate) fn lent((name, dtype, array, keepers): Given<'_>) -> PyResult<Lent> {
+pub(crate) fn lent((name, dtype, array, keepers): Given<'_>) -> PyResult<LentTensor> {
     let unknown = || PyValueError::new_err(format!("no dtype is called {dtype:?}"));
     let dtype = Dtype::from_name(&dtype).ok_or_else(unknown)?;
     let address = match dtype.bits() {
@@ -39,7 +39,10 @@ pub(crate) fn lent((name, dtype, array, keepers): Given<'_>) -> PyResult<Lent> {
     let owner = Arc::new(Kept((array.unbind(), keepers.unbind())));
     // SAFETY: an array has every element of its shape, at its strides, as long as it lives, and it lives as
     // long as its owner. Without elements, none is read.
-    Ok(unsafe { Lent::new(name, dtype, shape, strides, address, owner) })
+    let elements = unsafe { Lent::new(dtype.bits() / 8, shape, strides, address, owner) };
+    let too_large = || PyValueError::new_err(format!("{name:?}: it is larger than a file can be"));
+    let elements = elements.ok_or_else(too_large)?;
+    Ok(LentTensor { name, dtype, elements })
 }
 
 /// Where the elements of an array of unsigned integers are.

@@ -26,6 +26,7 @@ pub use coding::Coding;
 pub use dtype::{Dtype, DtypeClass};
 pub use header::{Header, Tensor};
 pub use identity::Identity;
+pub use memory::LentTensor;
 pub use remote::RemoteFile;
 
 use crate::error::quote;
