@@ -2,7 +2,6 @@
 
 import gc
 import resource
-import time
 
 import numpy as np
 import parentage
@@ -146,7 +145,7 @@ def test_who_watches_is_told_and_may_stop():
     assert watch.done == watch.total == 2 * 4 * 2 * 64 * 96
 
 
-def test_a_loop_takes_no_memory_and_little_time():
+def test_a_loop_takes_no_memory():
     names = [f"layers.{n}.weight" for n in range(10)]
     base, parent, child = relatives(shape=(100, 100), names=names)
     plan = parentage.plan(child, base=base, parents=parent)
@@ -154,14 +153,10 @@ def test_a_loop_takes_no_memory_and_little_time():
         plan.gram()
     gc.collect()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    began, count = time.process_time(), 200
-    for _ in range(count):
+    for _ in range(1500):
         plan.gram()
-    each = (time.process_time() - began) / count
-    for _ in range(10):
+    for _ in range(50):
         parentage.plan(child, base=base, parents=parent)
     gc.collect()
-    # 320 calls of a megabyte each would show.
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 16 << 10
-    # A millisecond is the aim; machines that do other things besides are slower.
-    assert each < 0.02
+    # Results of some kilobytes a call would show, and so would tensors of a plan.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 8 << 10
