@@ -200,7 +200,8 @@ class Checkpoint:
         name
             What reports call it; by default ``"in memory"``.
         config
-            What config.json says beside files, as ``model.config.to_dict()``.
+            What config.json says beside files, as ``model.config.to_dict()``; of an adapter, what
+            adapter_config.json says.
 
         Raises
         ------

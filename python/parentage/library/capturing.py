@@ -129,6 +129,8 @@ def _keep_small(opened: Checkpoint, target: Path) -> list[dict[str, Any]]:
     Of a checkpoint that was given as a file, nothing beside it is taken but its index: who names a
     file has chosen it.
     """
+    if opened.is_in_memory:
+        return []
     weights = {shard.name for shard in opened.shards}
     folder = _folder_of(opened)
     names = sorted(each.name for each in folder.iterdir()) if opened.path.is_dir() else []
@@ -152,7 +154,7 @@ def _keep_small(opened: Checkpoint, target: Path) -> list[dict[str, Any]]:
 def _keep_headers(opened: Checkpoint, target: Path) -> None:
     """Keep the bytes before the data of every file, as far as that is a header of safetensors."""
     for number, shard in enumerate(opened.shards):
-        raw = _header(shard)
+        raw = None if opened.is_in_memory else _header(shard)
         if raw is not None:
             target.mkdir(exist_ok=True)
             (target / f"{number:05}-{Path(shard.name).name}.header").write_bytes(raw)

@@ -51,8 +51,10 @@ def open_named(
     """
     if not isinstance(tensors, Mapping):
         raise not_a_checkpoint(tensors)
-    where = printable(IN_MEMORY if name is None or name == IN_MEMORY else f"{name} ({IN_MEMORY})")
-    texts = {} if config is None else {"config.json": _as_json(where, config)}
+    called = name or IN_MEMORY
+    where = called if called == IN_MEMORY else f"{called} ({IN_MEMORY})"
+    where = printable(where.encode("utf-8", "backslashreplace").decode("utf-8"))
+    texts = {} if config is None else _texts(where, config)
     with collection_paused():
         lending = lend(where, tensors)
         core = _core.Checkpoint.in_memory(where, FILE, lending.tensors)
@@ -61,7 +63,7 @@ def open_named(
         shown.append(f"{len(lending.left) - _SHOWN:,} more")
     choices = (f"{listed(shown)} took no part, as no tensors",) if shown else ()
     origin = Origin(IN_MEMORY, texts=texts)
-    return Opened(Path(where), IN_MEMORY if name is None else name, core, {}, choices, origin)
+    return Opened(Path(where), called, core, {}, choices, origin)
 
 
 def not_a_checkpoint(given: object) -> CheckpointError:
@@ -77,9 +79,12 @@ def not_a_checkpoint(given: object) -> CheckpointError:
     return CheckpointError(printable(said))
 
 
-def _as_json(where: str, config: Mapping[str, Any]) -> bytes:
+def _texts(where: str, config: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the small file that a configuration would be: an adapter's has a name of its own."""
     try:
-        return json.dumps(dict(config)).encode()
+        said = dict(config)
+        name = "adapter_config.json" if "peft_type" in said else "config.json"
+        return {name: json.dumps(said).encode()}
     except (TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(
             printable(f"{where}: the configuration is no JSON: {error}")

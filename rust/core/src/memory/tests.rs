@@ -151,8 +151,9 @@ fn what_no_file_could_hold_is_refused_by_name() {
         assert!(said.starts_with("m: tensor \"huge\""), "{said}");
     }
     let half = [(1 << 62) - 1];
-    let halves = ["a", "b", "c"].map(|name| lent(name, Dtype::U8, &half, &[0], 0, &bytes));
-    assert!(error(halves.into()).starts_with("m: tensor \"c\""));
+    let halves = ["a", "b"].map(|name| lent(name, Dtype::U8, &half, &[0], 0, &bytes));
+    let said = error(halves.into());
+    assert!(said.starts_with("m: tensor \"b\""), "{said}");
     for (shape, strides) in [(vec![2, 2], vec![1]), (vec![u64::MAX, 2], vec![0, 0])] {
         let owner = Arc::clone(&bytes) as Owner;
         // SAFETY: it is never read.
