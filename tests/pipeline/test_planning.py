@@ -160,3 +160,21 @@ def test_a_loop_takes_no_memory():
     gc.collect()
     # Results of some kilobytes a call would show, and so would tensors of a plan.
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 8 << 10
+
+
+@pytest.mark.torch
+def test_a_step_of_training_shows_in_the_next_call():
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    model = torch.nn.Linear(32, 16).to(torch.bfloat16)
+    before = {name: x.clone() for name, x in model.state_dict().items()}
+    plan = parentage.plan(model.state_dict(), base=before)
+    assert plan.gram().total[-1, -1] == 0.0
+    model(torch.ones(1, 32, dtype=torch.bfloat16)).sum().backward()
+    torch.optim.SGD(model.parameters(), lr=0.5).step()
+    moved = sum(
+        float(((x.double() - before[name].double()) ** 2).sum())
+        for name, x in model.state_dict().items()
+    )
+    assert plan.gram().total[-1, -1] == pytest.approx(moved)
+    assert moved > 0.0
