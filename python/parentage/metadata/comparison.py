@@ -291,7 +291,7 @@ def compare_metadata(
     >>> said.as_dict()["level"]
     'circumstantial'
     """
-    inputs = open_all(child, base, parents, controls)
+    inputs = open_all(child, base, parents, controls).released()
     found = None
     if evidence is not None:
         found = _evidence(evidence)

@@ -212,6 +212,11 @@ impl Memory {
         self.0.as_ref().map_or(0, |laid| laid.bytes)
     }
 
+    /// Whether some of its tensors do not lie side by side, and are copied a window at a time.
+    pub(crate) fn is_copied(&self) -> bool {
+        self.0.as_ref().is_some_and(|laid| laid.pieces.iter().any(|piece| piece.strided.is_some()))
+    }
+
     /// Whether both lend the same bytes of memory in the same order.
     pub fn is_same(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {

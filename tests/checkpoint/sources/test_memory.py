@@ -238,9 +238,16 @@ def test_a_trace_lets_go_of_memory_and_a_checkpoint_does_not(tensors):
     copied = {name: each.copy() for name, each in tensors["child"].items()}
     watched = [weakref.ref(each) for each in copied.values()]
     found = traced({**named(tensors), "child": copied})
+    others = (
+        parentage.compare(copied, tensors["base"]),
+        parentage.compare_metadata(copied, base=tensors["base"]),
+        found.recipe.replay({"parent": tensors["parent"], "base": tensors["base"]}, copied),
+        parentage.gram(copied, base=tensors["base"]),
+    )
     del copied
     gc.collect()
     assert not any(each() is not None for each in watched)
+    assert len(others) == 4
     again = pickle.loads(pickle.dumps(found))
     assert again.evidence == found.evidence
     with pytest.raises(ReadError, match=r"in memory: .*not there any more, or are another"):

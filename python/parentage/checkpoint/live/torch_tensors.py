@@ -71,6 +71,8 @@ def lent_tensor(tensor: Any) -> Lent:
     name = _DTYPES.get(called)
     if name is None:
         raise Refused(f"has dtype {tensor.dtype}, which no checkpoint has")
+    if sys.byteorder != "little":
+        raise Refused("is big-endian, as this machine is, and checkpoints are not")
     plain = tensor.detach().as_subclass(torch.Tensor)
     _require_storage(plain)
     width = plain.element_size()

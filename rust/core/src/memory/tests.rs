@@ -75,7 +75,8 @@ fn what_lies_side_by_side_is_lent_where_it_lies_and_what_does_not_is_copied() {
     let shard = &checkpoint.shards[0];
     for io in [Io::Mmap, Io::Pread, Io::Direct] {
         let source = open(shard, io, &Stop::default()).expect("a source");
-        assert_eq!(source.io(), io);
+        // Some of it is copied into buffers, which are not of the size of what is mapped.
+        assert_eq!(source.io(), if io == Io::Mmap { Io::Pread } else { io });
         let mut buffer = Buffer::default();
         let (a, b) = (&checkpoint.tensors[0], &checkpoint.tensors[1]);
         let whole = source.lend(a.begin..a.end, &mut buffer).expect("bytes");
@@ -109,6 +110,7 @@ fn owners_live_as_long_as_a_checkpoint_or_a_source_has_the_tensors() {
     let source = open(&checkpoint.shards[0], Io::Mmap, &Stop::default()).expect("a source");
     let released = checkpoint.released();
     assert_eq!(released.shards[0].bytes, checkpoint.shards[0].bytes);
+    assert_eq!(source.io(), Io::Mmap);
     drop(checkpoint);
     assert_eq!(GONE.load(Ordering::SeqCst), 0);
     let end = released.shards[0].bytes;

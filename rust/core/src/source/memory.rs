@@ -15,8 +15,10 @@ pub(super) struct InMemory {
 }
 
 impl InMemory {
-    /// It reads as the files beside it: `io` decides nothing here, and says how those are best read.
+    /// It reads as the files beside it: `io` decides nothing here, and says how those are best read. But where
+    /// windows are copied, they are to be of the size of buffers, and not of what is mapped.
     pub(super) fn new(path: PathBuf, memory: Memory, io: Io) -> Self {
+        let io = if io == Io::Mmap && memory.is_copied() { Io::Pread } else { io };
         Self { path, memory, io }
     }
 }
