@@ -34,6 +34,7 @@ WITH_EXAMPLES = (
     "docs/tutorial.md",
     "docs/columns.md",
     "docs/python.md",
+    "docs/live.md",
 )
 ELSEWHERE = ("pip", "cargo", "pytest", "bash", "mkdocs", "python")
 """Commands that examples name and that are not run here."""

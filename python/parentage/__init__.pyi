@@ -11,6 +11,10 @@ from .library import Library as Library
 from .library import capture as capture
 from .library import sketch as sketch
 from .metadata import compare_metadata as compare_metadata
+from .pipeline import Plan as Plan
+from .pipeline import SufficientStatistics as SufficientStatistics
+from .pipeline import gram as gram
+from .pipeline import plan as plan
 from .pipeline import trace as trace
 from .replay import Recipe as Recipe
 from .report import write_figures as write_figures

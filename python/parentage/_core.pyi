@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Final, Literal, NoReturn, Protocol, TypeAlias, final, type_check_only
+from typing import Any, Final, Literal, NoReturn, Protocol, TypeAlias, final, type_check_only
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,7 +156,9 @@ class Checkpoint:
         cls,
         path: str,
         index: str | None,
-        shards: list[tuple[str, str, int, int, int | None, list[tuple[str, str]], _Fetcher | None]],
+        shards: list[
+            tuple[str, str, int, int, int | None, list[tuple[str, str]], _Fetcher | None, bool]
+        ],
         tensors: list[tuple[int, str, str, tuple[int, ...], int, int, int]],
         codings: Sequence[_Coding],
     ) -> Checkpoint:
@@ -191,6 +193,26 @@ class Checkpoint:
         """
     def fetchers(self) -> list[_Fetcher | None]:
         """Per shard, who fetches it; None for files on disk."""
+    @classmethod
+    def in_memory(
+        cls,
+        path: str | PathLike[str],
+        name: str,
+        tensors: Sequence[tuple[str, str, NDArray[np.unsignedinteger[Any]], object]],
+    ) -> Checkpoint:
+        """The checkpoint of tensors in memory, laid out as one file called `name`.
+
+        `tensors` are name, dtype, an array of their bits, and what else keeps its memory where it
+        is. Raises CheckpointError for two of one name, and for what no file could hold.
+        """
+    def lies_in_memory(self) -> list[bool]:
+        """Per shard, whether it is in memory, or was when it was opened."""
+    def released(self) -> Checkpoint:
+        """Itself without its tensors, if they are in memory: that is not kept any longer."""
+    def shares_memory(self, other: Checkpoint) -> bool:
+        """Whether some file of both is the same tensors in memory."""
+    def copied(self, shard: int, begin: int, end: int) -> bytes:
+        """Bytes of a file that is in memory."""
     def seen_as(
         self,
         tensors: Sequence[tuple[int, str, str, tuple[int, ...], int, int, int]],

@@ -54,8 +54,8 @@ def test_no_more_checkpoints_than_columns(tmp_path, family):
 @pytest.mark.parametrize(
     "given",
     [family_path("parent"), str(family_path("parent")), Checkpoint.open(family_path("parent")),
-     (path for path in [family_path("parent")]), {family_path("parent"): None}],
-    ids=["path", "text", "checkpoint", "generator", "mapping"],
+     (path for path in [family_path("parent")]), {family_path("parent"): None}.keys()],
+    ids=["path", "text", "checkpoint", "generator", "keys"],
 )  # fmt: skip
 def test_one_checkpoint_in_place_of_several_is_one(given):
     inputs = open_all(family_path("child"), family_path("base"), given, ())

@@ -175,7 +175,8 @@ def checkpoint_entry(
 
     ``digests`` are the SHA-256 of its files, where they were computed.
     """
-    path = os.path.abspath(checkpoint.path)  # noqa: PTH100
+    # What was in memory was at no path.
+    path = checkpoint.where if checkpoint.is_in_memory else os.path.abspath(checkpoint.path)  # noqa: PTH100
     known: Sequence[str | None] = digests or (None,) * len(checkpoint.own_shards)
     return {
         "role": role,

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from parentage.checkpoint import IN_MEMORY
 from parentage.support import EvidenceError, printable
 
 SCHEMA = re.compile(r"parentage\.evidence/(\d+)")
@@ -37,6 +38,13 @@ class Checkpoint(msgspec.Struct, frozen=True):
     """The other files of its folder, where digests were asked for."""
     root: str | None = None
     """The root digest of its folder as OpenSSF model signing defines it."""
+    source: str | None = None
+    """Where it was published, or that it was in memory; ``None`` for what lay on a disk."""
+
+    @property
+    def was_in_memory(self) -> bool:
+        """Whether its tensors were a program's, and on no disk."""
+        return self.source == IN_MEMORY
 
     @property
     def is_digested(self) -> bool:

@@ -88,7 +88,7 @@ def files_beside(checkpoint: Checkpoint) -> tuple[list[Beside], bool]:
     ReadError
         If a folder can not be read, or there are more files than :data:`MOST_FILES`.
     """
-    if checkpoint.is_remote:
+    if checkpoint.is_remote or checkpoint.is_in_memory:
         return [], False
     folder = folder_of(checkpoint)
     if folder is None:
@@ -156,6 +156,9 @@ def digest_folder(
     ReadError
         If a file can not be read.
     """
+    if checkpoint.is_in_memory:
+        # A root is of a folder, or of a file that is the model.
+        return FolderDigests((), None)
     beside, is_whole = files_beside(checkpoint)
     files = tuple((each.name, each.bytes, file_digest(each.path, tell)) for each in beside)
     folder = folder_of(checkpoint)

@@ -5,8 +5,10 @@ from .adapters import adapter_of as adapter_of
 from .adapters import checked as checked
 from .adapters import misfit as misfit
 from .checkpoint import Checkpoint as Checkpoint
+from .checkpoint import Given as Given
 from .checkpoint import Shard as Shard
 from .checkpoint import Tensor as Tensor
+from .checkpoint import as_checkpoint as as_checkpoint
 from .checkpoint import distinct_names as distinct_names
 from .codings import ROUNDED as ROUNDED
 from .codings import Coding as Coding
@@ -38,6 +40,7 @@ from .roles import Inputs as Inputs
 from .roles import open_all as open_all
 from .rounding import half_cells as half_cells
 from .rounding import to_bf16 as to_bf16
+from .sources.memory import IN_MEMORY as IN_MEMORY
 from .sources.names import may_be_repository as may_be_repository
 from .sources.names import scheme_of as scheme_of
 from .structure import COMPONENTS as COMPONENTS

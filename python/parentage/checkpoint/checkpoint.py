@@ -6,24 +6,25 @@ from collections.abc import Mapping, ValuesView
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from parentage import _core
 from parentage.checkpoint.codings import Coding, Window
 from parentage.checkpoint.folder import Unread, beside, layers_in_config
 from parentage.checkpoint.sources.chosen import open_source
+from parentage.checkpoint.sources.memory import open_named
 from parentage.checkpoint.sources.names import shown_path
 from parentage.checkpoint.structure import component_of, layer_of
 from parentage.support import collection_paused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from os import PathLike
 
     from parentage.checkpoint.encodings import Encoding
     from parentage.checkpoint.network.network import Network
-    from parentage.checkpoint.sources.source import Origin
+    from parentage.checkpoint.sources.source import Opened, Origin
 
     Texts = Mapping[str, bytes]
 
@@ -136,7 +137,8 @@ class Checkpoint:
         A folder of files that hold tensors, with or without an index, one such file, or an index:
         safetensors, PyTorch's zip archives, GGUF, ONNX, NumPy's ``.npz`` and ``.npy``, whatever
         they are called; or a diffusers pipeline, whose tensors begin with the name of their
-        folder. A part of a GGUF model stands for all of them. Nothing is executed.
+        folder. A part of a GGUF model stands for all of them. Nothing is executed. Or a mapping of
+        names to NumPy arrays or PyTorch's tensors, as :meth:`in_memory` takes it.
     name
         What reports call it; by default the name of the folder or file.
 
@@ -170,12 +172,56 @@ class Checkpoint:
     @classmethod
     def open(
         cls,
-        path: str | PathLike[str],
+        path: str | PathLike[str] | Mapping[str, Any],
         name: str | None = None,
         network: Network | None = None,
     ) -> Checkpoint:
         """Read the headers of the checkpoint at ``path``; over ``network``, if it is on no disk."""
-        opened = open_source(path, network)
+        if isinstance(path, Mapping):
+            return cls.in_memory(path, name)
+        return cls._of(open_source(path, network), name)
+
+    @classmethod
+    def in_memory(
+        cls,
+        tensors: Mapping[str, Any],
+        name: str | None = None,
+        *,
+        config: Mapping[str, Any] | None = None,
+    ) -> Checkpoint:
+        """Look at tensors that a program holds in memory, as a ``state_dict()``; none is copied.
+
+        Parameters
+        ----------
+        tensors
+            NumPy arrays and PyTorch's tensors of the CPU, by name, of any strides. They are read
+            where they are, as often as is asked for: what is written to them between two calls
+            shows in the second. They are kept as long as the checkpoint is.
+        name
+            What reports call it; by default ``"in memory"``.
+        config
+            What config.json says beside files, as ``model.config.to_dict()``; of an adapter, what
+            adapter_config.json says.
+
+        Raises
+        ------
+        CheckpointError
+            If a name is no text, or a tensor can not be read where it is: it is on a device,
+            sparse, quantised, sharded, big-endian, or of a dtype that no checkpoint has. The
+            message says what to give in its place.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> weights = {"a.weight": np.zeros((2, 3), np.float32)}
+        >>> opened = Checkpoint.in_memory(weights, "step 100")
+        >>> opened.tensors["a.weight"].shape, opened.elements, opened.where
+        ((2, 3), 6, 'step 100 (in memory)')
+        """
+        return cls._of(open_named(tensors, name, config), name)
+
+    @classmethod
+    def _of(cls, opened: Opened, name: str | None) -> Checkpoint:
         # A folder's name may be no text at all; tables and JSON hold nothing else.
         text = (name or opened.name).encode("utf-8", "backslashreplace").decode("utf-8")
         return cls(
@@ -265,9 +311,25 @@ class Checkpoint:
         return any(each is not None for each in self.core.fetchers())
 
     @cached_property
+    def is_in_memory(self) -> bool:
+        """Whether some of its tensors are a program's, in memory, or were when it was opened."""
+        return any(self.core.lies_in_memory())
+
+    @property
+    def disk_bytes(self) -> int:
+        """Size of the files that are not in memory."""
+        pairs = zip(self.shards, self.core.lies_in_memory(), strict=True)
+        return sum(shard.bytes for shard, in_memory in pairs if not in_memory)
+
+    def released(self) -> Checkpoint:
+        """Return the same without tensors that are in memory: they can not be read any more."""
+        core = self.core.released()
+        return self if core is self.core else replace(self, core=core)
+
+    @cached_property
     def unread(self) -> Unread:
         """What else lies in the folder that it was opened by, and is no part of it."""
-        if self.is_part:
+        if self.is_part or self.is_in_memory:
             return Unread()
         listing = () if self.origin is None else self.origin.names
         names = [shard.name for shard in self.shards]
@@ -286,7 +348,8 @@ class Checkpoint:
     @property
     def texts(self) -> Texts | None:
         """Small files beside it, by name, if it is on no disk; ``None`` if it is on one."""
-        return self.origin.texts if self.origin is not None and self.is_remote else None
+        is_elsewhere = self.is_remote or self.is_in_memory
+        return self.origin.texts if self.origin is not None and is_elsewhere else None
 
     @property
     def where(self) -> str:
@@ -323,7 +386,9 @@ class Checkpoint:
         return replace(self, core=core, encodings=encodings)
 
     def same_files(self, other: Checkpoint) -> bool:
-        """Whether both are the same files on disk."""
+        """Whether both are the same files on disk, or the same tensors in memory."""
+        if self.is_in_memory or other.is_in_memory:
+            return self.core.shares_memory(other.core)
         paths = [{shard.path.resolve() for shard in each.shards} for each in (self, other)]
         return paths[0] == paths[1]
 
@@ -342,3 +407,14 @@ def distinct_names(checkpoints: Iterable[Checkpoint]) -> list[str]:
             name, number = f"{checkpoint.name}#{number}", number + 1
         names.append(name)
     return names
+
+
+Given: TypeAlias = str | PathLike[str] | Mapping[str, Any] | Checkpoint
+"""A checkpoint, where it is, or what its tensors are in memory."""
+
+
+def as_checkpoint(
+    given: Given, name: str | None = None, network: Network | None = None
+) -> Checkpoint:
+    """Return a checkpoint that is given in any way; one that is open stays what it is."""
+    return given if isinstance(given, Checkpoint) else Checkpoint.open(given, name, network)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from os import PathLike
 from typing import TYPE_CHECKING
 
 from parentage import _core
-from parentage.checkpoint.checkpoint import Checkpoint, distinct_names
+from parentage.checkpoint.checkpoint import Checkpoint, Given, as_checkpoint, distinct_names
 from parentage.checkpoint.network.network import Network
+from parentage.checkpoint.sources.memory import not_a_checkpoint
 from parentage.support import PlanError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    Path = str | PathLike[str]
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,10 @@ class Inputs:
         count = len(self.parents)
         return Inputs(child, others[0], tuple(others[1 : 1 + count]), tuple(others[1 + count :]))
 
+    def released(self) -> Inputs:
+        """Return the same without tensors that are in memory: they can not be read any more."""
+        return self.replaced(self.child.released(), [each.released() for each in self.others])
+
     def chosen(self, columns: Sequence[int]) -> Inputs:
         """Return the inputs with some of the others only, by column.
 
@@ -122,15 +126,16 @@ class Inputs:
 
 
 def open_all(
-    child: Path | Checkpoint,
-    base: Path | Checkpoint,
-    parents: Iterable[Path | Checkpoint] | Path | Checkpoint,
-    controls: Iterable[Path | Checkpoint] | Path | Checkpoint,
+    child: Given,
+    base: Given,
+    parents: Iterable[Given] | Given,
+    controls: Iterable[Given] | Given,
     network: Network | None = None,
 ) -> Inputs:
     """Open every checkpoint, and make sure that none is offered twice.
 
-    A path or checkpoint in place of several is one. What is on no disk is read over ``network``.
+    A path, mapping or checkpoint in place of several is one. What is on no disk is read over
+    ``network``.
     """
     parents, controls = _several(parents), _several(controls)
     given = (child, base, *parents, *controls)
@@ -140,7 +145,7 @@ def open_all(
         signal.siginterrupt(signal.SIGINT, True)
     with ThreadPoolExecutor() as pool:
         try:
-            opened = list(pool.map(lambda each: _open(each, network), given))
+            found = list(pool.map(lambda each: as_checkpoint(each, None, network), given))
         except BaseException:
             # The others may wait for answers that take long, or never come.
             network.interrupt()
@@ -151,27 +156,28 @@ def open_all(
             f"{count} parents and controls were given; {_core.MAX_COLUMNS - 2} is the most"
         )
     roles = ["the child", "the base", *["a parent"] * len(parents), *["a control"] * len(controls)]
-    for second in range(len(opened)):
+    for second in range(len(found)):
         for first in range(second):
-            if opened[first].same_files(opened[second]):
+            if found[first].same_files(found[second]):
                 one, other = roles[first], roles[second]
                 raise PlanError(
-                    f"{opened[second].where}: given as {one} and as {other}"
+                    f"{found[second].where}: given as {one} and as {other}"
                     if one != other
-                    else f"{opened[second].where}: given twice as {one}"
+                    else f"{found[second].where}: given twice as {one}"
                 )
-    names = distinct_names(opened)
-    opened = [replace(each, name=name) for each, name in zip(opened, names, strict=True)]
+    names = distinct_names(found)
+    found = [replace(each, name=name) for each, name in zip(found, names, strict=True)]
     middle = 2 + len(parents)
-    return Inputs(opened[0], opened[1], tuple(opened[2:middle]), tuple(opened[middle:]))
+    return Inputs(found[0], found[1], tuple(found[2:middle]), tuple(found[middle:]))
 
 
-def _several(
-    given: Iterable[Path | Checkpoint] | Path | Checkpoint,
-) -> tuple[Path | Checkpoint, ...]:
-    """Return checkpoints that are offered as a tuple; text is no sequence of letters."""
-    return (given,) if isinstance(given, (str, PathLike, Checkpoint)) else tuple(given)
+def _several(given: Iterable[Given] | Given) -> tuple[Given, ...]:
+    """Return checkpoints that are offered as a tuple; text is no sequence of letters.
 
-
-def _open(given: Path | Checkpoint, network: Network) -> Checkpoint:
-    return given if isinstance(given, Checkpoint) else Checkpoint.open(given, None, network)
+    Nor is a mapping of tensors one of names.
+    """
+    if isinstance(given, (str, PathLike, Checkpoint, Mapping)):
+        return (given,)
+    if not isinstance(given, Iterable):
+        raise not_a_checkpoint(given)
+    return tuple(given)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from parentage import _core
-from parentage.checkpoint import Checkpoint
+from parentage.checkpoint import as_checkpoint
 from parentage.identity.arms import ARMS, NEUTRAL, plan
 from parentage.identity.asking import Asking, run_beside
 from parentage.identity.comparisons import MEASURES, between, corrected, marks_of, within
@@ -28,6 +28,7 @@ from parentage.identity.server import Server, checked_url, key_for
 from parentage.metadata import ChatTemplate
 
 if TYPE_CHECKING:
+    from parentage.checkpoint import Given
     from parentage.identity.comparisons import Key, Marks
     from parentage.identity.counts import ArmCounts, Read
     from parentage.identity.records import Record
@@ -44,7 +45,7 @@ def identify(
     base_url: str | None = None,
     model: str | None = None,
     *,
-    checkpoint: PathLike | Checkpoint | None = None,
+    checkpoint: Given | None = None,
     names: Iterable[str | Name] = (),
     questions: PathLike | None = None,
     samples: int = 5,
@@ -173,7 +174,7 @@ class Request:
 
     base_url: str
     model: str
-    checkpoint: PathLike | Checkpoint | None
+    checkpoint: Given | None
     questions: PathLike | None
     arms: Sequence[str] | None
     neutral: str
@@ -187,11 +188,7 @@ class Request:
         questions = read_questions(self.questions)
         template, why = None, "no checkpoint is given whose template could be rendered"
         if self.checkpoint is not None:
-            opened = (
-                self.checkpoint
-                if isinstance(self.checkpoint, Checkpoint)
-                else Checkpoint.open(self.checkpoint)
-            )
+            opened = as_checkpoint(self.checkpoint)
             template = ChatTemplate.of(opened)
             why = f"{opened.name} has no chat template"
         planned = plan(

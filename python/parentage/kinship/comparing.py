@@ -10,20 +10,18 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from parentage import _core
-from parentage.checkpoint import Checkpoint, distinct_names
+from parentage.checkpoint import as_checkpoint, distinct_names
 from parentage.kinship.pairwise import pair_of
 from parentage.stream import SILENT, Options, choose_io
 from parentage.support import printable
 
 if TYPE_CHECKING:
-    from os import PathLike
     from typing import Any
 
+    from parentage.checkpoint import Given
     from parentage.kinship.degrees import Degrees
     from parentage.kinship.pairwise import Pair
     from parentage.stream import Progress
-
-    Path = str | PathLike[str]
 
 SCHEMA = "parentage.comparison/1"
 
@@ -92,9 +90,9 @@ class Comparison:
 
 
 def compare(
-    first: Path | Checkpoint,
-    second: Path | Checkpoint,
-    *more: Path | Checkpoint,
+    first: Given,
+    second: Given,
+    *more: Given,
     threads: int | None = None,
     tile_bytes: int | None = None,
     io: str = "auto",
@@ -106,8 +104,8 @@ def compare(
     Parameters
     ----------
     first, second, more
-        Checkpoints or sketches. Each two of them are compared in one pass over both, and in a
-        second one where they are stored in different dtypes.
+        Checkpoints or sketches, or mappings of tensors in memory. Each two of them are compared in
+        one pass over both, and in a second one where they are stored in different dtypes.
     threads, tile_bytes, io
         As in :func:`parentage.trace`.
     degrees
@@ -133,16 +131,13 @@ def compare(
     >>> found.pairs[0].relation
     'close relatives'
     """
-    opened = [
-        each if isinstance(each, Checkpoint) else Checkpoint.open(each)
-        for each in (first, second, *more)
-    ]
-    names = distinct_names(opened)
-    opened = [replace(each, name=name) for each, name in zip(opened, names, strict=True)]
+    found = [as_checkpoint(each) for each in (first, second, *more)]
+    names = distinct_names(found)
+    found = [replace(each, name=name) for each, name in zip(found, names, strict=True)]
     options = Options(
         _core.threads() if threads is None else threads,
         tile_bytes,
-        choose_io(io, sum(each.bytes for each in opened)),
+        choose_io(io, sum(each.disk_bytes for each in found)),
     )
-    pairs = tuple(pair_of(a, b, options, progress, degrees) for a, b in combinations(opened, 2))
+    pairs = tuple(pair_of(a, b, options, progress, degrees) for a, b in combinations(found, 2))
     return Comparison(tuple(names), pairs)

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from parentage import _core
-from parentage.checkpoint import Checkpoint, Inputs, half_cells
+from parentage.checkpoint import Checkpoint, Inputs, as_checkpoint, half_cells
 from parentage.kinship.degrees import Degrees
 from parentage.kinship.lookup import look
 from parentage.kinship.subsets import best_blend, derived, meeting, same_numbers
@@ -32,14 +32,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from parentage.checkpoint import Given
     from parentage.evidence import Trace
     from parentage.kinship.lookup import Look
     from parentage.kinship.subsets import Blend, Meeting
     from parentage.library import Sketch
     from parentage.stream import Progress
     from parentage.support import Floats
-
-    Given = str | PathLike[str] | Checkpoint
 
 SCHEMA = "parentage.search/1"
 
@@ -236,9 +235,9 @@ def search(
     (['base', 'parent'], 'merge')
     """
     shelf = library if isinstance(library, Library) else Library(library)
-    opened = child if isinstance(child, Checkpoint) else Checkpoint.open(child)
+    opened = as_checkpoint(child)
     options = Options(
-        _core.threads() if threads is None else threads, None, choose_io(io, opened.bytes)
+        _core.threads() if threads is None else threads, None, choose_io(io, opened.disk_bytes)
     )
     with tempfile.TemporaryDirectory(prefix="parentage-") as scratch:
         said = sketch_of(opened)

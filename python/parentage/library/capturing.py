@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parentage import _core
-from parentage.checkpoint import Checkpoint
+from parentage.checkpoint import as_checkpoint
 from parentage.library.sketching import ENDING, SIZE, bytes_of, sketched, write_sketch
 from parentage.stream import SILENT, Options, choose_io
 from parentage.support import (
@@ -34,10 +34,8 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any
 
-    from parentage.checkpoint.checkpoint import Shard
+    from parentage.checkpoint import Checkpoint, Given, Shard
     from parentage.stream import Progress
-
-    Given = str | PathLike[str] | Checkpoint
 
 CUSTODY = "custody.jsonl"
 """The log: what was captured, from where, when, by whom and by which version."""
@@ -93,9 +91,11 @@ def capture(
     target = Path(output)
     if is_there(target):
         raise WriteError(f"{target}: it is there already, and nothing of it is overwritten")
-    opened = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint.open(checkpoint)
+    opened = as_checkpoint(checkpoint)
     options = Options(
-        _core.threads() if threads is None else threads, tile_bytes, choose_io(io, opened.bytes)
+        _core.threads() if threads is None else threads,
+        tile_bytes,
+        choose_io(io, opened.disk_bytes),
     )
     began = datetime.now(timezone.utc)
     said, tensors = sketched(opened, bytes_of(size), options, progress)
@@ -129,6 +129,8 @@ def _keep_small(opened: Checkpoint, target: Path) -> list[dict[str, Any]]:
     Of a checkpoint that was given as a file, nothing beside it is taken but its index: who names a
     file has chosen it.
     """
+    if opened.is_in_memory:
+        return []
     weights = {shard.name for shard in opened.shards}
     folder = _folder_of(opened)
     names = sorted(each.name for each in folder.iterdir()) if opened.path.is_dir() else []
@@ -152,7 +154,7 @@ def _keep_small(opened: Checkpoint, target: Path) -> list[dict[str, Any]]:
 def _keep_headers(opened: Checkpoint, target: Path) -> None:
     """Keep the bytes before the data of every file, as far as that is a header of safetensors."""
     for number, shard in enumerate(opened.shards):
-        raw = _header(shard)
+        raw = None if opened.is_in_memory else _header(shard)
         if raw is not None:
             target.mkdir(exist_ok=True)
             (target / f"{number:05}-{Path(shard.name).name}.header").write_bytes(raw)

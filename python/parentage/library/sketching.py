@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage import _core
-from parentage.checkpoint import Checkpoint, adapter_of, decoded
+from parentage.checkpoint import adapter_of, as_checkpoint, decoded
 from parentage.library.bits import encode
 from parentage.library.places import outlines, places_of_sketch
 from parentage.library.said import (
@@ -38,13 +38,13 @@ from parentage.support import (
 from parentage.support import size as parsed_size
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from os import PathLike
     from typing import Any
 
+    from parentage.checkpoint import Checkpoint, Given
     from parentage.library.places import Outline
     from parentage.support import Floats
-
-    Given = str | PathLike[str] | Checkpoint
 
 SIZE = 1 << 20
 """Bytes of a sketch by default, of two bytes an element."""
@@ -127,9 +127,11 @@ def sketch(
     >>> found.verdict.level
     'statistical'
     """
-    opened = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint.open(checkpoint)
+    opened = as_checkpoint(checkpoint)
     options = Options(
-        _core.threads() if threads is None else threads, tile_bytes, choose_io(io, opened.bytes)
+        _core.threads() if threads is None else threads,
+        tile_bytes,
+        choose_io(io, opened.disk_bytes),
     )
     said, tensors = sketched(opened, bytes_of(size), options, progress, runs_only=runs_only)
     target = Path(f"{Path(opened.name).name}{ENDING}" if output is None else output)
@@ -190,8 +192,8 @@ def sketched(
         "elements": sum(each.elements for each in listed),
         "tensors": packed_outlines(listed),
         "places": {name: [place.width, place.runs] for name, place in sorted(places.items())},
-        "config": config_of(opened.path),
-        "files": small_files(opened.path),
+        "config": config_of(opened.path, opened.texts),
+        "files": [] if opened.is_in_memory else small_files(opened.path),
         "encodings": _encodings(opened, whole),
         **_thumbs(whole, listed, options, measure=not runs_only if measure is None else measure),
     }
@@ -277,7 +279,8 @@ def _of_everything(
         {"name": shard.name, "bytes": shard.bytes, "sha256": digest}
         for shard, digest in zip(opened.shards, sha, strict=True)
     ]
-    said: dict[str, Any] = {"files": [*small_files(opened.path), *files]}
+    beside = [] if opened.is_in_memory else small_files(opened.path)
+    said: dict[str, Any] = {"files": [*beside, *files]}
     if len(tensors) <= MOST_MEASURED:
         values = np.array([energies[each.name] for each in measured_of(listed)])
         said |= {"energies": packed_floats(values), "definition": _core.DEFINITION}
@@ -297,12 +300,18 @@ class _Half(Progress):
         self._progress.update(done // 2)
 
 
-def config_of(path: Path) -> dict[str, Any]:
-    """Return what config.json beside a checkpoint says of its architecture and origins."""
+def config_of(path: Path, texts: Mapping[str, bytes] | None = None) -> dict[str, Any]:
+    """Return what config.json beside a checkpoint says of its architecture and origins.
+
+    ``texts`` are the small files of a checkpoint that is on no disk.
+    """
     folder = path if path.is_dir() else path.parent
     try:
-        with BufferedReader(open_file(folder / "config.json")) as file:
-            raw = file.read(1 << 20)
+        if texts is not None:
+            raw = texts.get("config.json", b"")
+        else:
+            with BufferedReader(open_file(folder / "config.json")) as file:
+                raw = file.read(1 << 20)
         found: Any = json.loads(raw)
     except (OSError, ValueError, RecursionError):
         return {}

@@ -83,7 +83,11 @@ def outline_of(checkpoint: Checkpoint, sketch: Sketch) -> Checkpoint:
         tensors.append((index, each.name, each.dtype, each.shape, 0, at, end))
         at = end
     core = _core.Checkpoint.restored(
-        str(shard.path), None, [(str(shard.path), shard.name, at, 0, None, [], None)], tensors, []
+        str(shard.path),
+        None,
+        [(str(shard.path), shard.name, at, 0, None, [], None, False)],
+        tensors,
+        [],
     )
     return replace(checkpoint, core=core, encodings={}, is_part=True, is_outline=True)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from os import PathLike
 
-    from parentage.checkpoint import Checkpoint, Inputs
+    from parentage.checkpoint import Given, Inputs
 
 SCHEMA = "parentage.metadata/1"
 """Version of the document; the number goes up when a key changes its meaning or place."""
@@ -252,11 +252,11 @@ class Comparison:
 
 
 def compare_metadata(
-    child: str | PathLike[str] | Checkpoint,
+    child: Given,
     *,
-    base: str | PathLike[str] | Checkpoint,
-    parents: Iterable[str | PathLike[str] | Checkpoint] | str | PathLike[str] | Checkpoint = (),
-    controls: Iterable[str | PathLike[str] | Checkpoint] | str | PathLike[str] | Checkpoint = (),
+    base: Given,
+    parents: Iterable[Given] | Given = (),
+    controls: Iterable[Given] | Given = (),
     evidence: str | PathLike[str] | Mapping[str, Any] | None = None,
 ) -> Comparison:
     """Say what a checkpoint's files say of it, beside those of others: never a verdict.
@@ -291,7 +291,7 @@ def compare_metadata(
     >>> said.as_dict()["level"]
     'circumstantial'
     """
-    inputs = open_all(child, base, parents, controls)
+    inputs = open_all(child, base, parents, controls).released()
     found = None
     if evidence is not None:
         found = _evidence(evidence)

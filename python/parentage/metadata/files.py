@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from parentage.support import is_folder, open_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from parentage.checkpoint import Checkpoint
 
@@ -68,6 +68,8 @@ class Folder:
 
         What is given as one file has no folder: it may lie beside files of others. An index has.
         """
+        if checkpoint.is_in_memory:
+            return cls._of_texts(checkpoint.texts or {})
         path = Path(checkpoint.path)
         if path.name.endswith(".index.json"):
             path = path.parent
@@ -84,6 +86,15 @@ class Folder:
         except OSError as error:
             return cls(None, problems=[f"the folder can not be listed: {error.strerror}"])
         return cls(path, tuple(sorted(names)), problems)
+
+    @classmethod
+    def _of_texts(cls, texts: Mapping[str, bytes]) -> Folder:
+        """Return a folder of files that a program has said."""
+        files: dict[str, File | None] = {
+            name: File(name, len(raw), hashlib.sha256(raw).hexdigest(), raw)
+            for name, raw in texts.items()
+        }
+        return cls(None, tuple(sorted(texts)), [], files)
 
     def read(self, name: str, most: int = MOST_BYTES) -> File | None:
         """Return a file by its name, which may begin with folders; ``None`` if there is none.

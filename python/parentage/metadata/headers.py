@@ -120,6 +120,9 @@ def _writing(checkpoint: Checkpoint, found: Headers) -> None:
     dtypes = Counter(tensor.dtype for tensor in checkpoint.tensors.values())
     said["dtypes"] = dict(sorted(dtypes.items()))
     first = shards[0]
+    if checkpoint.is_in_memory:
+        said["format"] = "in memory"
+        return
     if not first.name.endswith(".safetensors"):
         said["format"] = first.name.rpartition(".")[2]
         return

@@ -1,6 +1,10 @@
 from .adapters import with_adapters as with_adapters
 from .adapters import with_strengths as with_strengths
 from .flow import trace as trace
+from .planning import Plan as Plan
+from .planning import SufficientStatistics as SufficientStatistics
+from .planning import gram as gram
+from .planning import plan as plan
 from .rest import compare_rest as compare_rest
 from .rest import undecoded as undecoded
 from .sequential import NETWORK_SAMPLE as NETWORK_SAMPLE

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from os import PathLike
 
-    from parentage.checkpoint import Checkpoint, Inputs, Network
+    from parentage.checkpoint import Checkpoint, Given, Inputs, Network
     from parentage.evidence import Trace
     from parentage.recipe import Addition, Recipe
     from parentage.support import Portion
@@ -45,11 +45,11 @@ if TYPE_CHECKING:
 
 
 def trace(
-    child: Path | Checkpoint,
+    child: Given,
     *,
-    base: Path | Checkpoint,
-    parents: Iterable[Path | Checkpoint] | Path | Checkpoint = (),
-    controls: Iterable[Path | Checkpoint] | Path | Checkpoint = (),
+    base: Given,
+    parents: Iterable[Given] | Given = (),
+    controls: Iterable[Given] | Given = (),
     threads: int | None = None,
     tile_bytes: int | None = None,
     io: str = "auto",
@@ -74,7 +74,9 @@ def trace(
     ----------
     child
         The checkpoint under test: a folder, a file, an index, or a name of what is on no disk, as
-        ``hf://org/name`` (:meth:`parentage.Checkpoint.open`).
+        ``hf://org/name`` (:meth:`parentage.Checkpoint.open`); or its tensors in memory, as a
+        ``state_dict()`` (:meth:`parentage.Checkpoint.in_memory`), which are read in place. So may
+        be all others.
     base
         The common ancestor that displacements are measured from. It may itself be part of a blend.
     parents
@@ -128,7 +130,8 @@ def trace(
     resume
         Go on with what an interrupted trace of the same checkpoints has left in ``output``. The
         evidence is the same, byte for byte. Without it, what is kept there is an error: it is
-        never overwritten.
+        never overwritten. With tensors in memory among the checkpoints, nothing is kept, and
+        nothing gone on with: nobody knows whether they are the same.
     network
         How checkpoints are read that are on no disk, and what that may cost; see
         :class:`parentage.Network`.
@@ -199,7 +202,7 @@ def trace(
     options = Options(
         _core.threads() if threads is None else threads,
         tile_bytes,
-        choose_io(io, sum(each.bytes for each in checkpoints)),
+        choose_io(io, sum(each.disk_bytes for each in checkpoints)),
         level,
         backend=backend,
         is_far=is_remote and request is not None,
@@ -208,9 +211,14 @@ def trace(
         raise ValueError("resume needs output: what was read is kept there")
     if resume and request is not None:
         raise ValueError("resume goes on with a full pass: a sample is read again from its start")
+    is_live = any(each.is_in_memory for each in checkpoints)
+    if resume and is_live:
+        raise ValueError(
+            "resume goes on with files: whether tensors in memory are the same is not known"
+        )
     kept = (
         nullcontext()
-        if output is None or request is not None
+        if output is None or request is not None or is_live
         else Journal(output, identity(inputs), resume=resume, note=note)
     )
     with kept as journal:
@@ -227,6 +235,8 @@ def trace(
             digest=digest is not None,
         )
         found = replace(found, device=described)
+        # What a program holds in memory is its own again: a trace does not keep it.
+        found = replace(found, inputs=found.inputs.released(), given=found.offered.released())
         if output is not None:
             found.save(output, note)
         if journal is not None:

@@ -6,6 +6,7 @@ from .locate import Offered as Offered
 from .locate import checkpoint_order as checkpoint_order
 from .locate import locate_checkpoints as locate_checkpoints
 from .locate import open_parents as open_parents
+from .raw import sha256_of as sha256_of
 from .recipe import Recipe as Recipe
 from .recipe_files import recipe_file as recipe_file
 from .recipe_files import recipe_text as recipe_text

@@ -11,7 +11,7 @@ import polars as pl
 
 from parentage import _core
 from parentage.align import Unaligned, align, is_replayed, seen_by, unaligned_frame
-from parentage.checkpoint import Checkpoint
+from parentage.checkpoint import as_checkpoint
 from parentage.replay.build import compile_recipe
 from parentage.replay.coverage import Coverage, coverage, nan_of
 from parentage.replay.layers import layer_maps, made_alignment
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from parentage.align import Slice
+    from parentage.checkpoint import Checkpoint
     from parentage.recipe import Recipe
     from parentage.replay.locate import Offered
     from parentage.stream import Program, ReplayCounts, Value
@@ -257,8 +258,7 @@ def compare(
         backend=backend_of(device, device_memory)[0],
     )
     opened = open_parents(recipe, parents)
-    child = child if isinstance(child, Checkpoint) else Checkpoint.open(child)
-    seen = seen_by(child, list(opened.values()), options)
+    seen = seen_by(as_checkpoint(child), list(opened.values()), options)
     child, opened = seen.child, dict(zip(opened, seen.others, strict=True))
     alignment = align(child, list(opened.values()), layers=layer_maps(recipe, list(opened), child))
     slices = alignment.slices
@@ -286,7 +286,7 @@ def compare(
         each.core.verify_unchanged()
     return Comparison(
         recipe=recipe,
-        child=child,
+        child=child.released(),
         slices=_table(
             [slices[row] for row in rows],
             {k: x[rows] for k, x in counts.items()},

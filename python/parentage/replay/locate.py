@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parentage.align import Strength, applied, with_strength
-from parentage.checkpoint import ROUNDED, Checkpoint, adapter_of, may_be_repository, scheme_of
+from parentage.checkpoint import (
+    ROUNDED,
+    Checkpoint,
+    Given,
+    adapter_of,
+    may_be_repository,
+    scheme_of,
+)
 from parentage.support import RecipeError, is_there
 
 if TYPE_CHECKING:
@@ -18,8 +24,8 @@ if TYPE_CHECKING:
     from parentage.recipe import Recipe
 
 
-Offered = str | PathLike[str] | Checkpoint
-"""A checkpoint, or where it is."""
+Offered = Given
+"""A checkpoint, where it is, or its tensors in memory."""
 
 
 def checkpoint_order(recipe: Recipe) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,11 +70,15 @@ def file_pieces(
 ) -> Iterator[bytes]:
     """Yield bytes of a file of a checkpoint, wherever it is, as :func:`pieces` does."""
     fetched = core.fetchers()[shard]
-    if fetched is None:
+    if fetched is not None:
+        read = fetched.bytes_of
+    elif core.lies_in_memory()[shard]:
+        read = partial(core.copied, shard)
+    else:
         yield from pieces(core.shards()[shard][0], begin, end, what)
         return
     for at in range(begin, end, BUFFER):
-        yield fetched.bytes_of(at, min(at + BUFFER, end))
+        yield read(at, min(at + BUFFER, end))
 
 
 def sha256_of(checkpoint: Checkpoint, shard: int, tell: Callable[[int], object]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from parentage import _core
 from parentage.align import pair_by_name, scale_of, views
-from parentage.checkpoint import DTYPES, Checkpoint, dtype_class
+from parentage.checkpoint import DTYPES, as_checkpoint, dtype_class
 from parentage.replay.comparison import NOT_FLOAT, SAYS_NOTHING, prepare, silent_tensors
 from parentage.replay.layers import made_alignment, made_of
 from parentage.replay.locate import checkpoint_order, open_parents
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from parentage.align import Extent
-    from parentage.checkpoint import Tensor
+    from parentage.checkpoint import Checkpoint, Tensor
     from parentage.recipe import Recipe
     from parentage.replay.comparison import Prepared
     from parentage.replay.layers import Made
@@ -88,7 +88,7 @@ def write(
         If a checkpoint is damaged or unreadable, or changes while it is read.
     """
     options = Options(_core.threads() if threads is None else threads, tile_bytes, io)
-    child = Checkpoint.open(against) if isinstance(against, str | os.PathLike) else against
+    child = None if against is None else as_checkpoint(against)
     planned = plan_write(recipe, parents, folder, shard_bytes, options)
     return planned.run(child, progress, allow_non_finite=allow_non_finite)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -12,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from parentage.align import pair
-from parentage.bundle import EVIDENCE, SLICES, SUMS, digest_folder, file_digest
-from parentage.checkpoint import Checkpoint, Inputs
+from parentage.bundle import EVIDENCE, SLICES, SUMS, digest_folder
+from parentage.checkpoint import Inputs, as_checkpoint
 from parentage.methods import from_json
 from parentage.pipeline import trace, view_inputs
-from parentage.replay import compile_recipe
+from parentage.replay import compile_recipe, sha256_of
 from parentage.stream import SILENT, Gram, one_pass
 from parentage.support import EvidenceError, ParentageError, PlanError
 from parentage.verify.derived import factors_of, parts_of
@@ -31,11 +30,10 @@ if TYPE_CHECKING:
     from parentage.align import Alignment, Group
     from parentage.bundle import Document
     from parentage.bundle.document import Checkpoint as Described
+    from parentage.checkpoint import Checkpoint, Given
     from parentage.stream import Options, Program, Progress, Value
     from parentage.verify.derived import Part
     from parentage.verify.folder import Folder
-
-    Path = str | os.PathLike[str]
 
 RANGE_CHUNKS = 1 << 12
 """Chunks whose partial results are held at once."""
@@ -49,7 +47,7 @@ _REPLAYED = ("reproduced", "explained", "mismatched", "zero_signs", "ulps", "fir
 class Asked:
     """What is to be checked of the checkpoints."""
 
-    places: Mapping[str, Path | Checkpoint]
+    places: Mapping[str, Given]
     """Where each checkpoint is, by the name that the evidence has for it."""
     seed: int
     """What draws the slices."""
@@ -81,12 +79,18 @@ def open_inputs(document: Document, asked: Asked) -> Inputs:
     ParentageError
         If one can not be opened.
     """
-    names = [each.name for _, each in document.inputs.by_role]
+    described = {each.name: each for _, each in document.inputs.by_role}
+    names = list(described)
     lacking = [name for name in names if name not in asked.places]
     unknown = [name for name in asked.places if name not in names]
     if unknown:
         raise EvidenceError(
             f"{unknown[0]!r} is no checkpoint of this evidence, which is of {', '.join(names)}"
+        )
+    if lacking and described[lacking[0]].was_in_memory:
+        raise EvidenceError(
+            f"{lacking[0]!r} was in memory, and can not be opened again: save its tensors with "
+            f"safetensors' save_file, and say where, as in --files {lacking[0]}=PATH"
         )
     if lacking:
         raise EvidenceError(
@@ -94,11 +98,8 @@ def open_inputs(document: Document, asked: Asked) -> Inputs:
             f"lacking; say where it is, as in --files {lacking[0]}=PATH"
         )
 
-    def opened(described: Described) -> Checkpoint:
-        given = asked.places[described.name]
-        if isinstance(given, Checkpoint):
-            return replace(given, name=described.name)
-        return Checkpoint.open(given, described.name)
+    def opened(one: Described) -> Checkpoint:
+        return replace(as_checkpoint(asked.places[one.name], one.name), name=one.name)
 
     inputs = document.inputs
     return Inputs(
@@ -133,6 +134,14 @@ def check_files_of(
         there = described[each.name]
         theirs = sorted(file.bytes for file in there.files)
         ours = sorted(shard.bytes for shard in each.own_shards)
+        if theirs != ours and there.was_in_memory:
+            text = (
+                f"{each.name} was in memory, of {sum(theirs):,} bytes as safetensors' save_file "
+                f"writes it, and here has {len(ours)} files of {sum(ours):,}: only its slices are "
+                "compared"
+            )
+            yield Finding("files", UNCHECKED, text, EVIDENCE)
+            continue
         if theirs != ours:
             text = (
                 f"{each.name} has {len(ours)} files of {sum(ours):,} bytes, and in the evidence "
@@ -152,7 +161,7 @@ def check_files_of(
 
 def _check_digests(each: Checkpoint, there: Described, tell: Any) -> Iterator[Finding]:
     """Hash the files of a checkpoint, and what lies beside them."""
-    found = [file_digest(shard.path, tell) for shard in each.own_shards]
+    found = [sha256_of(each, number, tell) for number in range(len(each.own_shards))]
     by_name = {file.name: file.sha256 for file in there.files}
     expected = Counter(file.sha256 for file in there.files)
     wrong = 0

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from parentage.bundle import Document
-    from parentage.checkpoint import Checkpoint, Inputs
+    from parentage.checkpoint import Given, Inputs
     from parentage.stream import Progress
 
 DRAWN = 32
@@ -42,7 +42,7 @@ SEED_BITS = 53
 
 def verify(
     folder: str | os.PathLike[str],
-    files: Mapping[str, str | os.PathLike[str] | Checkpoint] | None = None,
+    files: Mapping[str, Given] | None = None,
     *,
     seed: int | None = None,
     slices: int | None = DRAWN,

@@ -22,6 +22,7 @@ mod fetch;
 mod files;
 mod floats;
 pub mod gram;
+mod memory;
 pub mod plan;
 pub mod progress;
 pub mod replay;
@@ -32,4 +33,5 @@ pub mod threads;
 
 pub use error::{Error, Result};
 pub use fetch::{Fetch, FetchError, Remote};
+pub use memory::{Lent, Memory, Owner};
 pub use source::{Io, can_map};

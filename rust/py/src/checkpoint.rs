@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
 
 use numpy::{IntoPyArray, PyArray1};
+use parentage_core::Memory;
 use parentage_core::checkpoint::{self, Dtype, names::take_apart};
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyString, PyTuple, PyType};
+use pyo3::types::{PyBytes, PyList, PyString, PyTuple, PyType};
 
 use crate::coding::{self, CodingState};
 use crate::errors::to_python;
+use crate::memory::{self, Given};
 use crate::remote::{self, fetcher};
 use crate::run::run;
 
@@ -25,9 +27,9 @@ type Tensor<'py> =
 /// What is pickled: path, index, shards, tensors and codings, with paths as text, which any system can read.
 type State<'py> =
     (OsString, Option<OsString>, Vec<ShardState>, Bound<'py, PyList>, Vec<CodingState>);
-/// As [`Shard`], the path as text, and who fetches it, if it is on no disk.
+/// As [`Shard`], the path as text, who fetches it, if it is on no disk, and whether it was in memory.
 type ShardState =
-    (OsString, String, u64, u64, Option<i128>, Vec<(String, String)>, Option<Py<PyAny>>);
+    (OsString, String, u64, u64, Option<i128>, Vec<(String, String)>, Option<Py<PyAny>>, bool);
 /// As [`Tensor`].
 type TensorState = (usize, String, String, Vec<u64>, usize, u64, u64);
 
@@ -186,13 +188,15 @@ impl Checkpoint {
         let text = |path: &Path| path.as_os_str().to_owned();
         let shards = this.0.shards.iter().map(|shard| {
             let fetcher = shard.remote.as_ref().and_then(|remote| fetcher(slf.py(), remote));
+            let in_memory = shard.memory.is_some();
             let path = match fetcher {
+                _ if in_memory => shard.path.clone(),
                 Some(_) => shard.path.clone(),
                 None => absolute(&shard.path).unwrap_or_else(|_| shard.path.clone()),
             };
             let (name, metadata) = (shard.name.clone(), shard.metadata.clone());
             let (bytes, start) = (shard.bytes, shard.data_start);
-            (text(&path), name, bytes, start, shard.modified_ns, metadata, fetcher)
+            (text(&path), name, bytes, start, shard.modified_ns, metadata, fetcher, in_memory)
         });
         let state = (
             text(&this.0.path),
@@ -215,10 +219,12 @@ impl Checkpoint {
         codings: Vec<CodingState>,
     ) -> PyResult<Self> {
         let shard = |state: ShardState| {
-            let (path, name, bytes, data_start, modified_ns, metadata, fetcher) = state;
+            let (path, name, bytes, data_start, modified_ns, metadata, fetcher, in_memory) = state;
             let (path, remote) = (path.into(), fetcher.map(remote::remote));
             // Another machine knows nothing of this one's files, nor a copy of what it was made from.
             let identity = None;
+            // Nor of its memory.
+            let memory = in_memory.then(Memory::gone);
             checkpoint::Shard {
                 path,
                 name,
@@ -228,6 +234,7 @@ impl Checkpoint {
                 identity,
                 metadata,
                 remote,
+                memory,
             }
         };
         let shards = shards.into_iter().map(shard).collect();
@@ -292,6 +299,56 @@ impl Checkpoint {
     fn fetchers(&self, py: Python<'_>) -> Vec<Option<Py<PyAny>>> {
         let shards = self.0.shards.iter();
         shards.map(|shard| shard.remote.as_ref().and_then(|each| fetcher(py, each))).collect()
+    }
+
+    /// The checkpoint of tensors in memory, laid out as one file called `name`: `tensors` are name, dtype, an
+    /// array whose elements are as wide, and whatever else keeps its memory where it is.
+    #[classmethod]
+    fn in_memory(
+        _cls: &Bound<'_, PyType>,
+        path: PathBuf,
+        name: String,
+        tensors: Vec<Given<'_>>,
+    ) -> PyResult<Self> {
+        let tensors = tensors.into_iter().map(memory::lent).collect::<PyResult<_>>()?;
+        let found = checkpoint::Checkpoint::in_memory(&path, name, tensors);
+        found.map(|found| Self(Arc::new(found))).map_err(|error| to_python(&error))
+    }
+
+    /// Per shard, whether it is in memory, or was when it was opened.
+    fn lies_in_memory(&self) -> Vec<bool> {
+        self.0.shards.iter().map(|shard| shard.memory.is_some()).collect()
+    }
+
+    /// Itself without its tensors, if they are in memory: that is not kept any longer.
+    fn released(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
+        let this = &slf.get().0;
+        if this.shards.iter().all(|shard| shard.memory.as_ref().is_none_or(|each| !each.is_here()))
+        {
+            return Ok(slf);
+        }
+        Bound::new(slf.py(), Self(Arc::new(this.released())))
+    }
+
+    /// Whether some file of both is the same tensors in memory.
+    fn shares_memory(&self, other: PyRef<'_, Self>) -> bool {
+        let lent = |of: &Arc<checkpoint::Checkpoint>| -> Vec<Memory> {
+            of.shards.iter().filter_map(|shard| shard.memory.clone()).collect()
+        };
+        let theirs = lent(&other.0);
+        lent(&self.0).iter().any(|mine| theirs.iter().any(|each| mine.is_same(each)))
+    }
+
+    /// Bytes of a file that is in memory.
+    fn copied<'py>(
+        &self,
+        py: Python<'py>,
+        shard: usize,
+        begin: u64,
+        end: u64,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let copied = py.detach(|| self.0.copied(shard, begin, end));
+        copied.map(|bytes| PyBytes::new(py, &bytes)).map_err(|error| to_python(&error))
     }
 
     /// Other tensors, by name, over the same files, as they were when their headers were read. Those of

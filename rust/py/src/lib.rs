@@ -7,6 +7,7 @@ mod coding;
 mod digest;
 mod errors;
 mod gram;
+mod memory;
 mod pickle;
 mod plan;
 mod program;

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from parentage.checkpoint.sources import local
+from parentage.checkpoint.sources.memory import not_a_checkpoint
 from parentage.checkpoint.sources.names import may_be_repository, scheme_of
 from parentage.support import CheckpointError, printable
 
@@ -32,8 +34,10 @@ def source_of(given: str | PathLike[str]) -> Source:
     Raises
     ------
     CheckpointError
-        If it begins as an address that nothing here reads.
+        If it begins as an address that nothing here reads, or is no name of anything.
     """
+    if not isinstance(given, str | os.PathLike):
+        raise not_a_checkpoint(given)
     scheme = scheme_of(given)
     if not scheme:
         return _remote("hub") if may_be_repository(given) else local

@@ -18,6 +18,7 @@ pub mod header;
 mod identity;
 pub mod index;
 mod json;
+mod memory;
 pub mod names;
 mod remote;
 
@@ -25,10 +26,12 @@ pub use coding::Coding;
 pub use dtype::{Dtype, DtypeClass};
 pub use header::{Header, Tensor};
 pub use identity::Identity;
+pub use memory::LentTensor;
 pub use remote::RemoteFile;
 
 use crate::error::quote;
 use crate::fetch::Remote;
+use crate::memory::Memory;
 use crate::{Error, Result, threads};
 
 /// One file of a checkpoint, as it was when its header was read. No descriptor is kept.
@@ -50,6 +53,8 @@ pub struct Shard {
     pub metadata: Vec<(String, String)>,
     /// Who fetches it, if it is on no disk of this machine. Every answer is checked to be of the same file.
     pub remote: Option<Remote>,
+    /// Where its tensors lie, if it is on no disk but in memory. Nobody makes sure that they stay as they are.
+    pub memory: Option<Memory>,
 }
 
 impl Shard {
@@ -60,7 +65,7 @@ impl Shard {
     ///
     /// [`Error::Changed`] if not, or if the file is gone; [`Error::Io`] if it can not be asked.
     pub fn verify_unchanged(&self) -> Result<()> {
-        if self.remote.is_some() {
+        if self.remote.is_some() || self.memory.is_some() {
             return Ok(());
         }
         match fs::metadata(&self.path) {
@@ -218,6 +223,7 @@ impl Checkpoint {
                     identity,
                     metadata,
                     remote: None,
+                    memory: None,
                 })
             })
             .collect::<Result<Vec<_>>>()?;
@@ -405,9 +411,9 @@ impl Shard {
         let Header { tensors, metadata, data_start } = header;
         let modified_ns = modified_ns(&stat);
         let bytes = stat.len();
-        let remote = None;
+        let (remote, memory) = (None, None);
         Ok((
-            Self { path, name, bytes, data_start, modified_ns, identity, metadata, remote },
+            Self { path, name, bytes, data_start, modified_ns, identity, metadata, remote, memory },
             tensors,
         ))
     }

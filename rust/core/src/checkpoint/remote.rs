@@ -103,6 +103,7 @@ fn open(
         identity: None,
         metadata: parsed.metadata,
         remote: Some(file.remote.clone()),
+        memory: None,
     };
     Ok((shard, parsed.tensors))
 }

@@ -6,6 +6,7 @@ mod decoded;
 mod direct;
 #[cfg(target_os = "linux")]
 mod guard;
+mod memory;
 #[cfg(target_os = "linux")]
 mod mmap;
 mod open;

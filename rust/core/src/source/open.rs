@@ -2,6 +2,7 @@
 
 #[cfg(target_os = "linux")]
 use super::direct::Direct;
+use super::memory::InMemory;
 #[cfg(target_os = "linux")]
 use super::mmap::Mmap;
 use super::pread::Pread;
@@ -30,6 +31,9 @@ pub fn can_map() -> bool {
 pub(crate) fn open(shard: &Shard, io: Io, stop: &Stop) -> Result<Box<dyn Source>> {
     if let Some(remote) = &shard.remote {
         return Ok(Box::new(Fetched::new(shard.path.clone(), remote.clone(), stop.clone())));
+    }
+    if let Some(memory) = &shard.memory {
+        return Ok(Box::new(InMemory::new(shard.path.clone(), memory.clone(), io)));
     }
     let file = files::open(&shard.path).map_err(|error| Error::io(&shard.path, "open", error))?;
     // Of the descriptor, which is all that is read from: the path may lead elsewhere by now.

@@ -21,6 +21,7 @@ pub(super) fn shard(path: &Path, bytes: &[u8]) -> Shard {
         identity,
         metadata: Vec::new(),
         remote: None,
+        memory: None,
     }
 }
 

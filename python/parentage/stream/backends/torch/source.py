@@ -57,8 +57,10 @@ class Source:
             paths = [shard[0] for shard in checkpoint.shards()]
             # What is fetched, or lies in memory, the core reads.
             on_disk = [
-                fetcher is None and path.is_file()
-                for path, fetcher in zip(paths, checkpoint.fetchers(), strict=True)
+                fetcher is None and not is_memory
+                for fetcher, is_memory in zip(
+                    checkpoint.fetchers(), checkpoint.lies_in_memory(), strict=True
+                )
             ]
             self.files.append(paths)
             found: dict[int, tuple[str, int, int, bool]] = {}
