@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -27,12 +28,13 @@ from parentage.pipeline.sequential import SampleRequest, Seed, trace_sample, wit
 from parentage.pipeline.viewing import view_inputs
 from parentage.replay import compile_recipe
 from parentage.statistics import full_pass
-from parentage.stream import SILENT, Options, Progress, choose_io
+from parentage.stream import CORE, SILENT, Options, Progress, choose_io, spread_over
 from parentage.support import give_back, printable
 from parentage.verdict import Thresholds, TraceInputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from concurrent.futures import Executor
     from os import PathLike
 
     from parentage.checkpoint import Checkpoint, Inputs, Network
@@ -54,6 +56,7 @@ def trace(
     tile_bytes: int | None = None,
     io: str = "auto",
     level: str | None = None,
+    executor: Executor | Callable[[], Executor] | None = None,
     recipes: bool = True,
     sample: int | str | Portion | None = None,
     seed: int | None = None,
@@ -90,6 +93,12 @@ def trace(
         ``"mmap"`` for others (:func:`parentage.stream.choose_io`).
     level
         The instruction set; by default the fastest of this CPU.
+    executor
+        Workers that read everything in this process's place: anything with the interface of
+        :mod:`concurrent.futures`, of one machine or of many that see the same files; or a function
+        that makes one, which is asked again if workers are lost and the executor breaks. Headers,
+        samples and the verdict stay here. ``threads`` are those of each worker then; by default
+        the CPUs of its machine are shared by the workers that are on it.
     recipes
         Whether to look for the recipe, in a sample, and to replay it on everything.
     sample
@@ -145,6 +154,8 @@ def trace(
     JournalError
         If something is kept in ``output`` without ``resume``, or is of other checkpoints, of files
         that have changed, or in use.
+    ExecutorError
+        If workers are gone, or can not do the work.
     ValueError
         If an option is out of its range.
 
@@ -182,11 +193,17 @@ def trace(
     if (request is not None or digest is not None) and (name := first_sketch(checkpoints)):
         said = "sample, until_sure and digest are of whole files"
         raise ValueError(f"{said}, and {name} is a sketch")
+    backend = CORE
+    if executor is not None:
+        # Workers may see the folder of the evidence as well.
+        beside = None if output is None else pathlib.Path(output)
+        backend = spread_over(executor, threads=threads, beside=beside, note=note)
     options = Options(
         _core.threads() if threads is None else threads,
         tile_bytes,
         choose_io(io, sum(each.bytes for each in checkpoints)),
         level,
+        backend=backend,
         is_far=is_remote and request is not None,
     )
     if resume and output is None:

@@ -3,6 +3,11 @@ from .backend import CellSpectrum as CellSpectrum
 from .backend import ReplayCounts as ReplayCounts
 from .backend import ReplayedSums as ReplayedSums
 from .backends.core import CORE as CORE
+from .backends.engines import Processes as Processes
+from .backends.engines import spread_over as spread_over
+from .backends.executor import Spread as Spread
+from .cuts import RANGE_CHUNKS as RANGE_CHUNKS
+from .cuts import Cuts as Cuts
 from .gram import Gram as Gram
 from .gram import cosines as cosines
 from .gram import diagonal as diagonal
@@ -13,7 +18,6 @@ from .options import IO_OF_RUNS as IO_OF_RUNS
 from .options import Options as Options
 from .options import choose_io as choose_io
 from .passes import COUNTED as COUNTED
-from .passes import RANGE_CHUNKS as RANGE_CHUNKS
 from .passes import Kept as Kept
 from .passes import RangeSums as RangeSums
 from .passes import one_pass as one_pass

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parentage import _core
+from parentage.stream.backend import How, Spreading
+from parentage.stream.cuts import pieces
 from parentage.stream.gram import Gram
 from parentage.stream.progress import SILENT, Progress
 from parentage.support import JournalError
@@ -17,19 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from parentage.stream.backend import ReplayedSums, SliceSums
+    from parentage.stream.backend import ReplayedSums, ReplaysOf, SliceSums
     from parentage.stream.options import Options
     from parentage.stream.program import Program, Value
     from parentage.support import Floats
 
 RangeSums = tuple[int, int, Gram, dict[str, NDArray[Any]]]
 """A range of slices, first and past the last, their sums, and what replays count of them."""
-
-RANGE_CHUNKS = 1 << 15
-"""Chunks whose partial results are held at once: some tens of MB, and gigabytes of input."""
-
-RANGE_BYTES = 1 << 30
-"""Bytes of all checkpoints together, of two bytes an element, that an interruption may cost."""
 
 COUNTED = ("reproduced", "explained", "mismatched", "zero_signs", "ulps", "first")
 """What replays count, by slice."""
@@ -134,14 +130,12 @@ def read_ranges(
         core = cast("SliceSums", SimpleNamespace(**record.arrays))
         part = Gram.from_core(elements[first:last], core)
         yield first, last, part, {name: record.arrays[name] for name in COUNTED}
-    chunks = max(1, min(RANGE_CHUNKS, RANGE_BYTES // (2 * _core.CHUNK * plan.columns)))
-    for first, last in plan.ranges(chunks):
-        if last <= start:
-            continue
-        first = max(first, start)
+
+    def replays_of(first: int, last: int) -> list[_core.Replay]:
         owner = np.arange(first, last)
-        cores = [program.replay(results, owner, applies=applies) for program, results in replays]
-        found = one_pass(plan, first, last, options, progress, done, cores)
+        return [program.replay(results, owner, applies=applies) for program, results in replays]
+
+    for first, last, found in _streamed(plan, start, replays_of, options, progress, done):
         counted = {name: getattr(found.replayed, name) for name in COUNTED}
         done += plan.bytes(first, last)
         if journal is not None:
@@ -151,6 +145,39 @@ def read_ranges(
             journal.append("slices", {"first": first, "last": last}, summed | counted)
             journal.progress(done, total)
         yield first, last, Gram.from_core(elements[first:last], found), counted
+
+
+def _streamed(
+    plan: _core.Plan,
+    start: int,
+    replays_of: ReplaysOf,
+    options: Options,
+    progress: Progress,
+    done: int,
+) -> Iterator[tuple[int, int, ReplayedSums]]:
+    """Yield what a backend gives of ranges, in order, from slice ``start`` on.
+
+    ``done`` are the bytes before it.
+    """
+    if isinstance(options.backend, Spreading):
+        how = How(
+            threads=options.threads,
+            tile_bytes=options.tile_bytes,
+            io=options.io,
+            level=options.level,
+            digests=options.digests,
+        )
+        yield from options.backend.spread(
+            plan, start, replays_of, how, lambda bytes_: progress.update(done + bytes_)
+        )
+        return
+    for first, last in pieces(plan, start, plan.slices):
+        yield (
+            first,
+            last,
+            one_pass(plan, first, last, options, progress, done, replays_of(first, last)),
+        )
+        done += plan.bytes(first, last)
 
 
 def _restored(digests: _core.Digests, record: KeptRecord) -> tuple[int, int]:

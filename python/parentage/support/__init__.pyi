@@ -14,6 +14,7 @@ from .atomic import sync_folder_strictly as sync_folder_strictly
 from .atomic import write_file as write_file
 from .errors import CheckpointError as CheckpointError
 from .errors import EvidenceError as EvidenceError
+from .errors import ExecutorError as ExecutorError
 from .errors import JournalError as JournalError
 from .errors import ParentageError as ParentageError
 from .errors import PlanError as PlanError

@@ -5,6 +5,7 @@ from parentage._core import CheckpointError, ParentageError, PlanError, ReadErro
 __all__ = [
     "CheckpointError",
     "EvidenceError",
+    "ExecutorError",
     "JournalError",
     "ParentageError",
     "PlanError",
@@ -13,6 +14,10 @@ __all__ = [
     "ReportError",
     "WriteError",
 ]
+
+
+class ExecutorError(ParentageError):
+    """Workers are gone, can not be reached, or are not fit for the work."""
 
 
 class JournalError(ParentageError):
