@@ -11,13 +11,16 @@ from .library import Library as Library
 from .library import capture as capture
 from .library import sketch as sketch
 from .metadata import compare_metadata as compare_metadata
+from .pipeline import join as join
 from .pipeline import trace as trace
+from .pipeline import trace_part as trace_part
 from .replay import Recipe as Recipe
 from .report import write_figures as write_figures
 from .report import write_report as write_report
 from .stream import Progress as Progress
 from .support import CheckpointError as CheckpointError
 from .support import EvidenceError as EvidenceError
+from .support import ExecutorError as ExecutorError
 from .support import JournalError as JournalError
 from .support import ParentageError as ParentageError
 from .support import PlanError as PlanError

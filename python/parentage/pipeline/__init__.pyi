@@ -1,6 +1,8 @@
 from .adapters import with_adapters as with_adapters
 from .adapters import with_strengths as with_strengths
 from .flow import trace as trace
+from .parts import join as join
+from .parts import trace_part as trace_part
 from .rest import compare_rest as compare_rest
 from .rest import undecoded as undecoded
 from .sequential import NETWORK_SAMPLE as NETWORK_SAMPLE

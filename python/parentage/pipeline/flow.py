@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from parentage.checkpoint import Checkpoint, Inputs, Network
     from parentage.evidence import Trace
     from parentage.recipe import Addition, Recipe
+    from parentage.sample import Sampled
+    from parentage.stream import Kept
     from parentage.support import Portion
     from parentage.verdict import Added
 
@@ -218,7 +220,7 @@ def trace(
     with kept as journal:
         if journal is not None:
             chosen = _kept_seed(journal, chosen)
-        found = _trace(
+        found = traced(
             inputs,
             options,
             progress,
@@ -235,18 +237,62 @@ def trace(
     return found
 
 
-def _trace(
+def traced(
     inputs: Inputs,
     options: Options,
     progress: Progress,
-    journal: Journal | None,
+    journal: Kept | None,
     request: SampleRequest | None,
     seed: int,
     *,
     recipes: bool,
     digest: bool,
 ) -> Trace:
-    """Go through the stages, a line each; ``seed`` draws the places of samples."""
+    """Go through the stages; ``seed`` draws the places of samples."""
+    case, sketched = planned(
+        inputs, options, progress, seed, recipes=recipes, digest=digest, request=request
+    )
+    options, main, given = case.options, case.inputs, case.offered
+    if request is not None and (trace := trace_sample(case, request, progress)) is not None:
+        return replace(trace, spectra=spectra_of(case.estimates))
+    if request is not None and case.grouped is not None:
+        # A sample was not enough, so that everything is read.
+        case = replace(case, rest=compare_rest(given, case.grouped, options))
+    is_whole = request is None and sketched is None
+    with with_preview(case, progress) if is_whole else nullcontext(progress) as watched:
+        statistics = full_pass(
+            case.alignment, main.columns, options, watched, case.replays, journal
+        )
+    progress.stage("making tables")
+    give_back()
+    trace = conclude(case, statistics, sketched)
+    digests, spectra = digests_of(given, main, options), spectra_of(case.estimates)
+    if digests:
+        progress.stage("hashing what lies beside the weights")
+    folders = {
+        each.name: digest_folder(each, digests[each.name])
+        for each in (given.child, *given.others)
+        if each.name in digests
+    }
+    return replace(trace, digests=digests, folders=folders, spectra=spectra)
+
+
+def planned(
+    inputs: Inputs,
+    options: Options,
+    progress: Progress,
+    seed: int,
+    *,
+    recipes: bool,
+    digest: bool,
+    request: SampleRequest | None = None,
+    is_part: bool = False,
+) -> tuple[TraceInputs, Sampled | None]:
+    """Go through the stages before everything is read, a line each.
+
+    Of a part, what is in no main slice is left to whoever joins it with the others. Return what is
+    to be read and carried out, and what is held of sketches, if there are any.
+    """
     progress.stage("pairing tensors")
     viewed = view_inputs(inputs, options)
     inputs, seen, sketched = viewed.inputs, viewed.seen, viewed.sketched
@@ -258,9 +304,6 @@ def _trace(
     remarks = (*settled.relations.remarks, *seen.remarks, *choices)
     main, alignment = inputs.chosen(grouped.main.columns), grouped.main.alignment
     options = with_digests(inputs, main, options) if digest else options
-    rest = compare_rest(inputs, grouped, options, is_sample=request is not None)
-    if left := undecoded(inputs, grouped, rest):
-        alignment = replace(alignment, unaligned=(*alignment.unaligned, *left))
     case = TraceInputs(
         main,
         alignment,
@@ -269,37 +312,23 @@ def _trace(
         relations=replace(settled.relations, remarks=remarks),
         given=inputs,
         grouped=grouped,
-        rest=rest,
         orders=seen.orders,
         unordered=seen.unordered,
         stored=viewed.stored,
         added=viewed.added,
     )
+    if not is_part:
+        rest = compare_rest(inputs, grouped, options, is_sample=request is not None)
+        case = replace(case, rest=rest)
+        if left := undecoded(inputs, grouped, rest):
+            alignment = replace(alignment, unaligned=(*alignment.unaligned, *left))
+            case = replace(case, alignment=alignment)
     if recipes:
         progress.stage("looking for the recipe in a sample")
         case = with_hypotheses(case, seed)
-        if request is None:
+        if request is None and not is_part:
             case = replace(case, rest=replace(case.rest, blends=quantised_blends(case)))
-    if request is not None and (trace := trace_sample(case, request, progress)) is not None:
-        return replace(trace, spectra=spectra_of(case.estimates))
-    if request is not None:
-        # A sample was not enough, so that everything is read.
-        case = replace(case, rest=compare_rest(inputs, grouped, options))
-    is_whole = request is None and sketched is None
-    with with_preview(case, progress) if is_whole else nullcontext(progress) as watched:
-        statistics = full_pass(alignment, main.columns, options, watched, case.replays, journal)
-    progress.stage("making tables")
-    give_back()
-    trace = conclude(case, statistics, sketched)
-    digests, spectra = digests_of(inputs, main, options), spectra_of(case.estimates)
-    if digests:
-        progress.stage("hashing what lies beside the weights")
-    folders = {
-        each.name: digest_folder(each, digests[each.name])
-        for each in (inputs.child, *inputs.others)
-        if each.name in digests
-    }
-    return replace(trace, digests=digests, folders=folders, spectra=spectra)
+    return case, sketched
 
 
 def _kept_seed(journal: Journal, chosen: Seed) -> Seed:

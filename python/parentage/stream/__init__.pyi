@@ -3,9 +3,12 @@ from .backend import CellSpectrum as CellSpectrum
 from .backend import ReplayCounts as ReplayCounts
 from .backend import ReplayedSums as ReplayedSums
 from .backends.core import CORE as CORE
+from .backends.dask import dask_workers as dask_workers
 from .backends.engines import Processes as Processes
 from .backends.engines import spread_over as spread_over
 from .backends.executor import Spread as Spread
+from .backends.ray import RayExecutor as RayExecutor
+from .backends.worker import digests_of as digests_of
 from .cuts import RANGE_CHUNKS as RANGE_CHUNKS
 from .cuts import Cuts as Cuts
 from .gram import Gram as Gram

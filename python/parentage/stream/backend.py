@@ -239,9 +239,15 @@ class Spreading(Protocol):
     """What carries out many ranges of a plan at a time, besides the calls of a backend."""
 
     def spread(
-        self, plan: _core.Plan, start: int, replays_of: ReplaysOf, how: How, progress: Told
+        self,
+        plan: _core.Plan,
+        first: int,
+        last: int,
+        replays_of: ReplaysOf,
+        how: How,
+        progress: Told,
     ) -> Iterator[tuple[int, int, ReplayedSums]]:
-        """Yield the sums of ranges of slices, in order, from slice ``start`` to the end.
+        """Yield the sums of ranges of slices, in order, from ``first`` to ``last`` (exclusive).
 
         ``progress`` is told of the bytes that are read, from 0 on.
         """

@@ -100,15 +100,20 @@ def read_ranges(
     progress: Progress,
     replays: Sequence[tuple[Program, Sequence[Value]]],
     journal: Kept | None,
+    within: tuple[int, int] | None = None,
 ) -> Iterator[RangeSums]:
-    """Yield what ranges of slices give, in order.
+    """Yield what ranges of slices give, in order; of those ``within`` the first and past the last.
 
     How slices are cut into ranges changes no result, so a journal may have been cut otherwise.
     """
     plan, elements, applies = work.plan, work.elements, work.applies
-    total = plan.bytes(0, plan.slices)
-    done = start = 0
+    begin, end = within or (0, plan.slices)
+    total = plan.bytes(begin, end)
+    done, start = 0, begin
     complete: set[tuple[int, int]] = set()
+    if options.digests is not None:
+        # Those that were there before are not of this pass.
+        complete = {(checkpoint, shard) for checkpoint, shard, _ in options.digests.complete()}
     if journal is not None:
         programs = [program.digest(results) for program, results in replays]
         expect = {"slices": work.digest, "recipes": programs}
@@ -118,10 +123,10 @@ def read_ranges(
             if record.values["first"] != start:
                 raise JournalError(f"{journal.path}: slices after {start} are missing")
             start = record.values["last"]
-        done = plan.bytes(0, start)
+        done = plan.bytes(begin, start)
         journal.resumed(done, total)
         if options.digests is not None:
-            complete = {_restored(options.digests, each) for each in journal.records("digest")}
+            complete |= {_restored(options.digests, each) for each in journal.records("digest")}
     progress.start(total)
     if done:
         progress.update(done)
@@ -135,7 +140,7 @@ def read_ranges(
         owner = np.arange(first, last)
         return [program.replay(results, owner, applies=applies) for program, results in replays]
 
-    for first, last, found in _streamed(plan, start, replays_of, options, progress, done):
+    for first, last, found in _streamed(plan, (start, end), replays_of, options, progress, done):
         counted = {name: getattr(found.replayed, name) for name in COUNTED}
         done += plan.bytes(first, last)
         if journal is not None:
@@ -149,15 +154,15 @@ def read_ranges(
 
 def _streamed(
     plan: _core.Plan,
-    start: int,
+    slices: tuple[int, int],
     replays_of: ReplaysOf,
     options: Options,
     progress: Progress,
     done: int,
 ) -> Iterator[tuple[int, int, ReplayedSums]]:
-    """Yield what a backend gives of ranges, in order, from slice ``start`` on.
+    """Yield what a backend gives of ranges of ``slices``, from the first and past the last.
 
-    ``done`` are the bytes before it.
+    ``done`` are the bytes that were read before.
     """
     if isinstance(options.backend, Spreading):
         how = How(
@@ -168,10 +173,10 @@ def _streamed(
             digests=options.digests,
         )
         yield from options.backend.spread(
-            plan, start, replays_of, how, lambda bytes_: progress.update(done + bytes_)
+            plan, *slices, replays_of, how, lambda bytes_: progress.update(done + bytes_)
         )
         return
-    for first, last in pieces(plan, start, plan.slices):
+    for first, last in pieces(plan, *slices):
         yield (
             first,
             last,

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from parentage import _core
 from parentage.stream.backends.core import CORE
 from parentage.stream.backends.executor import Spread
+from parentage.stream.backends.ray import RayExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +73,10 @@ def workers_of(executor: object) -> tuple[int | None, int]:
     ...     workers_of(pool)
     (3, 3)
     """
+    if isinstance(executor, Processes):
+        return executor.workers, executor.workers
+    if isinstance(executor, RayExecutor):
+        return executor.workers, executor.at_once
     nthreads = getattr(getattr(executor, "_client", None), "nthreads", None)
     if nthreads is not None:
         # Of Dask: every thread of a worker takes a range.
@@ -80,10 +85,10 @@ def workers_of(executor: object) -> tuple[int | None, int]:
         for address, slots in threads.items():
             hosts[urlsplit(address).hostname] += slots
         return sum(hosts.values()) or None, max(hosts.values(), default=1)
-    for name in ("workers", "_max_workers", "num_workers", "max_workers"):
+    for name in ("_max_workers", "num_workers", "max_workers"):
         count: object = getattr(executor, name, None)
         if isinstance(count, int) and count > 0:
-            is_here = isinstance(executor, (ProcessPoolExecutor, ThreadPoolExecutor, Processes))
+            is_here = isinstance(executor, (ProcessPoolExecutor, ThreadPoolExecutor))
             is_here = is_here or type(executor).__module__.split(".")[0] == "loky"
             return count, count if is_here else 1
     return None, 1

@@ -125,17 +125,23 @@ class Spread:
         return not isinstance(self._executor, Executor)
 
     def spread(
-        self, plan: _core.Plan, start: int, replays_of: ReplaysOf, how: How, progress: Told
+        self,
+        plan: _core.Plan,
+        first: int,
+        last: int,
+        replays_of: ReplaysOf,
+        how: How,
+        progress: Told,
     ) -> Iterator[tuple[int, int, ReplayedSums]]:
-        """Yield the sums of ranges of slices, in order, from slice ``start`` to the end."""
+        """Yield the sums of ranges of slices, in order, from ``first`` to ``last`` (exclusive)."""
         told = progress or (lambda _: None)
-        if plan.bytes(start, plan.slices) < LEAST:
-            yield from self.here(plan, start, plan.slices, replays_of, how, told)
+        if plan.bytes(first, last) < LEAST:
+            yield from self.here(plan, first, last, replays_of, how, told)
             return
         with ExitStack() as stack:
             room = stack.enter_context(_room(self._beside))
             yield from stack.enter_context(
-                _Passing(self, plan, start, replays_of, how, told, room)
+                _Passing(self, plan, (first, last), replays_of, how, told, room)
             ).results()
 
     def here(
@@ -200,7 +206,7 @@ class _Passing:
         self,
         backend: Spread,
         plan: _core.Plan,
-        start: int,
+        slices: tuple[int, int],
         replays_of: ReplaysOf,
         how: How,
         told: Callable[[int], object],
@@ -209,7 +215,8 @@ class _Passing:
         self._backend, self._plan, self._how = backend, plan, how
         self._replays_of, self._told, self._room = replays_of, told, room
         self._cuts = Cuts(plan)
-        self._start = self._cut = start
+        self._start, self._end = slices
+        self._cut = self._start
         self._job = packed(
             Job(
                 plan, backend.inner, backend.threads, backend.at_once, how["tile_bytes"], how["io"],
@@ -239,7 +246,7 @@ class _Passing:
     def results(self) -> Iterator[tuple[int, int, ReplayedSums]]:
         """Yield the sums of all ranges, in order."""
         at = self._start
-        while at < self._cuts.slices:
+        while at < self._end:
             while at in self._done:
                 each, answer = self._done.pop(at)
                 self._restore(answer)
@@ -247,13 +254,13 @@ class _Passing:
                 at = each.last
             if self._executor is None:
                 at = yield from self._next_here(at)
-            elif at < self._cuts.slices:
+            elif at < self._end:
                 self._submit()
                 self._collect()
 
     def _next_here(self, at: int) -> Generator[tuple[int, int, ReplayedSums], None, int]:
         """Yield the sums of what no worker is left to do, and return where a worker's begin."""
-        last = min(self._done, default=self._cuts.slices)
+        last = min(self._done, default=self._end)
         if at < last:
             yield from self._backend.here(
                 self._plan, at, last, self._replays_of, self._how, self._tell_of, self._read
@@ -267,8 +274,8 @@ class _Passing:
         while len(self._pending) < workers + -(-workers // 4):
             if self._again:
                 each = self._again.popleft()
-            elif self._cut < self._cuts.slices and len(self._done) < BACKLOG * workers:
-                last = self._cuts.end(self._cut, self._wanted())
+            elif self._cut < self._end and len(self._done) < BACKLOG * workers:
+                last = min(self._cuts.end(self._cut, self._wanted()), self._end)
                 each = _Range(self._cut, last, self._cuts.bytes(self._cut, last))
                 self._cut = last
             else:
@@ -303,7 +310,7 @@ class _Passing:
 
     def _wanted(self) -> int:
         """Return the bytes of the next range."""
-        left = self._cuts.bytes(self._cut, self._cuts.slices)
+        left = self._cuts.bytes(self._cut, self._end)
         most = SECONDS * self._read / self._seconds if self._seconds else FIRST
         return max(LEAST, int(min(most, left / (SHARE * self._backend.workers))))
 

@@ -22,6 +22,7 @@ from parentage.stream.cuts import Cuts, checkpoints_of, pieces
 from parentage.support import ParentageError, is_folder, open_file
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from typing import Any
 
     from parentage.stream.backend import Backend, ReplayedSums
@@ -157,6 +158,17 @@ def carry_out(
         return Answer("failed", who, f"{kind} {error}")
 
 
+def digests_of(plan: _core.Plan, places: Collection[tuple[int, int]]) -> _core.Digests:
+    """Return what hashes the files at ``places``, column and shard, and no other of a plan."""
+    checkpoints = checkpoints_of(plan)
+    out = _core.Digests(list(checkpoints))
+    for column, checkpoint in enumerate(checkpoints):
+        for shard in range(len(checkpoint.shards())):
+            if (column, shard) not in places:
+                out.restore(column, shard, _OF_ANOTHER)
+    return out
+
+
 class _Stopped(Exception):  # noqa: N818  # it is no error
     """Nobody wants the rest."""
 
@@ -181,7 +193,7 @@ class _Held:
         threads = job.threads or max(1, _core.threads() // job.at_once)
         with _Telling(job.room, first) as telling:
             self._verify(first, last)
-            digests = None if digested is None else self._digests(digested)
+            digests = None if digested is None else digests_of(job.plan, digested)
             out: list[tuple[int, int, ReplayedSums]] = []
             for begin, end in pieces(job.plan, first, last):
                 rows = [rows_of(each, begin - first, end - first) for each in replays]
@@ -197,17 +209,6 @@ class _Held:
                 hashed = tuple((column, shard, made[column][shard]) for column, shard in digested)
         seconds = time.monotonic() - begun
         return Answer("done", "", "", packed(out), hashed, seconds)
-
-    def _digests(self, digested: tuple[tuple[int, int], ...]) -> _core.Digests:
-        """Return what hashes some of the files, and none of the others."""
-        checkpoints = checkpoints_of(self._job.plan)
-        out = _core.Digests(list(checkpoints))
-        mine = set(digested)
-        for column, checkpoint in enumerate(checkpoints):
-            for shard in range(len(checkpoint.shards())):
-                if (column, shard) not in mine:
-                    out.restore(column, shard, _OF_ANOTHER)
-        return out
 
     def _verify(self, first: int, last: int) -> None:
         """Make sure that files begin here as they do where the plan was made.
