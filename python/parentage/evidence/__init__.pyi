@@ -10,7 +10,7 @@ from .parts import SHEET as SHEET
 from .parts import JoinedParts as JoinedParts
 from .parts import PartOf as PartOf
 from .parts import agreed as agreed
-from .parts import read_sheet as read_sheet
+from .parts import read_parts as read_parts
 from .parts import same_recipes as same_recipes
 from .parts import same_trace as same_trace
 from .parts import sheet_of as sheet_of

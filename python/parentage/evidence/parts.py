@@ -152,13 +152,48 @@ def read_sheet(path: Path) -> dict[str, Any]:
     """
     try:
         found = json.loads(path.read_text("utf-8"))
-        if not isinstance(found, dict) or found.get("schema") != SCHEMA:
-            raise ValueError
     except OSError as error:
         raise ReadError(f"{path}: read: {error.strerror or error}") from error
     except (ValueError, RecursionError):
         raise _no_sheet(path) from None
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        raise _no_sheet(path)
     return found
+
+
+def read_parts(path: Path) -> dict[str, Any]:
+    """Return what :data:`SHEET` says.
+
+    Raises
+    ------
+    ReadError
+        If the system refuses to read it.
+    JournalError
+        If it is no such document, or lacks something.
+    """
+    found = read_sheet(path)
+    is_whole = (
+        type(found.get("count")) is int
+        and 1 <= found["count"] <= MOST_PARTS
+        and type(found.get("seed")) is int
+        and 0 <= found["seed"] < 1 << 64
+        and all(isinstance(found.get(name), bool) for name in ("recipes", "digest"))
+        and all(_is_checkpoint(found.get(name)) for name in ("child", "base"))
+        and all(
+            isinstance(found.get(name), list) and all(map(_is_checkpoint, found[name]))
+            for name in ("parents", "controls")
+        )
+        and isinstance(found.get("work"), dict)
+    )
+    if not is_whole:
+        raise _no_sheet(path)
+    return found
+
+
+def _is_checkpoint(said: object) -> bool:
+    return isinstance(said, dict) and all(
+        isinstance(said.get(name), str) for name in ("name", "place")
+    )
 
 
 def same_trace(path: Path, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -220,7 +255,7 @@ class JoinedParts:
         found: dict[PartOf, Path] = {}
         for folder in folders:
             top, inside = _parts_in(folder)
-            sheets.append((top / SHEET, read_sheet(top / SHEET)))
+            sheets.append((top / SHEET, read_parts(top / SHEET)))
             for part, place in inside:
                 if part in found and found[part].resolve() != place.resolve():
                     raise JournalError(f"part {part} is there twice: {found[part]} and {place}")
@@ -228,10 +263,7 @@ class JoinedParts:
         path, self.sheet = sheets[0]
         for other, each in sheets[1:]:
             same_trace(other, each, self.sheet)
-        try:
-            count = int(self.sheet["count"])
-        except (KeyError, TypeError, ValueError):
-            raise _no_sheet(path) from None
+        count = self.sheet["count"]
         for part, place in found.items():
             if part.count != count:
                 raise JournalError(f"{place}: is a part of {part.count}, and the others of {count}")
@@ -261,13 +293,10 @@ class JoinedParts:
         def one(said: Mapping[str, str]) -> Checkpoint:
             return Checkpoint.open(said["place"], said["name"], network)
 
-        try:
-            roles = (self.sheet["child"], self.sheet["base"])
-            others = (self.sheet["parents"], self.sheet["controls"])
-            child, base = map(one, roles)
-            parents, controls = ([one(each) for each in listed] for listed in others)
-        except (KeyError, TypeError):
-            raise _no_sheet(self.path) from None
+        child, base = one(self.sheet["child"]), one(self.sheet["base"])
+        parents, controls = (
+            [one(each) for each in self.sheet[role]] for role in ("parents", "controls")
+        )
         return open_all(child, base, parents, controls, network)
 
     def verify(self, work: Mapping[str, Any]) -> None:

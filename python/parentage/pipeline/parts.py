@@ -23,6 +23,7 @@ from parentage.evidence import (
     PartOf,
     agreed,
     identity,
+    read_parts,
     same_recipes,
     same_trace,
     sheet_of,
@@ -127,7 +128,8 @@ def trace_part(
         sheet = sheet_of(
             inputs, work, one, drawn.number, recipes=recipes, digest=digest is not None
         )
-        kept = agreed(folder / SHEET, sheet)
+        agreed(folder / SHEET, sheet)
+        kept = read_parts(folder / SHEET)
         same_trace(
             folder / SHEET, kept, sheet if drawn.is_given else {**sheet, "seed": kept["seed"]}
         )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import re
-from contextlib import ExitStack, contextmanager
+import signal
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
 from parentage.support import ExecutorError, printable
@@ -21,7 +24,7 @@ ANSWER_SECONDS = 10
 WORKER_SECONDS = 60
 """How long it may take until there is a worker."""
 
-CLOSE_SECONDS = 1
+CLOSE_SECONDS = 0.5
 """How long workers on this machine may take to end."""
 
 _LOCAL = re.compile(r"local:(\d{1,4})")
@@ -59,21 +62,23 @@ def dask_workers(address: str) -> Iterator[Executor]:
     with ExitStack() as stack:
         try:
             if local is not None:
-                cluster = distributed.LocalCluster(
-                    n_workers=int(local[1]),
-                    threads_per_worker=1,
-                    dashboard_address=":0",
-                    scheduler_kwargs={"dashboard": False},
-                    worker_dashboard_address=None,
-                    # Mapped pages of checkpoints are no memory that a worker could run out of.
-                    memory_limit=0,
-                    silence_logs=logging.CRITICAL + 1,
-                )
-                stack.callback(cluster.close, timeout=CLOSE_SECONDS)
+                stack.push(_Kill())
+                with _deaf_children():
+                    cluster = distributed.LocalCluster(
+                        n_workers=int(local[1]),
+                        threads_per_worker=1,
+                        dashboard_address=":0",
+                        scheduler_kwargs={"dashboard": False},
+                        worker_dashboard_address=None,
+                        # Mapped pages of checkpoints are no memory that a worker could run out of.
+                        memory_limit=0,
+                        silence_logs=logging.CRITICAL + 1,
+                    )
+                stack.callback(_close, cluster)
                 client = Client(cluster, set_as_default=False)
             else:
                 client = Client(address, timeout=ANSWER_SECONDS, set_as_default=False)
-            stack.callback(client.close, timeout=CLOSE_SECONDS)
+            stack.callback(_close, client)
             if not client.nthreads():
                 client.wait_for_workers(1, timeout=WORKER_SECONDS)
         except TimeoutError as error:
@@ -84,3 +89,38 @@ def dask_workers(address: str) -> Iterator[Executor]:
             raise ExecutorError(f"{printable(address)}: no scheduler answers: {told}") from error
         executor: Executor = client.get_executor(pure=False)
         yield executor
+
+
+class _Kill:
+    """Ends, if something went wrong, processes that were started meanwhile and are still there."""
+
+    def __init__(self) -> None:
+        self._before = {each.pid for each in multiprocessing.active_children()}
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            return
+        for each in multiprocessing.active_children():
+            if each.pid not in self._before:
+                each.kill()
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Have processes that are started meanwhile hear no Ctrl-C: it is for this one to end them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # It has the signal heard again when it starts.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _close(what: Any) -> None:
+    # What is at work does not answer in time, and ends with this process.
+    with suppress(Exception):
+        what.close(timeout=CLOSE_SECONDS)

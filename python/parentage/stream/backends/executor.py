@@ -198,6 +198,10 @@ class _Range:
     tries: int = 0
     needs_job: bool = False
 
+    def __str__(self) -> str:
+        last = self.last - 1
+        return f"slice {last}" if self.first == last else f"slices {self.first} to {last}"
+
 
 class _Passing:
     """One pass over a plan by the workers of an executor."""
@@ -356,10 +360,9 @@ class _Passing:
     def _lost(self, each: _Range, why: str, error: BaseException | None = None) -> None:
         """Have a range whose worker was lost done again, if that has not happened too often."""
         each.tries += 1
-        what = f"slices {each.first} to {each.last - 1}"
         if each.tries >= TRIES:
-            raise ExecutorError(f"{what}: lost with {TRIES} workers; the last: {why}") from error
-        self._backend.note(f"the worker of {what} was lost, and another does them: {why}")
+            raise ExecutorError(f"{each}: lost with {TRIES} workers; the last: {why}") from error
+        self._backend.note(f"the worker of {each} was lost, and another does them: {why}")
         each.needs_job = True
         self._again.append(each)
 
