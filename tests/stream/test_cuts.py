@@ -85,6 +85,14 @@ def test_ranges_end_where_files_do():
     assert cuts.end(4, 20) == 6
 
 
+def test_no_file_is_cut_that_is_to_be_whole_unless_it_is_far_too_large():
+    cuts = Made([10] * 9, [0, 0, 0, 0, 1, 1, 1, 1, 1])
+    assert cuts.end(0, 20, whole=True) == 4
+    assert cuts.end(4, 20, whole=True) == 9
+    assert cuts.end(0, 90, whole=True) == 9
+    assert cuts.end(0, 5, whole=True) == cuts.end(0, 5) == 1
+
+
 def test_parts_end_where_files_do_if_that_is_near():
     cuts = Made([10] * 99, [0] * 50 + [1] * 49)
     assert cuts.parts(2) == [(0, 50), (50, 99)]

@@ -70,7 +70,7 @@ class PartType(click.ParamType):  # type: ignore[type-arg]
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
         """Return the part, if it is one."""
         found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", str(value))
-        if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        if found is None or not 1 <= int(found[1]) <= int(found[2]) <= 100_000:
             self.fail(f"{value!r} is no part; write 3/64 for the third of 64", param, ctx)
         return str(value)
 

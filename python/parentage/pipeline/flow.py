@@ -200,6 +200,7 @@ def trace(
         # Workers may see the folder of the evidence as well.
         beside = None if output is None else pathlib.Path(output)
         backend = spread_over(executor, threads=threads, beside=beside, note=note)
+        refuse_limits(network, checkpoints)
     options = Options(
         _core.threads() if threads is None else threads,
         tile_bytes,
@@ -235,6 +236,19 @@ def trace(
         if journal is not None:
             journal.remove()
     return found
+
+
+def refuse_limits(network: Network | None, checkpoints: Iterable[Checkpoint]) -> None:
+    """Refuse a limit on what is received where others receive it.
+
+    Raises
+    ------
+    ValueError
+        If there is one, and some checkpoint is fetched.
+    """
+    is_limited = network is not None and network.traffic.most is not None
+    if is_limited and any(each.is_remote for each in checkpoints):
+        raise ValueError("max_bytes binds this process, and workers receive by themselves")
 
 
 def traced(

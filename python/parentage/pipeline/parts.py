@@ -29,7 +29,7 @@ from parentage.evidence import (
     sheet_of,
 )
 from parentage.library import first_sketch
-from parentage.pipeline.flow import planned, traced
+from parentage.pipeline.flow import planned, refuse_limits, traced
 from parentage.pipeline.sequential import Seed
 from parentage.stream import (
     SILENT,
@@ -123,6 +123,7 @@ def trace_part(
     if executor is not None:
         backend = spread_over(executor, threads=threads, beside=folder, note=note)
         options = replace(options, backend=backend)
+        refuse_limits(network, checkpoints)
     drawn = Seed.of(seed)
     with Journal(folder / one.folder, work, resume=resume, note=note) as journal:
         sheet = sheet_of(

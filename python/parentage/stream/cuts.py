@@ -27,6 +27,9 @@ RANGE_BYTES = 1 << 30
 SLACK = 0.5
 """How far a range may be from the size that is wanted, as a share of it, to end where files do."""
 
+MOST_OF_WHOLE = 4
+"""How many times as large as is wanted a range may be so that no file is in two."""
+
 PART_SLACK = 0.05
 """How far a part may end from where equal ones would, as a share of one, to end where files do."""
 
@@ -111,12 +114,19 @@ class Cuts:
         """Return the files whose first slice is in a range: each is in one range of several."""
         return [(column, shard) for column, shard, begin, _ in self.files if first <= begin < last]
 
-    def end(self, first: int, wanted: float) -> int:
+    def end(self, first: int, wanted: float, *, whole: bool = False) -> int:
         """Return where a range from slice ``first`` on ends that has about ``wanted`` bytes.
 
         Of the ends within :data:`SLACK` of that, it is one that parts the fewest files, and of
-        those the nearest. A slice is never cut.
+        those the nearest. A slice is never cut; nor is a file, if they are to be ``whole`` and a
+        range of whole files is not :data:`MOST_OF_WHOLE` times as large.
         """
+        if whole:
+            places = first + 1 + np.flatnonzero(self.parted[first + 1 :] == 0)
+            sizes = self.ends[places] - self.ends[first]
+            nearest = int(np.argmin(np.abs(sizes - wanted)))
+            if sizes[nearest] <= MOST_OF_WHOLE * wanted:
+                return int(places[nearest])
         return self._place(first + 1, self.ends[first] + wanted, SLACK * wanted)
 
     def parts(self, count: int) -> list[tuple[int, int]]:

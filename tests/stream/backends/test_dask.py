@@ -52,27 +52,6 @@ def test_an_address_that_nobody_answers_at_is_an_error_in_bounded_time(monkeypat
 
 @pytest.mark.engines
 @pytest.mark.filterwarnings("default")
-def test_what_answers_and_is_no_scheduler_is_an_error(monkeypatch):
-    import http.server
-    import threading
-
-    monkeypatch.setattr(dask, "ANSWER_SECONDS", 2)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        address = f"tcp://127.0.0.1:{server.server_address[1]}"
-        with (
-            pytest.raises(ExecutorError, match=f"^{address}: no scheduler answers: "),
-            dask_workers(address),
-        ):
-            pass
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-@pytest.mark.engines
-@pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_evidence_of_dask_is_that_of_one_machine(tmp_path, monkeypatch, workers):
     with dask_workers(f"local:{workers}") as executor:

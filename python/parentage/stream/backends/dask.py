@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from parentage.support import ExecutorError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
     from typing import Any
 
@@ -62,7 +62,7 @@ def dask_workers(address: str) -> Iterator[Executor]:
     with ExitStack() as stack:
         try:
             if local is not None:
-                stack.push(_Kill())
+                stack.push(_killing())
                 with _deaf_children():
                     cluster = distributed.LocalCluster(
                         n_workers=int(local[1]),
@@ -91,18 +91,16 @@ def dask_workers(address: str) -> Iterator[Executor]:
         yield executor
 
 
-class _Kill:
-    """Ends, if something went wrong, processes that were started meanwhile and are still there."""
+def _killing() -> Callable[[type[BaseException] | None, object, object], None]:
+    """Return what ends processes that are started from now on, if something has gone wrong."""
+    before = {each.pid for each in multiprocessing.active_children()}
 
-    def __init__(self) -> None:
-        self._before = {each.pid for each in multiprocessing.active_children()}
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            return
-        for each in multiprocessing.active_children():
-            if each.pid not in self._before:
+    def kill(kind: type[BaseException] | None, _error: object, _trace: object) -> None:
+        for each in multiprocessing.active_children() if kind is not None else ():
+            if each.pid not in before:
                 each.kill()
+
+    return kill
 
 
 @contextmanager

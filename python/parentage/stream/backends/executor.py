@@ -47,7 +47,10 @@ FIRST = 32 << 30
 """Bytes of a range, at most, as long as nobody knows how fast workers are."""
 
 SECONDS = 120.0
-"""How long a range takes, about, once that is known."""
+"""How long a range takes, at most, once it is known how fast workers are."""
+
+LEAST_SECONDS = 3.0
+"""How long it takes, at least."""
 
 SHARE = 2
 """Ranges for each worker that what is left is cut into: the more, the more even is the end."""
@@ -163,6 +166,26 @@ class Spread:
             done += plan.bytes(begin, end)
 
 
+def range_bytes(left: int, workers: int, rate: float | None) -> int:
+    """Return how large the next range is to be, of ``left`` bytes that nobody was given yet.
+
+    ``rate`` are the bytes per second of a worker; ``None`` as long as nobody knows.
+
+    >>> range_bytes(1 << 40, 8, None) >> 30, range_bytes(1 << 30, 8, None) >> 20
+    (32, 256)
+    >>> range_bytes(10**12, 8, 1e9), range_bytes(10**9, 8, 1e9)
+    (62500000000, 3000000000)
+    """
+    most = FIRST if rate is None else SECONDS * rate
+    least = LEAST if rate is None else LEAST_SECONDS * rate
+    return int(max(LEAST, least, min(most, left / (SHARE * workers))))
+
+
+def in_hand(workers: int) -> int:
+    """Return how many ranges workers are given at a time: some wait, so that no worker does."""
+    return workers + -(-workers // 4)
+
+
 def _added(told: Callable[[int], object], before: int, bytes_: int) -> None:
     told(before + bytes_)
 
@@ -275,11 +298,14 @@ class _Passing:
     def _submit(self) -> None:
         """Give workers what they can take."""
         workers = self._backend.workers
-        while len(self._pending) < workers + -(-workers // 4):
+        while len(self._pending) < in_hand(workers):
             if self._again:
                 each = self._again.popleft()
             elif self._cut < self._end and len(self._done) < BACKLOG * workers:
-                last = min(self._cuts.end(self._cut, self._wanted()), self._end)
+                # Whoever hashes a file reads all of it.
+                whole = self._how["digests"] is not None
+                last = self._cuts.end(self._cut, self._wanted(), whole=whole)
+                last = min(last, self._end)
                 each = _Range(self._cut, last, self._cuts.bytes(self._cut, last))
                 self._cut = last
             else:
@@ -314,9 +340,8 @@ class _Passing:
 
     def _wanted(self) -> int:
         """Return the bytes of the next range."""
-        left = self._cuts.bytes(self._cut, self._end)
-        most = SECONDS * self._read / self._seconds if self._seconds else FIRST
-        return max(LEAST, int(min(most, left / (SHARE * self._backend.workers))))
+        rate = self._read / self._seconds if self._seconds else None
+        return range_bytes(self._cuts.bytes(self._cut, self._end), self._backend.workers, rate)
 
     def _collect(self) -> None:
         """Wait a moment, and take what is done."""
