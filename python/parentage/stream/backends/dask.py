@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import re
-import signal
 from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
-from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
+from parentage.stream.backends.engines import deaf_children
 from parentage.support import ExecutorError, printable
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ ANSWER_SECONDS = 10
 WORKER_SECONDS = 60
 """How long it may take until there is a worker."""
 
-CLOSE_SECONDS = 0.5
+CLOSE_SECONDS = 5
 """How long workers on this machine may take to end."""
 
 _LOCAL = re.compile(r"local:(\d{1,4})")
@@ -63,7 +62,7 @@ def dask_workers(address: str) -> Iterator[Executor]:
         try:
             if local is not None:
                 stack.push(_killing())
-                with _deaf_children():
+                with deaf_children():
                     cluster = distributed.LocalCluster(
                         n_workers=int(local[1]),
                         threads_per_worker=1,
@@ -101,21 +100,6 @@ def _killing() -> Callable[[type[BaseException] | None, object, object], None]:
                 each.kill()
 
     return kill
-
-
-@contextmanager
-def _deaf_children() -> Iterator[None]:
-    """Have processes that are started meanwhile hear no Ctrl-C: it is for this one to end them."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    # It has the signal heard again when it starts.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _close(what: Any) -> None:

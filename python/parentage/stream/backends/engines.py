@@ -11,6 +11,8 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -21,8 +23,10 @@ from parentage.stream.backends.executor import Spread
 from parentage.stream.backends.ray import RayExecutor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
     from types import TracebackType
+    from typing import Any
 
     from parentage.stream.backend import Backend
 
@@ -94,6 +98,30 @@ def workers_of(executor: object) -> tuple[int | None, int]:
     return None, 1
 
 
+@contextmanager
+def deaf_children() -> Iterator[None]:
+    """Have processes that are started meanwhile hear no Ctrl-C: it is for this one to end them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # It has the signal heard again when it starts.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Pool(ProcessPoolExecutor):
+    """Processes that hear no Ctrl-C, from their first moment on."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Have a function called by a process, which is started if need be."""
+        with deaf_children():
+            return super().submit(fn, *args, **kwargs)
+
+
 class Processes:
     """Processes of this machine: what makes executors of so many, which end with it.
 
@@ -122,7 +150,7 @@ class Processes:
         """Start processes, and return their executor."""
         if self._alive is None:
             raise RuntimeError("processes are started within a with statement")
-        executor = ProcessPoolExecutor(
+        executor = _Pool(
             self.workers,
             # A fork has locks of threads that it has not.
             multiprocessing.get_context("spawn"),
