@@ -29,7 +29,7 @@ def part(number, count, output, **options):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        return traced(tmp_path_factory.mktemp("whole"), patch, None)
+        return traced(tmp_path_factory.mktemp("whole"), patch, None, digest="sha256")
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_parts_of_workers_are_those_of_one_process(whole, tmp_path, monkeypatch)
     executors = [Here(), Here()]
     for number, executor in enumerate(executors, 1):
         part(number, 2, tmp_path / "parts", executor=executor)
-        assert len(executor.given) > 1
+        assert executor.given
     join(tmp_path / "parts", output=tmp_path / "joined")
     assert evidence_in(tmp_path / "joined") == whole
 

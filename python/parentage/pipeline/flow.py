@@ -97,7 +97,7 @@ def trace(
         The instruction set; by default the fastest of this CPU.
     executor
         Workers that read everything in this process's place: anything with the interface of
-        :mod:`concurrent.futures`, of one machine or of many that see the same files; or a function
+        ``concurrent.futures``, of one machine or of many that see the same files; or a function
         that makes one, which is asked again if workers are lost and the executor breaks. Headers,
         samples and the verdict stay here. ``threads`` are those of each worker then; by default
         the CPUs of its machine are shared by the workers that are on it.

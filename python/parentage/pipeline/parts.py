@@ -79,7 +79,7 @@ def trace_part(
     Parameters
     ----------
     child, base, parents, controls, threads, tile_bytes, io, level, executor, recipes, digest
-        As of :func:`trace`; the same for all parts, but for those that say how files are read.
+        As of :func:`parentage.trace`; the same for all parts, but for those that say how files are read.
     part
         ``"3/64"``, or ``(3, 64)``, for the third of 64.
     output
@@ -90,7 +90,7 @@ def trace_part(
     resume
         Go on with this part where it was interrupted; one that is done is left as it is.
     network, progress, note
-        As of :func:`trace`.
+        As of :func:`parentage.trace`.
 
     Returns
     -------
@@ -174,7 +174,7 @@ def join(
     output
         A folder that the evidence is written to, as by :meth:`parentage.Trace.save`.
     threads, tile_bytes, io, level, network, progress, note
-        As of :func:`trace`.
+        As of :func:`parentage.trace`.
 
     Raises
     ------

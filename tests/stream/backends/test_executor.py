@@ -45,6 +45,7 @@ class Impatient(Witness):
 def small(monkeypatch):
     """Ranges are small, so that there are many."""
     monkeypatch.setattr(module, "LEAST", 1 << 12)
+    monkeypatch.setattr(module, "LEAST_SECONDS", 0.0)
     worker._jobs.clear()
 
 

@@ -1,6 +1,6 @@
 """Many workers as a backend: any executor carries out ranges of a plan, and their sums are joined.
 
-An executor is whatever has the interface of :mod:`concurrent.futures`. It decides which worker does
+An executor is whatever has the interface of ``concurrent.futures``. It decides which worker does
 what and when; here it is decided where a plan is cut, what a worker is sent, and what becomes of a
 range whose worker was lost. Sums come in any order, and are handed on in that of the slices.
 """

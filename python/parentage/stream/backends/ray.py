@@ -1,4 +1,4 @@
-"""Ray as an executor: it has tasks, and no interface of :mod:`concurrent.futures`."""
+"""Ray as an executor: it has tasks, and no interface of ``concurrent.futures``."""
 
 from __future__ import annotations
 
