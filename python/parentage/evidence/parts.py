@@ -94,7 +94,10 @@ class PartOf:
 def sheet_of(
     inputs: Inputs, work: Mapping[str, Any], part: PartOf, seed: int, *, recipes: bool, digest: bool
 ) -> dict[str, Any]:
-    """Return what all parts of a trace agree on; ``work`` is its :func:`parentage.evidence.identity`."""
+    """Return what all parts of a trace agree on.
+
+    ``work`` is what identifies it, as :func:`parentage.evidence.identity` returns it.
+    """
 
     def told(checkpoints: Sequence[Any]) -> list[dict[str, str]]:
         return [{"name": each.name, "place": each.reopened_by} for each in checkpoints]

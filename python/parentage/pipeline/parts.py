@@ -79,7 +79,7 @@ def trace_part(
     Parameters
     ----------
     child, base, parents, controls, threads, tile_bytes, io, level, executor, recipes, digest
-        As of :func:`parentage.trace`; the same for all parts, but for those that say how files are read.
+        As of :func:`parentage.trace`; the same for all parts, but for those that say how to read.
     part
         ``"3/64"``, or ``(3, 64)``, for the third of 64.
     output

@@ -268,6 +268,28 @@ def test_who_raises_in_the_middle_stops_the_workers(varied):
         assert time.monotonic() - begun < 10
 
 
+def test_what_can_not_be_sent_is_an_error(varied):
+    class Unsendable(type(CORE)):
+        def __reduce__(self):
+            raise TypeError("it lives here alone")
+
+    with pytest.raises(ExecutorError, match="can not be sent to workers: TypeError: it lives here"):
+        passed(varied, Spread(Here(), inner=Unsendable(), workers=1))
+
+
+def test_executors_that_were_made_for_a_pass_are_let_go_of(varied):
+    class Closing(Here):
+        def shutdown(self, wait=True):
+            closed.append(wait)
+
+    closed = []
+    passed(varied, Spread(Closing, workers=2))
+    assert closed == [False]
+    given = Closing()
+    passed(varied, Spread(given, workers=2))
+    assert closed == [False]
+
+
 def test_it_travels_as_what_workers_carry_out():
     again = pickle.loads(pickle.dumps(Options(3, backend=Spread(Here(), workers=1))))
     assert again.backend is CORE

@@ -17,6 +17,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from pickle import PicklingError
 from typing import TYPE_CHECKING
 
 from parentage.stream.backends.core import CORE
@@ -244,12 +245,16 @@ class _Passing:
         self._cuts = Cuts(plan)
         self._start, self._end = slices
         self._cut = self._start
-        self._job = packed(
-            Job(
-                plan, backend.inner, backend.threads, backend.at_once, how["tile_bytes"], how["io"],
-                how["level"], headers_of(plan), str(room),
-            )
+        job = Job(
+            plan, backend.inner, backend.threads, backend.at_once, how["tile_bytes"], how["io"],
+            how["level"], headers_of(plan), str(room),
         )  # fmt: skip
+        try:
+            self._job = packed(job)
+        except (TypeError, AttributeError, PicklingError) as error:
+            raise ExecutorError(
+                f"what is read can not be sent to workers: {_told(error)}"
+            ) from error
         self._name = hashlib.sha256(self._job).hexdigest()
         self._submitted = 0
         self._executor: Executor | None = None
@@ -269,6 +274,13 @@ class _Passing:
     def __exit__(self, *_: object) -> None:
         for future in self._pending:
             future.cancel()
+        self._give_up()
+
+    def _give_up(self) -> None:
+        """Let go of an executor that was made for this pass alone."""
+        if self._backend.can_renew and self._executor is not None:
+            # What workers have under way they stop by themselves.
+            self._executor.shutdown(wait=False)
 
     def results(self) -> Iterator[tuple[int, int, ReplayedSums]]:
         """Yield the sums of all ranges, in order."""
@@ -400,6 +412,7 @@ class _Passing:
         why = _told(error)
         if self._backend.can_renew and self._breaks < TRIES:
             self._backend.note(f"workers were lost, and others are started: {why}")
+            self._give_up()
             self._executor, self._submitted = self._backend.executor(), 0
         elif self._backend.can_renew:
             raise ExecutorError(f"workers were lost {TRIES} times; the last: {why}") from error
