@@ -14,8 +14,10 @@ from .metadata import compare_metadata as compare_metadata
 from .pipeline import Plan as Plan
 from .pipeline import SufficientStatistics as SufficientStatistics
 from .pipeline import gram as gram
+from .pipeline import join as join
 from .pipeline import plan as plan
 from .pipeline import trace as trace
+from .pipeline import trace_part as trace_part
 from .replay import Recipe as Recipe
 from .report import write_figures as write_figures
 from .report import write_report as write_report
@@ -23,6 +25,7 @@ from .stream import Progress as Progress
 from .support import CheckpointError as CheckpointError
 from .support import DeviceError as DeviceError
 from .support import EvidenceError as EvidenceError
+from .support import ExecutorError as ExecutorError
 from .support import JournalError as JournalError
 from .support import ParentageError as ParentageError
 from .support import PlanError as PlanError

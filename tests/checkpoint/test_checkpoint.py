@@ -1,10 +1,14 @@
 """An opened checkpoint: its tensors by name, its metadata, and whose files it has."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from common.tensors import ONE, TENSORS
 from conftest import encode_safetensors, write_checkpoint
 from parentage.checkpoint import Checkpoint
 from parentage.checkpoint.checkpoint import distinct_names
+from parentage.checkpoint.sources.source import Origin
 
 
 def test_names_of_equal_checkpoints_are_made_distinct(tmp_path):
@@ -42,3 +46,15 @@ def test_the_same_files_are_recognised_however_they_are_named(tmp_path):
     assert first.same_files(Checkpoint.open(tmp_path / "link"))
     assert first.same_files(Checkpoint.open(folder / "model.safetensors"))
     assert not first.same_files(Checkpoint.open(copy))
+
+
+def test_what_opens_it_again_says_where_it_is_from_any_folder(tmp_path, monkeypatch):
+    write_checkpoint(tmp_path / "model", {"a": np.zeros(4, np.float32)})
+    monkeypatch.chdir(tmp_path)
+    found = Checkpoint.open("model")
+    assert found.reopened_by == str(tmp_path / "model")
+    assert Checkpoint.open(found.reopened_by).same_files(found)
+    at = Origin("hf://org/name/part", "0123456789")
+    assert replace(found, origin=at).reopened_by == "hf://org/name@0123456789/part"
+    at = Origin("https://host/model.safetensors")
+    assert replace(found, origin=at).reopened_by == "https://host/model.safetensors"

@@ -36,7 +36,7 @@ FILES = (
 @pytest.fixture
 def small_ranges(monkeypatch):
     """Make every slice a range of its own."""
-    monkeypatch.setattr("parentage.stream.passes.RANGE_BYTES", 1)
+    monkeypatch.setattr("parentage.stream.cuts.RANGE_BYTES", 1)
 
 
 def contents(folder):
@@ -296,7 +296,7 @@ def test_no_way_of_cutting_and_going_on_changes_a_bit(many, tmp_path_factory, ch
     reference = bits(full_pass(many, roles_in(many, 1), Options(1)))
     with pytest.MonkeyPatch.context() as patch:
         for place, size in enumerate([*chunks, 1 << 15]):
-            patch.setattr("parentage.stream.passes.RANGE_CHUNKS", size)
+            patch.setattr("parentage.stream.cuts.RANGE_CHUNKS", size)
             options = Options(chance.choice([1, 2]), 4096, chance.choice(["mmap", "pread"]))
             is_last = place == len(chunks)
             stop = Interrupter(2.0 if is_last else chance.random())
@@ -387,8 +387,8 @@ def test_resume_needs_a_folder():
 ARGUMENTS = ["trace", str(family_path("child")), "-b", str(family_path("base"))]
 ARGUMENTS += ["-p", str(family_path("parent")), "-c", str(family_path("sibling"))]
 SLOWLY = """
-import time, parentage.stream.passes as stream
-stream.RANGE_BYTES = 1
+import time, parentage.stream.cuts as cuts, parentage.stream.passes as stream
+cuts.RANGE_BYTES = 1
 found = stream.one_pass
 def slow(*arguments):
     time.sleep(0.02)

@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import parentage
 import pytest
 from common.digests import paths, sha256
+from common.evidence_of_workers import same_evidence
+from common.evidence_of_workers import traced as traced_by
 from common.merges import merged
 from common.streams import big
 from common.traced import MERGE, disturbed, number, trace
 from conftest import write_checkpoint
 from parentage.hypothesise import SampleEstimates
 from parentage.pipeline import trace as traced
+from parentage.pipeline.flow import refuse_limits
 
 
 def test_no_thread_is_refused_by_trace_too(family):
@@ -257,3 +262,50 @@ def test_what_is_to_be_said_of_a_device_is_noted(family, monkeypatch):
     assert notes == ["cpu: it rounds twice; the core computes instead"]
     assert found.device["computed"] == "by the core: it rounds twice"
     assert found.verdict.kind == "merge"
+
+
+def test_a_limit_on_what_is_received_is_refused_where_workers_receive():
+    fetched, here = SimpleNamespace(is_remote=True), SimpleNamespace(is_remote=False)
+    limited, free = parentage.Network(max_bytes=1000), parentage.Network()
+    for network, checkpoints in ((None, [fetched]), (free, [fetched]), (limited, [here])):
+        refuse_limits(network, checkpoints)
+    with pytest.raises(ValueError, match="max_bytes binds this process"):
+        refuse_limits(limited, [here, fetched])
+
+
+def test_what_is_no_executor_is_refused(family):
+    with pytest.raises(TypeError, match=r"has the interface of concurrent\.futures, and this is"):
+        parentage.trace(family("child"), base=family("base"), executor=3)
+
+
+@pytest.mark.parametrize("digest", [None, "sha256"])
+def test_evidence_of_workers_is_that_of_one_process(tmp_path, monkeypatch, digest):
+    with ThreadPoolExecutor(2) as executor:
+        same_evidence(tmp_path, monkeypatch, executor, digest=digest)
+
+
+@pytest.mark.parametrize("workers", [None, 2])
+def test_what_workers_have_read_is_gone_on_with(tmp_path, monkeypatch, workers):
+    """An interrupted trace by workers goes on without them, or with others."""
+    monkeypatch.setattr("parentage.stream.cuts.RANGE_BYTES", 1)
+
+    class Enough(parentage.Progress):
+        def start(self, total):
+            self.total = total
+
+        def update(self, done):
+            # Workers have three ranges in hand: most are joined by now.
+            if done > 0.9 * self.total:
+                raise KeyboardInterrupt
+
+    expected = traced_by(tmp_path, monkeypatch, None)
+    with ThreadPoolExecutor(2) as executor:
+        with pytest.raises(KeyboardInterrupt):
+            traced_by(tmp_path, monkeypatch, executor, progress=Enough())
+        assert (tmp_path / "many" / "trace.journal").exists()
+        assert not list((tmp_path / "many").glob(".writing-*"))
+        again = executor if workers else None
+        if again is None:
+            (tmp_path / "one").rename(tmp_path / "expected")
+            (tmp_path / "many").rename(tmp_path / "one")
+        assert traced_by(tmp_path, monkeypatch, again, resume=True) == expected

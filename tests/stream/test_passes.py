@@ -40,7 +40,7 @@ def test_instruction_sets_change_no_bit(varied, reference, level):
 
 @pytest.mark.parametrize("chunks", [1, 7, 40])
 def test_ranges_change_no_bit(varied, reference, chunks, monkeypatch):
-    monkeypatch.setattr("parentage.stream.passes.RANGE_CHUNKS", chunks)
+    monkeypatch.setattr("parentage.stream.cuts.RANGE_CHUNKS", chunks)
     assert len(varied.plan.ranges(chunks)) > 1
     assert bits(full_pass(varied, roles_in(varied, 1), Options(2))) == reference
 

@@ -10,7 +10,7 @@ from parentage.stream import Options
 
 @pytest.mark.parametrize("chunks", [7, 1 << 15])
 def test_a_watcher_sees_the_bytes_rise_to_the_total(checkpoints, varied, monkeypatch, chunks):
-    monkeypatch.setattr("parentage.stream.passes.RANGE_CHUNKS", chunks)
+    monkeypatch.setattr("parentage.stream.cuts.RANGE_CHUNKS", chunks)
     witness = Witness()
     full_pass(varied, roles_in(varied, 1), Options(2, level="scalar"), witness)
     tensors = [tensor for each in checkpoints for tensor in each.tensors.values()]

@@ -15,7 +15,7 @@ from parentage.checkpoint.codings import Coding, Window
 from parentage.checkpoint.folder import Unread, beside, layers_in_config
 from parentage.checkpoint.sources.chosen import open_source
 from parentage.checkpoint.sources.memory import open_named
-from parentage.checkpoint.sources.names import shown_path
+from parentage.checkpoint.sources.names import HubName, shown_path
 from parentage.checkpoint.structure import component_of, layer_of
 from parentage.support import collection_paused
 
@@ -355,6 +355,16 @@ class Checkpoint:
     def where(self) -> str:
         """Its path, or its address, as messages have it."""
         return shown_path(self.path)
+
+    @property
+    def reopened_by(self) -> str:
+        """What opens it again, from any folder: its path, or its address with its revision."""
+        origin = self.origin
+        if origin is None:
+            return self.where if self.is_remote else str(self.path.absolute())
+        if origin.revision is None:
+            return origin.where
+        return str(replace(HubName.parse(origin.where), revision=origin.revision))
 
     @cached_property
     def places(self) -> int:

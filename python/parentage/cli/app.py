@@ -29,6 +29,7 @@ COMMANDS = {
     "export": "Print the evidence in DIR in a format of other tools.",
     "identify": "Ask a served model who it is, and count which names its answers claim.",
     "inspect": "Show what is in CHECKPOINTS, from their headers alone.",
+    "join": "Make the evidence of a trace of all its parts.",
     "library": "Keep sketches in a folder, for parentage search.",
     "replay": "Carry out RECIPE: compare what it gives with a child, or write it.",
     "report": "Make the report of the evidence in DIR again.",

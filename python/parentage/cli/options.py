@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, TypeVar
@@ -13,7 +15,8 @@ import click
 from parentage.support import Portion, WriteError, is_folder, is_there, nearest_existing, size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Executor
     from typing import Any
 
     from parentage.checkpoint import Checkpoint, Network
@@ -59,6 +62,19 @@ class Size(click.ParamType):  # type: ignore[type-arg]
         return found
 
 
+class PartType(click.ParamType):  # type: ignore[type-arg]
+    """A part of so many: 3/64."""
+
+    name = "part"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        """Return the part, if it is one."""
+        found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", str(value))
+        if found is None or not 1 <= int(found[1]) <= int(found[2]) <= 100_000:
+            self.fail(f"{value!r} is no part; write 3/64 for the third of 64", param, ctx)
+        return str(value)
+
+
 class PortionType(click.ParamType):  # type: ignore[type-arg]
     """Bytes, or a share of everything: 5GB, 0.2%."""
 
@@ -85,6 +101,13 @@ class Reading(TypedDict):
     threads: int | None
     tile_bytes: int | None
     io: str
+
+
+class Spreading(TypedDict):
+    """What reads in this process's place; see :func:`executor_of`."""
+
+    workers: int | None
+    dask: str | None
 
 
 class Networking(TypedDict):
@@ -204,6 +227,43 @@ def device_options(command: _F) -> Callable[..., Any]:
             help="Use no more than this of the device's memory. [default: half of what is free]",
         ),
     )  # fmt: skip
+
+
+def spreading_options(command: _F) -> Callable[..., Any]:
+    """Add --workers and --dask to a command, which takes them as ``spreading``."""
+
+    @wraps(command)
+    def with_workers(*, workers: int | None, dask: str | None, **arguments: Any) -> Any:
+        if workers is not None and dask is not None:
+            raise click.UsageError("--workers are processes of this machine, and --dask has others")
+        return command(spreading=Spreading(workers=workers, dask=dask), **arguments)
+
+    return _with_options(
+        with_workers,
+        click.option(
+            "--workers", type=click.IntRange(1, 1024), metavar="N",
+            help="Read everything in so many processes of this machine; --threads are each one's.",
+        ),
+        click.option(
+            "--dask", metavar="ADDRESS",
+            help="Read everything by the workers of Dask's scheduler at tcp://HOST:8786, which see "
+            "the same files, or by local:N that are started here.",
+        ),
+    )  # fmt: skip
+
+
+@contextmanager
+def executor_of(
+    workers: int | None, dask: str | None
+) -> Iterator[Executor | Callable[[], Executor] | None]:
+    """Give the executor that options ask for; ``None`` if none do."""
+    if workers is None and dask is None:
+        yield None
+        return
+    from parentage.stream import Processes, dask_workers
+
+    with Processes(workers) if workers is not None else dask_workers(str(dask)) as executor:
+        yield executor
 
 
 def bind_libraries(threads: int | None) -> None:

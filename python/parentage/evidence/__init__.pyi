@@ -8,6 +8,14 @@ from .journal import NAME as NAME
 from .journal import Journal as Journal
 from .journal import differs as differs
 from .journal import identity as identity
+from .parts import SHEET as SHEET
+from .parts import JoinedParts as JoinedParts
+from .parts import PartOf as PartOf
+from .parts import agreed as agreed
+from .parts import read_parts as read_parts
+from .parts import same_recipes as same_recipes
+from .parts import same_trace as same_trace
+from .parts import sheet_of as sheet_of
 from .spectrum import SPECTRUM as SPECTRUM
 from .sums import REPLAYED as REPLAYED
 from .sums import SUMS_SCHEMA as SUMS_SCHEMA

@@ -79,81 +79,14 @@ class Record:
     arrays: Mapping[str, NDArray[Any]]
 
 
-class Journal:
-    """A journal that is open, and locked against any other process.
+class Records:
+    """The records of a journal that is open."""
 
-    Parameters
-    ----------
-    folder
-        Where the evidence will be; made if need be.
-    head
-        What identifies the work, as :func:`identity` returns it.
-    resume
-        Whether to go on with what is kept. Without it, what is kept is never overwritten.
-    note
-        Told in a sentence what became of ``resume``.
-
-    Raises
-    ------
-    JournalError
-        If another process has it open, if something is kept and ``resume`` is not given, if what
-        is kept is of other work, or if the file is no journal.
-    WriteError
-        If the system refuses to write.
-    """
-
-    def __init__(
-        self,
-        folder: str | os.PathLike[str],
-        head: Mapping[str, Any],
-        *,
-        resume: bool,
-        note: Callable[[str], None] | None = None,
-    ) -> None:
-        self.path = Path(folder, NAME)
-        self.done = 0
-        """Bytes of checkpoints whose results are kept."""
-        self.total = 0
-        """Bytes of checkpoints that will be read, once that is known."""
-        self._note = note or (lambda _: None)
-        self._made = _make(self.path.parent)
+    def __init__(self, path: Path, file: int) -> None:
+        self.path = path
+        self._file = file
         self._at: list[tuple[str, int, int]] = []
         self._end = 0
-        self._is_removed = False
-        self._synced = time.monotonic()
-        existed = is_there(self.path)
-        self._file = _open_locked(self.path)
-        try:
-            self._begin(head, resume=resume, existed=existed)
-        except BaseException:
-            os.close(self._file)
-            raise
-
-    def _begin(self, head: Mapping[str, Any], *, resume: bool, existed: bool) -> None:
-        self._scan()
-        kept = any(kind == "slices" for kind, _, _ in self._at)
-        if kept and not resume:
-            raise JournalError(
-                f"{self.path}: an interrupted trace is kept here; --resume (resume=True) goes on "
-                "with it, and removing this file gives it up"
-            )
-        if kept:
-            difference = differs(next(self.records("head")).values["work"], head)
-            if difference is not None:
-                raise JournalError(
-                    f"{self.path}: can not go on: {difference}; removing this file gives up what "
-                    "is kept"
-                )
-            self._cut(self._end)
-            return
-        if resume:
-            why = "nothing that was finished is kept in" if existed else "there is no"
-            self._note(f"{why} {self.path}: starting from the beginning")
-        self._cut(0)
-        self._write(MAGIC)
-        self.append("head", {"work": head})
-        self.sync()
-        sync_folder(self.path.parent)
 
     def _scan(self) -> None:
         """Find all records up to the first that is not whole."""
@@ -191,6 +124,123 @@ class Journal:
         for each, offset, length in list(self._at):
             if each == kind:
                 yield _decode(os.pread(self._file, length, offset))
+
+
+class KeptRecords(Records):
+    """A journal that nobody writes to, to be read: what is torn at its end is passed over.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    JournalError
+        If it is no journal, or another process writes to it.
+    ReadError
+        If the system refuses to read it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._opened = open_file(path)
+        except OSError as error:
+            raise ReadError(f"{path}: open: {error.strerror or error}") from error
+        super().__init__(path, self._opened.fileno())
+        try:
+            if sys.platform != "win32":
+                fcntl.flock(self._file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            self._scan()
+        except OSError as error:
+            self._opened.close()
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                raise JournalError(f"{path}: a trace is still being written to this") from None
+            raise ReadError(f"{path}: read: {error.strerror or error}") from error
+        except BaseException:
+            self._opened.close()
+            raise
+
+    def __enter__(self) -> KeptRecords:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+
+class Journal(Records):
+    """A journal that is open, and locked against any other process.
+
+    Parameters
+    ----------
+    folder
+        Where the evidence will be; made if need be.
+    head
+        What identifies the work, as :func:`identity` returns it.
+    resume
+        Whether to go on with what is kept. Without it, what is kept is never overwritten.
+    note
+        Told in a sentence what became of ``resume``.
+
+    Raises
+    ------
+    JournalError
+        If another process has it open, if something is kept and ``resume`` is not given, if what
+        is kept is of other work, or if the file is no journal.
+    WriteError
+        If the system refuses to write.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        head: Mapping[str, Any],
+        *,
+        resume: bool,
+        note: Callable[[str], None] | None = None,
+    ) -> None:
+        path = Path(folder, NAME)
+        self.done = 0
+        """Bytes of checkpoints whose results are kept."""
+        self.total = 0
+        """Bytes of checkpoints that will be read, once that is known."""
+        self._note = note or (lambda _: None)
+        self._made = _make(path.parent)
+        self._is_removed = False
+        self._synced = time.monotonic()
+        existed = is_there(path)
+        super().__init__(path, _open_locked(path))
+        try:
+            self._begin(head, resume=resume, existed=existed)
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def _begin(self, head: Mapping[str, Any], *, resume: bool, existed: bool) -> None:
+        self._scan()
+        kept = any(kind == "slices" for kind, _, _ in self._at)
+        if kept and not resume:
+            raise JournalError(
+                f"{self.path}: an interrupted trace is kept here; --resume (resume=True) goes on "
+                "with it, and removing this file gives it up"
+            )
+        if kept:
+            difference = differs(next(self.records("head")).values["work"], head)
+            if difference is not None:
+                raise JournalError(
+                    f"{self.path}: can not go on: {difference}; removing this file gives up what "
+                    "is kept"
+                )
+            self._cut(self._end)
+            return
+        if resume:
+            why = "nothing that was finished is kept in" if existed else "there is no"
+            self._note(f"{why} {self.path}: starting from the beginning")
+        self._cut(0)
+        self._write(MAGIC)
+        self.append("head", {"work": head})
+        self.sync()
+        sync_folder(self.path.parent)
 
     def append(
         self,

@@ -1,6 +1,8 @@
 from .adapters import with_adapters as with_adapters
 from .adapters import with_strengths as with_strengths
 from .flow import trace as trace
+from .parts import join as join
+from .parts import trace_part as trace_part
 from .planning import Plan as Plan
 from .planning import SufficientStatistics as SufficientStatistics
 from .planning import gram as gram

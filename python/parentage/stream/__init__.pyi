@@ -4,6 +4,14 @@ from .backend import ReplayCounts as ReplayCounts
 from .backend import ReplayedSums as ReplayedSums
 from .backends.choice import backend_of as backend_of
 from .backends.core import CORE as CORE
+from .backends.dask import dask_workers as dask_workers
+from .backends.engines import Processes as Processes
+from .backends.engines import spread_over as spread_over
+from .backends.executor import Spread as Spread
+from .backends.ray import RayExecutor as RayExecutor
+from .backends.worker import digests_of as digests_of
+from .cuts import RANGE_CHUNKS as RANGE_CHUNKS
+from .cuts import Cuts as Cuts
 from .gram import Gram as Gram
 from .gram import cosines as cosines
 from .gram import diagonal as diagonal
@@ -14,7 +22,6 @@ from .options import IO_OF_RUNS as IO_OF_RUNS
 from .options import Options as Options
 from .options import choose_io as choose_io
 from .passes import COUNTED as COUNTED
-from .passes import RANGE_CHUNKS as RANGE_CHUNKS
 from .passes import Kept as Kept
 from .passes import RangeSums as RangeSums
 from .passes import one_pass as one_pass

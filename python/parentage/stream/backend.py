@@ -8,10 +8,10 @@ Whoever adds one puts it into ``backends/`` and holds it bit for bit to
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypedDict, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -21,6 +21,19 @@ if TYPE_CHECKING:
     from parentage.support import Counts, Floats
 
     Told = Callable[[int], object] | None
+
+    ReplaysOf = Callable[[int, int], list[_core.Replay]]
+    """What makes the replays of slices, from the first and past the last."""
+
+
+class How(TypedDict):
+    """How a pass streams; none of it changes a result."""
+
+    threads: int
+    tile_bytes: int | None
+    io: str
+    level: str | None
+    digests: _core.Digests | None
 
 
 class ReplayCounts(Protocol):
@@ -219,3 +232,22 @@ class Backend(Protocol):
         progress: Told = None,
     ) -> None:
         """Write what a recipe gives of every slice into existing files."""
+
+
+@runtime_checkable
+class Spreading(Protocol):
+    """What carries out many ranges of a plan at a time, besides the calls of a backend."""
+
+    def spread(
+        self,
+        plan: _core.Plan,
+        first: int,
+        last: int,
+        replays_of: ReplaysOf,
+        how: How,
+        progress: Told,
+    ) -> Iterator[tuple[int, int, ReplayedSums]]:
+        """Yield the sums of ranges of slices, in order, from ``first`` to ``last`` (exclusive).
+
+        ``progress`` is told of the bytes that are read, from 0 on.
+        """

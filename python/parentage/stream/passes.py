@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parentage import _core
+from parentage.stream.backend import How, Spreading
+from parentage.stream.cuts import pieces
 from parentage.stream.gram import Gram
 from parentage.stream.progress import SILENT, Progress
 from parentage.support import JournalError
@@ -17,19 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from parentage.stream.backend import ReplayedSums, SliceSums
+    from parentage.stream.backend import ReplayedSums, ReplaysOf, SliceSums
     from parentage.stream.options import Options
     from parentage.stream.program import Program, Value
     from parentage.support import Floats
 
 RangeSums = tuple[int, int, Gram, dict[str, NDArray[Any]]]
 """A range of slices, first and past the last, their sums, and what replays count of them."""
-
-RANGE_CHUNKS = 1 << 15
-"""Chunks whose partial results are held at once: some tens of MB, and gigabytes of input."""
-
-RANGE_BYTES = 1 << 30
-"""Bytes of all checkpoints together, of two bytes an element, that an interruption may cost."""
 
 COUNTED = ("reproduced", "explained", "mismatched", "zero_signs", "ulps", "first")
 """What replays count, by slice."""
@@ -104,15 +100,20 @@ def read_ranges(
     progress: Progress,
     replays: Sequence[tuple[Program, Sequence[Value]]],
     journal: Kept | None,
+    within: tuple[int, int] | None = None,
 ) -> Iterator[RangeSums]:
-    """Yield what ranges of slices give, in order.
+    """Yield what ranges of slices give, in order; of those ``within`` the first and past the last.
 
     How slices are cut into ranges changes no result, so a journal may have been cut otherwise.
     """
     plan, elements, applies = work.plan, work.elements, work.applies
-    total = plan.bytes(0, plan.slices)
-    done = start = 0
+    begin, end = within or (0, plan.slices)
+    total = plan.bytes(begin, end)
+    done, start = 0, begin
     complete: set[tuple[int, int]] = set()
+    if options.digests is not None:
+        # Those that were there before are not of this pass.
+        complete = {(checkpoint, shard) for checkpoint, shard, _ in options.digests.complete()}
     if journal is not None:
         programs = [program.digest(results) for program, results in replays]
         expect = {"slices": work.digest, "recipes": programs}
@@ -122,10 +123,10 @@ def read_ranges(
             if record.values["first"] != start:
                 raise JournalError(f"{journal.path}: slices after {start} are missing")
             start = record.values["last"]
-        done = plan.bytes(0, start)
+        done = plan.bytes(begin, start)
         journal.resumed(done, total)
         if options.digests is not None:
-            complete = {_restored(options.digests, each) for each in journal.records("digest")}
+            complete |= {_restored(options.digests, each) for each in journal.records("digest")}
     progress.start(total)
     if done:
         progress.update(done)
@@ -134,14 +135,12 @@ def read_ranges(
         core = cast("SliceSums", SimpleNamespace(**record.arrays))
         part = Gram.from_core(elements[first:last], core)
         yield first, last, part, {name: record.arrays[name] for name in COUNTED}
-    chunks = max(1, min(RANGE_CHUNKS, RANGE_BYTES // (2 * _core.CHUNK * plan.columns)))
-    for first, last in plan.ranges(chunks):
-        if last <= start:
-            continue
-        first = max(first, start)
+
+    def replays_of(first: int, last: int) -> list[_core.Replay]:
         owner = np.arange(first, last)
-        cores = [program.replay(results, owner, applies=applies) for program, results in replays]
-        found = one_pass(plan, first, last, options, progress, done, cores)
+        return [program.replay(results, owner, applies=applies) for program, results in replays]
+
+    for first, last, found in _streamed(plan, (start, end), replays_of, options, progress, done):
         counted = {name: getattr(found.replayed, name) for name in COUNTED}
         done += plan.bytes(first, last)
         if journal is not None:
@@ -151,6 +150,39 @@ def read_ranges(
             journal.append("slices", {"first": first, "last": last}, summed | counted)
             journal.progress(done, total)
         yield first, last, Gram.from_core(elements[first:last], found), counted
+
+
+def _streamed(
+    plan: _core.Plan,
+    slices: tuple[int, int],
+    replays_of: ReplaysOf,
+    options: Options,
+    progress: Progress,
+    done: int,
+) -> Iterator[tuple[int, int, ReplayedSums]]:
+    """Yield what a backend gives of ranges of ``slices``, from the first and past the last.
+
+    ``done`` are the bytes that were read before.
+    """
+    if isinstance(options.backend, Spreading):
+        how = How(
+            threads=options.threads,
+            tile_bytes=options.tile_bytes,
+            io=options.io,
+            level=options.level,
+            digests=options.digests,
+        )
+        yield from options.backend.spread(
+            plan, *slices, replays_of, how, lambda bytes_: progress.update(done + bytes_)
+        )
+        return
+    for first, last in pieces(plan, *slices):
+        yield (
+            first,
+            last,
+            one_pass(plan, first, last, options, progress, done, replays_of(first, last)),
+        )
+        done += plan.bytes(first, last)
 
 
 def _restored(digests: _core.Digests, record: KeptRecord) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from .atomic import write_file as write_file
 from .errors import CheckpointError as CheckpointError
 from .errors import DeviceError as DeviceError
 from .errors import EvidenceError as EvidenceError
+from .errors import ExecutorError as ExecutorError
 from .errors import JournalError as JournalError
 from .errors import ParentageError as ParentageError
 from .errors import PlanError as PlanError

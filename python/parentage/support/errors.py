@@ -6,6 +6,7 @@ __all__ = [
     "CheckpointError",
     "DeviceError",
     "EvidenceError",
+    "ExecutorError",
     "JournalError",
     "ParentageError",
     "PlanError",
@@ -18,6 +19,10 @@ __all__ = [
 
 class DeviceError(ParentageError, ValueError):
     """A device that is not there, that can not be used, or whose memory does not hold a chunk."""
+
+
+class ExecutorError(ParentageError):
+    """Workers are gone, can not be reached, or are not fit for the work."""
 
 
 class JournalError(ParentageError):

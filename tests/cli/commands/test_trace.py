@@ -2,12 +2,16 @@
 
 import json
 import os
+import signal
+import subprocess
 import sys
+import time
 
 import parentage
 import pytest
 from common.networks import family_on_a_hub
-from common.processes import interrupted
+from common.processes import COMMAND, interrupted
+from common.streams import big
 from conftest import family_path
 from parentage.cli import run
 from parentage.cli.commands.trace import refused
@@ -147,3 +151,51 @@ def test_a_device_computes_what_is_traced(capsys):
         found.append(json.loads(capsys.readouterr().out))
     assert found[1]["tool"].pop("device")["backend"] == "torch"
     assert found[0] == found[1]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal to a group of processes")
+def test_ctrl_c_ends_workers_and_leaves_nothing_half_written(tmp_path):
+    for name in ("child", "base", "parent"):
+        big(tmp_path, name, megabytes=3000)
+    places = [str(tmp_path / f"{name}.safetensors") for name in ("child", "base", "parent")]
+    output = tmp_path / "evidence"
+    with subprocess.Popen(
+        [
+            *COMMAND,
+            "trace",
+            places[0],
+            "-b",
+            places[1],
+            "-p",
+            places[2],
+            "--no-recipes",
+            "--workers",
+            "2",
+            "--threads",
+            "1",
+            "-o",
+            str(output),
+        ],
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PARENTAGE_LEVEL": "scalar"},
+    ) as process:
+        while not any(each.stat().st_size for each in output.glob(".writing-*/*")):
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err.strip() == "interrupted; nothing was written"
+    assert not output.exists()
+    # The group is empty once the last of them is gone.
+    for _ in range(200):
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.05)
+    else:
+        raise AssertionError("a worker is still there")

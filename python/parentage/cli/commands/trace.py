@@ -14,15 +14,19 @@ from parentage.cli.options import (
     PATH,
     Device,
     Networking,
+    PartType,
     PortionType,
     Reading,
+    Spreading,
     as_named,
     check_output,
     checkpoint_option,
     custody_options,
     device_options,
+    executor_of,
     json_option,
     network_options,
+    spreading_options,
     terminal_options,
     usual_reading_options,
 )
@@ -30,7 +34,10 @@ from parentage.support import listed
 from parentage.verdict import KINDS
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from parentage.cli.terminal.console import Terminal
+    from parentage.evidence import Trace
     from parentage.support import Portion
 
 
@@ -91,11 +98,17 @@ NAMED = "[NAME=]CHECKPOINT"
     "--until-sure, and 500MB of tensors at most unless --sample says otherwise.",
 )  # fmt: skip
 @click.option(
+    "--part", type=PartType(), metavar="K/N",
+    help="Read the K-th of N parts alone, and keep what it gives in the folder of -o; parentage "
+    "join makes evidence of all parts.",
+)  # fmt: skip
+@click.option(
     "--no-recipes", is_flag=True,
     help="Do not look for the recipe: weights alone, in a fraction of the time.",
 )  # fmt: skip
 @usual_reading_options
 @device_options
+@spreading_options
 @custody_options
 @network_options
 @terminal_options
@@ -114,9 +127,11 @@ def trace(
     seed: int | None,
     until_sure: bool,
     full: bool,
+    part: str | None,
     no_recipes: bool,
     reading: Reading,
     computing: Device,
+    spreading: Spreading,
     networking: Networking,
     terminal: Terminal,
 ) -> None:
@@ -154,6 +169,12 @@ def trace(
       None of them is here, and all are on a hub; or some are, and another is on a web server:
         parentage trace hf://org/Suspect -b hf://org/Base -p hf://org/Tuned@v1.0
         parentage trace ./Suspect -b org/Base -p https://host/a/model.safetensors --cache ~/ranges
+      Four processes of this machine read it, or the workers of a cluster that sees the same files:
+        parentage trace ./Suspect -b ./Base -p ./A --workers 4
+        parentage trace /net/Suspect -b /net/Base -p /net/A --dask tcp://head:8786
+      A job array of 64 reads it, each job a part, and one command makes the evidence of all:
+        parentage trace /net/Suspect -b /net/Base -p /net/A --part $SLURM_ARRAY_TASK_ID/64 -o parts/
+        parentage join parts/ -o evidence/
       In a pipeline:
         parentage trace ./Upload -b ./Ours --json --fail-on identical > evidence.json
 
@@ -166,39 +187,81 @@ def trace(
     or the checkpoints are others, it says so and stops. Without --resume, what is kept is never
     overwritten: remove the file to give it up.
 
-    No option from --threads on changes a digit of the result, nor does --resume; the evidence names
-    the device.
+    Many processes, or many machines that see the same files, read it together: --workers and --dask
+    have them at once, and --part K/N on each of N machines, or of a job array, needs nothing but a
+    folder. docs/many.md has an example of each.
+
+    No option from --threads on changes a digit of the result, nor do --resume and --part;
+    the evidence names the device.
     """
     is_sampled = sample is not None or until_sure
     if refusal := refused(digest, output, resume=resume, is_sampled=is_sampled, full=full):
+        raise click.UsageError(refusal)
+    is_spread = part is not None or any(each is not None for each in spreading.values())
+    if is_spread and computing["device"] is not None:
+        raise click.UsageError(
+            "--device computes in one process, which --workers, --dask and --part do not have"
+        )
+    if part is not None and (
+        refusal := refused_of_part(
+            output, is_sampled=is_sampled, is_shown=as_json or layers or bool(fail_on)
+        )
+    ):
         raise click.UsageError(refusal)
     if output is not None:
         check_output(output)
     from parentage import pipeline
     from parentage.checkpoint import Network
-    from parentage.cli.terminal.trace import show_trace
 
     network = Network(**networking, note=terminal.note)
-    with terminal.watching(network.traffic) as progress:
-        trace = pipeline.trace(
-            child,
-            base=as_named(base, network),
-            parents=[as_named(each, network) for each in parents],
-            controls=[as_named(each, network) for each in controls],
-            recipes=not no_recipes,
-            sample=sample,
-            seed=seed,
-            until_sure=until_sure,
-            full=full,
-            network=network,
-            digest=digest,
-            output=output,
-            resume=resume,
-            progress=progress,
-            note=terminal.note,
+    with (
+        terminal.watching(network.traffic) as progress,
+        executor_of(**spreading) as executor,
+    ):
+        common: dict[str, Any] = {
+            "base": as_named(base, network),
+            "parents": [as_named(each, network) for each in parents],
+            "controls": [as_named(each, network) for each in controls],
+            "recipes": not no_recipes,
+            "seed": seed,
+            "network": network,
+            "digest": digest,
+            "resume": resume,
+            "executor": executor,
+            "progress": progress,
+            "note": terminal.note,
             **reading,
-            **computing,
-        )
+        }
+        if part is not None:
+            kept = pipeline.trace_part(child, part=part, output=str(output), **common)
+        else:
+            trace = pipeline.trace(
+                child,
+                sample=sample,
+                until_sure=until_sure,
+                full=full,
+                output=output,
+                **computing,
+                **common,
+            )
+    if part is not None:
+        terminal.note(f"part {part} is in {kept}; parentage join {output} makes evidence of all")
+        return
+    tell(terminal, trace, output, as_json=as_json, layers=layers, fail_on=fail_on)
+
+
+def tell(
+    terminal: Terminal,
+    trace: Trace,
+    output: Path | None,
+    *,
+    as_json: bool,
+    layers: bool,
+    fail_on: tuple[str, ...],
+) -> None:
+    """Show a trace, say what was written of it, and exit as its verdict is asked to."""
+    from parentage.cli.terminal.trace import show_trace
+
     if output is not None:
         from parentage.bundle import EVIDENCE
         from parentage.report import REPORT
@@ -215,6 +278,17 @@ def trace(
     if trace.verdict.kind in fail_on:
         terminal.note(f"the verdict is {trace.verdict.kind}, which --fail-on names")
         raise click.exceptions.Exit(FOUND)
+
+
+def refused_of_part(output: Path | None, *, is_sampled: bool, is_shown: bool) -> str | None:
+    """Return why options do not go together with --part, in the words of the command line."""
+    if output is None:
+        return "--part needs -o DIR: what was read is kept there"
+    if is_sampled:
+        return "--part is of everything; --sample and --until-sure read a part of another kind"
+    if is_shown:
+        return "--json, --layers and --fail-on are of a verdict; parentage join takes them"
+    return None
 
 
 def refused(
