@@ -33,9 +33,19 @@ def test_requirements_are_sorted_and_have_lower_bounds(requirements):
     assert all(">=" in each for each in requirements)
 
 
-def test_the_lock_has_everything():
+def test_the_locks_have_everything_at_one_version():
+    """Engines and torch have locks of their own: they bring gigabytes along."""
     wanted = {*names(PROJECT["dependencies"])}.union(*map(names, EXTRAS.values()))
-    lock = (ROOT / "requirements.lock").read_text("utf-8")
-    assert {name.replace("_", "-") for name in wanted} <= set(
-        re.findall(r"^([\w-]+)==", lock, re.MULTILINE)
+    main, *others = (
+        {
+            found[0]: found
+            for found in re.findall(r"^([\w-]+)==(\S+)( ;.*)? \\$", text, re.MULTILINE)
+        }
+        for path in ("requirements.lock", "requirements-engines.lock", "requirements-torch.lock")
+        for text in [(ROOT / path).read_text("utf-8")]
     )
+    assert {name.replace("_", "-") for name in wanted} <= set(main).union(*others)
+    for other in others:
+        shared = set(main) & set(other)
+        assert len(shared) > 40
+        assert {name: main[name][1] for name in shared} == {n: other[n][1] for n in shared}

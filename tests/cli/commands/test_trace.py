@@ -199,3 +199,10 @@ def test_ctrl_c_ends_workers_and_leaves_nothing_half_written(tmp_path):
         time.sleep(0.05)
     else:
         raise AssertionError("a worker is still there")
+
+
+@pytest.mark.parametrize("spread", [["--workers", "2"], ["--dask", "local:2"], ["--part", "1/2"]])
+def test_a_device_is_one_process_s(capsys, tmp_path, spread):
+    given = ["trace", family_path("child"), "-b", family_path("base"), "-o", tmp_path / "evidence"]
+    assert run([str(each) for each in (*given, "--device", "cpu", *spread)]) == 2
+    assert "--device computes in one process" in capsys.readouterr().err
