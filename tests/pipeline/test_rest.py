@@ -142,7 +142,7 @@ def test_a_tied_embedding_stands_in_for_a_head(tmp_path, whose):
 def test_a_head_that_is_missing_and_is_no_embedding_is_said(tmp_path):
     found = verdict(tmp_path, PARENT, parents=[("parent", {**PARENT, HEAD: OTHER[EMBED]})])
     assert found.kind == "assembled"
-    assert "1 of its 14 is missing" in found.text
+    assert "1 of the 14 tensors of parent, 7.1% of its elements, is missing there" in found.text
 
 
 def test_a_small_file_takes_nothing_away(tmp_path):

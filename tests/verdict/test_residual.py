@@ -306,13 +306,13 @@ def said(layers: dict[int, float], *rest: Any) -> str:
             {},
             (4, 4, 1, 4),
             "It is of rank one in 4 of 4 matrices looked at, all of them output projections: an "
-            "ablation of a direction.",
+            "ablation of a direction leaves that.",
         ),
         (
             {1: 0.99, 0: 0.0, 2: 0.01},
             (1, 1, 2, 0),
             "Layer 1 holds 99% of it. It is of rank 2 or less in 1 of 1 matrices looked at: a "
-            "LoRA.",
+            "LoRA leaves that.",
         ),
     ],
 )

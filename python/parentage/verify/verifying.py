@@ -148,7 +148,7 @@ def _with_checkpoints(
     reread = Reread()
     findings = list(check_files_of(document, inputs, asked, progress))
     evidence = json.loads(folder.files[EVIDENCE])
-    findings += guarded("metadata", METADATA, check_said_of, folder, inputs, evidence)
+    findings += guarded("metadata", METADATA, check_said_of, folder, document, inputs, evidence)
     if document.tool.arithmetic != _core.DEFINITION:
         text = (
             f"are of arithmetic {document.tool.arithmetic}, and this version has "
