@@ -29,7 +29,9 @@ from .tensors import (
 
 Change = Callable[[Tensors, Family, Rng], Tensors]
 Accepted = tuple[tuple[str, tuple[str, ...], str], ...]
-NO_ROOM = "no room for training|no training after"
+ROOM = "no room for training"
+NO_ROOM = f"{ROOM}|no training after"
+"""Of what was moved, and all of it found again, it is true that nothing was trained afterwards."""
 BLEND_OF_NOTHING = (
     r"slerp|\b-?0(?:\.00\d*)? base|\b(?:1|1\.0+|0\.99\d*) (?:of )?parent0 (?:and|\+) "
 )
@@ -239,7 +241,7 @@ def orders() -> list[Disguise]:
         ("rotation", functions.rotation),
         ("vocabulary permuted", lambda x, _, rng: functions.vocabulary_permuted(x, rng)),
     ]
-    never = (NO_ROOM, "^identical")
+    never = (ROOM, "^identical")
     out = [
         Disguise(what, "", change, merge, copy, never, (OWN,), later=True) for what, change in made
     ]
@@ -415,7 +417,7 @@ def parts() -> list[Disguise]:
                  (NO_ROOM,), plain),
         Disguise("a sibling's layer", "", foreign_layer, merge, layer, (NO_ROOM,), (OWN,)),
         Disguise("a sibling's layer", "sibling offered", foreign_layer, merge,
-                 (right("assembled"),), (NO_ROOM,), (OWN,), two_parents=True),
+                 (right("assembled"),), (ROOM,), (OWN,), two_parents=True),
         Disguise("a matrix of noise", "one", partial(tensors_of, part=up, size=None), merge, named,
                  (NO_ROOM,), plain),
         Disguise("a matrix of noise", "all up_proj",

@@ -262,3 +262,21 @@ def test_how_it_is_read_changes_nothing(tmp_path, options):
     found = located(other, [0.0, 0.5, 0.3], [1, 2])
     for field in Located.__slots__:
         assert getattr(found, field).tobytes() == getattr(usual, field).tobytes(), field
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_integers_have_no_cells_and_are_left_out(tmp_path, grouped):
+    """As counters of batch norms are, which come first by name."""
+    family = {
+        name: {"bn.num_batches_tracked": np.array([7 + i], np.int64), **tensors}
+        for i, (name, tensors) in enumerate(FAMILY.items())
+    }
+    child = {"bn.num_batches_tracked": np.array([9], np.int64)} | blend(
+        FAMILY, {"one": 0.35, "two": 0.25}
+    )
+    found = found_in(tmp_path, family, child, ["one", "two"])
+    assert found.sample.slices[0].dtype == "I64"
+    groups = np.arange(len(found.slices)) % 2 if grouped else np.zeros(len(found.slices), np.intp)
+    start = np.tile([0.0, 0.34, 0.26], (2 if grouped else 1, 1))
+    every = locate(found.sample, start, [1, 2], groups)
+    assert every.weights[:, 1:] == pytest.approx(np.tile([0.35, 0.25], (len(start), 1)), abs=2e-3)

@@ -26,6 +26,17 @@ def test_zeros_are_told_by_which_they_are(dtype, share):
     assert by_row.text.endswith("the smallest of each row")
 
 
+@dtypes
+@pytest.mark.parametrize(("group", "kept"), [(4, 2), (8, 4)])
+def test_zeros_that_hardware_wants_are_told(dtype, group, kept):
+    x = weights(dtype)
+    rank = np.abs(x).reshape(-1, group).argsort(axis=1, kind="stable").argsort(axis=1)
+    pruned = np.where(rank < group - kept, 0.0, x.reshape(-1, group)).reshape(x.shape)
+    found = told(pruned, x, dtype)
+    assert found.kind == "zero"
+    assert found.text.endswith(f"the smallest of every {group} in a row")
+
+
 def test_rows_and_columns_of_zeros_are_named():
     x = weights("BF16")
     rows = told(changed(x, [3, 9], 0.0), x, "BF16")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from parentage.align.orders.matching import NONE, least_alike, likest, matched, units
+from parentage.align.orders.matching import NONE, exchanged, least_alike, likest, matched, units
 
 
 def vectors(seed, count=20, width=256):
@@ -60,3 +60,29 @@ def test_the_next_is_no_twin_of_the_best():
     found = likest(units(vectors(1, 1)), units(theirs), 0.5)
     assert found.twins[0].tolist() == [0, 1]
     assert found.following[0] < 0.5 < found.best[0]
+
+
+def test_one_partner_is_had_by_several_only_if_they_are_equal():
+    theirs = vectors(1, 4)
+    alike = theirs[1] + 0.5 * vectors(2, 1)[0]
+    found = np.array([1, 1, 2, 3])
+    assert exchanged(found, np.vstack([alike, theirs[1:]]), theirs).tolist() == [NONE, 1, 2, 3]
+    assert exchanged(found, theirs[[1, 1, 2, 3]], theirs).tolist() == [1, 1, 2, 3]
+    assert exchanged(found, 0.0 * theirs, 0.0 * theirs).tolist() == [1, 1, 2, 3]
+
+
+def test_a_few_that_moved_have_to_have_changed_places():
+    rows = vectors(1, 40)
+    home = np.arange(40)
+    swapped = home.copy()
+    swapped[[3, 9]] = [9, 3]
+    assert exchanged(swapped, rows, rows).tolist() == swapped.tolist()
+    # What took the place of one that is nowhere is where it was; so is what came before it.
+    lost = home.copy()
+    lost[[3, 9, 20]] = [9, 20, NONE]
+    expected = np.where((home == 3) | (home == 9) | (home == 20), NONE, home)
+    assert exchanged(lost, rows, rows).tolist() == expected.tolist()
+    # Of many, some may not be decided.
+    order = np.random.default_rng(5).permutation(40)
+    order[7] = NONE
+    assert exchanged(order, rows, rows).tolist() == order.tolist()

@@ -66,6 +66,9 @@ def test_a_fine_tune_ends_at_its_thresholds(last, first_beyond):
 def test_lines_meet_at_the_base_or_nothing_is_said():
     assert kind(TUNED, angle=lambda *_: 0.20) == "fine-tune"
     assert kind(TUNED, angle=lambda *_: 0.20 * ABOVE) == "related"
+    # What goes against a relative is no direction of its own either.
+    assert kind(TUNED, angle=lambda *_: -0.20) == "fine-tune"
+    assert kind(TUNED, angle=lambda *_: -0.20 * ABOVE) == "related"
 
 
 @pytest.mark.levels

@@ -153,6 +153,21 @@ def test_what_is_given_near_by_alone_is_no_blend(far):
     assert decide(replace(near, both_ways=FORWARD)).rule == "changed"
 
 
+@pytest.mark.levels
+def test_what_is_chosen_from_copies_is_no_merge_and_has_no_order():
+    """Masks give any child that was cut up among parents, or of which parents were made."""
+    masked = replace(REPLAYED.replay, explained=990_000)
+    facts = replace(REPLAYED, replay=masked, both_ways=None)
+    assert kind(facts) == "merge"
+    found = decide(replace(facts, of_somebody=(1.0, 0.6)))
+    assert (found.kind, found.level, found.rule) == ("assembled", "statistical", "chosen")
+    assert "It is not decided by that whether the child was put together" in found.text
+    left = replace(masked, mismatched=200_000, explained=700_000, ulps=(0, 0, 200_000))
+    changed = replace(facts, replay=left, both_ways=FORWARD)
+    assert decide(changed).rule == "changed"
+    assert decide(replace(changed, of_somebody=(0.75, 0.6))).rule != "changed"
+
+
 # Merges, changed.
 
 
