@@ -274,6 +274,9 @@ def test_integers_have_no_cells_and_are_left_out(tmp_path, grouped):
     child = {"bn.num_batches_tracked": np.array([9], np.int64)} | blend(
         FAMILY, {"one": 0.35, "two": 0.25}
     )
+    # Weights are moved together where one after the other does not give all.
+    changed = child["model.layers.1.self_attn.q_proj.weight"]
+    changed[::2] = (changed[::2].astype(F32) * F32(1.01)).astype(BF16)
     found = found_in(tmp_path, family, child, ["one", "two"])
     assert found.sample.slices[0].dtype == "I64"
     groups = np.arange(len(found.slices)) % 2 if grouped else np.zeros(len(found.slices), np.intp)
