@@ -242,17 +242,17 @@ def rounding_left(facts: Facts) -> Verdict | None:
         or facts.order != "forward"
     ):
         return None
-    if slices := _other_weights(facts):
+    found = _units_left(facts)
+    if found is None and (slices := _other_weights(facts)):
         return Verdict(
             "merge",
             "statistical",
             "rounding_left",
             f"{_decoys_clause(replay)}; where it does not, in the {slices:,} slices looked at that "
-            "miss most, other weights of these checkpoints do, or nearly."
+            f"miss most, other weights of these checkpoints do, or nearly{NOISED_PARENT}."
             f"{places_text(facts)}{coverage_clause(facts)}",
             {**fit_numbers(facts), **replay_numbers(replay), "within_two": replay.within_two},
         )
-    found = _units_left(facts)
     if found is None:
         return None
     slices, share = found
