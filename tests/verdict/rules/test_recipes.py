@@ -162,6 +162,7 @@ def test_what_is_chosen_from_copies_is_no_merge_and_has_no_order():
     found = decide(replace(facts, of_somebody=(1.0, 0.6)))
     assert (found.kind, found.level, found.rule) == ("assembled", "statistical", "chosen")
     assert "It is not decided by that whether the child was put together" in found.text
+    assert "is that of one of base and parent" in found.text
     left = replace(masked, mismatched=200_000, explained=700_000, ulps=(0, 0, 200_000))
     changed = replace(facts, replay=left, both_ways=FORWARD)
     assert decide(changed).rule == "changed"

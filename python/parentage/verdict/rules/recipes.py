@@ -78,14 +78,14 @@ def chosen(facts: Facts) -> Verdict | None:
         or not facts.weights
     ):
         return None
-    names = listed(replay.weights or facts.weights)
+    names = listed(dict.fromkeys((facts.base, *facts.weights)))
     return Verdict(
         "assembled",
         "statistical",
         "chosen",
-        f"{facts.of_somebody[0]:.2%} of the elements looked at are, one by one, {names}'s: "
-        f"{replay.text}, would choose them so, in no order that was found. It is not decided by "
-        "that whether the child was put together from these, or they were made from the child, "
+        f"each element looked at ({facts.of_somebody[0]:.2%} of them) is that of one of {names}, "
+        f"bit for bit in the child's dtype: {replay.text}, would choose them so. It is not decided "
+        "by that whether the child was put together from these, or they were made from the child, "
         f"with other values elsewhere.{coverage_clause(facts)}",
         {**fit_numbers(facts), **replay_numbers(replay), "of_somebody": facts.of_somebody[0]},
     )
