@@ -189,11 +189,11 @@ def plan(
     >>> base = {"a.weight": np.zeros((64, 64), np.float32)}
     >>> child = {"a.weight": np.ones((64, 64), np.float32)}
     >>> plan = parentage.plan(child, base=base)
-    >>> plan.gram().total[-1, -1]
-    np.float64(4096.0)
+    >>> float(plan.gram().total[-1, -1])
+    4096.0
     >>> child["a.weight"] *= 2.0
-    >>> plan.gram().total[-1, -1]
-    np.float64(16384.0)
+    >>> float(plan.gram().total[-1, -1])
+    16384.0
     """
     inputs = open_all(child, base, parents, controls, network)
     checkpoints = (*inputs.others, inputs.child)
