@@ -137,10 +137,7 @@ class SampleEstimates(BlendSearch):
     def written_weights(self) -> Iterator[WrittenWeights]:
         """Yield ways in which the weights may have been written, for every blend."""
         for blend in self.blends:
-            # Every method that sums looks at them.
-            if id(blend) not in self._written:
-                self._written[id(blend)] = tuple(self.written_weights_of(blend))
-            yield from self._written[id(blend)]
+            yield from self.written_weights_of(blend)
 
     @cached_property
     def _written(self) -> dict[int, tuple[WrittenWeights, ...]]:
@@ -149,6 +146,13 @@ class SampleEstimates(BlendSearch):
 
     def written_weights_of(self, blend: Blend) -> Iterator[WrittenWeights]:
         """Yield ways in which the weights of a blend may have been written."""
+        # Every method that sums looks at them.
+        if id(blend) not in self._written:
+            self._written[id(blend)] = tuple(self._forms_of(blend))
+        yield from self._written[id(blend)]
+
+    def _forms_of(self, blend: Blend) -> Iterator[WrittenWeights]:
+        """Yield them."""
         axes = [i for i in self.columns.parent_indices if np.any(blend.weights[:, i] != 0.0)]
         if not axes:
             return

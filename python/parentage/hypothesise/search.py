@@ -225,17 +225,12 @@ def _shares(
     What :func:`_with_copies` will mend is held against no recipe: weights that were fitted to what
     is blended say nothing of a component that is a copy.
     """
-    is_copied = estimates.copies.any(axis=1)
-    elements = int(estimates.small.counts.sum())
-    return np.array(
-        [
-            1.0 - int(missed[~is_copied].sum()) / max(elements, 1)
-            if recipe.method != "passthrough"
-            else float(count.share[0])
-            for recipe, count in zip(recipes, counts, strict=True)
-            for missed in [count.mismatched[:, 0]]
-        ]
-    )
+    is_left = ~estimates.copies.any(axis=1)
+    elements = max(int(estimates.small.counts.sum()), 1)
+    left = np.array([int(count.mismatched[is_left, 0].sum()) for count in counts])
+    alone = np.array([float(count.share[0]) for count in counts])
+    is_copying = np.array([recipe.method == "passthrough" for recipe in recipes], dtype=bool)
+    return np.where(is_copying, alone, 1.0 - left / elements)
 
 
 def _key(recipe: Recipe) -> str:

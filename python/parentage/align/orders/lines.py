@@ -13,7 +13,6 @@ from parentage.align.orders.reading import runs
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from parentage.align.orders.matching import Indices
     from parentage.checkpoint import Checkpoint, Tensor
     from parentage.stream import Options
     from parentage.support import Floats
@@ -96,8 +95,7 @@ def _row_order(
     if (matched(probes, yours, least) != NONE).sum() < min(FOUND, len(probed)):
         return None
     values = rows_read(child, mine, range(mine.shape[0]), width, options)
-    found = matched(values, yours, least, np.arange(len(values)))
-    return _order(exchanged(found, values, yours), theirs.shape[0], is_rows=True)
+    return _order(values, yours, least, is_rows=True)
 
 
 def _column_order(
@@ -114,14 +112,14 @@ def _column_order(
     found = matched(one[probed], two, least)
     if (found != NONE).sum() < min(FOUND, len(probed)):
         return None
-    found = matched(one, two, least, np.arange(len(one)))
-    return _order(exchanged(found, one, two), len(two), is_rows=False)
+    return _order(one, two, least, is_rows=False)
 
 
-def _order(found: Indices, count: int, *, is_rows: bool) -> Lines | None:
+def _order(mine: Floats, theirs: Floats, least: float, *, is_rows: bool) -> Lines | None:
     """Return an order if values decide on enough of it, and it is not the plain one."""
+    home, count = np.arange(len(mine)), len(theirs)
+    found = exchanged(matched(mine, theirs, least, home), mine, theirs)
     decided = found != NONE
-    home = np.arange(len(found))
     is_plain = len(found) == count and (found[decided] == home[decided]).all()
     if is_plain or decided.mean() < DECIDED:
         return None

@@ -139,7 +139,7 @@ def exchanged(found: Indices, mine: Floats | Rows, theirs: Floats | Rows) -> Ind
     out, home = found.copy(), np.arange(len(found))
     known = np.flatnonzero(out != NONE)
     shared = known[np.bincount(out[known], minlength=1)[out[known]] > 1]
-    one, two = units(mine)[shared], units(theirs)[out[shared]]
+    one, two = units(mine[shared]), units(theirs[out[shared]])
     is_equal = (np.einsum("rn,rn->r", one, two) >= EQUAL) | ~(one.any(axis=1) | two.any(axis=1))
     out[shared[~is_equal & (out[shared] != shared)]] = NONE
     while True:
