@@ -48,8 +48,7 @@ def merge(facts: Facts) -> Verdict | None:
         "statistical",
         "merge",
         f"{weights} of how the child differs from {facts.base} and leaves "
-        f"{facts.residual_floors_slices:.2f} times the rounding of its dtype, over everything"
-        f"{NOISED_PARENT}."
-        f"{bias_warning(facts)}{coverage_clause(facts)}",
+        f"{facts.residual_floors_slices:.2f} times the rounding of its dtype, over everything."
+        f"{NOISED_PARENT}{bias_warning(facts)}{coverage_clause(facts)}",
         {**fit_numbers(facts), "stray_share": stray, "unmoved": facts.unmoved},
     )

@@ -116,9 +116,8 @@ def kept(facts: Facts) -> Verdict | None:
         "statistical",
         "kept",
         f"{equal:.2%} of the elements are {name}'s, bit for bit in the child's dtype, and of the "
-        f"values that {name} "
-        f"alone has the child has {found.kept:.1%}, and next to none of those that others alone "
-        f"have.{places_text(facts, name)}{order}{coverage_clause(facts)}",
+        f"values that {name} alone has the child has {found.kept:.1%}, and next to none of those "
+        f"that others alone have.{places_text(facts, name)}{order}{coverage_clause(facts)}",
         {
             "parent": name,
             "equal_share": equal,

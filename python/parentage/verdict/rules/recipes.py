@@ -46,8 +46,8 @@ def replayed(facts: Facts) -> Verdict | None:
         )
     else:
         what = f"reproduces {replay.share:.4%} of the elements; {replay.mismatched:,} differ"
-    if not replay.is_exact and replay.kind == "merge" and not replay.explained:
-        what += NOISED_PARENT
+    is_near = replay.kind == "merge" and not (replay.is_exact or replay.explained)
+    doubt = NOISED_PARENT if is_near else ""
     alike = ", counted alike" if replay.explained else ""
     same = ""
     if replay.equivalents:
@@ -61,7 +61,7 @@ def replayed(facts: Facts) -> Verdict | None:
         replay.kind,
         "exact" if replay.is_exact else "statistical",
         "replayed",
-        f"{replay.text}, {what}. With decoys in place of its parents it reaches "
+        f"{replay.text}, {what}.{doubt} With decoys in place of its parents it reaches "
         f"{replay.decoy_share:.2%}{alike}.{same}{_multiple(facts, replay)}"
         f"{_nothing_after(facts, replay)}{coverage_clause(facts)}",
         {**fit_numbers(facts), **replay_numbers(replay)},
@@ -204,6 +204,12 @@ def _decoys_clause(replay: ReplayFacts) -> str:
     )
 
 
+def _kinds_missed(facts: Facts) -> list[str]:
+    """Return what was done, by kind, in each of the slices looked at that a recipe misses most."""
+    changes = [each.kind for _, _, each in facts.changes(None, MOST)]
+    return [kind for kind in changes if kind != "none"]
+
+
 def _units_left(facts: Facts) -> tuple[int, float] | None:
     """Return what of a recipe's misses is arithmetic: slices looked at, or the share of elements.
 
@@ -216,10 +222,8 @@ def _units_left(facts: Facts) -> tuple[int, float] | None:
         return None
     if replay.within_two >= facts.thresholds.within_two:
         return 0, replay.within_two
-    changes = [each for _, _, each in facts.changes(None, MOST) if each.kind != "none"]
-    if changes and all(each.kind == "units" for each in changes):
-        return len(changes), replay.within_two
-    return None
+    kinds = _kinds_missed(facts)
+    return (len(kinds), replay.within_two) if set(kinds) == {"units"} else None
 
 
 def _other_weights(facts: Facts) -> int:
@@ -227,9 +231,8 @@ def _other_weights(facts: Facts) -> int:
 
     0 if one is not: what a recipe misses there says nothing of a change after the merge.
     """
-    changes = [each for _, _, each in facts.changes(None, MOST) if each.kind != "none"]
-    kinds = {each.kind for each in changes}
-    return len(changes) if "weight" in kinds and kinds <= {"weight", "units"} else 0
+    kinds = _kinds_missed(facts)
+    return len(kinds) if "weight" in kinds and set(kinds) <= {"weight", "units"} else 0
 
 
 def rounding_left(facts: Facts) -> Verdict | None:
@@ -243,32 +246,31 @@ def rounding_left(facts: Facts) -> Verdict | None:
     ):
         return None
     found = _units_left(facts)
-    if found is None and (slices := _other_weights(facts)):
-        return Verdict(
-            "merge",
-            "statistical",
-            "rounding_left",
-            f"{_decoys_clause(replay)}; where it does not, in the {slices:,} slices looked at that "
-            f"miss most, other weights of these checkpoints do, or nearly{NOISED_PARENT}."
-            f"{places_text(facts)}{coverage_clause(facts)}",
-            {**fit_numbers(facts), **replay_numbers(replay), "within_two": replay.within_two},
+    if found is not None:
+        slices, share = found
+        what = (
+            f"of the rest, {share:.1%} are one or two units in the last place off"
+            if not slices
+            else f"the rest lies within two units in the last place of the blend's terms, in the "
+            f"{slices:,} slices looked at"
         )
-    if found is None:
+        doubt = (
+            " Arithmetic that rounds in another order, or more often, leaves as much, and so does "
+            f"noise of one unit.{NOISED_PARENT}"
+        )
+    elif slices := _other_weights(facts):
+        what = (
+            f"where it does not, in the {slices:,} slices looked at that miss most, other weights "
+            "of these checkpoints do, or nearly"
+        )
+        doubt = f"{NOISED_PARENT}{places_text(facts)}"
+    else:
         return None
-    slices, share = found
-    what = (
-        f"of the rest, {share:.1%} are one or two units in the last place off"
-        if not slices
-        else f"the rest lies within two units in the last place of the blend's terms, in the "
-        f"{slices:,} slices looked at"
-    )
     return Verdict(
         "merge",
         "statistical",
         "rounding_left",
-        f"{_decoys_clause(replay)}; {what}. Arithmetic that rounds in another order, or more "
-        f"often, leaves as much, and so does noise of one unit{NOISED_PARENT}."
-        f"{coverage_clause(facts)}",
+        f"{_decoys_clause(replay)}; {what}.{doubt}{coverage_clause(facts)}",
         {**fit_numbers(facts), **replay_numbers(replay), "within_two": replay.within_two},
     )
 

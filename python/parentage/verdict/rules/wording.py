@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 NOISED_PARENT = (
-    ". A parent that was made from the child, with noise of a rounding's size on top, would look so"
+    " A parent that was made from the child, with noise of a rounding's size on top, would look so."
 )
 """What no blend that is not exact can be told from."""
 
