@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar
 import click
 
 from parentage.support import Portion, WriteError, is_folder, is_there, nearest_existing, size
+from parentage.verdict import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -110,6 +111,14 @@ class Spreading(TypedDict):
     dask: str | None
 
 
+class Telling(TypedDict):
+    """How a trace is told."""
+
+    as_json: bool
+    layers: bool
+    fail_on: tuple[str, ...]
+
+
 class Networking(TypedDict):
     """How checkpoints are read that are on no disk; its keys are parameters of a network."""
 
@@ -204,6 +213,31 @@ usual_reading_options = reading_options(
     "disks. auto is direct for what does not fit in free memory, else mmap.",
 )  # fmt: skip
 """Options of a command that reads tensors once, in order."""
+
+
+def telling_options(command: _F) -> Callable[..., Any]:
+    """Add --json, --layers and --fail-on to a command that makes evidence and tells it.
+
+    It takes them as ``telling``, which :func:`parentage.cli.commands.trace.tell` is given.
+    """
+
+    @wraps(command)
+    def with_telling(
+        *, as_json: bool, layers: bool, fail_on: tuple[str, ...], **arguments: Any
+    ) -> Any:
+        telling = Telling(as_json=as_json, layers=layers, fail_on=fail_on)
+        return command(telling=telling, **arguments)
+
+    return _with_options(
+        with_telling,
+        json_option("Print the evidence as one JSON document."),
+        click.option("--layers", is_flag=True, help="Print a row for every layer, too."),
+        click.option(
+            "--fail-on", "fail_on", multiple=True, type=click.Choice(KINDS), metavar="VERDICT",
+            help=f"Exit with status {FOUND} on this verdict. Can be repeated. One of: "
+            f"{', '.join(KINDS)}.",
+        ),
+    )  # fmt: skip
 
 
 def device_options(command: _F) -> Callable[..., Any]:

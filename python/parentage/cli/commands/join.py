@@ -10,18 +10,17 @@ import click
 from parentage.cli.alone import HelpAlone
 from parentage.cli.commands.trace import tell
 from parentage.cli.options import (
-    FOUND,
     PATH,
     Networking,
     Reading,
+    Telling,
     check_output,
     custody_options,
-    json_option,
     network_options,
+    telling_options,
     terminal_options,
     usual_reading_options,
 )
-from parentage.verdict import KINDS
 
 if TYPE_CHECKING:
     from parentage.cli.terminal.console import Terminal
@@ -33,12 +32,7 @@ if TYPE_CHECKING:
     "-o", "--output", type=PATH, metavar="DIR",
     help="Write the evidence into this folder, as trace does.",
 )  # fmt: skip
-@json_option("Print the evidence as one JSON document.")
-@click.option("--layers", is_flag=True, help="Print a row for every layer, too.")
-@click.option(
-    "--fail-on", "fail_on", multiple=True, type=click.Choice(KINDS), metavar="VERDICT",
-    help=f"Exit with status {FOUND} on this verdict. Can be repeated. One of: {', '.join(KINDS)}.",
-)  # fmt: skip
+@telling_options
 @usual_reading_options
 @custody_options
 @network_options
@@ -46,11 +40,9 @@ if TYPE_CHECKING:
 def join(
     folders: tuple[Path, ...],
     output: Path | None,
-    as_json: bool,
-    layers: bool,
-    fail_on: tuple[str, ...],
     reading: Reading,
     networking: Networking,
+    telling: Telling,
     terminal: Terminal,
 ) -> None:
     """Make the evidence of a trace of all its parts.
@@ -83,4 +75,4 @@ def join(
             note=terminal.note,
             **reading,
         )
-    tell(terminal, trace, output, as_json=as_json, layers=layers, fail_on=fail_on)
+    tell(terminal, trace, output, **telling)

@@ -18,20 +18,20 @@ from parentage.cli.options import (
     PortionType,
     Reading,
     Spreading,
+    Telling,
     as_named,
     check_output,
     checkpoint_option,
     custody_options,
     device_options,
     executor_of,
-    json_option,
     network_options,
     spreading_options,
+    telling_options,
     terminal_options,
     usual_reading_options,
 )
 from parentage.support import listed
-from parentage.verdict import KINDS
 
 if TYPE_CHECKING:
     from typing import Any
@@ -71,12 +71,7 @@ NAMED = "[NAME=]CHECKPOINT"
     "--resume", is_flag=True,
     help="Go on with what an interrupted trace has left in the folder of -o.",
 )  # fmt: skip
-@json_option("Print the evidence as one JSON document.")
-@click.option("--layers", is_flag=True, help="Print a row for every layer, too.")
-@click.option(
-    "--fail-on", "fail_on", multiple=True, type=click.Choice(KINDS), metavar="VERDICT",
-    help=f"Exit with status {FOUND} on this verdict. Can be repeated. One of: {', '.join(KINDS)}.",
-)  # fmt: skip
+@telling_options
 @click.option(
     "--sample", type=PortionType(), metavar="AMOUNT",
     help="Read a sample spread over every tensor: bytes over all checkpoints (5GB), or a share of "
@@ -120,9 +115,6 @@ def trace(
     output: Path | None,
     digest: str | None,
     resume: bool,
-    as_json: bool,
-    layers: bool,
-    fail_on: tuple[str, ...],
     sample: Portion | None,
     seed: int | None,
     until_sure: bool,
@@ -133,6 +125,7 @@ def trace(
     computing: Device,
     spreading: Spreading,
     networking: Networking,
+    telling: Telling,
     terminal: Terminal,
 ) -> None:
     """Say what CHILD is made of.
@@ -203,9 +196,7 @@ def trace(
             "--device computes in one process, which --workers, --dask and --part do not have"
         )
     if part is not None and (
-        refusal := refused_of_part(
-            output, is_sampled=is_sampled, is_shown=as_json or layers or bool(fail_on)
-        )
+        refusal := refused_of_part(output, is_sampled=is_sampled, is_shown=any(telling.values()))
     ):
         raise click.UsageError(refusal)
     if output is not None:
@@ -247,7 +238,7 @@ def trace(
     if part is not None:
         terminal.note(f"part {part} is in {kept}; parentage join {output} makes evidence of all")
         return
-    tell(terminal, trace, output, as_json=as_json, layers=layers, fail_on=fail_on)
+    tell(terminal, trace, output, **telling)
 
 
 def tell(
