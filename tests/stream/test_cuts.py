@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from parentage.align import align, seen_by
 from parentage.stream import Options
-from parentage.stream.cuts import PART_SLACK, SLACK, Cuts, checkpoints_of, pieces
+from parentage.stream.cuts import PART_SLACK, SLACK, Cuts, contents_of, pieces
 
 
 class Made(Cuts):
@@ -125,7 +125,7 @@ def test_bytes_and_files_are_those_of_the_plan(varied):
     assert [cuts.bytes(0, each) for each in range(plan.slices + 1)] == [
         plan.bytes(0, each) for each in range(plan.slices + 1)
     ]
-    for column, checkpoint in enumerate(checkpoints_of(plan)):
+    for column, checkpoint in enumerate(contents_of(plan).checkpoints):
         used = {shard for at, shard in cuts.in_range(0, plan.slices) if at == column}
         assert used <= set(range(len(checkpoint.shards())))
         assert len(used) == len(checkpoint.shards())

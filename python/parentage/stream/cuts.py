@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from parentage import _core
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
 RANGE_CHUNKS = 1 << 15
@@ -44,11 +42,23 @@ def pieces(plan: _core.Plan, first: int, last: int) -> list[tuple[int, int]]:
     ]
 
 
-def checkpoints_of(plan: _core.Plan) -> Sequence[_core.Checkpoint]:
-    """Return the checkpoints of a plan, in the order of its columns."""
-    _, (checkpoints, *_) = plan.__reduce__()
-    assert isinstance(checkpoints, list)
-    return checkpoints
+class Contents(NamedTuple):
+    """What a plan of S slices over C columns was made from."""
+
+    checkpoints: list[_core.Checkpoint]
+    """In the order of the columns."""
+    elements: NDArray[np.uint64]
+    """(S,) elements of each slice."""
+    tensors: NDArray[np.uint64]
+    """(S, C) positions of tensors in their checkpoints."""
+    starts: NDArray[np.uint64]
+    """(S, C) the first element of each in its tensor."""
+
+
+def contents_of(plan: _core.Plan) -> Contents:
+    """Return what a plan was made from."""
+    _, made_of = plan.__reduce__()
+    return Contents(*made_of)  # type: ignore[arg-type]
 
 
 class Cuts:
@@ -61,14 +71,16 @@ class Cuts:
     """
 
     def __init__(self, plan: _core.Plan) -> None:
-        _, (checkpoints, _, tensors, _) = plan.__reduce__()
-        assert isinstance(checkpoints, list)
-        assert isinstance(tensors, np.ndarray)
+        made_of = contents_of(plan)
         sizes = [plan.bytes(each, each + 1) for each in range(plan.slices)]
         self.ends: NDArray[np.int64] = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         """(S + 1,) bytes of all slices before each."""
         self._shards = np.stack(
-            [_shards(each)[tensors[:, column]] for column, each in enumerate(checkpoints)], axis=1
+            [
+                _shards(each)[made_of.tensors[:, column]]
+                for column, each in enumerate(made_of.checkpoints)
+            ],
+            axis=1,
         )
 
     @property

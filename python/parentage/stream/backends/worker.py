@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from parentage import _core
-from parentage.stream.cuts import Cuts, checkpoints_of, pieces
+from parentage.stream.cuts import Cuts, contents_of, pieces
 from parentage.support import ParentageError, is_folder, open_file
 
 if TYPE_CHECKING:
@@ -105,13 +105,13 @@ def headers_of(plan: _core.Plan) -> dict[tuple[int, int], str]:
         If the system refuses to read it.
     """
     known: dict[tuple[str, int], str] = {}
-    for checkpoint in checkpoints_of(plan):
+    for checkpoint in contents_of(plan).checkpoints:
         for header in _headers(checkpoint).values():
             if header not in known:
                 known[header] = _digest(*header)
     return {
         (column, shard): known[header]
-        for column, checkpoint in enumerate(checkpoints_of(plan))
+        for column, checkpoint in enumerate(contents_of(plan).checkpoints)
         for shard, header in _headers(checkpoint).items()
     }
 
@@ -160,7 +160,7 @@ def carry_out(
 
 def digests_of(plan: _core.Plan, places: Collection[tuple[int, int]]) -> _core.Digests:
     """Return what hashes the files at ``places``, column and shard, and no other of a plan."""
-    checkpoints = checkpoints_of(plan)
+    checkpoints = contents_of(plan).checkpoints
     out = _core.Digests(list(checkpoints))
     for column, checkpoint in enumerate(checkpoints):
         for shard in range(len(checkpoint.shards())):
@@ -215,7 +215,7 @@ class _Held:
 
         The core asks for their sizes and modification times.
         """
-        checkpoints = checkpoints_of(self._job.plan)
+        checkpoints = contents_of(self._job.plan).checkpoints
         for place in self._cuts.in_range(first, last):
             expected = self._job.headers.get(place)
             if expected is None or place in self._seen:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.stream.backends.torch.floats import FLOATS
+from parentage.stream.cuts import contents_of
 from parentage.support import ReadError
 
 if TYPE_CHECKING:
@@ -49,8 +50,7 @@ class Source:
 
     def __init__(self, plan: _core.Plan) -> None:
         self.plan = plan
-        checkpoints, elements, tensors, starts = plan.__reduce__()[1]
-        self.checkpoints: list[_core.Checkpoint] = checkpoints  # type: ignore[assignment]
+        self.checkpoints, elements, tensors, starts = contents_of(plan)
         self.files: list[list[Path]] = []
         parts = []
         for column, checkpoint in enumerate(self.checkpoints):
@@ -64,11 +64,11 @@ class Source:
             ]
             self.files.append(paths)
             found: dict[int, tuple[str, int, int, bool]] = {}
-            for index in np.unique(tensors[:, column]).tolist():  # type: ignore[index]
+            for index in np.unique(tensors[:, column]).tolist():
                 _, _, dtype, _, shard, begin, _ = checkpoint.tensor(index)
                 is_held = dtype in FLOATS and shard < len(paths) and on_disk[shard]
                 found[index] = (dtype, shard, begin, is_held)
-            parts.append([found[index] for index in tensors[:, column].tolist()])  # type: ignore[index]
+            parts.append([found[index] for index in tensors[:, column].tolist()])
         rows = list(zip(*parts, strict=True))
         shape = len(rows), len(parts)
         widths = [[FLOATS[e[0]].width if e[3] else 0 for e in row] for row in rows]
