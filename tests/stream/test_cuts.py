@@ -6,8 +6,8 @@ from conftest import BF16, opened
 from hypothesis import given
 from hypothesis import strategies as st
 from parentage.align import align, seen_by
-from parentage.stream import Options
-from parentage.stream.cuts import PART_SLACK, SLACK, Cuts, contents_of, pieces
+from parentage.stream import Options, Program
+from parentage.stream.cuts import PART_SLACK, SLACK, Cuts, ReplayContents, contents_of, pieces
 
 
 class Made(Cuts):
@@ -142,3 +142,13 @@ def test_computed_tensors_are_of_the_file_that_they_are_computed_from(tmp_path):
     assert alignment.checkpoints[0].codings()
     files = Cuts(alignment.plan).in_range(0, alignment.plan.slices)
     assert set(files) <= {(0, 0), (0, 1), (1, 0), (1, 1)}
+
+
+def test_rows_of_a_replay_are_of_their_slices():
+    program = Program(6)
+    scaled = program.column(1) * program.scalar(np.arange(6.0))
+    results = [scaled.round("BF16")]
+    applies = np.array([True, False, True, True, False, True])
+    part = ReplayContents.of(program.replay(results, applies=applies)).part(np.arange(2, 5))
+    expected = program.replay(results, np.arange(2, 5), applies=applies)
+    assert repr(part.__reduce__()) == repr(expected.__reduce__())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,10 @@ from parentage import _core
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from parentage.support import Floats
+
+    Matrix = tuple[Floats, Floats, int]
 
 RANGE_CHUNKS = 1 << 15
 """Chunks whose partial results are held at once: some tens of MB, and gigabytes of input."""
@@ -42,6 +46,9 @@ def pieces(plan: _core.Plan, first: int, last: int) -> list[tuple[int, int]]:
     ]
 
 
+_Contents = TypeVar("_Contents", bound="ReplayContents")
+
+
 class Contents(NamedTuple):
     """What a plan of S slices over C columns was made from."""
 
@@ -53,6 +60,35 @@ class Contents(NamedTuple):
     """(S, C) positions of tensors in their checkpoints."""
     starts: NDArray[np.uint64]
     """(S, C) the first element of each in its tensor."""
+
+
+class ReplayContents(NamedTuple):
+    """A replay taken apart: what is computed, and of what."""
+
+    operations: list[tuple[str, list[int], str | None]]
+    results: list[int]
+    scalars: NDArray[np.float32]
+    """(S, scalars)"""
+    matrices: list[list[Matrix | None]] | None
+    """By slice, then by number."""
+    applies: NDArray[np.bool_] | None
+    """(S,) whether it says anything about the slice."""
+
+    @classmethod
+    def of(cls: type[_Contents], replay: _core.Replay) -> _Contents:
+        """Take a replay apart."""
+        _, made_of = replay.__reduce__()
+        return cls(*made_of)  # type: ignore[arg-type]
+
+    def part(self, rows: NDArray[np.intp]) -> _core.Replay:
+        """Return the replay of some of its slices."""
+        return _core.Replay(
+            self.operations,
+            self.results,
+            self.scalars[rows],
+            None if self.matrices is None else [self.matrices[row] for row in rows.tolist()],
+            None if self.applies is None else self.applies[rows],
+        )
 
 
 def contents_of(plan: _core.Plan) -> Contents:

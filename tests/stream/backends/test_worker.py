@@ -11,7 +11,7 @@ from common.workers import OTHER_VERSION
 from conftest import BF16, opened
 from parentage import _core
 from parentage.align import align
-from parentage.stream import CORE, Gram, Program
+from parentage.stream import CORE, Gram
 from parentage.stream.backends.worker import (
     JOBS,
     Answer,
@@ -21,7 +21,6 @@ from parentage.stream.backends.worker import (
     digests_of,
     headers_of,
     packed,
-    rows_of,
     unpacked,
     versions,
 )
@@ -162,16 +161,6 @@ def test_files_of_others_are_not_hashed(aligned):
     digests = digests_of(aligned.plan, {(0, 0)})
     done = {each[:2] for each in digests.complete()}
     assert done == {(0, 1), (1, 0), (1, 1), (2, 0), (2, 1)}
-
-
-def test_rows_of_a_replay_are_of_their_slices():
-    program = Program(6)
-    scaled = program.column(1) * program.scalar(np.arange(6.0))
-    results = [scaled.round("BF16")]
-    applies = np.array([True, False, True, True, False, True])
-    part = rows_of(program.replay(results, applies=applies), 2, 5)
-    expected = program.replay(results, np.arange(2, 5), applies=applies)
-    assert repr(part.__reduce__()) == repr(expected.__reduce__())
 
 
 def test_an_answer_travels():

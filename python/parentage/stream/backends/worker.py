@@ -17,8 +17,10 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from parentage import _core
-from parentage.stream.cuts import Cuts, contents_of, pieces
+from parentage.stream.cuts import Cuts, ReplayContents, contents_of, pieces
 from parentage.support import ParentageError, is_folder, open_file
 
 if TYPE_CHECKING:
@@ -104,16 +106,13 @@ def headers_of(plan: _core.Plan) -> dict[tuple[int, int], str]:
     ReadError
         If the system refuses to read it.
     """
-    known: dict[tuple[str, int], str] = {}
-    for checkpoint in contents_of(plan).checkpoints:
-        for header in _headers(checkpoint).values():
-            if header not in known:
-                known[header] = _digest(*header)
-    return {
-        (column, shard): known[header]
+    headers = {
+        (column, shard): header
         for column, checkpoint in enumerate(contents_of(plan).checkpoints)
         for shard, header in _headers(checkpoint).items()
     }
+    known = {header: _digest(*header) for header in dict.fromkeys(headers.values())}
+    return {place: known[header] for place, header in headers.items()}
 
 
 def carry_out(
@@ -196,7 +195,8 @@ class _Held:
             digests = None if digested is None else digests_of(job.plan, digested)
             out: list[tuple[int, int, ReplayedSums]] = []
             for begin, end in pieces(job.plan, first, last):
-                rows = [rows_of(each, begin - first, end - first) for each in replays]
+                owner = np.arange(begin - first, end - first)
+                rows = [ReplayContents.of(each).part(owner) for each in replays]
                 found = job.backend.gram(
                     job.plan, begin, end, threads=threads, tile_bytes=job.tile_bytes, io=job.io,
                     level=job.level, replays=rows, digests=digests, progress=telling,
@@ -294,19 +294,6 @@ def _held(name: str, job: bytes | None) -> _Held | None:
                 _jobs.popitem(last=False)
         _jobs.move_to_end(name)
         return _jobs[name]
-
-
-def rows_of(replay: _core.Replay, first: int, last: int) -> _core.Replay:
-    """Return a replay of some of the slices that it is of."""
-    made_of: tuple[Any, ...] = replay.__reduce__()[1]
-    operations, results, scalars, matrices, applies = made_of
-    return _core.Replay(
-        operations,
-        results,
-        scalars[first:last],
-        None if matrices is None else matrices[first:last],
-        None if applies is None else applies[first:last],
-    )
 
 
 def _headers(checkpoint: _core.Checkpoint) -> dict[int, tuple[str, int]]:

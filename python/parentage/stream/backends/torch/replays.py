@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ import torch
 from parentage import _core
 from parentage.stream.backends.torch.floats import FLOATS, decode, encode, order, rounded
 from parentage.stream.backends.torch.sums import tally
+from parentage.stream.cuts import ReplayContents
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,9 +22,8 @@ if TYPE_CHECKING:
     from parentage.stream.backends.torch.exact import Arithmetic
     from parentage.stream.backends.torch.layout import Batch
     from parentage.stream.backends.torch.sums import Columns
-    from parentage.support import Counts, Floats
+    from parentage.support import Counts
 
-    Matrix = tuple[Floats, Floats, int]
 
 BLOCK = 256
 """Elements that a decoy reverses."""
@@ -31,35 +31,10 @@ BLOCK = 256
 FAR = 1 << 62
 
 
-@dataclass(frozen=True)
-class Program:
-    """A replay taken apart: what is computed, and of what."""
+class Program(ReplayContents):
+    """A replay taken apart, and what a device has to know of it."""
 
-    operations: list[tuple[str, list[int], str | None]]
-    results: list[int]
-    scalars: NDArray[np.float32]
-    """(S, scalars)"""
-    matrices: list[list[Matrix | None]] | None
-    """By slice, then by number."""
-    applies: NDArray[np.bool_] | None
-    """(S,) whether it says anything about the slice."""
-
-    @classmethod
-    def of(cls, replay: _core.Replay) -> Program:
-        """Take a replay apart."""
-        arguments: Any = replay.__reduce__()[1]
-        operations, results, scalars, matrices, applies = arguments
-        return cls(operations, list(results), scalars, matrices, applies)
-
-    def part(self, rows: NDArray[np.intp]) -> _core.Replay:
-        """Return the replay of some of its slices."""
-        return _core.Replay(
-            self.operations,
-            self.results,
-            self.scalars[rows],
-            None if self.matrices is None else [self.matrices[row] for row in rows.tolist()],
-            None if self.applies is None else self.applies[rows],
-        )
+    __slots__ = ()
 
     @property
     def columns(self) -> int:
