@@ -191,6 +191,21 @@ def test_a_verdict_that_rests_on_a_recipe_shows_what_it_gives():
     assert not number_sentence(own).startswith("The recipe gives")
 
 
+@pytest.mark.parametrize(
+    ("kind", "rule", "told"),
+    [
+        ("fine-tune", "noised", "Another checkpoint, with noise on top"),
+        ("fine-tune", "shared_slices", "either way round"),
+        ("assembled", "chosen", "either way round"),
+    ],
+)
+def test_a_headline_says_no_more_than_the_rule(kind, rule, told):
+    """No training leaves noise, and equal bits have no order."""
+    found = headline(document_of(verdict__kind=kind, verdict__rule=rule))
+    assert found.endswith(told)
+    assert "A fine-tune" not in found
+
+
 def test_why_there_is_no_recipe_is_said():
     assert no_recipe(document_of(recipe=None)).startswith("No recipe was found")
     missing = spectra_of(None).missing

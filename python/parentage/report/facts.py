@@ -43,8 +43,14 @@ RECIPES = ("merge", "merge-then-changed")
 RULES_OF_RECIPES = ("replayed", "changed", "changed_in_part", "rounding_left", "either_way")
 """Rules that rest on what a recipe reproduces; under others it is shown as no more than that."""
 
-OWN_DIRECTION = "A fine-tune, in a direction that no candidate explains"
-"""The headline of a fine-tune by the rule of that name."""
+HEADLINES_OF_RULES = {
+    ("fine-tune", "fine_tune"): "A fine-tune, in a direction that no candidate explains",
+    ("fine-tune", "noised"): "Another checkpoint, with noise on top",
+    ("fine-tune", "shared_slices"): "Much of another checkpoint, and more of its own: either way "
+    "round",
+    ("assembled", "chosen"): "Element by element other checkpoints': either way round",
+}
+"""What a verdict is called by kind and rule, where the kind alone would be read as more or less."""
 
 RELATIONS = {
     "ancestor": "came before the child",
@@ -177,10 +183,10 @@ def parts_of(document: Document) -> list[Part]:
 
 def headline(document: Document) -> str:
     """Return the verdict in a line: with the shares or names of a merge, where they are short."""
-    kind = document.verdict.kind
+    kind, rule = document.verdict.kind, document.verdict.rule
+    if (kind, rule) in HEADLINES_OF_RULES:
+        return HEADLINES_OF_RULES[kind, rule]
     told = HEADLINES.get(kind, printable(kind))
-    if kind == "fine-tune" and document.verdict.rule == "fine_tune":
-        return OWN_DIRECTION
     parts = [each for each in parts_of(document) if each.weight > 0.0]
     if kind == "merge" and len(parts) > 1:
         shares = " + ".join(f"{each.weight:.4g} {each.name}" for each in parts)

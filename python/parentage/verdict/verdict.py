@@ -31,6 +31,7 @@ HEADINGS = {
     ("assembled", "assembled"): "copies by slice, either way round",
     ("assembled", "shared_slices"): "copies by slice, in part",
     ("assembled", "part_of"): "a copy in part",
+    ("assembled", "chosen"): "copies by element, either way round",
 }
 """What is said beside a kind, by kind and rule, where the kind alone is read as more."""
 
