@@ -3,7 +3,9 @@
 use super::arithmetic::Wide;
 use super::products::{Room, Rows};
 use super::simd::Simd;
-use super::widen::{Rounding, limited, widen_bf16, widen_e4m3, widen_e5m2, widen_f16};
+use super::widen::{
+    Rounding, halves_of_e4m3, limited, widen_bf16, widen_e4m3, widen_e5m2, widen_f16,
+};
 use super::{BLOCK, Column, MAX_COLUMNS, WIDE_LANES};
 use crate::checkpoint::dtype::Dtype;
 
@@ -163,8 +165,23 @@ impl Cell for f32 {
             Dtype::Bf16 => groups!(widen_bf16),
             Dtype::F16 => groups!(widen_f16),
             Dtype::F32 => elements!(column, out, |x: 4| f32::from_le_bytes(x)),
-            Dtype::F8E4m3 => elements!(column, out, |x: 1| widen_e4m3(x[0])),
-            Dtype::F8E5m2 => elements!(column, out, |x: 1| widen_e5m2(x[0])),
+            Dtype::F8E4m3 => {
+                let (rows, _) = out.0.as_chunks_mut::<GROUP>();
+                let (groups, _) = column.bytes.as_chunks::<GROUP>();
+                for (codes, row) in groups.iter().zip(rows) {
+                    simd.widen_f16(&bytes_of(halves_of_e4m3(*codes)), row);
+                    *row = row.map(|value| value * 256.0);
+                }
+                groups.len() * GROUP
+            }
+            Dtype::F8E5m2 => {
+                let (rows, _) = out.0.as_chunks_mut::<GROUP>();
+                let (groups, _) = column.bytes.as_chunks::<GROUP>();
+                for (codes, row) in groups.iter().zip(rows) {
+                    simd.widen_f16(&bytes_of(codes.map(|code| u16::from(code) << 8)), row);
+                }
+                groups.len() * GROUP
+            }
             Dtype::I16 => elements!(column, out, |x: 2| f32::from(i16::from_le_bytes(x))),
             Dtype::U16 => elements!(column, out, |x: 2| f32::from(u16::from_le_bytes(x))),
             Dtype::I8 => elements!(column, out, |x: 1| f32::from(x[0] as i8)),
@@ -172,6 +189,16 @@ impl Cell for f32 {
             _ => 0,
         }
     }
+}
+
+/// The bytes of sixteen float16, as they are stored.
+#[inline(always)]
+fn bytes_of(halves: [u16; GROUP]) -> [u8; 2 * GROUP] {
+    let mut bytes = [0; 2 * GROUP];
+    for (pair, half) in bytes.as_chunks_mut().0.iter_mut().zip(halves) {
+        *pair = half.to_le_bytes();
+    }
+    bytes
 }
 
 /// Whether every value of a dtype, as [`super::decode`] gives it, is a float32.
