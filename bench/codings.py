@@ -45,6 +45,7 @@ def stored(rows: int) -> dict[str, dict[str, np.ndarray]]:
     rng = np.random.default_rng(1)
     codes = rng.integers(0, 127, (rows, WIDTH), dtype=np.uint8)
     out = {
+        "child": {"w": rng.standard_normal((rows, WIDTH), np.float32).astype(BF16)},
         "plain": {"w": rng.standard_normal((rows, WIDTH), np.float32).astype(BF16)},
         "fp8": {"w": codes.view(E4M3), "s": np.ones((rows // 128, WIDTH // 128), np.float32)},
         "mxfp4": {
@@ -101,6 +102,7 @@ def main() -> None:
     parser.add_argument("--mib", type=int, default=256, help="size of the child, in MiB")
     parser.add_argument("--threads", type=int, default=_core.threads())
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--tile", type=int, help="bytes of a tile")
     parser.add_argument("--record", action="store_true", help="keep the result in bench/results")
     given = parser.parse_args()
     rows = given.mib * (1 << 20) // (2 * WIDTH) // 128 * 128
@@ -110,12 +112,12 @@ def main() -> None:
         for each, tensors in stored(rows).items():
             save_file(tensors, folder / f"{each}.safetensors")
             opened[each] = Checkpoint.open(folder / f"{each}.safetensors")
-        child = opened["plain"]
+        child = opened.pop("child")
         orders = dict.fromkeys(SLOWEST, opened["plain"])
         works = {}
         for each, source in (opened | orders).items():
             if each == "plain":
-                works[each] = plan([child, child], elements)
+                works[each] = plan([source, child], elements)
                 continue
             seen = view(source, codings(each, source, rows), rows)
             works[each] = plan([seen, child], elements)
@@ -128,7 +130,8 @@ def main() -> None:
             read = seconds(lambda: _core.read(works["plain"], 0, 1, threads=given.threads))
             found["ceiling"].append(bytes_read["plain"] / read)
             for each, work in works.items():
-                spent = seconds(lambda w=work: _core.gram(w, 0, 1, threads=given.threads))
+                options = {"threads": given.threads, "tile_bytes": given.tile}
+                spent = seconds(lambda w=work, o=options: _core.gram(w, 0, 1, **o))
                 found[each].append(bytes_read[each] / spent)
     medians = {each: statistics.median(speeds) for each, speeds in found.items()}
     where = machine(Path(tempfile.gettempdir()))

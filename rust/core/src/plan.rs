@@ -13,6 +13,8 @@ pub const BLOCKS: usize = 16;
 
 /// Bytes of what is computed that are made at a time: they are used while the second-level cache has them.
 const COMPUTED_BYTES: u64 = 1 << 20;
+/// Bytes of what lies across that are: of each stored row, a line is read for every 32 rows that are made.
+const TURNED_BYTES: u64 = 8 << 20;
 
 /// Consecutive elements of one checkpoint.
 #[derive(Clone, Copy, Debug)]
@@ -111,10 +113,16 @@ impl Plan {
         &self.extents[slice * self.columns()..(slice + 1) * self.columns()]
     }
 
-    /// Whether some checkpoint's elements of a slice are computed, and lie in no file.
-    fn is_computed(&self, slice: usize) -> bool {
-        let mut extents = self.extents(slice).iter().zip(&self.checkpoints);
-        extents.any(|(extent, checkpoint)| extent.shard >= checkpoint.shards.len())
+    /// Bytes of a slice's elements that are best made at a time, if those of some checkpoint are computed, and lie in
+    /// no file.
+    fn computed_bytes(&self, slice: usize) -> Option<u64> {
+        let extents = self.extents(slice).iter().zip(&self.checkpoints);
+        let codings = extents.filter_map(|(extent, checkpoint)| {
+            let number = extent.shard.checked_sub(checkpoint.shards.len())?;
+            checkpoint.codings.get(number)
+        });
+        let codings = codings.filter(|coding| !coding.is_lying());
+        codings.map(|coding| if coding.is_turned() { TURNED_BYTES } else { COMPUTED_BYTES }).max()
     }
 
     /// The tables that [`Plan::new`] made it from: elements, tensors and starts.
@@ -265,7 +273,7 @@ pub(crate) fn tiles(plan: &Plan, slices: Range<usize>, bytes: u64) -> Vec<Tile> 
     let mut tiles: Vec<Tile> = Vec::new();
     for slice in slices {
         let widest = plan.extents(slice).iter().map(|extent| extent.dtype.bits() / 8).max();
-        let bytes = if plan.is_computed(slice) { bytes.min(COMPUTED_BYTES) } else { bytes };
+        let bytes = plan.computed_bytes(slice).map_or(bytes, |most| bytes.min(most));
         let most = bytes / widest.unwrap_or(1);
         let mut open = false;
         for chunk in chunks_of(plan.elements(slice)) {

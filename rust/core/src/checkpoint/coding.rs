@@ -230,7 +230,23 @@ pub struct Coding {
     pub windows: Vec<Window>,
 }
 
+/// Elements from one to the next, at most, that are read as one line.
+pub(crate) const NEAR: u64 = 2;
+
 impl Coding {
+    /// Whether all that it does is to name bytes, which are lent where they lie.
+    pub(crate) fn is_lying(&self) -> bool {
+        matches!(self.kind, Kind::Gather { rows: None, columns: None, .. })
+    }
+
+    /// Whether elements that follow one another lie far apart.
+    pub(crate) fn is_turned(&self) -> bool {
+        match &self.kind {
+            Kind::Strided { strides, .. } => strides.last().is_some_and(|&step| step > NEAR),
+            _ => false,
+        }
+    }
+
     /// Elements of the tensor.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Lender;
-use crate::checkpoint::coding::Coding;
+use crate::checkpoint::coding::{Coding, NEAR};
 use crate::error::Result;
 
 /// Bytes of a row from which on it is asked for by itself: shorter ones are asked for with what lies between.
@@ -101,7 +101,8 @@ pub(super) fn strided(
         let columns = if rows > 1 { across } else { left.min(across - column) };
         let begin = first + column * step + start(row, &shape[..last], &strides[..last]);
         let reach = (rows - 1) * stride + (columns - 1) * step + 1;
-        let (into, rest) = out.split_at_mut((rows * columns * size) as usize);
+        let made = rows * columns;
+        let (into, rest) = out.split_at_mut((made * size) as usize);
         if step == 1 && columns * size >= RUN {
             for (row, into) in into.chunks_exact_mut((columns * size) as usize).enumerate() {
                 let begin = begin + row as u64 * stride;
@@ -111,13 +112,15 @@ pub(super) fn strided(
         } else {
             let bytes = lender.lend(0, begin * size..(begin + reach) * size)?;
             // What lies across is copied by lines; of few rows or columns, element by element.
-            if size == 2 && stride <= NEAR && step > NEAR && rows > 1 {
-                turned(bytes, (rows, stride), (columns, step), into);
-            } else {
-                plane(size, bytes, (rows, stride), (columns, step), into);
+            let (rows, columns) = ((rows, stride), (columns, step));
+            let is_turned = stride <= NEAR && step > NEAR && rows.0 > 1;
+            match size {
+                2 if is_turned => turned::<2>(bytes, rows, columns, into),
+                4 if is_turned => turned::<4>(bytes, rows, columns, into),
+                _ => plane(size, bytes, rows, columns, into),
             }
         }
-        (at, out) = (at + rows * columns, rest);
+        (at, out) = (at + made, rest);
     }
     Ok(())
 }
@@ -164,54 +167,56 @@ fn plane(size: u64, bytes: &[u8], rows: (u64, u64), columns: (u64, u64), out: &m
     }
 }
 
-/// Elements from one row to the next, at most, that are read as one line.
-const NEAR: u64 = 2;
+/// Columns that are turned at once.
+const ACROSS: usize = 32;
+/// Bytes of each column that are: what a CPU fetches of a page in one go.
+const LINE: usize = 256;
 
-/// Rows and columns of a square that is turned at once: a line of 64 bytes of each.
-const LINE: usize = 32;
-
-/// Copies a plane of elements of two bytes whose rows lie side by side, and whose columns lie far apart.
+/// Copies a plane of elements of `SIZE` bytes whose rows lie side by side, and whose columns lie far apart.
 ///
 /// Strides are mostly powers of two, and lines that far apart push each other out of the cache: each is read once,
-/// into a square that stays, and turned there.
-fn turned(bytes: &[u8], rows: (u64, u64), columns: (u64, u64), out: &mut [u8]) {
+/// into a block that stays, and turned there.
+fn turned<const SIZE: usize>(bytes: &[u8], rows: (u64, u64), columns: (u64, u64), out: &mut [u8]) {
     let (down, stride) = (rows.0 as usize, rows.1 as usize);
     let (across, step) = (columns.0 as usize, columns.1 as usize);
-    let mut square = [[0_u8; 2 * LINE]; LINE];
-    for top in (0..down).step_by(LINE) {
-        let height = LINE.min(down - top);
-        for left in (0..across).step_by(LINE) {
-            let width = LINE.min(across - left);
-            for (column, line) in square[..width].iter_mut().enumerate() {
-                let begin = 2 * ((left + column) * step + top * stride);
+    let mut block = [[0_u8; LINE]; ACROSS];
+    for left in (0..across).step_by(ACROSS) {
+        let width = ACROSS.min(across - left);
+        for top in (0..down).step_by(LINE / SIZE) {
+            let height = (LINE / SIZE).min(down - top);
+            for (column, line) in block[..width].iter_mut().enumerate() {
+                let begin = SIZE * ((left + column) * step + top * stride);
                 if stride == 1 {
-                    line[..2 * height].copy_from_slice(&bytes[begin..begin + 2 * height]);
+                    line[..SIZE * height].copy_from_slice(&bytes[begin..begin + SIZE * height]);
                 } else {
                     // Every other one; what follows the last may be no part of what is lent.
-                    let into = &mut line.as_chunks_mut::<2>().0[..height];
-                    let from = bytes[begin..].as_chunks::<4>().0;
-                    for (into, from) in into.iter_mut().zip(from) {
-                        *into = [from[0], from[1]];
+                    let into = &mut line.as_chunks_mut::<SIZE>().0[..height];
+                    let from = bytes[begin..].as_chunks::<SIZE>().0;
+                    for (into, from) in into.iter_mut().zip(from.iter().step_by(stride)) {
+                        *into = *from;
                     }
-                    let last = begin + 4 * (height - 1);
-                    into[height - 1].copy_from_slice(&bytes[last..last + 2]);
                 }
             }
-            let into = &mut out[2 * (top * across + left)..];
-            let (tall, wide) = (height - height % 4, width - width % 4);
-            for row in (0..tall).step_by(4) {
-                for column in (0..wide).step_by(4) {
-                    let four = std::array::from_fn(|at| word(&square[column + at], row));
-                    for (at, four) in four_by_four(four).into_iter().enumerate() {
-                        let begin = 2 * ((row + at) * across + column);
-                        into[begin..begin + 8].copy_from_slice(&four.to_le_bytes());
+            let into = &mut out[SIZE * (top * across + left)..];
+            let (mut tall, mut wide) = (0, 0);
+            if SIZE == 2 {
+                (tall, wide) = (height - height % 4, width - width % 4);
+                for row in (0..tall).step_by(4) {
+                    for column in (0..wide).step_by(4) {
+                        let four = std::array::from_fn(|at| word(&block[column + at], row));
+                        for (at, four) in four_by_four(four).into_iter().enumerate() {
+                            let begin = 2 * ((row + at) * across + column);
+                            into[begin..begin + 8].copy_from_slice(&four.to_le_bytes());
+                        }
                     }
                 }
             }
             for row in 0..height {
-                for column in if row < tall { wide..width } else { 0..width } {
-                    let begin = 2 * (row * across + column);
-                    into[begin..begin + 2].copy_from_slice(&square[column][2 * row..2 * row + 2]);
+                let first = if row < tall { wide } else { 0 };
+                let into = &mut into[SIZE * (row * across + first)..];
+                let into = into.as_chunks_mut::<SIZE>().0;
+                for (into, line) in into.iter_mut().zip(&block[first..width]) {
+                    into.copy_from_slice(&line[SIZE * row..SIZE * (row + 1)]);
                 }
             }
         }
@@ -220,7 +225,7 @@ fn turned(bytes: &[u8], rows: (u64, u64), columns: (u64, u64), out: &mut [u8]) {
 
 /// Four elements of a line, from one on.
 #[inline(always)]
-fn word(line: &[u8; 2 * LINE], first: usize) -> u64 {
+fn word(line: &[u8; LINE], first: usize) -> u64 {
     let mut four = [0; 8];
     four.copy_from_slice(&line[2 * first..2 * first + 8]);
     u64::from_le_bytes(four)
@@ -241,4 +246,34 @@ fn four_by_four([mut a, mut b, mut c, mut d]: [u64; 4]) -> [u64; 4] {
     exchange(&mut a, &mut c, 32, LOW);
     exchange(&mut b, &mut d, 32, LOW);
     [a, b, c, d]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{plane, turned};
+
+    #[test]
+    fn what_lies_across_is_turned_as_it_is_copied_element_by_element() {
+        let bytes: Vec<_> =
+            (0..1_u32 << 19).flat_map(|k| k.wrapping_mul(0x9E37_79B9).to_le_bytes()).collect();
+        // Rows and columns of one, of whole blocks, and of whole blocks and one.
+        for (down, stride) in [(1, 1), (2, 2), (63, 1), (64, 2), (65, 1), (128, 1), (129, 2)] {
+            for (across, step) in [(1, 300), (3, 259), (32, 1024), (33, 301), (67, 4096)] {
+                let (rows, columns) = ((down, stride), (across, step));
+                macro_rules! same {
+                    ($size:literal) => {{
+                        let elements = (down - 1) * stride + (across - 1) * step + 1;
+                        let bytes = &bytes[..$size * elements as usize];
+                        let mut found = vec![0; $size * (down * across) as usize];
+                        let mut expected = found.clone();
+                        turned::<$size>(bytes, rows, columns, &mut found);
+                        plane($size, bytes, rows, columns, &mut expected);
+                        assert_eq!(found, expected, "{rows:?} {columns:?}");
+                    }};
+                }
+                same!(2);
+                same!(4);
+            }
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Buffer, Io, Source, no_room, open};
 use crate::checkpoint::Checkpoint;
-use crate::checkpoint::coding::Coding;
+use crate::checkpoint::coding::{Coding, Kind};
 use crate::decode::{self, Lender};
 use crate::error::Result;
 use crate::gram::Level;
@@ -62,6 +62,17 @@ impl Decoded {
     }
 }
 
+impl Decoded {
+    /// Bytes that will be asked for after those that are, probably.
+    fn ahead(&self) -> u64 {
+        match self.coding.kind {
+            // The next row may lie anywhere.
+            Kind::Gather { rows: Some(_), .. } => 0,
+            _ => AHEAD,
+        }
+    }
+}
+
 /// Bytes of a window up to which all of it is mapped as long as its coding is open.
 const KEPT: u64 = 16 << 20;
 /// Bytes of a larger window that are mapped at a time: decoders ask for some thousand elements after the other, and
@@ -100,7 +111,7 @@ impl Lender for Windows<'_> {
             let wanted = if window.bytes() <= KEPT {
                 window.begin..window.end
             } else {
-                begin..end.max(window.end.min(begin + AHEAD))
+                begin..end.max(window.end.min(begin + decoded.ahead()))
             };
             let bytes = decoded.sources[number].map(wanted.clone())?;
             self.mapped[number] = bytes.map(|bytes| (wanted, bytes));
@@ -114,12 +125,23 @@ impl Lender for Windows<'_> {
     }
 }
 
+impl Decoded {
+    /// Where bytes lie in the first window's file, if all that the coding does is to name them.
+    fn lying(&self, range: &Range<u64>) -> Option<Range<u64>> {
+        let begin = self.coding.windows.first()?.begin;
+        self.coding.is_lying().then(|| begin + range.start..begin + range.end)
+    }
+}
+
 impl Source for Decoded {
     fn io(&self) -> Io {
         self.io
     }
 
     fn lend<'a>(&'a self, range: Range<u64>, buffer: &'a mut Buffer) -> Result<&'a [u8]> {
+        if let Some(range) = self.lying(&range) {
+            return self.sources[0].lend(range, buffer);
+        }
         let length = (range.end - range.start) as usize;
         let out = buffer.room(length).map_err(|error| no_room(&self.path, &range, error))?;
         let spare = || self.spare.lock().unwrap_or_else(PoisonError::into_inner);
@@ -136,8 +158,11 @@ impl Source for Decoded {
         Ok(out)
     }
 
-    fn release(&self, _range: Range<u64>) -> Result<()> {
-        // What was lent is a buffer; the bytes that it was computed from were given back already.
-        Ok(())
+    fn release(&self, range: Range<u64>) -> Result<()> {
+        match self.lying(&range) {
+            Some(range) => self.sources[0].release(range),
+            // What was lent is a buffer; the bytes that it was computed from were given back already.
+            None => Ok(()),
+        }
     }
 }

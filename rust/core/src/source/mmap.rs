@@ -6,6 +6,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::ptr::NonNull;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
@@ -25,6 +26,51 @@ pub(super) struct Mmap {
     address: NonNull<c_void>,
     length: usize,
     guard: Guard,
+    /// What was given back, and is still this process's.
+    idle: Mutex<Idle>,
+}
+
+/// Windows that were given back.
+///
+/// To take pages from a process, the system interrupts every CPU that it runs on. That takes as long as reading some
+/// hundred kilobytes, however few the pages are: they are taken many at a time.
+#[derive(Debug, Default)]
+struct Idle {
+    /// Where they lie. Neighbours are one; where there would be too many, all are, with what lies between.
+    ranges: Vec<Range<usize>>,
+    /// How much was given back.
+    bytes: usize,
+}
+
+impl Idle {
+    /// Bytes that are kept back, at most.
+    const MOST: usize = 8 << 20;
+    /// Places that are told apart.
+    const PLACES: usize = 16;
+
+    /// Adds a window, and returns what is to be taken now.
+    fn add(&mut self, range: Range<usize>) -> Vec<Range<usize>> {
+        if range.is_empty() {
+            return Vec::new();
+        }
+        self.bytes += range.len();
+        let neighbour =
+            self.ranges.iter_mut().find(|each| each.start <= range.end && range.start <= each.end);
+        match neighbour {
+            Some(each) => *each = each.start.min(range.start)..each.end.max(range.end),
+            None => self.ranges.push(range),
+        }
+        if self.ranges.len() > Self::PLACES {
+            let start = self.ranges.iter().map(|each| each.start).min();
+            let end = self.ranges.iter().map(|each| each.end).max();
+            self.ranges = start.zip(end).map(|(start, end)| start..end).into_iter().collect();
+        }
+        if self.bytes < Self::MOST {
+            return Vec::new();
+        }
+        self.bytes = 0;
+        std::mem::take(&mut self.ranges)
+    }
 }
 
 // SAFETY: the mapping is read-only memory that lives as long as the value; threads only read it.
@@ -43,7 +89,13 @@ impl Mmap {
         };
         let address = NonNull::new(address.ok()?)?;
         let guard = Guard::new(address.as_ptr() as usize, length);
-        let this = guard.map(|guard| Self { path: shard.path.clone(), address, length, guard });
+        let this = guard.map(|guard| Self {
+            path: shard.path.clone(),
+            address,
+            length,
+            guard,
+            idle: Mutex::default(),
+        });
         let Some(this) = this else {
             // SAFETY: the range was mapped above, and nothing borrows from it.
             let _ = unsafe { munmap(address.as_ptr(), length) };
@@ -155,13 +207,16 @@ impl Source for Mmap {
     }
 
     fn release(&self, range: Range<u64>) -> Result<()> {
-        // A page shared with a neighbouring window is faulted in again there, from the page cache.
         let page = rustix::param::page_size();
-        let start = (range.start as usize).next_multiple_of(page);
-        let end = range.end as usize / page * page;
-        if start < end {
-            // The result is of no consequence: the pages would merely stay.
-            let _ = self.advise(start..end, Advice::LinuxDontNeed);
+        let window = range.start as usize..range.end as usize;
+        let taken = self.idle.lock().unwrap_or_else(PoisonError::into_inner).add(window);
+        for range in taken {
+            // A page that another window has as well is faulted in again there, from the page cache.
+            let (start, end) = (range.start.next_multiple_of(page), range.end / page * page);
+            if start < end {
+                // The result is of no consequence: the pages would merely stay.
+                let _ = self.advise(start..end, Advice::LinuxDontNeed);
+            }
         }
         if self.guard.faulted() {
             return Err(
@@ -177,5 +232,32 @@ impl Drop for Mmap {
         self.guard.disarm();
         // SAFETY: the range was mapped in `new`, and no borrow outlives `self`.
         let _ = unsafe { munmap(self.address.as_ptr(), self.length) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Idle;
+
+    #[test]
+    fn neighbours_are_taken_as_one_and_places_are_bounded() {
+        let mut idle = Idle::default();
+        // Windows that threads give back out of order are one range in the end.
+        for (start, end) in [(0, 1 << 20), (2 << 20, 3 << 20), (1 << 20, 2 << 20), (5, 5)] {
+            assert!(idle.add(start..end).is_empty());
+        }
+        assert_eq!(idle.ranges, [0..2 << 20, 2 << 20..3 << 20]);
+        let taken = idle.add(3 << 20..Idle::MOST);
+        assert_eq!(taken, [0..2 << 20, 2 << 20..Idle::MOST]);
+        assert!(idle.ranges.is_empty() && idle.bytes == 0);
+        // Many places become the range of all of them.
+        for place in 0..2 * Idle::PLACES {
+            assert!(idle.add(place << 30..(place << 30) + 8192).is_empty());
+            assert!(idle.ranges.len() <= Idle::PLACES);
+        }
+        let taken = idle.add(1 << 40..(1 << 40) + Idle::MOST);
+        assert_eq!(taken.iter().map(|each| each.start).min(), Some(0));
+        assert_eq!(taken.iter().map(|each| each.end).max(), Some((1 << 40) + Idle::MOST));
+        assert!(taken.len() <= Idle::PLACES);
     }
 }
