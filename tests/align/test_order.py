@@ -15,7 +15,7 @@ def test_what_was_pruned_is_named():
     (said,) = sentences([order(0, (0, 2), unused=(1, 3))])
     assert said == (
         "Experts are paired by values, not by their order: of layer 0, the child's 0, 1 are a's 0, "
-        "2, and 1, 3 are not in the child."
+        "2, and 1, 3 are paired with none."
     )
 
 

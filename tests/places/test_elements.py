@@ -18,7 +18,7 @@ def test_zeros_are_told_by_which_they_are(dtype, share):
     size = np.abs(x)
     at_random = told(np.where(rng.random(SHAPE) < share, 0.0, x), x, dtype)
     assert at_random.kind == "zero"
-    assert at_random.text.endswith("and not those that are smallest")
+    assert at_random.text.endswith("of its elements 0")
     smallest = told(np.where(size < np.quantile(size, share), 0.0, x), x, dtype)
     assert smallest.text.endswith("the smallest in magnitude")
     least = np.quantile(size, share, axis=1, keepdims=True)
@@ -40,9 +40,9 @@ def test_zeros_that_hardware_wants_are_told(dtype, group, kept):
 def test_rows_and_columns_of_zeros_are_named():
     x = weights("BF16")
     rows = told(changed(x, [3, 9], 0.0), x, "BF16")
-    assert (rows.kind, rows.text) == ("zero", "2 of its 96 rows (3 and 9) set to 0")
+    assert (rows.kind, rows.text) == ("zero", "2 of its 96 rows (3 and 9) all 0")
     columns = told(changed(x, (slice(None), 4), 0.0), x, "BF16")
-    assert columns.text == "1 of its 64 columns (4) set to 0"
+    assert columns.text == "1 of its 64 columns (4) all 0"
     assert told(x * 0.0, x, "BF16").text == "all zero"
     assert told(x * 0.0 + 1.0, x, "BF16").text == "1 throughout"
 
@@ -75,7 +75,7 @@ def test_rows_have_the_numbers_they_have_in_the_slice():
     child = changed(x, [3, 9], 0.0).ravel()
     rows = np.arange(1000, 1096)
     change = describe_change(child, x.ravel(), {}, (5000, 64), "BF16", rows=rows)
-    assert change.text == "2 of its 96 rows (1003 and 1009) set to 0"
+    assert change.text == "2 of its 96 rows (1003 and 1009) all 0"
 
 
 @dtypes

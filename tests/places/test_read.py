@@ -72,7 +72,7 @@ def test_rows_are_numbered_as_in_the_slice_where_not_all_are_read(found, monkeyp
     monkeypatch.setattr(read, "BAND", 16)
     one = estimates.columns.names.index("one")
     ((_, _, change),) = changes_of(estimates, indices(estimates, Q[:1]), one)
-    assert change.text == "1 of its 64 rows (127) set to 0 (in 4,096 of 8,192 elements)"
+    assert change.text == "1 of its 64 rows (127) all 0 (in 4,096 of 8,192 elements)"
 
 
 def test_what_stands_elsewhere_is_not_said_to_be_new(found):

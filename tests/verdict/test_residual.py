@@ -191,7 +191,7 @@ def test_noise_in_one_layer_is_of_full_rank_and_its_layer_is_named(tmp_path):
     assert (verdict.numbers["changed_low_rank"], verdict.numbers["changed_matrices"]) == (0, 3)
     assert verdict.numbers["left_over_layer_2"] > 0.98
     assert re.search(r"Layer 2 holds (99|100)% of it.", verdict.text)
-    assert "It is of full rank in the 3 matrices looked at." in verdict.text
+    assert "It is of no low rank in the 3 matrices looked at." in verdict.text
     for word in ("LoRA", "ablation", "spread over"):
         assert word not in verdict.text
 
@@ -291,7 +291,7 @@ def said(layers: dict[int, float], *rest: Any) -> str:
         ({0: 0.4, 1: 0.05}, (0, 0, None, 0), ""),
         ({5: 0.9, 1: 0.06, 0: 0.04}, (0, 0, None, 0), "Layer 5 holds 90% of it."),
         ({2: 0.3, 1: 0.25, 0: 0.25, 3: 0.2}, (0, 0, None, 0), "It is spread over 4 layers."),
-        ({}, (3, 0, None, 3), "It is of full rank in the 3 matrices looked at."),
+        ({}, (3, 0, None, 3), "It is of no low rank in the 3 matrices looked at."),
         (
             {},
             (5, 4, 8, 0),

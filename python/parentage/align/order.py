@@ -114,7 +114,7 @@ def _clause(sources: Sources, unused: Sequence[int], owner: str) -> str:
     >>> _clause(("mlp", "mlp"), (), "a")
     "the child's 0, 1 are each a's mlp"
     >>> _clause((0, 2), (1,), "a")
-    "the child's 0, 1 are a's 0, 2, and 1 is not in the child"
+    "the child's 0, 1 are a's 0, 2, and 1 is paired with none"
     """
     mine = number_ranges(range(len(sources)))
     if len(sources) > 1 and len(set(sources)) == 1:
@@ -122,7 +122,7 @@ def _clause(sources: Sources, unused: Sequence[int], owner: str) -> str:
     else:
         said = f"the child's {mine} {are(len(sources))} {owner}'s {_sources(sources)}"
     if unused:
-        said += f", and {number_ranges(unused)} {are(len(unused))} not in the child"
+        said += f", and {number_ranges(unused)} {are(len(unused))} paired with none"
     return said
 
 

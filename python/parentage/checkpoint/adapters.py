@@ -127,6 +127,10 @@ class Adapter:
         return f"{self.kind}, {rank}, {count:,} module{'' if count == 1 else 's'}"
 
 
+WRAPPERS = ("base_model.model.", "base_model.")
+"""What PEFT puts before the names of a model's modules."""
+
+
 def adapter_of(checkpoint: Checkpoint) -> Adapter | None:
     """Return what adapter a checkpoint is; ``None`` if it is none.
 
@@ -140,7 +144,8 @@ def adapter_of(checkpoint: Checkpoint) -> Adapter | None:
         kind = next(kind for end, kind in OTHERS.items() if names[0].endswith(end))
         return Adapter(checkpoint, (), kind=kind)
     weights = ("", ".weight", ".base_layer.weight")
-    if any(f"{name}{end}" in checkpoint.tensors for name in pairs for end in weights):
+    bare = {name.removeprefix(start) for name in pairs for start in ("", *WRAPPERS)}
+    if any(f"{name}{end}" in checkpoint.tensors for name in bare for end in weights):
         return None
     if checkpoint.core.names(".lora_mid.weight"):
         return Adapter(checkpoint, (), kind=OTHERS[".lora_mid.weight"])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from io import BufferedReader
 from typing import TYPE_CHECKING
 
-from parentage.support import listed, open_file
+from parentage.support import are, listed, open_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,6 +39,9 @@ _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _TEXT = ("text_config", "llm_config", "language_config", "thinker_config")
 """Names that configs have for the part that is the language model."""
 
+_NUMBERED = re.compile(r"(?P<before>.*-)(?P<number>\d{2,6})-of-(?P<count>\d{2,6})(?P<after>\.\w+)")
+"""Names of files of which a checkpoint has several."""
+
 _MOST_BYTES = 1 << 20
 """Bytes of a file of JSON from which on it is none."""
 
@@ -50,22 +54,33 @@ class Unread:
     """Their names, sorted."""
     preferred: str | None = None
     """The one of them that loaders would take instead of what was read."""
+    absent: int = 0
+    """Files of the same checkpoint that are not there, by numbers in the names of the others."""
 
     def __bool__(self) -> bool:
         """Whether there is any."""
-        return bool(self.files)
+        return bool(self.files) or self.absent > 0
 
     def __str__(self) -> str:
         """Return what is said of them.
 
         >>> str(Unread(("adapter.bin", "model.safetensors"), "model.safetensors"))
         'not read: adapter.bin and model.safetensors; transformers would load model.safetensors'
+        >>> str(Unread(absent=2))
+        'by the names of its files, 2 more belong to it, which are not here'
         """
+        lacks = (
+            f"by the names of its files, {self.absent:,} more "
+            f"{'belongs' if self.absent == 1 else 'belong'} to it, which "
+            f"{are(self.absent)} not here"
+        )
+        if not self.files:
+            return lacks
         named = [*self.files[:4], *([f"{len(self.files) - 4} more"] if len(self.files) > 4 else [])]
         said = f"not read: {listed(named)}"
         if self.preferred is not None:
             said += f"; transformers would load {self.preferred}"
-        return said
+        return f"{said}; {lacks}" if self.absent else said
 
 
 def beside(
@@ -76,15 +91,16 @@ def beside(
     Who names a file or an index has chosen it; who names a folder has not. ``listing`` is what lies
     in a folder that is on no disk.
     """
+    absent = 0 if index is not None else _absent(read)
     if listing:
         names = sorted(listing)
     elif not path.is_dir():
-        return Unread()
+        return Unread(absent=absent)
     else:
         try:
             names = sorted(each.name for each in path.iterdir() if each.is_file())
         except OSError:
-            return Unread()
+            return Unread(absent=absent)
     known = {*read, *([] if index is None else [index.name])}
     files = tuple(
         name
@@ -95,7 +111,22 @@ def beside(
         and name not in NO_WEIGHTS
     )
     preferred = SINGLE if index is not None and SINGLE in files else None
-    return Unread(files, preferred)
+    return Unread(files, preferred, absent)
+
+
+def _absent(read: Sequence[str]) -> int:
+    """Return how many files are not among those read, by the numbers in their names.
+
+    >>> _absent(["model-00001-of-00003.safetensors"]), _absent(["model.safetensors"])
+    (2, 0)
+    """
+    sets: dict[tuple[str, int, str], set[int]] = {}
+    for name in read:
+        found = _NUMBERED.fullmatch(name)
+        if found is not None:
+            key = (found["before"], int(found["count"]), found["after"])
+            sets.setdefault(key, set()).add(int(found["number"]))
+    return sum(max(count - len(numbers), 0) for (_, count, _), numbers in sets.items())
 
 
 def json_beside(path: Path, name: str, texts: Mapping[str, bytes] | None = None) -> dict[str, Any]:

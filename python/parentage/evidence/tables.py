@@ -105,7 +105,10 @@ def tables_of(
         if outcome is not None:
             whole |= _shares(statistics.replayed, outcome, labels[name], len(table.n))
         single = _of_checkpoint(table, columns)
-        single |= _cells(case.estimates, columns, labels[name], len(table.n))
+        cells = _cells(case.estimates, columns, labels[name], len(table.n))
+        if name != "slices" and (outcome is None or outcome.recipe.effective_weights is None):
+            cells = _of_one_weight(cells, table, columns)
+        single |= cells
         return _long(whole, single, columns, order)
 
     # Names of slices are put in natural order; numbers and components have one already.
@@ -326,6 +329,31 @@ def _cells(
             values[: len(found[number]), columns.parent_indices] = found[number]
         out[name] = values[:rows]
     return out
+
+
+VARIES = 5.0
+"""Standard errors from least squares beyond which the cells' weight is not that of all slices."""
+
+
+def _of_one_weight(
+    cells: dict[str, Floats | NDArray[np.uint64]], table: Table, columns: Columns
+) -> dict[str, Floats | NDArray[np.uint64]]:
+    """Return the cells' weights without those of groups whose slices differ in them.
+
+    Most cells may admit the weight of a part, where least squares are of all slices.
+    """
+    estimates = table.estimates
+    parents = slice(0, len(columns.parents))
+    known = {name: values.astype(np.float64) for name, values in cells.items()}
+    weights = known["cells"][:, columns.parent_indices]
+    reach = known["cells_half_width"][:, columns.parent_indices]
+    off = np.abs(weights - estimates.parents.weights[:, parents])
+    spread = VARIES * estimates.standard_error[:, parents] + estimates.bias[:, parents]
+    varies = off > np.maximum(reach, 0.0) + spread
+    for name in ("cells", "cells_half_width"):
+        kept = known[name][:, columns.parent_indices]
+        known[name][:, columns.parent_indices] = np.where(varies, np.nan, kept)
+    return {**known}
 
 
 def _shares(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from parentage.recipe import layers, position
 from parentage.statistics import fit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -78,6 +78,15 @@ LEAST_AGREEING_SHARE = 0.5
 """Share of its elements, at least, that weights of its own reproduce of such a slice in float32:
 arithmetic in 16 bits reaches 0.6, chance 0.3."""
 
+LARGE = 1_000
+"""Sampled elements from which on a group's weights are known by themselves."""
+
+NEAR_DECIMAL = 2e-3
+"""How far a weight is from the shorter one that is tried in its place, at most."""
+
+MOST_OTHERS = 16
+"""Groups whose weights are tried for small ones, the largest."""
+
 MOST_TRIED = 64
 """Slices whose weights are tried for those that most agree on, the largest."""
 
@@ -120,6 +129,47 @@ class Blend:
 def _best_by(kind: str) -> cached_property[Blend]:
     """Return a property: the best blend with weights of their own for groups of a kind."""
     return cached_property(lambda view: view._structured(kind))
+
+
+def _simpler(
+    weights: Floats,
+    axes: list[int],
+    size: Floats,
+    is_large: NDArray[np.bool_],
+    *,
+    is_whole: bool,
+) -> Iterator[Floats]:
+    """Yield (G, columns - 1) weights that are tried in place of those found, the likely first.
+
+    ``axes`` are the columns that have weights, ``size`` (G,) the elements of each group; those that
+    ``is_large`` keep weights that are near their own. ``is_whole`` says that all sum to one.
+    """
+    last = axes[-1]
+
+    def summed(rows: Floats) -> Floats:
+        """Return weights whose sum is one, if it is one of all large groups."""
+        if is_whole:
+            rows[:, last] = np.round(1.0 - rows[:, axes[:-1]].sum(axis=1), 9)
+        return rows
+
+    for digits in (1, 2, 3):
+        near = np.abs(np.round(weights, digits) - weights).max(axis=1) <= NEAR_DECIMAL
+        rounded = summed(np.round(weights, digits))
+        yield np.where((near | ~is_large)[:, None], rounded, weights)
+    large = np.flatnonzero(is_large)
+    order = large[np.argsort(-size[large], kind="stable")]
+    seen = dict.fromkeys(tuple(row) for row in np.round(weights[order], 4).tolist())
+    for other in list(seen)[:MOST_OTHERS]:
+        yield np.where(is_large[:, None], weights, np.array(other))
+    if is_whole and len(axes) == 2:
+        for part in np.linspace(0.0, 1.0, 21).round(2).tolist():
+            row = np.zeros(weights.shape[1])
+            row[axes] = part, 1.0 - part
+            yield np.where(is_large[:, None], weights, row.round(9))
+        for step in range(-4, 5):
+            rows = np.round(weights, 2)
+            rows[:, axes[0]] = np.round(rows[:, axes[0]] + step / 100.0, 2)
+            yield np.where(is_large[:, None], weights, summed(rows))
 
 
 class BlendSearch(SampleView):
@@ -412,11 +462,44 @@ class BlendSearch(SampleView):
         # where it reproduces much less.
         least = best - MOST_LESS
         return tuple(
-            self._refined(blend)
+            self._tidied(self._refined(blend))
             if place == len(worthwhile) - 1 or (place == 0 and blend.share >= least)
             else blend
             for place, blend in enumerate(worthwhile)
         )
+
+    def _tidied(self, blend: Blend) -> Blend:
+        """Return a blend by group with shorter weights, or other groups', that give as much.
+
+        Of norms there are so few elements that many weights give all of them, and the search finds
+        any: the weights of a large group, short ones and those whose sum is that of all large
+        groups are tried first.
+        """
+        axes = [i for i in self.columns.parent_indices if np.any(blend.weights[:, i] != 0.0)]
+        if blend.kind == "constant" or not axes or np.any(blend.weights[:, 0] != 0.0):
+            return blend
+        count = len(blend.weights)
+        size: Floats = np.bincount(blend.groups, self.small.weight, count).astype(np.float64)
+
+        def shares(weights: Floats) -> Floats:
+            """Return (G,) the share that weights by group reproduce of each."""
+            given = self.shares(weights[blend.groups]) * self.small.weight
+            found: Floats = np.bincount(blend.groups, given, count) / np.maximum(size, 1.0)
+            return found
+
+        best, reached = blend.weights.copy(), shares(blend.weights)
+        is_large = (size >= LARGE) & (reached >= CELLS_LEAST_SHARE)
+        if not is_large.any():
+            return blend
+        sums = best[is_large][:, axes].sum(axis=1)
+        is_whole = bool(np.all(np.abs(sums - 1.0) <= 4.0 * NEGLIGIBLE)) and len(axes) > 1
+        for weights in _simpler(best, axes, size, is_large, is_whole=is_whole):
+            found = shares(weights)
+            # A weight that is written shorter is taken where it gives as much, the first of all.
+            is_better = (found > reached) | ((found == reached) & (best == blend.weights).all(1))
+            best = np.where(is_better[:, None], weights, best)
+            reached = np.maximum(found, reached)
+        return replace(blend, weights=best, share=self.share(best[blend.groups]))
 
     def cells(self, groups: NDArray[np.intp]) -> tuple[Floats, Floats, Floats]:
         """Return the parents' weights that most cells admit, by group of slices.

@@ -113,9 +113,14 @@ def nested(change: Change) -> tuple[str, dict[str, float], dict[str, str]]:
 
 
 def _formatted(value: float, form: str | None) -> str:
-    """Return a number as ``percent``, as ``count``, as ``exact`` or with three digits."""
+    """Return a number in a form: a share as ``percent``, and as ``ratio`` what may exceed 100 %.
+
+    As ``count``, as ``exact``, or with three digits.
+    """
     if form == "percent":
         return percent(value) if math.isfinite(value) else "more than can be said"
+    if form == "ratio":
+        return f"{100.0 * value:.3g}%" if math.isfinite(value) else "more than can be said"
     if form == "count":
         return f"{int(value):,}"
     return f"{value:.7g}" if form == "exact" else f"{value:.3g}"

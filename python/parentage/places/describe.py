@@ -78,7 +78,7 @@ def describe_change(
     >>> child = base.copy()
     >>> child[7 * 48 : 8 * 48] = 0.0
     >>> describe_change(child, base, {}, (64, 48), "F32").text
-    '1 of its 64 rows (7) set to 0'
+    '1 of its 64 rows (7) all 0'
     """
     if dtype not in DTYPES:
         raise ValueError(f"{dtype} has no arithmetic here")
@@ -214,7 +214,7 @@ def _zeroed_and(pair: Pair) -> Change | None:
         return None
     said, inner, labels = nested(rest)
     numbers = {**pair.numbers, **inner, "zeroed": share}
-    pattern = f"{{zeroed:percent}} of its elements set to 0, the rest: {said}"
+    pattern = f"{{zeroed:percent}} of its elements 0, the rest: {said}"
     return Change("zero", pattern, numbers, labels)
 
 

@@ -45,6 +45,9 @@ PROBE = 16
 GROUPS = (4, 8)
 """Elements in a row of which as many are set to 0 as hardware for sparse matrices wants: 2 of 4."""
 
+ALL_ZERO = "all 0"
+"""What is said of rows and columns of zeros."""
+
 LEAST_COPIED = 32
 """Least elements that differ, for parts to be another checkpoint's: a few may be so by chance."""
 
@@ -70,7 +73,7 @@ def zeroed(pair: Pair) -> Change | None:
     arithmetic = pair.is_blend and bool(pair.near[rest].all())
     if not zeros.any() or (rest.any() and not arithmetic):
         return None
-    if rest.any() and zeros.mean() < FEW / 2.0 and pair.near[zeros].all():
+    if pair.is_blend and zeros.mean() < FEW / 2.0 and pair.near[zeros].all():
         return None
     after = "; the rest within two units in the last place" if rest.any() else ""
     numbers = {**pair.numbers, "zeroed": zeros.mean()}
@@ -79,9 +82,9 @@ def zeroed(pair: Pair) -> Change | None:
         count = zeros.shape[1 - axis]
         whole = zeros.any(axis=axis) & ~(alive & ~zeros).any(axis=axis)
         if count > 1 and zeros.any(axis=axis).sum() == whole.sum():
-            change = _lines(pair, word, np.flatnonzero(whole), "set to 0")
+            change = _lines(pair, word, np.flatnonzero(whole), ALL_ZERO)
             return replace(change, pattern=change.pattern + after)
-    pattern = "{zeroed:percent} of its elements set to 0"
+    pattern = "{zeroed:percent} of its elements 0"
     size = np.abs(pair.stored)
     if size[alive].min() < size[alive].max() and not zeros.all():
         kept = alive & ~zeros
@@ -96,7 +99,7 @@ def zeroed(pair: Pair) -> Change | None:
                 numbers["group"] = group
                 pattern += ", the smallest of every {group:count} in a row"
                 return Change("zero", f"{pattern}{after}", numbers)
-    return Change("zero", f"{pattern}, and not those that are smallest{after}", numbers)
+    return Change("zero", f"{pattern}{after}", numbers)
 
 
 def _are_smallest(size: Floats, zeros: NDArray[np.bool_], group: int) -> bool:
@@ -244,7 +247,7 @@ def _lines(pair: Pair, word: str, lines: NDArray[np.intp], done: str) -> Change:
     total = pair.child.shape[0 if word == "rows" else 1]
     pattern = f"{{lines:count}} of its {{of:count}} {word}{{which}}"
     numbers = {**pair.numbers, "lines": float(len(lines)), "of": float(total)}
-    kind = "zero" if done.startswith("set") else word
+    kind = "zero" if done == ALL_ZERO else word
     is_all = len(lines) == total
     named = pair.numbered(lines, 0 if word == "rows" else 1)
     which = "" if is_all else f" ({some(named.tolist())})"

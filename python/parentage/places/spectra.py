@@ -256,6 +256,10 @@ def white(values: Floats) -> str | None:
 def moved(pair: Pair) -> Change:
     """Return the change of which nothing more is known than its size."""
     if pair.numbers["share"] >= 0.5:
-        return Change("moved", "differs throughout, by {rms:percent} of its size", pair.numbers)
-    pattern = "{share:percent} of its elements differ, by {rms:percent} of its size in all"
+        return Change(
+            "moved",
+            "differs throughout, by {rms:ratio} of the size of what it is compared with",
+            pair.numbers,
+        )
+    pattern = "{share:percent} of its elements differ, by {rms:ratio} of the size of all in all"
     return Change("moved", pattern, pair.numbers)

@@ -58,7 +58,9 @@ def summarise(
         amount = _amount(len(group), size(group), whole)
         # Where there are too many names, their number is all that is said of them.
         place = amount if names == f"{len(group):,} tensors" else f"{names} ({amount})"
-        told.append(f"{place}: {phrase([change for _, _, change in group])}.")
+        said = phrase([change for _, _, change in group])
+        each_of = "in each, " if len(group) > 1 and " of its " in said else ""
+        told.append(f"{place}: {each_of}{said}.")
     left = [each for group in ordered[most:] for each in group]
     if left:
         ways = f"{len(ordered) - most} more way{'s' if len(ordered) - most > 1 else ''}"

@@ -170,6 +170,8 @@ class Facts:
     of_somebody: tuple[float, float] = (0.0, 0.0)
     """Shares of sampled elements in which the child has some checkpoint's value, and another's than
     the base's."""
+    finer: tuple[str, ...] = ()
+    """Checkpoints that store some slice in finer numbers than the child does."""
     both_ways: BothWays | None = None
     """The best blend and the same turned round: who was made from whom. ``None`` without one."""
     angle: Callable[[str, str, str], float] = lambda *_: math.nan

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.align import crossed_likeness, is_matrix, layer_blends
+from parentage.checkpoint import DTYPES
 from parentage.descent import Angles, weighted_median
 from parentage.hypothesise import SampleEstimates
 from parentage.methods import METHODS
@@ -82,6 +83,7 @@ def gather_facts(
         displacement=cache(lambda: _displacement(statistics, estimates, start)),
         own=case.relations.own,
         of_somebody=case.relations.of_somebody,
+        finer=_finer(alignment, columns),
         both_ways=case.relations.both_ways,
         angle=cache(angles.cosine),
         excess=cache(angles.excess),
@@ -151,6 +153,21 @@ def measured_facts(
 
 def _of_parents(values: Floats, columns: Columns) -> dict[str, float]:
     return {name: float(values[0, i]) for i, name in enumerate(columns.parents)}
+
+
+def _finer(alignment: Alignment, columns: Columns) -> tuple[str, ...]:
+    """Return the checkpoints that store some slice in finer numbers than the child does."""
+    *others, mine = alignment.dtypes
+    digits = {name: each.digits or 0 for name, each in DTYPES.items()}
+    replayed = alignment.applies.tolist()
+    return tuple(
+        name
+        for name, theirs in zip(columns.names, others, strict=True)
+        if any(
+            is_replayed and digits.get(a, 0) > digits.get(b, 0)
+            for a, b, is_replayed in zip(theirs, mine, replayed, strict=True)
+        )
+    )
 
 
 def _beyond(case: TraceInputs, statistics: Statistics) -> dict[str, int]:
@@ -310,6 +327,10 @@ def shared_slices(
     }
 
 
+MOST_ROUNDED = 1.25
+"""Most of what a blend leaves of a rounded slice, in floors: 0.85 to 1.25 were measured."""
+
+
 def _remainder(
     statistics: Statistics, estimates: SampleEstimates | None, outcome: Outcome | None
 ) -> Residual | None:
@@ -318,12 +339,15 @@ def _remainder(
         return None
     # What rounding leaves is everywhere, and says nothing of where something is on top.
     table = statistics.slices
-    layers_of = statistics.layers
-    left = np.maximum(layers_of.residual - layers_of.energy, 0.0)
-    total = float(np.maximum(table.residual - table.energy, 0.0).sum())
+    beyond = np.maximum(table.residual - table.energy, 0.0)
+    beyond = np.where(table.residual > MOST_ROUNDED**2 * table.energy, beyond, 0.0)
+    total = float(beyond.sum())
     if total <= 0:
         return None
-    layers = dict(zip(statistics.layer_numbers, (left / total).tolist(), strict=True))
+    layers = {int(number): 0.0 for number in statistics.layer_numbers}
+    for each, share in zip(estimates.slices, (beyond / total).tolist(), strict=True):
+        if each.layer is not None and share > 0.0:
+            layers[each.layer] += share
     weights = np.zeros((len(estimates.slices), estimates.sample.columns - 1))
     parents = estimates.columns.parent_indices
     known = None if outcome is None else outcome.recipe.effective_weights

@@ -89,12 +89,8 @@ class Residual:
                     f"It is of rank {self.rank} or less in {self.low} of {looked}: a LoRA leaves "
                     "that."
                 )
-            elif self.low:
-                parts.append(
-                    f"It is of low rank in {self.low} of {looked}, and full in the others."
-                )
-            else:
-                parts.append(f"It is of full rank in the {looked}.")
+            elif not self.low:
+                parts.append(f"It is of no low rank in the {looked}.")
         return " ".join(parts)
 
 

@@ -24,7 +24,7 @@ class Thresholds:
     """Least share of elements that the recipe of a merge reproduces or explains. Methods whose
     angles are sums over a tensor are known to a few units in the last place and reach 0.9995; half
     a unit of noise leaves 0.61."""
-    of_somebody: float = 0.9999
+    of_somebody: float = 0.999
     """Least share of elements that some checkpoint has, for a recipe that chooses among them to say
     no more than that: DARE divides what it keeps by its density, and has a quarter to a half."""
     chosen: float = 0.1
@@ -62,6 +62,8 @@ class Thresholds:
     """Least standard deviations by which rows of a difference agree in sign, beyond independent
     signs, to be training's: noise and what quantising leaves reach 3, trainings 60 to 6000, and
     fewer where rounding leaves one element in a hundred of them."""
+    no_structure: float = 4.0
+    """Most of them, in size, of what is said to have no structure."""
     origin: float = 0.50
     """Most squared distance from a parent, as a share of that from the base, for the parent to be
     an origin: a grandchild keeps 0.20 of it; a sibling that drifted far, 0.88."""

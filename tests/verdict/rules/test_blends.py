@@ -85,7 +85,7 @@ def test_a_line_is_no_blend():
     """An R2 alone is that of checkpoints of one run as well."""
     verdict = decide(LINE)
     assert verdict.kind == "related"
-    assert "100.0% of the elements are what a blend of them gives" in verdict.text
+    assert "elements sampled 100.0% are what a blend of them gives" in verdict.text
 
 
 def test_a_merge_that_was_trained_on_is_told_from_a_merge(tmp_path, family, weights):

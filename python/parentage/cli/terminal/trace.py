@@ -238,7 +238,7 @@ def _coverage(terminal: Terminal, trace: Trace) -> None:
         terminal.indent(
             reason_lines(trace.unaligned.select("checkpoint", "reason", "tensor").rows())
         )
-    else:
+    elif not partial:
         did = "was compared" if trace.sample is None else "is in the sample"
         everyone = (trace.inputs.child, *trace.inputs.others)
         is_all = not any(each.unread or each.choices for each in everyone)

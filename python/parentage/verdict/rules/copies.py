@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from parentage.checkpoint import is_of_the_body, place_of
-from parentage.support import are, listed, number_ranges
+from parentage.support import are, listed, number_ranges, percent
 from parentage.verdict.rules.wording import map_text, reading_clause
 from parentage.verdict.verdict import Verdict
 from parentage.verdict.wholes import named
@@ -127,21 +127,29 @@ def _part_text(facts: Facts, found: Whole) -> str:
             f"{facts.child} has no partner there: {named(found.own)}."
         )
     else:
+        partly = "" if facts.coverage == 1.0 else " that could be compared"
         compared = (
-            f"all {found.shared_tensors:,} tensors of {facts.child} that could be compared are"
+            f"all {found.shared_tensors:,} tensors of {facts.child}{partly} are"
             if found.shared_tensors != 1
-            else f"the one tensor of {facts.child} that could be compared is"
+            else f"the one tensor of {facts.child}{partly} is"
         )
         text = f"{compared} {found.name}'s, {equal}{read}"
         if missing:
             gone = "empty" if len(found.empty) == missing else "missing"
             if found.empty and gone == "missing":
                 gone = f"missing or empty ({len(found.empty):,} empty)"
-            text += (
-                f"; {missing:,} of the {found.tensors:,} tensors of {found.name}, "
-                f"{found.missing_elements / max(found.elements, 1):.1%} of its elements, "
-                f"{are(missing)} {gone} there: {named(found.missing)}"
-            )
+            lost = percent(found.missing_elements / max(found.elements, 1))
+            # Rows of tensors that are there are no tensors.
+            if all(_is_of_rows(each) for each in found.missing):
+                text += (
+                    f"; {lost} of the elements of {found.name} are missing there: "
+                    f"{named(found.missing)}"
+                )
+            else:
+                text += (
+                    f"; {missing:,} of the {found.tensors:,} tensors of {found.name}, {lost} of "
+                    f"its elements, {are(missing)} {gone} there: {named(found.missing)}"
+                )
         if found.coded:
             text += (
                 f"; {named(found.coded)} {are(len(found.coded))} stored as codes there, and not "
@@ -166,6 +174,16 @@ def _part_text(facts: Facts, found: Whole) -> str:
             "made of. The whole of it would decide."
         )
     return text
+
+
+def _is_of_rows(missing: str) -> bool:
+    """Return whether what is missing is rows of a tensor that is there.
+
+    >>> _is_of_rows("20 rows of embed_tokens.weight"), _is_of_rows("embed_tokens.weight")
+    (True, False)
+    """
+    count, _, rest = missing.partition(" ")
+    return count[:1].isdigit() and rest.startswith(("row of ", "rows of "))
 
 
 def _maps_text(facts: Facts) -> str:

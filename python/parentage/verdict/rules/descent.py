@@ -114,7 +114,7 @@ def fine_tune(facts: Facts) -> Verdict | None:
     equal = facts.equal[facts.base] / facts.elements
     moved = facts.displacement()
     low_rank = f" {moved}" if moved is not None and moved.rank is not None else ""
-    widest = max(met, key=lambda name: met[name])
+    widest = max(met, key=lambda name: abs(met[name]))
     against = (
         f"{listed(facts.weights)} {'explains' if len(facts.weights) == 1 else 'explain'} "
         f"{explained:.1%} of it"
@@ -126,15 +126,14 @@ def fine_tune(facts: Facts) -> Verdict | None:
         "statistical",
         "fine_tune",
         f"its difference from {facts.base} has a direction of its own: {against}, and seen from "
-        f"{facts.base} the relatives offered lie elsewhere (the largest cosine, the median over "
-        f"matrices, is {met[widest]:.3f}, with {widest}): {facts.base} is where their lines meet. "
-        f"What no blend of them explains has structure: in {structure.matrices:,} matrices looked "
-        f"at, rows agree in sign {structure.deviations:,.0f} standard deviations beyond chance, "
-        "which training leaves, and so does a blend with what was trained and stands in another "
-        "order; noise and quantising do not. "
+        f"{facts.base} the relatives offered lie elsewhere (the largest cosine in size, the median "
+        f"over matrices, is {met[widest]:.3f}, with {widest}): {facts.base} is where their lines "
+        f"meet. What no blend of them explains has structure: in {structure.matrices:,} matrices "
+        f"looked at, rows agree in sign {structure.deviations:,.0f} standard deviations beyond "
+        "chance, which training leaves, and so does a blend with what was trained and stands in "
+        "another order; noise and quantising do not. "
         f"{equal:.1%} of the elements are {facts.base}'s.{low_rank} Which of the two is older was "
-        f"not tested: {facts.base} was given as the base. Two trainings from one start that was "
-        "not offered look so, too."
+        "not tested. Two trainings from one start that was not offered look so, too."
         f"{coverage_clause(facts)}",
         {
             "parent": facts.base,

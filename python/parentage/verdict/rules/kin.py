@@ -19,8 +19,8 @@ from parentage.verdict.verdict import Verdict
 LESSENED = ("zero", "nan", "constant", "quantised")
 """Changes that leave less than was there: what is filled in is not told from what was lost."""
 
-TRAINED = ("moved", "units", "rows", "columns", "low rank")
-"""Changes of whole slices that training may leave."""
+TRAINED = ("moved", "units", "low rank")
+"""Changes of whole slices that training may leave; of a few rows, other hands leave as much."""
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -179,7 +179,7 @@ def related(facts: Facts) -> Verdict | None:
 def _structure(facts: Facts) -> str:
     """Return a sentence on differences from the base that have no structure, if that was seen."""
     found = facts.structure()
-    if found is None or not abs(found.deviations) < facts.thresholds.structure:
+    if found is None or not abs(found.deviations) < facts.thresholds.no_structure:
         return ""
     beyond = f", beyond blends of {listed(facts.weights)}," if facts.weights else ""
     return (
@@ -195,27 +195,27 @@ def _own_direction(facts: Facts, met: Mapping[str, float]) -> str:
 
     ``met`` has the cosines with the base's other relatives, seen from it.
     """
-    widest = max(met, key=lambda other: met[other])
+    widest = max(met, key=lambda other: abs(met[other]))
     return (
-        f" What differs lies in no direction of the others offered (the largest cosine, seen from "
-        f"{facts.base} and the median over matrices, is {met[widest]:.3f}, with {widest}), and its "
-        "rows agree in sign beyond chance, which training leaves. Which of the two is older was "
-        f"not tested: {facts.base} was given as the base."
+        " What differs lies in no direction of the others offered (the largest cosine in size, "
+        f"seen from {facts.base} and the median over matrices, is {met[widest]:.3f}, with "
+        f"{widest}), and its rows agree in sign beyond chance, which training leaves. Which "
+        "of the two is older was not tested."
     )
 
 
 def _meeting(facts: Facts) -> str:
     """Return a sentence on the one candidate at which the lines to child and others meet."""
-    candidates = {name: facts.meets_at(name) for name in (facts.base, *facts.weights)}
+    candidates = {name: facts.meets_at(name) for name in facts.equal}
     met = {name: cosines for name, cosines in candidates.items() if cosines}
-    if len(met) != 1 or facts.base in met:
+    if len(met) != 1 or not met.keys() & facts.weights.keys():
         return ""
     ((name, cosines),) = met.items()
-    widest = max(cosines, key=lambda other: cosines[other])
+    widest = max(cosines, key=lambda other: abs(cosines[other]))
     return (
-        f" Seen from {name} the child lies in no direction of the others (the largest cosine, the "
-        f"median over matrices, is {cosines[widest]:.3f}, with {widest}), and seen from none of "
-        "the others is that so."
+        f" Seen from {name} the child lies in no direction of the others (the largest cosine in "
+        f"size, the median over matrices, is {cosines[widest]:.3f}, with {widest}), and seen "
+        "from none of the others is that so."
     )
 
 
@@ -227,7 +227,10 @@ def _shown(facts: Facts) -> str:
             "and few elements are what that blend gives. A blend that was trained further looks "
             "so, and so do checkpoints of one run and runs on the same data."
         )
-    said = f"and {both.forward:.1%} of the elements are what a blend of them gives"
+    said = (
+        f"and of {both.elements:,} elements sampled {both.forward:.1%} are what a blend of them "
+        "gives, to rounding"
+    )
     if both.is_centred:
         return (
             f"{said}; of {both.central_elements:,} far apart {both.central:.0%} lie in the "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from parentage.places import compress
-from parentage.support import listed
+from parentage.support import are, listed, percent
 from parentage.verdict.changes import MOST
 from parentage.verdict.rules.wording import (
     NOISED_PARENT,
@@ -18,6 +18,12 @@ from parentage.verdict.rules.wording import (
     residual_numbers,
 )
 from parentage.verdict.verdict import NOTHING_AFTER, Verdict
+
+OTHERWISE = (
+    "The blend was changed there, or made otherwise: of another parent, or with weights by row or "
+    "head."
+)
+"""What is said of slices that no blend explains."""
 
 BEYOND_COPIES = ("merge", "re-encoded")
 """What a recipe may be only if it gives elements that no copy of a candidate gives."""
@@ -37,6 +43,8 @@ def replayed(facts: Facts) -> Verdict | None:
         what = (
             f"reproduces all {replay.elements:,} elements {reading_verb(facts)}{have}, bit for bit"
         )
+        if facts.finite < 1.0:
+            what += ", where they are finite: the bits of NaN were not compared"
     elif replay.explained:
         given = replay.elements - replay.explained - replay.mismatched
         what = (
@@ -46,8 +54,7 @@ def replayed(facts: Facts) -> Verdict | None:
         )
     else:
         what = f"reproduces {replay.share:.4%} of the elements; {replay.mismatched:,} differ"
-    is_near = replay.kind == "merge" and not (replay.is_exact or replay.explained)
-    doubt = NOISED_PARENT if is_near else ""
+    doubt = _doubt(facts, replay)
     alike = ", counted alike" if replay.explained else ""
     same = ""
     if replay.equivalents:
@@ -59,7 +66,7 @@ def replayed(facts: Facts) -> Verdict | None:
         )
     return Verdict(
         replay.kind,
-        "exact" if replay.is_exact else "statistical",
+        "exact" if replay.is_exact and facts.finite == 1.0 else "statistical",
         "replayed",
         f"{replay.text}, {what}.{doubt} With decoys in place of its parents it reaches "
         f"{replay.decoy_share:.2%}{alike}.{same}{_multiple(facts, replay)}"
@@ -83,11 +90,20 @@ def chosen(facts: Facts) -> Verdict | None:
         "assembled",
         "statistical",
         "chosen",
-        f"each element looked at ({facts.of_somebody[0]:.2%} of them) is that of one of {names}, "
-        f"bit for bit in the child's dtype: {replay.text}, would choose them so. It is not decided "
-        "by that whether the child was put together from these, or they were made from the child, "
-        f"with other values elsewhere.{coverage_clause(facts)}",
+        f"{_of_these(facts.of_somebody[0])} of one of {names}, bit for bit in the child's dtype, "
+        "and in turns: a mask that chooses one or another for each element leaves that. It is not "
+        "decided by that whether the child was put together from these, or they were made from the "
+        f"child, with other values elsewhere.{coverage_clause(facts)}",
         {**fit_numbers(facts), **replay_numbers(replay), "of_somebody": facts.of_somebody[0]},
+    )
+
+
+def _of_these(share: float) -> str:
+    """Return which elements are some checkpoint's: all that were looked at, or a share of them."""
+    return (
+        "each element looked at is that"
+        if share == 1.0
+        else f"{percent(share)} of the elements looked at are those"
     )
 
 
@@ -101,6 +117,8 @@ def _nothing_after(facts: Facts, replay: ReplayFacts) -> str:
     is_all = (
         replay.kind == "merge"
         and replay.is_exact
+        and facts.finite == 1.0
+        and not _finer(facts, replay)
         and facts.sample is None
         and facts.coverage == 1.0
         and replay.elements == facts.elements == wholes.compared == wholes.child_elements
@@ -108,6 +126,27 @@ def _nothing_after(facts: Facts, replay: ReplayFacts) -> str:
         and wholes.promised_layers is None
     )
     return f" {NOTHING_AFTER.format(facts.child)}" if is_all else ""
+
+
+def _finer(facts: Facts, replay: ReplayFacts) -> list[str]:
+    """Return parents of a merge that are stored in finer numbers than the child."""
+    names = facts.weights if not replay.weights else replay.weights
+    return [name for name in facts.finer if name in names]
+
+
+def _doubt(facts: Facts, replay: ReplayFacts) -> str:
+    """Return a sentence on what a merge can not be told from, if anything is known to look so."""
+    if replay.kind != "merge":
+        return ""
+    if not replay.is_exact:
+        return NOISED_PARENT
+    finer = _finer(facts, replay)
+    if not finer:
+        return ""
+    return (
+        f" {listed(finer)} {are(len(finer))} stored in finer numbers than the child: a parent that "
+        "was made from the child, with noise below its rounding on top, would look so."
+    )
 
 
 def _multiple(facts: Facts, replay: ReplayFacts) -> str:
@@ -299,8 +338,9 @@ def changed_in_part(facts: Facts) -> Verdict | None:
         "changed_in_part",
         f"{replay.text}, reproduces {replay.whole_slices:,} of {replay.replayed_slices:,} slices "
         f"bit for bit; it does not give {replay.changed_share:.1%} of the elements of "
-        f"{compress(replay.changed_slices)}, which are {replay.changed_floors:.1f} times the "
-        f"rounding of their dtype off.{places_text(facts)}{rank_text(facts)}"
+        f"{compress(replay.changed_slices)}, and any blend of these checkpoints leaves "
+        f"{replay.changed_floors:.1f} times the rounding of their dtype there, over all elements. "
+        f"{OTHERWISE}{places_text(facts)}{rank_text(facts)}"
         f"{coverage_clause(facts)}",
         {
             **fit_numbers(facts),
@@ -330,7 +370,7 @@ def changed(facts: Facts) -> Verdict | None:
         "statistical",
         "changed",
         f"{_decoys_clause(replay)}. Of the rest, {1 - replay.within_two:.1%} are more than two "
-        "units in the last place off, which no order of rounding leaves: the blend was changed."
+        f"units in the last place off, which no order of rounding leaves. {OTHERWISE}"
         f"{places_text(facts)}{rank_text(facts)}{coverage_clause(facts)}",
         {
             **fit_numbers(facts),
