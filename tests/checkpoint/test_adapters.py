@@ -56,6 +56,12 @@ def test_names_of_every_tool_are_those_of_factors(tmp_path: Path, names: str) ->
 
 def test_models_are_none(tmp_path: Path) -> None:
     assert adapter_of(Checkpoint.open(write(tmp_path / "base", BASE))) is None
+    # A folder of both holds a model.
+    both = tmp_path / "both"
+    write(both, BASE)
+    (both / "model.safetensors").rename(both / "a.safetensors")
+    write(both, FACTORS)
+    assert adapter_of(Checkpoint.open(both)) is None
     # One that is not merged has its weights beside it.
     unmerged = {f"base_model.model.{n}": each for n, each in BASE.items()} | FACTORS
     assert adapter_of(Checkpoint.open(write(tmp_path / "unmerged", unmerged))) is None

@@ -44,6 +44,17 @@ def test_a_second_index_is_listed(tmp_path):
     )
 
 
+def test_files_that_are_one_of_several_say_how_many_are_not_there(tmp_path):
+    numbered = "model-00001-of-00003.safetensors"
+    beside(tmp_path / "a", shards=1)
+    (found,) = [each for each in (tmp_path / "a").iterdir() if each.suffix == ".safetensors"]
+    found.rename(tmp_path / "a" / numbered)
+    for path in (tmp_path / "a", tmp_path / "a" / numbered):
+        unread = Checkpoint.open(path).unread
+        assert unread.absent == 2
+        assert "2 more belong to it, which are not here" in str(unread)
+
+
 def test_who_names_a_file_has_chosen_it(tmp_path):
     beside(tmp_path / "a", "b.safetensors")
     index = tmp_path / "a" / "model.safetensors.index.json"

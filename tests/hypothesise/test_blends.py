@@ -142,6 +142,25 @@ def test_groups_in_which_slices_agree_are_found(tmp_path):
     assert "by_kind" not in vars(f)
 
 
+def test_weights_that_few_elements_admit_are_written_as_those_of_many(tmp_path):
+    """A norm has so few elements that many weights give all of them, some of the base as well."""
+    parts = {name: 0.6 if "q_proj" in name else 0.3 for name in FAMILY["base"]}
+    child = {
+        name: weighted((FAMILY["one"][name], FAMILY["two"][name]), (part, 1.0 - part))
+        .astype(F32)
+        .astype(BF16)
+        for name, part in parts.items()
+    }
+    f = found_in(tmp_path, FAMILY, child, ["one", "two"])
+    best = f.blends[-1]
+    assert best.share > 0.99
+    # What a large tensor has, a small one has as well, or another short weight that gives all of it.
+    assert best.by_slice[:, 1:].sum(axis=1) == pytest.approx(1.0, abs=1e-9)
+    assert best.by_slice == pytest.approx(best.by_slice.round(2), abs=1e-9)
+    for (name, part), found in zip(parts.items(), best.by_slice, strict=True):
+        assert "norm" in name or found[1] == pytest.approx(part, abs=1e-9)
+
+
 def test_what_nothing_explains_is_given_up_after_few_spectra(tmp_path, monkeypatch):
     looked_at = []
     spectrum = SearchSample.spectrum

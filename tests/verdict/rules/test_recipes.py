@@ -81,6 +81,8 @@ LEFT = {
     "strange": of_wholes(strange=1),
     "unread": of_wholes(unread=("child: other.bin was not read",)),
     "promised": of_wholes(promised_layers=9),
+    "NaN": {"finite": 1 - 1e-6},
+    "a parent is finer": {"finer": ("parent",)},
 }
 """What leaves something out, or open."""
 
@@ -89,6 +91,18 @@ LEFT = {
 @pytest.mark.parametrize("what", LEFT)
 def test_it_is_not_said_where_something_is_left_out_or_left_open(what):
     assert not says_nothing_after(replace(WHOLE, **LEFT[what]))
+
+
+@pytest.mark.levels
+def test_what_an_exact_merge_may_be_taken_for_is_said():
+    """A parent in finer numbers can hide, below the child's rounding, that it was made from it."""
+    finer = decide(replace(WHOLE, finer=("parent",)))
+    assert (finer.kind, finer.level) == ("merge", "exact")
+    assert "parent is stored in finer numbers than the child" in finer.text
+    assert "stored in finer numbers" not in decide(WHOLE).text
+    odd = decide(replace(WHOLE, finite=1 - 1e-6))
+    assert (odd.kind, odd.level) == ("merge", "statistical")
+    assert "the bits of NaN were not compared" in odd.text
 
 
 @pytest.mark.levels
@@ -162,7 +176,11 @@ def test_what_is_chosen_from_copies_is_no_merge_and_has_no_order():
     found = decide(replace(facts, of_somebody=(1.0, 0.6)))
     assert (found.kind, found.level, found.rule) == ("assembled", "statistical", "chosen")
     assert "It is not decided by that whether the child was put together" in found.text
-    assert "is that of one of base and parent" in found.text
+    assert "each element looked at is that of one of base and parent" in found.text
+    some = decide(replace(facts, of_somebody=(0.9996, 0.6)))
+    assert some.rule == "chosen"
+    assert not some.text.startswith("each element")
+    assert "99.9% of the elements looked at are those of one of" in some.text
     left = replace(masked, mismatched=200_000, explained=700_000, ulps=(0, 0, 200_000))
     changed = replace(facts, replay=left, both_ways=FORWARD)
     assert decide(changed).rule == "changed"
