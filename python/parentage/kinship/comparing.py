@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from parentage.checkpoint import Given
-    from parentage.kinship.degrees import Degrees
     from parentage.kinship.pairwise import Pair
+    from parentage.relatives import Degrees
     from parentage.stream import Progress
 
 SCHEMA = "parentage.comparison/1"

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 CUSTODY = "custody.jsonl"
 """The log: what was captured, from where, when, by whom and by which version."""
 
+KEPT = "files"
+"""The folder of a captured checkpoint that has what lay beside the weights."""
+
 MOST_SMALL = 1 << 26
 """Bytes of a small file, from which on it is left, and its name and size are logged."""
 
@@ -106,7 +109,7 @@ def capture(
             made = Path(scratch, "captured")
             made.mkdir()
             write_sketch(made / f"model{ENDING}", said, tensors)
-            left = _keep_small(opened, made / "files")
+            left = _keep_small(opened, made / KEPT)
             _keep_headers(opened, made / "headers")
             log = _line(opened, said, made, left, began, by)
             custody = made / CUSTODY
