@@ -5,3 +5,5 @@ from .finding import Candidates as Candidates
 from .finding import find as find
 from .found import Found as Found
 from .found import summary as summary
+from .proposing import Proposal as Proposal
+from .proposing import propose as propose

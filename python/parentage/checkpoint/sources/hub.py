@@ -68,6 +68,18 @@ def open(given: str | PathLike[str], network: Network | None = None) -> Opened: 
     return _Repository(name, network, hub).open()
 
 
+def cached(repository: str, revision: str | None = None) -> Path | None:
+    """Return where a checkpoint of a hub lies in its cache, whole; ``None`` if it does not.
+
+    Nothing is asked of anybody, and nothing is an error: without ``huggingface_hub`` there is none.
+    """
+    try:
+        name = HubName.parse(f"hf://{repository}" + (f"@{revision}" if revision else ""))
+        return _in_cache(library(str(name), is_bare=False), name)
+    except CheckpointError:
+        return None
+
+
 def _in_cache(hub: ModuleType, name: HubName) -> Path | None:
     """Return the folder of a revision in the cache, if all files of the checkpoint are there."""
     folder = Path(hub.constants.HF_HUB_CACHE) / f"models--{name.repository.replace('/', '--')}"
