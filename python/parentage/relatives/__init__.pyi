@@ -5,5 +5,6 @@ from .finding import Candidates as Candidates
 from .finding import find as find
 from .found import Found as Found
 from .found import summary as summary
+from .picture import picture as picture
 from .proposing import Proposal as Proposal
 from .proposing import propose as propose
