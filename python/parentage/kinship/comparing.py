@@ -109,7 +109,7 @@ def compare(
     threads, tile_bytes, io
         As in :func:`parentage.trace`.
     degrees
-        The thresholds between the degrees (:class:`parentage.kinship.Degrees`).
+        The thresholds between the degrees (:class:`parentage.relatives.Degrees`).
     progress
         Told of the bytes of each pair.
 

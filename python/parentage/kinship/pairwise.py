@@ -63,7 +63,7 @@ class Pair:
     first: str
     second: str
     relation: str
-    """One of :data:`parentage.kinship.RELATIONS`."""
+    """One of :data:`parentage.relatives.RELATIONS`."""
     level: str
     """``"exact"`` where bits decided, ``"statistical"`` otherwise."""
     text: str
