@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parentage.checkpoint.folder import ENDINGS
 from parentage.checkpoint.network.http_place import HttpPlace
 from parentage.checkpoint.network.network import Network, shared
 from parentage.checkpoint.network.ranged import RangedFile
@@ -26,24 +25,19 @@ from parentage.checkpoint.sources.safetensors_files import (
     choose,
     read_headers,
     require_text,
+    small_files,
 )
 from parentage.checkpoint.sources.source import Opened, Origin
 from parentage.support import CheckpointError, ReadError, is_folder, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from os import PathLike
     from types import ModuleType
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SMALL = ("config.json", "adapter_config.json")
-
-MOST_SMALL = 1 << 26
-"""Bytes of a file beside the weights that is fetched."""
-
-MOST_FILES = 256
-"""Files beside them that may be."""
 
 
 def serves(given: str | PathLike[str]) -> bool:
@@ -179,7 +173,10 @@ class _Repository:
             {each: digest for each, digest in digests.items() if digest},
             names=tuple(sorted(self._entries)),
             texts={each: self._text(each) for each in _SMALL if each in self._entries},
-            beside={each: self._ranged(each) for each in self._small(names)},
+            beside={
+                each: self._ranged(each)
+                for each in small_files({k: x.bytes for k, x in self._entries.items()}, names)
+            },
         )
         return Opened(Path(str(name)), name.called, core, origin=origin_)
 
@@ -194,15 +191,6 @@ class _Repository:
             for each in listing()
             if hasattr(each, "size")
         ]
-
-    def _small(self, weights: Sequence[str]) -> list[str]:
-        """Return the files that are no weights, and small enough to be fetched whole."""
-        found = [
-            name
-            for name, entry in sorted(self._entries.items())
-            if name not in weights and entry.bytes <= MOST_SMALL and not name.endswith(ENDINGS)
-        ]
-        return found[:MOST_FILES]
 
     def _text(self, file: str) -> bytes:
         ranged = self._ranged(file)

@@ -5,8 +5,8 @@ from xml.etree import ElementTree
 import polars as pl
 import pytest
 from parentage.relatives import Found, picture
+from parentage.relatives.drawing import MOST_NAME, laid_out
 from parentage.relatives.found import RELATIVES
-from parentage.relatives.picture import MOST_NAME, laid_out
 from parentage.relatives.tree import TREE
 
 SVG = "{http://www.w3.org/2000/svg}"
