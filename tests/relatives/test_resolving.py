@@ -2,13 +2,16 @@
 
 import os
 import shutil
+from types import SimpleNamespace
 
 import parentage
+import polars as pl
 import pytest
 from common.networks import family_on_a_hub, quick
 from conftest import family_path
 from parentage.checkpoint import Checkpoint
 from parentage.library import Library
+from parentage.library.shelf import INDEX
 from parentage.relatives.resolving import NotFollowedError, Resolver, called, fits, shown
 
 
@@ -180,3 +183,19 @@ def test_what_a_library_has_of_a_hub_is_not_asked_for_either(folder, monkeypatch
 def test_a_claim_is_told_short_and_escaped():
     assert shown("a\x1b[2Jb") == "a\\x1b[2Jb"
     assert len(shown("x" * 1000)) == 120
+
+
+@pytest.mark.parametrize("source", ["https://127.0.0.1:1/model.safetensors", "org/base", "base"])
+def test_for_a_child_of_a_hub_no_other_network_is_asked(folder, monkeypatch, source):
+    with family_on_a_hub(monkeypatch, folder):
+        child = Checkpoint.open("hf://org/child", None, quick())
+    library = Library(folder / "library")
+    library.add([folder / "base"], size=1 << 15)
+    index = pl.read_parquet(library.folder / INDEX)
+    crafted = index.with_columns(source=pl.lit(source))
+    crafted.write_parquet(library.folder / INDEX)
+    asked = []
+    monkeypatch.setattr(Checkpoint, "open", lambda *given: asked.append(given))
+    sketch = SimpleNamespace(name="base")
+    assert Resolver(child, library).whole(sketch) is None
+    assert asked == []

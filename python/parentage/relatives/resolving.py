@@ -106,8 +106,10 @@ class Resolver:
         index = self.shelf.index(["name", "source"])
         sources = [source for name, source in index.iter_rows() if name == sketch.name and source]
         for source in sources:
-            # Where it is was written by who keeps the library, not by a stranger.
-            if scheme_of(source) and not self.may_ask and not _is_cached(source):
+            # Who keeps the library wrote it; of one that was handed on, that may be a stranger.
+            may = self.follow or (self.may_ask and scheme_of(source) == "hf")
+            is_path = not scheme_of(source) and Path(source).is_absolute()
+            if not is_path and not may and not _is_cached(source):
                 continue
             try:
                 opened = Checkpoint.open(source, sketch.name, self.network)
