@@ -20,7 +20,7 @@ from itertools import combinations
 from pathlib import Path
 
 import parentage
-from parentage.kinship import RELATIONS
+from parentage.relatives import RELATIONS
 
 COPIES = ("copy", "cast", "quantis")
 """How methods of copies are called."""

@@ -97,7 +97,7 @@ def test_fail_on_ends_with_status_3_on_its_verdict_alone(capsys):
     "arguments",
     [
         ["trace"],
-        ["trace", "child"],
+        ["trace", "child", "--part", "1/2", "-o", "parts"],
         ["trace", "child", "--base", "base", "--fail-on", "guilty"],
         ["trace", "child", "--base", "base", "--threads", "0"],
         ["trace", "child", "--base", "base", "--tile-size", "big"],

@@ -6,8 +6,8 @@ import numpy as np
 import parentage
 import pytest
 from conftest import BF16, family_path, write_checkpoint
-from parentage.kinship import summary
 from parentage.library import Library
+from parentage.relatives import summary
 
 TUNED = ("parent", "sibling")
 

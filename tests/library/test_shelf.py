@@ -51,8 +51,9 @@ def test_a_name_that_is_taken_is_an_error_unless_it_is_replaced(made, tmp_path):
 
 def test_of_several_of_which_one_is_none_nothing_is_added(made, tmp_path):
     library = Library(tmp_path)
-    with pytest.raises(CheckpointError, match="no sketch; parentage sketch makes one"):
-        library.add([*made, family_path("base")])
+    (tmp_path / "none").mkdir()
+    with pytest.raises(CheckpointError, match="none"):
+        library.add([*made, tmp_path / "none"])
     with pytest.raises(ReadError):
         library.remove(["nobody"])
     assert library.names == ()
@@ -124,3 +125,50 @@ def test_names_that_no_file_can_have_are_kept_in_the_index(tmp_path):
     (file,) = (tmp_path / "library" / SKETCHES).iterdir()
     assert file.name.startswith("_org_a_b_31m-")
     assert library.open(name).name == name
+
+
+def test_of_a_checkpoint_a_sketch_is_made_and_where_it_is_is_known(made, tmp_path, monkeypatch):
+    library = Library(tmp_path)
+    monkeypatch.chdir(family_path("base").parent)
+    opened = parentage.Checkpoint.open("parent", "tuned")
+    assert library.add(["base", opened, made[2]]) == ("base", "tuned", "child")
+    known = dict(library.index(["name", "source"]).iter_rows())
+    assert known == {
+        "base": str(family_path("base")), "tuned": str(family_path("parent")), "child": None,
+    }  # fmt: skip
+    assert library.open("base").tensors
+    assert library.index(["elements"])["elements"].to_list() == [294_488] * 3
+
+
+def test_an_index_of_an_older_version_is_read_and_added_to(made, tmp_path):
+    library = Library(tmp_path)
+    library.add(made[:1])
+    pl.read_parquet(tmp_path / INDEX).drop("source").write_parquet(tmp_path / INDEX)
+    assert library.names == ("base",)
+    assert library.index(["source", "name"]).rows() == [(None, "base")]
+    assert library.add([family_path("parent")]) == ("parent",)
+    assert library.table["source"].to_list() == [None, str(family_path("parent"))]
+
+
+def test_its_digest_is_of_what_is_in_it_wherever_it_lies(made, tmp_path):
+    one, other = Library(tmp_path / "one"), Library(tmp_path / "other")
+    assert one.digest == other.digest
+    one.add(made)
+    other.add(made[1:])
+    assert one.digest != other.digest
+    other.add(made[:1])
+    assert one.digest == other.digest
+
+
+def test_a_captured_folder_is_added_as_the_sketch_that_it_holds(tmp_path):
+    kept = parentage.capture(family_path("base"), tmp_path / "kept", size="32KiB")
+    library = Library(tmp_path / "library")
+    assert library.add([kept]) == ("base",)
+    assert library.index(["source"])["source"].to_list() == [None]
+
+
+def test_of_one_in_memory_no_place_is_known(tmp_path, weights):
+    library = Library(tmp_path)
+    opened = parentage.Checkpoint.in_memory(weights["base"], "live")
+    assert library.add([opened], size=1 << 15) == ("live",)
+    assert library.index(["source"])["source"].to_list() == [None]

@@ -8,6 +8,7 @@ import numpy as np
 import parentage
 import pytest
 from common.adapters import adapter, base, write
+from common.networks import family_on_a_hub, quick
 from conftest import family_path, load, write_checkpoint
 from parentage.library import ENDING, sketch_of
 from parentage.library.sketching import bytes_of, config_of, small_files
@@ -105,3 +106,16 @@ def test_of_a_config_what_is_large_or_no_architecture_is_left_out(tmp_path):
     (tmp_path / "config.json").write_text("[" * 100_000)
     assert config_of(tmp_path) == {}
     assert [each["name"] for each in small_files(tmp_path)] == ["config.json"]
+
+
+def test_of_a_remote_one_no_more_is_read_than_is_held(monkeypatch, tmp_path):
+    with family_on_a_hub(monkeypatch, tmp_path) as double:
+        made = parentage.sketch("hf://org/base", tmp_path / f"x{ENDING}", network=quick())
+        assert sketch_of(parentage.Checkpoint.open(made)).read == "runs"
+        whole = parentage.sketch(
+            "hf://org/base", tmp_path / f"y{ENDING}", full=True, network=quick()
+        )
+        assert sketch_of(parentage.Checkpoint.open(whole)).energies is not None
+        assert double.counts.total > 0
+    with pytest.raises(ValueError, match="runs_only"):
+        parentage.sketch(family_path("base"), full=True, runs_only=True)

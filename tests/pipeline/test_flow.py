@@ -16,12 +16,15 @@ from common.digests import paths, sha256
 from common.evidence_of_workers import same_evidence
 from common.evidence_of_workers import traced as traced_by
 from common.merges import merged
+from common.networks import family_on_a_hub, quick
 from common.streams import big
 from common.traced import MERGE, disturbed, number, trace
-from conftest import write_checkpoint
+from conftest import family_path, write_checkpoint
 from parentage.hypothesise import SampleEstimates
+from parentage.library import Library
 from parentage.pipeline import trace as traced
 from parentage.pipeline.flow import refuse_limits
+from parentage.support import PlanError
 
 
 def test_no_thread_is_refused_by_trace_too(family):
@@ -309,3 +312,99 @@ def test_what_workers_have_read_is_gone_on_with(tmp_path, monkeypatch, workers):
             (tmp_path / "one").rename(tmp_path / "expected")
             (tmp_path / "many").rename(tmp_path / "one")
         assert traced_by(tmp_path, monkeypatch, again, resume=True) == expected
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    """A library that knows where the family is, but for the child."""
+    found = Library(tmp_path_factory.mktemp("library"))
+    found.add([family_path(name) for name in ("base", "parent", "sibling")], size=1 << 18)
+    return found
+
+
+@pytest.fixture(scope="module")
+def sketches(library, tmp_path_factory):
+    """A library of the same sketches, of which nobody knows where they are from."""
+    found = Library(tmp_path_factory.mktemp("sketches"))
+    found.add([library.path(name) for name in library.names])
+    return found
+
+
+def test_without_a_base_what_is_assumed_is_traced_and_said(library, tmp_path):
+    said: list[str] = []
+    found = traced(family_path("child"), library=library, output=tmp_path / "e", note=said.append)
+    assert (found.verdict.kind, found.verdict.level) == ("merge", "exact")
+    assert set(found.recipe.checkpoints) == {"base", "parent"}
+    assert said[0] == "Neither a base nor parents were given."
+    assert "the search of a library of 3 sketches proposes them" in found.verdict.text
+    evidence = json.loads((tmp_path / "e" / "evidence.json").read_text("utf-8"))
+    assert {each["name"] for each in evidence["assumed"]["checkpoints"]} >= {"base", "parent"}
+    assert str(library.folder) not in json.dumps(evidence)
+    assert "was not all given" in (tmp_path / "e" / "report.html").read_text("utf-8")
+
+
+def test_what_was_assumed_is_the_same_as_what_is_given_in_all_but_words(library):
+    assumed = traced(family_path("child"), library=library, seed=1)
+    offered = assumed.offered
+    given = traced(
+        family_path("child"),
+        base=family_path(offered.base.name),
+        parents=[family_path(each.name) for each in offered.parents],
+        controls=[family_path(each.name) for each in offered.controls],
+        seed=1,
+    )
+    assert assumed.slices.equals(given.slices)
+    assert assumed.verdict.numbers == given.verdict.numbers
+    assert assumed.verdict.text.startswith(given.verdict.text)
+    assert given.assumed is None
+    assert "assumed" not in given.evidence
+
+
+def test_sketches_that_are_assumed_give_a_verdict_that_is_statistical(sketches):
+    found = traced(family_path("child"), library=sketches)
+    assert (found.verdict.kind, found.verdict.level) == ("merge", "statistical")
+    assert "(a sketch)" in found.verdict.text
+
+
+def test_a_sample_and_a_digest_are_of_whole_files_and_no_sketch_is_assumed_for_them(
+    sketches, library
+):
+    for options in ({"sample": "50%"}, {"digest": "sha256"}):
+        with pytest.raises(PlanError, match="whole files are asked for"):
+            traced(family_path("child"), library=sketches, **options)
+        assert traced(family_path("child"), library=library, **options).assumed is not None
+
+
+def test_a_claim_names_and_weights_decide(tmp_path, weights):
+    child = write_checkpoint(tmp_path / "child", weights["child"])
+    write_checkpoint(tmp_path / "base", weights["base"])
+    draw = np.random.default_rng(4)
+    strange = {k: draw.normal(size=x.shape).astype("f4") for k, x in weights["base"].items()}
+    write_checkpoint(tmp_path / "stranger", strange)
+    kinds = {}
+    for name in ("base", "stranger"):
+        (child / "README.md").write_text(f"---\nbase_model: org/{name}\n---\n")
+        found = traced(child, library=tmp_path / "none")
+        kinds[name] = found.verdict.kind
+        assert f"README.md, base_model: org/{name}), which is no evidence" in found.verdict.text
+    assert kinds == {"base": "related", "stranger": "unrelated"}
+
+
+def test_with_nothing_to_propose_it_is_an_error(tmp_path):
+    with pytest.raises(PlanError, match="Name one with --base"):
+        traced(family_path("child"), library=tmp_path)
+
+
+def test_a_remote_child_is_traced_beside_sketches(sketches, tmp_path, monkeypatch):
+    with family_on_a_hub(monkeypatch, tmp_path) as double:
+        found = traced("hf://org/child", library=sketches, network=quick())
+        assert (found.verdict.kind, found.verdict.level) == ("merge", "statistical")
+        size = (family_path("child") / "model.safetensors").stat().st_size
+        assert double.counts.bytes["data"] < 2 * size
+
+
+def test_evidence_of_what_was_assumed_goes_on_where_it_stopped(library, tmp_path):
+    """A library is searched again, and proposes the same."""
+    one = traced(family_path("child"), library=library, seed=3)
+    two = traced(family_path("child"), library=library, seed=3, output=tmp_path, resume=True)
+    assert one.to_json() == two.to_json()

@@ -218,3 +218,21 @@ def test_why_there_is_no_recipe_is_said():
 def test_rules_of_recipes_are_those_of_the_terminal():
     assert RULES_OF_RECIPES == trace.RULES_OF_RECIPES
     assert RECIPES == trace.KINDS_OF_RECIPES
+
+
+def test_what_was_assumed_is_a_limit_and_is_not_made_again():
+    assumed = {
+        "library": None,
+        "parents_given": True,
+        "checkpoints": [
+            {"name": "base", "role": "base", "search": None, "sketch": False,
+             "claims": [{"source": "README.md, base_model", "claim": "org/base"}]}
+        ],
+    }  # fmt: skip
+    document = document_of(assumed=assumed)
+    (limit,) = [each for each in limits_of(document) if "was assumed" in each]
+    assert "No base was given." in limit and "which is no evidence" in limit
+    assert not any("assumed" in each for each in limits_of(document_of()))
+    if document.parameters.sample is None:
+        assert "but for what says that checkpoints were assumed" in repeats_of(document)
+    assert "assumed" not in repeats_of(document_of())

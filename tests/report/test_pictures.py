@@ -2,6 +2,7 @@
 
 import struct
 import sys
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -35,6 +36,14 @@ def test_names_with_markup_are_drawn_as_text(hostile):
     for each in figures_of(hostile)[:3]:
         root = ElementTree.fromstring(drawn(each).decode())
         assert not [node for node in root.iter() if node.tag.endswith(("script", "image", "a}"))]
+
+
+@pytest.mark.parametrize("name", ["a\x1bb", "a\ufffe", "\uffff", "\ud800", "\x00"], ids=ascii)
+def test_what_no_xml_can_hold_ends_no_process(figures, name):
+    """The library that draws aborts where text is none of XML: no exception, and no evidence."""
+    figure = replace(figures["controls"], title=name, alt=name)
+    root = ElementTree.fromstring(drawn(figure))
+    assert any("\\" in text for text in root.itertext())
 
 
 def test_data_and_words_are_in_the_specification(figures):

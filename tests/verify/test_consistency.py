@@ -2,8 +2,10 @@
 
 import json
 
+import parentage
 import pytest
-from common.bundles import edit_document, edit_json, put, resealed
+from common.bundles import copied, edit_document, edit_json, put, resealed
+from conftest import family_path
 from parentage.bundle import FACTS, RECIPE, STATEMENTS
 from parentage.support import EvidenceError
 from parentage.verify.consistency import DERIVED, DIGESTED, check_consistency
@@ -93,3 +95,32 @@ def test_a_newer_document_is_an_error(bundle):
     resealed(bundle, statements=False)
     with pytest.raises(EvidenceError, match="a newer one made it"):
         checked(bundle)
+
+
+@pytest.fixture(scope="module")
+def assuming(tmp_path_factory):
+    """A bundle of a trace that nobody gave a base to."""
+    folder = tmp_path_factory.mktemp("assuming")
+    library = parentage.Library(folder / "library")
+    library.add([family_path(name) for name in ("base", "parent")], size=1 << 18)
+    parentage.trace(family_path("child"), library=library, output=folder / "evidence")
+    return folder / "evidence"
+
+
+def test_what_was_assumed_is_held_against_what_the_verdict_says(assuming, tmp_path):
+    held = [each for each in checked(assuming) if each.check == "assumed"]
+    assert [each.status for each in held] == ["ok"]
+    assert failed(assuming) == []
+
+    def other(told):
+        told["assumed"]["checkpoints"][0]["claims"] = [{"source": "x", "claim": "y"}]
+
+    def strange(told):
+        told["assumed"]["checkpoints"][0]["name"] = "z"
+
+    for number, change in enumerate((other, strange, lambda told: told.pop("assumed"))):
+        (tmp_path / str(number)).mkdir()
+        bundle = copied(assuming, tmp_path / str(number))
+        edit_document(bundle, change)
+        resealed(bundle)
+        assert ("assumed", "evidence.json") in failed(bundle)

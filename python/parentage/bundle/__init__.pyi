@@ -1,4 +1,8 @@
 from .amending import amend as amend
+from .assumed import Assumed as Assumed
+from .assumed import AssumedCheckpoint as AssumedCheckpoint
+from .assumed import Claim as Claim
+from .assumed import SearchedLibrary as SearchedLibrary
 from .custody import CUSTODY as CUSTODY
 from .custody import acting as acting
 from .custody import checkpoint_entry as checkpoint_entry

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from parentage.bundle.assumed import Assumed
 from parentage.checkpoint import IN_MEMORY
 from parentage.support import EvidenceError, printable
 
@@ -166,6 +167,8 @@ class Document(msgspec.Struct, frozen=True):
     relations: list[Relation]
     verdict: Verdict
     recipe: Recipe | None = None
+    assumed: Assumed | None = None
+    """What nobody gave; ``None`` if all was given."""
 
     @property
     def is_digested(self) -> bool:

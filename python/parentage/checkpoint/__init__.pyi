@@ -38,9 +38,12 @@ from .network.waiting import Patience as Patience
 from .roles import Columns as Columns
 from .roles import Inputs as Inputs
 from .roles import open_all as open_all
+from .roles import several as several
 from .rounding import half_cells as half_cells
 from .rounding import to_bf16 as to_bf16
+from .sources.hub import cached as cached
 from .sources.memory import IN_MEMORY as IN_MEMORY
+from .sources.names import HubName as HubName
 from .sources.names import may_be_repository as may_be_repository
 from .sources.names import scheme_of as scheme_of
 from .structure import COMPONENTS as COMPONENTS

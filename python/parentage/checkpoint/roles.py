@@ -137,7 +137,7 @@ def open_all(
     A path, mapping or checkpoint in place of several is one. What is on no disk is read over
     ``network``.
     """
-    parents, controls = _several(parents), _several(controls)
+    parents, controls = several(parents), several(controls)
     given = (child, base, *parents, *controls)
     network = Network() if network is None else network
     # Libraries that catch Ctrl-C as well have waits go on after it; Python's own end with it.
@@ -171,7 +171,7 @@ def open_all(
     return Inputs(found[0], found[1], tuple(found[2:middle]), tuple(found[middle:]))
 
 
-def _several(given: Iterable[Given] | Given) -> tuple[Given, ...]:
+def several(given: Iterable[Given] | Given) -> tuple[Given, ...]:
     """Return checkpoints that are offered as a tuple; text is no sequence of letters.
 
     Nor is a mapping of tensors one of names.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from parentage import _core
 from parentage.align import LEAST_SHARE
 from parentage.evidence.spectrum import spectrum_entry
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from parentage.align import Order
-    from parentage.bundle import FolderDigests
+    from parentage.bundle import Assumed, FolderDigests
     from parentage.checkpoint import Checkpoint, Columns, Inputs
     from parentage.evidence.tables import Tables
     from parentage.hypothesise import Spectra
@@ -67,12 +69,14 @@ def document(
     folders: Mapping[str, FolderDigests] | None = None,
     spectra: Spectra,
     device: Mapping[str, str] | None = None,
+    assumed: Assumed | None = None,
 ) -> dict[str, Any]:
     """Return everything a stranger needs to check the verdict.
 
     ``inputs`` are the checkpoints that the main tables are of, ``offered`` are all.
     The same bytes in give the same document; no timing, path or date is in it. ``device`` is what
-    computed if not the core, and changes nothing else.
+    computed if not the core, and changes nothing else. ``assumed`` is of a trace that no
+    base was given to.
     """
     columns = inputs.columns
     ((model, of_model),) = rows_of(tables.model, columns)
@@ -91,6 +95,7 @@ def document(
             "parents": [described(each) for each in offered.parents],
             "controls": [described(each) for each in offered.controls],
         },
+        **({} if assumed is None else {"assumed": msgspec.to_builtins(assumed)}),
         "parameters": {
             **CONSTANTS,
             "sample": None if sample is None else sample.as_dict(),

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from parentage.align import Order
-    from parentage.bundle import FolderDigests
+    from parentage.bundle import Assumed, FolderDigests
     from parentage.checkpoint import Inputs
     from parentage.evidence.tables import Tables
     from parentage.metadata import Comparison
@@ -93,6 +93,8 @@ class Trace:
     spectra: Spectra = field(default_factory=lambda: spectra_of(None))
     """How many rounding cells admit each weight of each parent, and how many a decoy's."""
 
+    assumed: Assumed | None = None
+    """What of the others nobody gave, and because of what it was assumed; ``None`` if all was."""
     device: Mapping[str, str] | None = None
     """What computed if not the core, as the backend describes it; nothing else hangs on it."""
 
@@ -198,6 +200,7 @@ class Trace:
             folders=self.folders,
             spectra=self.spectra,
             device=self.device,
+            assumed=self.assumed,
         )
 
     @cached_property

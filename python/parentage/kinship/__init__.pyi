@@ -1,10 +1,5 @@
 from .comparing import Comparison as Comparison
 from .comparing import compare as compare
-from .degrees import RELATIONS as RELATIONS
-from .degrees import Degrees as Degrees
-from .degrees import degree_of as degree_of
 from .pairwise import Pair as Pair
 from .pairwise import pair_of as pair_of
-from .searching import Found as Found
 from .searching import search as search
-from .searching import summary as summary

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from parentage.checkpoint import Given
-    from parentage.kinship.degrees import Degrees
     from parentage.kinship.pairwise import Pair
+    from parentage.relatives import Degrees
     from parentage.stream import Progress
 
 SCHEMA = "parentage.comparison/1"
@@ -109,7 +109,7 @@ def compare(
     threads, tile_bytes, io
         As in :func:`parentage.trace`.
     degrees
-        The thresholds between the degrees (:class:`parentage.kinship.Degrees`).
+        The thresholds between the degrees (:class:`parentage.relatives.Degrees`).
     progress
         Told of the bytes of each pair.
 

@@ -11,9 +11,9 @@ import polars as pl
 
 from parentage.align import crossed_layers, is_matrix, pair, seen_by
 from parentage.checkpoint import Inputs, in_order
-from parentage.kinship.degrees import Degrees, degree_of
 from parentage.library import seen_alike
 from parentage.pipeline import compare_rest, undecoded, with_adapters, with_strengths
+from parentage.relatives import Degrees, degree_of
 from parentage.statistics import full_pass
 from parentage.stream import SILENT
 from parentage.support import PlanError, printable
@@ -63,7 +63,7 @@ class Pair:
     first: str
     second: str
     relation: str
-    """One of :data:`parentage.kinship.RELATIONS`."""
+    """One of :data:`parentage.relatives.RELATIONS`."""
     level: str
     """``"exact"`` where bits decided, ``"statistical"`` otherwise."""
     text: str

@@ -1,4 +1,5 @@
 from .capturing import CUSTODY as CUSTODY
+from .capturing import KEPT as KEPT
 from .capturing import capture as capture
 from .places import Outline as Outline
 from .places import Place as Place

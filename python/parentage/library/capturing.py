@@ -1,7 +1,8 @@
 """Keeps what can be kept of a checkpoint before it is gone: a sketch, headers, small files.
 
 A captured folder has the sketch, ``custody.jsonl``, and below ``files`` and ``headers`` what lay
-beside the weights and the raw headers of the shards. It opens as the sketch that it holds.
+beside the weights and the raw headers of the shards. It opens as the sketch that it holds. Below
+``drawn`` is a second one, at places that a seed drew then: nobody could know them before.
 """
 
 from __future__ import annotations
@@ -9,14 +10,16 @@ from __future__ import annotations
 import getpass
 import hashlib
 import json
+import secrets
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from parentage import _core
-from parentage.checkpoint import as_checkpoint
+from parentage.checkpoint import Network, as_checkpoint
 from parentage.library.sketching import ENDING, SIZE, bytes_of, sketched, write_sketch
 from parentage.stream import SILENT, Options, choose_io
 from parentage.support import (
@@ -31,14 +34,30 @@ from parentage.support import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from os import PathLike
     from typing import Any
 
     from parentage.checkpoint import Checkpoint, Given, Shard
     from parentage.stream import Progress
 
+_A = TypeVar("_A")
+_B = TypeVar("_B")
+
 CUSTODY = "custody.jsonl"
 """The log: what was captured, from where, when, by whom and by which version."""
+
+AT_ONCE = 16
+"""Files that are fetched at a time."""
+
+DRAWN = "drawn"
+"""The folder of a captured checkpoint that has a second sketch, whose places a seed drew."""
+
+HEADERS = "headers"
+"""The folder that has the headers of its files."""
+
+KEPT = "files"
+"""The folder of a captured checkpoint that has what lay beside the weights."""
 
 MOST_SMALL = 1 << 26
 """Bytes of a small file, from which on it is left, and its name and size are logged."""
@@ -56,9 +75,12 @@ def capture(
     *,
     size: int | str = SIZE,
     by: str | None = None,
+    full: bool = False,
+    seed: str | None = None,
     threads: int | None = None,
     tile_bytes: int | None = None,
     io: str = "auto",
+    network: Network | None = None,
     progress: Progress = SILENT,
 ) -> Path:
     """Keep what can be kept of a checkpoint in a folder, which is a checkpoint for every command.
@@ -66,15 +88,21 @@ def capture(
     Parameters
     ----------
     checkpoint
-        A folder, a file, an index, or what is opened already.
+        A folder, a file, an index, a name of what is on no disk, or what is opened already.
     output
         The folder; it must not be there, and appears whole or not at all.
     size
-        Bytes of its sketch, as in :func:`parentage.sketch`.
+        Bytes of each of its sketches, as in :func:`parentage.sketch`.
     by
         Who captures it, for the log; by default the user that runs this.
-    threads, tile_bytes, io, progress
-        As in :func:`parentage.sketch`. Everything is read, for the digests of all files.
+    full
+        Read everything of what is on no disk, too, for sums and digests that are computed here.
+        Without it, no more is read of that than headers, small files and what the sketches hold.
+    seed
+        What draws the places of the second sketch; by default the system draws it.
+    threads, tile_bytes, io, network, progress
+        As in :func:`parentage.sketch`. Of what is on a disk everything is read, for the digests of
+        all files.
 
     Returns
     -------
@@ -85,30 +113,44 @@ def capture(
     ------
     CheckpointError
         If it is no checkpoint, or none that has a sketch.
+    ReadError
+        If it can not be read, or fetched. A small file that can not is left, and logged as such.
     WriteError
         If the folder is there, or the system refuses to write.
     """
     target = Path(output)
     if is_there(target):
         raise WriteError(f"{target}: it is there already, and nothing of it is overwritten")
-    opened = as_checkpoint(checkpoint)
+    network = Network() if network is None else network
+    opened = as_checkpoint(checkpoint, None, network)
+    is_partial = opened.is_remote and not full
+    drawing = secrets.token_hex(16) if seed is None else seed
     options = Options(
         _core.threads() if threads is None else threads,
         tile_bytes,
         choose_io(io, opened.disk_bytes),
+        is_far=is_partial,
     )
     began = datetime.now(timezone.utc)
-    said, tensors = sketched(opened, bytes_of(size), options, progress)
-    progress.stage("keeping small files")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=WRITING) as scratch:
             made = Path(scratch, "captured")
             made.mkdir()
+            # What is small first: it may be all that is left to be had.
+            progress.stage("keeping headers")
+            _keep_headers(opened, made / HEADERS, network)
+            progress.stage("keeping small files")
+            left = _keep_small(opened, made / KEPT, network)
+            said, tensors = sketched(
+                opened, bytes_of(size), options, progress, runs_only=is_partial
+            )
             write_sketch(made / f"model{ENDING}", said, tensors)
-            left = _keep_small(opened, made / "files")
-            _keep_headers(opened, made / "headers")
-            log = _line(opened, said, made, left, began, by)
+            progress.stage("reading runs that are drawn")
+            again = sketched(opened, bytes_of(size), options, runs_only=True, measure=False,
+                             seed=drawing)  # fmt: skip
+            write_sketch(made / DRAWN / f"model{ENDING}", *again)
+            log = _line(opened, said, made, left, began, by) | {"seed": drawing}
             custody = made / CUSTODY
             custody.write_text(json.dumps(log, ensure_ascii=False) + "\n", "utf-8")
             sync_file(custody)
@@ -119,20 +161,18 @@ def capture(
     return target
 
 
-def _folder_of(opened: Checkpoint) -> Path:
-    return opened.path if opened.path.is_dir() else opened.path.parent
-
-
-def _keep_small(opened: Checkpoint, target: Path) -> list[dict[str, Any]]:
-    """Copy what lies beside the weights and is small; return what is left, with its size.
+def _keep_small(opened: Checkpoint, target: Path, network: Network) -> list[dict[str, Any]]:
+    """Copy what lies beside the weights and is small; return what is left, with its size and why.
 
     Of a checkpoint that was given as a file, nothing beside it is taken but its index: who names a
     file has chosen it.
     """
     if opened.is_in_memory:
         return []
+    if opened.is_remote:
+        return _fetch_small(opened, target, network)
     weights = {shard.name for shard in opened.shards}
-    folder = _folder_of(opened)
+    folder = opened.path if opened.path.is_dir() else opened.path.parent
     names = sorted(each.name for each in folder.iterdir()) if opened.path.is_dir() else []
     left: list[dict[str, Any]] = []
     kept = 0
@@ -140,8 +180,12 @@ def _keep_small(opened: Checkpoint, target: Path) -> list[dict[str, Any]]:
         path = folder / name
         if name in weights or name.startswith(".") or not path.is_file():
             continue
-        if path.stat().st_size > MOST_SMALL or kept >= MOST_FILES:
-            left.append({"name": name, "bytes": path.stat().st_size})
+        size = path.stat().st_size
+        if not _is_of_it(path, folder):
+            left.append({"name": name, "bytes": size, "why": "a link that leads out of the folder"})
+            continue
+        if size > MOST_SMALL or kept >= MOST_FILES:
+            left.append({"name": name, "bytes": size, "why": "too large, or too many"})
             continue
         with BufferedReader(open_file(path)) as file:
             raw = file.read(MOST_SMALL + 1)
@@ -151,10 +195,82 @@ def _keep_small(opened: Checkpoint, target: Path) -> list[dict[str, Any]]:
     return left
 
 
-def _keep_headers(opened: Checkpoint, target: Path) -> None:
+def _is_of_it(path: Path, folder: Path) -> bool:
+    """Return whether a file lies in a folder, or in the blobs of the cache that it is an entry of.
+
+    Who makes a checkpoint would choose by a link what of this computer is kept, and handed on.
+    """
+    target, home = path.resolve(), folder.resolve()
+    if target.is_relative_to(home):
+        return True
+    return home.parent.name == "snapshots" and target.is_relative_to(home.parent.parent / "blobs")
+
+
+def _fetch_small(opened: Checkpoint, target: Path, network: Network) -> list[dict[str, Any]]:
+    """Fetch what lies beside weights that are on no disk, many files at a time."""
+    origin = opened.origin
+    if origin is None:
+        return []
+    weights = {shard.name for shard in opened.shards}
+
+    def fetched(name: str) -> tuple[bytes | None, str]:
+        try:
+            return origin.text(name, MOST_SMALL), ""
+        except ReadError as error:
+            return None, str(error)
+
+    names = sorted({*origin.texts, *origin.beside} - weights)
+    safe = [name for name in names if _is_plain(name)]
+    found = dict(zip(safe, _at_once(fetched, safe, network), strict=True))
+    left: list[dict[str, Any]] = []
+    for name in sorted({*names, *(set(origin.names) - weights)}):
+        raw, why = found.get(name, (None, "too large, too many, or weights of another kind"))
+        if raw is None:
+            beside = origin.beside.get(name)
+            size = None if beside is None else beside.place.bytes
+            if not _is_plain(name):
+                why = "hidden" if name.startswith(".") else "no name of a file"
+            left.append({"name": printable(name), "bytes": size, "why": printable(why)[:300]})
+            continue
+        target.mkdir(exist_ok=True)
+        (target / name).write_bytes(raw)
+    return left
+
+
+def _is_plain(name: str) -> bool:
+    """Return whether what a server calls a file is a name, and no way to another folder."""
+    is_one = name != "" and Path(name).name == name and "\\" not in name and ":" not in name
+    return is_one and name.isprintable() and not name.startswith(".") and len(name) < 200
+
+
+def _at_once(task: Callable[[_A], _B], given: Sequence[_A], network: Network) -> list[_B]:
+    """Return what a task gives of each, many at a time; Ctrl-C waits for no server."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        try:
+            return list(pool.map(task, given))
+        except BaseException:
+            network.interrupt()
+            raise
+
+
+def _keep_headers(opened: Checkpoint, target: Path, network: Network) -> None:
     """Keep the bytes before the data of every file, as far as that is a header of safetensors."""
-    for number, shard in enumerate(opened.shards):
-        raw = None if opened.is_in_memory else _header(shard)
+    if opened.is_in_memory:
+        return
+    pairs = list(zip(opened.shards, opened.core.fetchers(), strict=True))
+
+    def header(pair: tuple[Shard, Any]) -> bytes | None:
+        shard, fetcher = pair
+        if fetcher is None:
+            return _header(shard)
+        if not 8 < shard.data_start <= MOST_HEADER:
+            return None
+        raw: bytes = fetcher.bytes_of(0, shard.data_start)
+        return raw
+
+    for number, (shard, raw) in enumerate(
+        zip(opened.shards, _at_once(header, pairs, network), strict=True)
+    ):
         if raw is not None:
             target.mkdir(exist_ok=True)
             (target / f"{number:05}-{Path(shard.name).name}.header").write_bytes(raw)
@@ -191,9 +307,13 @@ def _line(
         for path in sorted(made.rglob("*"))
         if path.is_file()
     ]
+    origin = opened.origin
     return {
         "what": printable(opened.name),
-        "from": printable(str(opened.path)),
+        "from": printable(opened.where if opened.is_remote else str(opened.path)),
+        "source": None if origin is None else origin.where,
+        "revision": None if origin is None else origin.revision,
+        "published_sha256": {} if origin is None else dict(origin.published),
         "began": began.isoformat(timespec="seconds"),
         "ended": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "by": _user() if by is None else by,

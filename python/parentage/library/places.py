@@ -133,8 +133,10 @@ def outlines(tensors: Iterable[Tensor]) -> list[Outline]:
     return [Outline(each.name, each.dtype, tuple(each.shape)) for each in tensors]
 
 
-def places_of_sketch(tensors: Sequence[Outline], elements: int) -> dict[str, Place]:
+def places_of_sketch(tensors: Sequence[Outline], elements: int, seed: str = "") -> dict[str, Place]:
     """Return what a sketch of about so many elements holds of tensors, by name.
+
+    With a ``seed``, anchors come in an order that it draws, and nobody knows which without it.
 
     Tensors without a fraction are left out: integers are copies or differ, and are mostly computed.
     """
@@ -163,7 +165,7 @@ def places_of_sketch(tensors: Sequence[Outline], elements: int) -> dict[str, Pla
         length //= 2
     out: dict[str, Place] = {}
     for found, share in zip(members, shares, strict=True):
-        out |= _of_template(found, share, length)
+        out |= _of_template(found, share, length, seed)
     return out
 
 
@@ -188,7 +190,7 @@ def _shared(sizes: Sequence[int], weights: Sequence[float], total: int) -> list[
 
 
 def _of_template(
-    members: Sequence[tuple[str, Outline]], share: int, length: int
+    members: Sequence[tuple[str, Outline]], share: int, length: int, seed: str
 ) -> dict[str, Place]:
     """Return what is held of the tensors of one template, all of one shape."""
     shape = members[0][1].shape
@@ -202,7 +204,7 @@ def _of_template(
     cost = min(width * per_run, size)
     wanted = max(1, share // cost)
     # Templates begin at different layers, so that few runs are in many of them.
-    first = _seed(_NUMBERS.sub("#", members[0][0]), shape) % len(members)
+    first = _seed(_NUMBERS.sub("#", members[0][0]), shape, seed) % len(members)
     order = [(index + first) % len(members) for index in spread(len(members))]
     out: dict[str, Place] = {}
     for rank, index in enumerate(order):
@@ -212,7 +214,7 @@ def _of_template(
         common, each = members[index]
         taken = [
             anchor * per_anchor + row
-            for anchor in _order(common, shape, anchors)[:count].tolist()
+            for anchor in _order(common, shape, anchors, seed)[:count].tolist()
             for row in range(per_run)
         ]
         last = size // width
@@ -250,25 +252,25 @@ def spread(count: int) -> list[int]:
     return [index for index in order if index < count]
 
 
-def _order(common: str, shape: tuple[int, ...], anchors: int) -> NDArray[np.intp]:
+def _order(common: str, shape: tuple[int, ...], anchors: int, seed: str = "") -> NDArray[np.intp]:
     """Return the order in which anchors are taken: by a hash of the name's end and the shape.
 
     The finaliser of SplitMix64 (Steele et al. 2014) of their numbers, from a seed of SHA-256.
     """
-    seed = np.uint64(_seed(common, shape))
-    state = (np.arange(anchors, dtype=np.uint64) ^ seed) * np.uint64(0x9E3779B97F4A7C15)
+    begin = np.uint64(_seed(common, shape, seed))
+    state = (np.arange(anchors, dtype=np.uint64) ^ begin) * np.uint64(0x9E3779B97F4A7C15)
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.argsort(state ^ (state >> np.uint64(31)), kind="stable")
 
 
-def _seed(common: str, shape: tuple[int, ...]) -> int:
+def _seed(common: str, shape: tuple[int, ...], seed: str = "") -> int:
     """Return a number from 0 to 2^64 - 1 of the end of a name without numbers, and a shape.
 
     Layers hold the same rows, so that one can be told to be another one.
     """
     end = ".".join(common.split(".")[-2:])
-    said = f"{_NUMBERS.sub('#', end)} {list(shape)}".encode()
+    said = f"{_NUMBERS.sub('#', end)} {list(shape)}{seed and f' {seed}'}".encode()
     return int.from_bytes(hashlib.sha256(said).digest()[:8], "little")
 
 

@@ -74,6 +74,9 @@ class Sketch:
     """(K, E) thumbnails."""
     encodings: Mapping[str, str] = field(default_factory=dict, repr=False)
     """How tensors were stored that are held as the numbers of their codes."""
+    seed: str = ""
+    """What it says that its places were drawn by, when it was made; empty for those that names and
+    shapes alone decide."""
 
     @property
     def elements(self) -> int:
@@ -191,6 +194,7 @@ def _read(said: Any, where: str) -> Sketch:
         invariants=invariants,
         keys=keys,
         thumbs=thumbs,
+        seed=_text(said.get("seed", "")),
         encodings={_text(k): _text(v) for k, v in dict(said.get("encodings", {})).items()},
     )
 

@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from parentage.checkpoint import Checkpoint
+from parentage import _core
+from parentage.checkpoint import Checkpoint, as_checkpoint
 from parentage.library.said import sketch_of
-from parentage.library.sketching import ENDING
+from parentage.library.sketching import ENDING, SIZE, sketched, write_sketch
+from parentage.stream import SILENT, Options, choose_io
 from parentage.support import (
     WRITING,
-    CheckpointError,
     ReadError,
     WriteError,
     printable,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any
 
+    from parentage.checkpoint import Given, Network
     from parentage.library.said import Sketch
     from parentage.stream import Progress
 
@@ -70,11 +72,16 @@ COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "thumbs": pl.Binary,
     "measured": pl.List(pl.String),
     "lengths": pl.Binary,
+    "source": pl.String,
 }
 """Columns of the index. ``thumbs`` are float32, (keys, elements); ``lengths`` float32, (measured,
-numbers)."""
+numbers). ``source`` is what opens the checkpoint that the sketch was made of, where it was made by
+:meth:`Library.add`: of a sketch that was given as one, nobody here knows that."""
 
-SHOWN = ("name", "elements", "tensors", "held", "bytes", "model_type", "claims", "file")
+LATER = ("source",)
+"""Columns that an index may lack: libraries were written before there were any."""
+
+SHOWN = ("name", "elements", "tensors", "held", "bytes", "model_type", "claims", "file", "source")
 """Columns that :meth:`Library.table` has."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -133,14 +140,20 @@ class Library:
             return pl.DataFrame(schema=COLUMNS).select(columns or list(COLUMNS))
         except OSError as error:
             raise ReadError(f"{path}: {error.strerror or error}") from error
+        asked = list(columns or COLUMNS)
         try:
-            found = pl.read_parquet(io.BytesIO(raw), columns=list(columns or COLUMNS))
+            there = pl.read_parquet_schema(io.BytesIO(raw))
+            known = [each for each in asked if each in there or each not in LATER]
+            found = pl.read_parquet(io.BytesIO(raw), columns=known)
         except Exception as error:  # polars raises what its readers do, panics included
             raise ReadError(printable(f"{path}: no index of sketches: {error}")[:400]) from error
         wanted = {name: COLUMNS[name] for name in found.columns}
         if dict(found.schema) != wanted:
             raise ReadError(f"{path}: no index of sketches: its columns have other types")
-        return found
+        lacking = [
+            pl.lit(None, COLUMNS[each]).alias(each) for each in asked if each not in found.columns
+        ]
+        return found.with_columns(lacking).select(asked) if lacking else found
 
     @property
     def table(self) -> pl.DataFrame:
@@ -172,15 +185,28 @@ class Library:
             raise ReadError(printable(f"{self.folder}: the index names {said!r}, no sketch of it"))
         return self.folder / SKETCHES / said
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the names of all sketches and the digests of their files: which library it is.
+
+        It is the same wherever the library lies, and in whatever order it was filled.
+        """
+        listed = self.index(["name", "sha256"]).sort("name", "sha256")
+        text = "".join(f"{digest} {name!r}\n" for name, digest in listed.iter_rows())
+        return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+
     def open(self, name: str) -> Checkpoint:
         """Open a sketch, under its name."""
         return Checkpoint.open(self.path(name), name)
 
     def add(
         self,
-        sketches: Iterable[str | PathLike[str]],
+        sketches: Iterable[Given],
         *,
         replace: bool = False,
+        size: int = SIZE,
+        threads: int | None = None,
+        network: Network | None = None,
         progress: Progress | None = None,
     ) -> tuple[str, ...]:
         """Copy sketches into the library, and return what they are called there.
@@ -188,37 +214,81 @@ class Library:
         Parameters
         ----------
         sketches
-            Files. Each is called as the checkpoint was, or as the file is if that is taken.
+            Files; or checkpoints, of which sketches are made, and the index says where they are:
+            what is proposed to a trace is opened there. Each is called as the checkpoint was, or
+            as what is opened is called.
         replace
             Whether one of the same name gives way; if not, it is an error.
+        size
+            Bytes of sketches that are made, as in :func:`parentage.sketch`.
+        threads
+            That read and compute for them; by default one per CPU.
+        network
+            How checkpoints are read that are on no disk: no more than their sketches hold.
         progress
             Told of each file.
 
         Raises
         ------
         CheckpointError
-            If one of them is no sketch. Nothing is added then.
+            If one of them is neither a sketch nor a checkpoint. Nothing is added then.
         ReadError
             If one of them changes meanwhile.
         WriteError
             If a name is taken, or the system refuses to write.
         """
-        rows, copies = [], []
-        for given in sketches:
-            path = Path(given)
-            opened = Checkpoint.open(path)
-            said = sketch_of(opened)
-            if said is None:
-                raise CheckpointError(
-                    f"{printable(str(path))}: no sketch; parentage sketch makes one"
-                )
-            raw = path.read_bytes()
-            row = _row(opened.name, said, raw)
-            if progress is not None:
-                progress.stage(f"adding {printable(row['name'])}")
-            rows.append(row)
-            copies.append((row["file"], path, row["sha256"]))
-        added = pl.DataFrame(rows, schema=COLUMNS, orient="row")
+        with tempfile.TemporaryDirectory(prefix="parentage-") as made:
+            return self._added(
+                [
+                    self._sketch(given, Path(made, f"{number}{ENDING}"), size, threads, network,
+                                 progress)
+                    for number, given in enumerate(sketches)
+                ],
+                replace=replace,
+            )  # fmt: skip
+
+    def _sketch(
+        self,
+        given: Given,
+        target: Path,
+        size: int,
+        threads: int | None,
+        network: Network | None,
+        progress: Progress | None,
+    ) -> tuple[Path, dict[str, Any]]:
+        """Return the file of a sketch, made at ``target`` if need be, and its row in the index."""
+        opened = as_checkpoint(given, None, network)
+        said, path, source = sketch_of(opened), Path(opened.path), None
+        if said is None:
+            options = Options(
+                _core.threads() if threads is None else threads,
+                None,
+                choose_io("auto", opened.disk_bytes),
+                is_far=opened.is_remote,
+            )
+            told = SILENT if progress is None else progress
+            far = opened.is_remote
+            write_sketch(
+                target, *sketched(opened, size, options, told, runs_only=far, measure=not far)
+            )
+            path, source = target, None if opened.is_in_memory else opened.reopened_by
+            said = sketch_of(Checkpoint.open(target))
+            assert said is not None, "a sketch was written"
+        elif not path.is_file():
+            # A folder that holds nothing but a sketch, as a captured one.
+            path = opened.shards[0].path
+        # What is opened has the name that it was opened under; a file has the checkpoint's.
+        name = given.name if isinstance(given, Checkpoint) else said.name or opened.name
+        row = {**_row(name, said, path.read_bytes()), "source": source}
+        if progress is not None:
+            progress.stage(f"adding {printable(row['name'])}")
+        return path, row
+
+    def _added(
+        self, found: Sequence[tuple[Path, dict[str, Any]]], *, replace: bool
+    ) -> tuple[str, ...]:
+        """Copy sketches, with their rows, and return their names."""
+        added = pl.DataFrame([row for _, row in found], schema=COLUMNS, orient="row")
         if added["name"].is_duplicated().any():
             twice = added.filter(pl.col("name").is_duplicated())["name"][0]
             raise WriteError(printable(f"{self.folder}: two sketches are called {twice}"))
@@ -231,14 +301,14 @@ class Library:
                     printable(f"{self.folder}: a sketch is called {name} already; remove it first")
                 )
             (self.folder / SKETCHES).mkdir(exist_ok=True)
-            for file, path, digest in copies:
-                made = scratch / file
+            for path, row in found:
+                made = scratch / row["file"]
                 raw = path.read_bytes()
-                if hashlib.sha256(raw).hexdigest() != digest:
+                if hashlib.sha256(raw).hexdigest() != row["sha256"]:
                     raise ReadError(printable(f"{path}: it changed while it was added"))
                 made.write_bytes(raw)
                 sync_file(made)
-                made.replace(self.file(file))
+                made.replace(self.file(row["file"]))
             kept = index.filter(~pl.col("name").is_in(added["name"].to_list()))
             self._put(pl.concat([kept, added]), scratch)
             self._drop(set(taken["file"].to_list()) - set(added["file"].to_list()))
@@ -316,7 +386,6 @@ class Library:
 def _row(name: str, said: Sketch, raw: bytes) -> dict[str, Any]:
     """Return the row of a sketch in the index."""
     digest = hashlib.sha256(raw).hexdigest()
-    name = said.name or name
     measured = sorted(said.invariants)
     lengths = [said.invariants[key] for key in measured]
     width = min(map(len, lengths), default=0)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any
 
-    from parentage.checkpoint import Checkpoint, Given
+    from parentage.checkpoint import Checkpoint, Given, Network
     from parentage.library.places import Outline
     from parentage.support import Floats
 
@@ -80,9 +80,11 @@ def sketch(
     *,
     size: int | str = SIZE,
     runs_only: bool = False,
+    full: bool = False,
     threads: int | None = None,
     tile_bytes: int | None = None,
     io: str = "auto",
+    network: Network | None = None,
     progress: Progress = SILENT,
 ) -> Path:
     """Write a sketch of a checkpoint: one small file that can stand in its place.
@@ -99,8 +101,10 @@ def sketch(
         The same elements are held whatever the dtype.
     runs_only
         Read nothing but what is held. By default everything is read once, for the sum of squares
-        of each tensor and the SHA-256 of each file.
-    threads, tile_bytes, io
+        of each tensor and the SHA-256 of each file; but for what is on no disk.
+    full
+        Read everything of that, too.
+    threads, tile_bytes, io, network
         As in :func:`parentage.trace`.
     progress
         Told of the bytes read.
@@ -127,11 +131,15 @@ def sketch(
     >>> found.verdict.level
     'statistical'
     """
-    opened = as_checkpoint(checkpoint)
+    if full and runs_only:
+        raise ValueError("full reads everything, and runs_only what is held")
+    opened = as_checkpoint(checkpoint, None, network)
+    runs_only = runs_only or (opened.is_remote and not full)
     options = Options(
         _core.threads() if threads is None else threads,
         tile_bytes,
         choose_io(io, opened.disk_bytes),
+        is_far=opened.is_remote and runs_only,
     )
     said, tensors = sketched(opened, bytes_of(size), options, progress, runs_only=runs_only)
     target = Path(f"{Path(opened.name).name}{ENDING}" if output is None else output)
@@ -161,10 +169,12 @@ def sketched(
     *,
     runs_only: bool = False,
     measure: bool | None = None,
+    seed: str = "",
 ) -> tuple[dict[str, Any], list[tuple[str, str, tuple[int, ...], bytes]]]:
     """Return what a sketch says of itself, and its tensors: name, dtype, shape and bytes.
 
     Rows and columns of some matrices are measured if everything is read, or as ``measure`` says.
+    With a ``seed``, it draws the places that are held.
     """
     if sketch_of(opened) is not None:
         raise CheckpointError(f"{printable(str(opened.path))}: it is a sketch already")
@@ -175,7 +185,7 @@ def sketched(
         )
     whole = decoded(opened)
     listed = tuple(outlines(whole.tensors.values()))
-    places = places_of_sketch(listed, max(size // 2, 1))
+    places = places_of_sketch(listed, max(size // 2, 1), seed)
     if not places:
         raise CheckpointError(f"{printable(str(opened.path))}: it holds no numbers to sketch")
     progress.stage("reading what is held")
@@ -193,13 +203,31 @@ def sketched(
         "tensors": packed_outlines(listed),
         "places": {name: [place.width, place.runs] for name, place in sorted(places.items())},
         "config": config_of(opened.path, opened.texts),
-        "files": [] if opened.is_in_memory else small_files(opened.path),
+        "files": _files(opened),
         "encodings": _encodings(opened, whole),
         **_thumbs(whole, listed, options, measure=not runs_only if measure is None else measure),
     }
+    if seed:
+        said["seed"] = seed
     if not runs_only:
         said |= _of_everything(opened, whole, listed, options, progress)
     return said, tensors
+
+
+def _files(opened: Checkpoint) -> list[dict[str, Any]]:
+    """Return what is known of files before everything is read.
+
+    Of those on no disk, that is what their headers and whoever published them say.
+    """
+    if opened.is_in_memory:
+        return []
+    if not opened.is_remote:
+        return small_files(opened.path)
+    published = {} if opened.origin is None else opened.origin.published
+    return [
+        {"name": each.name, "bytes": each.bytes, "published_sha256": published.get(each.name)}
+        for each in opened.own_shards
+    ]
 
 
 def _thumbs(
@@ -279,7 +307,7 @@ def _of_everything(
         {"name": shard.name, "bytes": shard.bytes, "sha256": digest}
         for shard, digest in zip(opened.shards, sha, strict=True)
     ]
-    beside = [] if opened.is_in_memory else small_files(opened.path)
+    beside = [] if opened.is_in_memory or opened.is_remote else small_files(opened.path)
     said: dict[str, Any] = {"files": [*beside, *files]}
     if len(tensors) <= MOST_MEASURED:
         values = np.array([energies[each.name] for each in measured_of(listed)])

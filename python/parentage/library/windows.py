@@ -142,7 +142,8 @@ def seen_alike(inputs: Inputs, options: Options) -> tuple[Inputs, Sampled | None
         runs=sum(len(each.runs) for each in used),
         run_elements=max((last - begin) * each.width for each in used for begin, last in each.runs),
         slices=len(used),
-        is_seed_given=True,
+        # Places that names decide are known before, as those of a seed that is given.
+        is_seed_given=not all(mine.seed for mine in sketches if mine is not None),
         sketches=names,
         has_other_names=len(remarks) > 1,
         differing=differing,

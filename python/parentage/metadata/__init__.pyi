@@ -1,6 +1,7 @@
 from .chat_template import ChatTemplate as ChatTemplate
 from .chat_template import DefaultPrompt as DefaultPrompt
 from .claims import Claim as Claim
+from .claims import is_called as is_called
 from .comparison import NOTE as NOTE
 from .comparison import SCHEMA as SCHEMA
 from .comparison import Comparison as Comparison
@@ -10,4 +11,6 @@ from .comparison import compare_metadata as compare_metadata
 from .comparison import comparison_of as comparison_of
 from .names import Name as Name
 from .names import names_in as names_in
+from .origins import Origin as Origin
+from .origins import claimed_origins as claimed_origins
 from .rendering import TemplateError as TemplateError

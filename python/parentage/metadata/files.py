@@ -8,7 +8,8 @@ from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parentage.support import is_folder, open_file
+from parentage.library import CUSTODY, KEPT
+from parentage.support import ParentageError, is_folder, open_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,20 +62,29 @@ class Folder:
     problems: list[str] = field(default_factory=list)
     """Sentences on what could not be read."""
     _read: dict[str, File | None] = field(default_factory=dict, repr=False)
+    _fetch: Callable[[str, int], bytes | None] | None = field(default=None, repr=False)
+    """Of a checkpoint that is on no disk, what returns a small file beside it."""
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint) -> Folder:
-        """Look into the folder of a checkpoint.
+    def of(cls, checkpoint: Checkpoint, *, fetched: bool = False) -> Folder:
+        """Look into the folder of a checkpoint; of a captured one, where such files are kept.
 
         What is given as one file has no folder: it may lie beside files of others. An index has.
+        Of one that is on no disk, files are seen that were fetched already; with ``fetched``, those
+        that are asked for are fetched.
         """
         if checkpoint.is_in_memory:
             return cls._of_texts(checkpoint.texts or {})
+        origin = checkpoint.origin
+        if fetched and checkpoint.is_remote and origin is not None:
+            return cls(None, origin.names, _fetch=origin.text)
         path = Path(checkpoint.path)
         if path.name.endswith(".index.json"):
             path = path.parent
         if not is_folder(path):
             return cls(None)
+        if (path / CUSTODY).is_file() and is_folder(path / KEPT):
+            path = path / KEPT
         problems: list[str] = []
         try:
             names: list[str] = []
@@ -121,6 +131,8 @@ class Folder:
         return [name for name in self.names if wanted(name)]
 
     def _open(self, name: str, most: int) -> File | None:
+        if self._fetch is not None:
+            return self._fetched(name, self._fetch, most)
         if self.path is None:
             return None
         if "/" not in name and name not in self.names:
@@ -153,6 +165,18 @@ class Folder:
                 f"{name} has {size:,} bytes; more than {most:,} are not read, its digest is"
             )
         return File(name, size, digest.hexdigest(), None if kept is None else b"".join(kept))
+
+    def _fetched(
+        self, name: str, fetch: Callable[[str, int], bytes | None], most: int
+    ) -> File | None:
+        try:
+            raw = fetch(name, most)
+        except ParentageError as error:
+            self.problems.append(f"{name} can not be fetched: {error}")
+            return None
+        if raw is None:
+            return None
+        return File(name, len(raw), hashlib.sha256(raw).hexdigest(), raw)
 
     def _is_of_it(self, path: Path) -> bool:
         assert self.path is not None

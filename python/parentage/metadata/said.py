@@ -13,6 +13,7 @@ from parentage.metadata.files import Folder
 from parentage.metadata.headers import Headers, headers_of
 from parentage.metadata.licences import Licence, licence_of
 from parentage.metadata.names import Name, names_in, says_who
+from parentage.metadata.origins import BASE_OF_HEADERS, CARDS, RECIPES, models_of
 from parentage.metadata.rendering import TemplateError
 from parentage.metadata.tokenizers import Tokenizer, tokenizer_of
 
@@ -30,12 +31,6 @@ CONFIGS = {
     "preprocessor": "preprocessor_config.json",
 }
 """Aspects that are JSON documents, compared key by key, and their files."""
-
-TEXTS = ("README.md", "MODEL_CARD.md")
-"""Files that are model cards; the first that is there is read."""
-
-RECIPES = ("mergekit_config.yml", "mergekit_config.yaml", "mergekit_moe_config.yml")
-"""Files that a merge leaves as its recipe."""
 
 DIGESTED = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tekken.json")
 """Files that are compared by their digests."""
@@ -191,7 +186,7 @@ def _templates(checkpoint: Checkpoint, folder: Folder, said: Said) -> None:
 
 
 def _card(_: Checkpoint, folder: Folder, said: Said) -> None:
-    for name in TEXTS:
+    for name in CARDS:
         file = folder.read(name)
         if file is not None and file.text is not None:
             said.card, said.card_file = card_of(file.text), name
@@ -226,7 +221,7 @@ def _recipes(_: Checkpoint, folder: Folder, said: Said) -> None:
     if isinstance(adapter, str):
         said.claimed.append({"source": "adapter_config.json", "model": adapter, "weight": None})
     for key, value in said.headers.metadata.items():
-        if isinstance(value, str) and _BASE.fullmatch(key):
+        if isinstance(value, str) and BASE_OF_HEADERS.fullmatch(key):
             model = value.removeprefix("https://huggingface.co/")[:MOST_VALUE]
             said.claimed.append({"source": f"header, {key}", "model": model, "weight": None})
         if isinstance(value, dict) and key == "sd_merge_models":
@@ -244,9 +239,6 @@ _NAMING = re.compile(
 )
 """Keys of headers that hold names: of GGUF (its ``docs/gguf.md``) and of the ModelSpec."""
 
-_BASE = re.compile(r"general\.base_model\.\d+\.(?:repo_url|name)|modelspec\.merged_from")
-"""Keys of headers that say what a model was made of."""
-
 
 def _of_mergekit(recipe: Any, source: str) -> list[dict[str, Any]]:
     """Return the models that a mergekit configuration lists, with the weights that it gives them.
@@ -260,26 +252,9 @@ def _of_mergekit(recipe: Any, source: str) -> list[dict[str, Any]]:
     [('b', None), ('a', 0.6)]
     """
     found: dict[tuple[str, str], dict[str, Any]] = {}
-
-    def walk(value: Any) -> None:
-        if isinstance(value, list):
-            for each in value:
-                walk(each)
-        elif isinstance(value, dict):
-            for key in ("model", "base_model", "source_model"):
-                named = value.get(key)
-                if isinstance(named, dict):  # mergekit: {model: {path: ...}}
-                    named = named.get("path")
-                if isinstance(named, str) and len(found) < 256:
-                    parameters = value.get("parameters")
-                    weight = parameters.get("weight") if isinstance(parameters, dict) else None
-                    weight = None if key == "base_model" else weight
-                    entry = {"source": source, "model": named, "weight": weight}
-                    found.setdefault((named, repr(weight)), entry)
-            for each in value.values():
-                walk(each)
-
-    walk(recipe)
+    for _, model, weight in models_of(recipe):
+        entry = {"source": source, "model": model, "weight": weight}
+        found.setdefault((model, repr(weight)), entry)
     return [
         each
         for each in found.values()

@@ -26,6 +26,7 @@ from parentage.pipeline.rest import compare_rest, undecoded
 from parentage.pipeline.roles import settle_roles
 from parentage.pipeline.sequential import SampleRequest, Seed, trace_sample, with_preview
 from parentage.pipeline.viewing import view_inputs
+from parentage.relatives import propose
 from parentage.replay import compile_recipe
 from parentage.statistics import full_pass
 from parentage.stream import (
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
     from parentage.checkpoint import Checkpoint, Given, Inputs, Network
     from parentage.evidence import Trace
+    from parentage.library import Library
     from parentage.recipe import Addition, Recipe
     from parentage.sample import Sampled
     from parentage.stream import Kept
@@ -58,9 +60,11 @@ if TYPE_CHECKING:
 def trace(
     child: Given,
     *,
-    base: Given,
+    base: Given | None = None,
     parents: Iterable[Given] | Given = (),
     controls: Iterable[Given] | Given = (),
+    library: Library | Path | None = None,
+    follow_claims: bool = False,
     threads: int | None = None,
     tile_bytes: int | None = None,
     io: str = "auto",
@@ -91,11 +95,21 @@ def trace(
         be all others.
     base
         The common ancestor that displacements are measured from. It may itself be part of a blend.
+        Without one, it is assumed, and so are parents if none are given: what the search of a
+        library proposes, and what the child's own files claim. The verdict says what was assumed
+        and because of what; see :mod:`parentage.relatives`.
     parents
         Checkpoints the child may be made of; one, or several in any iterable.
     controls
         Related checkpoints known *not* to be parents: what the same fit gives for a relative.
         Parents and controls are eight at most.
+    library
+        What is searched where no base is given: a library of sketches, or its folder; by default
+        :func:`parentage.library.default_folder`.
+    follow_claims
+        Whether a hub is asked for what the child's files claim, where no base is given. Without it,
+        that is done for a child that is named on a hub itself, and else claims are looked for
+        beside the child, in the library and in the Hugging Face cache.
     threads
         Threads that read and compute; by default one per CPU.
     tile_bytes
@@ -171,7 +185,8 @@ def trace(
     Raises
     ------
     ParentageError
-        If a checkpoint is damaged or unreadable, changes while it is read, or pairs with none.
+        If a checkpoint is damaged or unreadable, changes while it is read, or pairs with none; or
+        if no base is given, and nothing proposes one.
     JournalError
         If something is kept in ``output`` without ``resume``, or is of other checkpoints, of files
         that have changed, or in use.
@@ -198,10 +213,31 @@ def trace(
     if full and request is not None:
         raise ValueError("full reads everything, and sample and until_sure a part of it")
     progress.stage("reading headers")
+    proposal = None
+    if base is None:
+        proposal = propose(
+            child,
+            parents,
+            controls,
+            library,
+            follow=follow_claims,
+            is_whole=request is not None or digest is not None,
+            threads=threads,
+            network=network,
+            progress=progress,
+        )
+        if note is not None:
+            for sentence in proposal.notes:
+                note(sentence)
+        child, base = proposal.child, proposal.base
+        parents, controls = proposal.parents, proposal.controls
     inputs = open_all(child, base, parents, controls, network)
     checkpoints = (*inputs.others, inputs.child)
     is_remote = any(each.is_remote for each in checkpoints)
     is_partial = request is None and not (full or resume or digest is not None)
+    if proposal is not None and first_sketch(checkpoints) is not None:
+        # No more is read than the sketches that are assumed hold.
+        is_partial = False
     if is_remote and (is_partial or (request is not None and request.portion is None)):
         # All of it is read if that is said, and not because a sample was not enough.
         request = SampleRequest.of_network(chosen)
@@ -260,8 +296,10 @@ def trace(
             chosen.number,
             recipes=recipes,
             digest=digest is not None,
+            remarks=() if proposal is None else proposal.told.sentences,
         )
-        found = replace(found, device=described)
+        assumed = None if proposal is None else proposal.told
+        found = replace(found, device=described, assumed=assumed)
         # What a program holds in memory is its own again: a trace does not keep it.
         found = replace(found, inputs=found.inputs.released(), given=found.offered.released())
         if output is not None:
@@ -294,10 +332,18 @@ def traced(
     *,
     recipes: bool,
     digest: bool,
+    remarks: tuple[str, ...] = (),
 ) -> Trace:
-    """Go through the stages; ``seed`` draws the places of samples."""
+    """Go through the stages; ``seed`` draws the places of samples, the verdict has ``remarks``."""
     case, sketched = planned(
-        inputs, options, progress, seed, recipes=recipes, digest=digest, request=request
+        inputs,
+        options,
+        progress,
+        seed,
+        recipes=recipes,
+        digest=digest,
+        request=request,
+        remarks=remarks,
     )
     options, main, given = case.options, case.inputs, case.offered
     if request is not None and (trace := trace_sample(case, request, progress)) is not None:
@@ -334,6 +380,7 @@ def planned(
     digest: bool,
     request: SampleRequest | None = None,
     is_part: bool = False,
+    remarks: tuple[str, ...] = (),
 ) -> tuple[TraceInputs, Sampled | None]:
     """Go through the stages before everything is read, a line each.
 
@@ -348,7 +395,7 @@ def planned(
     settled = settle_roles(inputs, grouped, options, seed)
     inputs, grouped = settled.inputs, settled.grouped
     choices = [printable(one) for each in (inputs.child, *inputs.others) for one in each.remarks]
-    remarks = (*settled.relations.remarks, *seen.remarks, *choices)
+    remarks = (*remarks, *settled.relations.remarks, *seen.remarks, *choices)
     main, alignment = inputs.chosen(grouped.main.columns), grouped.main.alignment
     options = with_digests(inputs, main, options) if digest else options
     case = TraceInputs(

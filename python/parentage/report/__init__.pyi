@@ -1,5 +1,8 @@
+from .figure import Figure as Figure
+from .palette import THEMES as THEMES
 from .parts import ReportParts as ReportParts
 from .pictures import FORMATS as FORMATS
+from .pictures import drawn as drawn
 from .pictures import write_figures as write_figures
 from .render import made_with as made_with
 from .render import render_report as render_report

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
+from parentage.bundle import Assumed
 from parentage.support import ReportError, printable
 
 if TYPE_CHECKING:
@@ -190,6 +191,7 @@ class Document(msgspec.Struct, frozen=True):
     verdict: VerdictEntry
     relations: list[RelationEntry] = []
     spectrum: SpectrumEntry | None = None
+    assumed: Assumed | None = None
 
     @property
     def others(self) -> list[tuple[str, CheckpointEntry]]:

@@ -281,6 +281,12 @@ def limits_of(document: Document) -> list[str]:
         "Checkpoints that were not offered are neither excluded nor implied."
     )
     controls = {each.name for each in document.inputs.controls}
+    if document.assumed is not None:
+        out.append(
+            "What the child was compared with was not all given, and some of it was assumed: "
+            f"{' '.join(document.assumed.sentences)} Beside other checkpoints, the verdict may be "
+            "another."
+        )
     undecided = [
         printable(each.checkpoint)
         for each in document.relations
@@ -365,7 +371,10 @@ def repeats_of(document: Document) -> str:
             "With the same files, this reads the same places and gives the same numbers; a verdict "
             "with a seed that is given states no confidence."
         )
-    return told + "With the same files and version, this gives the same evidence, byte for byte."
+    but = "" if document.assumed is None else ", but for what says that checkpoints were assumed"
+    return (
+        told + f"With the same files and version, this gives the same evidence, byte for byte{but}."
+    )
 
 
 def _path(name: str) -> str:

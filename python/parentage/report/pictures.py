@@ -89,10 +89,29 @@ def drawn(figure: Figure, file_format: str = "svg", theme: str = "light") -> byt
         raise ReportError(
             f"vl-convert-python, which draws charts, is not at hand: {error}"
         ) from error
-    spec = standalone(figure, theme)
+    spec = inert(standalone(figure, theme))
     if file_format == "png":
         return bytes(vl_convert.vegalite_to_png(spec, scale=SCALE, allowed_base_urls=[]))
     return renumbered(vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])).encode()
+
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What no XML can hold: a name with it would end the process that draws it, and no exception."""
+
+
+def inert(value: Any) -> Any:
+    r"""Return a specification in which what no XML can hold is told as escapes.
+
+    >>> inert({"rows": ["a\x1b", "\ufffe", 1.5, None]})
+    {'rows': ['a\\x1b', '\\ufffe', 1.5, None]}
+    """
+    if isinstance(value, dict):
+        return {inert(key): inert(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [inert(each) for each in value]
+    if not isinstance(value, str):
+        return value
+    return _NOT_XML.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), value)
 
 
 def renumbered(svg: str) -> str:

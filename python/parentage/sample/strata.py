@@ -136,6 +136,11 @@ class Sampled:
     @property
     def reservation(self) -> str:
         """What may be otherwise although nothing that was read differs, in a sentence."""
+        if self.sketches and not self.is_seed_given:
+            return (
+                "What is in no sketch may differ, and how much of it is not bounded: that its "
+                "places were drawn when it was made is what a sketch says of itself."
+            )
         if self.sketches:
             return (
                 "What is in no sketch may differ, and how much of it is not bounded: which places "

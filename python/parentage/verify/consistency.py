@@ -19,6 +19,7 @@ from parentage.bundle import (
     SLICES,
     STATEMENTS,
     SUMS,
+    Assumed,
     read_custody,
     read_document,
     read_file,
@@ -105,7 +106,7 @@ def check_consistency(folder: Folder) -> Iterator[Finding]:
     yield from _check_custody(folder)
 
 
-OF_VERSIONS = ("keys", "thresholds", "verdict", "facts", "recipe", "statements")
+OF_VERSIONS = ("keys", "thresholds", "verdict", "assumed", "facts", "recipe", "statements")
 """Checks that rest on what another version may do otherwise."""
 
 
@@ -217,7 +218,29 @@ def _check_verdict(
         f"{verdict.rule}"
     )
     yield from _held("verdict", EVIDENCE, pairs, holds)
+    yield from _check_assumed(document, facts)
     yield from _check_coverage(document, facts)
+
+
+def _check_assumed(document: Document, facts: Facts) -> Iterator[Finding]:
+    """Hold what was assumed against what the verdict says of it."""
+    assumed = document.assumed
+    if assumed is None:
+        # Whoever takes it out leaves the verdict that tells of it.
+        told = [Assumed(None, given, []).sentences[0] for given in (False, True)]
+        if any(each in facts.remarks for each in told):
+            yield Finding("assumed", FAILED, "is not there, and the verdict tells of it", EVIDENCE)
+        return
+    names = {each.name for _, each in document.inputs.by_role[1:]}
+    sentences = assumed.sentences
+    pairs = {
+        "assumed, in sentences": (list(facts.remarks[: len(sentences)]), list(sentences)),
+        "assumed, not among inputs": (
+            sorted({each.name for each in assumed.checkpoints} - names),
+            [],
+        ),
+    }
+    yield from _held("assumed", EVIDENCE, pairs, "what was assumed is what the verdict says")
 
 
 def _check_coverage(document: Document, facts: Facts) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 DOCUMENT = frozenset(
     (
         *("schema", "tool", "inputs", "parameters", "coverage", "model", "components"),
-        *("spectrum", "recipe", "relations", "verdict"),
+        *("spectrum", "recipe", "relations", "verdict", "assumed"),
     )
 )
 """Keys of a document."""
@@ -31,6 +31,7 @@ WITHIN = {
             *("unaligned", "orders"),
         )
     ),
+    "assumed": frozenset(("library", "parents_given", "checkpoints")),
     "spectrum": frozenset(("elements", "held", "missing")),
     "verdict": frozenset(("kind", "level", "rule", "text", "numbers")),
 }
@@ -43,6 +44,9 @@ CHECKPOINT = frozenset(
 
 FILE = frozenset(("name", "bytes", "sha256", "published_sha256"))
 """Keys of a file."""
+
+ASSUMED = frozenset(("name", "role", "search", "claims", "sketch"))
+"""Keys of what was assumed to be something."""
 
 
 def check_keys(told: Mapping[str, Any]) -> Iterator[Finding]:
@@ -60,6 +64,13 @@ def _strange(told: Mapping[str, Any]) -> Iterator[str]:
         found = told.get(part)
         if isinstance(found, dict):
             yield from (f"{part}.{name}" for name in found.keys() - known)
+    for at, each in enumerate((told.get("assumed") or {}).get("checkpoints", ())):
+        yield from (f"assumed.checkpoints[{at}].{name}" for name in each.keys() - ASSUMED)
+        for claim in each.get("claims", ()):
+            yield from (
+                f"assumed.checkpoints[{at}].claims.{name}"
+                for name in claim.keys() - {"source", "claim"}
+            )
     inputs = told["inputs"]
     named = [("child", inputs["child"]), ("base", inputs["base"])]
     for role in ("parents", "controls"):

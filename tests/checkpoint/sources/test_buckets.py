@@ -119,3 +119,14 @@ def test_errors_are_told_without_what_the_library_says():
     assert serves("gs://a/b")
     assert not serves("https://a/b")
     assert "SECRET" not in why(ValueError("https://host/?X-Amz-Signature=SECRET"))
+
+
+def test_small_files_beside_weights_are_captured(store, tmp_path):
+    folder = write_checkpoint(tmp_path / "m", {"w": np.ones((64, 64), np.float32)})
+    (folder / "README.md").write_text("# Mine")
+    put(store, folder, "captured")
+    made = parentage.capture(
+        "s3://models/captured", tmp_path / "kept", size="16KiB", network=quick()
+    )
+    assert (made / "files" / "README.md").read_text() == "# Mine"
+    assert Checkpoint.open(made).tensors

@@ -10,6 +10,7 @@ from parentage.checkpoint.sources.safetensors_files import (
     choose,
     read_headers,
     require_text,
+    small_files,
 )
 from parentage.support import CheckpointError, ReadError
 
@@ -80,3 +81,9 @@ def test_no_text_is_too_long():
     require_text("here", 1000)
     with pytest.raises(ReadError, match="too many"):
         require_text("here", 1 << 30)
+
+
+def test_small_files_are_no_weights_and_not_endless():
+    sizes = {"README.md": 1, "a.safetensors": 1, "b.bin": 1, "huge.json": 1 << 40, "": 0}
+    assert small_files(sizes, ["a.safetensors"]) == ["", "README.md"]
+    assert len(small_files({str(n): 1 for n in range(10_000)}, [])) == 256

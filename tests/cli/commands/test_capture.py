@@ -2,6 +2,7 @@
 
 import json
 
+from common.networks import family_on_a_hub
 from common.two_parents import invoke
 from conftest import family_path
 
@@ -22,3 +23,18 @@ def test_a_checkpoint_is_captured_and_inspected(capsys, tmp_path):
 
 def test_a_folder_has_to_be_named(capsys):
     assert invoke(capsys, "capture", family_path("base"))[0] == 2
+
+
+def test_a_remote_checkpoint_is_captured_and_what_that_cost_is_said(capsys, monkeypatch, tmp_path):
+    with family_on_a_hub(monkeypatch, tmp_path):
+        made = tmp_path / "kept"
+        status, _, err = invoke(capsys, "capture", "hf://org/base", "-o", made, "--size", "32KiB")
+        assert status == 0
+        assert "captured in" in err and "requests" in err
+        status, out, _ = invoke(capsys, "inspect", made)
+        assert (status, "org/base" in out or "kept" in out) == (0, True)
+        status, _, err = invoke(
+            capsys, "capture", "hf://org/nobody", "-o", tmp_path / "x", "--max-bytes", "1MB"
+        )
+        assert (status, "no such repository" in err) == (1, True)
+        assert not (tmp_path / "x").exists()

@@ -45,3 +45,29 @@ def test_a_library_that_is_none_is_an_error_and_an_empty_one_is_not(capsys, tmp_
     status, _, err = invoke(capsys, "search", family_path("child"), "-l", tmp_path)
     assert status == 1
     assert "index.parquet" in err
+
+
+def test_the_tree_is_written_as_a_picture_by_the_ending_of_its_name(capsys, where, tmp_path):
+    for name, begins in (("a.svg", b"<svg"), ("b.PNG", b"\x89PNG")):
+        status, out, err = invoke(
+            capsys, "search", family_path("child"), *where, "--json", "--picture", tmp_path / name
+        )
+        assert status == 0
+        assert json.loads(out)["child"] == "child"
+        assert f"wrote {tmp_path / name}" in err
+        assert (tmp_path / name).read_bytes().startswith(begins)
+    status, _, err = invoke(capsys, "search", "x", *where, "--picture", tmp_path / "c.gif")
+    assert (status, "ends with .svg or .png" in err) == (2, True)
+    missing = tmp_path / "file" / "x.svg"
+    (tmp_path / "file").write_text("in the way")
+    status, _, err = invoke(capsys, "search", family_path("child"), *where, "--picture", missing)
+    assert (status, err.startswith("error: ")) == (1, True)
+
+
+def test_without_relatives_no_picture_is_written_and_that_is_said(capsys, tmp_path):
+    path = tmp_path / "x.svg"
+    status, _, err = invoke(
+        capsys, "search", family_path("child"), "-l", tmp_path / "none", "--picture", path
+    )
+    assert (status, path.exists()) == (0, False)
+    assert "no relative to draw" in err

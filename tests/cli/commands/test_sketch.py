@@ -41,3 +41,8 @@ def test_quick_is_quiet_and_reads_runs_alone(capsys, tmp_path):
     status, out, _ = invoke(capsys, "inspect", path, "--json")
     said = json.loads(json.loads(out)["shards"][0]["metadata"]["parentage.sketch"])
     assert (said["name"], said["read"]) == ("ours", "runs")
+
+
+def test_everything_and_what_is_held_alone_do_not_go_together(capsys):
+    status, _, err = invoke(capsys, "sketch", family_path("base"), "--full", "--runs-only")
+    assert (status, "--runs-only" in err) == (2, True)

@@ -206,3 +206,40 @@ def test_a_device_is_one_process_s(capsys, tmp_path, spread):
     given = ["trace", family_path("child"), "-b", family_path("base"), "-o", tmp_path / "evidence"]
     assert run([str(each) for each in (*given, "--device", "cpu", *spread)]) == 2
     assert "--device computes in one process" in capsys.readouterr().err
+
+
+def test_without_a_base_it_is_said_first_what_was_assumed(capsys, tmp_path):
+    library = ["--library", str(tmp_path / "library")]
+    places = [str(family_path(name)) for name in ("base", "parent")]
+    assert run(["library", "add", *places, *library]) == 0
+    capsys.readouterr()
+    assert run(["trace", str(family_path("child")), *library]) == 0
+    out, err = capsys.readouterr()
+    assert err.startswith("Neither a base nor parents were given.")
+    assert "which is no evidence" not in err
+    assert "merge" in out
+    assert "assumed" in out
+    assert run(["trace", str(family_path("child")), "-p", places[1], *library, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["assumed"]["parents_given"] is True
+    assert [each["role"] for each in told["assumed"]["checkpoints"]] == ["base"]
+
+
+def test_with_nothing_to_assume_the_error_says_what_to_do(capsys, tmp_path):
+    assert run(["trace", str(family_path("child")), "--library", str(tmp_path)]) == 1
+    err = capsys.readouterr().err
+    for expected in ("error: no base is given", "--base", "parentage library add"):
+        assert expected in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--part", "1/2", "-o", "parts"], "--part needs --base"),
+        (["-b", "base", "--library", "x"], "--library and --follow-claims propose a base"),
+        (["-b", "base", "--follow-claims"], "--library and --follow-claims propose a base"),
+    ],
+)
+def test_what_does_not_go_with_a_base_or_without_is_refused(capsys, arguments, said):
+    assert run(["trace", "child", *arguments]) == 2
+    assert said in capsys.readouterr().err

@@ -2,7 +2,8 @@
 
 from parentage.cli.terminal.compare import SHORT, STYLES, show_comparison
 from parentage.cli.terminal.console import Terminal
-from parentage.kinship import RELATIONS, Comparison, Pair
+from parentage.kinship import Comparison, Pair
+from parentage.relatives import RELATIONS
 
 
 def test_every_relation_has_a_short_name_and_a_style():

@@ -5,9 +5,9 @@ import polars as pl
 from conftest import family_path
 from parentage.cli.terminal.console import Terminal
 from parentage.cli.terminal.search import show_found, show_library, show_sketch, sketch_document
-from parentage.kinship import Found
-from parentage.kinship.searching import RELATIVES
 from parentage.library import Library
+from parentage.relatives import Found
+from parentage.relatives.found import RELATIVES
 
 
 def test_names_with_escapes_move_no_cursor(capsys):

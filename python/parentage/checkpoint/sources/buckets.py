@@ -22,6 +22,7 @@ from parentage.checkpoint.sources.safetensors_files import (
     choose,
     read_headers,
     require_text,
+    small_files,
 )
 from parentage.checkpoint.sources.source import Opened, Origin
 from parentage.support import CheckpointError, ReadError, printable
@@ -184,7 +185,11 @@ class _Bucket:
         name = self._folder.rpartition("/")[2] or self._bucket.partition("://")[2]
         if self._file is not None and self._file not in ("model.safetensors", chosen.index):
             name = self._file.removesuffix(".safetensors")
-        return Opened(Path(named), name, core, origin=Origin(named, names=names, texts=texts))
+        sizes = {each: int(self._metas[each]["size"] or 0) for each in names}
+        small = small_files(sizes, [each[1] for each in core.shards()])
+        beside = {each: self._ranged(each) for each in small}
+        origin = Origin(named, names=names, texts=texts, beside=beside)
+        return Opened(Path(named), name, core, origin=origin)
 
     def _listed(self) -> dict[str, dict[str, Any]]:
         """Return what is known of the objects of the folder, by name."""

@@ -25,6 +25,7 @@ from parentage.checkpoint.sources.safetensors_files import (
     choose,
     read_headers,
     require_text,
+    small_files,
 )
 from parentage.checkpoint.sources.source import Opened, Origin
 from parentage.support import CheckpointError, ReadError, is_folder, printable
@@ -59,6 +60,18 @@ def open(given: str | PathLike[str], network: Network | None = None) -> Opened: 
     if hub.constants.HF_HUB_OFFLINE:
         raise ReadError(f"{name}: it is not in the cache, and HF_HUB_OFFLINE forbids to ask for it")
     return _Repository(name, network, hub).open()
+
+
+def cached(repository: str, revision: str | None = None) -> Path | None:
+    """Return where a checkpoint of a hub lies in its cache, whole; ``None`` if it does not.
+
+    Nothing is asked of anybody, and nothing is an error: without ``huggingface_hub`` there is none.
+    """
+    try:
+        name = HubName.parse(f"hf://{repository}" + (f"@{revision}" if revision else ""))
+        return _in_cache(library(str(name), is_bare=False), name)
+    except CheckpointError:
+        return None
 
 
 def _in_cache(hub: ModuleType, name: HubName) -> Path | None:
@@ -160,6 +173,10 @@ class _Repository:
             {each: digest for each, digest in digests.items() if digest},
             names=tuple(sorted(self._entries)),
             texts={each: self._text(each) for each in _SMALL if each in self._entries},
+            beside={
+                each: self._ranged(each)
+                for each in small_files({k: x.bytes for k, x in self._entries.items()}, names)
+            },
         )
         return Opened(Path(str(name)), name.called, core, origin=origin_)
 

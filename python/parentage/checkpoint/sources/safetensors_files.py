@@ -10,13 +10,19 @@ from parentage.checkpoint.network.ranged import RangedFile
 from parentage.support import CheckpointError, ReadError, collection_paused, listed, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
 INDEX = ".safetensors.index.json"
 _USUAL = "model.safetensors.index.json"
 _MOST_INDEX = 64 << 20
 _SHOWN = 4
+
+MOST_SMALL = 1 << 26
+"""Bytes of a file beside the weights that may be fetched."""
+
+MOST_FILES = 256
+"""Files beside them that may be."""
 
 
 class Chosen(NamedTuple):
@@ -100,6 +106,21 @@ def read_headers(
             [(f"{where}/{name}", name, each.place.bytes, each) for name, each in opened],
             index,
         )
+
+
+def small_files(sizes: Mapping[str, int], weights: Iterable[str]) -> list[str]:
+    """Return the files that are no weights, and small enough to be fetched whole, by name.
+
+    >>> small_files({"README.md": 10, "model.safetensors": 20, "x.bin": 3}, ["model.safetensors"])
+    ['README.md']
+    """
+    read = set(weights)
+    found = [
+        name
+        for name, size in sorted(sizes.items())
+        if name not in read and size <= MOST_SMALL and not name.endswith((".safetensors", *ENDINGS))
+    ]
+    return found[:MOST_FILES]
 
 
 def require_text(where: str, size: int) -> None:

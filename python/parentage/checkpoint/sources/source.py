@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from parentage.support import ReadError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from os import PathLike
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from parentage import _core
     from parentage.checkpoint.encodings import Encoding
     from parentage.checkpoint.network.network import Network
+    from parentage.checkpoint.network.ranged import RangedFile
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,26 @@ class Origin:
     names: tuple[str, ...] = ()
     """What else lies in the folder, if it was listed."""
     texts: Mapping[str, bytes] = field(default_factory=dict)
-    """Small files beside it, by name."""
+    """Small files beside it that were fetched already, by name."""
+    beside: Mapping[str, RangedFile] = field(default_factory=dict)
+    """Small files beside it, by name, that can be fetched."""
+
+    def text(self, name: str, most: int = 1 << 26) -> bytes | None:
+        """Return a small file beside it, fetched if need be; ``None`` if there is none.
+
+        Raises
+        ------
+        ReadError
+            If it has more than ``most`` bytes, or can not be fetched.
+        """
+        if name in self.texts:
+            return self.texts[name]
+        found = self.beside.get(name)
+        if found is None:
+            return None
+        if found.place.bytes > most:
+            raise ReadError(f"{found.place.name}: {found.place.bytes:,} bytes are not fetched")
+        return found.bytes_of(0, found.place.bytes)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING
 import click
 
 from parentage.cli.alone import HelpAlone
-from parentage.cli.options import PATH, json_option, terminal_options
+from parentage.cli.options import (
+    CHECKPOINT,
+    PATH,
+    Networking,
+    Size,
+    as_named,
+    bind_libraries,
+    json_option,
+    network_options,
+    terminal_options,
+    threads_option,
+)
 
 if TYPE_CHECKING:
     from parentage.cli.terminal.console import Terminal
@@ -38,27 +49,54 @@ def library() -> None:
 
 
 @library.command(cls=HelpAlone)
-@click.argument("sketches", nargs=-1, required=True, type=PATH)
+@click.argument("sketches", nargs=-1, required=True, type=CHECKPOINT, metavar="[NAME=]SKETCH...")
 @library_option
 @click.option("--replace", is_flag=True, help="Take the place of sketches of the same names.")
+@click.option(
+    "--size", type=Size(1 << 14), default="1MiB", show_default=True, metavar="SIZE",
+    help="Bytes of sketches that are made, as in parentage sketch.",
+)  # fmt: skip
+@threads_option
+@network_options
 @terminal_options
 def add(
-    sketches: tuple[Path, ...], library: Path | None, replace: bool, terminal: Terminal
+    sketches: tuple[str, ...],
+    library: Path | None,
+    replace: bool,
+    size: int,
+    threads: int | None,
+    networking: Networking,
+    terminal: Terminal,
 ) -> None:
     """Copy SKETCHES into the library, all of them or none.
+
+    Of what is a checkpoint and no sketch, one is made, and the library remembers where the
+    checkpoint is: parentage trace opens it there when it proposes it. Of a remote one no more is
+    read than a sketch holds.
 
     Each is called as its checkpoint was; a name that is taken is an error without --replace. Who
     searches in the meantime sees the library as it was.
 
     \b
-    Example:
+    Examples:
       parentage library add *.sketch.safetensors
+      parentage library add ./Base tuned=./runs/last hf://org/Other
     """
+    bind_libraries(threads)
+    from parentage.checkpoint import Network
     from parentage.library import Library
 
     shelf = Library(library)
-    with terminal.watching() as progress:
-        names = shelf.add(sketches, replace=replace, progress=progress)
+    network = Network(**networking, note=terminal.note)
+    with terminal.watching(network.traffic) as progress:
+        names = shelf.add(
+            [as_named(each, network) for each in sketches],
+            replace=replace,
+            size=size,
+            threads=threads,
+            network=network,
+            progress=progress,
+        )
     terminal.note(f"added {', '.join(names)} to {shelf.folder}")
 
 

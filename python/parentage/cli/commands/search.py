@@ -11,6 +11,7 @@ from parentage.cli.alone import HelpAlone
 from parentage.cli.commands.library import library_option
 from parentage.cli.options import (
     CHECKPOINT,
+    PATH,
     as_named,
     bind_libraries,
     json_option,
@@ -20,6 +21,7 @@ from parentage.cli.options import (
 
 if TYPE_CHECKING:
     from parentage.cli.terminal.console import Terminal
+    from parentage.relatives import Found
 
 
 @click.command(cls=HelpAlone)
@@ -38,6 +40,14 @@ if TYPE_CHECKING:
     help="Relatives that are printed.",
 )  # fmt: skip
 @click.option("--mermaid", is_flag=True, help="Print the family's tree as a Mermaid chart alone.")
+@click.option(
+    "--picture", type=PATH, metavar="FILE",
+    help="Write the family's tree as a picture, too: FILE ends with .svg or .png.",
+)  # fmt: skip
+@click.option(
+    "--theme", type=click.Choice(["light", "dark"]), default="light", show_default=True,
+    help="Colours of the picture.",
+)  # fmt: skip
 @json_option("Print what was found as one JSON document.")
 @threads_option
 @terminal_options
@@ -48,6 +58,8 @@ def search(
     without: tuple[str, ...],
     most: int,
     mermaid: bool,
+    picture: Path | None,
+    theme: str,
     as_json: bool,
     threads: int | None,
     terminal: Terminal,
@@ -59,14 +71,19 @@ def search(
     sketches are read. Of these, each two and three are tried as a blend, and chance is told for as
     many as were tried. Then a trace command is proposed, which would decide.
 
-    Who came first is said by --trace alone, and only where the data decide it.
+    Who came first is said by --trace alone, and only where the data decide it: elsewhere the lines
+    of the tree have no direction, in the chart and in the picture. A line in them is as long as two
+    checkpoints are far from each other, and is no descent.
 
     \b
     Examples:
       parentage search ./Suspect
       parentage search ./Suspect --library ./sketches --trace
       parentage search suspect.sketch.safetensors --mermaid
+      parentage search ./Suspect --trace --picture family.svg
     """
+    if picture is not None and picture.suffix.lower() not in (".svg", ".png"):
+        raise click.UsageError(f"--picture {picture}: the name of a picture ends with .svg or .png")
     bind_libraries(threads)
     from parentage import kinship
     from parentage.cli.terminal.search import show_found
@@ -80,9 +97,27 @@ def search(
             threads=threads,
             progress=progress,
         )
+    if picture is not None:
+        _write(picture, found, theme, terminal)
     if as_json:
         click.echo(found.to_json(), nl=False)
     elif mermaid:
         click.echo(found.mermaid())
     else:
         show_found(terminal, found, most)
+
+
+def _write(path: Path, found: Found, theme: str, terminal: Terminal) -> None:
+    """Write the picture of a family, whole or not at all."""
+    from parentage import relatives
+    from parentage.support import WriteError, write_file
+
+    drawn = relatives.picture(found, path.suffix.lower().removeprefix("."), theme)
+    if drawn is None:
+        terminal.note(f"there is no relative to draw: {path} is not written")
+        return
+    try:
+        write_file(path, drawn)
+    except OSError as error:
+        raise WriteError(f"{path}: write the picture: {error.strerror or error}") from error
+    terminal.note(f"wrote {path}")

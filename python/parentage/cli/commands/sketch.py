@@ -11,9 +11,11 @@ from parentage.cli.alone import HelpAlone
 from parentage.cli.options import (
     CHECKPOINT,
     PATH,
+    Networking,
     Reading,
     Size,
     as_named,
+    network_options,
     terminal_options,
     usual_reading_options,
 )
@@ -36,21 +38,30 @@ if TYPE_CHECKING:
     "--runs-only", is_flag=True,
     help="Read what is held and nothing else: no sums of squares, no digests of files.",
 )  # fmt: skip
+@click.option(
+    "--full", is_flag=True,
+    help="Read everything of a remote checkpoint, too. By default, no more is read of it than "
+    "what is held.",
+)  # fmt: skip
 @usual_reading_options
+@network_options
 @terminal_options
 def sketch(
     checkpoint: str,
     output: Path | None,
     size: int,
     runs_only: bool,
+    full: bool,
     reading: Reading,
+    networking: Networking,
     terminal: Terminal,
 ) -> None:
     """Write a sketch of CHECKPOINT: one small file that can stand in its place.
 
     It holds runs of elements at places that names and shapes alone decide, so that any two sketches
     of one architecture hold the same ones; names and shapes of all tensors; what config.json says;
-    digests of files, and the sum of squares of every tensor. trace, compare and inspect take it
+    digests of files, and the sum of squares of every tensor; of a remote checkpoint, none of these
+    two without --full. trace, compare and inspect take it
     wherever they take a checkpoint. What it says is level statistical: what it does not hold may
     differ.
 
@@ -59,17 +70,24 @@ def sketch(
       parentage sketch ./Model
       parentage sketch ./Model -o model.sketch.safetensors --size 4MiB
       parentage sketch ./Huge --runs-only
+      parentage sketch hf://org/Model@v1.0 -o model.sketch.safetensors
       Then, with or without the checkpoints themselves:
         parentage trace ./Suspect --base base.sketch.safetensors --parent tuned.sketch.safetensors
     """
+    if full and runs_only:
+        raise click.UsageError("--full reads everything, and --runs-only what is held")
     from parentage import library
+    from parentage.checkpoint import Network
 
-    with terminal.watching() as progress:
+    network = Network(**networking, note=terminal.note)
+    with terminal.watching(network.traffic) as progress:
         written = library.sketch(
-            as_named(checkpoint),
+            as_named(checkpoint, network),
             output,
             size=size,
             runs_only=runs_only,
+            full=full,
+            network=network,
             progress=progress,
             **reading,
         )

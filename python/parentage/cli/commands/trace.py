@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from parentage.cli.alone import HelpAlone
+from parentage.cli.commands.library import library_option
 from parentage.cli.options import (
     CHECKPOINT,
     FOUND,
@@ -47,8 +48,8 @@ NAMED = "[NAME=]CHECKPOINT"
 @click.command(cls=HelpAlone)
 @click.argument("child", type=CHECKPOINT)
 @checkpoint_option(
-    "The common ancestor; may itself be part of a blend.", "-b", "--base", required=True,
-    metavar=NAMED,
+    "The common ancestor; may itself be part of a blend. Without it, one is assumed, and so are "
+    "parents if none are given.", "-b", "--base", metavar=NAMED,
 )  # fmt: skip
 @checkpoint_option(
     "May be a parent of the child; NAME= says what reports call it, here as for the base and "
@@ -57,6 +58,12 @@ NAMED = "[NAME=]CHECKPOINT"
 @checkpoint_option(
     "A relative known not to be a parent: what the same fit gives for it. Can be repeated.",
     "-c", "--control", "controls", multiple=True, metavar=NAMED,
+)  # fmt: skip
+@library_option
+@click.option(
+    "--follow-claims", is_flag=True,
+    help="Without --base, ask the hub for what CHILD's own files claim, though CHILD itself was "
+    "not named on one.",
 )  # fmt: skip
 @click.option(
     "-o", "--output", type=PATH, metavar="DIR",
@@ -109,9 +116,11 @@ NAMED = "[NAME=]CHECKPOINT"
 @terminal_options
 def trace(
     child: str,
-    base: str,
+    base: str | None,
     parents: tuple[str, ...],
     controls: tuple[str, ...],
+    library: Path | None,
+    follow_claims: bool,
     output: Path | None,
     digest: str | None,
     resume: bool,
@@ -145,6 +154,11 @@ def trace(
         parentage trace ./Suspect --base ./Base --parent ./Tuned
       Which of these went into it, and how much? Keep the evidence.
         parentage trace ./Suspect -b ./Base -p ./A -p ./B -p ./C -o evidence/
+      What is it made of, and nobody says? The search of a library, and what its own files claim,
+      propose a base and parents; the verdict says what was assumed.
+        parentage library add ./Base ./A ./B ./C
+        parentage trace ./Suspect
+        parentage trace ./Suspect --library ~/sketches --follow-claims
       What would a relative that is no parent look like?
         parentage trace ./Suspect -b ./Base -p ./A --control ./Sibling
       Folders that are all called "model" have names of yours in the report:
@@ -175,6 +189,15 @@ def trace(
     would not change the verdict, or 500MB were read; --full reads everything. The evidence has the
     commit, and the SHA-256 that each file was published with.
 
+    Without --base, a base is assumed, and so are parents if none are given. The search of a library
+    of sketches proposes some, and so do the card, the recipe, the headers and the configuration of
+    CHILD. What a file claims is a name, never a path or an address: it is looked for beside CHILD,
+    in the library and in the Hugging Face cache; on a hub if CHILD was named on one, or with
+    --follow-claims. What was assumed is said on stderr first, and stands in the verdict and the
+    evidence. Nothing is decided by it: the verdict is of the weights that were read. A library that
+    knows where a checkpoint is has it read; or else its sketch stands for it, and the verdict is
+    statistical.
+
     With -o, what is finished is kept in DIR/trace.journal until the evidence is written. --resume
     reads the rest alone, and ends in the same evidence byte for byte; if a file has changed since,
     or the checkpoints are others, it says so and stops. Without --resume, what is kept is never
@@ -190,6 +213,10 @@ def trace(
     is_sampled = sample is not None or until_sure
     if refusal := refused(digest, output, resume=resume, is_sampled=is_sampled, full=full):
         raise click.UsageError(refusal)
+    if base is None and part is not None:
+        raise click.UsageError("--part needs --base: every part has to assume the same")
+    if base is not None and (library is not None or follow_claims):
+        raise click.UsageError("--library and --follow-claims propose a base, which --base names")
     is_spread = part is not None or any(each is not None for each in spreading.values())
     if is_spread and computing["device"] is not None:
         raise click.UsageError(
@@ -210,7 +237,7 @@ def trace(
         executor_of(**spreading) as executor,
     ):
         common: dict[str, Any] = {
-            "base": as_named(base, network),
+            "base": None if base is None else as_named(base, network),
             "parents": [as_named(each, network) for each in parents],
             "controls": [as_named(each, network) for each in controls],
             "recipes": not no_recipes,
@@ -228,6 +255,8 @@ def trace(
         else:
             trace = pipeline.trace(
                 child,
+                library=library,
+                follow_claims=follow_claims,
                 sample=sample,
                 until_sure=until_sure,
                 full=full,

@@ -8,15 +8,15 @@ from rich.text import Text
 
 from parentage.cli.terminal.console import as_number, as_text, counted, new_table
 from parentage.cli.terminal.styles import STYLES
-from parentage.kinship import summary
 from parentage.library import sketch_of
+from parentage.relatives import summary
 from parentage.support import printable
 
 if TYPE_CHECKING:
     from parentage.checkpoint import Checkpoint
     from parentage.cli.terminal.console import Terminal
-    from parentage.kinship import Found
     from parentage.library import Library
+    from parentage.relatives import Found
 
 
 def show_found(terminal: Terminal, found: Found, most: int) -> None:
@@ -65,7 +65,12 @@ def show_library(terminal: Terminal, library: Library) -> None:
     terminal.prose(f"{number} in {printable(str(library.folder))}", 0)
     if not len(table):
         return
-    rows = new_table("name", "elements", "tensors", "held", "bytes", "model type", "says it is")
+    # Where none was made here of a checkpoint, nobody is told of none.
+    is_known = table["source"].is_not_null().any()
+    rows = new_table(
+        "name", "elements", "tensors", "held", "bytes", "model type", "says it is",
+        *(["made of"] if is_known else []),
+    )  # fmt: skip
     for each in table.iter_rows(named=True):
         rows.add_row(
             as_text(each["name"]),
@@ -75,6 +80,7 @@ def show_library(terminal: Terminal, library: Library) -> None:
             f"{each['bytes']:,}",
             as_text(each["model_type"] or "-"),
             as_text(each["claims"] or "-"),
+            *([as_text(each["source"] or "-")] if is_known else []),
         )
     terminal.table(rows)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from parentage.kinship.subsets import (
+from parentage.relatives.subsets import (
     best_blend,
     combination,
     derived,

@@ -1,7 +1,7 @@
 """A family's tree: shortest, without arrows, and without markup of anybody's."""
 
 import numpy as np
-from parentage.kinship.tree import escaped, mermaid, tree
+from parentage.relatives.tree import escaped, mermaid, tree
 
 
 def gram(points, child):

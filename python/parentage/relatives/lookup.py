@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parentage.kinship.degrees import Degrees
+from parentage.relatives.degrees import Degrees
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

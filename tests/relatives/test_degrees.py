@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from parentage.kinship import RELATIONS, Degrees, degree_of
+from parentage.relatives import RELATIONS, Degrees, degree_of
 from parentage.verdict import Thresholds, Verdict
 
 

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
-from parentage.kinship.lookup import EXPLAINING, NEAREST, look, worth_reading
 from parentage.library.shelf import COLUMNS
+from parentage.relatives.lookup import EXPLAINING, NEAREST, look, worth_reading
 
 KEYS = ("k1", "k2", "k3")
 WIDTH = 256
