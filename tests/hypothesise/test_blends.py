@@ -154,7 +154,7 @@ def test_weights_that_few_elements_admit_are_written_as_those_of_many(tmp_path):
     f = found_in(tmp_path, FAMILY, child, ["one", "two"])
     best = f.blends[-1]
     assert best.share > 0.99
-    # What a large tensor has, a small one has as well, or another short weight that gives all of it.
+    # What a large tensor has a small one has as well, or another short weight that gives it all.
     assert best.by_slice[:, 1:].sum(axis=1) == pytest.approx(1.0, abs=1e-9)
     assert best.by_slice == pytest.approx(best.by_slice.round(2), abs=1e-9)
     for (name, part), found in zip(parts.items(), best.by_slice, strict=True):
