@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from common.hybrids import gguf_latent, latent, qwen3_next, qwen35
 from common.images import diffusers, stable_diffusion
 from common.layouts import (
     HEAD,
@@ -375,6 +376,9 @@ FAMILIES: dict[str, tuple[Shapes, Callable[[Tensors], Tensors]]] = {
     "Qwen3-VL-MoE": (moe(), lambda x: fused_experts(x, transposed=True)),
     "gpt-oss": (moe(), lambda x: fused_experts(x, transposed=True, turns=True)),
     "DeepSeek-V3": (deepseek(), deepseek_original),
+    "DeepSeek-V3, GGUF": (latent(), gguf_latent),
+    "Qwen3-Next": (qwen35(), qwen3_next),
+    "Qwen3-Next, experts": (qwen35(experts=True), lambda x: qwen3_next(fused_experts(x))),
     "GPT-2, GGUF": (gpt2(), gguf_gpt2),
     "GPT-2, Linear": (gpt2(), linears),
     "GPT-2, split": (gpt2(), split_gpt2),
