@@ -6,6 +6,17 @@ from collections.abc import Callable
 
 import numpy as np
 
+from common.decoders import (
+    gemma3,
+    gguf_gpt_oss,
+    gguf_shared,
+    glm45,
+    gpt_oss,
+    qwen2_moe,
+    qwen3,
+    qwen3_gguf,
+    wrapped,
+)
 from common.hybrids import gguf_latent, latent, qwen3_next, qwen35
 from common.images import diffusers, stable_diffusion
 from common.layouts import (
@@ -367,6 +378,12 @@ FAMILIES: dict[str, tuple[Shapes, Callable[[Tensors], Tensors]]] = {
     "Meta's Llama": (llama(), meta),
     "GGUF, llama": (llama(), gguf),
     "GGUF, qwen2": (llama(bias=True), lambda x: gguf(x, permuted=False)),
+    "Qwen3, GGUF": (qwen3(), qwen3_gguf),
+    "Gemma 3, text model": (gemma3(), wrapped),
+    "Qwen3.5, text model": (qwen35(), lambda x: wrapped(x, "model.language_model.")),
+    "Qwen2-MoE, GGUF": (qwen2_moe(), gguf_shared),
+    "GLM-4.5, GGUF": (glm45(), gguf_shared),
+    "gpt-oss, GGUF": (gpt_oss(), gguf_gpt_oss),
     "Phi-3": (llama(), phi3),
     "GPT-NeoX": (llama(kv=Q, bias=True), neox),
     "InternLM2": (llama(), internlm2),
