@@ -3,6 +3,7 @@
 import numpy as np
 import parentage
 import pytest
+from common.hybrids import gguf_hybrid, gguf_mamba, mamba, qwen3_next, qwen35
 from common.layouts import (
     filled,
     fused_experts,
@@ -13,6 +14,8 @@ from common.layouts import (
     meta,
     moe,
     phi3,
+    renamed,
+    stacked,
     tuned,
 )
 from common.merges import two_in_bf16
@@ -135,3 +138,109 @@ def test_two_names_that_mean_the_same_are_not_taken_for_one_another(tmp_path):
     twice = tensors | {"model.layers.0.attention.wq.weight": filled({"a": (32, 32)}, 9)["a"]}
     found = views(opened(tmp_path, "child", more), [opened(tmp_path, "other", twice)])
     assert set(found.others[0].tensors) == set(twice)
+
+
+def gguf_hybrid_moe(tensors):
+    """Return Qwen3.5-MoE in GGUF: experts stacked, and a shared one."""
+    names = {f"{one}_proj": f"{one}_proj.weight" for one in ("gate", "up", "down")}
+    return renamed(
+        gguf_hybrid(stacked(tensors, names)),
+        (r"mlp\.shared_expert_gate", "ffn_gate_inp_shexp"),
+        (r"ffn_shared_expert\.(\w+)_proj", r"ffn_\1_shexp"),
+        (r"mlp\.shared_expert\.(\w+)_proj", r"ffn_\1_shexp"),
+    )
+
+
+def next_gguf(tensors):
+    return gguf_hybrid(qwen3_next(tensors), tiles=False)
+
+
+HYBRIDS = pytest.mark.parametrize(
+    ("shapes", "relaid"),
+    [
+        (qwen35(), gguf_hybrid),
+        (qwen35(experts=True), gguf_hybrid_moe),
+        (qwen35(), lambda x: gguf_hybrid(x, norms=1.0)),
+        (qwen35(), lambda x: gguf_hybrid(x, tiles=False)),
+        (qwen35(), next_gguf),
+        (mamba(), gguf_mamba),
+    ],
+    ids=["Qwen3.5", "Qwen3.5-MoE", "with 1 + w", "Qwen3-Next", "Qwen3-Next, fused", "Mamba"],
+)
+
+
+@HYBRIDS
+def test_a_hybrid_in_gguf_is_a_copy_but_for_decays_which_are_named(tmp_path, shapes, relaid):
+    """ssm_a is -exp(A_log): no window, and no difference."""
+    base = filled(shapes, 1)
+    parent = tuned(base, 2)
+    plain = write_checkpoint(tmp_path / "plain", parent)
+    other = write_checkpoint(tmp_path / "other", relaid(parent))
+    start = write_checkpoint(tmp_path / "start", base)
+    decays = sum(x.size for name, x in parent.items() if name.endswith("A_log"))
+    total = sum(x.size for x in parent.values())
+    for child, parents in ((other, plain), (plain, other)):
+        found = parentage.trace(child, base=start, parents=[parents])
+        assert found.verdict.kind in ("identical", "re-encoded")
+        assert found.verdict.level == "exact"
+        assert f"{total - decays:,} of {total:,} elements" in found.verdict.text
+        assert f"the other {decays:,} are computed from its" in found.verdict.text
+        rows = found.unaligned.filter(found.unaligned["reason"].str.contains("-exp"))
+        assert {name.rpartition(".")[2] for name in rows["tensor"]} == {"ssm_a", "A_log"}
+        assert rows["reason"].str.contains("to within rounding").any()
+
+
+def test_decays_that_are_no_function_are_told_and_no_copy_is_whole(tmp_path):
+    parent = filled(qwen35(), 1)
+    changed = gguf_hybrid(parent)
+    changed["blk.0.ssm_a"] = changed["blk.0.ssm_a"] * np.float32(1.1)
+    found = parentage.trace(
+        write_checkpoint(tmp_path / "child", changed),
+        base=write_checkpoint(tmp_path / "base", parent),
+    )
+    assert found.verdict.kind not in ("identical", "re-encoded")
+    assert "stands for -exp of model.layers.0.linear_attn.A_log, and differs" in found.verdict.text
+    assert "was not compared with anything: ssm_a of layer 0" in found.verdict.text
+
+
+def test_a_merge_of_hybrids_in_gguf_is_found(tmp_path):
+    """Decays of a blend are a function of no parent's: they are named, and spoil nothing."""
+    base = filled(qwen35(), 1)
+    parent = tuned(base, 2)
+    blend = {
+        key: x.reshape(np.shape(parent[key])) for key, x in two_in_bf16(parent, base, 0.6).items()
+    }
+    child = {
+        name: x.astype(base["lm_head.weight"].dtype) if "conv1d" in name else x
+        for name, x in gguf_hybrid(blend).items()
+    }
+    folders = {
+        "base": write_checkpoint(tmp_path / "base", base),
+        "parent": write_checkpoint(tmp_path / "parent", parent),
+    }
+    found = parentage.trace(
+        write_checkpoint(tmp_path / "child", child),
+        base=folders["base"],
+        parents=[folders["parent"]],
+    )
+    assert (found.verdict.kind, found.verdict.level) == ("merge", "exact")
+    assert "stands for -exp of" in found.verdict.text
+
+
+def test_a_checkpoint_with_both_layouts_of_linear_attention_is_told_of(tmp_path):
+    tensors = filled(qwen35(), 1)
+    fused = qwen3_next(filled(qwen35(), 2))
+    both = tensors | {name: x for name, x in fused.items() if "qkvz" in name}
+    found = views(opened(tmp_path, "child", qwen3_next(tensors)), [opened(tmp_path, "two", both)])
+    name = "model.layers.0.linear_attn.in_proj_qkvz.weight"
+    assert name in found.child.tensors
+    assert sum(each.endswith("in_proj_qkvz.weight") for each in found.others[0].tensors) == 1
+    found = views(opened(tmp_path, "other", both), [opened(tmp_path, "split", tensors)])
+    assert set(found.child.tensors) == set(both)
+
+
+def test_strangers_with_linear_attention_are_in_no_order(tmp_path):
+    one, two = filled(qwen35(), 1), qwen3_next(filled(qwen35(), 2))
+    found = views(opened(tmp_path, "one", one), [opened(tmp_path, "two", two)])
+    assert any("values tell none" in each for each in found.remarks)
+    assert "model.layers.0.linear_attn.in_proj_qkv.weight" not in found.others[0].tensors

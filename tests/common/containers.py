@@ -48,8 +48,12 @@ class Call:
 class Cut:
     """A tensor that torch would save: elements of a storage."""
 
-    def __init__(self, storage: np.ndarray, first=0, shape=None, strides=None) -> None:
+    def __init__(
+        self, storage: np.ndarray, first=0, shape=None, strides=None, view: Any = None
+    ) -> None:
         self.storage = storage
+        self.view = view
+        """What the oldest files say of a part of a storage: (name, first, elements)."""
         self.first = first
         self.shape = storage.shape if shape is None else shape
         self.strides = steps(self.shape) if strides is None else strides
@@ -63,8 +67,9 @@ def steps(shape: Sequence[int]) -> tuple[int, ...]:
 class _Pickler(pickle._Pickler):
     """Writes names of callables as they are given, and storages by number."""
 
-    def __init__(self, file: io.BytesIO, protocol: int) -> None:
+    def __init__(self, file: io.BytesIO, protocol: int, is_legacy: bool = False) -> None:
         super().__init__(file, protocol)
+        self.is_legacy = is_legacy
         self.storages: dict[int, tuple[str, np.ndarray]] = {}
 
     def save(self, obj: Any, save_persistent_id: bool = True) -> None:
@@ -78,7 +83,14 @@ class _Pickler(pickle._Pickler):
         elif isinstance(obj, Call):
             self.save_reduce(obj.called, obj.arguments, obj.state)
         elif isinstance(obj, Cut):
-            given = (_Storage(obj.storage), obj.first, obj.shape, obj.strides, False, OrderedDict())
+            given = (
+                _Storage(obj.storage, obj.view),
+                obj.first,
+                obj.shape,
+                obj.strides,
+                False,
+                OrderedDict(),
+            )
             self.save(Call("torch._utils._rebuild_tensor_v2", *given))
         elif isinstance(obj, np.ndarray):
             self.save(Cut(obj))
@@ -90,12 +102,13 @@ class _Pickler(pickle._Pickler):
             return None
         key, _ = self.storages.setdefault(id(obj.array), (str(len(self.storages)), obj.array))
         kind = Named(f"torch.{STORAGES[NAMES[obj.array.dtype]]}")
-        return ("storage", kind, key, "cpu", obj.array.size)
+        more = (obj.view,) if self.is_legacy else ()
+        return ("storage", kind, key, "cpu", obj.array.size, *more)
 
 
 class _Storage:
-    def __init__(self, array: np.ndarray) -> None:
-        self.array = array
+    def __init__(self, array: np.ndarray, view: Any) -> None:
+        self.array, self.view = array, view
 
 
 def torch_pickle(value: Any, protocol: int = 2) -> tuple[bytes, dict[str, bytes]]:
@@ -112,6 +125,38 @@ def write_torch(path: Path, value: Any, protocol: int = 2, method=zipfile.ZIP_ST
     entries = {"data.pkl": raw, "byteorder": b"little"}
     entries |= {f"data/{key}": each for key, each in storages.items()}
     return write_zip(path, {f"archive/{name}": each for name, each in entries.items()}, method)
+
+
+TORCH_MAGIC = 0x1950A86A20F9469CFC6C
+
+
+def torch_legacy(value: Any, protocol: int = 2, **changed: Any) -> bytes:
+    """Return what ``torch.save`` wrote of a value before version 1.6.
+
+    ``changed`` replaces the ``magic``, the ``version``, the ``system`` or the ``keys``, or
+    ``storages`` by key: pairs of their number of elements and their bytes.
+    """
+    file = io.BytesIO()
+    pickler = _Pickler(file, protocol, is_legacy=True)
+    pickler.dump(value)
+    found = {key: (each.size, each.tobytes()) for key, each in pickler.storages.values()}
+    found |= changed.get("storages", {})
+    sizes = {"short": 2, "int": 4, "long": 4}
+    system = {"protocol_version": 1001, "little_endian": True, "type_sizes": sizes}
+    head = (
+        changed.get("magic", TORCH_MAGIC),
+        changed.get("version", 1001),
+        changed.get("system", system),
+    )
+    out = b"".join(pickle.dumps(each, protocol) for each in head) + file.getvalue()
+    out += pickle.dumps(changed.get("keys", sorted(found)), protocol)
+    return out + b"".join(struct.pack("<q", found[key][0]) + found[key][1] for key in sorted(found))
+
+
+def write_torch_legacy(path: Path, value: Any, protocol: int = 2, **changed: Any) -> Path:
+    """Write what ``torch.save`` wrote of a value before version 1.6."""
+    path.write_bytes(torch_legacy(value, protocol, **changed))
+    return path
 
 
 def write_zip(path: Path, entries: Mapping[str, bytes], method=zipfile.ZIP_STORED) -> Path:

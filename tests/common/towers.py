@@ -6,6 +6,18 @@ from collections.abc import Callable
 
 import numpy as np
 
+from common.decoders import (
+    gemma3,
+    gguf_gpt_oss,
+    gguf_shared,
+    glm45,
+    gpt_oss,
+    qwen2_moe,
+    qwen3,
+    qwen3_gguf,
+    wrapped,
+)
+from common.hybrids import gguf_latent, latent, qwen3_next, qwen35
 from common.images import diffusers, stable_diffusion
 from common.layouts import (
     HEAD,
@@ -366,6 +378,12 @@ FAMILIES: dict[str, tuple[Shapes, Callable[[Tensors], Tensors]]] = {
     "Meta's Llama": (llama(), meta),
     "GGUF, llama": (llama(), gguf),
     "GGUF, qwen2": (llama(bias=True), lambda x: gguf(x, permuted=False)),
+    "Qwen3, GGUF": (qwen3(), qwen3_gguf),
+    "Gemma 3, text model": (gemma3(), wrapped),
+    "Qwen3.5, text model": (qwen35(), lambda x: wrapped(x, "model.language_model.")),
+    "Qwen2-MoE, GGUF": (qwen2_moe(), gguf_shared),
+    "GLM-4.5, GGUF": (glm45(), gguf_shared),
+    "gpt-oss, GGUF": (gpt_oss(), gguf_gpt_oss),
     "Phi-3": (llama(), phi3),
     "GPT-NeoX": (llama(kv=Q, bias=True), neox),
     "InternLM2": (llama(), internlm2),
@@ -375,6 +393,9 @@ FAMILIES: dict[str, tuple[Shapes, Callable[[Tensors], Tensors]]] = {
     "Qwen3-VL-MoE": (moe(), lambda x: fused_experts(x, transposed=True)),
     "gpt-oss": (moe(), lambda x: fused_experts(x, transposed=True, turns=True)),
     "DeepSeek-V3": (deepseek(), deepseek_original),
+    "DeepSeek-V3, GGUF": (latent(), gguf_latent),
+    "Qwen3-Next": (qwen35(), qwen3_next),
+    "Qwen3-Next, experts": (qwen35(experts=True), lambda x: qwen3_next(fused_experts(x))),
     "GPT-2, GGUF": (gpt2(), gguf_gpt2),
     "GPT-2, Linear": (gpt2(), linears),
     "GPT-2, split": (gpt2(), split_gpt2),

@@ -66,7 +66,13 @@ def seen_by(child: Checkpoint, others: Sequence[Checkpoint], options: Options) -
             "to be fetched: a full pass looks for it."
         )
     return Views(
-        found.child, found.others, tuple(remarks), tuple(layers), found.orders, found.unordered
+        found.child,
+        found.others,
+        tuple(remarks),
+        tuple(layers),
+        found.orders,
+        named.aside,
+        found.unordered,
     )
 
 
@@ -101,7 +107,7 @@ def _paired_views(child: Checkpoint, others: Sequence[Checkpoint], options: Opti
             "Tensors whose names the child has not are paired by shape and by the likeness of "
             f"values ({listed(left)})."
         )
-    return Views(named.child, tuple(seen), tuple(map(printable, remarks)))
+    return Views(named.child, tuple(seen), tuple(map(printable, remarks)), aside=named.aside)
 
 
 def _as_paired(

@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.align.deciding import Question, decided
+from parentage.align.layouts.by_name import is_readable
+from parentage.align.layouts.functions import agrees, function_of
 from parentage.align.layouts.fused import family, may_be_fused, readings
 from parentage.align.layouts.prefixes import exchanged
 from parentage.align.layouts.strides import Composed
 from parentage.align.layouts.whole import is_documented, is_spelled_alike, orders
-from parentage.align.slices import UNPAIRED
+from parentage.align.orders.reading import runs
+from parentage.align.slices import UNPAIRED, Unaligned
 from parentage.checkpoint import common_name, context_of
+from parentage.stream import Options
 from parentage.support import collection_paused, listed, printable
 
 if TYPE_CHECKING:
@@ -30,8 +34,18 @@ if TYPE_CHECKING:
     from parentage.align.layouts.strides import Reading
     from parentage.align.order import Order
     from parentage.checkpoint import Checkpoint, Tensor
+    from parentage.support import Floats
 
     Shape = tuple[int, ...]
+
+MOST_COMPUTED = 1 << 22
+"""Elements of a tensor, at most, that are held to say whether it is a function of another."""
+
+_AGREES = {
+    True: "and agrees to within rounding",
+    False: "and differs by more than rounding",
+    None: "and values are not here",
+}
 
 SHOWN = 3
 """Pieces of an example that are told, at most."""
@@ -49,8 +63,24 @@ class Views:
     """Per other checkpoint, its layers that the child's are of; ``None`` if that is not known."""
     orders: tuple[Order, ...] = ()
     """What is seen in another order than it is stored in."""
+    aside: tuple[Unaligned, ...] = ()
+    """What is stored as a function of the other's, so that bits are not compared, and why."""
     unordered: tuple[str, ...] = ()
     """Others of which no order was looked for, though some matrices are not alike in place."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Computed:
+    """A tensor that is a function of one of the child's, or the other way round."""
+
+    mine: str
+    """The child's."""
+    text: str
+    """What is computed."""
+    is_mine: bool
+    """Whether the child's is the one that is computed."""
+    agrees: bool | None
+    """Whether all numbers are, to within rounding; ``None`` if they are not here."""
 
 
 @dataclass
@@ -69,6 +99,10 @@ class _Names:
     """By stored name, the pieces of what is taken apart; they are called by their keys."""
     moved: dict[str, Reading] = field(default_factory=dict)
     """By stored name, what is whole and read in another order."""
+    computed: dict[str, _Computed] = field(default_factory=dict)
+    """By stored name, what is a function of the child's, or what the child's is one of."""
+    left_out: set[str] = field(default_factory=set)
+    """Stored names of what is not seen: of such, those that agree."""
     undecided: list[str] = field(default_factory=list)
     """Stored names of what may be stored in several orders, and values tell none."""
     both: list[str] = field(default_factory=list)
@@ -147,6 +181,28 @@ class _Names:
             else:
                 self.apart[name] = answer
 
+    def compute(self, child: _Names) -> None:
+        """Find what is a function of the child's, and leave out on both sides what agrees."""
+        no_values = self.checkpoint.is_outline or child.checkpoint.is_outline
+        for name, key in self.keys.items():
+            there = child.by_key.get(key)
+            found = None if there is None else function_of(key, name, there)
+            if there is None or found is None:
+                continue
+            if self.tensors[name].elements != child.tensors[there].elements:
+                continue
+            function, is_other = found
+            is_equal = None
+            if not no_values:
+                theirs, mine = _values(self, name), _values(child, there)
+                if theirs is not None and mine is not None:
+                    pair = (theirs, mine) if is_other else (mine, theirs)
+                    is_equal = agrees(function, *pair, key, self.shape_of)
+            self.computed[name] = _Computed(there, function.text, not is_other, is_equal)
+            if is_equal:
+                self.left_out.add(name)
+                child.left_out.add(there)
+
     def put_in_order(self, child: _Names) -> None:
         """Find in which order this one stores what the child stores whole as well."""
         questions: dict[str, Question] = {}
@@ -161,7 +217,7 @@ class _Names:
             for name, _, there in pairs
         )
         for name, key, there in pairs:
-            if name == there and not is_transposed:
+            if (name == there and not is_transposed) or name in self.computed:
                 continue
             one, two = self.tensors[name], child.tensors[there]
             is_alike = one.shape == two.shape and is_spelled_alike(name, there)
@@ -170,7 +226,7 @@ class _Names:
                 continue
             if (one.end - one.begin) % one.elements:
                 continue
-            found = orders(key, (name, there), one.shape, two.shape)
+            found = orders(key, (name, there), one.shape, two.shape, self.shape_of)
             if len(found) > 1 or (found and one.shape != two.shape):
                 plain = is_documented(key, found)
                 questions[name] = Question(key, one, found, [two], plain)
@@ -183,13 +239,16 @@ class _Names:
 
     def view(self, child: _Names | None = None) -> Checkpoint:
         """Return the checkpoint in these pieces and orders, under the names of the child."""
-        if child is None and not self.apart:
+        if child is None and not self.apart and not self.left_out:
             return self.checkpoint
         called = {name: self._called(key, name, child) for name, key in self.keys.items()}
-        if not self.apart and not self.moved and all(a == b for a, b in called.items()):
+        is_same = not self.apart and not self.moved and not self.left_out
+        if is_same and all(a == b for a, b in called.items()):
             return self.checkpoint
         composed = Composed(self.checkpoint)
         for name, tensor in self.tensors.items():
+            if name in self.left_out:
+                continue
             if name in self.apart:
                 for piece in self.apart[name].pieces:
                     composed.add(tensor, piece, self._called(piece.name, piece.name, child))
@@ -203,7 +262,7 @@ class _Names:
         """Return what a tensor is called, of a key and a stored name."""
         if child is None:
             return name
-        is_paired = name not in self.undecided
+        is_paired = name not in self.undecided and name not in self.computed
         if is_paired and key in child.by_key and child.by_key[key] not in child.apart:
             return child.by_key[key]
         if is_paired and key in child.pieces:
@@ -218,9 +277,13 @@ class _Names:
 
     def in_pieces(self) -> _Names:
         """Return the names of what is seen: of what is taken apart, its pieces."""
-        if not self.apart:
+        if not self.apart and not self.left_out:
             return self
-        keys = {name: key for name, key in self.keys.items() if name not in self.apart}
+        keys = {
+            name: key
+            for name, key in self.keys.items()
+            if name not in self.apart and name not in self.left_out
+        }
         keys |= {piece: piece for piece in self.pieces}
         return _Names(self.view(), keys, {key: name for name, key in keys.items()})
 
@@ -247,6 +310,8 @@ def views(child: Checkpoint, others: Sequence[Checkpoint]) -> Views:
         for other in theirs:
             _exchange(mine, other)
         for other in theirs:
+            other.compute(mine)
+        for other in theirs:
             mine.take_apart(other, theirs)
         # Other checkpoints are seen as the child is, in the pieces that it has by now.
         apart = mine.in_pieces()
@@ -254,7 +319,37 @@ def views(child: Checkpoint, others: Sequence[Checkpoint]) -> Views:
             other.take_apart(apart)
             other.put_in_order(apart)
         found = tuple(other.view(mine) for other in theirs)
-        return Views(apart.checkpoint, found, tuple(_remarks(mine, theirs)))
+        aside = {each: None for other in theirs for each in _aside(mine, other)}
+        return Views(apart.checkpoint, found, tuple(_remarks(mine, theirs)), aside=tuple(aside))
+
+
+def _values(names: _Names, name: str) -> Floats | None:
+    """Return all numbers of a tensor; ``None`` if it is stored as codes."""
+    tensor = names.tensors[name]
+    if not is_readable(tensor, names.checkpoint) or tensor.elements > MOST_COMPUTED:
+        return None
+    place, count = (tensor.index, 0), tensor.elements
+    found: Floats = runs(names.checkpoint, [place], count, Options(1), as_is=True)[0]
+    return found
+
+
+def _aside(mine: _Names, other: _Names) -> list[Unaligned]:
+    """Return what is a function of the other's, on both sides, with the reason."""
+    out = []
+    for name, found in other.computed.items():
+        sides = ((mine, found.mine), (other, name))
+        for (names, each), (_, its), is_it in zip(
+            sides, sides[::-1], (found.is_mine, not found.is_mine), strict=True
+        ):
+            owner = names.checkpoint.name
+            of = (
+                f"stands for {found.text} of {its}"
+                if is_it
+                else f"{its} stands for {found.text} of it"
+            )
+            reason = f"{of}, {_AGREES[found.agrees]}: no bits to compare"
+            out.append(Unaligned(owner, each, reason, names.tensors[each].elements))
+    return out
 
 
 def _is_paired(child: Checkpoint, other: Checkpoint) -> bool:
@@ -383,6 +478,16 @@ def _orders(names: _Names) -> list[str]:
         f"{len(those):,} tensors of {owner} are read {how}, as {min(those)}: {order}."
         for (how, order), those in by_order.items()
     ]
+    for is_equal in (True, False, None):
+        those = {name: each for name, each in names.computed.items() if each.agrees is is_equal}
+        if those:
+            name = min(those)
+            one = those[name]
+            of, it = (one.mine, name) if one.is_mine else (name, one.mine)
+            said.append(
+                f"{len(those):,} tensors of {owner}, as {name}, are not compared bit for bit: "
+                f"{of} stands for {one.text} of {it}, {_AGREES[is_equal]}."
+            )
     if names.undecided:
         count = len(names.undecided)
         said.append(

@@ -92,6 +92,8 @@ INSIDE = (
     Synonyms("self_attn.q_b_proj", "attn.wq_b attn_q_b", _DEEPSEEK),
     Synonyms("self_attn.kv_a_proj_with_mqa", "attn.wkv_a attn_kv_a_mqa", _DEEPSEEK),
     Synonyms("self_attn.kv_b_proj", "attn.wkv_b attn_kv_b", _DEEPSEEK),
+    Synonyms("self_attn.k_b_proj", "attn_k_b", _GGUF),
+    Synonyms("self_attn.v_b_proj", "attn_v_b", _GGUF),
     Synonyms("self_attn.q_a_layernorm", "attn.q_norm attn_q_a_norm", _DEEPSEEK, beside="wkv_a"),
     Synonyms("self_attn.kv_a_layernorm", "attn.kv_norm attn_kv_a_norm", _DEEPSEEK),
     Synonyms("self_attn.q_a_layernorm", "attn_q_a_norm", _GGUF),
@@ -104,6 +106,24 @@ INSIDE = (
     Synonyms("linear_attn.in_proj_a", "ssm_alpha", _GGUF),
     Synonyms("linear_attn.in_proj_b", "ssm_beta", _GGUF),
     Synonyms("linear_attn.in_proj_ba", "ssm_ba", _GGUF),
+    Synonyms("linear_attn.in_proj_qkvz", "ssm_in", _GGUF, beside="ssm_ba"),
+    # Mamba, whose parts have the names of linear attention.
+    *(
+        Synonyms(f"linear_attn.{name}", others, f"transformers, modeling_mamba.py and "
+                 f"modeling_mamba2.py; {_GGUF}")
+        for name, others in (
+            ("in_proj", "mixer.in_proj ssm_in"),
+            ("conv1d", "mixer.conv1d"),
+            ("x_proj", "mixer.x_proj ssm_x"),
+            ("dt_proj", "mixer.dt_proj ssm_dt"),
+            ("dt_bias", "mixer.dt_bias mixer.dt_proj.bias"),
+            ("A_log", "mixer.A_log"),
+            ("D", "mixer.D ssm_d"),
+            ("norm", "mixer.norm"),
+            ("out_proj", "mixer.out_proj"),
+        )
+    ),
+    Synonyms("input_layernorm", "norm", "transformers, modeling_mamba.py", within="backbone."),
     # Cross attention.
     *(
         Synonyms(
@@ -224,7 +244,8 @@ OUTSIDE = (
     Synonyms(
         "embed_tokens",
         "tok_embeddings token_embd wte embeddings.word_embeddings word_embeddings embed_in shared "
-        "token_embedding embeddings.token_embedding embed embeddings.tok_embeddings",
+        "token_embedding embeddings.token_embedding embed embeddings.tok_embeddings "
+        "backbone.embeddings",
         f"{_META}; {_GGUF}; {_GPT2}; {_BERT}; {_NEOX}; {_T5}; {_CLIP}; {_WHISPER}; {_DEEPSEEK}",
     ),
     Synonyms(
@@ -237,8 +258,8 @@ OUTSIDE = (
     Synonyms("embeddings.LayerNorm", "token_embd_norm embeddings.norm", _GGUF),
     Synonyms(
         "norm",
-        "output_norm ln_f final_layer_norm final_layernorm ln_final ln_post layer_norm final_norm "
-        "post_layernorm",
+        "output_norm norm_f ln_f final_layer_norm final_layernorm ln_final ln_post layer_norm "
+        "final_norm post_layernorm",
         f"{_GGUF}; {_GPT2}; {_T5}; {_CLIP}; {_WHISPER}; {_NEOX}",
     ),
     Synonyms("decoder.norm", "decoder.ln", _WHISPER),

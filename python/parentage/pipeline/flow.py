@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from parentage import _core
-from parentage.align import pair
+from parentage.align import UNPAIRED, pair
 from parentage.bundle import digest_folder, files_beside
 from parentage.checkpoint import open_all
 from parentage.descent import with_blends
@@ -41,10 +41,11 @@ from parentage.support import give_back, printable
 from parentage.verdict import Thresholds, TraceInputs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from concurrent.futures import Executor
     from os import PathLike
 
+    from parentage.align import Alignment, Unaligned
     from parentage.checkpoint import Checkpoint, Given, Inputs, Network
     from parentage.evidence import Trace
     from parentage.library import Library
@@ -396,7 +397,8 @@ def planned(
     inputs, grouped = settled.inputs, settled.grouped
     choices = [printable(one) for each in (inputs.child, *inputs.others) for one in each.remarks]
     remarks = (*remarks, *settled.relations.remarks, *seen.remarks, *choices)
-    main, alignment = inputs.chosen(grouped.main.columns), grouped.main.alignment
+    main = inputs.chosen(grouped.main.columns)
+    alignment = _with_reasons(grouped.main.alignment, seen.aside)
     options = with_digests(inputs, main, options) if digest else options
     case = TraceInputs(
         main,
@@ -410,6 +412,7 @@ def planned(
         unordered=seen.unordered,
         stored=viewed.stored,
         added=viewed.added,
+        aside=seen.aside,
     )
     if not is_part:
         rest = compare_rest(inputs, grouped, options, is_sample=request is not None)
@@ -423,6 +426,19 @@ def planned(
         if request is None and not is_part:
             case = replace(case, rest=replace(case.rest, blends=quantised_blends(case)))
     return case, sketched
+
+
+def _with_reasons(alignment: Alignment, aside: Sequence[Unaligned]) -> Alignment:
+    """Return an alignment with the reasons of what is a function of another's tensor."""
+    if not aside:
+        return alignment
+    known = {(each.checkpoint, each.tensor) for each in aside}
+    left = [
+        each
+        for each in alignment.unaligned
+        if (each.checkpoint, each.tensor.removeprefix(UNPAIRED)) not in known
+    ]
+    return replace(alignment, unaligned=(*left, *aside))
 
 
 def _kept_seed(journal: Journal, chosen: Seed) -> Seed:

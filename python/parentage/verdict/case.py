@@ -10,7 +10,7 @@ from parentage.descent import Relations
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from parentage.align import Alignment, Bytes, Coded, Group, Grouped, Order
+    from parentage.align import Alignment, Bytes, Coded, Group, Grouped, Order, Unaligned
     from parentage.checkpoint import Columns, Inputs
     from parentage.hypothesise import Hypothesis, SampleEstimates
     from parentage.recipe import Addition, Recipe
@@ -152,6 +152,8 @@ class TraceInputs:
     """By name, the tensors and elements that a checkpoint holds, where it is seen as others."""
     added: Mapping[str, Added] = field(default_factory=dict)
     """By name, the checkpoints that are adapters, and how they are added."""
+    aside: Sequence[Unaligned] = ()
+    """What is a function of another's tensor, so that bits are not compared."""
     view: SampleEstimates | None = None
     """What a sample showed of descent, before recipes are looked for."""
 

@@ -127,6 +127,9 @@ class Wholes:
     """Elements that were compared, and are in no such copy."""
     cast_pieces: int = 0
     """Of these slices and tensors, those that are copies after a cast, or quantised anew."""
+    computed: int = 0
+    """Further elements of the child, which are a function of some checkpoint's to within rounding:
+    bits of them are not compared."""
 
     @property
     def coverage(self) -> float:
@@ -220,6 +223,7 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
     promised = child.promised_layers
     return Wholes(
         child_elements=child.elements,
+        computed=_computed(case, child),
         compared=sum(elements for _, elements in pieces.values()),
         slices=len(pieces),
         uncompared=_uncompared(child, pieces),
@@ -240,6 +244,12 @@ def gather_wholes(case: TraceInputs, statistics: Statistics) -> Wholes:
         unread_child=child.unread.preferred is not None,
         stand_in=_stand_in(case, wholes),
     )
+
+
+def _computed(case: TraceInputs, child: Checkpoint) -> int:
+    """Return the elements of the child that are left out as a function of another's."""
+    sizes = {each.tensor: each.elements for each in case.aside if each.checkpoint == child.name}
+    return sum(elements for name, elements in sizes.items() if name not in child.tensors)
 
 
 def _add(

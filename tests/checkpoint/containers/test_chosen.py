@@ -13,6 +13,7 @@ from common.containers import (
     refused,
     weights,
     write_torch,
+    write_torch_legacy,
     write_zip,
 )
 from conftest import BF16, encode_safetensors, write_checkpoint
@@ -30,6 +31,10 @@ def as_torch(path, tensors):
     write_torch(path, tensors)
 
 
+def as_torch_legacy(path, tensors):
+    write_torch_legacy(path, tensors)
+
+
 def as_gguf(path, tensors):
     path.write_bytes(gguf_bytes(tensors))
 
@@ -43,7 +48,7 @@ def as_npz(path, tensors):
         np.savez(file, **tensors)
 
 
-WRITERS = [as_torch, as_gguf, as_onnx, as_npz]
+WRITERS = [as_torch, as_torch_legacy, as_gguf, as_onnx, as_npz]
 
 
 @pytest.mark.parametrize("write", WRITERS)
@@ -66,7 +71,7 @@ def test_a_copy_in_another_container_is_identical(tmp_path, write):
     assert found.digests["child"][0] == sha256((tmp_path / "child").read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("write", [as_torch, as_gguf, as_onnx])
+@pytest.mark.parametrize("write", [as_torch, as_torch_legacy, as_gguf, as_onnx])
 def test_numbers_of_16_bits_are_read_in_place(tmp_path, write):
     tensors = weights(2, BF16)
     write(tmp_path / "child", tensors)

@@ -22,13 +22,11 @@ from conftest import DTYPES, NAMES, write_checkpoint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from parentage.checkpoint import Checkpoint, Encoding
-from parentage.checkpoint.containers.pickles import Storage, Strided
 from parentage.checkpoint.containers.reading import Reader
-from parentage.checkpoint.containers.torch_zip import picked, read, serves, tensors_of
+from parentage.checkpoint.containers.torch_zip import read, serves
 from parentage.support import CheckpointError, ReadError
 
 ARRAY = np.arange(24, dtype=np.float32).reshape(4, 6)
-PLACE = Strided(Storage("0", "F32", 2), 0, (2,), (1,), "F32")
 
 
 @pytest.mark.parametrize("protocol", [2, 4])
@@ -83,44 +81,6 @@ def test_a_tensor_without_elements_is_there(tmp_path):
     assert Checkpoint.open(tmp_path / "a.pt").tensors["none"].elements == 0
 
 
-@pytest.mark.parametrize(
-    ("value", "names", "said"),
-    [
-        ({"a": PLACE, "b": {"c": [PLACE]}}, ["a", "b.c.0"], []),
-        (
-            {"state_dict": {"a": PLACE}, "epoch": 1},
-            ["a"],
-            ['the tensors of "state_dict" are read'],
-        ),
-        (
-            {"ema": {"a": PLACE}, "model": {"b": PLACE}, "step": PLACE},
-            ["b"],
-            ['the tensors of "model" are read, and those of "ema" and "step" are not'],
-        ),
-        ({"params_ema": {"a": PLACE}}, ["a"], ['the tensors of "params_ema" are read']),
-        (
-            {"model": {"state_dict": {"a": PLACE}, "optimizer": {"b": PLACE}}},
-            ["a"],
-            ['the tensors of "model.state_dict" are read, and those of "optimizer" are not'],
-        ),
-        (
-            {"encoder": {"a": PLACE}, "optimizer_states": [{"b": PLACE}], "epoch": 2},
-            ["encoder.a"],
-            ['those of "optimizer_states" are not'],
-        ),
-        ({"optimizer": {"b": PLACE}}, ["optimizer.b"], []),
-        ({"model": PLACE, "state_dict": {}}, ["model"], []),
-        (PLACE, ["tensor"], []),
-        ([PLACE, {"a": PLACE}], ["0", "1.a"], []),
-    ],
-)
-def test_the_model_is_picked_by_a_rule_that_is_told(value, names, said):
-    chosen, clauses = picked(value)
-    assert [name for name, _ in tensors_of(chosen)] == names
-    assert len(clauses) == len(said)
-    assert all(clause.endswith(end) for clause, end in zip(clauses, said, strict=True))
-
-
 def test_what_was_picked_is_told_by_the_verdict(tmp_path):
     tensors = weights()
     write_torch(tmp_path / "a.ckpt", {"state_dict": tensors, "optimizer": {"s": ARRAY}})
@@ -159,12 +119,6 @@ def test_numbers_of_the_other_byte_order_are_refused(tmp_path):
     entries = {"a/data.pkl": raw, "a/byteorder": b"big", "a/data/0": storages["0"]}
     write_zip(tmp_path / "a.pt", entries)
     refused(tmp_path / "a.pt", 'byte order "big"')
-
-
-def test_a_file_of_before_the_archives_is_refused_by_name(tmp_path):
-    magic = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-    (tmp_path / "a.pth").write_bytes(magic + b"\x80\x02M\xe9\x03." + bytes(64))
-    refused(tmp_path / "a.pth", "before version 1.6", "weights_only=True")
 
 
 @pytest.mark.parametrize(

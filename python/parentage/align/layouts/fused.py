@@ -12,6 +12,7 @@ from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING
 
+from parentage.align.layouts.heads import grouped, latent
 from parentage.align.layouts.strides import Piece, Reading, heads_of, strides_of
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ class Rule:
     that it serves, the key and the value."""
     by_turns: bool = False
     """Whether rows of the parts may also take turns."""
+    orders: Callable[..., Iterator[Reading]] | None = None
+    """What yields the orders in which parts lie, where they are no rows or columns one behind the
+    other: of what the parts' names begin with, the shape, the parts, and the shapes of others."""
     source: str = ""
     """Where the layout is defined."""
 
@@ -71,6 +75,27 @@ RULES = (
             source=f"gguf, ffn_{name}_exps; mlx-lm, switch_layers.py",
         )
         for name in ("gate", "up")
+    ),
+    Rule(
+        r"(.*\.linear_attn)\.in_proj_qkvz\.(weight)",
+        (("in_proj_qkv",), ("in_proj_z",)),
+        orders=grouped,
+        source="transformers, modeling_qwen3_next.py, fix_query_key_value_ordering: of each head "
+        "of keys its query, key, values and gates; modeling_qwen3_5.py: q, k, v of all heads, and "
+        "z; vLLM, qwen3_5.py: the four one behind the other",
+    ),
+    Rule(
+        r"(.*\.linear_attn)\.in_proj_ba\.(weight)",
+        (("in_proj_b",), ("in_proj_a",)),
+        orders=grouped,
+        source="the same: of each head of keys b and a of its heads of values",
+    ),
+    Rule(
+        r"(.*\.self_attn)\.kv_b_proj\.(weight)",
+        (("k_b_proj",), ("v_b_proj",)),
+        orders=latent,
+        source="convert_hf_to_gguf.py, DeepseekV2Model: kv_b_proj as (heads, keys and values, "
+        "latent), split, the keys transposed; llama.cpp absorbs them into queries and outputs",
     ),
     Rule(
         r"(.*)\.(?:gate_up_proj)\.(weight|bias)",
@@ -149,7 +174,7 @@ def _piece(rule: Rule) -> re.Pattern[str]:
 
 
 _PIECES = tuple((rule, re.compile(rule.fused), _piece(rule)) for rule in RULES)
-_ANY = re.compile(r"q|k|v|w[123]\b|gate|up_proj|down_proj|mlp")
+_ANY = re.compile(r"q|k|v|w[123]\b|gate|up_proj|down_proj|mlp|in_proj")
 """What names hold that any rule is about."""
 
 
@@ -203,6 +228,12 @@ def readings(name: str, shape: Shape, shape_of: ShapeOf) -> list[Reading]:
 
 def _readings(rule: Rule, begin: str, end: str, shape: Shape, shape_of: ShapeOf) -> list[Reading]:
     """Return the readings by one rule."""
+    if rule.orders is not None:
+        found_parts = [_found(begin, part, end, shape_of) for part in rule.parts]
+        known_parts = [part for part in found_parts if part is not None]
+        if len(known_parts) < len(rule.parts) or not prod(shape):
+            return []
+        return list(rule.orders(begin, shape, known_parts, shape_of))
     least = (2 if end == "bias" else 3) if rule.stacked else 1
     if len(shape) < least or not prod(shape):
         return []

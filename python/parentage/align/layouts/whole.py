@@ -7,6 +7,7 @@ from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING
 
+from parentage.align.layouts.heads import tiled
 from parentage.align.layouts.strides import (
     Piece,
     Reading,
@@ -18,9 +19,10 @@ from parentage.align.layouts.strides import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     Shape = tuple[int, ...]
+    ShapeOf = Callable[[str], Shape | None]
 
 ROTARY = re.compile(r"\.self_attn\.[qk]_proj\.(?:weight|bias)$")
 """What may lie in another order of rotary pairs."""
@@ -37,14 +39,22 @@ NORM = re.compile(r"norm\w*\.weight$", re.IGNORECASE)
 """Weights of norms, which some tools store as w where others store 1 + w: llama.cpp and mlx-lm add
 one to those of Gemma and Qwen3.5 (``convert_hf_to_gguf.py``, ``norm_shift``)."""
 
+VALUE_HEADS = re.compile(
+    r"\.linear_attn\.(?:in_proj_(?:qkv|z|a|b)|conv1d|out_proj|A_log|dt_bias)(?:\.weight)?$"
+)
+"""What lies in the order of heads of values, which llama.cpp has otherwise for Qwen3.5."""
+
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
 
-def orders(key: str, names: tuple[str, str], shape: Shape, wanted: Shape) -> list[Reading]:
+def orders(
+    key: str, names: tuple[str, str], shape: Shape, wanted: Shape, shape_of: ShapeOf
+) -> list[Reading]:
     """Return the orders in which one tensor may hold another, of shape ``wanted``, in full.
 
-    ``names`` are those that the two are stored under. The first is that of the rows and columns as
-    they are; none is given if shapes do not allow any.
+    ``names`` are those that the two are stored under; ``shape_of`` says the shapes of others beside
+    the first. The first order is that of the rows and columns as they are; none is given if shapes
+    do not allow any.
     """
     if prod(shape) != prod(wanted):
         return []
@@ -57,17 +67,22 @@ def orders(key: str, names: tuple[str, str], shape: Shape, wanted: Shape) -> lis
         found.append(Reading((transposed(key, shape),), "transposed"))
     if shape == wanted and not is_spelled_alike(*names):
         found += _of_rows(key, shape)
+    if found and VALUE_HEADS.search(key) and not is_spelled_alike(*names):
+        found += (
+            Reading((each.pieces[0]._replace(shape=wanted),), each.order)
+            for each in tiled(key, shape, shape_of)
+        )
     return found
 
 
 def is_documented(key: str, found: Sequence[Reading]) -> bool:
     """Return whether the first of several orders is the one that names stand for.
 
-    Of rotary pairs none is: some tools exchange them for some architectures.
+    Of rotary pairs and of heads of values none is: some tools exchange them for some
+    architectures.
     """
-    return (not found[0].order and not ROTARY.search(key) and not MODULATION.search(key)) or (
-        len(found) == 1
-    )
+    is_open = any(kind.search(key) for kind in (ROTARY, MODULATION, VALUE_HEADS))
+    return (not found[0].order and not is_open) or len(found) == 1
 
 
 def _of_rows(key: str, shape: Shape) -> Iterator[Reading]:

@@ -21,17 +21,20 @@ AT_ONCE = 1 << 22
 """Elements of a checkpoint that are read at once."""
 
 
-def runs(checkpoint: Checkpoint, places: Places, count: int, options: Options) -> Floats:
+def runs(
+    checkpoint: Checkpoint, places: Places, count: int, options: Options, *, as_is: bool = False
+) -> Floats:
     """Return (P, count) elements of P places of a checkpoint: tensor, and first element.
 
-    What is not finite is 0.
+    What is not finite is 0, unless all are asked for as they are.
     """
     # A plan is of two checkpoints at least: half of the places are read as the other's.
     half = (len(places) + 1) // 2
     if not half:
         return np.zeros((0, count))
     rest = [*places[half:], *places[: 2 * half - len(places)]]
-    one, two = pairs_of_runs((checkpoint, checkpoint), (places[:half], rest), count, options)
+    two_of_it = (checkpoint, checkpoint)
+    one, two = pairs_of_runs(two_of_it, (places[:half], rest), count, options, as_is=as_is)
     return np.concatenate([one, two[: len(places) - half]])
 
 
@@ -40,6 +43,8 @@ def pairs_of_runs(
     places: tuple[Places, Places],
     count: int,
     options: Options,
+    *,
+    as_is: bool = False,
 ) -> tuple[Floats, Floats]:
     """Return (P, count) elements of P places of each of two checkpoints, as :func:`runs` does."""
     total = len(places[0])
@@ -57,5 +62,7 @@ def pairs_of_runs(
         found = few.backend.elements(plan, 0, plan.slices, threads=few.threads, io=few.io)
         for column, each in enumerate(out):
             values = found[:, column].reshape(-1, count)
-            each[first : first + step] = np.nan_to_num(values, posinf=0.0, neginf=0.0)
+            each[first : first + step] = (
+                values if as_is else np.nan_to_num(values, posinf=0.0, neginf=0.0)
+            )
     return out

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from parentage import _core
-from parentage.checkpoint.containers import gguf, numpy_files, onnx, torch_zip
+from parentage.checkpoint.containers import gguf, numpy_files, onnx, torch_legacy, torch_zip
 from parentage.checkpoint.containers.contents import Contents, File, Stored
+from parentage.checkpoint.containers.foreign import refused
 from parentage.checkpoint.containers.reading import Reader
 from parentage.checkpoint.containers.zip_archive import MAGIC as ZIP
 
@@ -36,7 +37,7 @@ class Container(Protocol):
         """
 
 
-CONTAINERS: tuple[Container, ...] = (gguf, torch_zip, numpy_files, onnx)
+CONTAINERS: tuple[Container, ...] = (gguf, torch_zip, torch_legacy, numpy_files, onnx)
 """In the order in which they are asked. What is of none of them is left to the core: safetensors,
 and what it knows by sight."""
 
@@ -47,7 +48,8 @@ def contents_of_file(path: Path) -> Contents | None:
     Raises
     ------
     CheckpointError
-        If it is damaged, or a zip archive that neither PyTorch nor NumPy wrote.
+        If it is damaged, a zip archive that neither PyTorch nor NumPy wrote, or a pickle or tar
+        archive of another kind.
     ReadError
         If it can not be read.
     """
@@ -62,6 +64,9 @@ def contents_of_file(path: Path) -> Contents | None:
                 "this is a zip archive, but neither PyTorch's, which has a data.pkl in one folder, "
                 "nor NumPy's, which has .npy files alone"
             )
+        why = refused(file)
+        if why is not None:
+            raise file.wrong(why)
     return None
 
 

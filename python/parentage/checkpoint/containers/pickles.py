@@ -10,16 +10,16 @@ ever.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from parentage.checkpoint.containers.contents import MOST_DIMENSIONS, quoted, wrong
+from parentage.support import CheckpointError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
-
-    from parentage.support import CheckpointError
 
 MOST_OPCODES = 1 << 22
 """Opcodes of a pickle that are carried out, at most: a tensor takes some 40 of them."""
@@ -30,12 +30,15 @@ _LARGEST_KEY = 1 << 60
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """Elements that tensors are cut from, in a file of their own in the archive."""
+    """Elements that tensors are cut from, which lie behind the pickle or beside it."""
 
     key: str
     dtype: str | None
     """By its safetensors name; ``None`` for bytes that only tensors have a dtype for."""
     elements: int
+    first: int | None = None
+    """Its first element in the storage of that key, if it is a part of it: files of before the
+    archives have such views."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +216,60 @@ _PYTHON_2 = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 """Modules that protocol 2 calls as Python 2 did (``_compat_pickle``)."""
 
 
+class Pickle(NamedTuple):
+    """What the first of the pickles says that lie one behind the other."""
+
+    value: object
+    bytes: int
+    """How long the pickle is."""
+    storages: dict[str, Storage]
+    """The storages that it names, whole, by key, as it first says of each."""
+    asked: tuple[str, ...]
+    """Names of the callables and classes that it asks for, in order, each once."""
+
+
+class CutShortError(IndexError):
+    """The bytes end within the pickle."""
+
+
+def first_pickle(raw: bytes, path: Path, start: int, *, is_whole: bool = True) -> Pickle:
+    """Return what the pickle describes that ``raw`` begins with, and how long it is.
+
+    ``start`` is where it begins in the file at ``path``; ``is_whole`` says that there are no more
+    bytes of it than ``raw``.
+
+    Raises
+    ------
+    CheckpointError
+        As :func:`read_pickle`.
+    CutShortError
+        If more bytes are needed, and there are more.
+    """
+    machine = _Machine(raw, path, start)
+    try:
+        value = machine.run()
+    except (IndexError, struct.error, UnicodeError, ValueError, OverflowError) as error:
+        if isinstance(error, CutShortError) and not is_whole:
+            raise
+        raise machine.wrong("the pickle is damaged") from error
+    return Pickle(value, machine.read, machine.storages, tuple(machine.asked))
+
+
+def asked_by(raw: bytes) -> tuple[str, ...]:
+    """Return the callables that a pickle asks for, by name, as far as it can be followed.
+
+    The first that is not known is the last.
+
+    >>> asked_by(b"ccollections\\nOrderedDict\\n)Rcos\\nsystem\\n.")
+    ('collections.OrderedDict', 'os.system')
+    """
+    machine = _Machine(raw, Path("-"), 0)
+    # What is damaged, cut short or unknown ends the list.
+    with suppress(CheckpointError, ValueError, IndexError, struct.error, OverflowError):
+        machine.run()
+    return tuple(machine.asked)
+
+
 def read_pickle(raw: bytes, path: Path, start: int) -> object:
     """Return what a pickle describes: dicts, lists, tuples, plain values, and tensors as places.
 
@@ -223,11 +280,7 @@ def read_pickle(raw: bytes, path: Path, start: int) -> object:
     CheckpointError
         If it names a callable that tensors are not made of, or is no whole pickle.
     """
-    machine = _Machine(raw, path, start)
-    try:
-        return machine.run()
-    except (IndexError, struct.error, UnicodeError, ValueError, OverflowError) as error:
-        raise machine.wrong("the pickle is damaged") from error
+    return first_pickle(raw, path, start).value
 
 
 class _Machine:
@@ -239,6 +292,13 @@ class _Machine:
         self._stack: list[Any] = []
         self._marked: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
+        self.storages: dict[str, Storage] = {}
+        self.asked: dict[str, None] = {}
+
+    @property
+    def read(self) -> int:
+        """How many bytes were read."""
+        return self._at
 
     def wrong(self, message: str) -> CheckpointError:
         """Return the error at the byte that was reached."""
@@ -248,6 +308,8 @@ class _Machine:
         """Carry out the opcodes up to the one that ends the pickle."""
         raw, opcodes = self._raw, _OPCODES
         for _ in range(MOST_OPCODES):
+            if self._at >= len(raw):
+                raise CutShortError
             code = raw[self._at]
             self._at += 1
             if code == _STOP:
@@ -266,7 +328,7 @@ class _Machine:
         """Return the next bytes of the pickle."""
         found = self._raw[self._at : self._at + count]
         if len(found) < count:
-            raise IndexError
+            raise CutShortError
         self._at += count
         return found
 
@@ -320,7 +382,9 @@ class _Machine:
 
     def line(self) -> str:
         """Return the text up to the end of the line."""
-        end = self._raw.index(b"\n", self._at)
+        end = self._raw.find(b"\n", self._at)
+        if end < 0:
+            raise CutShortError
         found = self._raw[self._at : end]
         self._at = end + 1
         return found.decode("utf-8")
@@ -340,6 +404,7 @@ class _Machine:
     def find(self, module: str, name: str) -> None:
         """Put a callable on the stack, by name, if it is one of those that are known."""
         called = f"{_PYTHON_2.get(module, module)}.{name}"
+        self.asked[called] = None
         if called.startswith("torch.") and called[6:] in _DTYPES:
             self.push(_Dtype(_DTYPES[called[6:]]))
         elif called in _KNOWN or called.startswith((_MODULES, *_OPAQUE_PACKAGES)):
@@ -353,10 +418,11 @@ class _Machine:
     def storage(self) -> None:
         """Put the storage on the stack that a persistent id describes.
 
-        It is ``("storage", class, key, location, elements)``.
+        It is ``("storage", class, key, location, elements)``; before the archives there is one
+        more, ``None`` or ``(key of the view, first element, elements)``.
         """
         given = self.pop()
-        if not isinstance(given, tuple) or len(given) < 5 or given[0] != "storage":
+        if not isinstance(given, tuple) or len(given) not in (5, 6) or given[0] != "storage":
             raise self.wrong("the pickle has a persistent id that is no storage of torch's")
         kind, key, elements = given[1], given[2], given[4]
         if isinstance(kind, _Dtype):
@@ -364,7 +430,24 @@ class _Machine:
         is_known = isinstance(kind, _Global) and (kind.name in _STORAGES or kind.name in _UNTYPED)
         if not is_known or not isinstance(key, str) or not _is_size(elements):
             raise self.wrong("the pickle has a persistent id that is no storage of torch's")
-        self.push(Storage(key, _STORAGES.get(kind.name), elements))
+        whole = Storage(key, _STORAGES.get(kind.name), elements)
+        self.storages.setdefault(key, whole)
+        self.push(whole if len(given) == 5 or given[5] is None else self.view(whole, given[5]))
+
+    def view(self, whole: Storage, given: object) -> Storage:
+        """Return the part of a storage that is a view of it; views of views are not nested."""
+        is_view = isinstance(given, tuple) and len(given) == 3 and all(map(_is_size, given[1:]))
+        if not is_view or not isinstance(given, tuple):
+            raise self.wrong(
+                f"the pickle has a view of {quoted(whole.key)} that is none of torch's"
+            )
+        _, first, elements = given
+        if first + elements > whole.elements:
+            raise self.wrong(
+                f"the pickle has a view of {elements:,} elements from element {first:,} on of the "
+                f"storage {quoted(whole.key)}, which has {whole.elements:,}"
+            )
+        return replace(whole, elements=elements, first=first)
 
     def reduce(self) -> None:
         """Put on the stack what a known callable returns for a tuple of arguments."""
@@ -519,6 +602,14 @@ def _signed(machine: _Machine, count: int) -> int:
     return int.from_bytes(machine.take(count), "little", signed=True)
 
 
+def _of_python_2(raw: bytes) -> str | bytes:
+    """Return what Python 2 had one type for: text, as ``torch.load`` takes it for, or bytes."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw
+
+
 _STOP = ord(".")
 
 _OPCODES: dict[int, Callable[[_Machine], object]] = {
@@ -539,8 +630,8 @@ _OPCODES: dict[int, Callable[[_Machine], object]] = {
     ord("X"): lambda m: m.push(m.text(4)),  # BINUNICODE
     0x8C: lambda m: m.push(m.text(1)),  # SHORT_BINUNICODE
     0x8D: lambda m: m.push(m.text(8)),  # BINUNICODE8
-    ord("T"): lambda m: m.push(m.take(m.number(4))),  # BINSTRING
-    ord("U"): lambda m: m.push(m.take(m.number(1))),  # SHORT_BINSTRING
+    ord("T"): lambda m: m.push(_of_python_2(m.take(m.number(4)))),  # BINSTRING
+    ord("U"): lambda m: m.push(_of_python_2(m.take(m.number(1)))),  # SHORT_BINSTRING
     ord("B"): lambda m: m.push(m.take(m.number(4))),  # BINBYTES
     ord("C"): lambda m: m.push(m.take(m.number(1))),  # SHORT_BINBYTES
     0x8E: lambda m: m.push(m.take(m.number(8))),  # BINBYTES8

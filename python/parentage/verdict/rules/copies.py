@@ -91,9 +91,16 @@ def _copied(facts: Facts) -> Whole | None:
 def _all_of(facts: Facts, found: Whole) -> str:
     """Return the sentence on a child that is all of one checkpoint."""
     tied = f" Of tied embeddings, {found.tied}." if found.tied else ""
+    count, computed = facts.wholes.child_elements, facts.wholes.computed
+    said = f"{count:,} of {count + computed:,}" if computed else f"all {count:,}"
+    others = (
+        f"; the other {computed:,} are computed from its, and agree to within rounding"
+        if computed
+        else ""
+    )
     return (
-        f"all {facts.wholes.child_elements:,} elements of {facts.child}{reading_clause(facts)} "
-        f"{_are(found)}{found.name}, and all of {found.name} is there.{tied}"
+        f"{said} elements of {facts.child}{reading_clause(facts)} "
+        f"{_are(found)}{found.name}, and all of {found.name} is there{others}.{tied}"
     )
 
 
