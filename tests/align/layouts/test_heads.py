@@ -114,3 +114,11 @@ def test_shapes_that_do_not_fit_have_no_reading(shape, one, two, count):
     there = {f"{attention}.k_b_proj.weight": one, f"{attention}.v_b_proj.weight": two}
     for each in readings(f"{attention}.kv_b_proj.weight", shape, there.get):
         assert sum(int(np.prod(piece.shape)) for piece in each.pieces) == np.prod(shape)
+
+
+def test_so_many_rows_are_of_no_model():
+    most = heads.MOST_ROWS
+    there = {f"{MODULE}.in_proj_qkv.weight": (most, 1), f"{MODULE}.in_proj_z.weight": (most, 1)}
+    there |= {f"{MODULE}.A_log": (4,), f"{MODULE}.norm.weight": (most,)}
+    assert readings(f"{MODULE}.in_proj_qkvz.weight", (2 * most, 1), there.get) == []
+    assert list(heads.tiled(f"{MODULE}.in_proj_z.weight", (4 * most, 1), there.get)) == []

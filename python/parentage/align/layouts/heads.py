@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 MOST_HEADS = 1024
 """Heads of values of a layer, at most."""
 
+MOST_ROWS = 1 << 17
+"""Rows of a projection of linear attention, at most: orders that strides do not say name each."""
+
 
 def value_heads(module: str, shape_of: ShapeOf) -> int | None:
     """Return how many heads of values a module of linear attention has: each has one decay.
@@ -52,6 +55,8 @@ def grouped(
     (one, mine), (two, theirs) = parts
     heads = value_heads(begin, shape_of)
     if heads is None or shape != (mine[0] + theirs[0], *mine[1:]) or mine[1:] != theirs[1:]:
+        return
+    if shape[0] > MOST_ROWS:
         return
     width = prod(mine[1:])
     keys, values = divmod(mine[0] - theirs[0], 2)[0], theirs[0]
@@ -131,8 +136,12 @@ def tiled(key: str, shape: Shape, shape_of: ShapeOf) -> Iterator[Reading]:
     tensor = tensor.partition(".")[0]
     axis = 1 if tensor == "out_proj" else 0
     size = 1 if tensor in ("in_proj_a", "in_proj_b", "A_log", "dt_bias") else wide
-    first = shape[axis] - heads * size if axis < len(shape) else -1
-    if size == 0 or first < 0 or (first and tensor not in ("in_proj_qkv", "conv1d")):
+    if axis >= len(shape):
+        return
+    first = shape[axis] - heads * size
+    if size == 0 or shape[axis] > MOST_ROWS:
+        return
+    if first < 0 or (first and tensor not in ("in_proj_qkv", "conv1d")):
         return
     for count in groups_of(heads):
         own = heads // count
