@@ -314,7 +314,7 @@ def test_every_key_of_evidence_is_described(trace, fine_tune, folder):
         said,
         told,
         r"coverage\.(unaligned|orders)\[\]|recipe\.parents\[\]\.density|inputs\.child\.beside\[\]"
-        r"|recipe\.(fitted|matrices|sources|layers|adapters)",
+        r"|recipe\.(fitted|matrices|sources|layers|adapters)|assumed",
     )
 
 
