@@ -42,8 +42,8 @@ blend whose arithmetic is not known need not be equal all."""
 PROBE = 16
 """Numbers at the beginning of a row that it is found by."""
 
-GROUPS = (4, 8)
-"""Elements in a row of which as many are set to 0 as hardware for sparse matrices wants: 2 of 4."""
+GROUPS = (2, 4, 8)
+"""Elements in a row of which as many are 0 as hardware wants, 2 of 4, or 1 of 2."""
 
 ALL_ZERO = "all 0"
 """What is said of rows and columns of zeros."""
