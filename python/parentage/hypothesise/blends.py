@@ -81,8 +81,9 @@ arithmetic in 16 bits reaches 0.6, chance 0.3."""
 LARGE = 1_000
 """Sampled elements from which on a group's weights are known by themselves."""
 
-NEAR_DECIMAL = 2e-3
-"""How far a weight is from the shorter one that is tried in its place, at most."""
+NEAR_DECIMAL = 5e-4
+"""How far a weight of a large group is from the shorter one that is tried in its place, at most: of
+twelfths and sevenths two digits are further off, and are not taken."""
 
 MOST_OTHERS = 16
 """Groups whose weights are tried for small ones, the largest."""
@@ -154,18 +155,20 @@ def _simpler(
 
     for digits in (1, 2, 3):
         near = np.abs(np.round(weights, digits) - weights).max(axis=1) <= NEAR_DECIMAL
+        near &= digits < 3
         rounded = summed(np.round(weights, digits))
         yield np.where((near | ~is_large)[:, None], rounded, weights)
     large = np.flatnonzero(is_large)
-    order = large[np.argsort(-size[large], kind="stable")]
-    seen = dict.fromkeys(tuple(row) for row in np.round(weights[order], 4).tolist())
-    for other in list(seen)[:MOST_OTHERS]:
-        yield np.where(is_large[:, None], weights, np.array(other))
+    order = large[np.argsort(-size[large], kind="stable")].tolist()
+    # Fractions are no short decimals: those of large groups are taken as they were found.
+    alike = {tuple(np.round(weights[row], 4).tolist()): row for row in reversed(order)}
+    for row in sorted(alike.values(), key=order.index)[:MOST_OTHERS]:
+        yield np.where(is_large[:, None], weights, weights[row])
     if is_whole and len(axes) == 2:
         for part in np.linspace(0.0, 1.0, 21).round(2).tolist():
-            row = np.zeros(weights.shape[1])
-            row[axes] = part, 1.0 - part
-            yield np.where(is_large[:, None], weights, row.round(9))
+            whole = np.zeros(weights.shape[1])
+            whole[axes] = part, 1.0 - part
+            yield np.where(is_large[:, None], weights, whole.round(9))
         for step in range(-4, 5):
             rows = np.round(weights, 2)
             rows[:, axes[0]] = np.round(rows[:, axes[0]] + step / 100.0, 2)
