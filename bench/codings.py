@@ -144,9 +144,7 @@ def main() -> None:
         print(f"{each:24}{speed / 1e9:8.2f}{ratio:16.2f}{times:12.2f}")
     if given.record:
         out = Path(__file__).parent / "results" / f"{datetime.date.today()}-codings.json"
-        out.write_text(
-            json.dumps({"machine": machine(), "mib": given.mib, "found": result}, indent=1)
-        )
+        out.write_text(json.dumps({"machine": where, "mib": given.mib, "found": result}, indent=1))
         print(f"kept in {out}")
 
 
