@@ -12,7 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from conftest import BF16, NAMES
+from hypothesis import strategies as st
+from parentage.checkpoint import Checkpoint
+from parentage.support import CheckpointError, ReadError
 
 STORAGES = {
     "F64": "DoubleStorage",
@@ -283,8 +287,6 @@ def held(checkpoint, name: str) -> np.ndarray:
 
 def holds(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
     """Make sure that a checkpoint holds these tensors, bit for bit, and no others."""
-    from parentage.checkpoint import Checkpoint
-
     found = Checkpoint.open(path)
     assert list(found.tensors) == sorted(tensors)
     assert not found.encodings
@@ -296,13 +298,27 @@ def holds(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
 
 def refused(path: Path, *parts: str) -> None:
     """Make sure that a path is no checkpoint, and that the error says where and why."""
-    import pytest
-    from parentage.checkpoint import Checkpoint
-    from parentage.support import CheckpointError
-
     with pytest.raises(CheckpointError) as raised:
         Checkpoint.open(path)
     message = str(raised.value)
     for part in parts:
         assert part in message
     assert message.isprintable()
+
+
+def mutated(data: st.DataObject, raw: bytes) -> bytes:
+    """Return a file of which some bytes were changed, and the end cut off, perhaps."""
+    changed = bytearray(raw)
+    places = st.integers(0, len(raw) - 1)
+    for at, byte in data.draw(st.lists(st.tuples(places, st.integers(0, 255)), max_size=6)):
+        changed[at] = byte
+    return bytes(changed[: data.draw(st.integers(0, len(raw)) | st.none())])
+
+
+def opened_or_refused(path: Path, raw: bytes) -> None:
+    """Check that a file of these bytes is opened, or ends in an error that can be printed."""
+    path.write_bytes(raw)
+    try:
+        Checkpoint.open(path)
+    except (CheckpointError, ReadError) as error:
+        assert str(error).isprintable()

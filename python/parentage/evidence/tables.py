@@ -344,16 +344,13 @@ def _of_one_weight(
     """
     estimates = table.estimates
     parents = slice(0, len(columns.parents))
-    known = {name: values.astype(np.float64) for name, values in cells.items()}
-    weights = known["cells"][:, columns.parent_indices]
-    reach = known["cells_half_width"][:, columns.parent_indices]
-    off = np.abs(weights - estimates.parents.weights[:, parents])
+    mine = columns.parent_indices
+    off = np.abs(cells["cells"][:, mine] - estimates.parents.weights[:, parents])
     spread = VARIES * estimates.standard_error[:, parents] + estimates.bias[:, parents]
-    varies = off > np.maximum(reach, 0.0) + spread
-    for name in ("cells", "cells_half_width"):
-        kept = known[name][:, columns.parent_indices]
-        known[name][:, columns.parent_indices] = np.where(varies, np.nan, kept)
-    return {**known}
+    varies = np.zeros(cells["cells"].shape, dtype=bool)
+    varies[:, mine] = off > cells["cells_half_width"][:, mine] + spread
+    told = {name: np.where(varies, np.nan, cells[name]) for name in ("cells", "cells_half_width")}
+    return {**cells, **told}
 
 
 def _shares(

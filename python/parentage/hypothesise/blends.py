@@ -153,11 +153,11 @@ def _simpler(
             rows[:, last] = np.round(1.0 - rows[:, axes[:-1]].sum(axis=1), 9)
         return rows
 
-    for digits in (1, 2, 3):
-        near = np.abs(np.round(weights, digits) - weights).max(axis=1) <= NEAR_DECIMAL
-        near &= digits < 3
-        rounded = summed(np.round(weights, digits))
-        yield np.where((near | ~is_large)[:, None], rounded, weights)
+    for digits in (1, 2):
+        rounded = np.round(weights, digits)
+        is_near = np.abs(rounded - weights).max(axis=1) <= NEAR_DECIMAL
+        yield np.where((is_near | ~is_large)[:, None], summed(rounded), weights)
+    yield np.where(is_large[:, None], weights, summed(np.round(weights, 3)))
     large = np.flatnonzero(is_large)
     order = large[np.argsort(-size[large], kind="stable")].tolist()
     # Fractions are no short decimals: those of large groups are taken as they were found.

@@ -54,6 +54,8 @@ class Whole:
     missing: tuple[str, ...] = ()
     """Tensors of the checkpoint that the child lacks, or rows of them."""
     missing_elements: int = 0
+    cut: int = 0
+    """Of the missing, the tensors of which the child has some rows."""
     coded: tuple[str, ...] = ()
     """Tensors that the checkpoint stores as codes, and the child as numbers: they took no part."""
     empty: tuple[str, ...] = ()
@@ -343,7 +345,7 @@ def _whole(
         held[b] = min(held[b] + elements, sizes[b])
     own, missing, empty, tied, coded = [], [], [], [], []
     scales = {scale: name for name, scale in other.scales.items()}
-    own_elements = missing_elements = 0
+    own_elements = missing_elements = cut = 0
     for tensor in child.tensors.values():
         left = tensor.elements - one.compared[tensor.index]
         if left and one.compared[tensor.index]:
@@ -361,6 +363,7 @@ def _whole(
         if left and held.get(tensor.index, 0):
             rows = tensor.elements // tensor.shape[0]
             missing.append(f"{left // rows:,} rows of {tensor.name}")
+            cut += 1
         elif left and _is_coded(scales.get(tensor.name, tensor.name), child, other):
             if tensor.name not in scales:
                 coded.append(tensor.name)
@@ -391,6 +394,7 @@ def _whole(
         own_elements=own_elements,
         missing=tuple(missing),
         missing_elements=missing_elements,
+        cut=cut,
         coded=tuple(coded),
         empty=tuple(empty),
         shared_tensors=sum(1 for count in one.compared.values() if count),

@@ -6,13 +6,19 @@ import zipfile
 
 import numpy as np
 import pytest
-from common.containers import holds, refused, weights, write_zip
+from common.containers import (
+    holds,
+    mutated,
+    opened_or_refused,
+    refused,
+    weights,
+    write_zip,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from parentage.checkpoint import Checkpoint, Encoding
 from parentage.checkpoint.containers.numpy_files import read, serves
 from parentage.checkpoint.containers.reading import Reader
-from parentage.support import CheckpointError, ReadError
 
 ARRAY = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -137,12 +143,4 @@ def valid(tmp_path_factory):
 def test_a_mutated_file_is_opened_or_refused(valid, data):
     folder, raws = valid
     raw = data.draw(st.sampled_from(raws))
-    changed = bytearray(raw)
-    places = st.integers(0, len(raw) - 1)
-    for at, byte in data.draw(st.lists(st.tuples(places, st.integers(0, 255)), max_size=6)):
-        changed[at] = byte
-    (folder / "a").write_bytes(changed[: data.draw(st.integers(0, len(raw)) | st.none())])
-    try:
-        Checkpoint.open(folder / "a")
-    except (CheckpointError, ReadError) as error:
-        assert str(error).isprintable()
+    opened_or_refused(folder / "a", mutated(data, raw))

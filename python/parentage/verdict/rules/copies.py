@@ -147,7 +147,7 @@ def _part_text(facts: Facts, found: Whole) -> str:
                 gone = f"missing or empty ({len(found.empty):,} empty)"
             lost = percent(found.missing_elements / max(found.elements, 1))
             # Rows of tensors that are there are no tensors.
-            if all(_is_of_rows(each) for each in found.missing):
+            if found.cut == missing:
                 text += (
                     f"; {lost} of the elements of {found.name} are missing there: "
                     f"{named(found.missing)}"
@@ -181,16 +181,6 @@ def _part_text(facts: Facts, found: Whole) -> str:
             "made of. The whole of it would decide."
         )
     return text
-
-
-def _is_of_rows(missing: str) -> bool:
-    """Return whether what is missing is rows of a tensor that is there.
-
-    >>> _is_of_rows("20 rows of embed_tokens.weight"), _is_of_rows("embed_tokens.weight")
-    (True, False)
-    """
-    count, _, rest = missing.partition(" ")
-    return count[:1].isdigit() and rest.startswith(("row of ", "rows of "))
 
 
 def _maps_text(facts: Facts) -> str:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 from parentage.support import listed
 from parentage.verdict.changes import share_of
 from parentage.verdict.rules.encodings import PROBED
-from parentage.verdict.rules.wording import blend_text, coverage_clause, fit_numbers, replay_numbers
+from parentage.verdict.rules.wording import (
+    blend_text,
+    coverage_clause,
+    fit_numbers,
+    largest_cosine,
+    replay_numbers,
+)
 from parentage.verdict.verdict import Verdict
 
 PLAIN = ("moved", "units", "few", "rows", "columns", "low rank")
@@ -114,7 +120,7 @@ def fine_tune(facts: Facts) -> Verdict | None:
     equal = facts.equal[facts.base] / facts.elements
     moved = facts.displacement()
     low_rank = f" {moved}" if moved is not None and moved.rank is not None else ""
-    widest = max(met, key=lambda name: abs(met[name]))
+    other, widest = largest_cosine(met)
     against = (
         f"{listed(facts.weights)} {'explains' if len(facts.weights) == 1 else 'explain'} "
         f"{explained:.1%} of it"
@@ -127,7 +133,7 @@ def fine_tune(facts: Facts) -> Verdict | None:
         "fine_tune",
         f"its difference from {facts.base} has a direction of its own: {against}, and seen from "
         f"{facts.base} the relatives offered lie elsewhere (the largest cosine in size, the median "
-        f"over matrices, is {met[widest]:.3f}, with {widest}): {facts.base} is where their lines "
+        f"over matrices, is {widest}): {facts.base} is where their lines "
         f"meet. What no blend of them explains has structure: in {structure.matrices:,} matrices "
         f"looked at, rows agree in sign {structure.deviations:,.0f} standard deviations beyond "
         "chance, which training leaves, and so does a blend with what was trained and stands in "
@@ -141,7 +147,7 @@ def fine_tune(facts: Facts) -> Verdict | None:
             "equal_share": equal,
             "origin_r2": explained,
             "cosine": likeness,
-            "meeting_cosine": met[widest],
+            "meeting_cosine": met[other],
             "structure": structure.deviations,
             "moved_r2": structure.moved_r2,
             "distance_floors": facts.distance_floors[facts.base],

@@ -11,6 +11,7 @@ from parentage.verdict.rules.wording import (
     blend_text,
     coverage_clause,
     fit_numbers,
+    largest_cosine,
     places_text,
     reading_verb,
 )
@@ -195,12 +196,12 @@ def _own_direction(facts: Facts, met: Mapping[str, float]) -> str:
 
     ``met`` has the cosines with the base's other relatives, seen from it.
     """
-    widest = max(met, key=lambda other: abs(met[other]))
+    _, widest = largest_cosine(met)
     return (
         " What differs lies in no direction of the others offered (the largest cosine in size, "
-        f"seen from {facts.base} and the median over matrices, is {met[widest]:.3f}, with "
-        f"{widest}), and its rows agree in sign beyond chance, which training leaves. Which "
-        "of the two is older was not tested."
+        f"seen from {facts.base} and the median over matrices, is {widest}), and its rows "
+        "agree in sign beyond chance, which training leaves. Which of the two is older "
+        "was not tested."
     )
 
 
@@ -211,10 +212,10 @@ def _meeting(facts: Facts) -> str:
     if len(met) != 1 or not met.keys() & facts.weights.keys():
         return ""
     ((name, cosines),) = met.items()
-    widest = max(cosines, key=lambda other: abs(cosines[other]))
+    _, widest = largest_cosine(cosines)
     return (
         f" Seen from {name} the child lies in no direction of the others (the largest cosine in "
-        f"size, the median over matrices, is {cosines[widest]:.3f}, with {widest}), and seen "
+        f"size, the median over matrices, is {widest}), and seen "
         "from none of the others is that so."
     )
 

@@ -66,7 +66,7 @@ def replayed(facts: Facts) -> Verdict | None:
         )
     return Verdict(
         replay.kind,
-        "exact" if replay.is_exact and facts.finite == 1.0 else "statistical",
+        "exact" if _is_exact(facts, replay) else "statistical",
         "replayed",
         f"{replay.text}, {what}.{doubt} With decoys in place of its parents it reaches "
         f"{replay.decoy_share:.2%}{alike}.{same}{_multiple(facts, replay)}"
@@ -98,6 +98,11 @@ def chosen(facts: Facts) -> Verdict | None:
     )
 
 
+def _is_exact(facts: Facts, replay: ReplayFacts) -> bool:
+    """Return whether all is reproduced bit for bit; of NaN, no bits are compared."""
+    return replay.is_exact and facts.finite == 1.0
+
+
 def _of_these(share: float) -> str:
     """Return which elements are some checkpoint's: all that were looked at, or a share of them."""
     return (
@@ -116,8 +121,7 @@ def _nothing_after(facts: Facts, replay: ReplayFacts) -> str:
     wholes = facts.wholes
     is_all = (
         replay.kind == "merge"
-        and replay.is_exact
-        and facts.finite == 1.0
+        and _is_exact(facts, replay)
         and not _finer(facts, replay)
         and facts.sample is None
         and facts.coverage == 1.0

@@ -9,7 +9,7 @@ from parentage.support import are, listed, number_ranges
 from parentage.verdict.changes import MOST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from parentage.verdict.facts import Facts, ReplayFacts
 
@@ -145,6 +145,16 @@ def bias_warning(facts: Facts) -> str:
         f" The displacements are near one unit in the last place, so rounding can move these "
         f"weights by up to {worst:.2f}."
     )
+
+
+def largest_cosine(cosines: Mapping[str, float]) -> tuple[str, str]:
+    """Return the other one at the largest cosine in size, and how that is said.
+
+    >>> largest_cosine({"a": 0.04, "b": -0.145})
+    ('b', '-0.145, with b')
+    """
+    name = max(cosines, key=lambda other: abs(cosines[other]))
+    return name, f"{cosines[name]:.3f}, with {name}"
 
 
 def reading_verb(facts: Facts) -> str:

@@ -24,15 +24,10 @@ pub(super) fn gather(
     let (mut at, mut out) = (elements.start, out);
     while at < elements.end {
         let (row, first) = (at / across, at % across);
-        let mut last = across.min(first + elements.end - at);
+        let last = across.min(first + elements.end - at);
         let from = rows.map_or(row, |rows| u64::from(rows[row as usize]));
         let (begin, end) = match columns {
             Some(_) => (from * width, (from + 1) * width),
-            // Rows that follow one another are one run, where no list says otherwise.
-            None if rows.is_none() => {
-                last = first + elements.end - at;
-                (from * width + first, from * width + last)
-            }
             None => (from * width + first, from * width + last),
         };
         let bytes = lender.lend(0, begin * size..end * size)?;

@@ -151,37 +151,28 @@ impl Cell for f32 {
 
     #[inline(always)]
     fn widen<S: Simd>(simd: S, column: &Column<'_>, out: &mut Values<Self>) -> usize {
+        // Writes groups of elements of `$width` bytes, and evaluates to how many elements those are.
         macro_rules! groups {
-            ($widen:ident) => {{
+            (|$bytes:ident: $width:literal, $row:ident| $widened:expr) => {{
                 let (rows, _) = out.0.as_chunks_mut::<GROUP>();
-                let (groups, _) = column.bytes.as_chunks::<{ 2 * GROUP }>();
-                for (bytes, row) in groups.iter().zip(rows) {
-                    simd.$widen(bytes, row);
+                let (groups, _) = column.bytes.as_chunks::<{ $width * GROUP }>();
+                for ($bytes, $row) in groups.iter().zip(rows) {
+                    $widened;
                 }
                 groups.len() * GROUP
             }};
         }
         match column.dtype {
-            Dtype::Bf16 => groups!(widen_bf16),
-            Dtype::F16 => groups!(widen_f16),
+            Dtype::Bf16 => groups!(|bytes: 2, row| simd.widen_bf16(bytes, row)),
+            Dtype::F16 => groups!(|bytes: 2, row| simd.widen_f16(bytes, row)),
             Dtype::F32 => elements!(column, out, |x: 4| f32::from_le_bytes(x)),
-            Dtype::F8E4m3 => {
-                let (rows, _) = out.0.as_chunks_mut::<GROUP>();
-                let (groups, _) = column.bytes.as_chunks::<GROUP>();
-                for (codes, row) in groups.iter().zip(rows) {
-                    simd.widen_f16(&bytes_of(halves_of_e4m3(*codes)), row);
-                    *row = row.map(|value| value * 256.0);
-                }
-                groups.len() * GROUP
-            }
-            Dtype::F8E5m2 => {
-                let (rows, _) = out.0.as_chunks_mut::<GROUP>();
-                let (groups, _) = column.bytes.as_chunks::<GROUP>();
-                for (codes, row) in groups.iter().zip(rows) {
-                    simd.widen_f16(&bytes_of(codes.map(|code| u16::from(code) << 8)), row);
-                }
-                groups.len() * GROUP
-            }
+            Dtype::F8E4m3 => groups!(|codes: 1, row| {
+                simd.widen_f16(&bytes_of(halves_of_e4m3(*codes)), row);
+                *row = row.map(|value| value * 256.0);
+            }),
+            Dtype::F8E5m2 => groups!(|codes: 1, row| {
+                simd.widen_f16(&bytes_of(codes.map(|code| u16::from(code) << 8)), row);
+            }),
             Dtype::I16 => elements!(column, out, |x: 2| f32::from(i16::from_le_bytes(x))),
             Dtype::U16 => elements!(column, out, |x: 2| f32::from(u16::from_le_bytes(x))),
             Dtype::I8 => elements!(column, out, |x: 1| f32::from(x[0] as i8)),
