@@ -369,7 +369,9 @@ def _whole(
                 coded.append(tensor.name)
             continue
         elif left:
-            missing.append(_told(tensor, other))
+            told = _told(tensor, other)
+            missing.append(told)
+            cut += told != tensor.name.removeprefix(UNPAIRED)
             found = child.tensors.get(tensor.name)
             if found is not None and found.elements == 0:
                 empty.append(tensor.name)

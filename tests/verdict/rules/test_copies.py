@@ -62,6 +62,12 @@ PIECE = {"own": (), "missing": ("model.layers.1.mlp.up_proj.weight", "lm_head.we
             "0, 1 are parent's 1, 0, in",
         ),
         (whole(missing=("a",), empty=("a",), held=9 * 10**5), "assembled", "empty"),
+        # Rows of a tensor that is there are no tensor that is missing.
+        (
+            whole(missing=("4 rows of a",), missing_elements=1000, cut=1, held=999_000),
+            "assembled",
+            "; 0.1% of the elements of parent are missing there: 4 rows of a",
+        ),
         (whole(tied="lm_head is its embedding"), "re-encoded", "lm_head is its embedding"),
     ],
 )

@@ -81,6 +81,12 @@ LEFT = {
     "strange": of_wholes(strange=1),
     "unread": of_wholes(unread=("child: other.bin was not read",)),
     "promised": of_wholes(promised_layers=9),
+    "a fragment": of_wholes(
+        by_name={
+            name: whole(name, same=0, elements=2_500_000, held=1_000_000)
+            for name in ("base", "parent")
+        }
+    ),
     "NaN": {"finite": 1 - 1e-6},
     "a parent is finer": {"finer": ("parent",)},
 }

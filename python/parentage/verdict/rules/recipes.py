@@ -128,6 +128,7 @@ def _nothing_after(facts: Facts, replay: ReplayFacts) -> str:
         and replay.elements == facts.elements == wholes.compared == wholes.child_elements
         and not (wholes.uncompared or wholes.strange or wholes.unread)
         and wholes.promised_layers is None
+        and wholes.most >= facts.thresholds.coverage
     )
     return f" {NOTHING_AFTER.format(facts.child)}" if is_all else ""
 
