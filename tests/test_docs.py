@@ -301,8 +301,12 @@ def test_every_key_of_evidence_is_described(trace, fine_tune, folder):
     sampled = parentage.trace(
         folder / "Suspect", base=folder / "Base", parents=[folder / "Tuned"], sample="20%"
     )
+    # What is called a parent was made from the child.
+    called = parentage.trace(
+        folder / "Base", base=folder / "Sibling", parents=[folder / "Tuned", folder / "Suspect"]
+    )
     said: dict[str, bool] = {}
-    for each in (trace, fine_tune, sampled):
+    for each in (trace, fine_tune, sampled, called):
         for key, holds in keys_of(each.evidence, frozenset(each.inputs.columns.names)).items():
             for pattern, other in SAME_AS:
                 key = re.sub(pattern, other, key)

@@ -4,6 +4,7 @@ import shutil
 
 import parentage
 from common.documents import HOSTILE
+from parentage.bundle import STATEMENTS
 from parentage.checkpoint import Checkpoint
 
 
@@ -31,3 +32,11 @@ def test_a_name_given_by_hand_is_the_one_in_reports(family):
     assert {"ols:Nex", "bit_equal:Qwen"} <= set(found.wide().columns)
     assert found.evidence["inputs"]["child"]["name"] == "Rio"
     assert "Nex" in found.verdict.text
+
+
+def test_statements_of_an_earlier_trace_are_none_of_a_later_one(tmp_path, family):
+    given = {"base": family("base"), "parents": [family("parent")], "recipes": False}
+    parentage.trace(family("child"), **given, digest="sha256", output=tmp_path)
+    assert (tmp_path / STATEMENTS).exists()
+    parentage.trace(family("child"), **given, output=tmp_path)
+    assert not (tmp_path / STATEMENTS).exists()

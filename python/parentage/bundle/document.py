@@ -10,6 +10,7 @@ import msgspec
 from parentage.bundle.assumed import Assumed
 from parentage.checkpoint import IN_MEMORY
 from parentage.support import EvidenceError, printable
+from parentage.verdict import Roles
 
 SCHEMA = re.compile(r"parentage\.evidence/(\d+)")
 NEWEST = 2
@@ -25,6 +26,7 @@ class File(msgspec.Struct, frozen=True):
     name: str
     bytes: int
     sha256: str | None = None
+    published_sha256: str | None = None
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -60,6 +62,8 @@ class Inputs(msgspec.Struct, frozen=True):
     base: Checkpoint
     parents: list[Checkpoint]
     controls: list[Checkpoint]
+    called: Roles | None = None
+    """What each was called, where some turned out to be something else; ``None`` elsewhere."""
 
     @property
     def by_role(self) -> list[tuple[str, Checkpoint]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from parentage.evidence.tables import Tables
     from parentage.hypothesise import Spectra
     from parentage.sample import Sampled
-    from parentage.verdict import Outcome, Relation, Verdict
+    from parentage.verdict import Outcome, Relation, Roles, Verdict
 
 SCHEMA = "parentage.evidence/2"
 """Version of the JSON document and of ``slices.parquet`` beside it.
@@ -65,6 +66,7 @@ def document(
     *,
     relations: Sequence[Relation],
     offered: Inputs,
+    called: Roles | None = None,
     orders: Sequence[Order] = (),
     folders: Mapping[str, FolderDigests] | None = None,
     spectra: Spectra,
@@ -76,7 +78,8 @@ def document(
     ``inputs`` are the checkpoints that the main tables are of, ``offered`` are all.
     The same bytes in give the same document; no timing, path or date is in it. ``device`` is what
     computed if not the core, and changes nothing else. ``assumed`` is of a trace that no
-    base was given to.
+    base was given to, ``called`` of one in which some checkpoint turned out to be something else
+    than it was called.
     """
     columns = inputs.columns
     ((model, of_model),) = rows_of(tables.model, columns)
@@ -94,6 +97,7 @@ def document(
             "base": described(offered.base),
             "parents": [described(each) for each in offered.parents],
             "controls": [described(each) for each in offered.controls],
+            **({} if called is None else {"called": asdict(called)}),
         },
         **({} if assumed is None else {"assumed": msgspec.to_builtins(assumed)}),
         "parameters": {

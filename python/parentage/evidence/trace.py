@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from parentage.bundle import (
     METADATA,
     RECIPE,
     SLICES,
+    STATEMENTS,
     SUMS,
     checkpoint_entry,
     log_custody,
@@ -32,6 +33,7 @@ from parentage.replay import Recipe
 from parentage.report import MADE_OF, REPORT, parts_of, render_report
 from parentage.support import ReportError, printable
 from parentage.verdict import (
+    Roles,
     best_outcome,
     decide,
     decided_relations,
@@ -79,13 +81,17 @@ class Trace:
     folders: Mapping[str, FolderDigests] = field(default_factory=dict)
     """Digests of what lies beside the weights, by the checkpoint's name; empty as ``digests``."""
     search_seed: int | None = None
-    """What drew the places that recipes were looked for at; ``None`` if that was everywhere."""
+    """What drew the places that were looked at for recipes, and for who came first; ``None`` if
+    that was everywhere."""
     relations: tuple[Relation, ...] = ()
     """What each checkpoint offered is to the child, as far as it was decided."""
     orders: tuple[Order, ...] = ()
     """What of the others was compared in another order than it is stored in."""
     given: Inputs | None = None
     """All checkpoints that were offered, in their roles."""
+    opened: Inputs | None = None
+    """All as they were opened, before they were seen as they are compared, and in the roles that
+    they were offered in."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What the rules looked at, as :func:`parentage.verdict.stored_facts` writes it."""
     sums: pl.DataFrame | None = None
@@ -196,6 +202,7 @@ class Trace:
             self.search_seed,
             relations=self.relations,
             offered=self.offered,
+            called=self.called,
             orders=self.orders,
             folders=self.folders,
             spectra=self.spectra,
@@ -210,7 +217,22 @@ class Trace:
         It is read when it is first asked for; no verdict hangs on it.
         """
         # The room is entered when it is asked for: what reads files of strangers is large.
-        return metadata.comparison_of(self.offered, self.evidence)
+        stored = self.offered if self.opened is None else _ordered_as(self.offered, self.opened)
+        return metadata.comparison_of(stored, self.evidence)
+
+    @property
+    def called(self) -> Roles | None:
+        """What each was called by whoever offered it, where some turned out to be another thing."""
+        if self.opened is None:
+            return None
+        called = Roles.of(self.opened)
+        return None if called == Roles.of(self.offered) else called
+
+    def released(self) -> Trace:
+        """Return the same without tensors that a program holds in memory."""
+        opened = None if self.opened is None else self.opened.released()
+        inputs, given = self.inputs.released(), self.offered.released()
+        return replace(self, inputs=inputs, given=given, opened=opened)
 
     def to_json(self) -> str:
         """Return :attr:`evidence` as JSON text."""
@@ -281,7 +303,7 @@ class Trace:
             failure = error
         bundle = sealed({**files, **document})
         # One of an earlier trace is none of this.
-        written = save(folder, {REPORT: None, RECIPE: None, **bundle})
+        written = save(folder, {REPORT: None, RECIPE: None, STATEMENTS: None, **bundle})
         log_custody(folder, "trace", self._custody_inputs(), {"verdict": self.verdict.kind})
         if failure is not None:
             raise failure
@@ -313,6 +335,12 @@ class Trace:
         return html(self.verdict, self.tables, self.inputs.columns)
 
 
+def _ordered_as(offered: Inputs, opened: Inputs) -> Inputs:
+    """Return checkpoints as they were opened, in the roles of ``offered``."""
+    by_name = {each.name: each for each in opened.others}
+    return offered.replaced(opened.child, [by_name[each.name] for each in offered.others])
+
+
 def conclude(case: TraceInputs, statistics: Statistics, sample: Sampled | None = None) -> Trace:
     """Make tables of statistics, and a verdict of the facts in them.
 
@@ -322,6 +350,8 @@ def conclude(case: TraceInputs, statistics: Statistics, sample: Sampled | None =
     facts, asked = watched(gather_facts(case, statistics, outcome, sample))
     verdict = decide(facts)
     relations = decided_relations(facts, verdict)
+    # Without recipes, a sample was looked at all the same: who came first rests on it.
+    searched = case.view if case.estimates is None else case.estimates
     return Trace(
         verdict=verdict,
         relations=relations,
@@ -333,5 +363,6 @@ def conclude(case: TraceInputs, statistics: Statistics, sample: Sampled | None =
         sample=sample,
         given=case.offered,
         orders=tuple(case.orders),
-        search_seed=None if case.estimates is None else case.estimates.seed,
+        opened=case.opened,
+        search_seed=None if searched is None else searched.seed,
     )

@@ -25,6 +25,7 @@ from .search import has_weights_per_slice as has_weights_per_slice
 from .search import hypothesise as hypothesise
 from .search import is_copy as is_copy
 from .search import select_for_full_pass as select_for_full_pass
+from .spectra import NO_SEARCH as NO_SEARCH
 from .spectra import Spectra as Spectra
 from .spectra import SpectrumCurve as SpectrumCurve
 from .spectra import spectra_of as spectra_of

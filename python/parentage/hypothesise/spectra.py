@@ -47,6 +47,9 @@ SLACK = 2.0**-23
 MOST_LAYERS = 256
 """Layers up to which every layer has a spectrum of its own."""
 
+NO_SEARCH = "no recipe was looked for, so that no sample was searched"
+"""Why there is no spectrum where recipes were not asked for."""
+
 DECOY, PARENT, CONTROL = "decoy", "parent", "control"
 
 
@@ -93,7 +96,7 @@ def spectra_of(estimates: SampleEstimates | None) -> Spectra:
     blend. The same sample gives the same counts, whatever the threads.
     """
     if estimates is None:
-        return _without("no recipe was looked for, so that no sample was searched")
+        return _without(NO_SEARCH)
     columns = estimates.columns
     if not columns.parents:
         return _without("no parent was offered")

@@ -1,6 +1,7 @@
 from .adapters import with_adapters as with_adapters
 from .adapters import with_strengths as with_strengths
 from .flow import trace as trace
+from .flow import trace_again as trace_again
 from .parts import join as join
 from .parts import trace_part as trace_part
 from .planning import Plan as Plan

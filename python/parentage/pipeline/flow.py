@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from concurrent.futures import Executor
     from os import PathLike
+    from typing import Any
 
     from parentage.align import Alignment, Unaligned
     from parentage.checkpoint import Checkpoint, Given, Inputs, Network
@@ -302,12 +303,66 @@ def trace(
         assumed = None if proposal is None else proposal.told
         found = replace(found, device=described, assumed=assumed)
         # What a program holds in memory is its own again: a trace does not keep it.
-        found = replace(found, inputs=found.inputs.released(), given=found.offered.released())
+        found = found.released()
         if output is not None:
             found.save(output, note)
         if journal is not None:
             journal.remove()
     return found
+
+
+def trace_again(
+    inputs: Inputs,
+    options: Options,
+    progress: Progress = SILENT,
+    *,
+    recipes: bool,
+    seed: int | None,
+    sample: Mapping[str, Any] | None = None,
+    remarks: tuple[str, ...] = (),
+) -> Trace:
+    """Trace checkpoints as evidence of them says that it was made; nothing is written.
+
+    Parameters
+    ----------
+    inputs
+        The checkpoints in the roles that they were offered in.
+    options
+        How they are read; ``is_far`` where the evidence is of what was fetched.
+    progress
+        As of :func:`trace`.
+    recipes
+        Whether recipes are looked for.
+    seed
+        What drew the places that were looked at; ``None`` if that was everywhere.
+    sample
+        ``parameters.sample`` of the evidence, ``None`` if everything was read.
+    remarks
+        Sentences that the verdict begins its remarks with.
+
+    Raises
+    ------
+    ParentageError
+        If nothing pairs, or a checkpoint is damaged or unreadable.
+    """
+    request, number = None, seed or 0
+    if sample is not None:
+        # Of sketches, everything is read that they hold.
+        chosen = Seed(sample["seed"], is_given=sample["is_seed_given"])
+        until_sure = sample["sure"] is not None
+        request = SampleRequest.parse(sample["asked"], chosen, until_sure=until_sure)
+        number = chosen.number if request is not None else number
+    return traced(
+        inputs,
+        options,
+        progress,
+        None,
+        request,
+        number,
+        recipes=recipes,
+        digest=False,
+        remarks=remarks,
+    )
 
 
 def refuse_limits(network: Network | None, checkpoints: Iterable[Checkpoint]) -> None:
@@ -389,6 +444,7 @@ def planned(
     to be read and carried out, and what is held of sketches, if there are any.
     """
     progress.stage("pairing tensors")
+    opened = inputs
     viewed = view_inputs(inputs, options)
     inputs, seen, sketched = viewed.inputs, viewed.seen, viewed.sketched
     grouped = pair(inputs, options, seen.layers)
@@ -413,6 +469,7 @@ def planned(
         stored=viewed.stored,
         added=viewed.added,
         aside=seen.aside,
+        opened=opened,
     )
     if not is_part:
         rest = compare_rest(inputs, grouped, options, is_sample=request is not None)

@@ -8,6 +8,7 @@ import msgspec
 
 from parentage.bundle import Assumed
 from parentage.support import ReportError, printable
+from parentage.verdict import Roles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,6 +54,7 @@ class InputsEntry(msgspec.Struct, frozen=True):
     base: CheckpointEntry
     parents: list[CheckpointEntry]
     controls: list[CheckpointEntry]
+    called: Roles | None = None
 
 
 class Parameters(msgspec.Struct, frozen=True):

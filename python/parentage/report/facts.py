@@ -6,10 +6,11 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from parentage.hypothesise import NO_SEARCH
 from parentage.recipe import show
 from parentage.report.shares import share_of
 from parentage.support import listed, printable
-from parentage.verdict import NOTHING_AFTER
+from parentage.verdict import NOTHING_AFTER, Roles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,9 +79,6 @@ CARD = {
 }
 """What the card's ``base_model_relation`` would be by the weights; none for other verdicts."""
 
-
-NO_SEARCH = "no recipe was looked for, so that no sample was searched"
-"""Why there is no spectrum where ``--no-recipes`` was given."""
 
 WHY_NOTHING = "Every number that it stores is what the merge gives, so no training changed any."
 """What is meant by that nothing was trained after a merge."""
@@ -331,11 +329,12 @@ def limits_of(document: Document) -> list[str]:
 def command_of(document: Document) -> str:
     """Return the command that makes this evidence again, for those who have the files."""
     words = ["parentage", "trace", _path(document.inputs.child.name)]
-    words += ["--base", _path(document.inputs.base.name)]
-    for each in document.inputs.parents:
-        words += ["--parent", _path(each.name)]
-    for each in document.inputs.controls:
-        words += ["--control", _path(each.name)]
+    called = document.inputs.called or Roles.of(document.inputs)
+    words += ["--base", _path(called.base)]
+    for name in called.parents:
+        words += ["--parent", _path(name)]
+    for name in called.controls:
+        words += ["--control", _path(name)]
     sample = document.parameters.sample
     if sample is not None:
         asked = sample.get("asked")

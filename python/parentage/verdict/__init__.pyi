@@ -3,6 +3,7 @@ from .case import Part as Part
 from .case import QuantisedBlend as QuantisedBlend
 from .case import Requantised as Requantised
 from .case import Rest as Rest
+from .case import Roles as Roles
 from .case import TraceInputs as TraceInputs
 from .constants import is_computed as is_computed
 from .deciding import RULES as RULES

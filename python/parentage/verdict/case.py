@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from parentage.descent import Relations
 
@@ -122,6 +122,47 @@ class Added(NamedTuple):
         return self.addition.base
 
 
+class Named(Protocol):
+    """What has a name."""
+
+    @property
+    def name(self) -> str:
+        """The name."""
+
+
+class Offered(Protocol):
+    """Checkpoints, opened or described, in their roles."""
+
+    @property
+    def base(self) -> Named:
+        """The base."""
+
+    @property
+    def parents(self) -> Sequence[Named]:
+        """The parents."""
+
+    @property
+    def controls(self) -> Sequence[Named]:
+        """The controls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """The names of checkpoints by what they were called."""
+
+    base: str
+    parents: tuple[str, ...]
+    controls: tuple[str, ...]
+
+    @classmethod
+    def of(cls, inputs: Offered) -> Roles:
+        """Return the roles that checkpoints have."""
+        parents, controls = (
+            tuple(each.name for each in some) for some in (inputs.parents, inputs.controls)
+        )
+        return cls(inputs.base.name, parents, controls)
+
+
 @dataclass(frozen=True, slots=True)
 class TraceInputs:
     """The checkpoints of a trace, how they pair, and the recipes that are tried on everything."""
@@ -156,6 +197,10 @@ class TraceInputs:
     """What is a function of another's tensor, so that bits are not compared."""
     view: SampleEstimates | None = None
     """What a sample showed of descent, before recipes are looked for."""
+
+    opened: Inputs | None = None
+    """All as they were opened, before they were seen as they are compared, and in the roles that
+    they were offered in."""
 
     @property
     def offered(self) -> Inputs:

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from parentage import _core
 from parentage.align import pair
 from parentage.bundle import EVIDENCE, SLICES, SUMS, digest_folder
 from parentage.checkpoint import Inputs, as_checkpoint
 from parentage.methods import from_json
-from parentage.pipeline import trace, view_inputs
+from parentage.pipeline import view_inputs
 from parentage.replay import compile_recipe, sha256_of
 from parentage.stream import SILENT, Gram, one_pass
-from parentage.support import EvidenceError, ParentageError, PlanError
+from parentage.support import EvidenceError, PlanError
+from parentage.verify.again import MOST_TOLD, check_again
 from parentage.verify.derived import factors_of, parts_of
 from parentage.verify.finding import FAILED, OK, UNCHECKED, Finding
 from parentage.verify.folder import read_table
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from parentage.checkpoint import Checkpoint, Given
     from parentage.stream import Options, Program, Progress, Value
     from parentage.verify.derived import Part
+    from parentage.verify.finding import Reread
     from parentage.verify.folder import Folder
 
 RANGE_CHUNKS = 1 << 12
@@ -55,18 +58,6 @@ class Asked:
     """How many are drawn; ``None`` for all."""
     digest: bool
     """Whether files are hashed."""
-
-
-@dataclass(slots=True)
-class Reread:
-    """What was read again, told as it is known."""
-
-    slices: int = 0
-    drawn: int = 0
-    """Of these, those that the seed drew: the others were chosen to have some of every file."""
-    of: int = 0
-    elements: int = 0
-    equal: int = 0
 
 
 def open_inputs(document: Document, asked: Asked) -> Inputs:
@@ -203,10 +194,11 @@ def check_slices(
     if lacking is not None:
         yield Finding("slices", UNCHECKED, "is not at hand, or not what it was", lacking)
         return
-    sums = read_table(folder.files[SUMS], SUMS)
-    if document.parameters.sample is not None:
-        yield from _check_sample(document, inputs, sums, options, told, progress)
+    is_ours = document.tool.version == _core.__version__
+    if document.parameters.sample is not None or (asked.slices is None and is_ours):
+        yield from check_again(folder, document, inputs, options, told, progress)
         return
+    sums = read_table(folder.files[SUMS], SUMS)
     parts = parts_of(sums, read_table(folder.files[SLICES], SLICES), document)
     recipe = json.loads(folder.files[EVIDENCE])["recipe"]
     progress.stage("pairing tensors")
@@ -262,10 +254,6 @@ def check_slices(
                 "bit"
             )
             yield Finding("slices", OK, text, SUMS)
-
-
-MOST_TOLD = 8
-"""Slices that differ, of which each is told."""
 
 
 def _alignments(inputs: Inputs, parts: Sequence[Part], options: Options) -> list[Alignment | None]:
@@ -405,49 +393,3 @@ def _bits(values: NDArray[Any]) -> NDArray[np.uint64]:
 def _brief(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 100 else f"{text[:97]}..."
-
-
-def _check_sample(
-    document: Document,
-    inputs: Inputs,
-    sums: Any,
-    options: Options,
-    told: Reread,
-    progress: Progress,
-) -> Iterator[Finding]:
-    """Read the sample again that the evidence rests on, at the places that its seed draws."""
-    sample = document.parameters.sample
-    assert sample is not None, "only evidence of a sample is checked so"
-    try:
-        again = trace(
-            inputs.child,
-            base=inputs.base,
-            parents=inputs.parents,
-            controls=inputs.controls,
-            threads=options.threads,
-            tile_bytes=options.tile_bytes,
-            io=options.io,
-            recipes=document.recipe is not None,
-            sample=sample["asked"],
-            seed=sample["seed"],
-            until_sure=sample["sure"] is not None,
-            progress=progress,
-        )
-    except (ParentageError, ValueError) as error:
-        yield Finding("slices", FAILED, f"the sample can not be read again: {error}", EVIDENCE)
-        return
-    found = again.sums
-    told.of = len(sums)
-    if found is None or found["slice"].to_list() != sums["slice"].to_list():
-        yield Finding("slices", FAILED, "the checkpoints give other slices", SUMS)
-        return
-    told.slices = told.drawn = len(sums)
-    told.elements = again.elements
-    wrong = [name for name in sums.columns if not found[name].equals(sums[name])]
-    told.equal = 0 if wrong else len(sums)
-    if wrong:
-        text = f"the sample, read again, gives another {wrong[0]}"
-        yield Finding("slices", FAILED, text, SUMS)
-    else:
-        text = f"the sample, read again, gives the sums of the bundle in all {len(sums):,} slices"
-        yield Finding("slices", OK, text, SUMS)

@@ -186,6 +186,10 @@ def _check_document(
         tool = {key: value for key, value in told["tool"].items() if key != "device"}
         thresholds["tool"] = tool, tool_entry()
     yield from _held("thresholds", EVIDENCE, thresholds, "thresholds are those of the rules")
+    for _, each in document.inputs.by_role:
+        if each.source is None and any(file.published_sha256 for file in each.files):
+            text = f"{each.name} has published digests, and was published nowhere"
+            yield Finding("document", FAILED, text, EVIDENCE)
 
 
 def _is_ours(document: Document) -> bool:
@@ -265,6 +269,9 @@ def _check_coverage(document: Document, facts: Facts) -> Iterator[Finding]:
             list(wholes.by_name),
         ),
     }
+    if (called := inputs.called) is not None:
+        names = sorted([called.base, *called.parents, *called.controls])
+        pairs["inputs.called, by name"] = names, sorted(wholes.by_name)
     for each in inputs.by_role[1:]:
         one = wholes.by_name.get(each[1].name)
         # Of what was compared in another order, some is counted several times.
@@ -320,6 +327,8 @@ def _check_sums(
     yield from _check_tables(parts[0], main, told)
     if kept:
         yield from _check_measured(parts[0], main, kept[0])
+    if told["recipe"] is not None:
+        yield from _check_mismatches(parts[0], told["recipe"])
 
 
 def _check_rows(part: Part, statistics: Statistics, document: Document) -> Iterator[Finding]:
@@ -496,6 +505,18 @@ def _check_measured(part: Part, statistics: Statistics, facts: Facts) -> Iterato
     if not wrong:
         text = f"{len(again)} facts are as made again of {SUMS}; the others rest on the checkpoints"
         yield Finding("facts", OK, text, FACTS)
+
+
+def _check_mismatches(part: Part, recipe: Mapping[str, Any]) -> Iterator[Finding]:
+    """Hold what the document says of elements that the recipe does not give against the sums."""
+    sums = part.sums
+    ulps = sums["ulps"].drop_nulls().list.to_array(_core.ULPS).to_numpy().sum(axis=0)
+    pairs = {
+        "recipe.unexplained": (recipe["unexplained"], sums["mismatched"].sum()),
+        "recipe.zero_signs": (recipe["zero_signs"], sums["zero_signs"].sum()),
+        "recipe.mismatch_ulps": (recipe["mismatch_ulps"], ulps.tolist()),
+    }
+    yield from _held("recipe", EVIDENCE, pairs, f"elements that it does not give: as in {SUMS}")
 
 
 def _check_recipe(

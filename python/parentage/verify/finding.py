@@ -81,6 +81,18 @@ UNEXPECTED = (
 """What an edited file may end in, wherever it is used."""
 
 
+@dataclass(slots=True)
+class Reread:
+    """What was read again, told as it is known."""
+
+    slices: int = 0
+    drawn: int = 0
+    """Of these, those that the seed drew: the others were chosen to have some of every file."""
+    of: int = 0
+    elements: int = 0
+    equal: int = 0
+
+
 NEEDED = ("verdict", "sums", "page")
 """Checks without which it is not known whether evidence agrees with itself."""
 

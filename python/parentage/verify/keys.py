@@ -21,7 +21,7 @@ DOCUMENT = frozenset(
 
 WITHIN = {
     "tool": frozenset(("name", "version", "core", "arithmetic", "device")),
-    "inputs": frozenset(("child", "base", "parents", "controls")),
+    "inputs": frozenset(("child", "base", "parents", "controls", "called")),
     "parameters": frozenset(
         ("blocks", "least_share_paired", "singular", "sample", "search_seed", "thresholds")
     ),

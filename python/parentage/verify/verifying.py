@@ -14,14 +14,13 @@ from parentage.report import REPORT
 from parentage.stream import SILENT, Options
 from parentage.verify.checkpoints import (
     Asked,
-    Reread,
     check_files_of,
     check_slices,
     open_inputs,
 )
 from parentage.verify.circumstance import check_said_of
 from parentage.verify.consistency import check_consistency
-from parentage.verify.finding import FAILED, UNCHECKED, Finding, Verification, guarded
+from parentage.verify.finding import FAILED, UNCHECKED, Finding, Reread, Verification, guarded
 from parentage.verify.folder import Folder, check_files
 from parentage.verify.page import check_page
 

@@ -51,7 +51,10 @@ NAMED = "[NAME=]CHECKPOINT"
     "--slices", type=click.IntRange(1), metavar="N",
     help="How many slices are drawn, and read again. [default: 32]",
 )  # fmt: skip
-@click.option("--all", "everything", is_flag=True, help="Read all slices, and hash all files.")
+@click.option(
+    "--all", "everything", is_flag=True,
+    help="Trace the checkpoints again, compare all that follows, and hash all files.",
+)  # fmt: skip
 @click.option(
     "--digest", type=click.Choice(["sha256"]),
     help="Hash all files of the checkpoints, too, and compare them with the evidence.",
@@ -92,13 +95,17 @@ def verify(
     them are compared bit for bit. Which slices, your seed draws, and nobody can have known it
     before. Of each file that none of them lies in, one more slice is read.
 
+    With --all, the checkpoints are traced again as the evidence says that it was made, recipes and
+    samples included, and every number, sentence and row has to come out: standard errors, p values,
+    rounding cells and lists as well, which nothing else holds. That takes as long as the trace did.
+
     \b
     Examples:
       Was anything altered?
         parentage verify evidence/
       Do the checkpoints give these numbers? In 32 slices, drawn by a seed of mine:
         parentage verify evidence/ --child ./Suspect -b ./Base -p ./Tuned --seed 20261127
-      In all of them, and are these the files that were read, by their SHA-256?
+      Do they give all of it, and are these the files that were read, by their SHA-256?
         parentage verify evidence/ --child ./Suspect -b ./Base -p ./Tuned --all
       The folders have other names than they had for whoever made it:
         parentage verify evidence/ --child /a -b /b -p Tuned=/c --control Other=/d

@@ -27,8 +27,8 @@ HEADS = {
 
 DIGESTED_ONLY = (
     "Standard errors, p values, weights from cells and their spectra, what rules were told by "
-    "samples of elements, and lists of what did not pair are held by digests alone; so is what "
-    "files beside the weights say, without them."
+    "samples of elements, and lists of what did not pair are held by digests alone, until the "
+    "checkpoints are traced again (--all); so is what files beside the weights say, without them."
 )
 
 
@@ -91,5 +91,6 @@ def _notes(found: Verification) -> list[str]:
         )
     if not read["digests"]:
         lines.append("Files were not hashed; --digest sha256 or --all does.")
-    lines.append(DIGESTED_ONLY)
+    if not any(each.check == "again" for each in found.findings):
+        lines.append(DIGESTED_ONLY)
     return lines
