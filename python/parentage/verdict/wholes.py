@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parentage.align import UNPAIRED, how_names_differ
-from parentage.checkpoint import body_layers, is_of_the_body, place_of
+from parentage.checkpoint import body_layers, dtype_class, is_of_the_body, place_of
 from parentage.support import listed, percent, runs_of
 from parentage.verdict.constants import constant_elements
 
@@ -58,6 +58,9 @@ class Whole:
     """Of the missing, the tensors of which the child has some rows."""
     coded: tuple[str, ...] = ()
     """Tensors that the checkpoint stores as codes, and the child as numbers: they took no part."""
+    unlike: tuple[str, ...] = ()
+    """Tensors of the checkpoint that the child has in another shape, or as another kind of numbers:
+    they took no part."""
     empty: tuple[str, ...] = ()
     """Of the missing, the ones that the child has without elements."""
     shared_tensors: int = 0
@@ -83,7 +86,12 @@ class Whole:
     def is_whole(self) -> bool:
         """Whether nothing is missing and nothing is added, and all of it is in place."""
         is_in_place = self.is_in_place and not self.is_reordered
-        return is_in_place and not self.own and not self.missing and self.held == self.elements
+        return (
+            is_in_place
+            and not self.own
+            and not (self.missing or self.unlike)
+            and self.held == self.elements
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,9 +351,9 @@ def _whole(
     held: Counter[int] = Counter()
     for (b, _), elements in one.held.items():
         held[b] = min(held[b] + elements, sizes[b])
-    own, missing, empty, tied, coded = [], [], [], [], []
+    own, missing, unlike, empty, tied, coded = [], [], [], [], [], []
     scales = {scale: name for name, scale in other.scales.items()}
-    own_elements = missing_elements = cut = 0
+    own_elements = missing_elements = unlike_elements = cut = 0
     for tensor in child.tensors.values():
         left = tensor.elements - one.compared[tensor.index]
         if left and one.compared[tensor.index]:
@@ -369,10 +377,13 @@ def _whole(
                 coded.append(tensor.name)
             continue
         elif left:
-            told = _told(tensor, other)
+            told, found = _told(tensor, other), child.tensors.get(tensor.name)
+            if found is not None and _is_unlike(found, tensor) and not one.compared[found.index]:
+                unlike.append(tensor.name)
+                unlike_elements += left
+                continue
             missing.append(told)
             cut += told != tensor.name.removeprefix(UNPAIRED)
-            found = child.tensors.get(tensor.name)
             if found is not None and found.elements == 0:
                 empty.append(tensor.name)
         elif not tensor.elements and tensor.index not in held:
@@ -385,7 +396,9 @@ def _whole(
         name=other.name,
         elements=elements,
         tensors=tensors,
-        held=sum(held.values()) if stored is None else elements - missing_elements,
+        held=sum(held.values())
+        if stored is None
+        else elements - missing_elements - unlike_elements,
         compared=sum(one.compared.values()),
         same=sum(one.same.values()),
         cast=sum(one.cast.values()),
@@ -398,12 +411,19 @@ def _whole(
         missing_elements=missing_elements,
         cut=cut,
         coded=tuple(coded),
+        unlike=tuple(unlike),
         empty=tuple(empty),
         shared_tensors=sum(1 for count in one.compared.values() if count),
         tied="; ".join(tied),
         moves=tuple(sorted(one.moves)) if any(a != b for a, b in one.moves) else (),
         layers=len(body_layers(other.core)),
     )
+
+
+def _is_unlike(mine: Tensor, yours: Tensor) -> bool:
+    """Return whether two tensors of one name that hold something can not be compared."""
+    is_other = dtype_class(mine.dtype) != dtype_class(yours.dtype)
+    return mine.elements > 0 and (mine.shape != yours.shape or is_other)
 
 
 def _told(tensor: Tensor, other: Checkpoint) -> str:

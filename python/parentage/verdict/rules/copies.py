@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from parentage.checkpoint import is_of_the_body, place_of
 from parentage.support import are, listed, number_ranges, percent
-from parentage.verdict.rules.wording import map_text, reading_clause
+from parentage.verdict.rules.wording import UNLIKE, map_text, reading_clause
 from parentage.verdict.verdict import Verdict
 from parentage.verdict.wholes import named
 
@@ -127,7 +127,7 @@ def _part_text(facts: Facts, found: Whole) -> str:
         )
     read = reading_clause(facts)
     missing = len(found.missing)
-    if not missing and found.own and not found.coded:
+    if not missing and found.own and not (found.coded or found.unlike):
         share = found.own_elements / max(facts.wholes.child_elements, 1)
         text = (
             f"{facts.child} contains {found.name} whole, {equal}{read}; {share:.1%} of "
@@ -157,6 +157,8 @@ def _part_text(facts: Facts, found: Whole) -> str:
                     f"; {missing:,} of the {found.tensors:,} tensors of {found.name}, {lost} of "
                     f"its elements, {are(missing)} {gone} there: {named(found.missing)}"
                 )
+        if found.unlike:
+            text += f"; {named(found.unlike)} {are(len(found.unlike))} there {UNLIKE}"
         if found.coded:
             text += (
                 f"; {named(found.coded)} {are(len(found.coded))} stored as codes there, and not "

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from parentage.support import are, listed, percent
-from parentage.verdict.rules.wording import moves_text
+from parentage.verdict.rules.wording import UNLIKE, moves_text
 from parentage.verdict.verdict import Verdict
 from parentage.verdict.wholes import named
 
@@ -129,11 +129,12 @@ def _both_ways(facts: Facts, *, is_average: bool) -> str:
             f"{named(wholes.uncompared)}."
         )
     said += wholes.aside
-    alike: dict[tuple[float, tuple[str, ...], tuple[str, ...]], list[str]] = {}
+    alike: dict[tuple[float, tuple[str, ...], tuple[str, ...], tuple[str, ...]], list[str]] = {}
     for one in wholes.by_name.values():
         if one.share < 1.0:
-            alike.setdefault((one.share, one.missing, one.coded), []).append(one.name)
-    for (share, missing, coded), names in alike.items():
+            key = one.share, one.missing, one.unlike, one.coded
+            alike.setdefault(key, []).append(one.name)
+    for (share, missing, unlike, coded), names in alike.items():
         took = f"{percent(share)} of {listed(names)}" if share else f"Nothing of {listed(names)}"
         # Numbers of layers are those of whom they are missing of.
         moved = any(wholes.by_name[name].moves for name in names)
@@ -141,6 +142,8 @@ def _both_ways(facts: Facts, *, is_average: bool) -> str:
         lacks = f": {facts.child} lacks {named(missing)}{whose}" if share and missing else ""
         if lacks and is_average:
             lacks += ", but for what an average has of them"
+        if share and unlike:
+            lacks += f"{', and' if lacks else f': {facts.child}'} has {named(unlike)} {UNLIKE}"
         codes = f"; {named(coded)} {are(len(coded))} stored as codes there, and not compared"
         said.append(f"{took} took part{lacks}{codes if coded else ''}.")
     return " ".join(said)

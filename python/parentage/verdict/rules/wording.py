@@ -20,6 +20,10 @@ NOISED_PARENT = (
 """What no blend that is not exact can be told from."""
 
 
+UNLIKE = "in another shape or as other numbers"
+"""What is said of tensors that two checkpoints have, and that can not be compared."""
+
+
 def fit_numbers(facts: Facts) -> dict[str, float | int | str | None]:
     """Return the numbers of the fit that stand beside a verdict."""
     # Where a recipe was carried out its weights count, not those of least squares.
