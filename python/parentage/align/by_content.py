@@ -13,6 +13,7 @@ import numpy as np
 
 from parentage.align.content import layer_map
 from parentage.align.layouts.strides import Composed, Piece, transposed
+from parentage.align.moving_averages import seen_averaged
 from parentage.align.order import sentences
 from parentage.align.orders.matching import LEAST_LIKE
 from parentage.align.orders.reading import runs
@@ -78,7 +79,15 @@ def seen_by(child: Checkpoint, others: Sequence[Checkpoint], options: Options) -
 
 def _paired_views(child: Checkpoint, others: Sequence[Checkpoint], options: Options) -> Views:
     """Return a child and others under the child's names, or under those that values tell."""
-    named = views(decoded(child), [decoded(other) for other in others])
+    child = decoded(child)
+    others = [decoded(other) for other in others]
+    averaged = {
+        at: found
+        for at, other in enumerate(others)
+        if (found := seen_averaged(child, other, options)) is not None
+    }
+    whole = [averaged[at].checkpoint if at in averaged else x for at, x in enumerate(others)]
+    named = views(child, whole)
     seen: list[Checkpoint] = []
     strange: list[str] = []
     left: list[str] = []
@@ -96,7 +105,7 @@ def _paired_views(child: Checkpoint, others: Sequence[Checkpoint], options: Opti
         also = f", {turned:,} of them transposed" if turned else ""
         told = f"{len(names):,} of {len(other.tensors):,} of {other.name}{also}"
         (left if is_named else strange).append(told)
-    remarks = list(named.remarks)
+    remarks = [*map(str, averaged.values()), *named.remarks]
     if strange:
         remarks.append(
             "Names have nothing in common with the child's: tensors are paired by shape and by the "

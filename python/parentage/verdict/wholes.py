@@ -584,6 +584,11 @@ def named(names: Sequence[str], most: int = 4) -> str:
             whole_names = [_PART.sub("", name) for name in names]
             groups = Counter(".".join(name.split(".")[:depth]) for name in whole_names)
             if len(groups) <= most and len(groups) < len(parts):
-                return listed(f"{count:,} tensors of {start}" for start, count in groups.items())
+                return listed(
+                    f"{count:,} tensors of {start}"
+                    if count > 1
+                    else next(name for name in names if _PART.sub("", name).startswith(start))
+                    for start, count in groups.items()
+                )
         parts = [*parts[:most], f"{len(parts) - most:,} more"]
     return listed(parts)
