@@ -23,6 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from parentage.checkpoint import component_of, layer_of
 from parentage.hypothesise import SampleEstimates
+from parentage.hypothesise.estimates import closed
 from parentage.recipe import gradient, resolve
 
 
@@ -146,3 +147,41 @@ def test_small_or_unknown_slices_may_have_any_value(plain):
     assert described(plain, values, known=known) == 0.3
     assert described(plain, values, known=np.zeros_like(known)) == pytest.approx(0.3)
     assert described(plain, np.full(len(values), np.nan), known=np.zeros_like(known)) == 0.0
+
+
+@given(
+    st.lists(st.floats(-2.0, 3.0), min_size=1, max_size=3),
+    st.floats(-2e-4, 2e-4),
+    st.sampled_from([0.0, 1e-7, 1e-6, 1e-3]),
+)
+def test_sums_are_one_where_they_may_be(weights, off, room):
+    """Nothing moves farther than it may, and what is no sum of one stays as it is."""
+    own = [0.0, *weights, 1.0 - sum(weights) + off]
+    found = closed(np.array([own]), np.full((1, len(own)), room), range(1, len(own)))[0]
+    missing = abs(1.0 - sum(own))
+    assert found[0] == 0.0
+    assert np.abs(found - own).max() <= missing + 1e-12
+    if missing > min(len(weights) * room + room, 1e-4):
+        assert found.tolist() == own
+    elif np.count_nonzero(own) > 1:
+        assert abs(1.0 - float(found.sum())) <= 1e-15 * (1.0 + float(np.abs(found).sum()))
+
+
+@pytest.mark.parametrize("twelfths", [(4, 8, 5), (1, 7, 8), (2, 10, 4), (11, 8, 4)])
+def test_thirds_by_component_leave_the_base_nothing(tmp_path, twelfths):
+    of_parts = dict(zip(("embed", "attention", "mlp"), twelfths, strict=True))
+    shares = {name: twelfth / 12 for name, twelfth in of_parts.items()} | {"norm": 1 / 3}
+    child = {
+        name: (
+            F32(1.0 - shares[component_of(name)]) * FAMILY["one"][name].astype(F32)
+            + F32(shares[component_of(name)]) * FAMILY["two"][name].astype(F32)
+        ).astype(BF16)
+        for name in FAMILY["base"]
+    }
+    found = found_in(tmp_path, FAMILY, child, ["one", "two"])
+    first = next(x for x in found.written_weights() if isinstance(x.weights["one"], dict))
+    one, two = (resolve(first.weights[name], found.slices) for name in ("one", "two"))
+    assert set(first.weights) == {"one", "two"}
+    assert (one + two).tolist() == pytest.approx([1.0] * len(one), abs=1e-15)
+    is_mlp = [each.component == "mlp" for each in found.slices]
+    assert two[is_mlp].tolist() == pytest.approx([shares["mlp"]] * sum(is_mlp), abs=1e-15)

@@ -165,8 +165,7 @@ class SampleEstimates(BlendSearch):
         else:
             names = [self.columns.names[i] for i in axes]
             weights_found = [float(values[0, i]) for i in axes]
-            # The room that several weights have together is wider than each of their plateaus.
-            least = 1e-6 if own or len(axes) > 1 else 3e-7
+            least = _least_room(axes, own=own)
             tolerance = [max(4.0 * float(widths[0, i]), least) for i in axes]
             uncertainty = {name: float(widths[0, i]) for name, i in zip(names, axes, strict=True)}
             free = float(values[0, 0]) if own else 0.0
@@ -228,12 +227,12 @@ class SampleEstimates(BlendSearch):
         """Yield weights by module, component, kind of tensor or slice, as the blend has them."""
         found = self._with_copies_whole(blend)
         rounded = found.copy()
-        room = np.maximum(4.0 * blend.half_widths, 3e-7)
+        own = bool(np.any(found[:, 0] != 0.0))
+        room = np.maximum(4.0 * blend.half_widths, _least_room(axes, own=own))
         for i in axes:
             for g in range(rounded.shape[0]):
                 rounded[g, i] = shortest(float(rounded[g, i]), min(float(room[g, i]), 1e-3))
         size = np.bincount(blend.groups, self.sample.weight, len(rounded)).astype(np.float64)
-        own = bool(np.any(found[:, 0] != 0.0))
         fine = np.where(np.abs(found) <= FLOAT_NOISE, 0.0, found)
         told = np.bincount(blend.groups, self.told & (self.sample.weight > 0), len(rounded)) > 0
         alike = shared(rounded, room, size)
@@ -241,6 +240,9 @@ class SampleEstimates(BlendSearch):
             # What a blend does not give says nothing of its weights: those of the rest are as good.
             alike[~told] = alike[told][0]
         tables = [(alike, False), (rounded, False), (fine, False)]
+        if not own and len(axes) > 1:
+            # A base whose weight is less than what is not known of the others' has none.
+            tables[:2] = [(closed(each, room, axes), False) for each, _ in tables[:2]]
         if BF16_LEAST_SHARE <= blend.share < FLOAT32_LEAST_SHARE:
             coarse = np.vectorize(lambda x: shortest_decimal(float(x), BF16_WEIGHT_ERROR))(fine)
             tables += [(coarse, True), (fine, True)]
@@ -295,6 +297,40 @@ class SampleEstimates(BlendSearch):
                 for slice_, value in zip(self.slices, by_slice, strict=True)
             }
         }
+
+
+def _least_room(axes: Sequence[int], *, own: bool) -> float:
+    """Return how far a weight may be off at least, of blends of some columns.
+
+    The room that several weights have together is wider than each of their plateaus.
+    """
+    return 1e-6 if own or len(axes) > 1 else 3e-7
+
+
+def closed(weights: Floats, room: Floats, axes: Sequence[int]) -> Floats:
+    """Return weights (G, n) of columns ``axes`` that sum to one where they may.
+
+    Where what is missing is within what each of them may be off, ``room`` (G, n), the one with the
+    most room takes it.
+
+    >>> weights, room = np.array([[0.0, 0.667, 0.333]]), np.array([[0.0, 1e-3, 5e-4]])
+    >>> closed(weights + [[0, 3e-5, 0]], room, [1, 2]).round(9).tolist()
+    [[0.0, 0.667, 0.333]]
+    >>> closed(np.array([[0.0, 0.5, 0.3]]), room, [1, 2]).tolist()
+    [[0.0, 0.5, 0.3]]
+    """
+    out = weights.copy()
+    columns = np.asarray(axes)
+    for g in range(len(out)):
+        own, rooms = out[g, columns], room[g, columns]
+        missing = 1.0 - float(own.sum())
+        # No more than nobody would write.
+        is_near = abs(missing) <= min(float(rooms.sum()), NEGLIGIBLE)
+        if missing and is_near and np.count_nonzero(own) > 1:
+            last = int(columns[int(np.where(own != 0.0, rooms, -1.0).argmax())])
+            others = float(own.sum()) - float(out[g, last])
+            out[g, last] = 1.0 - others
+    return out
 
 
 def shortest(value: float, room: float) -> float:

@@ -99,3 +99,29 @@ def test_weights_by_component_are_carried_on_and_copies_take_no_part(tmp_path):
     weight = next(each.weight for each in best.recipe.ingredients if each.name == "one")
     expected = [shares[each.component] for each in found.slices]
     assert resolve(weight, found.slices).tolist() == expected
+
+
+@pytest.mark.parametrize("form", ["decay", "lerp"])
+def test_chains_of_three_have_weights_by_component(tmp_path, form):
+    """As a graph of nodes merges two, and the result with a third, each part by its own weights."""
+    shares = {
+        "embed": {"one": 1.0},
+        "attention": {"one": 0.45, "two": 0.3, "three": 0.25},
+        "mlp": {"one": 0.5, "two": 0.5},
+        "norm": {"one": 1.0},
+    }
+    child = {}
+    for tensor in FAMILY["base"]:
+        weights = shares[component_of(tensor)]
+        part = {n: {tensor: x[tensor]} for n, x in FAMILY.items()}
+        child |= (
+            {tensor: np.asarray(FAMILY["one"][tensor], F32)}
+            if len(weights) == 1
+            else child_of(part, weights, f"float32-{form}")
+        )
+    found = found_in(tmp_path, FAMILY, child, ["one", "two", "three", "other"])
+    best = hypothesise(found)[0]
+    assert best.mismatched == 0
+    assert best.recipe.arithmetic == f"float32-{form}"
+    assert {each.name for each in best.recipe.ingredients} == {"one", "two", "three"}
+    assert same_when_read_again(best.recipe, found)

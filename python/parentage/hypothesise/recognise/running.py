@@ -34,6 +34,9 @@ KNOWN_OF_TWO = ("decay",)
 KNOWN_OF_BASE = ("decay", "step", "step-divided", "lerp")
 """Forms that give of the base and another what plain scripts and task arithmetic do."""
 
+CHAINS = ("decay", "decay-fma", "lerp")
+"""Forms in which a merge of two is merged with a third."""
+
 IN_THE_MIDDLE = 1e-3
 """Weights closer than this to 0 are no weights."""
 
@@ -63,18 +66,25 @@ def carried_on(estimates: SampleEstimates) -> Iterator[Recipe]:
 
 
 def _by_group(estimates: SampleEstimates) -> Iterator[Recipe]:
-    """Yield averages of two checkpoints whose weights are tables by name."""
+    """Yield averages of two or three checkpoints whose weights are tables by name.
+
+    Of three, chains of merges of two, as graphs of nodes make them.
+    """
     blend = estimates.blends[-1]
     if blend.kind in ("constant", "layers", "slices") or blend.share < BF16_LEAST_SHARE:
         return
     for written in estimates.written_weights_of(blend):
-        if len(written.weights) != 2 or written.is_coarse or not written.normalized:
+        count = len(written.weights)
+        if count not in (2, 3) or written.is_coarse or not written.normalized:
             continue
+        forms = CHAINS if count == 3 else [x for x in running.FORMS if x not in KNOWN_OF_TWO]
         for order in permutations(written.weights):
-            for form in running.FORMS:
-                if form not in KNOWN_OF_TWO:
-                    weights = tuple((name, written.weights[name]) for name in order)
-                    yield _recipe(estimates, weights, f"float32-{form}")
+            for form in forms:
+                if form == "decay" and order[0] > order[1]:
+                    # A sum of two rounded products has no order.
+                    continue
+                weights = tuple((name, written.weights[name]) for name in order)
+                yield _recipe(estimates, weights, f"float32-{form}")
 
 
 def _of_cells(estimates: SampleEstimates) -> dict[str, float]:
