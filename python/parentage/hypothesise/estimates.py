@@ -360,13 +360,12 @@ def shared(weights: Floats, room: Floats, size: Floats) -> Floats:
     out = weights.copy()
     leaders: list[int] = []
     for g in np.argsort(-size, kind="stable").tolist():
-        gaps = {h: np.abs(weights[h] - weights[g]) for h in leaders}
-        near = [h for h, gap in gaps.items() if np.all(gap <= room[g])]
-        leader = min(near, key=lambda h: float(gaps[h].max()), default=None)
-        if leader is None:
-            leaders.append(g)
+        gaps = np.abs(weights[leaders] - weights[g])
+        far = np.where((gaps <= room[g]).all(axis=1), gaps.max(axis=1, initial=0.0), np.inf)
+        if np.isfinite(far).any():
+            out[g] = weights[leaders[int(far.argmin())]]
         else:
-            out[g] = weights[leader]
+            leaders.append(g)
     return out
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from parentage.checkpoint import COMPONENTS, is_of_the_body
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from parentage.align import Slice
     from parentage.support import Floats
@@ -48,10 +51,30 @@ def resolve(setting: Setting, slices: Sequence[Slice]) -> Floats:
         count = layers(slices)
         return np.array([gradient(value, position(each, count)) for each in slices])
     if kind == "filters":
-        return np.array([filtered(value, each.name) for each in slices])
+        numbers = np.array([*map(float, value.values()), math.nan])
+        return numbers[_first_filters(tuple(value), tuple(each.name for each in slices))]
     if kind == "components":
         return np.array([of_component(value, each.component) for each in slices])
     return np.array([float(value.get(each.name, math.nan)) for each in slices])
+
+
+@lru_cache(maxsize=16)
+def _first_filters(keys: tuple[str, ...], names: tuple[str, ...]) -> NDArray[np.intp]:
+    """Return (S,) the first key that each name contains, as mergekit has it.
+
+    One past the last stands for none. A search looks at hundreds of weights with the same few lists
+    of keys.
+
+    >>> _first_filters(("self_attn", "*"), ("model.layers.0.self_attn.q_proj.weight", "a")).tolist()
+    [0, 1]
+    """
+    first = (
+        next((at for at, key in enumerate(keys) if key == "*" or key in name), len(keys))
+        for name in names
+    )
+    found = np.fromiter(first, dtype=np.intp, count=len(names))
+    found.flags.writeable = False
+    return found
 
 
 def of_component(values: Mapping[str, float], component: str) -> float:
@@ -66,15 +89,6 @@ def of_component(values: Mapping[str, float], component: str) -> float:
     if found is None and component not in COMPONENTS:
         found = values.get("other")
     return math.nan if found is None else float(found)
-
-
-def filtered(filters: Mapping[str, float], name: str) -> float:
-    """Return the value of the first filter that a name contains, as mergekit has it.
-
-    >>> filtered({"self_attn": 0.3, "*": 0.5}, "model.layers.0.self_attn.q_proj.weight")
-    0.3
-    """
-    return next((float(x) for key, x in filters.items() if key == "*" or key in name), math.nan)
 
 
 def gradient(values: Sequence[float], t: float) -> float:
