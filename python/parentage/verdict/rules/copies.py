@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from parentage.checkpoint import is_of_the_body, place_of
 from parentage.support import are, listed, number_ranges, percent
+from parentage.verdict.naming import named
 from parentage.verdict.rules.wording import UNLIKE, map_text, reading_clause
 from parentage.verdict.verdict import Verdict
-from parentage.verdict.wholes import named
 
 if TYPE_CHECKING:
     from parentage.verdict.facts import Facts

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from parentage.support import are, listed, percent
+from parentage.verdict.naming import named
 from parentage.verdict.rules.wording import UNLIKE, moves_text
 from parentage.verdict.verdict import Verdict
-from parentage.verdict.wholes import named
 
 if TYPE_CHECKING:
     from parentage.verdict.facts import Facts
