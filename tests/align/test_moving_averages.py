@@ -47,31 +47,39 @@ def test_what_was_pruned_is_told_by_values(tmp_path, stored, chosen):
     assert (said.kind, said.level) == ("assembled", "exact")
     assert "all 6 tensors of child are full's, cast to the child's dtype" in said.text
     is_averaged = chosen == "averaged"
-    remark = "in 5 of 5 that were looked at the child is nearer to the average"
+    remark = "in 5 of 5 that were looked at the child has the average's numbers"
     assert (remark in said.text) == is_averaged
     assert ("(not averaged) model.diffusion_model" in said.text) == is_averaged
     if is_averaged:
         assert "model_ema.decay and model_ema.num_updates" in said.text
 
 
-def test_a_merge_of_averages_is_found(tmp_path, stored):
-    _, averaged, text = stored
-    random = np.random.default_rng(5)
-    base = {name: x + random.normal(0, 0.05, x.shape) for name, x in {**averaged, **text}.items()}
-    base, average = f32(base), f32({**averaged, **text})
+def test_a_blend_of_trained_weights_is_not_seen_as_one_of_averages(tmp_path):
+    """An average may lean to the other parent, so that the blend is nearer to it."""
+    random = np.random.default_rng(6)
+    one = {name: random.normal(0, 1, (48, 64)).astype(BF16) for name in BLOCKS}
+    two = {
+        name: (x.astype(np.float64) + random.normal(0, 0.1, x.shape)).astype(BF16)
+        for name, x in one.items()
+    }
     child = {
-        name: (np.float32(0.6) * average[name] + np.float32(0.4) * x).astype(BF16)
-        for name, x in base.items()
+        name: (
+            np.float32(0.6) * two[name].astype(np.float32) + np.float32(0.4) * x.astype(np.float32)
+        ).astype(BF16)
+        for name, x in one.items()
     }
-    places = {
-        "child": child,
-        "base": base,
-        "full": full(*stored),
-    }
-    paths = {name: write_checkpoint(tmp_path / name, each) for name, each in places.items()}
-    said = parentage.trace(paths["child"], base=paths["base"], parents=[paths["full"]]).verdict
+
+    def both(trained, averaged):
+        return {**trained, **{flat(name): x for name, x in averaged.items()}}
+
+    paths = {
+        name: write_checkpoint(tmp_path / name, tensors)
+        for name, tensors in {
+            "child": child, "base": both(one, two), "parent": both(two, one)
+        }.items()
+    }  # fmt: skip
+    said = parentage.trace(paths["child"], base=paths["base"], parents=[paths["parent"]]).verdict
     assert (said.kind, said.level) == ("merge", "exact")
-    assert "0.6 full" in said.text
 
 
 def test_names_are_those_of_the_same_shape():
@@ -84,13 +92,16 @@ def test_names_are_those_of_the_same_shape():
         for name, shape in {
             "model.a.b.weight": (2, 3),
             "model_ema.abweight": (2, 3),
-            "model.c.weight": (2, 3),
-            "model_ema.cweight": (3, 2),
+            "model_ema.decay": (),
             "model.d": (1,),
             "other.abweight": (2, 3),
         }.items()
     }
     assert averaged_of(names) == {"model.a.b.weight": "model_ema.abweight"}
+    # All of it or nothing: of a part, both kinds would be mixed.
+    names["model.c.weight"] = Named("model.c.weight", (2, 3))
+    names["model_ema.cweight"] = Named("model_ema.cweight", (3, 2))
+    assert averaged_of(names) == {}
 
 
 def test_nothing_is_seen_otherwise_without_reason(tmp_path, stored):
@@ -106,11 +117,11 @@ def test_nothing_is_seen_otherwise_without_reason(tmp_path, stored):
     assert seen_averaged(both, both, options) is None
     assert seen_averaged(both, plain, options) is None
     assert seen_averaged(plain, plain, options) is None
-    # Nothing is nearer where nothing is shared, or all is equal.
+    # Nothing is told where nothing is shared, or both are the child's.
     assert seen_averaged(opened("alien", f32({TEXT: text[TEXT]})), both, options) is None
     twice = opened("twice", full(averaged, averaged, text))
     assert seen_averaged(plain, twice, options) is None
     found = seen_averaged(plain, both, options)
-    assert (found.tensors, found.nearer, found.looked_at) == (5, 5, 5)
+    assert (found.tensors, found.equal, found.looked_at) == (5, 5, 5)
     nothing = {name: np.full_like(x, np.nan) for name, x in f32({**averaged, **text}).items()}
     assert seen_averaged(opened("nan", nothing), both, options) is None

@@ -29,3 +29,5 @@ def test_many_names_are_short(names):
 def test_a_single_tensor_beside_many_has_its_name():
     many = [f"a.b{i}.c.weight" for i in range(9)]
     assert named([*many, "model_ema.decay"]) == "9 tensors of a and model_ema.decay"
+    inside = [f"enc.block10.{x}" for x in "abcd"]
+    assert named([*inside, "enc.block1.z"]) == "4 tensors of enc.block10 and enc.block1.z"

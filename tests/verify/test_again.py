@@ -1,6 +1,7 @@
 """Whatever the checkpoints give is found to be edited if they are traced again."""
 
 import json
+import math
 
 import numpy as np
 import parentage
@@ -19,8 +20,9 @@ from common.bundles import (
 )
 from common.networks import family_on_a_hub, quick
 from conftest import BF16, family_path, load, write_checkpoint
-from parentage.bundle import CURVES, EVIDENCE, FACTS, SLICES, SUMS
-from parentage.verify import verify
+from parentage.bundle import CURVES, EVIDENCE, FACTS, SLICES, SUMS, read_bundle
+from parentage.verify import placed, verify
+from parentage.verify.again import _differences, _differs
 
 
 def said_of(folder, places=PLACES):
@@ -152,6 +154,12 @@ def test_roles_that_turned_out_otherwise_are_kept_as_they_were_called(called, tm
         (called / "report.html").read_text("utf-8")
     )
     assert verify(called, PLACES, slices=None).standing == "reproduced"
+    # As the command in the report has it, though one of the parents is called child.
+    found = read_bundle(called).document
+    paths = {name: str(path) for name, path in PLACES.items()}
+    parents = [(None, paths["parent"]), (None, paths["child"])]
+    own = placed(found, (), parents, child=paths["base"], base=paths["sibling"])
+    assert own == paths
     bundle = copied(called, tmp_path)
     edit_document(bundle, lambda told: put(told, "inputs.called.base", "nobody"))
     resealed(bundle)
@@ -225,3 +233,25 @@ def test_a_seed_that_drew_who_came_first_is_kept_without_recipes_as_well(tmp_pat
     )  # fmt: skip
     assert found.evidence["parameters"]["search_seed"] is not None
     assert verify(tmp_path / "evidence", places, slices=None).standing == "reproduced"
+
+
+def test_roles_of_none_of_the_checkpoints_are_refused_before_anything_is_read(called, tmp_path):
+    bundle = copied(called, tmp_path)
+    edit_document(bundle, lambda told: put(told, "inputs.called.parents", ["parent"] * 50_000))
+    resealed(bundle)
+    assert any(
+        text.startswith("the checkpoints can not be traced again: ") and "inputs.called" in text
+        for _, _, text in said_of(bundle)
+    )
+
+
+def test_zeros_have_signs():
+    one = pl.Series([0.0, 1.0, None, math.nan])
+    assert _differs(one, pl.Series([-0.0, 1.0, None, math.nan])).to_list() == [True] + [False] * 3
+    lists = pl.Series([[0.0, 2.0], [1.0, 2.0], None])
+    other = pl.Series([[-0.0, 2.0], [1.0, 2.0], None])
+    assert _differs(lists, other).to_list() == [True, False, False]
+    found = next(_differences({"a": [0.0, 1]}, {"a": [-0.0, 1]}, ""))
+    assert found == ("a[0]", 0.0, -0.0)
+    assert list(_differences({"a": 1}, {"a": 1.0}, ""))
+    assert not list(_differences({"a": [0.5, None]}, {"a": [0.5, None]}, ""))

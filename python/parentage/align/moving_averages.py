@@ -13,13 +13,14 @@ import numpy as np
 
 from parentage.align.layouts.strides import Composed
 from parentage.align.orders.reading import runs
-from parentage.checkpoint import dtype_class
+from parentage.checkpoint import to_bf16
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from parentage.checkpoint import Checkpoint, Tensor
     from parentage.stream import Options
+    from parentage.support import Floats
 
 TRAINED, AVERAGED = "model.", "model_ema."
 """What names of weights begin with, as they were trained and averaged."""
@@ -30,8 +31,19 @@ OTHERWISE = "(not averaged) "
 LOOKED_AT = 12
 """Tensors whose first elements tell which of the two the child has."""
 
-MOST_NEARER = 0.9
-"""Share of those in which the average has to be nearer: of a stranger, either is by chance."""
+MOST_EQUAL = 0.9
+"""Share of those in which the child has to have the average's numbers: some may be another's."""
+
+COUNTERS = (f"{AVERAGED}decay", f"{AVERAGED}num_updates")
+"""What begins as averaged weights do, and is none."""
+
+CASTS: dict[str, Callable[[Floats], Floats]] = {
+    "F64": lambda values: values,
+    "F32": lambda values: values.astype(np.float32).astype(np.float64),
+    "F16": lambda values: values.astype(np.float32).astype(np.float16).astype(np.float64),
+    "BF16": to_bf16,
+}
+"""What float64 numbers are, stored in a dtype."""
 
 ELEMENTS = 1 << 14
 """Elements of each that are read, at most."""
@@ -43,8 +55,8 @@ class Told(NamedTuple):
     checkpoint: Checkpoint
     tensors: int
     """How many have an average."""
-    nearer: int
-    """Tensors of which the child's values are nearer to the average's, of those looked at."""
+    equal: int
+    """Tensors in which the child has the average's numbers, of those looked at."""
     looked_at: int
 
     def __str__(self) -> str:
@@ -52,26 +64,32 @@ class Told(NamedTuple):
         name = self.checkpoint.name
         return (
             f"{name} holds {self.tensors:,} tensors twice, as they were trained and averaged "
-            f"({AVERAGED}*): in {self.nearer} of {self.looked_at} that were looked at the child is "
-            "nearer to the average, which is compared."
+            f"({AVERAGED}*): in {self.equal} of {self.looked_at} that were looked at the child has "
+            "the average's numbers, which are compared."
         )
 
 
 def averaged_of(names: Mapping[str, Tensor]) -> dict[str, str]:
-    """Return the names of averaged weights, by those of the weights that they are averages of."""
+    """Return the names of averaged weights, by those of the weights that they are averages of.
+
+    Nothing, if some that is averaged is the average of nothing that is there.
+    """
     out = {}
     for name, tensor in names.items():
         if name.startswith(TRAINED):
             found = names.get(AVERAGED + name.removeprefix(TRAINED).replace(".", ""))
             if found is not None and found.shape == tensor.shape:
                 out[name] = found.name
-    return out
+    known = {*out.values(), *COUNTERS}
+    return out if all(name in known for name in names if name.startswith(AVERAGED)) else {}
 
 
 def seen_averaged(child: Checkpoint, other: Checkpoint, options: Options) -> Told | None:
-    """Return a checkpoint with averaged weights under the plain names, if the child is nearer.
+    """Return a checkpoint with averaged weights under the plain names, if the child has them.
 
-    ``None`` if it holds none, or the child is as near to the weights as they were trained.
+    They have to be the child's numbers, after a cast to its dtype: being nearer says nothing of a
+    blend, which may be nearer to the average of what it was made of. ``None`` if the checkpoint
+    holds no averages, or the child has other numbers.
     """
     names = other.core.names()
     if not any(name.startswith(AVERAGED) for name in names) or any(
@@ -79,20 +97,20 @@ def seen_averaged(child: Checkpoint, other: Checkpoint, options: Options) -> Tol
     ):
         return None
     pairs = averaged_of({each.name: each for each in other.tensors.values()})
-    nearer = looked_at = 0
+    equal = looked_at = 0
     for name in _largest(child, other, pairs):
-        distances = _distances(child, other, name, pairs[name], options)
-        if distances[0] != distances[1]:
+        shares = _shares(child, other, name, pairs[name], options)
+        if shares[0] < 1.0:
             looked_at += 1
-            nearer += bool(distances[1] < distances[0])
-    if not looked_at or nearer < MOST_NEARER * looked_at:
+            equal += bool(shares[1] == 1.0)
+    if not looked_at or equal < MOST_EQUAL * looked_at:
         return None
     composed, plain = Composed(other), {theirs: mine for mine, theirs in pairs.items()}
     for each in other.tensors.values():
         called = plain.get(each.name, each.name)
         called = f"{OTHERWISE}{called}" if each.name in pairs else called
         composed.keep(each._replace(name=called))
-    return Told(composed.view(), len(pairs), nearer, looked_at)
+    return Told(composed.view(), len(pairs), equal, looked_at)
 
 
 def _largest(child: Checkpoint, other: Checkpoint, pairs: Mapping[str, str]) -> list[str]:
@@ -103,20 +121,22 @@ def _largest(child: Checkpoint, other: Checkpoint, pairs: Mapping[str, str]) -> 
         for name in pairs
         if (each := known.get(name)) is not None
         and each.shape == other.tensors[name].shape
-        and dtype_class(each.dtype) == "float"
+        and each.dtype in CASTS
         and each.elements
     ]
     shared.sort(key=lambda each: (-each.elements, each.name))
     return [each.name for each in shared[:LOOKED_AT]]
 
 
-def _distances(
+def _shares(
     child: Checkpoint, other: Checkpoint, trained: str, averaged: str, options: Options
 ) -> tuple[float, float]:
-    """Return the squared distances of the child's first elements from both kinds of weights."""
-    count = min(child.tensors[trained].elements, ELEMENTS)
-    mine = runs(child, [(child.tensors[trained].index, 0)], count, options)[0]
+    """Return the shares of the child's first elements that both kinds of weights are, cast."""
+    mine = child.tensors[trained]
+    count = min(mine.elements, ELEMENTS)
+    values = runs(child, [(mine.index, 0)], count, options, as_is=True)[0]
     places = [(other.tensors[name].index, 0) for name in (trained, averaged)]
-    with np.errstate(invalid="ignore", over="ignore"):
-        away = ((runs(other, places, count, options) - mine) ** 2).sum(axis=1)
-    return float(away[0]), float(away[1])
+    with np.errstate(over="ignore"):
+        cast = CASTS[mine.dtype](runs(other, places, count, options, as_is=True))
+    same = (cast == values).mean(axis=1)
+    return float(same[0]), float(same[1])

@@ -71,7 +71,11 @@ def named(names: Sequence[str], most: int = 4) -> str:
                 return listed(
                     f"{count:,} tensors of {start}"
                     if count > 1
-                    else next(name for name in names if _PART.sub("", name).startswith(start))
+                    else next(
+                        name
+                        for name in names
+                        if _PART.sub("", name).split(".")[:depth] == start.split(".")
+                    )
                     for start, count in groups.items()
                 )
         parts = [*parts[:most], f"{len(parts) - most:,} more"]

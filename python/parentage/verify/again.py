@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import polars as pl
 from parentage.bundle import CURVES, EVIDENCE, FACTS, SLICES, SUMS
 from parentage.hypothesise import NO_SEARCH
 from parentage.pipeline import trace_again
-from parentage.support import ParentageError
+from parentage.support import EvidenceError, ParentageError
 from parentage.verdict import Roles
 from parentage.verify.finding import FAILED, OK, Finding
 from parentage.verify.folder import read_table
@@ -81,6 +82,8 @@ def _traced(
     """Trace the checkpoints as the evidence says that it was made."""
     by_name = {each.name: each for each in inputs.others}
     called = document.inputs.called or Roles.of(document.inputs)
+    if Counter((called.base, *called.parents, *called.controls)) != Counter(list(by_name)):
+        raise EvidenceError(f"{EVIDENCE}: inputs.called is not of the checkpoints that there are")
     offered = replace(
         inputs,
         base=by_name[called.base],
@@ -186,7 +189,8 @@ def _differences(stored: Any, again: Any, path: str) -> Iterator[tuple[str, Any,
     elif isinstance(stored, list) and isinstance(again, list) and len(stored) == len(again):
         for at, (mine, theirs) in enumerate(zip(stored, again, strict=True)):
             yield from _differences(mine, theirs, f"{path}[{at}]")
-    elif type(stored) is not type(again) or stored != again:
+    elif repr(stored) != repr(again):
+        # As it is written: zeros have signs, and integers no point.
         yield path, stored, again
 
 
@@ -220,8 +224,14 @@ def _differs(one: pl.Series, other: pl.Series) -> pl.Series:
     """Return where two columns of one type differ; what is no number is equal to itself."""
     if one.dtype != other.dtype:
         return pl.Series([True] * len(one), dtype=pl.Boolean)
-    # In polars, NaN equals NaN; zeros of two signs are equal in number, and lists go by values.
-    return one.ne_missing(other)
+    # In polars, NaN equals NaN, and zeros of two signs are equal: their reciprocals are not.
+    differs = one.ne_missing(other)
+    if one.dtype == pl.Float64:
+        return differs | (1.0 / one).ne_missing(1.0 / other)
+    if one.dtype == pl.List(pl.Float64):
+        parts = [each.list.eval(1.0 / pl.element()) for each in (one, other)]
+        return differs | parts[0].ne_missing(parts[1])
+    return differs
 
 
 def _plain(value: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from parentage.checkpoint import Checkpoint
 from parentage.support import EvidenceError
+from parentage.verdict import Roles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,12 +19,16 @@ def placed(
     files: Sequence[tuple[str, str]] = (),
     parents: Sequence[tuple[str | None, str]] = (),
     controls: Sequence[tuple[str | None, str]] = (),
+    *,
+    child: str | None = None,
+    base: str | None = None,
 ) -> dict[str, str]:
     """Return where the checkpoints of the evidence are, by their names in it.
 
     ``files`` are names, or ``child`` and ``base``, with paths. ``parents`` and ``controls`` are
     paths, with the name of the one that is meant where it is said: else it is told by the name of
-    its folder, or as the only one that is left of its role.
+    its folder, or as the only one that is left of its role. Roles are those in which checkpoints
+    were offered, ``child`` and ``base`` the paths of these two.
 
     Raises
     ------
@@ -32,7 +37,8 @@ def placed(
     """
     inputs = document.inputs
     names = [each.name for _, each in inputs.by_role]
-    words = {"child": inputs.child.name, "base": inputs.base.name}
+    called = inputs.called or Roles.of(inputs)
+    words = {"child": inputs.child.name, "base": called.base}
     out: dict[str, str] = {}
 
     def place(name: str, path: str) -> None:
@@ -44,10 +50,14 @@ def placed(
             raise EvidenceError(f"{name!r} is given twice: {out[name]} and {path}")
         out[name] = path
 
+    for word, given_path in (("child", child), ("base", base)):
+        if given_path is not None:
+            # Some parent may be named so.
+            place(words[word], given_path)
     for name, path in files:
         place(name if name in names else words.get(name, name), path)
     for role, given in (("parent", parents), ("control", controls)):
-        of_role = [each.name for theirs, each in inputs.by_role if theirs == role]
+        of_role = called.parents if role == "parent" else called.controls
         nameless = [path for name, path in given if name is None]
         for known, path in given:
             if known is not None:

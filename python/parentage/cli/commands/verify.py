@@ -116,8 +116,7 @@ def verify(
     is of a newer version, or another version made it and this one can not check its verdict. What
     else could not be checked is told, and refutes nothing.
     """
-    options = [("child", child), ("base", base)]
-    pairs = [(name, path) for name, path in options if path is not None]
+    pairs = []
     for each in files:
         name, equals, path = each.partition("=")
         if not (name and equals and path):
@@ -125,7 +124,7 @@ def verify(
         pairs.append((name, path))
     if everything and slices is not None:
         raise click.UsageError("--all reads all slices; --slices says how many are drawn")
-    is_given = bool(pairs or parents or controls)
+    is_given = bool(pairs or parents or controls or child or base)
     of_checkpoints = seed is not None or slices is not None or everything or digest is not None
     if of_checkpoints and not is_given:
         raise click.UsageError(
@@ -150,7 +149,7 @@ def verify(
         check_folder(folder)
         document = read_document(read_file(folder / EVIDENCE), str(folder / EVIDENCE))
         of = [tuple(map(named, given)) for given in (parents, controls)]
-        places = placed(document, pairs, *of)
+        places = placed(document, pairs, *of, child=child, base=base)
     with terminal.watching() as progress:
         found = verify_bundle(
             folder,

@@ -167,8 +167,8 @@ def _part_text(facts: Facts, found: Whole) -> str:
         text += "."
         if found.own:
             share = found.own_elements / max(facts.wholes.child_elements, 1)
-            alone = "was compared with nothing" if found.coded else "has no partner"
-            text += f" {share:.1%} of {facts.child} {alone} there: {named(found.own)}."
+            alone = "was compared with nothing" if found.coded or found.unlike else "has no partner"
+            text += f" {percent(share)} of {facts.child} {alone} there: {named(found.own)}."
     if found.moves:
         text += f" Of the layers of {facts.child}, {map_text(facts, found.name)}, in this order."
     elif not found.is_in_place:
