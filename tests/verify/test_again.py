@@ -22,7 +22,8 @@ from common.networks import family_on_a_hub, quick
 from conftest import BF16, family_path, load, write_checkpoint
 from parentage.bundle import CURVES, EVIDENCE, FACTS, SLICES, SUMS, read_bundle
 from parentage.verify import placed, verify
-from parentage.verify.again import _differences, _differs
+from parentage.verify.again import _differs
+from parentage.verify.comparing import differences
 
 
 def said_of(folder, places=PLACES):
@@ -251,7 +252,7 @@ def test_zeros_have_signs():
     lists = pl.Series([[0.0, 2.0], [1.0, 2.0], None])
     other = pl.Series([[-0.0, 2.0], [1.0, 2.0], None])
     assert _differs(lists, other).to_list() == [True, False, False]
-    found = next(_differences({"a": [0.0, 1]}, {"a": [-0.0, 1]}, ""))
+    found = next(differences({"a": [0.0, 1]}, {"a": [-0.0, 1]}))
     assert found == ("a[0]", 0.0, -0.0)
-    assert list(_differences({"a": 1}, {"a": 1.0}, ""))
-    assert not list(_differences({"a": [0.5, None]}, {"a": [0.5, None]}, ""))
+    assert list(differences({"a": 1}, {"a": 1.0}))
+    assert not list(differences({"a": [0.5, None]}, {"a": [0.5, None]}))

@@ -8,7 +8,6 @@ from common.bundles import NAMES, PLACES, edit_metadata, put, resealed, traced
 from parentage.bundle import METADATA
 from parentage.report import write_report
 from parentage.verify import verify
-from parentage.verify.circumstance import _differences
 
 
 def remade(folder):
@@ -88,13 +87,6 @@ def test_a_digest_that_is_not_that_of_the_evidence_is_found(said, tmp_path):
     ((status, text),) = about(forged)
     assert status == "failed"
     assert "of child has another SHA-256 than in the evidence" in text
-
-
-def test_differences_are_told_by_their_paths():
-    one = {"a": [1, {"b": 2}], "c": True}
-    assert list(_differences(one, {"a": [1, {"b": 3}], "c": 1})) == ["a[1].b", "c"]
-    assert list(_differences(one, {"a": [1], "d": 0})) == ["a[1]", "c", "d"]
-    assert list(_differences(one, one)) == []
 
 
 def test_without_what_files_say_there_is_nothing_to_check(tmp_path):

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from parentage.verify.comparing import alike, held, short
+from parentage.verify.comparing import alike, differences, held, short
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,20 @@ def test_each_value_that_is_another_is_told_or_all_that_holds():
 
 def test_what_is_long_is_cut():
     assert len(short("a" * 10_000)) == 240
+
+
+def paths(one, other):
+    return [path for path, _, _ in differences(one, other)]
+
+
+def test_differences_are_told_by_their_paths():
+    one = {"a": [1, {"b": 2}], "c": True}
+    assert paths(one, {"a": [1, {"b": 3}], "c": 1}) == ["a[1].b", "c"]
+    assert paths(one, {"a": [1], "d": 0}) == ["a[1]", "c", "d"]
+    assert paths(one, one) == []
+
+
+def test_what_is_not_there_is_not_null():
+    assert paths({"a": None}, {}) == ["a"]
+    assert paths([None], []) == ["[0]"]
+    assert paths({"a": True}, {"a": 1}) == ["a"]

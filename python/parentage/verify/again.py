@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from parentage.hypothesise import NO_SEARCH
 from parentage.pipeline import trace_again
 from parentage.support import EvidenceError, ParentageError
 from parentage.verdict import Roles
+from parentage.verify.comparing import differences, short
 from parentage.verify.finding import FAILED, OK, Finding
 from parentage.verify.folder import read_table
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 MOST_TOLD = 8
 """Differences of one file that are told, each with both values."""
+
+LONGEST = 160
+"""Characters of a value that are told, at most."""
 
 NOT_GIVEN = ("inputs", "tool", "assumed")
 """Parts of a document that checkpoints do not give: names and digests of files, which are compared
@@ -127,8 +130,8 @@ def _check_sums(stored: pl.DataFrame, again: Trace, told: Reread) -> Iterator[Fi
         for row in at[:MOST_TOLD]:
             name = next(name for name, one in zip(stored.columns, differs, strict=True) if one[row])
             text = (
-                f"{name} of {stored['slice'][row]} is {_brief(_plain(stored[name][row]))}, and "
-                f"read again {_brief(_plain(found[name][row]))}"
+                f"{name} of {stored['slice'][row]} is {_plain(stored[name][row])}, and "
+                f"read again {_plain(found[name][row])}"
             )
             yield Finding("slices", FAILED, text, SUMS)
         if len(at) > MOST_TOLD:
@@ -171,27 +174,13 @@ def _check_facts(stored: Any, again: Trace) -> Iterator[Finding]:
 
 def _told(stored: Any, again: Any, file: str) -> Iterator[Finding]:
     """Yield a finding on every value of JSON that is another, up to :data:`MOST_TOLD`."""
-    differences = list(_differences(stored, again, ""))
-    for path, mine, theirs in differences[:MOST_TOLD]:
-        text = f"{path} is {_brief(mine)}, and traced again it is {_brief(theirs)}"
+    found = list(differences(stored, again))
+    for path, mine, theirs in found[:MOST_TOLD]:
+        text = f"{path} is {short(mine, LONGEST)}, and traced again it is {short(theirs, LONGEST)}"
         yield Finding("again", FAILED, text, file)
-    if len(differences) > MOST_TOLD:
-        text = f"{len(differences) - MOST_TOLD:,} more values are others, traced again"
+    if len(found) > MOST_TOLD:
+        text = f"{len(found) - MOST_TOLD:,} more values are others, traced again"
         yield Finding("again", FAILED, text, file)
-
-
-def _differences(stored: Any, again: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
-    """Yield path and both values wherever two values of JSON differ."""
-    if isinstance(stored, dict) and isinstance(again, dict):
-        for name in {**stored, **again}:
-            where = f"{path}.{name}" if path else name
-            yield from _differences(stored.get(name), again.get(name), where)
-    elif isinstance(stored, list) and isinstance(again, list) and len(stored) == len(again):
-        for at, (mine, theirs) in enumerate(zip(stored, again, strict=True)):
-            yield from _differences(mine, theirs, f"{path}[{at}]")
-    elif repr(stored) != repr(again):
-        # As it is written: zeros have signs, and integers no point.
-        yield path, stored, again
 
 
 def _check_table(stored: pl.DataFrame, again: pl.DataFrame, file: str) -> Iterator[Finding]:
@@ -211,8 +200,8 @@ def _check_table(stored: pl.DataFrame, again: pl.DataFrame, file: str) -> Iterat
         assert at is not None, "a column that differs does somewhere"
         of = ", ".join(str(stored[key][at]) for key in names)
         text = (
-            f"{name} of {of} is {_brief(_plain(stored[name][at]))}, and traced again it is "
-            f"{_brief(_plain(again[name][at]))}"
+            f"{name} of {of} is {_plain(stored[name][at])}, and traced again it is "
+            f"{_plain(again[name][at])}"
         )
         if wrong <= MOST_TOLD:
             yield Finding("again", FAILED, text, file)
@@ -234,12 +223,5 @@ def _differs(one: pl.Series, other: pl.Series) -> pl.Series:
     return differs
 
 
-def _plain(value: Any) -> Any:
-    return value.to_list() if isinstance(value, pl.Series) else value
-
-
-def _brief(value: Any) -> str:
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 160 else f"{text[:157]}..."
+def _plain(value: Any) -> str:
+    return short(value.to_list() if isinstance(value, pl.Series) else value, LONGEST)

@@ -20,6 +20,7 @@ from parentage.replay import compile_recipe, sha256_of
 from parentage.stream import SILENT, Gram, one_pass
 from parentage.support import EvidenceError, PlanError
 from parentage.verify.again import MOST_TOLD, check_again
+from parentage.verify.comparing import short
 from parentage.verify.derived import factors_of, parts_of
 from parentage.verify.finding import FAILED, OK, UNCHECKED, Finding
 from parentage.verify.folder import read_table
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 
 RANGE_CHUNKS = 1 << 12
 """Chunks whose partial results are held at once."""
+
+LONGEST = 100
+"""Characters of a value that are told, at most."""
 
 _COUNTS = ("excluded", "moved", "stray", "precision")
 _LISTS = ("equal", "nan", "inf")
@@ -380,16 +384,11 @@ def _differing(
             differs &= alignment.applies[owner]
         for at in np.flatnonzero(differs).tolist():
             slice_ = part.slices[owner[at]].name
-            told = f"{_brief(kept[at].tolist())}, and read again {_brief(values[at].tolist())}"
-            out.setdefault(at, f"{name} of {slice_} is {told}")
+            told, found_now = (short(each[at].tolist(), LONGEST) for each in (kept, values))
+            out.setdefault(at, f"{name} of {slice_} is {told}, and read again {found_now}")
     return [out[at] for at in sorted(out)]
 
 
 def _bits(values: NDArray[Any]) -> NDArray[np.uint64]:
     """Return numbers of eight bytes as their bits: what is no number is equal to itself."""
     return np.ascontiguousarray(values).view(np.uint64)
-
-
-def _brief(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 100 else f"{text[:97]}..."

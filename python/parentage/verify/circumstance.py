@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from parentage.bundle import METADATA
 from parentage.metadata import comparison_of
 from parentage.support import EvidenceError
+from parentage.verify.comparing import differences
 from parentage.verify.finding import FAILED, OK, UNCHECKED, Finding
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def check_said_of(
             )
             yield Finding("metadata", UNCHECKED, text, METADATA)
             return
-    differs = next(_differences(found, again), None)
+    differs = next((path for path, _, _ in differences(found, again)), None)
     if differs is None:
         text = "the files beside the weights, read again, say what it tells of them"
         yield Finding("metadata", OK, text, METADATA)
@@ -93,21 +94,3 @@ def _read(folder: Folder) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise EvidenceError(f"{METADATA}: holds no object")
     return found
-
-
-def _differences(one: Any, other: Any, path: str = "") -> Iterator[str]:
-    """Yield where two values of JSON differ, by their paths."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        for name in dict.fromkeys([*one, *other]):
-            inside = f"{path}.{name}" if path else str(name)
-            if name not in one or name not in other:
-                yield inside
-            else:
-                yield from _differences(one[name], other[name], inside)
-    elif isinstance(one, list) and isinstance(other, list):
-        for at, (a, b) in enumerate(zip(one, other, strict=False)):
-            yield from _differences(a, b, f"{path}[{at}]")
-        if len(one) != len(other):
-            yield f"{path}[{min(len(one), len(other))}]"
-    elif type(one) is not type(other) or one != other:
-        yield path

@@ -30,14 +30,40 @@ def held(
         yield Finding(check, OK, holds, file)
 
 
-def short(value: Any) -> str:
-    """Return a value as JSON, its beginning if it is long.
+def short(value: Any, most: int = 240) -> str:
+    """Return a value as JSON, its beginning if it has more than ``most`` characters.
 
-    >>> short([1, None, "a"])
-    '[1, null, "a"]'
+    >>> short([1, None, "a"]), short("abcdefgh", 7)
+    ('[1, null, "a"]', '"abc...')
     """
     text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 240 else f"{text[:237]}..."
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def differences(one: Any, other: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield where two values of JSON differ, as they are written, with both; ``None`` for neither.
+
+    Zeros have signs, integers no point, and what is not there is not null.
+
+    >>> list(differences({"a": [1, 2], "b": 0.0}, {"a": [1], "b": -0.0, "c": None}))
+    [('a[1]', 2, None), ('b', 0.0, -0.0), ('c', None, None)]
+    """
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in dict.fromkeys([*one, *other]):
+            inside = f"{path}.{name}" if path else str(name)
+            if name not in one or name not in other:
+                yield inside, one.get(name), other.get(name)
+            else:
+                yield from differences(one[name], other[name], inside)
+    elif isinstance(one, list) and isinstance(other, list):
+        for at, (mine, theirs) in enumerate(zip(one, other, strict=False)):
+            yield from differences(mine, theirs, f"{path}[{at}]")
+        if len(one) != len(other):
+            at = min(len(one), len(other))
+            mine, theirs = (each[at] if at < len(each) else None for each in (one, other))
+            yield f"{path}[{at}]", mine, theirs
+    elif repr(one) != repr(other):
+        yield path, one, other
 
 
 def alike(one: Any, other: Any, tolerance: float) -> bool:
