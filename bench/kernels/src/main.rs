@@ -16,6 +16,16 @@ use parentage_core::gram::{CHUNK, Column, Level, encode};
 const RUNS: usize = 41;
 /// Runs of scalar code, which is slow.
 const SCALAR_RUNS: usize = 5;
+/// Dtypes that columns have, in turn.
+const CASES: [&[Dtype]; 7] = [
+    &[Dtype::Bf16],
+    &[Dtype::F16],
+    &[Dtype::F32],
+    &[Dtype::F8E4m3],
+    &[Dtype::Bf16, Dtype::F32],
+    &[Dtype::F16, Dtype::Bf16],
+    &[Dtype::Bf16, Dtype::F8E4m3],
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     if std::env::args().any(|argument| argument == "--levels") {
@@ -35,12 +45,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     println!(r#"{{"machine": "{}", "runs": {RUNS}, "elements": {CHUNK}}}"#, machine());
     let scalar = Level::named("scalar")?;
-    for dtype in [Dtype::Bf16, Dtype::F16, Dtype::F32, Dtype::F8E4m3] {
+    for dtypes in CASES {
         for (columns, apart) in
             [(2, NEAR), (3, NEAR), (4, NEAR), (6, NEAR), (10, NEAR), (3, FAR), (6, FAR)]
         {
-            let bytes = relatives(&[dtype], columns, apart);
-            let parts: Vec<_> = bytes.iter().map(|bytes| Column { dtype, bytes }).collect();
+            let bytes = relatives(dtypes, columns, apart);
+            let dtypes_in_turn = dtypes.iter().cycle().copied();
+            let parts: Vec<_> = (bytes.iter().zip(dtypes_in_turn))
+                .map(|(bytes, dtype)| Column { dtype, bytes })
+                .collect();
+            let names: Vec<_> = dtypes.iter().map(|dtype| dtype.name()).collect();
             let definition = scalar.chunk(&parts, 0, false);
             let mut slowest = None;
             for level in Level::available() {
@@ -55,7 +69,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let input = bytes.iter().map(Vec::len).sum::<usize>() as f64;
                 println!(
                     r#"{{"dtype": "{}", "columns": {columns}, "apart": {apart}, "level": "{}", "ns_per_element": {:.3}, "gb_per_s": {:.2}, "times_scalar": {:.1}}}"#,
-                    dtype.name(),
+                    names.join("+"),
                     level.name(),
                     nanoseconds / CHUNK as f64,
                     input / nanoseconds,

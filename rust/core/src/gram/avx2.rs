@@ -52,6 +52,8 @@ fn vectorize<W: Vectorize>(work: W) -> W::Output {
 impl Simd for Avx2 {
     type Wide = __m256d;
     type Narrow = __m256;
+    type Mask = __m256i;
+    type Differing = __m256i;
     const PASSES: usize = 2;
     const UNROLLED: [usize; 5] = [2, 2, 2, 4, 2];
     const COMPARES_BESIDE: bool = false;
@@ -252,6 +254,47 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn none(self) -> __m256i {
+        self.zeros()
+    }
+
+    #[inline(always)]
+    fn narrow_differ(self, a: __m256, b: __m256) -> __m256i {
+        // SAFETY: see above.
+        unsafe {
+            let equal = _mm256_cmpeq_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b));
+            _mm256_xor_si256(equal, _mm256_set1_epi32(-1))
+        }
+    }
+
+    #[inline(always)]
+    fn either(self, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_or_si256(a, b) }
+    }
+
+    #[inline(always)]
+    fn only(self, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_andnot_si256(b, a) }
+    }
+
+    #[inline(always)]
+    fn uncounted(self) -> __m256i {
+        self.zeros()
+    }
+
+    #[inline(always)]
+    fn counted(self, count: __m256i, mask: __m256i) -> __m256i {
+        self.plus(4, count, mask)
+    }
+
+    #[inline(always)]
+    fn sum(self, count: __m256i) -> u64 {
+        self.total(4, count)
+    }
+
+    #[inline(always)]
     fn narrow_add(self, sum: &mut [f64; 16], pass: usize, value: __m256) {
         let part = &mut sum[8 * pass..8 * pass + 8];
         // SAFETY: see above; `part` is eight float64.
@@ -294,11 +337,11 @@ impl Counting<Avx2> for LaneCounts {
 
     #[inline(always)]
     fn add_to(&self, simd: Avx2, width: usize, lines: usize, child: usize, tally: &mut Tally) {
-        let still = simd.sum(width, self.still);
+        let still = simd.total(width, self.still);
         tally.moved += (lines * LINE / width) as u64 - still;
-        tally.stray += still - simd.sum(width, self.same);
+        tally.stray += still - simd.total(width, self.same);
         for (sum, &equal) in tally.equal.iter_mut().zip(&self.equal[..child]) {
-            *sum += simd.sum(width, equal);
+            *sum += simd.total(width, equal);
         }
     }
 }
@@ -354,7 +397,7 @@ impl Avx2 {
 
     /// The sum of counts of elements of `width` bytes.
     #[inline(always)]
-    fn sum(self, width: usize, counts: __m256i) -> u64 {
+    fn total(self, width: usize, counts: __m256i) -> u64 {
         let mut bytes = [0_u8; 32];
         // SAFETY: as above; 32 bytes are written.
         unsafe { _mm256_storeu_si256(bytes.as_mut_ptr().cast(), counts) };

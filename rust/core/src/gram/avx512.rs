@@ -62,6 +62,8 @@ impl Differ for Avx512 {
 impl Simd for Avx512 {
     type Wide = __m512d;
     type Narrow = __m512;
+    type Mask = __mmask16;
+    type Differing = u64;
     const PASSES: usize = 1;
     const UNROLLED: [usize; 5] = [2, 2, 2, 8, 8];
     const COMPARES_BESIDE: bool = true;
@@ -242,6 +244,42 @@ impl Simd for Avx512 {
     fn narrow_binade(self, value: __m512) -> __m512 {
         // SAFETY: see above.
         unsafe { _mm512_and_ps(value, _mm512_castsi512_ps(_mm512_set1_epi32(0x7F80_0000))) }
+    }
+
+    #[inline(always)]
+    fn none(self) -> __mmask16 {
+        0
+    }
+
+    #[inline(always)]
+    fn narrow_differ(self, a: __m512, b: __m512) -> __mmask16 {
+        // SAFETY: see above.
+        unsafe { _mm512_cmpneq_epi32_mask(_mm512_castps_si512(a), _mm512_castps_si512(b)) }
+    }
+
+    #[inline(always)]
+    fn either(self, a: __mmask16, b: __mmask16) -> __mmask16 {
+        a | b
+    }
+
+    #[inline(always)]
+    fn only(self, a: __mmask16, b: __mmask16) -> __mmask16 {
+        a & !b
+    }
+
+    #[inline(always)]
+    fn uncounted(self) -> u64 {
+        0
+    }
+
+    #[inline(always)]
+    fn counted(self, count: u64, mask: __mmask16) -> u64 {
+        count + u64::from(mask.count_ones())
+    }
+
+    #[inline(always)]
+    fn sum(self, count: u64) -> u64 {
+        count
     }
 
     #[inline(always)]

@@ -61,6 +61,8 @@ impl Differ for Neon {
 impl Simd for Neon {
     type Wide = float64x2_t;
     type Narrow = float32x4_t;
+    type Mask = uint32x4_t;
+    type Differing = uint32x4_t;
     const PASSES: usize = 4;
     const UNROLLED: [usize; 5] = [2, 2, 2, 4, 4];
     const COMPARES_BESIDE: bool = false;
@@ -244,6 +246,48 @@ impl Simd for Neon {
             let exponent = vdupq_n_u32(0x7F80_0000);
             vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(value), exponent))
         }
+    }
+
+    #[inline(always)]
+    fn none(self) -> uint32x4_t {
+        // SAFETY: see above.
+        unsafe { vdupq_n_u32(0) }
+    }
+
+    #[inline(always)]
+    fn narrow_differ(self, a: float32x4_t, b: float32x4_t) -> uint32x4_t {
+        // SAFETY: see above.
+        unsafe { vmvnq_u32(vceqq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b))) }
+    }
+
+    #[inline(always)]
+    fn either(self, a: uint32x4_t, b: uint32x4_t) -> uint32x4_t {
+        // SAFETY: see above.
+        unsafe { vorrq_u32(a, b) }
+    }
+
+    #[inline(always)]
+    fn only(self, a: uint32x4_t, b: uint32x4_t) -> uint32x4_t {
+        // SAFETY: see above.
+        unsafe { vbicq_u32(a, b) }
+    }
+
+    #[inline(always)]
+    fn uncounted(self) -> uint32x4_t {
+        self.none()
+    }
+
+    #[inline(always)]
+    fn counted(self, count: uint32x4_t, mask: uint32x4_t) -> uint32x4_t {
+        // Lanes of a mask are 0 or -1.
+        // SAFETY: see above.
+        unsafe { vsubq_u32(count, mask) }
+    }
+
+    #[inline(always)]
+    fn sum(self, count: uint32x4_t) -> u64 {
+        // SAFETY: see above.
+        unsafe { vaddlvq_u32(count) }
     }
 
     #[inline(always)]

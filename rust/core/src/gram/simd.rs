@@ -13,6 +13,9 @@ pub(crate) trait Vectorize {
     fn run(self) -> Self::Output;
 }
 
+/// Most vectors to a row, of any instruction set.
+pub(super) const MOST_PASSES: usize = 4;
+
 /// The vector operations that an instruction set supplies.
 ///
 /// Holding a value of the type is the proof that the CPU has the instructions.
@@ -21,6 +24,10 @@ pub(super) trait Simd: Copy {
     type Wide: Copy;
     /// A vector of `LANES / PASSES` float32.
     type Narrow: Copy;
+    /// Which lanes of float32 differ.
+    type Mask: Copy;
+    /// How many lanes did, at most 2^32 times.
+    type Differing: Copy;
     /// Vectors to a row, of eight float64 or of sixteen float32.
     const PASSES: usize;
 
@@ -106,6 +113,20 @@ pub(super) trait Simd: Copy {
     fn narrow_mul_sub(self, a: Self::Narrow, b: Self::Narrow, c: Self::Narrow) -> Self::Narrow;
     /// The largest power of two not above the magnitude of each lane; 0 for 0.
     fn narrow_binade(self, value: Self::Narrow) -> Self::Narrow;
+    /// No lane.
+    fn none(self) -> Self::Mask;
+    /// The lanes whose bits differ.
+    fn narrow_differ(self, a: Self::Narrow, b: Self::Narrow) -> Self::Mask;
+    /// The lanes of one mask or the other.
+    fn either(self, a: Self::Mask, b: Self::Mask) -> Self::Mask;
+    /// The lanes of one mask that are not in the other.
+    fn only(self, a: Self::Mask, b: Self::Mask) -> Self::Mask;
+    /// Nothing counted.
+    fn uncounted(self) -> Self::Differing;
+    /// Counts the lanes of a mask, too.
+    fn counted(self, count: Self::Differing, mask: Self::Mask) -> Self::Differing;
+    /// Lanes that have been counted.
+    fn sum(self, count: Self::Differing) -> u64;
     /// Adds a vector of float32, widened, to part `pass < PASSES` of sixteen float64.
     fn narrow_add(self, sum: &mut [f64; 16], pass: usize, value: Self::Narrow);
 }

@@ -51,11 +51,15 @@ fn products_of<S: Simd, T: Cell>(
     compared: bool,
     counts: &mut Counts,
 ) -> ([f64; MAX_PAIRS], f64) {
-    let found = sums_of::<S, T>(simd, columns, compared, false, counts);
-    if found.0.iter().all(|entry| entry.is_finite()) {
-        return found;
+    let mut first = Counts::default();
+    let found = sums_of::<S, T>(simd, columns, compared, false, &mut first);
+    let is_finite = found.0.iter().all(|entry| entry.is_finite());
+    // Stored bits are compared in any case; values may have been taken to be finite.
+    let compared = scalar::alike(columns);
+    if is_finite || compared {
+        counts.add(&first);
     }
-    sums_of::<S, T>(simd, columns, true, true, counts)
+    if is_finite { found } else { sums_of::<S, T>(simd, columns, compared, true, counts) }
 }
 
 #[inline(always)]
@@ -213,19 +217,21 @@ impl<S: Simd, B: Blocks> Vectorize for Blocked<'_, S, B> {
         let (count, length) = (columns.len(), columns[0].len());
         let alike = scalar::alike(columns);
         let mut blocks = B::new();
+        let mut part = [columns[0]; MAX_COLUMNS];
         for start in (0..length).step_by(BLOCK) {
             if alike && !compared && start % STRETCH == 0 {
                 let elements = STRETCH.min(length - start);
                 compare_alike(simd, &cut(columns, start, elements)[..count], counts);
             }
             let elements = BLOCK.min(length - start);
-            let part = &cut(columns, start, elements)[..count];
-            for column in part {
-                column.bytes.as_chunks().0.iter().for_each(prefetch);
+            for (part, column) in part[..count].iter_mut().zip(columns) {
+                *part = column.part(start..start + elements);
+                part.bytes.as_chunks().0.iter().for_each(prefetch);
             }
-            let rows = blocks.widen(simd, part);
+            let rows = blocks.widen(simd, &part[..count]);
             if !alike && !compared {
-                compare_mixed(&blocks.columns()[..count], columns, start, elements, counts);
+                let x = &blocks.columns()[..count];
+                compare_mixed(simd, x, columns, start, elements, exclude, counts);
             }
             if exclude {
                 exclude_elements(&mut blocks.columns()[..count], elements, counts);

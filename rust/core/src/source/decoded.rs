@@ -9,7 +9,7 @@ use crate::checkpoint::Checkpoint;
 use crate::checkpoint::coding::{Coding, Kind};
 use crate::decode::{self, Lender};
 use crate::error::Result;
-use crate::gram::Level;
+use crate::gram::{Level, prefetch};
 use crate::progress::Stop;
 
 /// Opens what a tensor's `shard` stands for: a file, or a coding.
@@ -118,7 +118,10 @@ impl Lender for Windows<'_> {
         }
         match &self.mapped[number] {
             Some((range, bytes)) => {
-                Ok(&bytes[(begin - range.start) as usize..(end - range.start) as usize])
+                let bytes = &bytes[(begin - range.start) as usize..(end - range.start) as usize];
+                // What is asked for next lies behind this, mostly.
+                bytes.as_chunks().0.iter().for_each(prefetch);
+                Ok(bytes)
             }
             None => decoded.sources[number].lend(begin..end, &mut self.buffers[number]),
         }
