@@ -20,6 +20,7 @@ from parentage.align.layouts.fused import family, may_be_fused, readings
 from parentage.align.layouts.prefixes import exchanged
 from parentage.align.layouts.strides import Composed
 from parentage.align.layouts.whole import is_documented, is_spelled_alike, orders
+from parentage.align.layouts.widened import columns, is_widened
 from parentage.align.orders.reading import runs
 from parentage.align.slices import UNPAIRED, Unaligned
 from parentage.checkpoint import common_name, context_of
@@ -46,6 +47,9 @@ _AGREES = {
     False: "and differs by more than rounding",
     None: "and values are not here",
 }
+
+MOST_WIDENED = 0.1
+"""Share of the tensors, at most, that may have more columns than another's to be taken apart."""
 
 SHOWN = 3
 """Pieces of an example that are told, at most."""
@@ -181,6 +185,31 @@ class _Names:
             else:
                 self.apart[name] = answer
 
+    def narrow(self, other: _Names, *, is_child: bool = False) -> dict[str, str]:
+        """Take apart what has more columns than another's, where values say which both have.
+
+        Return by key what those tensors are called in the child, as which pieces are called, too.
+        """
+        questions: dict[str, Question] = {}
+        labels: dict[str, str] = {}
+        for name, key in self.keys.items():
+            mate = other.tensor(key)
+            tensor = self.tensors[name]
+            if mate is None or name in self.apart or not is_widened(tensor.shape, mate.shape):
+                continue
+            label = name if is_child else other.by_key[key]
+            found = columns(label if is_child else key, label, tensor.shape, mate.shape)
+            taken = any(piece.name in self.keys for piece in found[0].pieces[1:])
+            if not taken and (tensor.end - tensor.begin) % tensor.elements == 0:
+                questions[name] = Question(key, tensor, found, [mate], is_documented=False)
+                labels[name] = label
+        if len(questions) > MOST_WIDENED * len(self.keys):
+            return {}  # all of it is of another size
+        answers = decided(self.checkpoint, other.checkpoint, list(questions.values()))
+        chosen = {name: found for name, found in zip(questions, answers, strict=True) if found}
+        self.apart |= chosen
+        return {self.keys[name]: labels[name] for name in chosen}
+
     def compute(self, child: _Names) -> None:
         """Find what is a function of the child's, and leave out on both sides what agrees."""
         no_values = self.checkpoint.is_outline or child.checkpoint.is_outline
@@ -313,10 +342,15 @@ def views(child: Checkpoint, others: Sequence[Checkpoint]) -> Views:
             other.compute(mine)
         for other in theirs:
             mine.take_apart(other, theirs)
+        for other in theirs:
+            called = mine.narrow(other, is_child=True)
+            for each in (mine, *theirs):
+                each.rename(called)
         # Other checkpoints are seen as the child is, in the pieces that it has by now.
         apart = mine.in_pieces()
         for other in theirs:
             other.take_apart(apart)
+            other.narrow(apart)
             other.put_in_order(apart)
         found = tuple(other.view(mine) for other in theirs)
         aside = {each: None for other in theirs for each in _aside(mine, other)}
@@ -356,9 +390,9 @@ def _is_paired(child: Checkpoint, other: Checkpoint) -> bool:
     """Return whether names and shapes leave nothing to ask.
 
     All names of one of them are the other's as well, and no tensor has in one the shape that it
-    has in the other, transposed.
+    has in the other, transposed, or with more columns.
     """
-    return is_named_alike(child, other) and not _any_transposed(child, other)
+    return is_named_alike(child, other) and not _any_reshaped(child, other)
 
 
 def is_named_alike(child: Checkpoint, other: Checkpoint) -> bool:
@@ -367,12 +401,15 @@ def is_named_alike(child: Checkpoint, other: Checkpoint) -> bool:
     return mine == theirs or set(mine) <= set(theirs) or set(theirs) <= set(mine)
 
 
-def _any_transposed(child: Checkpoint, other: Checkpoint) -> bool:
-    """Return whether a tensor of one name has one shape in one, and it transposed in the other."""
+def _any_reshaped(child: Checkpoint, other: Checkpoint) -> bool:
+    """Return whether a tensor of one name is transposed in one of two, or has more columns."""
     for index in np.flatnonzero(child.core.mates(other.core) < 0).tolist():
         tensor = child.tensors.at(index)
         found = other.tensors.get(tensor.name) if len(tensor.shape) > 1 else None
-        if found is not None and _is_turned(tensor.shape, found.shape):
+        if found is None:
+            continue
+        mine, theirs = tensor.shape, found.shape
+        if _is_turned(mine, theirs) or is_widened(mine, theirs) or is_widened(theirs, mine):
             return True
     return False
 

@@ -121,6 +121,11 @@ class BothWays:
     """Share of them whose blend lies in the middle half of the child's cell. What was rounded lies
     anywhere in its cell. A parent made from the child was rounded itself, and its rounding, times
     its weight, is all that lies between the blend and the child, with what was added to hide it."""
+    hidden: frozenset[str] = frozenset()
+    """Checkpoints with fewer digits than the child that the way back gives, though they need not
+    have been rounded from it: the child alone, cast, gives as much, as it does where it was moved
+    by less than their rounding, or where both are casts of a third; or what the way back gives does
+    not lie in their cells as what was rounded does."""
     excused: float = 0.0
     """Share of the elements missed where a checkpoint of the blend has coarser units than the
     child, if those are nine of ten elements at most, and enough are missed. What was computed from
@@ -178,6 +183,8 @@ class BothWays:
     def _order_of(self, name: str, forward: float) -> str:
         """Return who came first, the child or one checkpoint of the blend."""
         back, finer = self.back[name], self.finer[name]
+        if name in self.hidden:
+            back = 0.0
         missed_forward, missed_back = 1.0 - forward, 1.0 - back
         # What has more digits was computed from what has fewer: cells so fine admit nothing by
         # chance, and those of fewer digits much.
@@ -268,12 +275,15 @@ def both_ways(
     if len(used) < 2 or not moved.any():
         return None
     given = cells.admit(off)
-    back, of_child = {}, {}
+    back, of_child, hidden = {}, {}, set()
     for i in used:
         others = [*(j for j in used if j != i), child]
         share, found = most_admitting(points, i, others, moved)
         back[names[i]] = max(share, _turned(points, whole, i, moved))
         of_child[names[i]] = float(found[-1])
+        is_coarser = points.digits(i) < points.digits(child)
+        if is_coarser and _is_hidden(points, i, others, found, back[names[i]], moved):
+            hidden.add(names[i])
     spread = chosen.max(axis=1) - chosen.min(axis=1)
     # What was zeroed has units so fine that all lies far apart and is coarse beside them.
     is_kept = 2.0 * np.abs(points.values[:, child]) >= np.abs(points.values[:, child] + off)
@@ -297,6 +307,7 @@ def both_ways(
         alike,
         central_elements,
         central,
+        frozenset(hidden),
         _excused(points, cells, used, is_kept, moved, moved & ~given),
     )
 
@@ -312,6 +323,33 @@ def whole_weights(weights: Floats) -> Floats:
     whole = weights.copy()
     whole[:, 0] = 1.0 + weights[:, 0] - weights[:, 1:].sum(axis=1)
     return whole
+
+
+def _is_hidden(
+    points: Points,
+    target: int,
+    others: list[int],
+    weights: Floats,
+    back: float,
+    rows: NDArray[np.bool_],
+) -> bool:
+    """Return whether a checkpoint of few digits may be no rounding of the blend that gives it.
+
+    ``others`` are those of the blend, the child at last, and ``weights`` theirs. A number moved by
+    less than half a unit of a coarser one rounds to it, whichever was first.
+    """
+    cells = _Cells.of(points, target)
+    alone = _share(cells.admit(points.values[:, others[-1]] - cells.stored), rows)
+    if alone >= max(LEAST_GIVEN, back - MARGIN):
+        return True
+    columns = points.values[:, others]
+    off = summed(columns, np.broadcast_to(weights, columns.shape)) - cells.stored
+    if _share(cells.admit(off), rows) < REPRODUCED:
+        return True
+    count, central = _central(cells, off, rows)
+    if count < LEAST_CENTRAL:
+        return True
+    return bool(abs(central - 0.5) > max(CENTRAL, DEVIATIONS * 0.5 / np.sqrt(count)))
 
 
 def _ties(cells: _Cells, off: Floats, rows: NDArray[np.bool_]) -> tuple[int, float]:
