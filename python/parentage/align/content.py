@@ -42,6 +42,9 @@ LAYERS = 128
 KINDS = 3
 """Kinds of matrix that are looked at of each layer: one that was exchanged alone moves no layer."""
 
+SHAPES, OF_A_SHAPE = 6, 24
+"""Shapes of which tensors are compared with one another, and tensors of each, at most."""
+
 TIE = 1e-6
 """Difference of cosines up to which layers of a checkpoint are equally like a child's."""
 
@@ -49,10 +52,43 @@ TIE = 1e-6
 def crossed_likeness(child: Checkpoint, other: Checkpoint, options: Options) -> float:
     """Return the largest |cosine| between a layer of ``child`` and *any* layer of ``other``.
 
-    It tells layers that were moved from layers that are strange; 0 if no kind of matrix is in both.
+    It tells layers that were moved from layers that are strange. Names tell not all that may be
+    moved, so that any matrices or kernels of one shape are compared as well, but of checkpoints
+    that are fetched. NaN if nothing was.
     """
     crossed = crossed_layers(child, other, options)
-    return 0.0 if crossed is None else float(np.nanmax(np.abs(crossed[2]), initial=0.0))
+    found = [] if crossed is None else [crossed[2].ravel()]
+    if not options.is_far:
+        found.append(_crossed_tensors(child, other, options))
+    cosines = np.concatenate([np.zeros(0), *found])
+    known = np.abs(cosines[np.isfinite(cosines)])
+    return float(known.max()) if known.size else float("nan")
+
+
+def _crossed_tensors(child: Checkpoint, other: Checkpoint, options: Options) -> Floats:
+    """Return (P,) cosines of any two tensors of one shape, some of each of the commonest shapes."""
+    mine, theirs = _by_shape(child), _by_shape(other)
+    shared = sorted(mine.keys() & theirs.keys(), key=lambda each: (-len(mine[each]), each))
+    pairs = [
+        (a, b) for each in shared[:SHAPES] for a in _some(mine[each]) for b in _some(theirs[each])
+    ]
+    return _cosines(child, other, pairs, options) if pairs else np.zeros(0)
+
+
+def _by_shape(checkpoint: Checkpoint) -> dict[tuple[int, ...], list[Tensor]]:
+    """Return matrices and kernels that are large enough, but for embeddings, by shape."""
+    found: dict[tuple[int, ...], list[Tensor]] = defaultdict(list)
+    placed = zip(checkpoint.tensors.values(), places_of(checkpoint.core), strict=True)
+    for tensor, (component, _, _) in placed:
+        is_large = tensor.elements >= LEAST_ELEMENTS and sum(x > 1 for x in tensor.shape) > 1
+        if is_large and component not in ("embed", "head") and is_readable(tensor, checkpoint):
+            found[tensor.shape].append(tensor)
+    return found
+
+
+def _some(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Return some tensors of several, evenly spread."""
+    return tensors[:: -(-len(tensors) // OF_A_SHAPE)]
 
 
 def crossed_layers(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,61 @@ def scaled(pair: Pair) -> Change | None:
             found = _factors(pair, source, cell, axis)
             if found is not None:
                 return found
-    return None
+    return _both_sides(pair)
+
+
+BOTH_UNITS = 3.0
+"""Units that a number may be off which was multiplied by two factors, each as the median tells."""
+
+BOTH_SHARE = 0.999
+"""Least share of the elements that are so near for rows and columns to have been scaled."""
+
+BOTH_APART = 0.05
+"""Least distance of a factor from one, in binades, to be one: what is nearer was moved a little."""
+
+
+def _both_sides(pair: Pair) -> Change | None:
+    """Return the change of a matrix of which rows and columns were multiplied by factors.
+
+    What scales a neuron scales a row of one matrix and, the other way, a column of the next.
+    """
+    source, child = pair.reference, pair.child
+    if min(child.shape) < LEAST:
+        return None
+    known = (source != 0.0) & (child != 0.0)
+    if not known.any(axis=0).all() or not known.any(axis=1).all():
+        return None
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = child / source
+        logs = np.where(known, np.log2(np.abs(ratio)), np.nan)
+    if not (ratio[known] > 0.0).all():
+        return None
+    # Seen from the row that has most numbers: the others' factors, then the columns'.
+    first = int(known.sum(axis=1).argmax())
+    if not known[first].any():
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        rows = np.nanmedian(logs - logs[first], axis=1)
+        columns = np.nanmedian(logs - rows[:, None], axis=0)
+    if not (np.isfinite(rows).all() and np.isfinite(columns).all()):
+        return None
+    middle = float(np.median(rows))
+    rows, columns = rows - middle, columns + middle
+    near = np.abs(child - source * np.exp2(rows[:, None] + columns)) <= BOTH_UNITS * pair.unit
+    plain = np.abs(child - source) <= BOTH_UNITS * pair.unit
+    moved = np.abs(rows[:, None] + columns) >= BOTH_APART
+    is_told = near.mean() >= BOTH_SHARE and moved.any() and not plain[moved & known].any()
+    if not is_told:
+        return None
+    scales = np.exp2((rows[:, None] + columns)[moved])
+    numbers = {
+        **pair.numbers,
+        "least": float(scales.min()),
+        "most": float(scales.max()),
+    }
+    pattern = "rows and columns scaled, each by one factor: by {least} at least and {most} at most"
+    return Change("scaled", pattern, numbers)
 
 
 def _factors(pair: Pair, source: Floats, half: Floats, axis: int | None) -> Change | None:

@@ -22,6 +22,7 @@ from parentage.verdict.rules.encodings import (
     noised,
     quantised,
     quantised_merge,
+    rearranged,
     retold,
     stored_with_less,
 )
@@ -66,6 +67,7 @@ RULES: tuple[Callable[[Facts], Verdict | None], ...] = (
     changed,
     merge,
     quantised,
+    rearranged,
     retold,
     shared_slices,
     noised,

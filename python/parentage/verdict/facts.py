@@ -60,6 +60,12 @@ class ReplayFacts:
     replayed_slices: int = 0
     changed_slices: tuple[str, ...] = ()
     """The names of those that it does not, the most elements first."""
+    unreplayed: int = 0
+    """Elements that were compared beside those: integers, which no recipe gives."""
+    strange: int = 0
+    """Of these, the ones in slices that are no checkpoint's."""
+    strange_slices: tuple[str, ...] = ()
+    """The names of these slices, the most elements first."""
 
     @property
     def share(self) -> float:

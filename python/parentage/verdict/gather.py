@@ -252,6 +252,8 @@ def _replay(
     rest = replayed.applies & (mismatched > 0)
     energy = float(slices.energy[rest].sum())
     others = float((mismatched + given)[rest].sum())
+    beside = ~replayed.applies & (slices.n > 0)
+    strange = beside & ~(slices.equal == slices.n[:, None]).any(axis=1)
     # Elements that those which were replayed stand for: themselves, but of a sample.
     sizes = np.array([each.elements for each in alignment.slices], dtype=np.float64)
     held = (mismatched + given) * (sizes / np.maximum(slices.n, 1))
@@ -276,6 +278,11 @@ def _replay(
         replayed_slices=int((replayed.applies & (mismatched + given > 0)).sum()),
         changed_slices=tuple(
             alignment.slices[i].name for i in np.argsort(-mismatched, kind="stable") if rest[i]
+        ),
+        unreplayed=int(slices.n[beside].sum()),
+        strange=int(slices.n[strange].sum()),
+        strange_slices=tuple(
+            alignment.slices[i].name for i in np.argsort(-slices.n, kind="stable") if strange[i]
         ),
     )
 

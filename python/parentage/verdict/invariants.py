@@ -52,7 +52,7 @@ def invariants_of(view: SampleEstimates) -> Callable[[], Invariants | None]:
         if telling[i]
         and is_replayed(each)
         # Rows of embeddings are alike wherever the vocabulary is.
-        and each.layer is not None
+        and (each.layer is not None or each.component not in ("embed", "head"))
         and min(each.shape) >= 16
         and each.elements <= MOST_ELEMENTS
     ]

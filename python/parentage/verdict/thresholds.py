@@ -123,3 +123,9 @@ class Thresholds:
     the first sentence not to begin with that share."""
     coverage: float = 0.50
     """Least share of the child's elements that must have been compared."""
+    mostly: float = 0.9
+    """Least share of the elements that are one checkpoint's for the child to be a copy of it but
+    for what is no relative of its."""
+    counters: float = 1e-4
+    """Most share of the elements that are integers and no checkpoint's, as counters of steps are,
+    for level *exact*."""

@@ -21,7 +21,7 @@ KINDS = (
 )
 """Every verdict, as written in evidence and accepted by ``--fail-on``."""
 
-NOTHING_AFTER = "No training after the merge: all of {} is reproduced."
+NOTHING_AFTER = "No training after the merge, if its parents came first: all of {} is reproduced."
 """What is said where every stored number of a child comes out of a merge."""
 
 

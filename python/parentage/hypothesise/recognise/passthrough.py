@@ -74,10 +74,18 @@ def _scaled(
     near = np.array([_leaves_rounding(estimates, column) for column in columns])
     if not all(near[:, i].any() for i in np.flatnonzero(rest)):
         return chosen, scale
-    for column in sorted(columns, key=lambda i: -int((chosen == i).sum())):
-        factor, width, share = estimates.scales(column)
-        # Next to one, it is a copy that something else was done to.
-        good = rest & (chosen < 0) & (share >= COPIES) & (np.abs(factor - 1.0) > COPY_DISTANCE)
+    found = [estimates.scales(column) for column in columns]
+    # Next to one, it is a copy that something else was done to.
+    is_scaled = [
+        rest & (share >= COPIES) & (np.abs(factor - 1.0) > COPY_DISTANCE)
+        for factor, _, share in found
+    ]
+    sizes = np.array([slice_.elements for slice_ in estimates.slices])
+    # What several have is taken to be of the one that most of the rest is of.
+    held = [int(sizes[(chosen == i) | is_scaled[i]].sum()) for i in columns]
+    for column in sorted(columns, key=lambda i: -held[i]):
+        factor, width, _ = found[column]
+        good = is_scaled[column] & (chosen < 0)
         chosen[good] = column
         for i in np.flatnonzero(good):
             # No -0: it would be another zero.

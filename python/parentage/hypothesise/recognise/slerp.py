@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from parentage.hypothesise.estimates import SampleEstimates
 
 
+OFF_ARC = 0.02
+"""Most that weights may lie off the arc between two checkpoints, in the middle of the slices."""
+
+
 def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
     """Yield the interpolation between any two checkpoints whose span holds the child."""
     if estimates.is_settled or estimates.constant.share >= FLOAT32_LEAST_SHARE:
@@ -50,6 +54,10 @@ def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
             if estimates.sample.is_whole
             else np.where(known[:, None], pair_weights, predicted)
         )
+        # Any two weights have a t that gives one of them; on an arc, it gives both.
+        apart = np.abs(pair_weights - predicted) - 16.0 * widths[:, None]
+        if known.any() and float(np.median(apart[known].max(axis=1))) > OFF_ARC:
+            continue
         names = [estimates.columns.names[i] for i in pair]
         yield Recipe(
             "slerp",

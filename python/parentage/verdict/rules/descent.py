@@ -20,6 +20,8 @@ PLAIN = ("moved", "units", "few", "rows", "columns", "low rank")
 """Changes that a fine-tune may leave."""
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from parentage.verdict.facts import Facts
     from parentage.verdict.invariants import Invariants
 
@@ -32,7 +34,7 @@ def unrelated(facts: Facts) -> Verdict | None:
         return None
     if not likeness or max(map(abs, likeness.values())) > facts.thresholds.unrelated:
         return None
-    crossed = facts.crossed()
+    crossed = {name: value for name, value in facts.crossed().items() if value == value}
     if max(crossed.values(), default=0.0) >= facts.thresholds.related:
         return None
     if _same_function(facts) is not None:
@@ -43,12 +45,20 @@ def unrelated(facts: Facts) -> Verdict | None:
         "statistical",
         "unrelated",
         f"its matrices are no more like those of {listed(likeness)} than independent ones are: "
-        f"the largest cosine is {abs(likeness[closest]):.4f} in size, and "
-        f"{max(crossed.values(), default=0.0):.4f} between any two layers.",
+        f"the largest cosine is {abs(likeness[closest]):.4f} in size{_moved(crossed)}.",
         {
             **{f"cosine_{name}": value for name, value in likeness.items()},
             **{f"crossed_{name}": value for name, value in crossed.items()},
         },
+    )
+
+
+def _moved(crossed: Mapping[str, float]) -> str:
+    """Return a clause on likeness between layers, or matrices, of other places."""
+    if not crossed:
+        return "; whether they were moved was not looked at"
+    return (
+        f", and {max(crossed.values()):.4f} between any two layers or matrices of one shape tried"
     )
 
 

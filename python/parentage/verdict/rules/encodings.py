@@ -12,10 +12,14 @@ from parentage.verdict.verdict import Verdict
 
 if TYPE_CHECKING:
     from parentage.places import Change
+    from parentage.verdict.changes import Changes
     from parentage.verdict.facts import Facts
 
 EXACT = ("units", "scaled", "quantised", "zero", "permuted", "few", "rows", "columns")
 """Changes of a blend whose tests compare numbers, which no other blend passes."""
+
+MOVED = ("units", "scaled", "permuted", "few", "rows", "columns")
+"""Those of them that leave a checkpoint's numbers, but for their places and a factor."""
 
 ALTERED = ("scaled", "quantised", "zero", "permuted")
 """Those of them that are no more than rounding or places."""
@@ -124,6 +128,38 @@ def quantised(facts: Facts) -> Verdict | None:
         f"{coverage_clause(facts)}",
         {"parent": source, "looked_at": len(changes), "given": min(given)},
     )
+
+
+def rearranged(facts: Facts) -> Verdict | None:
+    """One checkpoint alone has the child's numbers in every slice looked at, moved or rescaled."""
+    limits = facts.thresholds
+    for name in (facts.base, *facts.weights):
+        if _share_moved(facts.changes(name, PROBED), name) < limits.explained:
+            continue
+        changes = facts.changes(name, MOST)
+        told = _share_moved(changes, name)
+        if told < limits.explained or not share_of(changes, "permuted", "scaled"):
+            continue
+        looked_at = [each for each in changes if each[2].kind != "none"]
+        return Verdict(
+            "assembled",
+            "statistical",
+            "rearranged",
+            f"{name}'s numbers, moved or rescaled, give {told:.1%} of the elements of "
+            f"{len(looked_at):,} slices looked at of those that are not its bit for bit. It is not "
+            f"decided by that whether the child was made from {name} or {name} from the child."
+            f"{places_text(facts, name)}{coverage_clause(facts)}",
+            {"parent": name, "looked_at": len(looked_at), "told": told},
+        )
+    return None
+
+
+def _share_moved(changes: Changes, name: str) -> float:
+    """Return the share of the elements looked at that are one checkpoint's, moved or rescaled."""
+    own = [each for each in changes if each[2].labels.get("name", name).rstrip(", ") in ("", name)]
+    total = sum(size for _, size, change in changes if change.kind != "none")
+    told = sum(size for _, size, change in own if change.kind in MOVED)
+    return told / total if total else 0.0
 
 
 def retold(facts: Facts) -> Verdict | None:

@@ -57,15 +57,18 @@ def shared_slices(facts: Facts) -> Verdict | None:
         if is_replaced
         else f"what differs: {compress(found.others)}"
     )
-    is_copy = not is_trained and share >= limits.coverage
+    is_copy = not is_trained and share >= (limits.mostly if is_replaced else limits.coverage)
+    others = len(facts.equal) > 1
+    alone = f", {found.alone:,} of them matrices that no other one offered has" if others else ""
+    met = facts.meets_at(name) if name == facts.base and facts.is_own_training else {}
     lead = f"a copy of {name} but for {compress(found.others)}: " if is_copy else ""
     return Verdict(
-        "fine-tune" if is_trained else "assembled" if is_copy or is_replaced else "related",
+        "fine-tune" if is_trained and met else "assembled" if is_copy or is_replaced else "related",
         "statistical",
         "shared_slices",
         f"{lead}{found.slices:,} of {facts.slices:,} slices, {share:.1%} of the elements "
-        f"{reading_verb(facts)}, are {name}'s bit for bit, {found.alone:,} of them matrices that "
-        f"no other checkpoint has{'' if is_copy and not is_replaced else f'; {rest}'}."
+        f"{reading_verb(facts)}, are {name}'s bit for bit{alone}"
+        f"{'' if is_copy and not is_replaced else f'; {rest}'}."
         f"{places_text(facts, name)}{_order_lost(name) if is_less else _order_open(name)}"
         f"{coverage_clause(facts)}",
         {
@@ -109,6 +112,7 @@ def kept(facts: Facts) -> Verdict | None:
     met = facts.meets_at(name) if name == facts.base and facts.is_own_training else {}
     is_less = share_of(facts.changes(name, MOST), *LESSENED) >= facts.thresholds.explained
     equal = facts.equal[name] / facts.elements
+    all_have = " that all of these have" if facts.wholes.compared > facts.elements else ""
     order = (
         _own_direction(facts, met) if met else _order_lost(name) if is_less else _order_open(name)
     )
@@ -116,8 +120,8 @@ def kept(facts: Facts) -> Verdict | None:
         "fine-tune" if met else "related",
         "statistical",
         "kept",
-        f"{equal:.2%} of the elements are {name}'s, bit for bit in the child's dtype, and of the "
-        f"values that {name} alone has the child has {found.kept:.1%}, and next to none of those "
+        f"{equal:.2%} of the elements{all_have} are {name}'s, bit for bit in the child's dtype, "
+        f"and of the values that {name} alone has the child has {found.kept:.1%}, and next to none of those "
         f"that others alone have.{places_text(facts, name)}{order}{coverage_clause(facts)}",
         {
             "parent": name,
@@ -267,6 +271,6 @@ def _order_lost(name: str) -> str:
 def _order_open(name: str) -> str:
     """Return a sentence that says that nothing decides who came first."""
     return (
-        f" It is not decided by that whether the child was made from {name} or {name} from the "
-        "child."
+        f" It is not decided by that whether the child was made from {name}, {name} from the "
+        "child, or both from one that was not offered."
     )

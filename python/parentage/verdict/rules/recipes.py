@@ -8,6 +8,7 @@ from parentage.places import compress
 from parentage.support import are, listed, percent
 from parentage.verdict.changes import MOST
 from parentage.verdict.rules.wording import (
+    MADE_PARENT,
     NOISED_PARENT,
     coverage_clause,
     fit_numbers,
@@ -37,11 +38,14 @@ def replayed(facts: Facts) -> Verdict | None:
     replay = _reproducing(facts)
     if replay is None or (replay.kind == "merge" and not _is_forward(facts, replay)):
         return None
+    if replay.kind == "re-encoded" and not _is_all_but_counters(facts, replay):
+        return None
     if replay.is_exact:
         # Only what all of the main checkpoints have is replayed.
         have = " that all of these have" if facts.wholes.compared > facts.elements else ""
         what = (
-            f"reproduces all {replay.elements:,} elements {reading_verb(facts)}{have}, bit for bit"
+            f"reproduces all {replay.elements:,} {'floating-point ' if replay.unreplayed else ''}"
+            f"elements {reading_verb(facts)}{have}, bit for bit"
         )
         if facts.finite < 1.0:
             what += ", where they are finite: the bits of NaN were not compared"
@@ -54,7 +58,7 @@ def replayed(facts: Facts) -> Verdict | None:
         )
     else:
         what = f"reproduces {replay.share:.4%} of the elements; {replay.mismatched:,} differ"
-    doubt = _doubt(facts, replay)
+    doubt = f"{_integers(replay)}{_doubt(facts, replay)}"
     alike = ", counted alike" if replay.explained else ""
     same = ""
     if replay.equivalents:
@@ -100,7 +104,22 @@ def chosen(facts: Facts) -> Verdict | None:
 
 def _is_exact(facts: Facts, replay: ReplayFacts) -> bool:
     """Return whether all is reproduced bit for bit; of NaN, no bits are compared."""
-    return replay.is_exact and facts.finite == 1.0
+    return replay.is_exact and facts.finite == 1.0 and _is_all_but_counters(facts, replay)
+
+
+def _is_all_but_counters(facts: Facts, replay: ReplayFacts) -> bool:
+    """Return whether integers that are no checkpoint's are few, as counters of steps are."""
+    return replay.strange <= facts.thresholds.counters * facts.elements
+
+
+def _integers(replay: ReplayFacts) -> str:
+    """Return a sentence on integers that are no checkpoint's, if there are any."""
+    if not replay.strange:
+        return ""
+    return (
+        f" {replay.strange:,} integers, of {compress(replay.strange_slices)}, are no other "
+        "checkpoint's, and no recipe gives any."
+    )
 
 
 def _of_these(share: float) -> str:
@@ -147,7 +166,7 @@ def _doubt(facts: Facts, replay: ReplayFacts) -> str:
         return NOISED_PARENT
     finer = _finer(facts, replay)
     if not finer:
-        return ""
+        return MADE_PARENT
     return (
         f" {listed(finer)} {are(len(finer))} stored in finer numbers than the child: a parent that "
         "was made from the child, with noise below its rounding on top, would look so."

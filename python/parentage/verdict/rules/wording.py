@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from parentage.verdict.facts import Facts, ReplayFacts
 
 
+MADE_PARENT = " A parent that was made from the child, within its rounding, would look so."
+"""What an exact merge can not be told from: of two numbers that round to one, either will do."""
+
 NOISED_PARENT = (
     " A parent that was made from the child, with noise of a rounding's size on top, would look so."
 )
