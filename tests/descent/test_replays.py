@@ -153,3 +153,27 @@ def test_what_was_zeroed_is_no_miss_of_coarser_units():
     assert not both.others_were_rounded
     assert both.order() == "forward"
     assert both.far > 0.99
+
+
+def test_a_coarse_parent_that_was_rounded_from_a_fine_child_is_told():
+    base, child = noise("F32", 1), noise("F32", 2, of=1)
+    framed = rounded(2 * child - base, "BF16")
+    both = found(base, framed, child, "F32", "BF16", "F32")
+    assert both.made_from_child() == ("parent",)
+
+
+@pytest.mark.parametrize("step", [1e-6, 1e-5, 1e-4])
+def test_a_blend_of_coarse_parents_that_was_moved_by_less_than_their_rounding_made_none(step):
+    base, parent = noise("BF16", 1), noise("BF16", 2, of=1)
+    signs = np.sign(np.random.default_rng(3).normal(size=len(base)))
+    child = rounded(0.5 * parent + 0.5 * base + step * signs, "F32")
+    both = found(base, parent, child, "BF16", "BF16", "F32")
+    assert both.made_from_child() == ()
+    assert both.order() == "undecided"
+
+
+def test_two_casts_of_one_original_made_neither():
+    original = noise("F32", 2, of=1)
+    base = noise("BF16", 1)
+    both = found(base, rounded(original, "BF16"), rounded(original, "F16"), "BF16", "BF16", "F16")
+    assert both is None or both.made_from_child() == ()

@@ -109,3 +109,14 @@ def test_weights_that_are_not_numbers_end_in_no_false_kinship(tmp_path, weights)
     broken = {name: np.full(x.shape, np.nan, BF16) for name, x in weights["base"].items()}
     found = compared(write_checkpoint(tmp_path / "nan", broken), family_path("base"))
     assert found.relation == "undetermined"
+
+
+def test_strangers_that_share_a_large_matrix_are_no_close_relatives(tmp_path, weights):
+    shared = 100 * np.random.default_rng(1).standard_normal((64, 256)).astype(np.float32)
+    one = write_checkpoint(tmp_path / "one", {**stranger(weights["base"], 1), "rff": shared})
+    two = write_checkpoint(tmp_path / "two", {**stranger(weights["base"], 2), "rff": shared})
+    found = compared(one, two)
+    assert found.cosine > 0.98
+    assert found.relation == "one family"
+    assert "some matrices of one and two are those of relatives, and others are not" in found.text
+    assert "are no more alike than independent ones are" in found.text

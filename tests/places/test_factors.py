@@ -93,3 +93,29 @@ def test_the_interval_holds_the_factor_and_every_factor_in_it_serves(factor, see
     assert low <= factor <= high
     for inside in np.linspace(low, high, 5):
         assert (np.abs(inside * value - target) <= half * (1 + 1e-9)).all()
+
+
+def both_sides(source, rows, columns):
+    return (source * rows[:, None] * columns).astype(np.float32).astype(np.float64)
+
+
+@pytest.mark.parametrize("powers", [True, False])
+def test_neurons_that_were_rescaled_are_rows_and_columns_scaled(powers):
+    rng = np.random.default_rng(4)
+    source = rng.standard_normal((64, 48)).astype(np.float32).astype(np.float64)
+    rows, columns = (np.exp2(rng.uniform(-1.5, 1.5, size)) for size in source.shape)
+    if powers:
+        rows, columns = np.exp2(np.round(np.log2(rows))), np.exp2(np.round(np.log2(columns)))
+    change = told(both_sides(source, rows, columns), source, "F32")
+    assert change is not None
+    assert change.kind == "scaled"
+    assert "rows and columns" in change.pattern
+
+
+@pytest.mark.parametrize("size", [1e-6, 0.01, 1.0])
+def test_a_matrix_that_moved_is_not_scaled_on_both_sides(size):
+    rng = np.random.default_rng(5)
+    source = rng.standard_normal((64, 48)).astype(np.float32).astype(np.float64)
+    moved = cast(source + size * rng.standard_normal(source.shape), "F32")
+    change = told(moved, source, "F32")
+    assert change is None or "rows and columns" not in change.pattern

@@ -78,7 +78,9 @@ def test_a_page_for_ci_names_every_command_and_status(text):
 
 def test_it_says_what_the_evidence_says(text, found):
     for expected in (
-        "A merge: 0.6 parent + 0.4 base", "No training after the merge, if its parents came first: all of child", "100%",
+        "A merge: 0.6 parent + 0.4 base",
+        "No training after the merge, if its parents came first: all of child",
+        "100%",
         "sibling",
         "For a hub&#39;s moderator" if "hub&#39;s" in text else "For a hub's moderator",
         "What this does not show", "429 combinations", "parentage trace ./child --base ./base",

@@ -5,7 +5,7 @@ import pytest
 from conftest import BF16, FAMILY, opened, roles_in
 from parentage.align import align, is_matrix
 from parentage.checkpoint import Checkpoint
-from parentage.statistics import full_pass
+from parentage.statistics import full_pass, is_pooled
 from parentage.stream import Options
 
 
@@ -61,3 +61,20 @@ def test_a_factor_in_common_is_no_evidence_of_parentage(tmp_path):
         found = full_pass(alignment, roles_in(alignment, 1), Options(1))
         values.append(found.slices.estimates.log10_p[0, 0])
     assert sum(value <= -2 for value in values) <= 1
+
+
+def test_what_batch_normalisation_measures_has_no_part_in_energies(tmp_path):
+    rng = np.random.default_rng(7)
+    base = {
+        "conv.weight": rng.normal(0, 0.05, (16, 8, 3, 3)).astype(np.float32),
+        "bn.running_var": rng.uniform(0.5, 2.0, 16).astype(np.float32),
+    }
+    child = {"conv.weight": base["conv.weight"], "bn.running_var": 100 * base["bn.running_var"]}
+    checkpoints = [opened(tmp_path, *each) for each in (("base", base), ("child", child))]
+    alignment = align(checkpoints[1], checkpoints[:1])
+    found = full_pass(alignment, roles_in(alignment, 0), Options(1))
+    assert is_pooled(alignment.slices).tolist() == [
+        not each.name.endswith("running_var") for each in alignment.slices
+    ]
+    assert found.model.estimates.gram[0, 1, 1] == 0.0
+    assert found.slices.estimates.gram[:, 1, 1].max() > 0.0

@@ -108,8 +108,8 @@ def _paired_views(child: Checkpoint, others: Sequence[Checkpoint], options: Opti
     remarks = [*map(str, averaged.values()), *named.remarks]
     if strange:
         remarks.append(
-            "Names have nothing in common with the child's: tensors are paired by shape and by the "
-            f"likeness of values, not by name ({listed(strange)})."
+            "Names have next to nothing in common with the child's: tensors are paired by shape "
+            f"and by the likeness of values, not by name ({listed(strange)})."
         )
     if left:
         remarks.append(
@@ -125,16 +125,20 @@ def _as_paired(
     """Return a checkpoint under the names, and as the transposes, that values tell.
 
     Where names in common are a coincidence, not ``is_named``, what has a name of the child's and is
-    not paired is called otherwise.
+    not paired is called otherwise, unless it is so small that values do not tell, and of one shape.
     """
-    mine = set(child.core.names())
+    mine = child.tensors
     composed = Composed(other)
     given = {name for name, _ in names.values()}
     for each in other.tensors.values():
         if each.name in names:
             name, is_transposed = names[each.name]
             composed.add(each, _whole(name, each, is_transposed=is_transposed), name)
-        elif each.name in given or (each.name in mine and not is_named):
+        elif each.name in given or not (
+            is_named
+            or each.name not in mine
+            or (each.elements < LEAST_ELEMENTS and each.shape == mine[each.name].shape)
+        ):
             composed.keep(each._replace(name=f"{UNPAIRED}{each.name}"))
         else:
             composed.keep(each)

@@ -66,13 +66,24 @@ def crossed_likeness(child: Checkpoint, other: Checkpoint, options: Options) -> 
 
 
 def _crossed_tensors(child: Checkpoint, other: Checkpoint, options: Options) -> Floats:
-    """Return (P,) cosines of any two tensors of one shape, some of each of the commonest shapes."""
+    """Return (P,) cosines of any two tensors of one shape, some of each of the commonest shapes.
+
+    What is alike in place is no sign of a move: those tensors are left out, constants among them.
+    """
     mine, theirs = _by_shape(child), _by_shape(other)
     shared = sorted(mine.keys() & theirs.keys(), key=lambda each: (-len(mine[each]), each))
     pairs = [
         (a, b) for each in shared[:SHAPES] for a in _some(mine[each]) for b in _some(theirs[each])
     ]
-    return _cosines(child, other, pairs, options) if pairs else np.zeros(0)
+    if not pairs:
+        return np.zeros(0)
+    cosines = _cosines(child, other, pairs, options)
+    in_place = np.array([a.name == b.name for a, b in pairs])
+    alike = in_place & ~(np.abs(cosines) < LEAST_LIKE)
+    kept = {a.name for (a, _), is_alike in zip(pairs, alike.tolist(), strict=True) if is_alike}
+    moved = np.array([not ({a.name, b.name} & kept) for a, b in pairs])
+    found: Floats = cosines[moved & ~in_place]
+    return found
 
 
 def _by_shape(checkpoint: Checkpoint) -> dict[tuple[int, ...], list[Tensor]]:

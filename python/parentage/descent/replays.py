@@ -183,8 +183,6 @@ class BothWays:
     def _order_of(self, name: str, forward: float) -> str:
         """Return who came first, the child or one checkpoint of the blend."""
         back, finer = self.back[name], self.finer[name]
-        if name in self.hidden:
-            back = 0.0
         missed_forward, missed_back = 1.0 - forward, 1.0 - back
         # What has more digits was computed from what has fewer: cells so fine admit nothing by
         # chance, and those of fewer digits much.
@@ -192,6 +190,8 @@ class BothWays:
             return "forward"
         if finer > 0 and back >= LEAST_GIVEN:
             return "back"
+        if name in self.hidden and self._refutes(missed_forward, missed_back):
+            return "undecided"
         if self._refutes(missed_back, missed_forward):
             return "forward"
         # What misses nearly all is no way back, however much more the way forward misses.

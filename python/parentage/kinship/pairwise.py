@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -13,10 +13,11 @@ from parentage.align import crossed_layers, is_matrix, pair, seen_by
 from parentage.checkpoint import Inputs, in_order
 from parentage.library import seen_alike
 from parentage.pipeline import compare_rest, undecoded, with_adapters, with_strengths
+from parentage.places import compress
 from parentage.relatives import Degrees, degree_of
 from parentage.statistics import full_pass
 from parentage.stream import SILENT
-from parentage.support import PlanError, printable
+from parentage.support import PlanError, percent, printable
 from parentage.verdict import TraceInputs, decide_kinship, gather_facts, is_computed
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 QUANTILE = 0.95
 """Share of the cosines between layers of different places that the null is told by."""
+
+LEAST_TELLING = 1 << 12
+"""Elements of a matrix from which on its cosine alone says that it is no relative."""
 
 MOST_CONSTANTS = 512
 """Equal slices that are looked at, for whether they are computed and not learned."""
@@ -196,8 +200,9 @@ def _one_way(
         verdict,
         _number(whole["cosine"]),
         shared,
-        lambda: max(facts.crossed().values(), default=0.0),
+        lambda: max((x for x in facts.crossed().values() if x == x), default=0.0),
         degrees,
+        _strange(table, degrees).share,
     )
     facts_of = facts.wholes.by_name[main.base.name]
     pair_ = Pair(
@@ -219,7 +224,7 @@ def _one_way(
     )
     return replace(
         pair_,
-        text=_text(pair_, verdict, table, shared),
+        text=_text(pair_, verdict, table, shared, _strange(table, degrees)),
         components=_components(table, degrees),
         layers=_layers(table, degrees),
         slices=_slices(table, degrees),
@@ -273,6 +278,28 @@ def _shared(table: _Table) -> float:
     total = int(table.elements[chosen].sum())
     same = chosen & (table.equal == table.elements)
     return int(table.elements[same].sum()) / total if total else 0.0
+
+
+class _Strange(NamedTuple):
+    """Matrices of two relatives that are no more alike than independent ones."""
+
+    share: float
+    """Their share of the elements in learned matrices."""
+    names: tuple[str, ...] = ()
+
+
+def _strange(table: _Table, degrees: Degrees | None) -> _Strange:
+    """Return the matrices that are strangers', of those that are large enough to tell."""
+    chosen = table.matrix & ~table.constant
+    bb, bc, cc = table.raw[:, 0, 0], table.raw[:, 0, 1], table.raw[:, 1, 1]
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        cosines = np.abs(bc) / np.sqrt(bb * cc)
+    most = (degrees or Degrees()).unrelated
+    is_strange = chosen & (cosines <= most) & (table.elements >= LEAST_TELLING)
+    total = int(table.elements[chosen].sum())
+    names = [name for name, each in zip(table.names, is_strange.tolist(), strict=True) if each]
+    share = int(table.elements[is_strange].sum()) / total if total else 0.0
+    return _Strange(share, tuple(names))
 
 
 def _sum(table: _Table, chosen: NDArray[np.bool_]) -> dict[str, Any]:
@@ -369,7 +396,9 @@ def _null(inputs: Inputs, options: Options) -> tuple[float, int]:
     return float(np.quantile(values, QUANTILE)), len(values)
 
 
-def _text(found: Pair, verdict: Verdict | None, table: _Table, shared: float) -> str:
+def _text(
+    found: Pair, verdict: Verdict | None, table: _Table, shared: float, strange: _Strange
+) -> str:
     """Return a sentence on two checkpoints: what was compared, and what came out."""
     a, b = found.first, found.second
     constants = int(table.elements[table.constant].sum())
@@ -386,6 +415,8 @@ def _text(found: Pair, verdict: Verdict | None, table: _Table, shared: float) ->
         parts.append(f"the matrices of {a} and {b} are no more alike than independent ones")
     elif found.relation == "undetermined":
         parts.append(f"what was compared does not decide what {a} and {b} are to each other")
+    elif strange.share:
+        parts.append(f"some matrices of {a} and {b} are those of relatives, and others are not")
     else:
         parts.append(f"the matrices of {a} and {b} are those of relatives")
     if found.cosine == found.cosine:
@@ -401,6 +432,11 @@ def _text(found: Pair, verdict: Verdict | None, table: _Table, shared: float) ->
     if found.equal == found.equal and found.relation not in ("identical", "re-encoded"):
         parts.append(f" {found.equal:.2%} of the elements are equal")
         parts.append(f", {shared:.1%} in whole matrices." if shared else ".")
+    if strange.share and found.relation in ("close relatives", "one family"):
+        parts.append(
+            f" {percent(strange.share)} of the elements in matrices are no more alike than "
+            f"independent ones are: {compress(strange.names, table.names)}."
+        )
     if constants:
         parts.append(
             f" {constants:,} elements are computed, not learned, the same in any such model: they "

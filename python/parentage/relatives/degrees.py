@@ -38,6 +38,9 @@ class Degrees:
     shared: float = Thresholds().alone
     """Least share of the elements in matrices that are the same in both, bit for bit, and no
     constants, for kinship whatever the rest is: independent models have none."""
+    strange: float = 0.1
+    """Most share of the elements in matrices that are no more alike than independent ones, of close
+    relatives."""
 
 
 def degree_of(
@@ -46,6 +49,7 @@ def degree_of(
     shared: float,
     crossed: Callable[[], float],
     degrees: Degrees | None = None,
+    strange: float = 0.0,
 ) -> str:
     """Return the relation of two checkpoints, by what the rules of verdicts found and by cosines.
 
@@ -61,6 +65,9 @@ def degree_of(
         The largest cosine of any layer of the one with any of the other: layers may have moved.
     degrees
         The thresholds; by default those that are documented.
+    strange
+        Share of the elements in matrices that are no more alike than independent ones: of large
+        numbers, few decide the cosine of all.
     """
     limits = degrees or Degrees()
     if verdict is not None:
@@ -68,7 +75,7 @@ def degree_of(
             return verdict.kind
         if verdict.rule == "disguised":
             return "one family"
-    if likeness >= limits.close:
+    if likeness >= limits.close and strange <= limits.strange:
         return "close relatives"
     if likeness >= limits.family or shared >= limits.shared:
         return "one family"

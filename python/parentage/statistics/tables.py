@@ -235,14 +235,26 @@ def _told_by(
     return replace(table, estimates=estimates.widened(moves, (across[0], across[1])))
 
 
+MEASURED = (".running_mean", ".running_var", ".moving_mean", ".moving_variance")
+"""How names end of what batch normalisation measures: torch.nn.BatchNorm2d, keras.layers."""
+
+
 def is_pooled(slices: Sequence[Slice]) -> NDArray[np.bool_]:
     """Return (S,) whether a slice has a part in the energies of its layer, component and model.
 
     Integers are copies or differ: they have no rounding, and their units are not those of weights.
-    They are left out, unless there is nothing else.
+    Nor are those of statistics that batch normalisation keeps, which are measured, not trained: of
+    a thousandth of the elements, they may have most of the energy. Both are left out, unless there
+    is nothing else.
     """
-    floats = np.array([dtype_class(each.dtype) != "integer" for each in slices], dtype=bool)
-    return floats if floats.any() else np.ones(len(slices), dtype=bool)
+    pooled = np.array(
+        [
+            dtype_class(each.dtype) != "integer" and not each.name.endswith(MEASURED)
+            for each in slices
+        ],
+        dtype=bool,
+    )
+    return pooled if pooled.any() else np.ones(len(slices), dtype=bool)
 
 
 def _pooled(part: Gram, table: Table, pooled: NDArray[np.bool_]) -> tuple[Gram, Table]:

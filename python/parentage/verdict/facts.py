@@ -288,6 +288,11 @@ class Facts:
         heavy = [name for name, weight in weights.items() if abs(weight) > limit]
         return heavy[0] if len(heavy) == 1 and abs(weights[heavy[0]] - 1.0) <= limit else None
 
+    @property
+    def extent(self) -> int:
+        """Elements of the slices that were compared, all of each, though a sample read some."""
+        return self.elements if self.sample is None else self.wholes.compared
+
     def beats_copies(self, replay: ReplayFacts) -> bool:
         """Return whether a recipe gives elements that no copy of one candidate gives.
 

@@ -232,3 +232,16 @@ def test_a_scale_of_zero_is_one_of_the_checkpoint_that_the_rest_is_of(tmp_path):
     assert resolved(best.recipe, f) == factors
     assert set(best.recipe.sources.values()) == {"one"}
     assert "merge_method: passthrough" in to_mergekit(best.recipe)
+
+
+def test_what_two_have_in_common_is_of_the_one_that_the_rest_is_of(tmp_path):
+    """As of a fine-tune with frozen embeddings, times a factor."""
+    family = made({"one": 0.004}, seed=29)
+    frozen = next(name for name in SHAPES if ".layers." not in name)
+    family["one"][frozen] = family["base"][frozen]
+    child = {
+        name: (0.99 * x.astype(BF16).astype(float)).astype(BF16)
+        for name, x in family["one"].items()
+    }
+    recipes = list(RECOGNISERS["passthrough"].estimate(found_in(tmp_path, family, child, ["one"])))
+    assert [set(each.sources.values()) for each in recipes] == [{"one"}]

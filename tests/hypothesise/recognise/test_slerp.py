@@ -45,3 +45,13 @@ def test_refining_moves_weights_of_slices_alone(tmp_path):
     for name, table in recipe.fitted.items():
         moved = np.array([better.fitted[name][tensor] - x for tensor, x in table.items()])
         assert np.abs(moved).max() < 1e-3
+
+
+@pytest.mark.parametrize("factor", [2.0, 0.5, 1.3])
+def test_a_copy_that_was_rescaled_lies_on_no_arc(tmp_path, factor):
+    f = found_in(tmp_path, FAMILY, stored(scaled(FAMILY["one"], factor)), ["one", "two"])
+    assert list(RECOGNISERS["slerp"].estimate(f)) == []
+
+
+def scaled(tensors, factor):
+    return {name: factor * x.astype(np.float64) for name, x in tensors.items()}

@@ -93,3 +93,31 @@ def test_the_one_with_noise_is_no_parent(tmp_path, family, weights):
     )
     assert (found.verdict.kind, found.verdict.numbers.get("parent")) != ("fine-tune", "noised")
     assert "merge" not in found.verdict.kind
+
+
+NEURONS = ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
+
+
+def of_neurons(array, name, change):
+    """Change rows of what neurons are computed from, and columns of what they go into."""
+    if "down_proj" in name:
+        return change(array.T).T
+    return change(array) if any(each in name for each in NEURONS) else array
+
+
+@pytest.mark.parametrize("how", ["moved", "rescaled"])
+def test_a_copy_whose_numbers_were_moved_or_rescaled_is_no_blend(tmp_path, family, weights, how):
+    rng = np.random.default_rng(2)
+    order = rng.permutation(280)
+    factors = np.exp2(rng.integers(-2, 3, 280)).astype(np.float32)
+
+    def change(array):
+        if how == "moved":
+            return array[order]
+        return (array.astype(np.float32) * factors[:, None]).astype(BF16)
+
+    child = {name: of_neurons(x, name, change) for name, x in weights["parent"].items()}
+    found = trace(tmp_path, family, child, controls=["sibling"])
+    assert not found.verdict.kind.startswith("merge")
+    assert found.verdict.kind != "fine-tune"
+    assert found.verdict.numbers.get("parent", "parent") == "parent"

@@ -283,3 +283,26 @@ def test_no_weight_is_made_up_for_a_blend_of_the_true_parents(tmp_path):
         assert found.recipe.parents_added == ("one", "two", "base")
     assert abs(numbers.get("weight_mix", 0.0)) < 0.02
     assert numbers.get("weight_one", 0.5) == pytest.approx(0.5, abs=0.02)
+
+
+STRANGE = {"unreplayed": 300_000, "strange": 300_000, "strange_slices": ("quantised.table",)}
+
+
+def test_integers_that_no_recipe_gives_are_named_and_leave_nothing_exact():
+    verdict = decide(replace(WHOLE, **of_replay(**STRANGE)))
+    assert (verdict.kind, verdict.level) == ("merge", "statistical")
+    assert "300,000 integers, of table, are no other checkpoint's" in verdict.text
+    assert "floating-point elements" in verdict.text
+    assert NOTHING_AFTER.format("child") not in verdict.text
+
+
+def test_counters_of_steps_leave_a_merge_exact_and_are_named():
+    counters = {"unreplayed": 4, "strange": 4, "strange_slices": ("bn.num_batches_tracked",)}
+    verdict = decide(replace(WHOLE, **of_replay(**counters)))
+    assert (verdict.kind, verdict.level) == ("merge", "exact")
+    assert "4 integers, of" in verdict.text
+
+
+def test_a_copy_with_integers_of_its_own_is_no_copy():
+    copied = of_replay(kind="re-encoded", text="copy of parent", **STRANGE)
+    assert decide(replace(WHOLE, **copied)).rule != "replayed"

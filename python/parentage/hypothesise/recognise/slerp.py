@@ -56,7 +56,7 @@ def estimate(estimates: SampleEstimates) -> Iterator[Recipe]:
         )
         # Any two weights have a t that gives one of them; on an arc, it gives both.
         apart = np.abs(pair_weights - predicted) - 16.0 * widths[:, None]
-        if known.any() and float(np.median(apart[known].max(axis=1))) > OFF_ARC:
+        if not known.any() or float(np.median(apart[known].max(axis=1))) > OFF_ARC:
             continue
         names = [estimates.columns.names[i] for i in pair]
         yield Recipe(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from parentage.places import GIVEN, summarise
 from parentage.verdict.changes import MOST, share_of
-from parentage.verdict.rules.wording import coverage_clause, places_text, sum_text
+from parentage.verdict.rules.wording import NOISED_PARENT, coverage_clause, places_text, sum_text
 from parentage.verdict.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ EXACT = ("units", "scaled", "quantised", "zero", "permuted", "few", "rows", "col
 
 MOVED = ("units", "scaled", "permuted", "few", "rows", "columns")
 """Those of them that leave a checkpoint's numbers, but for their places and a factor."""
+
+STORED = ("bf16", "f16")
+"""Dtypes in which models are stored as they are."""
 
 ALTERED = ("scaled", "quantised", "zero", "permuted")
 """Those of them that are no more than rounding or places."""
@@ -187,13 +190,22 @@ def retold(facts: Facts) -> Verdict | None:
     names = (facts.base, *facts.weights)
     what = sum_text(f"{blend[i]:g} {names[i]}" for i in held)
     looked_at = [each for each in changes if each[2].kind != "none"]
+    # What was cast to a dtype and back was stored in it, and not changed.
+    is_stored = all(
+        each.labels.get("dtype") in STORED or each.kind == "units" for _, _, each in looked_at
+    )
+    how = (
+        "stored in a coarser dtype"
+        if is_stored
+        else "changed in ways that leave its numbers to be told"
+    )
+    doubt = NOISED_PARENT if is_stored else ""
     return Verdict(
-        "merge-then-changed",
+        "merge" if is_stored else "merge-then-changed",
         "statistical",
         "retold",
-        f"a blend of {what}, changed in ways that leave its numbers to be told, gives "
-        f"{told:.1%} of the slices looked at. Looked at: "
-        f"{summarise(looked_at, facts.elements, facts.names)}{coverage_clause(facts)}",
+        f"a blend of {what}, {how}, gives {told:.1%} of the slices looked at.{doubt} Looked at: "
+        f"{summarise(looked_at, facts.extent, facts.names)}{coverage_clause(facts)}",
         {
             **{f"weight_{names[i]}": blend[i] for i in held},
             "looked_at": len(looked_at),

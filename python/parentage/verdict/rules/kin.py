@@ -121,8 +121,9 @@ def kept(facts: Facts) -> Verdict | None:
         "statistical",
         "kept",
         f"{equal:.2%} of the elements{all_have} are {name}'s, bit for bit in the child's dtype, "
-        f"and of the values that {name} alone has the child has {found.kept:.1%}, and next to none of those "
-        f"that others alone have.{places_text(facts, name)}{order}{coverage_clause(facts)}",
+        f"and of the values that {name} alone has the child has {found.kept:.1%}, and next to none "
+        f"of those that others alone have.{places_text(facts, name)}{order}"
+        f"{coverage_clause(facts)}",
         {
             "parent": name,
             "equal_share": equal,

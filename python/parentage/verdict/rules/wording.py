@@ -139,7 +139,7 @@ def places_text(facts: Facts, name: str | None = None) -> str:
     changes = [each for each in facts.changes(name, MOST) if each[2].kind != "none"]
     if not changes:
         return ""
-    told = summarise(changes, facts.elements, facts.names)
+    told = summarise(changes, facts.extent, facts.names)
     return f" Looked at: {told}"
 
 
