@@ -295,12 +295,14 @@ def said(layers: dict[int, float], *rest: Any) -> str:
         (
             {},
             (5, 4, 8, 0),
-            "It is of rank 8 or less in 4 of 5 matrices looked at: a LoRA leaves that.",
+            "It is of rank 8 or less in 4 of 5 matrices looked at: a LoRA leaves "
+            "that, and so do few steps on few examples.",
         ),
         (
             {},
             (2, 2, 1, 1),
-            "It is of rank 1 or less in 2 of 2 matrices looked at: a LoRA leaves that.",
+            "It is of rank 1 or less in 2 of 2 matrices looked at: a LoRA leaves "
+            "that, and so do few steps on few examples.",
         ),
         (
             {},

@@ -87,7 +87,7 @@ class Residual:
             elif self.rank is not None:
                 parts.append(
                     f"It is of rank {self.rank} or less in {self.low} of {looked}: a LoRA leaves "
-                    "that."
+                    "that, and so do few steps on few examples."
                 )
             elif not self.low:
                 parts.append(f"It is of no low rank in the {looked}.")
