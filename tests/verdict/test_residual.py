@@ -314,7 +314,7 @@ def said(layers: dict[int, float], *rest: Any) -> str:
             {1: 0.99, 0: 0.0, 2: 0.01},
             (1, 1, 2, 0),
             "Layer 1 holds 99% of it. It is of rank 2 or less in 1 of 1 matrices looked at: a "
-            "LoRA leaves that.",
+            "LoRA leaves that, and so do few steps on few examples.",
         ),
     ],
 )
