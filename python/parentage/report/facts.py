@@ -48,7 +48,7 @@ HEADLINES_OF_RULES = {
     ("fine-tune", "fine_tune"): "A fine-tune, in a direction that no candidate explains",
     ("fine-tune", "noised"): "Another checkpoint, with noise on top",
     ("fine-tune", "shared_slices"): "Much of another checkpoint, and more of its own: either way "
-    "round",
+    "round, or both of one that was not offered",
     ("assembled", "chosen"): "Element by element other checkpoints': either way round",
 }
 """What a verdict is called by kind and rule, where the kind alone would be read as more or less."""

@@ -26,7 +26,7 @@ NOTHING_AFTER = "No training after the merge, if its parents came first: all of 
 
 
 HEADINGS = {
-    ("fine-tune", "shared_slices"): "either way round",
+    ("fine-tune", "shared_slices"): "either way round, or both of one that was not offered",
     ("fine-tune", "noised"): "noise on top",
     ("assembled", "assembled"): "copies by slice, either way round",
     ("assembled", "shared_slices"): "copies by slice, in part",

@@ -70,9 +70,22 @@ def test_tensors_that_were_exchanged_are_said_to_stand_elsewhere(tmp_path, famil
 
 def test_whole_slices_name_one_checkpoint_and_no_order():
     verdict = decide(replace(LINE, shared=shared(), changes=changed("moved")))
-    assert (verdict.kind, verdict.rule) == ("related", "shared_slices")
+    assert (verdict.kind, verdict.rule) == ("fine-tune", "shared_slices")
     assert verdict.numbers["parent"] == "parent"
     assert "15 of 20 slices" in verdict.text
+    assert "or both from one that was not offered" in verdict.text
+
+
+@pytest.mark.parametrize("shared_of", ["less than half", "two checkpoints"])
+def test_slices_in_common_alone_are_no_fine_tune(shared_of):
+    """Two that both froze what is a third's, which was not offered, share as much."""
+    facts = replace(LINE, shared=shared(), changes=changed("moved"))
+    if shared_of == "less than half":
+        few = {"parent": replace(shared()["parent"], elements=400_000)}
+        verdict = decide(replace(facts, shared=few))
+    else:
+        verdict = decide(replace(facts, likeness={"base": 0.1, "parent": 0.99}))
+    assert (verdict.kind, verdict.rule) == ("related", "shared_slices")
     assert "or both from one that was not offered" in verdict.text
 
 
@@ -122,7 +135,7 @@ def test_a_copy_with_one_tensor_changed_keeps_its_name(tmp_path, family, weights
     name = next(each for each in child if "up_proj" in each)
     child[name] = weights["sibling"][name]
     found = trace(tmp_path, family, child)
-    assert found.verdict.kind in ("related", "assembled")
+    assert found.verdict.kind == "fine-tune"
     assert found.verdict.numbers["parent"] == "parent"
     assert "up_proj" in found.verdict.text
 
