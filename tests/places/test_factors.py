@@ -112,6 +112,15 @@ def test_neurons_that_were_rescaled_are_rows_and_columns_scaled(powers):
     assert "rows and columns" in change.pattern
 
 
+def test_a_coarse_matrix_that_moved_between_its_units_is_not_scaled_on_both_sides():
+    rng = np.random.default_rng(6)
+    source = cast(rng.standard_normal((64, 48)), "BF16")
+    rows = np.where(np.arange(64) == 5, 1.5, 1.0)
+    moved = cast(source * rows[:, None] * (1.0 + 0.006 * rng.choice([-1, 1], (64, 48))), "BF16")
+    change = told(moved, source, "BF16")
+    assert change is None or "rows and columns" not in change.pattern
+
+
 @pytest.mark.parametrize("size", [1e-6, 0.01, 1.0])
 def test_a_matrix_that_moved_is_not_scaled_on_both_sides(size):
     rng = np.random.default_rng(5)

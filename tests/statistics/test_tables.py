@@ -78,3 +78,5 @@ def test_what_batch_normalisation_measures_has_no_part_in_energies(tmp_path):
     ]
     assert found.model.estimates.gram[0, 1, 1] == 0.0
     assert found.slices.estimates.gram[:, 1, 1].max() > 0.0
+    assert (found.slices.energy > 0.0).all()
+    assert found.model.energy[0] < found.slices.energy.sum()

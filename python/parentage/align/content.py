@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     Kind = tuple[str, tuple[int, ...]]
     Kinds = dict[Kind, dict[int, Tensor]]
+
+T = TypeVar("T")
 
 FAR_PLACES = 6
 """Matrices that are looked at, at most, of checkpoints that are fetched."""
@@ -72,9 +74,16 @@ def _crossed_tensors(child: Checkpoint, other: Checkpoint, options: Options) -> 
     """
     mine, theirs = _by_shape(child), _by_shape(other)
     shared = sorted(mine.keys() & theirs.keys(), key=lambda each: (-len(mine[each]), each))
-    pairs = [
-        (a, b) for each in shared[:SHAPES] for a in _some(mine[each]) for b in _some(theirs[each])
-    ]
+    pairs = []
+    for each in shared[:SHAPES]:
+        # Names of both first, the same of both: what is alike in place is seen to be.
+        both = {a.name for a in mine[each]} & {b.name for b in theirs[each]}
+        in_both = set(_some(sorted(both)))
+        some = [
+            [tensor for tensor in side[each] if tensor.name in in_both] or list(_some(side[each]))
+            for side in (mine, theirs)
+        ]
+        pairs += [(a, b) for a in some[0] for b in some[1]]
     if not pairs:
         return np.zeros(0)
     cosines = _cosines(child, other, pairs, options)
@@ -97,9 +106,9 @@ def _by_shape(checkpoint: Checkpoint) -> dict[tuple[int, ...], list[Tensor]]:
     return found
 
 
-def _some(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
-    """Return some tensors of several, evenly spread."""
-    return tensors[:: -(-len(tensors) // OF_A_SHAPE)]
+def _some(values: Sequence[T]) -> Sequence[T]:
+    """Return some of several, evenly spread; none of none."""
+    return values[:: -(-len(values) // OF_A_SHAPE) or 1]
 
 
 def crossed_layers(

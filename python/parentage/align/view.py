@@ -23,7 +23,7 @@ from parentage.align.layouts.whole import is_documented, is_spelled_alike, order
 from parentage.align.layouts.widened import columns, is_widened
 from parentage.align.orders.reading import runs
 from parentage.align.slices import UNPAIRED, Unaligned
-from parentage.checkpoint import common_name, context_of
+from parentage.checkpoint import common_name, context_of, place_of
 from parentage.stream import Options
 from parentage.support import collection_paused, listed, printable
 
@@ -49,7 +49,11 @@ _AGREES = {
 }
 
 MOST_WIDENED = 0.1
-"""Share of the tensors, at most, that may have more columns than another's to be taken apart."""
+"""Share of the elements, at most, in tensors with more columns than another's for these to be taken
+apart: else all of the model is of another size."""
+
+FIRST = 4096
+"""Elements that are looked at for whether a tensor is constant."""
 
 SHOWN = 3
 """Pieces of an example that are told, at most."""
@@ -195,20 +199,48 @@ class _Names:
         for name, key in self.keys.items():
             mate = other.tensor(key)
             tensor = self.tensors[name]
-            if mate is None or name in self.apart or not is_widened(tensor.shape, mate.shape):
+            if mate is None or not is_widened(tensor.shape, mate.shape) or name in self.apart:
                 continue
+            if place_of(name).component in ("embed", "head"):
+                return {}  # all of it is of another width
             label = name if is_child else other.by_key[key]
             found = columns(label if is_child else key, label, tensor.shape, mate.shape)
-            taken = any(piece.name in self.keys for piece in found[0].pieces[1:])
-            if not taken and (tensor.end - tensor.begin) % tensor.elements == 0:
+            rest = {piece.name for reading in found for piece in reading.pieces[1:]}
+            is_whole = tensor.elements and (tensor.end - tensor.begin) % tensor.elements == 0
+            if is_whole and not rest & (self.keys.keys() | self.by_key.keys()):
                 questions[name] = Question(key, tensor, found, [mate], is_documented=False)
                 labels[name] = label
-        if len(questions) > MOST_WIDENED * len(self.keys):
-            return {}  # all of it is of another size
+        most = MOST_WIDENED * self.checkpoint.elements
+        if sum(each.tensor.elements for each in questions.values()) > most:
+            return {}
+        for name in [name for name in questions if self._is_constant(name)]:
+            del questions[name]
         answers = decided(self.checkpoint, other.checkpoint, list(questions.values()))
         chosen = {name: found for name, found in zip(questions, answers, strict=True) if found}
         self.apart |= chosen
         return {self.keys[name]: labels[name] for name in chosen}
+
+    def _is_constant(self, name: str) -> bool:
+        """Return whether the first elements of a tensor are all the same, which tell no order."""
+        tensor = self.tensors[name]
+        if self.checkpoint.is_outline or not is_readable(tensor, self.checkpoint):
+            return False
+        count = min(tensor.elements, FIRST)
+        values = runs(self.checkpoint, [(tensor.index, 0)], count, Options(1))[0]
+        return bool((values == values[0]).all())
+
+    def follow(self, child: _Names) -> None:
+        """Take apart as the child's was what has the shape of that, whatever values say."""
+        for name, reading in child.apart.items():
+            there = self.by_key.get(child.keys[name])
+            if there is None or there in self.apart or len(reading.pieces) != 2:
+                continue
+            tensor = self.tensors[there]
+            is_alike = tensor.shape == child.tensors[name].shape and tensor.elements > 0
+            own = is_alike and (tensor.end - tensor.begin) % tensor.elements == 0
+            taken = {piece.name for piece in reading.pieces[1:]} & self.keys.keys()
+            if own and not taken and reading.pieces[1].name.startswith(f"{name}[:, "):
+                self.apart[there] = reading
 
     def compute(self, child: _Names) -> None:
         """Find what is a function of the child's, and leave out on both sides what agrees."""
@@ -343,13 +375,14 @@ def views(child: Checkpoint, others: Sequence[Checkpoint]) -> Views:
         for other in theirs:
             mine.take_apart(other, theirs)
         for other in theirs:
-            called = mine.narrow(other, is_child=True)
-            for each in (mine, *theirs):
-                each.rename(called)
+            if called := mine.narrow(other, is_child=True):
+                for each in (mine, *theirs):
+                    each.rename(called)
         # Other checkpoints are seen as the child is, in the pieces that it has by now.
         apart = mine.in_pieces()
         for other in theirs:
             other.take_apart(apart)
+            other.follow(mine)
             other.narrow(apart)
             other.put_in_order(apart)
         found = tuple(other.view(mine) for other in theirs)

@@ -432,7 +432,8 @@ def _text(
     if found.equal == found.equal and found.relation not in ("identical", "re-encoded"):
         parts.append(f" {found.equal:.2%} of the elements are equal")
         parts.append(f", {shared:.1%} in whole matrices." if shared else ".")
-    if strange.share and found.relation in ("close relatives", "one family"):
+    is_disguised = verdict is not None and verdict.rule == "disguised"
+    if strange.share and not is_disguised and found.relation in ("close relatives", "one family"):
         parts.append(
             f" {percent(strange.share)} of the elements in matrices are no more alike than "
             f"independent ones are: {compress(strange.names, table.names)}."

@@ -97,7 +97,8 @@ def scaled(pair: Pair) -> Change | None:
 
 
 BOTH_UNITS = 3.0
-"""Units that a number may be off which was multiplied by two factors, each as the median tells."""
+"""Units of float32 that a number may be off which was multiplied by two factors, each as the median
+tells. In coarser dtypes so many units hide a change: factors are powers of two there, and exact."""
 
 BOTH_SHARE = 0.999
 """Least share of the elements that are so near for rows and columns to have been scaled."""
@@ -134,13 +135,16 @@ def _both_sides(pair: Pair) -> Change | None:
         return None
     middle = float(np.median(rows))
     rows, columns = rows - middle, columns + middle
-    near = np.abs(child - source * np.exp2(rows[:, None] + columns)) <= BOTH_UNITS * pair.unit
-    plain = np.abs(child - source) <= BOTH_UNITS * pair.unit
+    slack = BOTH_UNITS * pair.unit
+    if pair.dtype not in ("F32", "F64"):
+        rows, columns, slack = np.round(rows), np.round(columns), 0.0 * pair.unit
+    near = np.abs(child - source * np.exp2(rows[:, None] + columns)) <= slack
+    plain = np.abs(child - source) <= slack
     moved = np.abs(rows[:, None] + columns) >= BOTH_APART
     is_told = near.mean() >= BOTH_SHARE and moved.any() and not plain[moved & known].any()
     if not is_told:
         return None
-    scales = np.exp2((rows[:, None] + columns)[moved])
+    scales = np.exp2(rows[:, None] + columns)
     numbers = {
         **pair.numbers,
         "least": float(scales.min()),

@@ -22,4 +22,5 @@ from .tables import Table as Table
 from .tables import coarseness as coarseness
 from .tables import full_pass as full_pass
 from .tables import is_pooled as is_pooled
+from .tables import is_rounded as is_rounded
 from .tables import tabulate as tabulate

@@ -152,10 +152,10 @@ def tabulate(
     table = joined(parts)
     give_back()
     dtypes = rounded_as(slices, table.precision)
-    factors = coarseness(slices, dtypes) * in_pool
+    factors = coarseness(slices, dtypes) * is_rounded(slices)
     table = replace(table, energy=table.energy * factors)
     for name, each in sums.items():
-        each.set_energy(table.energy, labels[name])
+        each.set_energy(table.energy * in_pool, labels[name])
     told = partial(_told_by, scattered(), dtypes, len(columns.parents))
     return Statistics(
         slices=told(np.arange(len(slices)), table),
@@ -239,22 +239,22 @@ MEASURED = (".running_mean", ".running_var", ".moving_mean", ".moving_variance")
 """How names end of what batch normalisation measures: torch.nn.BatchNorm2d, keras.layers."""
 
 
+def is_rounded(slices: Sequence[Slice]) -> NDArray[np.bool_]:
+    """Return (S,) whether a slice has rounding: integers are copies or differ, unless all are."""
+    floats = np.array([dtype_class(each.dtype) != "integer" for each in slices], dtype=bool)
+    return floats if floats.any() else np.ones(len(slices), dtype=bool)
+
+
 def is_pooled(slices: Sequence[Slice]) -> NDArray[np.bool_]:
     """Return (S,) whether a slice has a part in the energies of its layer, component and model.
 
-    Integers are copies or differ: they have no rounding, and their units are not those of weights.
-    Nor are those of statistics that batch normalisation keeps, which are measured, not trained: of
-    a thousandth of the elements, they may have most of the energy. Both are left out, unless there
-    is nothing else.
+    The units of integers are not those of weights. Nor are those of statistics that batch
+    normalisation keeps, which are measured, not trained: of a thousandth of the elements, they may
+    have most of the energy. Both are left out, unless there is nothing else.
     """
-    pooled = np.array(
-        [
-            dtype_class(each.dtype) != "integer" and not each.name.endswith(MEASURED)
-            for each in slices
-        ],
-        dtype=bool,
-    )
-    return pooled if pooled.any() else np.ones(len(slices), dtype=bool)
+    rounded = is_rounded(slices)
+    measured = np.array([each.name.endswith(MEASURED) for each in slices], dtype=bool)
+    return rounded & ~measured if (rounded & ~measured).any() else rounded
 
 
 def _pooled(part: Gram, table: Table, pooled: NDArray[np.bool_]) -> tuple[Gram, Table]:

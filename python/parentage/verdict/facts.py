@@ -61,11 +61,11 @@ class ReplayFacts:
     changed_slices: tuple[str, ...] = ()
     """The names of those that it does not, the most elements first."""
     unreplayed: int = 0
-    """Elements that were compared beside those: integers, which no recipe gives."""
+    """Elements that were compared beside those: integers, and what has no rounding."""
     strange: int = 0
-    """Of these, the ones in slices that are no checkpoint's."""
+    """Of these, the ones that are not those of the checkpoint that has most of their slice."""
     strange_slices: tuple[str, ...] = ()
-    """The names of these slices, the most elements first."""
+    """The names of their slices, the most elements first."""
 
     @property
     def share(self) -> float:
@@ -214,6 +214,8 @@ class Facts:
     """By name, the checkpoints that are adapters, and how they are added."""
     beyond: Mapping[str, int] = field(default_factory=dict)
     """By name of such a checkpoint, elements that differ where nothing is added."""
+    extent: int = 0
+    """Elements of the slices that are compared, all of each where a sample reads some."""
     wholes: Wholes = field(default_factory=Wholes)
     """What the child and each checkpoint share, tensor by tensor, and what each lacks."""
     recoded: Mapping[str, Requantised] = field(default_factory=dict)
@@ -287,11 +289,6 @@ class Facts:
             return None
         heavy = [name for name, weight in weights.items() if abs(weight) > limit]
         return heavy[0] if len(heavy) == 1 and abs(weights[heavy[0]] - 1.0) <= limit else None
-
-    @property
-    def extent(self) -> int:
-        """Elements of the slices that were compared, all of each, though a sample read some."""
-        return self.elements if self.sample is None else self.wholes.compared
 
     def beats_copies(self, replay: ReplayFacts) -> bool:
         """Return whether a recipe gives elements that no copy of one candidate gives.

@@ -73,6 +73,7 @@ def gather_facts(
         coverage=wholes.coverage,
         log10_p=_of_parents(adjusted, columns),
         likeness=_likeness(statistics, alignment, columns, case.relations.likeness),
+        extent=total,
         crossed=lambda: {
             each.name: crossed_likeness(inputs.child, each, case.options) for each in inputs.others
         },
@@ -253,7 +254,7 @@ def _replay(
     energy = float(slices.energy[rest].sum())
     others = float((mismatched + given)[rest].sum())
     beside = ~replayed.applies & (slices.n > 0)
-    strange = beside & ~(slices.equal == slices.n[:, None]).any(axis=1)
+    odd = np.where(beside, slices.n - slices.equal.max(axis=1), 0)
     # Elements that those which were replayed stand for: themselves, but of a sample.
     sizes = np.array([each.elements for each in alignment.slices], dtype=np.float64)
     held = (mismatched + given) * (sizes / np.maximum(slices.n, 1))
@@ -280,9 +281,9 @@ def _replay(
             alignment.slices[i].name for i in np.argsort(-mismatched, kind="stable") if rest[i]
         ),
         unreplayed=int(slices.n[beside].sum()),
-        strange=int(slices.n[strange].sum()),
+        strange=int(odd.sum()),
         strange_slices=tuple(
-            alignment.slices[i].name for i in np.argsort(-slices.n, kind="stable") if strange[i]
+            alignment.slices[i].name for i in np.argsort(-odd, kind="stable") if odd[i]
         ),
     )
 

@@ -28,7 +28,7 @@ from parentage.verdict.structure import Structure
 from parentage.verdict.thresholds import Thresholds
 from parentage.verdict.wholes import Whole, Wholes
 
-FACTS_SCHEMA = "parentage.facts/1"
+FACTS_SCHEMA = "parentage.facts/2"
 """Version of what is stored: it goes up when a fact changes its meaning."""
 
 _WHOLES = "constants"

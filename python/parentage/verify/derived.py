@@ -13,7 +13,7 @@ from parentage.align import Slice
 from parentage.bundle import SLICES, SUMS
 from parentage.checkpoint import Columns
 from parentage.evidence import REPLAYED, SUMS_SCHEMA
-from parentage.statistics import Scattered, coarseness, is_pooled, rounded_as, tabulate
+from parentage.statistics import Scattered, coarseness, is_rounded, rounded_as, tabulate
 from parentage.stream import COUNTED, Gram, unpack
 from parentage.support import EvidenceError
 
@@ -214,7 +214,7 @@ def _ranges(part: Part) -> Iterator[RangeSums]:
 def factors_of(part: Part) -> Floats:
     """Return (S,) what the rounding energy that was read of each slice was multiplied by."""
     dtypes = rounded_as(part.slices, part.array("precision"))
-    return coarseness(part.slices, dtypes) * is_pooled(part.slices)
+    return coarseness(part.slices, dtypes) * is_rounded(part.slices)
 
 
 def _raw_energy(part: Part) -> Floats:

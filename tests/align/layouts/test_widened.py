@@ -40,7 +40,7 @@ def test_readings_cover_every_element_once():
 
 def family(wide_in=9):
     rng = np.random.default_rng(5)
-    shapes = {f"blocks.{k}.weight": (32, 32) for k in range(16)} | {"stem.weight": (32, 4, 3, 3)}
+    shapes = {f"blocks.{k}.weight": (64, 64) for k in range(16)} | {"stem.weight": (32, 4, 3, 3)}
 
     def moved(base, scale=0.02):
         return {
@@ -115,3 +115,69 @@ def test_a_model_of_another_width_is_not_taken_apart(tmp_path):
     other = opened(tmp_path, "narrow", narrow)
     seen = views(child, [other])
     assert seen.child is child
+
+
+def layers(rng, count=16, width=64):
+    return {
+        f"blocks.{k}.weight": rng.standard_normal((width, width)).astype("f4") for k in range(count)
+    }
+
+
+def seen_names(tmp_path, child, *others):
+    found = [opened(tmp_path, f"{at}", each) for at, each in enumerate((child, *others))]
+    seen = views(found[0], found[1:])
+    return [
+        {name for name in each.tensors if name.startswith("stem")}
+        for each in (seen.child, *seen.others)
+    ]
+
+
+def test_tensors_without_elements_are_not_taken_apart(tmp_path):
+    rest = layers(np.random.default_rng(1))
+    child = {**rest, "stem.weight": np.zeros((0, 9), "f4")}
+    base = {**rest, "stem.weight": np.zeros((0, 4), "f4")}
+    assert seen_names(tmp_path, child, base)[0] == {"stem.weight"}
+
+
+def test_what_is_constant_is_not_taken_apart(tmp_path):
+    rng = np.random.default_rng(1)
+    rest = layers(rng)
+    child = {**rest, "stem.weight": np.zeros((64, 9), "f4")}
+    base = {**rest, "stem.weight": rng.standard_normal((64, 4)).astype("f4")}
+    assert seen_names(tmp_path, child, base)[0] == {"stem.weight"}
+
+
+def test_what_has_the_childs_shape_is_taken_apart_as_the_child_is(tmp_path):
+    rng = np.random.default_rng(1)
+    rest = layers(rng)
+    base = rng.standard_normal((64, 4)).astype("f4")
+    child = np.concatenate([base, rng.standard_normal((64, 5)).astype("f4")], axis=1)
+    strange = rng.standard_normal((64, 9)).astype("f4")
+    found = seen_names(
+        tmp_path, *({**rest, "stem.weight": each} for each in (child, base, strange))
+    )
+    assert found == [
+        {"stem.weight", "stem.weight[:, 4:9]"},
+        {"stem.weight"},
+        {"stem.weight", "stem.weight[:, 4:9]"},
+    ]
+
+
+@pytest.mark.parametrize("rest_name", ["stem.weight[:, 4:9]", "stem.weight[:, :5]"])
+def test_names_that_pieces_would_have_are_nobody_elses(tmp_path, rest_name):
+    rng = np.random.default_rng(1)
+    rest = {**layers(rng), rest_name: rng.standard_normal((8, 8)).astype("f4")}
+    base = rng.standard_normal((64, 4)).astype("f4")
+    child = np.concatenate([rng.standard_normal((64, 5)).astype("f4"), base], axis=1)
+    found = seen_names(tmp_path, {**rest, "stem.weight": child}, {**rest, "stem.weight": base})
+    assert found[0] == {"stem.weight", rest_name}
+
+
+def test_an_embedding_of_another_width_is_not_taken_apart(tmp_path):
+    rng = np.random.default_rng(1)
+    rest = layers(rng)
+    name = "model.embed_tokens.weight"
+    wide = {**rest, name: rng.standard_normal((32, 9)).astype("f4")}
+    narrow = {**rest, name: wide[name][:, :4]}
+    seen = views(opened(tmp_path, "wide", wide), [opened(tmp_path, "narrow", narrow)])
+    assert f"{name}[:, 4:9]" not in seen.child.tensors

@@ -291,8 +291,8 @@ STRANGE = {"unreplayed": 300_000, "strange": 300_000, "strange_slices": ("quanti
 def test_integers_that_no_recipe_gives_are_named_and_leave_nothing_exact():
     verdict = decide(replace(WHOLE, **of_replay(**STRANGE)))
     assert (verdict.kind, verdict.level) == ("merge", "statistical")
-    assert "300,000 integers, of table, are no other checkpoint's" in verdict.text
-    assert "floating-point elements" in verdict.text
+    assert "300,000 elements, of table, are no other checkpoint's" in verdict.text
+    assert "that are rounded, as integers are not" in verdict.text
     assert NOTHING_AFTER.format("child") not in verdict.text
 
 
@@ -300,7 +300,7 @@ def test_counters_of_steps_leave_a_merge_exact_and_are_named():
     counters = {"unreplayed": 4, "strange": 4, "strange_slices": ("bn.num_batches_tracked",)}
     verdict = decide(replace(WHOLE, **of_replay(**counters)))
     assert (verdict.kind, verdict.level) == ("merge", "exact")
-    assert "4 integers, of" in verdict.text
+    assert "4 elements, of" in verdict.text
 
 
 def test_a_copy_with_integers_of_its_own_is_no_copy():

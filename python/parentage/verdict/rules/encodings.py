@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 from parentage.places import GIVEN, summarise
 from parentage.verdict.changes import MOST, share_of
-from parentage.verdict.rules.wording import NOISED_PARENT, coverage_clause, places_text, sum_text
+from parentage.verdict.rules.wording import (
+    NOISED_PARENT,
+    coverage_clause,
+    order_open,
+    places_text,
+    sum_text,
+)
 from parentage.verdict.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -18,7 +24,7 @@ if TYPE_CHECKING:
 EXACT = ("units", "scaled", "quantised", "zero", "permuted", "few", "rows", "columns")
 """Changes of a blend whose tests compare numbers, which no other blend passes."""
 
-MOVED = ("units", "scaled", "permuted", "few", "rows", "columns")
+MOVED = ("scaled", "permuted")
 """Those of them that leave a checkpoint's numbers, but for their places and a factor."""
 
 STORED = ("bf16", "f16")
@@ -141,7 +147,7 @@ def rearranged(facts: Facts) -> Verdict | None:
             continue
         changes = facts.changes(name, MOST)
         told = _share_moved(changes, name)
-        if told < limits.explained or not share_of(changes, "permuted", "scaled"):
+        if told < limits.explained:
             continue
         looked_at = [each for each in changes if each[2].kind != "none"]
         return Verdict(
@@ -149,9 +155,8 @@ def rearranged(facts: Facts) -> Verdict | None:
             "statistical",
             "rearranged",
             f"{name}'s numbers, moved or rescaled, give {told:.1%} of the elements of "
-            f"{len(looked_at):,} slices looked at of those that are not its bit for bit. It is not "
-            f"decided by that whether the child was made from {name} or {name} from the child."
-            f"{places_text(facts, name)}{coverage_clause(facts)}",
+            f"{len(looked_at):,} slices looked at of those that are not its bit for bit."
+            f"{order_open(name)}{places_text(facts, name)}{coverage_clause(facts)}",
             {"parent": name, "looked_at": len(looked_at), "told": told},
         )
     return None
@@ -205,7 +210,8 @@ def retold(facts: Facts) -> Verdict | None:
         "statistical",
         "retold",
         f"a blend of {what}, {how}, gives {told:.1%} of the slices looked at.{doubt} Looked at: "
-        f"{summarise(looked_at, facts.extent, facts.names)}{coverage_clause(facts)}",
+        f"{summarise(looked_at, facts.extent or facts.elements, facts.names)}"
+        f"{coverage_clause(facts)}",
         {
             **{f"weight_{names[i]}": blend[i] for i in held},
             "looked_at": len(looked_at),

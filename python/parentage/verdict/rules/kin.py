@@ -12,6 +12,7 @@ from parentage.verdict.rules.wording import (
     coverage_clause,
     fit_numbers,
     largest_cosine,
+    order_open,
     places_text,
     reading_verb,
 )
@@ -75,7 +76,7 @@ def shared_slices(facts: Facts) -> Verdict | None:
         f"{lead}{found.slices:,} of {facts.slices:,} slices, {share:.1%} of the elements "
         f"{reading_verb(facts)}, are {name}'s bit for bit{alone}"
         f"{'' if is_copy and not is_replaced else f'; {rest}'}."
-        f"{places_text(facts, name)}{_order_lost(name) if is_less else _order_open(name)}"
+        f"{places_text(facts, name)}{_order_lost(name) if is_less else order_open(name)}"
         f"{coverage_clause(facts)}",
         {
             "parent": name,
@@ -120,7 +121,7 @@ def kept(facts: Facts) -> Verdict | None:
     equal = facts.equal[name] / facts.elements
     all_have = " that all of these have" if facts.wholes.compared > facts.elements else ""
     order = (
-        _own_direction(facts, met) if met else _order_lost(name) if is_less else _order_open(name)
+        _own_direction(facts, met) if met else _order_lost(name) if is_less else order_open(name)
     )
     return Verdict(
         "fine-tune" if met else "related",
@@ -272,12 +273,4 @@ def _order_lost(name: str) -> str:
     return (
         f" What is not in the child there {name} has: it was lost in the child, or filled in in "
         f"{name}, and that is not decided."
-    )
-
-
-def _order_open(name: str) -> str:
-    """Return a sentence that says that nothing decides who came first."""
-    return (
-        f" It is not decided by that whether the child was made from {name}, {name} from the "
-        "child, or both from one that was not offered."
     )

@@ -44,8 +44,8 @@ def replayed(facts: Facts) -> Verdict | None:
         # Only what all of the main checkpoints have is replayed.
         have = " that all of these have" if facts.wholes.compared > facts.elements else ""
         what = (
-            f"reproduces all {replay.elements:,} {'floating-point ' if replay.unreplayed else ''}"
-            f"elements {reading_verb(facts)}{have}, bit for bit"
+            f"reproduces all {replay.elements:,} elements {reading_verb(facts)}{have}"
+            f"{' that are rounded, as integers are not' if replay.unreplayed else ''}, bit for bit"
         )
         if facts.finite < 1.0:
             what += ", where they are finite: the bits of NaN were not compared"
@@ -108,17 +108,17 @@ def _is_exact(facts: Facts, replay: ReplayFacts) -> bool:
 
 
 def _is_all_but_counters(facts: Facts, replay: ReplayFacts) -> bool:
-    """Return whether integers that are no checkpoint's are few, as counters of steps are."""
+    """Return whether numbers without rounding that are nobody's are few, as counters are."""
     return replay.strange <= facts.thresholds.counters * facts.elements
 
 
 def _integers(replay: ReplayFacts) -> str:
-    """Return a sentence on integers that are no checkpoint's, if there are any."""
+    """Return a sentence on what has no rounding and is no checkpoint's, if there is any."""
     if not replay.strange:
         return ""
     return (
-        f" {replay.strange:,} integers, of {compress(replay.strange_slices)}, are no other "
-        "checkpoint's, and no recipe gives any."
+        f" Of what is not rounded, {replay.strange:,} elements, of "
+        f"{compress(replay.strange_slices)}, are no other checkpoint's, and no recipe gives any."
     )
 
 
@@ -305,6 +305,8 @@ def rounding_left(facts: Facts) -> Verdict | None:
         replay is None
         or not _shows(facts, replay)
         or facts.residual_floors_slices >= limits.changed_residual
+        # Of what has no part in those energies as well, as statistics of batch normalisation.
+        or replay.changed_floors >= limits.changed_residual
         or facts.order != "forward"
     ):
         return None

@@ -139,7 +139,7 @@ def places_text(facts: Facts, name: str | None = None) -> str:
     changes = [each for each in facts.changes(name, MOST) if each[2].kind != "none"]
     if not changes:
         return ""
-    told = summarise(changes, facts.extent, facts.names)
+    told = summarise(changes, facts.extent or facts.elements, facts.names)
     return f" Looked at: {told}"
 
 
@@ -151,6 +151,14 @@ def bias_warning(facts: Facts) -> str:
     return (
         f" The displacements are near one unit in the last place, so rounding can move these "
         f"weights by up to {worst:.2f}."
+    )
+
+
+def order_open(name: str) -> str:
+    """Return a sentence that says that nothing decides who came first."""
+    return (
+        f" It is not decided by that whether the child was made from {name}, {name} from the "
+        "child, or both from one that was not offered."
     )
 
 
