@@ -63,6 +63,12 @@ impl Decoded {
 }
 
 impl Decoded {
+    /// Whether what is asked for next lies behind what was, a little at a time. What only lies in another order is
+    /// asked for as it comes, and by planes.
+    fn reads_on(&self) -> bool {
+        !matches!(self.coding.kind, Kind::Gather { .. } | Kind::Strided { .. } | Kind::LowRank(_))
+    }
+
     /// Bytes that will be asked for after those that are, probably.
     fn ahead(&self) -> u64 {
         match self.coding.kind {
@@ -119,8 +125,9 @@ impl Lender for Windows<'_> {
         match &self.mapped[number] {
             Some((range, bytes)) => {
                 let bytes = &bytes[(begin - range.start) as usize..(end - range.start) as usize];
-                // What is asked for next lies behind this, mostly.
-                bytes.as_chunks().0.iter().for_each(prefetch);
+                if decoded.reads_on() {
+                    bytes.as_chunks().0.iter().for_each(prefetch);
+                }
                 Ok(bytes)
             }
             None => decoded.sources[number].lend(begin..end, &mut self.buffers[number]),
