@@ -22,6 +22,7 @@ MERGE = Facts(
     child="child",
     base="base",
     elements=1_000_000,
+    extent=1_000_000,
     coverage=1.0,
     finite=1.0,
     crossed=dict,

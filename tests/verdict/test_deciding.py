@@ -46,6 +46,7 @@ def any_evidence(draw):
         child="child",
         base="base",
         elements=elements,
+        extent=elements,
         coverage=draw(NUMBER),
         equal=each(others, COUNT | st.just(elements)),
         weights=each(parents, NUMBER),

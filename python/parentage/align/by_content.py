@@ -134,15 +134,16 @@ def _as_paired(
         if each.name in names:
             name, is_transposed = names[each.name]
             composed.add(each, _whole(name, each, is_transposed=is_transposed), name)
-        elif each.name in given or not (
-            is_named
-            or each.name not in mine
-            or (each.elements < LEAST_ELEMENTS and each.shape == mine[each.name].shape)
-        ):
-            composed.keep(each._replace(name=f"{UNPAIRED}{each.name}"))
-        else:
-            composed.keep(each)
+            continue
+        is_coincidence = not is_named and each.name in mine and not _is_small(each, mine[each.name])
+        taken = each.name in given or is_coincidence
+        composed.keep(each._replace(name=f"{UNPAIRED}{each.name}") if taken else each)
     return composed.view()
+
+
+def _is_small(one: Tensor, other: Tensor) -> bool:
+    """Return whether two tensors of one name and shape are too small for values to tell them."""
+    return one.elements < LEAST_ELEMENTS and one.shape == other.shape
 
 
 def _whole(name: str, tensor: Tensor, *, is_transposed: bool) -> Piece:
@@ -181,7 +182,7 @@ def _paired(
             (each, True)
             for each in theirs.get(turned, ())
             # Elements of less than a byte are not moved.
-            if min(turned) > 1 and (each.end - each.begin) % each.elements == 0
+            if min(turned) > 1 and each.has_whole_bytes
         ]
         mates = [(each, is_turned) for each, is_turned in mates if each.name not in out]
         if not mates or max(len(tensors), len(mates)) > MOST_OF_A_SHAPE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from parentage.align.orders.matching import LEAST_LIKE
 from parentage.align.sums import layers_by_sums
 from parentage.checkpoint import body_layers, is_of_the_body, places_of
 from parentage.stream import likeness, one_pass, unpack
+from parentage.support import spread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
     Kind = tuple[str, tuple[int, ...]]
     Kinds = dict[Kind, dict[int, Tensor]]
-
-T = TypeVar("T")
 
 FAR_PLACES = 6
 """Matrices that are looked at, at most, of checkpoints that are fetched."""
@@ -51,12 +50,12 @@ TIE = 1e-6
 """Difference of cosines up to which layers of a checkpoint are equally like a child's."""
 
 
-def crossed_likeness(child: Checkpoint, other: Checkpoint, options: Options) -> float:
+def crossed_likeness(child: Checkpoint, other: Checkpoint, options: Options) -> float | None:
     """Return the largest |cosine| between a layer of ``child`` and *any* layer of ``other``.
 
     It tells layers that were moved from layers that are strange. Names tell not all that may be
     moved, so that any matrices or kernels of one shape are compared as well, but of checkpoints
-    that are fetched. NaN if nothing was.
+    that are fetched. ``None`` if nothing was.
     """
     crossed = crossed_layers(child, other, options)
     found = [] if crossed is None else [crossed[2].ravel()]
@@ -64,7 +63,7 @@ def crossed_likeness(child: Checkpoint, other: Checkpoint, options: Options) -> 
         found.append(_crossed_tensors(child, other, options))
     cosines = np.concatenate([np.zeros(0), *found])
     known = np.abs(cosines[np.isfinite(cosines)])
-    return float(known.max()) if known.size else float("nan")
+    return float(known.max()) if known.size else None
 
 
 def _crossed_tensors(child: Checkpoint, other: Checkpoint, options: Options) -> Floats:
@@ -78,9 +77,10 @@ def _crossed_tensors(child: Checkpoint, other: Checkpoint, options: Options) -> 
     for each in shared[:SHAPES]:
         # Names of both first, the same of both: what is alike in place is seen to be.
         both = {a.name for a in mine[each]} & {b.name for b in theirs[each]}
-        in_both = set(_some(sorted(both)))
+        in_both = set(spread(sorted(both), OF_A_SHAPE))
         some = [
-            [tensor for tensor in side[each] if tensor.name in in_both] or list(_some(side[each]))
+            [tensor for tensor in side[each] if tensor.name in in_both]
+            or spread(side[each], OF_A_SHAPE)
             for side in (mine, theirs)
         ]
         pairs += [(a, b) for a in some[0] for b in some[1]]
@@ -104,11 +104,6 @@ def _by_shape(checkpoint: Checkpoint) -> dict[tuple[int, ...], list[Tensor]]:
         if is_large and component not in ("embed", "head") and is_readable(tensor, checkpoint):
             found[tensor.shape].append(tensor)
     return found
-
-
-def _some(values: Sequence[T]) -> Sequence[T]:
-    """Return some of several, evenly spread; none of none."""
-    return values[:: -(-len(values) // OF_A_SHAPE) or 1]
 
 
 def crossed_layers(

@@ -14,6 +14,7 @@ from parentage.align.orders.matching import CLEAR, LEAST_LIKE
 from parentage.align.orders.reading import runs
 from parentage.checkpoint import dtype_class
 from parentage.stream import Options
+from parentage.support import spread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +55,8 @@ class Question(NamedTuple):
     """What the pieces of each reading are, in another checkpoint."""
     is_documented: bool
     """Whether the first reading is taken where values tell none."""
+    is_free: bool = True
+    """Whether any reading will do where all give the same numbers, as of a constant."""
 
 
 def decided(
@@ -73,7 +76,7 @@ def decided(
         if len(first.readings) == 1 and first.is_documented:
             answers |= dict.fromkeys(among, 0)
             continue
-        chosen = _spread(among, TENSORS)
+        chosen = spread(among, TENSORS)
         answer = _answer(checkpoint, other, [questions[number] for number in chosen])
         if answer is None and first.is_documented:
             answer = 0
@@ -104,13 +107,6 @@ def _follow(questions: Sequence[Question], answers: dict[int, int | None]) -> No
             answers[number] = orders.index(order)
 
 
-def _spread(among: Sequence[int], count: int) -> list[int]:
-    """Return some of several, evenly spread."""
-    if len(among) <= count:
-        return list(among)
-    return [among[number * (len(among) - 1) // (count - 1)] for number in range(count)]
-
-
 def _answer(checkpoint: Checkpoint, other: Checkpoint, asked: Sequence[Question]) -> int | None:
     """Return which reading of some tensors of one kind is clearly the likest."""
     if checkpoint.is_outline or other.is_outline:
@@ -125,7 +121,7 @@ def _answer(checkpoint: Checkpoint, other: Checkpoint, asked: Sequence[Question]
     mates: list[Tensor] = []
     count = len(asked[0].readings)
     for number, question in enumerate(asked):
-        chosen = _spread(range(len(question.mates)), PIECES)
+        chosen = spread(range(len(question.mates)), PIECES)
         mates += [question.mates[piece] for piece in chosen]
         for reading in range(count):
             for piece in chosen:
@@ -139,6 +135,8 @@ def _answer(checkpoint: Checkpoint, other: Checkpoint, asked: Sequence[Question]
     mine = _sample(view, list(view.tensors.values())).reshape(count, -1)
     if any(piece.shift for reading in asked[0].readings for piece in reading.pieces):
         return nearest(mine, theirs)
+    if not asked[0].is_free and (mine == mine[0]).all():
+        return None
     return clearest(mine, theirs)
 
 

@@ -52,9 +52,6 @@ MOST_WIDENED = 0.1
 """Share of the elements, at most, in tensors with more columns than another's for these to be taken
 apart: else all of the model is of another size."""
 
-FIRST = 4096
-"""Elements that are looked at for whether a tensor is constant."""
-
 SHOWN = 3
 """Pieces of an example that are told, at most."""
 
@@ -167,8 +164,7 @@ class _Names:
             if key in other.by_key or name in self.apart or not may_be_fused(key):
                 continue
             tensor = self.tensors[name]
-            # Elements of less than a byte may begin within one.
-            if not tensor.elements or (tensor.end - tensor.begin) % tensor.elements:
+            if not tensor.has_whole_bytes:
                 continue
             found = readings(key, tensor.shape, other.shape_of)
             if not found:
@@ -199,47 +195,39 @@ class _Names:
         for name, key in self.keys.items():
             mate = other.tensor(key)
             tensor = self.tensors[name]
-            if mate is None or not is_widened(tensor.shape, mate.shape) or name in self.apart:
+            if mate is None or mate.shape == tensor.shape or name in self.apart:
+                continue
+            if not is_widened(tensor.shape, mate.shape):
                 continue
             if place_of(name).component in ("embed", "head"):
                 return {}  # all of it is of another width
             label = name if is_child else other.by_key[key]
             found = columns(label if is_child else key, label, tensor.shape, mate.shape)
             rest = {piece.name for reading in found for piece in reading.pieces[1:]}
-            is_whole = tensor.elements and (tensor.end - tensor.begin) % tensor.elements == 0
-            if is_whole and not rest & (self.keys.keys() | self.by_key.keys()):
-                questions[name] = Question(key, tensor, found, [mate], is_documented=False)
+            taken = any(piece in self.keys or piece in self.by_key for piece in rest)
+            if tensor.has_whole_bytes and not taken:
+                questions[name] = Question(
+                    key, tensor, found, [mate], is_documented=False, is_free=False
+                )
                 labels[name] = label
         most = MOST_WIDENED * self.checkpoint.elements
         if sum(each.tensor.elements for each in questions.values()) > most:
             return {}
-        for name in [name for name in questions if self._is_constant(name)]:
-            del questions[name]
         answers = decided(self.checkpoint, other.checkpoint, list(questions.values()))
         chosen = {name: found for name, found in zip(questions, answers, strict=True) if found}
         self.apart |= chosen
         return {self.keys[name]: labels[name] for name in chosen}
 
-    def _is_constant(self, name: str) -> bool:
-        """Return whether the first elements of a tensor are all the same, which tell no order."""
-        tensor = self.tensors[name]
-        if self.checkpoint.is_outline or not is_readable(tensor, self.checkpoint):
-            return False
-        count = min(tensor.elements, FIRST)
-        values = runs(self.checkpoint, [(tensor.index, 0)], count, Options(1))[0]
-        return bool((values == values[0]).all())
-
-    def follow(self, child: _Names) -> None:
-        """Take apart as the child's was what has the shape of that, whatever values say."""
-        for name, reading in child.apart.items():
-            there = self.by_key.get(child.keys[name])
-            if there is None or there in self.apart or len(reading.pieces) != 2:
+    def follow(self, child: _Names, narrowed: Iterable[str]) -> None:
+        """Take apart what has the shape of the child's ``narrowed``, as these were: unasked."""
+        for name in narrowed:
+            reading, there = child.apart[name], self.by_key.get(child.keys[name])
+            if there is None or there in self.apart:
                 continue
             tensor = self.tensors[there]
-            is_alike = tensor.shape == child.tensors[name].shape and tensor.elements > 0
-            own = is_alike and (tensor.end - tensor.begin) % tensor.elements == 0
-            taken = {piece.name for piece in reading.pieces[1:]} & self.keys.keys()
-            if own and not taken and reading.pieces[1].name.startswith(f"{name}[:, "):
+            taken = any(piece.name in self.keys for piece in reading.pieces[1:])
+            is_alike = tensor.shape == child.tensors[name].shape
+            if is_alike and tensor.has_whole_bytes and not taken:
                 self.apart[there] = reading
 
     def compute(self, child: _Names) -> None:
@@ -283,9 +271,7 @@ class _Names:
             one, two = self.tensors[name], child.tensors[there]
             is_alike = one.shape == two.shape and is_spelled_alike(name, there)
             may_differ = is_transposed and len(one.shape) > 1 and one.shape[-1] == one.shape[-2]
-            if (is_alike and not may_differ) or not one.elements:
-                continue
-            if (one.end - one.begin) % one.elements:
+            if (is_alike and not may_differ) or not one.has_whole_bytes:
                 continue
             found = orders(key, (name, there), one.shape, two.shape, self.shape_of)
             if len(found) > 1 or (found and one.shape != two.shape):
@@ -374,15 +360,17 @@ def views(child: Checkpoint, others: Sequence[Checkpoint]) -> Views:
             other.compute(mine)
         for other in theirs:
             mine.take_apart(other, theirs)
+        narrowed: list[str] = []
         for other in theirs:
             if called := mine.narrow(other, is_child=True):
+                narrowed += called.values()
                 for each in (mine, *theirs):
                     each.rename(called)
         # Other checkpoints are seen as the child is, in the pieces that it has by now.
         apart = mine.in_pieces()
         for other in theirs:
             other.take_apart(apart)
-            other.follow(mine)
+            other.follow(mine, narrowed)
             other.narrow(apart)
             other.put_in_order(apart)
         found = tuple(other.view(mine) for other in theirs)

@@ -66,6 +66,11 @@ class Tensor(NamedTuple):
         return prod(self.shape)
 
     @property
+    def has_whole_bytes(self) -> bool:
+        """Whether it has elements, and none of them begins within a byte."""
+        return self.elements > 0 and (self.end - self.begin) % self.elements == 0
+
+    @property
     def window(self) -> Window:
         """All of it, as what a coding is computed from."""
         return Window(self.shard, self.begin, self.end, self.dtype)

@@ -8,6 +8,7 @@ is divided by w on the way back.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -167,8 +168,7 @@ class BothWays:
         """Whether the blend lies nearer to the child than what was rounded to it would."""
         if self.central_elements < LEAST_CENTRAL:
             return False
-        deviation = 0.5 / np.sqrt(self.central_elements)
-        return bool(self.central > 0.5 + max(CENTRAL, DEVIATIONS * deviation))
+        return self.central > 0.5 + _chance(self.central_elements)
 
     @property
     def others_were_rounded(self) -> bool:
@@ -349,7 +349,12 @@ def _is_hidden(
     count, central = _central(cells, off, rows)
     if count < LEAST_CENTRAL:
         return True
-    return bool(abs(central - 0.5) > max(CENTRAL, DEVIATIONS * 0.5 / np.sqrt(count)))
+    return abs(central - 0.5) > _chance(count)
+
+
+def _chance(count: int) -> float:
+    """Return how far from a half the share of ``count`` elements in the middle half may be."""
+    return max(CENTRAL, DEVIATIONS * 0.5 / math.sqrt(count))
 
 
 def _ties(cells: _Cells, off: Floats, rows: NDArray[np.bool_]) -> tuple[int, float]:

@@ -195,14 +195,14 @@ def _one_way(
     table = _of_slices(statistics, alignment, options)
     whole = _sum(table, np.ones(len(table.names), dtype=bool))
     null, null_pairs = _null(inputs, options)
-    shared = _shared(table)
+    shared, strange = _shared(table), _strange(table, degrees)
     relation = degree_of(
         verdict,
         _number(whole["cosine"]),
         shared,
-        lambda: max((x for x in facts.crossed().values() if x == x), default=0.0),
+        lambda: max(facts.crossed().values(), default=0.0),
         degrees,
-        _strange(table, degrees).share,
+        strange.share,
     )
     facts_of = facts.wholes.by_name[main.base.name]
     pair_ = Pair(
@@ -224,7 +224,7 @@ def _one_way(
     )
     return replace(
         pair_,
-        text=_text(pair_, verdict, table, shared, _strange(table, degrees)),
+        text=_text(pair_, verdict, table, shared, strange),
         components=_components(table, degrees),
         layers=_layers(table, degrees),
         slices=_slices(table, degrees),

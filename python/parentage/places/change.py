@@ -66,6 +66,11 @@ class Change:
         return phrase([self])
 
     @property
+    def source(self) -> str:
+        """The checkpoint by whose numbers it is told; empty for what it is compared with."""
+        return self.labels.get("name", "").removesuffix(", ")
+
+    @property
     def key(self) -> tuple[object, ...]:
         """What changes have in common that can be told as one."""
         labels = {name: text for name, text in self.labels.items() if not name.endswith("which")}

@@ -125,8 +125,6 @@ def _both_sides(pair: Pair) -> Change | None:
         return None
     # Seen from the row that has most numbers: the others' factors, then the columns'.
     first = int(known.sum(axis=1).argmax())
-    if not known[first].any():
-        return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         rows = np.nanmedian(logs - logs[first], axis=1)
@@ -135,21 +133,19 @@ def _both_sides(pair: Pair) -> Change | None:
         return None
     middle = float(np.median(rows))
     rows, columns = rows - middle, columns + middle
-    slack = BOTH_UNITS * pair.unit
-    if pair.dtype not in ("F32", "F64"):
-        rows, columns, slack = np.round(rows), np.round(columns), 0.0 * pair.unit
-    near = np.abs(child - source * np.exp2(rows[:, None] + columns)) <= slack
+    is_fine = pair.dtype in ("F32", "F64")
+    if not is_fine:
+        rows, columns = np.round(rows), np.round(columns)
+    slack = BOTH_UNITS * pair.unit if is_fine else 0.0
+    both = rows[:, None] + columns
+    scales = np.exp2(both)
+    near = np.abs(child - source * scales) <= slack
     plain = np.abs(child - source) <= slack
-    moved = np.abs(rows[:, None] + columns) >= BOTH_APART
+    moved = np.abs(both) >= BOTH_APART
     is_told = near.mean() >= BOTH_SHARE and moved.any() and not plain[moved & known].any()
     if not is_told:
         return None
-    scales = np.exp2(rows[:, None] + columns)
-    numbers = {
-        **pair.numbers,
-        "least": float(scales.min()),
-        "most": float(scales.max()),
-    }
+    numbers = {**pair.numbers, "least": float(scales.min()), "most": float(scales.max())}
     pattern = "rows and columns scaled, each by one factor: by {least} at least and {most} at most"
     return Change("scaled", pattern, numbers)
 

@@ -4,6 +4,7 @@ from .allocator import share_heaps as share_heaps
 from .arrays import Counts as Counts
 from .arrays import Floats as Floats
 from .arrays import joined as joined
+from .arrays import spread as spread
 from .atomic import WRITING as WRITING
 from .atomic import held as held
 from .atomic import nearest_existing as nearest_existing

@@ -19,6 +19,17 @@ Counts = NDArray[np.uint64]
 _T = TypeVar("_T")
 
 
+def spread(among: Sequence[_T], most: int) -> list[_T]:
+    """Return at most ``most`` of several, two at least, evenly spread.
+
+    >>> spread("abcdefghij", 4)
+    ['a', 'd', 'g', 'j']
+    """
+    if len(among) <= most:
+        return list(among)
+    return [among[number * (len(among) - 1) // (most - 1)] for number in range(most)]
+
+
 def joined(parts: Sequence[_T]) -> _T:
     """Return the rows of all ``parts``, dataclasses of arrays and of further such, in order."""
     if len(parts) == 1:

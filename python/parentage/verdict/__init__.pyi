@@ -13,6 +13,7 @@ from .facts import Facts as Facts
 from .facts import ReplayFacts as ReplayFacts
 from .facts import SharedSlices as SharedSlices
 from .facts import origin as origin
+from .gather import beside_replays as beside_replays
 from .gather import gather_facts as gather_facts
 from .gather import judge as judge
 from .gather import measured_facts as measured_facts

@@ -136,11 +136,20 @@ def _weights(view: SampleEstimates, outcome: Outcome) -> Floats | None:
     return whole_weights(view.blends[-1].by_slice)
 
 
-def share_of(changes: Sequence[tuple[str, int, Change]], *kinds: str) -> float:
+def share_of(
+    changes: Sequence[tuple[str, int, Change]], *kinds: str, of: str | None = None
+) -> float:
     """Return the share of the elements looked at that lie in slices changed in one of some kinds.
 
-    Slices without a change count for nothing.
+    Slices without a change count for nothing. With ``of``, what is told by another checkpoint's
+    numbers than this one's is of no such kind.
     """
-    told = [(size, change.kind) for _, size, change in changes if change.kind != "none"]
+    told = [(size, change) for _, size, change in changes if change.kind != "none"]
     total = sum(size for size, _ in told)
-    return sum(size for size, kind in told if kind in kinds) / total if total else 0.0
+    own = ("", of)
+    found = sum(
+        size
+        for size, change in told
+        if change.kind in kinds and (of is None or change.source in own)
+    )
+    return found / total if total else 0.0

@@ -119,6 +119,8 @@ class Facts:
     base: str
     elements: int
     """Elements compared."""
+    extent: int
+    """Elements of the slices that are compared, all of each where a sample reads some."""
     coverage: float
     """Their share of the child's."""
     finite: float
@@ -214,8 +216,6 @@ class Facts:
     """By name, the checkpoints that are adapters, and how they are added."""
     beyond: Mapping[str, int] = field(default_factory=dict)
     """By name of such a checkpoint, elements that differ where nothing is added."""
-    extent: int = 0
-    """Elements of the slices that are compared, all of each where a sample reads some."""
     wholes: Wholes = field(default_factory=Wholes)
     """What the child and each checkpoint share, tensor by tensor, and what each lacks."""
     recoded: Mapping[str, Requantised] = field(default_factory=dict)

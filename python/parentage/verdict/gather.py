@@ -75,7 +75,9 @@ def gather_facts(
         likeness=_likeness(statistics, alignment, columns, case.relations.likeness),
         extent=total,
         crossed=lambda: {
-            each.name: crossed_likeness(inputs.child, each, case.options) for each in inputs.others
+            each.name: found
+            for each in inputs.others
+            if (found := crossed_likeness(inputs.child, each, case.options)) is not None
         },
         bias=_of_parents(fitted.bias, columns),
         replay=None if outcome is None else _replay(outcome, alignment, total, statistics),
@@ -239,6 +241,17 @@ def _strange_elements(statistics: Statistics, slices: Sequence[Slice], start: in
     return float(statistics.slices.n[is_strange].sum())
 
 
+def beside_replays(statistics: Statistics) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return (S,) elements that no recipe gives, and those of them that are nobody's.
+
+    The latter are those beyond the most that one checkpoint has of a slice.
+    """
+    slices = statistics.slices
+    beside = np.where(statistics.replayed.applies, 0, slices.n).astype(np.int64)
+    most = slices.equal.max(axis=1, initial=0).astype(np.int64)
+    return beside, np.where(beside > 0, beside - most, 0)
+
+
 def _replay(
     outcome: Outcome, alignment: Alignment, total: int, statistics: Statistics
 ) -> ReplayFacts:
@@ -253,8 +266,7 @@ def _replay(
     rest = replayed.applies & (mismatched > 0)
     energy = float(slices.energy[rest].sum())
     others = float((mismatched + given)[rest].sum())
-    beside = ~replayed.applies & (slices.n > 0)
-    odd = np.where(beside, slices.n - slices.equal.max(axis=1), 0)
+    beside, odd = beside_replays(statistics)
     # Elements that those which were replayed stand for: themselves, but of a sample.
     sizes = np.array([each.elements for each in alignment.slices], dtype=np.float64)
     held = (mismatched + given) * (sizes / np.maximum(slices.n, 1))
@@ -280,7 +292,7 @@ def _replay(
         changed_slices=tuple(
             alignment.slices[i].name for i in np.argsort(-mismatched, kind="stable") if rest[i]
         ),
-        unreplayed=int(slices.n[beside].sum()),
+        unreplayed=int(beside.sum()),
         strange=int(odd.sum()),
         strange_slices=tuple(
             alignment.slices[i].name for i in np.argsort(-odd, kind="stable") if odd[i]

@@ -12,7 +12,7 @@ from parentage import _core
 from parentage.bundle import EVIDENCE, FACTS, SLICES, SUMS
 from parentage.evidence import group_rows, rows_of, slice_rows, summary
 from parentage.support import EvidenceError
-from parentage.verdict import measured_facts
+from parentage.verdict import beside_replays, measured_facts
 from parentage.verify.comparing import alike, held, short
 from parentage.verify.derived import parts_of, restored_statistics
 from parentage.verify.finding import FAILED, OK, UNCHECKED, Finding
@@ -267,8 +267,7 @@ def _check_measured(part: Part, statistics: Statistics, facts: Facts) -> Iterato
     replay = facts.replay
     if replay is not None:
         sums = part.sums
-        count = part.array("n")
-        beside = sums["reproduced"].is_null().to_numpy()
+        beside, odd = beside_replays(statistics)
         counted = [sums[name].sum() for name in ("reproduced", "explained", "mismatched")]
         ulps = part.sums["ulps"].drop_nulls().list.to_array(_core.ULPS).to_numpy().sum(axis=0)
         pairs = {
@@ -276,11 +275,8 @@ def _check_measured(part: Part, statistics: Statistics, facts: Facts) -> Iterato
             "replay.explained": (replay.explained, counted[1]),
             "replay.mismatched": (replay.mismatched, counted[2]),
             "replay.ulps": (list(replay.ulps), ulps.tolist()),
-            "replay.unreplayed": (replay.unreplayed, int(count[beside].sum())),
-            "replay.strange": (
-                replay.strange,
-                int((count - part.array("equal").max(axis=1))[beside].sum()),
-            ),
+            "replay.unreplayed": (replay.unreplayed, int(beside.sum())),
+            "replay.strange": (replay.strange, int(odd.sum())),
         }
         for name, (told, expected) in pairs.items():
             if not alike(told, expected, 0.0):

@@ -111,13 +111,8 @@ def _indices(
     tensor: Tensor, stem: str, part: str, *, halves: bool
 ) -> Iterator[tuple[int, str, Part]]:
     """Yield the number of an expert, a part of it, and where that lies in a stacked tensor."""
-    width = tensor.elements and (tensor.end - tensor.begin) % tensor.elements
-    if (
-        len(tensor.shape) < 2
-        or not 1 < tensor.shape[0] <= MOST_EXPERTS
-        or width
-        or not tensor.elements
-    ):
+    is_stack = len(tensor.shape) >= 2 and 1 < tensor.shape[0] <= MOST_EXPERTS
+    if not is_stack or not tensor.has_whole_bytes:
         return
     shape = tensor.shape[1:]
     each = prod(shape)

@@ -34,7 +34,7 @@ def unrelated(facts: Facts) -> Verdict | None:
         return None
     if not likeness or max(map(abs, likeness.values())) > facts.thresholds.unrelated:
         return None
-    crossed = {name: value for name, value in facts.crossed().items() if value == value}
+    crossed = facts.crossed()
     if max(crossed.values(), default=0.0) >= facts.thresholds.related:
         return None
     if _same_function(facts) is not None:

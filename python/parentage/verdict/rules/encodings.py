@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from parentage.places import GIVEN, summarise
+from parentage.places import GIVEN
 from parentage.verdict.changes import MOST, share_of
 from parentage.verdict.rules.wording import (
     NOISED_PARENT,
     coverage_clause,
+    looked_at_text,
     order_open,
     places_text,
     sum_text,
@@ -18,7 +19,6 @@ from parentage.verdict.verdict import Verdict
 
 if TYPE_CHECKING:
     from parentage.places import Change
-    from parentage.verdict.changes import Changes
     from parentage.verdict.facts import Facts
 
 EXACT = ("units", "scaled", "quantised", "zero", "permuted", "few", "rows", "columns")
@@ -143,10 +143,10 @@ def rearranged(facts: Facts) -> Verdict | None:
     """One checkpoint alone has the child's numbers in every slice looked at, moved or rescaled."""
     limits = facts.thresholds
     for name in (facts.base, *facts.weights):
-        if _share_moved(facts.changes(name, PROBED), name) < limits.explained:
+        if share_of(facts.changes(name, PROBED), *MOVED, of=name) < limits.explained:
             continue
         changes = facts.changes(name, MOST)
-        told = _share_moved(changes, name)
+        told = share_of(changes, *MOVED, of=name)
         if told < limits.explained:
             continue
         looked_at = [each for each in changes if each[2].kind != "none"]
@@ -160,14 +160,6 @@ def rearranged(facts: Facts) -> Verdict | None:
             {"parent": name, "looked_at": len(looked_at), "told": told},
         )
     return None
-
-
-def _share_moved(changes: Changes, name: str) -> float:
-    """Return the share of the elements looked at that are one checkpoint's, moved or rescaled."""
-    own = [each for each in changes if each[2].labels.get("name", name).rstrip(", ") in ("", name)]
-    total = sum(size for _, size, change in changes if change.kind != "none")
-    told = sum(size for _, size, change in own if change.kind in MOVED)
-    return told / total if total else 0.0
 
 
 def retold(facts: Facts) -> Verdict | None:
@@ -209,9 +201,8 @@ def retold(facts: Facts) -> Verdict | None:
         "merge" if is_stored else "merge-then-changed",
         "statistical",
         "retold",
-        f"a blend of {what}, {how}, gives {told:.1%} of the slices looked at.{doubt} Looked at: "
-        f"{summarise(looked_at, facts.extent or facts.elements, facts.names)}"
-        f"{coverage_clause(facts)}",
+        f"a blend of {what}, {how}, gives {told:.1%} of the slices looked at.{doubt}"
+        f"{looked_at_text(facts, looked_at)}{coverage_clause(facts)}",
         {
             **{f"weight_{names[i]}": blend[i] for i in held},
             "looked_at": len(looked_at),
@@ -311,5 +302,4 @@ def _source(facts: Facts, change: Change, name: str) -> str | None:
     """Return the checkpoint whose quantised numbers a slice has; ``None`` where it was not told."""
     if change.kind != "quantised" or "given" not in change.numbers:
         return None
-    told = change.labels.get("name", "").removesuffix(", ")
-    return next((each for each in (facts.base, *facts.weights) if each == told), name)
+    return next((each for each in (facts.base, *facts.weights) if each == change.source), name)

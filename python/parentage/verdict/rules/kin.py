@@ -64,13 +64,12 @@ def shared_slices(facts: Facts) -> Verdict | None:
     met = facts.meets_at(name) if name == facts.base and facts.is_own_training else {}
     # Where other relatives lack what these two have, it is of a training that both had.
     is_tuned = bool(met) or (share >= limits.coverage and len(facts.relatives) > 1)
+    kind = "assembled" if is_copy or is_replaced else "related"
+    if is_trained and is_tuned:
+        kind = "fine-tune"
     lead = f"a copy of {name} but for {compress(found.others)}: " if is_copy else ""
     return Verdict(
-        "fine-tune"
-        if is_trained and is_tuned
-        else "assembled"
-        if is_copy or is_replaced
-        else "related",
+        kind,
         "statistical",
         "shared_slices",
         f"{lead}{found.slices:,} of {facts.slices:,} slices, {share:.1%} of the elements "

@@ -11,6 +11,7 @@ from parentage.verdict.changes import MOST
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from parentage.places import Change
     from parentage.verdict.facts import Facts, ReplayFacts
 
 
@@ -136,11 +137,12 @@ def places_text(facts: Facts, name: str | None = None) -> str:
 
     ``None`` stands for what the recipe gives.
     """
-    changes = [each for each in facts.changes(name, MOST) if each[2].kind != "none"]
-    if not changes:
-        return ""
-    told = summarise(changes, facts.extent or facts.elements, facts.names)
-    return f" Looked at: {told}"
+    return looked_at_text(facts, [x for x in facts.changes(name, MOST) if x[2].kind != "none"])
+
+
+def looked_at_text(facts: Facts, changes: Sequence[tuple[str, int, Change]]) -> str:
+    """Return sentences on what was done to slices that were looked at; empty without any."""
+    return f" Looked at: {summarise(changes, facts.extent, facts.names)}" if changes else ""
 
 
 def bias_warning(facts: Facts) -> str:
